@@ -1,0 +1,75 @@
+/**
+ * What a client keeps on its device. One contract (test/contracts/client-store.ts), three stores: memory, IndexedDB,
+ * and whatever an app brings.
+ */
+import type { ChangeHash, LinkId, Revision, Seq } from "../ids.ts";
+import type { DocumentChange } from "../ledger/record.ts";
+import type { UserCommand } from "../state-machine/command.ts";
+
+/** How far an edit is safe (DESIGN §1). A row leaves the outbox at `site`; what is known of it stays until `hub`. */
+export type Rung = "device" | "site" | "hub";
+
+export interface OutboxRow {
+  readonly link: LinkId;
+  readonly seq: Seq;
+  readonly command: UserCommand;
+}
+
+/** A committed edit that is not yet at the hub. */
+export interface Awaiting {
+  readonly link: LinkId;
+  readonly seq: Seq;
+  /** The site's revision that holds it. */
+  readonly revision: Revision;
+  /** What it was, so that a rung can be shown per edit: the hashes of a document's changes, or null for a key. */
+  readonly document: { readonly collection: string; readonly document: string; readonly hashes: readonly ChangeHash[] } | null;
+}
+
+export interface MirrorRow {
+  readonly key: Uint8Array;
+  /** Null for the parent's own key; else the origin cluster. */
+  readonly origin: string | null;
+  readonly value: Uint8Array;
+  readonly modRevision: Revision;
+}
+
+/** How far the down-stream of one parent was taken. */
+export interface DownCursor {
+  readonly cluster: string;
+  readonly epoch: string;
+  readonly cursor: Revision;
+}
+
+/** One atomic step; every field may be empty. Applied wholly or not at all. */
+export interface ClientWrite {
+  /** New outbox rows, with the changes they carry added to `changes` by the caller. */
+  readonly enqueue?: readonly OutboxRow[];
+  /** Local or received changes of documents; a known hash is ignored. */
+  readonly changes?: readonly { readonly collection: string; readonly document: string; readonly changes: readonly DocumentChange[] }[];
+  /** Rows answered: out of the outbox; those that succeeded go to `awaiting`. */
+  readonly answered?: readonly { readonly link: LinkId; readonly seq: Seq }[];
+  readonly awaiting?: readonly Awaiting[];
+  /** Awaiting edits of revision at most this are at the hub: forgotten here. */
+  readonly hubHolds?: Revision;
+  readonly mirrorPuts?: readonly MirrorRow[];
+  readonly mirrorDeletes?: readonly { readonly key: Uint8Array; readonly origin: string | null }[];
+  readonly down?: DownCursor;
+}
+
+export interface ClientStore {
+  /** Resolves when the write can no longer be lost: in a browser, at the `complete` of a strict transaction (S1). @throws OpenClawError CLIENT_STORAGE_FAILED */
+  write(write: ClientWrite): Promise<void>;
+  /** Links that have outbox rows, this page's or a dead one's (D4). */
+  outboxLinks(): Promise<readonly LinkId[]>;
+  /** Ascending, from `from`, at most `limit`. */
+  outbox(link: LinkId, from: Seq, limit: number): Promise<readonly OutboxRow[]>;
+  /** The next sequence number never used by this link. Survives restarts: a number is not reused when its row is gone. */
+  nextSeq(link: LinkId): Promise<Seq>;
+  awaiting(): Promise<readonly Awaiting[]>;
+  /** Every stored change of a document, in an order in which each follows what it depends on if that is stored. */
+  document(collection: string, document: string): Promise<readonly DocumentChange[]>;
+  documents(collection: string): Promise<readonly string[]>;
+  mirror(origin: string | null, prefix: Uint8Array): Promise<readonly MirrorRow[]>;
+  down(): Promise<DownCursor | null>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,116 @@
+/**
+ * The one encoding of everything that is stored, sent or hashed: MessagePack in fixed tuples. Equal values give equal
+ * bytes (rule X1): tuples have no key order, numbers are safe integers, and nothing optional is left out.
+ */
+import { Packr, Unpackr } from "msgpackr";
+import { OpenClawError } from "./errors.ts";
+import { isCount } from "./ids.ts";
+import { DEPTH_MAX } from "./limits.ts";
+
+/** What may be encoded. No maps: so no `__proto__`, no key order, no lost keys (pitfall 49). */
+export type Encodable = null | boolean | number | string | Uint8Array | readonly Encodable[];
+
+const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: false });
+const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: false, int64AsType: "number" });
+
+/** A copy: msgpackr packs into a pooled buffer that it reuses, and what we return is kept, hashed and transferred. */
+export const encode = (value: Encodable): Uint8Array => packr.pack(value).slice();
+
+/**
+ * Decodes bytes of a peer or a disk, and checks that they hold only what `encode` writes.
+ * @throws OpenClawError MALFORMED_FRAME
+ */
+export function decode(bytes: Uint8Array): Encodable {
+  let value: unknown;
+  try {
+    value = unpackr.unpack(bytes);
+  } catch (error) {
+    throw new OpenClawError("MALFORMED_FRAME", "not MessagePack", { cause: error });
+  }
+  return checked(value, 0);
+}
+
+function checked(value: unknown, depth: number): Encodable {
+  if (depth > DEPTH_MAX) throw new OpenClawError("MALFORMED_FRAME", "nested too deeply");
+  if (value === null || typeof value === "boolean" || typeof value === "string") return value;
+  if (typeof value === "number") {
+    if (!Number.isSafeInteger(value)) throw new OpenClawError("MALFORMED_FRAME", "a number that is no safe integer");
+    return value;
+  }
+  if (value instanceof Uint8Array) return value;
+  if (Array.isArray(value)) {
+    for (const item of value) checked(item, depth + 1);
+    return value;
+  }
+  throw new OpenClawError("MALFORMED_FRAME", "a value of a kind that is never sent");
+}
+
+/** Reads a tuple's fields one after the other, each with its type. Every method @throws OpenClawError MALFORMED_FRAME. */
+export class TupleReader {
+  readonly #fields: readonly Encodable[];
+  readonly #what: string;
+  #next = 0;
+
+  /** @param what the name of the tuple, for the error text */
+  constructor(value: Encodable, what: string) {
+    if (!Array.isArray(value)) throw new OpenClawError("MALFORMED_FRAME", `${what} is not a tuple`);
+    this.#fields = value;
+    this.#what = what;
+  }
+
+  any(): Encodable {
+    const field = this.#fields[this.#next++];
+    if (field === undefined) throw this.#wrong("a further field");
+    return field;
+  }
+  count(): number {
+    const field = this.any();
+    if (!isCount(field)) throw this.#wrong("a count");
+    return field;
+  }
+  integer(): number {
+    const field = this.any();
+    if (typeof field !== "number") throw this.#wrong("an integer");
+    return field;
+  }
+  text(): string {
+    const field = this.any();
+    if (typeof field !== "string") throw this.#wrong("a text");
+    return field;
+  }
+  bytes(): Uint8Array {
+    const field = this.any();
+    if (!(field instanceof Uint8Array)) throw this.#wrong("bytes");
+    return field;
+  }
+  flag(): boolean {
+    const field = this.any();
+    if (typeof field !== "boolean") throw this.#wrong("a flag");
+    return field;
+  }
+  list(): readonly Encodable[] {
+    const field = this.any();
+    if (!Array.isArray(field)) throw this.#wrong("a list");
+    return field;
+  }
+  /** A field that passes `test`, such as an id. */
+  that<T extends Encodable>(test: (value: unknown) => value is T, what: string): T {
+    const field = this.any();
+    if (!test(field)) throw this.#wrong(what);
+    return field;
+  }
+  /** Reads null, or what `read` reads. */
+  orNull<T>(read: (reader: TupleReader) => T): T | null {
+    if (this.#fields[this.#next] === null) {
+      this.#next++;
+      return null;
+    }
+    return read(this);
+  }
+  end(): void {
+    if (this.#next !== this.#fields.length) throw this.#wrong("no further field");
+  }
+  #wrong(expected: string): OpenClawError {
+    return new OpenClawError("MALFORMED_FRAME", `${this.#what}: field ${this.#next} should be ${expected}`);
+  }
+}

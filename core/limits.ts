@@ -1,0 +1,22 @@
+/** X1. The written limits that more than one layer must agree on. A limit of one file stands in that file. */
+
+/** Bytes of a key. */
+export const KEY_BYTES_MAX = 4_096;
+/** Bytes of a value. */
+export const VALUE_BYTES_MAX = 1_048_576;
+/** Bytes of one Automerge change as it travels. */
+export const CHANGE_BYTES_MAX = 1_048_576;
+/** Bytes of one frame on any link; a batch closes before it gets there. */
+export const FRAME_BYTES_MAX = 4_194_304;
+/** Bytes at which a batch (a proposal, a push, a run of events, a log append) is closed. */
+export const BATCH_BYTES_MAX = 1_048_576;
+/** Items in a batch. */
+export const BATCH_ITEMS_MAX = 1_024;
+/** Results a session or a client's link keeps above the acknowledged low-water mark (rule Q1). */
+export const RESULTS_MAX = 1_024;
+/** Sessions and client links a cluster remembers; the one longest unused is forgotten first and answers SESSION_EXPIRED. */
+export const SESSIONS_MAX = 10_000;
+/** Nesting of an encoded value. */
+export const DEPTH_MAX = 32;
+/** Rows one range or list may return. */
+export const RANGE_ROWS_MAX = 10_000;

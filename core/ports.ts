@@ -1,0 +1,146 @@
+/**
+ * What core needs of the world. Each port has a contract suite in test/contracts that every implementation passes.
+ * Nothing here names Node, the DOM, libp2p or a database.
+ */
+import type { ClusterId, Epoch, Index, NodeId, Revision, Term } from "./ids.ts";
+import type { Entry, HardState, Membership, RaftMessage, SnapshotMeta } from "./raft/message.ts";
+import type { CommandResult } from "./state-machine/command.ts";
+import type { Answer, Query } from "./state-machine/query.ts";
+
+export interface Clock {
+  /** Monotonic milliseconds since an arbitrary start: the only time that decides anything. */
+  now(): number;
+  /** Wall clock, ms since 1970: an annotation. */
+  wall(): number;
+  /** Calls back once after `ms`; the returned function cancels it. */
+  after(ms: number, callback: () => void): () => void;
+}
+
+export interface Random {
+  /** Uniform in [0, 1). */
+  unit(): number;
+  /** Unpredictable bytes: ids, salts. */
+  bytes(length: number): Uint8Array;
+}
+
+/** SHA-256, synchronous: 32 bytes. */
+export type Sha256 = (bytes: Uint8Array) => Uint8Array;
+
+/** Best effort between nodes of one cluster: may lose, delay, reorder and repeat; never alters. Bounded: what is over the limit is dropped and counted. */
+export interface Transport {
+  send(to: NodeId, messages: readonly RaftMessage[]): void;
+  /** Streams a snapshot; resolves when the receiver has staged every chunk and taken `meta`. @throws OpenClawError UNAVAILABLE */
+  sendSnapshot(to: NodeId, header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  /** Called once, before anything else. */
+  receive(handlers: TransportHandlers): void;
+}
+
+export interface SnapshotHeader {
+  readonly from: NodeId;
+  readonly term: Term;
+  readonly meta: SnapshotMeta;
+  readonly epoch: Epoch;
+  /** SHA-256 over all chunks. */
+  readonly hash: Uint8Array;
+  readonly bytes: number;
+}
+
+export interface TransportHandlers {
+  messages(messages: readonly RaftMessage[]): void;
+  /** Resolves when the snapshot is staged whole and its hash is right. */
+  snapshot(header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+}
+
+/** The Raft log on one disk (R4). After any rejection the node stops: the disk can no longer be vouched for. */
+export interface LogStore {
+  /** @throws OpenClawError DATA_CORRUPT, DATA_IN_USE, DATA_NEWER, DATA_FOREIGN */
+  open(): Promise<StoredLog>;
+  /**
+   * Resolves when all of it is fsynced. Entries replace everything at and above the first one's index. Calls complete in
+   * order; those that wait share one fsync (R3). @throws OpenClawError STORAGE_FAILED, STORAGE_FULL
+   */
+  append(hardState: HardState | null, entries: readonly Entry[]): Promise<void>;
+  /** Forgets entries up to and including `base.index`: they are in a state that is durable (R7). */
+  compact(base: LogBase): Promise<void>;
+  /** Forgets every entry; the next one follows `base` (R8). */
+  reset(base: LogBase): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface LogBase {
+  readonly index: Index;
+  readonly term: Term;
+}
+
+export interface StoredLog {
+  readonly hardState: HardState;
+  /** What the first entry follows. */
+  readonly base: LogBase;
+  readonly entries: readonly Entry[];
+  /** R5: an entry with this index was once durable here; more than the last entry means that some were lost. */
+  readonly highWater: Index;
+}
+
+/**
+ * Applied state and ledger (R6). `apply` runs core's `apply` inside the store's own transaction, off the main thread.
+ * State, ledger, cursors and applied index move together or not at all.
+ */
+export interface StateStore {
+  /** Creates an empty state on first use. @throws as LogStore.open */
+  open(): Promise<StoredState>;
+  /** Applies committed entries in order. Not yet durable: the Raft log is (R6). */
+  apply(entries: readonly Entry[]): Promise<Applied>;
+  read<Q extends Query>(query: Q): Promise<Answer<Q>>;
+  /** Encoded records from `from` on, at most `maxBytes` (at least one if there is one). @throws OpenClawError COMPACTED */
+  ledger(from: Revision, maxBytes: number): Promise<LedgerSlice>;
+  /** Makes everything applied so far durable, completely, and says what that covers (R7). */
+  checkpoint(): Promise<StoredState>;
+  /** A consistent copy as of its meta, for a follower. The caller disposes of it. */
+  snapshot(): Promise<StateSnapshot>;
+  /** Stages a received snapshot beside the state; replaces an earlier staged one. Rejects when the hash is wrong. */
+  stage(header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  /** Makes the staged snapshot with this meta the state: fsync, rename, fsync of the folder (R8). */
+  install(meta: SnapshotMeta): Promise<StoredState>;
+  close(): Promise<void>;
+}
+
+export interface StoredState {
+  readonly applied: Index;
+  readonly appliedTerm: Term;
+  readonly membership: Membership;
+  readonly cluster: ClusterId;
+  readonly epoch: Epoch;
+  readonly revision: Revision;
+}
+
+export interface Applied {
+  readonly index: Index;
+  /** One for each command of each entry, in order, with what finds its waiter. */
+  readonly results: readonly { readonly proposer: string; readonly request: number; readonly result: CommandResult }[];
+  /** Records written, encoded, in order; may be empty. */
+  readonly records: readonly StoredRecord[];
+  readonly revision: Revision;
+}
+
+export interface StoredRecord {
+  readonly revision: Revision;
+  /** An encoded LedgerRecord. */
+  readonly record: Uint8Array;
+  /** The ledger's hash at this revision. */
+  readonly hash: Uint8Array;
+}
+
+export interface LedgerSlice {
+  readonly records: readonly StoredRecord[];
+  /** The state's revision when this was read. */
+  readonly revision: Revision;
+}
+
+export interface StateSnapshot {
+  readonly meta: SnapshotMeta;
+  readonly epoch: Epoch;
+  readonly bytes: number;
+  readonly hash: Uint8Array;
+  chunks(): AsyncIterable<Uint8Array>;
+  dispose(): Promise<void>;
+}

@@ -1,0 +1,80 @@
+/**
+ * What Raft peers say to each other: one union, one kind a meaning (etcd's one struct for all is what we avoid).
+ * Thesis: Ongaro, "Consensus: Bridging Theory and Practice", 2014.
+ */
+import type { Index, NodeId, Term } from "../ids.ts";
+
+/** Who votes. Learners and joint configurations get their fields here. */
+export interface Membership {
+  readonly voters: readonly NodeId[];
+}
+
+/** What an entry holds. Raft looks at the kind only; a configuration entry gets its own kind. */
+export type EntryKind = "noop" | "commands";
+
+export interface Entry {
+  readonly term: Term;
+  readonly index: Index;
+  readonly kind: EntryKind;
+  /** A packed batch of commands; empty for a no-op. */
+  readonly data: Uint8Array;
+}
+
+/** What survives a restart besides the log (thesis figure 3.1). Written together, in one record (pitfall 9). */
+export interface HardState {
+  readonly term: Term;
+  readonly vote: NodeId | null;
+  /** A hint that speeds a restart up; safety never depends on it. */
+  readonly commit: Index;
+}
+
+/** Where a snapshot ends. */
+export interface SnapshotMeta {
+  readonly index: Index;
+  readonly term: Term;
+  /** As of `index`: never an uncommitted configuration (pitfall 15). */
+  readonly membership: Membership;
+}
+
+interface Envelope {
+  readonly from: NodeId;
+  readonly to: NodeId;
+  readonly term: Term;
+}
+
+export type RaftMessage =
+  /** Thesis §9.6. `term` is the term the sender would campaign in. */
+  | (Envelope & { readonly kind: "preVote"; readonly lastIndex: Index; readonly lastTerm: Term })
+  | (Envelope & { readonly kind: "preVoteResponse"; readonly granted: boolean })
+  /** Thesis §3.4. */
+  | (Envelope & { readonly kind: "vote"; readonly lastIndex: Index; readonly lastTerm: Term })
+  | (Envelope & { readonly kind: "voteResponse"; readonly granted: boolean })
+  /** Thesis §3.5. */
+  | (Envelope & {
+      readonly kind: "append";
+      readonly prevIndex: Index;
+      readonly prevTerm: Term;
+      readonly entries: readonly Entry[];
+      readonly commit: Index;
+    })
+  /** Everything up to `match` is on the sender's disk. */
+  | (Envelope & { readonly kind: "appendAccepted"; readonly match: Index })
+  /** `hintIndex`, `hintTerm`: the sender's last entry whose term is at most `prevTerm`, so that the leader skips whole terms. */
+  | (Envelope & {
+      readonly kind: "appendRejected";
+      readonly prevIndex: Index;
+      readonly hintIndex: Index;
+      readonly hintTerm: Term;
+    })
+  /** `context`: the newest ReadIndex round to confirm, 0 for none (thesis §6.4). */
+  | (Envelope & { readonly kind: "heartbeat"; readonly commit: Index; readonly context: number })
+  | (Envelope & { readonly kind: "heartbeatResponse"; readonly context: number })
+  /** A snapshot that the receiver already holds whole, in its own staging area (the bytes travel apart). */
+  | (Envelope & { readonly kind: "snapshot"; readonly meta: SnapshotMeta })
+  /** A follower asks its leader for a ReadIndex; `context` is the follower's own number. */
+  | (Envelope & { readonly kind: "readIndex"; readonly context: number })
+  | (Envelope & { readonly kind: "readIndexResponse"; readonly context: number; readonly index: Index })
+  /** Commands that a follower's callers propose. Lost when there is no leader: the proposer retries in its session (Q1). */
+  | (Envelope & { readonly kind: "forward"; readonly data: Uint8Array });
+
+export type RaftMessageKind = RaftMessage["kind"];

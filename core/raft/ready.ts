@@ -1,0 +1,57 @@
+/** What Raft asks of its driver, and the order in which it must be done. */
+import type { Index, NodeId, Term } from "../ids.ts";
+import type { Entry, HardState, RaftMessage, SnapshotMeta } from "./message.ts";
+
+export type Role = "follower" | "preCandidate" | "candidate" | "leader";
+
+export interface ReadState {
+  /** The number given to `readIndex`. */
+  readonly context: number;
+  /** A local read is linearizable once this index is applied. */
+  readonly index: Index;
+}
+
+/**
+ * One round of work. The ordering contract:
+ *
+ * 1. `messages` may leave at once: a leader's appends (thesis §10.2.1), heartbeats, requests for a (pre-)vote whose own
+ *    vote is already durable, ReadIndex traffic.
+ * 2. `snapshot`, if any, is installed first (rule R8), then reported with `snapshotInstalled`.
+ * 3. `hardState` and `entries` go to disk in one record; entries replace everything at and above their first index.
+ *    When they are durable: send `afterDurable`, then call `durable({term, index})` with the values of `persisted`.
+ *    Votes, and every response, are in `afterDurable` (rule R2). Writes may be in flight while later Readys are taken;
+ *    they complete in order.
+ * 4. `committed` is applied in order; `applied(index)` reports it.
+ */
+export interface Ready {
+  readonly messages: readonly RaftMessage[];
+  readonly snapshot: SnapshotMeta | null;
+  readonly hardState: HardState | null;
+  readonly entries: readonly Entry[];
+  readonly afterDurable: readonly RaftMessage[];
+  /** Null when nothing has to be written. A completion whose (term, index) is no longer in the log is ignored (R2, pitfall 11). */
+  readonly persisted: { readonly term: Term; readonly index: Index } | null;
+  readonly committed: readonly Entry[];
+  readonly readStates: readonly ReadState[];
+  /** ReadIndex contexts that were dropped (no leader, or it changed): ask again. */
+  readonly readsDropped: readonly number[];
+  /** Followers that need a snapshot because the log no longer reaches back to them. Report with `snapshotSent` or `snapshotFailed`. */
+  readonly snapshotsTo: readonly NodeId[];
+  /** Command batches forwarded by followers, for this leader to propose. */
+  readonly forwarded: readonly Uint8Array[];
+}
+
+export interface RaftStatus {
+  readonly id: NodeId;
+  readonly role: Role;
+  readonly term: Term;
+  readonly leader: NodeId | null;
+  readonly firstIndex: Index;
+  readonly lastIndex: Index;
+  readonly commit: Index;
+  readonly applied: Index;
+  /** R5: the index this node must reach before it votes or acknowledges; null when it is whole. */
+  readonly recoveringTo: Index | null;
+  /** A leader's view of each voter; empty elsewhere. */
+  readonly progress: readonly { readonly id: NodeId; readonly match: Index; readonly active: boolean }[];
+}

@@ -1,0 +1,85 @@
+/** What can be proposed, and what the proposer is told. */
+import type { ErrorCode } from "../errors.ts";
+import type { ClusterId, Epoch, LinkId, Revision, Seq, SessionId } from "../ids.ts";
+import type { DocumentChange, LinkItem } from "../ledger/record.ts";
+
+/** Set by the proposing node, from its ports: apply reads no clock and no random source (R9). */
+export interface CommandHeader {
+  readonly principal: string;
+  /** Wall clock at the proposer, ms since 1970; an annotation (T1). */
+  readonly time: number;
+  /** 16 random bytes. A command of several revisions derives one salt each from it and the revision. */
+  readonly salt: Uint8Array;
+  /** Finds the waiting caller at the proposing node; 0 when nobody waits. Not interpreted by apply. */
+  readonly request: number;
+  /** Node that waits, as 16 hex digits of its boot nonce. Not interpreted by apply. */
+  readonly proposer: string;
+  /** Present when the proposer retries: the command runs at most once (Q1). */
+  readonly session: SessionStep | null;
+}
+
+export interface SessionStep {
+  readonly id: SessionId;
+  /** From 1, each used for one command. */
+  readonly seq: Seq;
+  /** Every result below it has reached the client: forget those. */
+  readonly lowWater: Seq;
+}
+
+/** What a person or an app may ask for. */
+export type UserCommand =
+  | { readonly kind: "put"; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly kind: "delete"; readonly key: Uint8Array }
+  /** etcd's compare on mod revision, then put; expected 0 means "the key must not exist". */
+  | { readonly kind: "compareAndSet"; readonly key: Uint8Array; readonly expected: Revision; readonly value: Uint8Array }
+  /** All changes of one push to one document, in causal order. */
+  | {
+      readonly kind: "change";
+      readonly collection: string;
+      readonly document: string;
+      readonly changes: readonly DocumentChange[];
+    };
+
+/** What the cluster's own machinery proposes. */
+export type SystemCommand =
+  | { readonly kind: "openSession"; readonly session: SessionId }
+  /**
+   * Items of a ledger that a link brings: from a child site, or from the parent (`link` is that cluster's id). `from` is
+   * the first revision of the run, `hash` the sender's ledger hash at its last.
+   */
+  | {
+      readonly kind: "importLedger";
+      readonly link: LinkId;
+      readonly cluster: ClusterId;
+      readonly epoch: Epoch;
+      readonly items: readonly LinkItem[];
+      readonly hash: Uint8Array;
+    }
+  /** Queued commands of a client, in the client's order, from `from` without a gap (Q2). */
+  | {
+      readonly kind: "importCommands";
+      readonly link: LinkId;
+      readonly from: Seq;
+      /** Every result below it has reached the client. */
+      readonly lowWater: Seq;
+      readonly commands: readonly UserCommand[];
+    }
+  /** S3: our parent holds our ledger up to here, on a majority of its disks. Replicated at most ten times a second. */
+  | { readonly kind: "parentHolds"; readonly parent: ClusterId; readonly revision: Revision };
+
+export type Command = { readonly header: CommandHeader } & (UserCommand | SystemCommand);
+
+/** The outcome of one user command. A refusal is a value: it is replicated like any other outcome. */
+export type Outcome =
+  /** `revision`: the one it took, or the one at which the change was already known. */
+  | { readonly ok: true; readonly revision: Revision }
+  | { readonly ok: false; readonly code: ErrorCode; readonly details: string };
+
+export type CommandResult =
+  | { readonly kind: "outcome"; readonly outcome: Outcome }
+  | { readonly kind: "sessionOpened" }
+  /** `cursor`: the last item the link is past, whether or not this import moved it. `outcomes`: one a command, of a client's link; an entry is null where it was trimmed as already done and no longer remembered. */
+  | { readonly kind: "imported"; readonly cursor: number; readonly outcomes: readonly (Outcome | null)[] }
+  /** `GAP`, `FORK`, `WRONG_EPOCH`, …; `cursor` is what to rewind to. */
+  | { readonly kind: "importRefused"; readonly code: ErrorCode; readonly cursor: number; readonly details: string }
+  | { readonly kind: "noted" };

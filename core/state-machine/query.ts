@@ -1,0 +1,80 @@
+/** What can be asked of the state at one applied index. Run by `query(view, question)` in the store's worker. */
+import type { ActorId, ChangeHash, ClusterId, Epoch, LinkId, Revision, Seq } from "../ids.ts";
+import type { DocumentChange } from "../ledger/record.ts";
+import type { Outcome } from "./command.ts";
+
+export interface KeyValue {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  /** etcd's: the revisions of this incarnation's first and last put, and the number of its puts. In a mirror, the origin's. */
+  readonly createRevision: Revision;
+  readonly modRevision: Revision;
+  readonly version: number;
+}
+
+/** What is kept of a link (L4). */
+export interface LinkState {
+  readonly link: LinkId;
+  /** Last item taken: a revision of the sender's ledger, or a client's sequence number. */
+  readonly cursor: number;
+  /** The sender's ledger hash at the cursor; empty for a client. */
+  readonly hash: Uint8Array;
+  /** Null for a client. */
+  readonly epoch: Epoch | null;
+  /** A client's outcomes above its low-water mark, ascending. */
+  readonly outcomes: readonly { readonly seq: Seq; readonly outcome: Outcome }[];
+}
+
+/** `origin` null: this cluster's own keys; else the mirror of that cluster. */
+export type Query =
+  | { readonly kind: "get"; readonly origin: ClusterId | null; readonly key: Uint8Array }
+  /** Keys in [from, to), ascending; `to` null means to the end. */
+  | {
+      readonly kind: "range";
+      readonly origin: ClusterId | null;
+      readonly from: Uint8Array;
+      readonly to: Uint8Array | null;
+      readonly limit: number;
+    }
+  /** Accepted changes in an order in which each follows what it depends on; those after position `after`. */
+  | { readonly kind: "document"; readonly collection: string; readonly document: string; readonly after: number; readonly limit: number }
+  | { readonly kind: "documents"; readonly collection: string }
+  | { readonly kind: "changes"; readonly collection: string; readonly document: string; readonly hashes: readonly ChangeHash[] }
+  | { readonly kind: "link"; readonly link: LinkId }
+  | { readonly kind: "links" }
+  | { readonly kind: "position" }
+  /** Hash over every row of logical state (D6): equal at replicas that applied the same index. */
+  | { readonly kind: "stateHash" };
+
+/** Where the state stands. */
+export interface Position {
+  readonly cluster: ClusterId;
+  readonly epoch: Epoch;
+  readonly revision: Revision;
+  /** Ledger hash at `revision`. */
+  readonly hash: Uint8Array;
+  /** Our ledger up to here is on a majority of the parent's disks (S3); 0 without a parent. */
+  readonly parentHolds: Revision;
+}
+
+export interface QueryAnswers {
+  get: { readonly row: KeyValue | null; readonly revision: Revision };
+  range: { readonly rows: readonly KeyValue[]; readonly more: boolean; readonly revision: Revision };
+  document: {
+    readonly changes: readonly DocumentChange[];
+    /** Position to pass as `after` for the next page; equals the number of accepted changes at the end. */
+    readonly position: number;
+    readonly more: boolean;
+    readonly heads: readonly ChangeHash[];
+    readonly pending: number;
+    readonly quarantined: readonly { readonly hash: ChangeHash; readonly actor: ActorId }[];
+  };
+  documents: { readonly documents: readonly string[] };
+  changes: { readonly changes: readonly DocumentChange[] };
+  link: { readonly link: LinkState | null };
+  links: { readonly links: readonly LinkState[] };
+  position: Position;
+  stateHash: { readonly hash: Uint8Array; readonly rows: number; readonly position: Position };
+}
+
+export type Answer<Q extends Query> = QueryAnswers[Q["kind"]];

@@ -1,0 +1,32 @@
+/** The rows that hold replicated state: one ordered map from bytes to bytes, whatever stores it. */
+import type { Entry } from "../raft/message.ts";
+import type { StoredRecord } from "../ports.ts";
+import type { CommandResult } from "./command.ts";
+
+/** Synchronous reads of the state as of the last applied entry. */
+export interface StateView {
+  get(key: Uint8Array): Uint8Array | undefined;
+  /** Rows with from ≤ key < to (`to` null: to the end), ascending, at most `limit`. */
+  scan(from: Uint8Array, to: Uint8Array | null, limit: number): readonly Row[];
+}
+
+export interface Row {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+/** `value` null deletes. At most one write a key. */
+export interface Write {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array | null;
+}
+
+/** What applying a run of entries asks of the store: all of it, in one transaction, with the applied index. */
+export interface ApplyOutcome {
+  readonly writes: readonly Write[];
+  readonly records: readonly StoredRecord[];
+  readonly results: readonly { readonly proposer: string; readonly request: number; readonly result: CommandResult }[];
+}
+
+/** The signature of `apply` in apply.ts. Pure: same view and entries, same outcome, everywhere and always (R9). */
+export type Apply = (view: StateView, entries: readonly Entry[]) => ApplyOutcome;

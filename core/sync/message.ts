@@ -1,0 +1,117 @@
+/**
+ * The protocol between a child and its parent: client → site and site → hub are the same conversation. One stream a
+ * child; frames in order. Version 1.
+ *
+ *   child                                     parent
+ *   hello ──────────────────────────────────►  admits, opens the link
+ *         ◄────────────────────────────────── welcome {cursor, outcomes, upstream}
+ *   push(from cursor + 1 …) ────────────────►  proposes an import
+ *         ◄────────────────────────────────── pushed {cursor, outcomes} | refused {code, cursor}: rewind
+ *         ◄────────────────────────────────── events (from the child's down-cursor + 1 …)
+ *   taken {cursor} ─────────────────────────►  credit for more events
+ *         ◄────────────────────────────────── holds {upstream}: how far the parent's own parent has it
+ *   ask {question} ─────────────────────────►
+ *         ◄────────────────────────────────── answer
+ */
+import type { ErrorCode } from "../errors.ts";
+import type { ChangeHash, ClusterId, Epoch, LinkId, Revision, Seq } from "../ids.ts";
+import type { DocumentChange, LinkItem } from "../ledger/record.ts";
+import type { Outcome, UserCommand } from "../state-machine/command.ts";
+import type { Answer, Query } from "../state-machine/query.ts";
+
+export const SYNC_VERSION = 1;
+
+/** What a child wants of the parent's ledger. Everything else arrives as skips. */
+export interface Subscription {
+  /** Key prefixes of the parent's own keys. */
+  readonly prefixes: readonly Uint8Array[];
+  readonly collections: readonly string[];
+  /** Mirrored prefixes of other origins, too. */
+  readonly mirrors: boolean;
+}
+
+/** Reads a child may ask for; everything but the parent's own upkeep. */
+export type ChildQuery = Extract<Query, { kind: "get" | "range" | "document" | "documents" | "changes" | "position" }>;
+
+export type ChildMessage =
+  | {
+      readonly kind: "hello";
+      readonly version: number;
+      readonly link: LinkId;
+      readonly child: ChildIdentity;
+      /** Null: no events wanted. `cursor`: the last parent's revision taken; `epoch`: the parent's epoch it belongs to, null at first. */
+      readonly down: { readonly subscription: Subscription; readonly cursor: Revision; readonly epoch: string | null } | null;
+    }
+  /** A site's ledger. `hash`: its ledger hash at the last item's revision. */
+  | { readonly kind: "pushLedger"; readonly items: readonly LinkItem[]; readonly hash: Uint8Array }
+  /** A client's queued commands. `lowWater`: every outcome below it has been stored at the client. */
+  | {
+      readonly kind: "pushCommands";
+      readonly from: Seq;
+      readonly lowWater: Seq;
+      readonly commands: readonly UserCommand[];
+    }
+  /** The child has stored events up to here. */
+  | { readonly kind: "taken"; readonly cursor: Revision }
+  | { readonly kind: "ask"; readonly id: number; readonly consistency: "linearizable" | "local"; readonly query: ChildQuery };
+
+export type ChildIdentity =
+  /** Admitted by the child cluster's credential, which the parent pinned (R10). */
+  | { readonly kind: "site"; readonly cluster: ClusterId; readonly epoch: Epoch; readonly credential: Uint8Array }
+  /** Admitted by a token; null where the parent asks for none. */
+  | { readonly kind: "client"; readonly token: string | null };
+
+export type ParentMessage =
+  | {
+      readonly kind: "welcome";
+      readonly version: number;
+      readonly cluster: ClusterId;
+      readonly epoch: Epoch;
+      /** Last item of the child's stream that the parent holds on a majority of its disks. */
+      readonly cursor: number;
+      /** A client's outcomes that the parent still remembers, ascending. */
+      readonly outcomes: readonly { readonly seq: Seq; readonly outcome: Outcome }[];
+      readonly upstream: Revision;
+    }
+  /** The cursor moved: everything up to it is on a majority of the parent's disks. */
+  | {
+      readonly kind: "pushed";
+      readonly cursor: number;
+      readonly outcomes: readonly { readonly seq: Seq; readonly outcome: Outcome }[];
+    }
+  /** Nothing of that push was taken; go on at `cursor + 1`. */
+  | { readonly kind: "refused"; readonly code: ErrorCode; readonly details: string; readonly cursor: number }
+  /** Contiguous after the last one sent. `hash`: the parent's ledger hash at the last item. */
+  | { readonly kind: "events"; readonly items: readonly LinkItem[]; readonly hash: Uint8Array }
+  /** The parent's own parent holds the parent's ledger up to `upstream`. */
+  | { readonly kind: "holds"; readonly upstream: Revision }
+  | { readonly kind: "answer"; readonly id: number; readonly answer: Answer<ChildQuery> }
+  | { readonly kind: "askFailed"; readonly id: number; readonly code: ErrorCode; readonly details: string }
+  /** Somebody needs the bytes of these changes and this child may have them (D3). */
+  | {
+      readonly kind: "missing";
+      readonly collection: string;
+      readonly document: string;
+      readonly hashes: readonly ChangeHash[];
+    }
+  /** The last frame before the parent closes the stream. */
+  | { readonly kind: "goodbye"; readonly code: ErrorCode; readonly details: string };
+
+export type SyncMessage = ChildMessage | ParentMessage;
+
+/** Pushes in flight that the parent has not answered; a child waits beyond that. */
+export const PUSHES_IN_FLIGHT_MAX = 8;
+/** Frames of events sent that the child has not taken; a parent waits beyond that. */
+export const EVENTS_IN_FLIGHT_MAX = 8;
+
+/** One frame connection, whatever carries it. Both sides of sync are written against it. */
+export interface FrameConnection<Out, In> {
+  /** False when the other side does not read: wait for `drained`. */
+  send(message: Out): boolean;
+  receive(handlers: { message(message: In): void; drained(): void; closed(reason: Error | null): void }): void;
+  close(): void;
+}
+
+export type ChildConnection = FrameConnection<ChildMessage, ParentMessage>;
+export type ParentConnection = FrameConnection<ParentMessage, ChildMessage>;
+export type { DocumentChange };
