@@ -2,10 +2,10 @@
  * What core needs of the world. Each port has a contract suite in test/contracts that every implementation passes.
  * Nothing here names Node, the DOM, libp2p or a database.
  */
-import type { ClusterId, Epoch, Index, NodeId, Revision, Term } from "./ids.ts";
+import type { Epoch, Index, NodeId, Revision, Term } from "./ids.ts";
 import type { Entry, HardState, Membership, RaftMessage, SnapshotMeta } from "./raft/message.ts";
 import type { CommandResult } from "./state-machine/command.ts";
-import type { Answer, Query } from "./state-machine/query.ts";
+import type { Answer, Position, Query } from "./state-machine/query.ts";
 
 export interface Clock {
   /** Monotonic milliseconds since an arbitrary start: the only time that decides anything. */
@@ -108,9 +108,7 @@ export interface StoredState {
   readonly applied: Index;
   readonly appliedTerm: Term;
   readonly membership: Membership;
-  readonly cluster: ClusterId;
-  readonly epoch: Epoch;
-  readonly revision: Revision;
+  readonly position: Position;
 }
 
 export interface Applied {
@@ -119,7 +117,8 @@ export interface Applied {
   readonly results: readonly { readonly proposer: string; readonly request: number; readonly result: CommandResult }[];
   /** Records written, encoded, in order; may be empty. */
   readonly records: readonly StoredRecord[];
-  readonly revision: Revision;
+  /** After the last of these entries. */
+  readonly position: Position;
 }
 
 export interface StoredRecord {

@@ -47,7 +47,11 @@ export interface ReplicaStatus {
   readonly waiting: number;
 }
 
-/** What watchers, the uplink and children see, in ledger order, after it is applied here. */
+/**
+ * What watchers, the uplink and children see, in ledger order, after it is applied here. After a snapshot was installed
+ * the records between are not delivered: a listener whose next revision is not the first record's, or who is behind
+ * `revision` with no records, pages from `ledger`.
+ */
 export interface LedgerAdvance {
   readonly records: readonly StoredRecord[];
   readonly revision: Revision;
