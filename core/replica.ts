@@ -2,12 +2,20 @@
  * One member of a cluster: drives raft, the stores and the transport. The one way in is `propose`, the one way out is
  * the ledger.
  */
-import { invariant, OpenClawError } from "./errors.ts";
-import type { ClusterId, Epoch, Index, NodeId, Revision, Term } from "./ids.ts";
-import type { Clock, LedgerSlice, LogStore, Random, StateStore, StoredRecord, Transport } from "./ports.ts";
-import type { Membership } from "./raft/message.ts";
-import type { RaftStatus, Role } from "./raft/ready.ts";
+import { toHex } from "./bytes.ts";
+import { InvariantViolation, invariant, OpenClawError } from "./errors.ts";
+import { type ClusterId, type Epoch, type Index, type NodeId, type Revision, type SessionId, type Term, index } from "./ids.ts";
+import type {
+  Clock, LedgerSlice, LogStore, Random, SnapshotHeader, StateStore, StoredRecord, Transport,
+} from "./ports.ts";
+import type { Entry, Membership, RaftMessage, SnapshotMeta } from "./raft/message.ts";
+import { Raft } from "./raft/raft.ts";
+import type { RaftStatus, Ready, Role } from "./raft/ready.ts";
+import { Barriers } from "./replica/barriers.ts";
+import { LogRetention } from "./replica/log-retention.ts";
+import { Proposals } from "./replica/proposals.ts";
 import type { CommandResult, Outcome, SystemCommand, UserCommand } from "./state-machine/command.ts";
+import { encodeCommands } from "./state-machine/command-codec.ts";
 import type { Answer, Position, Query } from "./state-machine/query.ts";
 
 export interface ReplicaOptions {
@@ -59,26 +67,483 @@ export interface LedgerAdvance {
   readonly parentHolds: Revision;
 }
 
-export declare class Replica {
-  constructor(options: ReplicaOptions);
-  /** Opens the stores, replays the log, takes part. */
-  start(): Promise<void>;
-  stop(): Promise<void>;
-  /** Runs a user command at most once, retried across leader changes within this replica's session (Q1). @throws OpenClawError OVERLOADED, UNAVAILABLE, SESSION_EXPIRED, STOPPED */
-  execute(command: UserCommand, options: ProposeOptions): Promise<Outcome>;
-  /** Proposes a command whose repetition is harmless (imports carry cursors), retried until `timeoutMs`. @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED */
-  propose(command: SystemCommand, options: ProposeOptions): Promise<CommandResult>;
-  /** Resolves when a local read is linearizable: ReadIndex, then applied (thesis §6.4). @throws OpenClawError UNAVAILABLE, STOPPED */
-  barrier(timeoutMs: number): Promise<void>;
+/** Committed entries that may wait for apply; a replica that is further behind refuses new commands (etcd's maxGapBetweenApplyAndCommitIndex). */
+const APPLY_BACKLOG_MAX = 4_096;
+/** Entries and bytes handed to one apply. */
+const APPLY_ENTRIES_MAX = 256;
+/** Forwarded batches that wait for the log write in flight; beyond it they are dropped, and their proposers retry. */
+const FORWARDED_MAX = 256;
+
+type Phase = "new" | "starting" | "running" | "stopped";
+
+export class Replica {
+  readonly #options: ReplicaOptions;
+  readonly #proposals: Proposals;
+  readonly #barriers: Barriers;
+  readonly #retention = new LogRetention();
+  readonly #listeners = new Set<(advance: LedgerAdvance) => void>();
+  readonly #leadershipListeners = new Set<(status: ReplicaStatus) => void>();
+  #raft: Raft | null = null;
+  #phase: Phase = "new";
+  #position: Position | null = null;
+  #membership: Membership;
+  #cancelTick: () => void = () => {};
+  #role: Role = "follower";
+  #leader: NodeId | null = null;
+  #term: Term | null = null;
+  #applied: Index = index(0);
+  /** The last log write; the next one's completion follows it. */
+  #lastAppend: Promise<void> = Promise.resolve();
+  #appendsInFlight = 0;
+  #flushScheduled = false;
+  #forwarded: Uint8Array[] = [];
+  #committed: Entry[] = [];
+  #applying: Promise<void> | null = null;
+  #installing: Promise<void> | null = null;
+  #snapshotsWanted = new Set<NodeId>();
+  #sendingSnapshot = false;
+  #receivingSnapshot: Promise<void> = Promise.resolve();
+  #compacting = false;
+  #openingSession: Promise<void> | null = null;
+
+  constructor(options: ReplicaOptions) {
+    this.#options = options;
+    this.#membership = options.membership;
+    this.#proposals = new Proposals(options.clock, options.random);
+    this.#barriers = new Barriers(options.clock);
+  }
+
+  /** Opens the stores, replays the log, takes part. @throws OpenClawError DATA_CORRUPT, DATA_FOREIGN, DATA_IN_USE, DATA_NEWER */
+  async start(): Promise<void> {
+    invariant(this.#phase === "new", "a replica starts once");
+    this.#phase = "starting";
+    const { log, state, transport, clock, random, id } = this.#options;
+    const stored = await state.open();
+    let storedLog = await log.open();
+    if (stored.applied > lastIndexOf(storedLog)) {
+      // R8: a snapshot was installed and the crash came before the log's reset.
+      const base = { index: stored.applied, term: stored.appliedTerm };
+      const highWater = storedLog.highWater;
+      await log.reset(base);
+      storedLog = { hardState: storedLog.hardState, base, entries: [], highWater };
+    }
+    this.#position = stored.position;
+    this.#applied = stored.applied;
+    if (stored.applied > 0) this.#membership = stored.membership;
+    this.#retention.restart(storedLog.base.index, storedLog.entries);
+    this.#raft = new Raft({
+      id,
+      membership: this.#membership,
+      hardState: storedLog.hardState,
+      base: storedLog.base,
+      entries: storedLog.entries,
+      applied: stored.applied,
+      recoverTo: storedLog.highWater,
+      random: () => random.unit(),
+    });
+    this.#phase = "running";
+    transport.receive({
+      messages: (messages) => this.#received(messages),
+      snapshot: (header, chunks) => this.#receivedSnapshot(header, chunks),
+    });
+    const tick = (): void => {
+      this.#cancelTick = clock.after(this.#options.tickMs, tick);
+      this.#tick();
+    };
+    this.#cancelTick = clock.after(this.#options.tickMs, tick);
+    this.#pump();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#phase === "stopped") return;
+    const started = this.#phase === "running";
+    this.#halt(new OpenClawError("STOPPED"));
+    if (!started) return;
+    await Promise.allSettled([this.#lastAppend, this.#applying, this.#installing]);
+    await Promise.all([this.#options.log.close(), this.#options.state.close()]);
+  }
+
+  /**
+   * Runs a user command at most once, retried across leader changes within this replica's session (Q1).
+   * @throws OpenClawError OVERLOADED, UNAVAILABLE, SESSION_EXPIRED, STOPPED
+   */
+  async execute(command: UserCommand, options: ProposeOptions): Promise<Outcome> {
+    this.#assertRunning();
+    const deadline = this.#options.clock.now() + options.timeoutMs;
+    if (this.#proposals.session === null) await this.#openSession(options.timeoutMs);
+    const result = await this.#submit(command, { ...options, timeoutMs: deadline - this.#options.clock.now() });
+    if (result.kind !== "outcome") throw new InvariantViolation(`a user command was answered ${result.kind}`);
+    if (!result.outcome.ok && result.outcome.code === "SESSION_EXPIRED") {
+      this.#proposals.adopt(null);
+      throw new OpenClawError("SESSION_EXPIRED");
+    }
+    return result.outcome;
+  }
+
+  /**
+   * Proposes a command whose repetition is harmless (imports carry cursors), retried until `timeoutMs`.
+   * @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED
+   */
+  propose(command: SystemCommand, options: ProposeOptions): Promise<CommandResult> {
+    this.#assertRunning();
+    return this.#submit(command, options);
+  }
+
+  /** Resolves when a local read is linearizable: ReadIndex, then applied (thesis §6.4). @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED */
+  async barrier(timeoutMs: number): Promise<void> {
+    this.#assertRunning();
+    const waiting = this.#barriers.wait(timeoutMs);
+    this.#schedule();
+    return waiting;
+  }
+
   /** Reads local state; for a linearizable read, `await barrier()` first. */
-  read<Q extends Query>(query: Q): Promise<Answer<Q>>;
-  ledger(from: Revision, maxBytes: number): Promise<LedgerSlice>;
+  read<Q extends Query>(query: Q): Promise<Answer<Q>> {
+    this.#assertRunning();
+    return this.#options.state.read(query);
+  }
+
+  /** Encoded records from `from` on, at most `maxBytes`. @throws OpenClawError COMPACTED */
+  ledger(from: Revision, maxBytes: number): Promise<LedgerSlice> {
+    this.#assertRunning();
+    return this.#options.state.ledger(from, maxBytes);
+  }
+
   /** Calls back for every advance; the returned function ends it. */
-  follow(listener: (advance: LedgerAdvance) => void): () => void;
-  position(): Position;
-  status(): ReplicaStatus;
-  /** Calls back when role or leader changed. */
-  onLeadership(listener: (status: ReplicaStatus) => void): () => void;
+  follow(listener: (advance: LedgerAdvance) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Calls back when role, term or leader changed; the returned function ends it. */
+  onLeadership(listener: (status: ReplicaStatus) => void): () => void {
+    this.#leadershipListeners.add(listener);
+    return () => this.#leadershipListeners.delete(listener);
+  }
+
+  position(): Position {
+    invariant(this.#position !== null, "position before start");
+    return this.#position;
+  }
+
+  status(): ReplicaStatus {
+    const raft = this.#running().status();
+    const position = this.position();
+    return {
+      cluster: this.#options.cluster,
+      id: this.#options.id,
+      epoch: position.epoch,
+      raft,
+      role: raft.role,
+      leader: raft.leader,
+      term: raft.term,
+      applied: raft.applied,
+      revision: position.revision,
+      members: this.#membership.voters,
+      waiting: this.#proposals.waiting,
+    };
+  }
+
+  async #submit(command: UserCommand | SystemCommand, options: ProposeOptions): Promise<CommandResult> {
+    if (this.#committed.length > APPLY_BACKLOG_MAX) throw new OpenClawError("OVERLOADED", "apply is behind");
+    const answer = this.#proposals.submit(command, options.principal, options.timeoutMs);
+    this.#schedule();
+    return answer;
+  }
+
+  /** One at a time, whoever needs it first. */
+  #openSession(timeoutMs: number): Promise<void> {
+    this.#openingSession ??= (async () => {
+      try {
+        const session = toHex(this.#options.random.bytes(16)) as SessionId;
+        const command: SystemCommand = { kind: "openSession", session };
+        const result = await this.#submit(command, { principal: `node:${this.#options.id}`, timeoutMs });
+        invariant(result.kind === "sessionOpened", "openSession was answered with something else");
+        this.#proposals.adopt(session);
+      } finally {
+        this.#openingSession = null;
+      }
+    })();
+    return this.#openingSession;
+  }
+
+  #tick(): void {
+    if (this.#phase !== "running") return;
+    this.#running().tick();
+    this.#proposals.tick();
+    this.#barriers.tick();
+    this.#pump();
+  }
+
+  #received(messages: readonly RaftMessage[]): void {
+    if (this.#phase !== "running") return;
+    const raft = this.#running();
+    for (const message of messages) raft.step(message);
+    this.#pump();
+  }
+
+  /** What arrives within one turn of the event loop shares a batch. */
+  #schedule(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    void Promise.resolve().then(() => {
+      this.#flushScheduled = false;
+      this.#pump();
+    });
+  }
+
+  /** Offers what waits, then does all that Raft asks. Never throws: an error here is a broken invariant. */
+  #pump(): void {
+    if (this.#phase !== "running") return;
+    try {
+      const raft = this.#running();
+      this.#offer(raft);
+      while (this.#installing === null && raft.hasReady()) {
+        this.#handle(raft.ready());
+        this.#offer(raft);
+      }
+      this.#noteLeadership(raft);
+    } catch (error) {
+      this.#fatal(error);
+    }
+  }
+
+  #offer(raft: Raft): void {
+    const context = this.#barriers.ask();
+    if (context !== null) raft.readIndex(context);
+    if (raft.role === "leader") {
+      // R3: a batch is what waits while the previous write is in flight.
+      if (this.#appendsInFlight > 0) return;
+      for (const data of this.#forwarded.splice(0)) if (!raft.propose(data).ok) break;
+      if (!this.#proposals.queued) return;
+      const batch = this.#proposals.take();
+      // A refusal (OVERLOADED, or the leadership just lost) leaves the batch to the retry of its proposals.
+      if (batch.length > 0) raft.propose(encodeCommands(batch));
+      return;
+    }
+    this.#forwarded = [];
+    if (raft.leader === null) return;
+    while (this.#proposals.queued) {
+      const batch = this.#proposals.take();
+      if (batch.length > 0) raft.forward(encodeCommands(batch));
+    }
+  }
+
+  /** The ordering contract of `Ready`. */
+  #handle(ready: Ready): void {
+    this.#send(ready.messages);
+    if (ready.snapshot === null) {
+      this.#handleRest(ready);
+      return;
+    }
+    this.#installing = this.#install(ready.snapshot)
+      .then(() => {
+        this.#handleRest(ready);
+        this.#installing = null;
+        this.#pump();
+      })
+      .catch((error: unknown) => this.#fatal(error));
+  }
+
+  #handleRest(ready: Ready): void {
+    this.#persist(ready);
+    for (const entry of ready.committed) this.#committed.push(entry);
+    this.#applyNext();
+    for (const state of ready.readStates) this.#barriers.confirmed(state, this.#applied);
+    for (const context of ready.readsDropped) this.#barriers.dropped(context);
+    for (const to of ready.snapshotsTo) this.#snapshotsWanted.add(to);
+    this.#sendSnapshots();
+    for (const data of ready.forwarded) if (this.#forwarded.length < FORWARDED_MAX) this.#forwarded.push(data);
+  }
+
+  #persist(ready: Ready): void {
+    const { persisted, afterDurable } = ready;
+    if (persisted === null && ready.hardState === null) {
+      // Nothing new to write, but an answer may rest on a write that is still in flight.
+      if (afterDurable.length > 0) {
+        if (this.#appendsInFlight === 0) this.#send(afterDurable);
+        else void this.#lastAppend.then(() => this.#send(afterDurable));
+      }
+      return;
+    }
+    this.#appendsInFlight++;
+    this.#retention.appended(ready.entries);
+    this.#lastAppend = this.#options.log.append(ready.hardState, ready.entries).then(
+      () => {
+        this.#appendsInFlight--;
+        if (this.#phase !== "running") return;
+        this.#send(afterDurable);
+        if (persisted !== null) this.#running().durable(persisted);
+        this.#pump();
+      },
+      (error: unknown) => this.#fatal(error),
+    );
+  }
+
+  #send(messages: readonly RaftMessage[]): void {
+    if (messages.length === 0) return;
+    const byPeer = new Map<NodeId, RaftMessage[]>();
+    for (const message of messages) {
+      const batch = byPeer.get(message.to);
+      if (batch === undefined) byPeer.set(message.to, [message]);
+      else batch.push(message);
+    }
+    for (const [to, batch] of byPeer) this.#options.transport.send(to, batch);
+  }
+
+  /** One apply in flight; what commits meanwhile is the next batch. */
+  #applyNext(): void {
+    if (this.#applying !== null || this.#committed.length === 0 || this.#phase !== "running") return;
+    const batch = this.#committed.splice(0, APPLY_ENTRIES_MAX);
+    this.#applying = this.#options.state.apply(batch).then(
+      (applied) => {
+        this.#applying = null;
+        if (this.#phase !== "running") return;
+        const before = this.position();
+        this.#position = applied.position;
+        this.#applied = applied.index;
+        this.#running().applied(applied.index);
+        for (const { proposer, request, result } of applied.results) this.#proposals.settle(proposer, request, result);
+        this.#barriers.applied(applied.index);
+        if (applied.records.length > 0 || before.parentHolds !== applied.position.parentHolds) this.#advance(applied.records);
+        this.#applyNext();
+        this.#pump();
+        this.#compact();
+      },
+      (error: unknown) => this.#fatal(error),
+    );
+  }
+
+  #advance(records: readonly StoredRecord[]): void {
+    const { revision, parentHolds } = this.position();
+    for (const listener of this.#listeners) listener({ records, revision, parentHolds });
+  }
+
+  /** R8: the new state first, then the log, then (by Raft) the acknowledgement. */
+  async #install(meta: SnapshotMeta): Promise<void> {
+    await this.#applying;
+    this.#committed = [];
+    const stored = await this.#options.state.install(meta);
+    await this.#options.log.reset({ index: meta.index, term: meta.term });
+    if (this.#phase !== "running") return;
+    this.#retention.restart(meta.index, []);
+    this.#membership = stored.membership;
+    this.#position = stored.position;
+    this.#applied = meta.index;
+    this.#running().snapshotInstalled(meta);
+    this.#barriers.applied(meta.index);
+    this.#advance([]);
+  }
+
+  /** One snapshot is staged at a time, and the next waits until Raft has taken or refused it (pitfall 14). */
+  #receivedSnapshot(header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const turn = this.#receivingSnapshot.then(async () => {
+      this.#assertRunning();
+      await this.#installing;
+      await this.#options.state.stage(header, chunks);
+      const { id: to } = this.#options;
+      this.#received([{ kind: "snapshot", from: header.from, to, term: header.term, meta: header.meta }]);
+      await this.#installing;
+    });
+    this.#receivingSnapshot = turn.catch(() => {});
+    return turn;
+  }
+
+  /** Followers that fell behind the log get a copy of the state, one after the other. */
+  #sendSnapshots(): void {
+    const [to] = this.#snapshotsWanted;
+    if (to === undefined || this.#sendingSnapshot || this.#phase !== "running") return;
+    this.#snapshotsWanted.delete(to);
+    this.#sendingSnapshot = true;
+    this.#sendSnapshot(to)
+      .then(
+        () => this.#running().snapshotSent(to),
+        (error: unknown) => {
+          if (!(error instanceof OpenClawError)) throw error;
+          this.#running().snapshotFailed(to);
+        },
+      )
+      .then(() => {
+        this.#sendingSnapshot = false;
+        this.#pump();
+        this.#sendSnapshots();
+      })
+      .catch((error: unknown) => this.#fatal(error));
+  }
+
+  async #sendSnapshot(to: NodeId): Promise<void> {
+    const { state, transport, id: from } = this.#options;
+    const snapshot = await state.snapshot();
+    try {
+      const { meta, epoch, hash, bytes } = snapshot;
+      const { term } = this.#running();
+      await transport.sendSnapshot(to, { from, term, meta, epoch, hash, bytes }, snapshot.chunks());
+    } finally {
+      await snapshot.dispose();
+    }
+  }
+
+  /** R7: the log is cut only behind what a complete checkpoint covers. */
+  #compact(): void {
+    if (this.#compacting || this.#phase !== "running" || !this.#retention.due()) return;
+    this.#compacting = true;
+    this.#retention.tried();
+    (async () => {
+      const { applied } = await this.#options.state.checkpoint();
+      const raft = this.#running();
+      const cut = this.#retention.cut(applied);
+      if (cut === null || cut <= raft.status().firstIndex - 1) return;
+      const term = raft.termAt(cut);
+      invariant(term !== null, "the log is cut at an entry it holds");
+      raft.compact(cut);
+      this.#retention.compacted(cut);
+      await this.#options.log.compact({ index: cut, term });
+    })()
+      .then(() => {
+        this.#compacting = false;
+      })
+      .catch((error: unknown) => this.#fatal(error));
+  }
+
+  #noteLeadership(raft: Raft): void {
+    if (raft.role === this.#role && raft.leader === this.#leader && raft.term === this.#term) return;
+    const offerAgain = raft.leader !== null && (raft.leader !== this.#leader || raft.term !== this.#term);
+    this.#role = raft.role;
+    this.#leader = raft.leader;
+    this.#term = raft.term;
+    if (offerAgain) {
+      this.#proposals.offerAllAgain();
+      this.#schedule();
+    }
+    const status = this.status();
+    for (const listener of this.#leadershipListeners) listener(status);
+  }
+
+  #assertRunning(): void {
+    if (this.#phase !== "running") throw new OpenClawError("STOPPED");
+  }
+
+  #running(): Raft {
+    invariant(this.#raft !== null, "the replica has not started");
+    return this.#raft;
+  }
+
+  /** Stops taking part; callers are answered. */
+  #halt(error: OpenClawError): void {
+    this.#phase = "stopped";
+    this.#cancelTick();
+    this.#proposals.abandon(error);
+    this.#barriers.abandon(error);
+  }
+
+  #fatal(cause: unknown): void {
+    if (this.#phase === "stopped") return;
+    const error = cause instanceof Error ? cause : new InvariantViolation(String(cause));
+    this.#halt(new OpenClawError("STOPPED", "", { cause: error }));
+    this.#options.onFatal(error);
+  }
 }
-void invariant;
-void OpenClawError;
+
+function lastIndexOf(log: { readonly base: { readonly index: Index }; readonly entries: readonly Entry[] }): Index {
+  return log.entries.at(-1)?.index ?? log.base.index;
+}

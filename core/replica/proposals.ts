@@ -1,0 +1,231 @@
+/**
+ * Commands on their way into the log, and the callers who wait for them. A command is offered again whenever its first
+ * try may have been lost (leader changed, or no answer for a while): user commands carry a step of this replica's
+ * session, so that they run at most once (Q1); system commands carry cursors, so that a repetition moves nothing.
+ */
+import { invariant, OpenClawError } from "../errors.ts";
+import { type Seq, type SessionId, seq } from "../ids.ts";
+import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX, RESULTS_MAX } from "../limits.ts";
+import type { Clock, Random } from "../ports.ts";
+import type { Command, CommandResult, SessionStep, SystemCommand, UserCommand } from "../state-machine/command.ts";
+import { toHex } from "../bytes.ts";
+
+/** Callers that may wait at once: those of the session (its window is RESULTS_MAX) plus the node's own. Beyond: OVERLOADED. */
+export const WAITING_MAX = RESULTS_MAX;
+/** Command bytes that may wait at once; beyond: OVERLOADED. */
+export const WAITING_BYTES_MAX = 64 * BATCH_BYTES_MAX;
+/** A command without an answer is offered again after this long, in ms. */
+const RETRY_MS = 1_000;
+
+interface Waiter {
+  readonly request: number;
+  readonly principal: string;
+  readonly body: UserCommand | SystemCommand;
+  readonly bytes: number;
+  readonly session: { readonly id: SessionId; readonly seq: Seq } | null;
+  readonly salt: Uint8Array;
+  readonly time: number;
+  readonly deadline: number;
+  /** Monotonic ms of the last offer; null while it waits in the queue. */
+  offered: number | null;
+  readonly resolve: (result: CommandResult) => void;
+  readonly reject: (error: OpenClawError) => void;
+}
+
+export class Proposals {
+  /** Finds our results among everyone's. */
+  readonly proposer: string;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #waiting = new Map<number, Waiter>();
+  /** Requests not yet offered, in order. */
+  #queue: number[] = [];
+  #bytes = 0;
+  #lastRequest = 0;
+  #session: SessionId | null = null;
+  #lastSeq = 0;
+  /** Unanswered steps of the session, ascending: the first one is the low-water mark. */
+  readonly #openSeqs = new Set<Seq>();
+
+  constructor(clock: Clock, random: Random) {
+    this.#clock = clock;
+    this.#random = random;
+    this.proposer = toHex(random.bytes(8));
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  get queued(): boolean {
+    return this.#queue.length > 0;
+  }
+
+  /** The session of user commands, or null until one was opened. */
+  get session(): SessionId | null {
+    return this.#session;
+  }
+
+  /** Starts using `session`; null after it expired. Steps of an earlier session keep their own numbers. */
+  adopt(session: SessionId | null): void {
+    this.#session = session;
+    this.#lastSeq = 0;
+    this.#openSeqs.clear();
+  }
+
+  /** @throws OpenClawError OVERLOADED at once; rejects with UNAVAILABLE after `timeoutMs`. */
+  submit(body: UserCommand | SystemCommand, principal: string, timeoutMs: number): Promise<CommandResult> {
+    const bytes = sizeOf(body);
+    if (this.#waiting.size >= WAITING_MAX) throw new OpenClawError("OVERLOADED", `${WAITING_MAX} commands are waiting`);
+    if (this.#bytes + bytes > WAITING_BYTES_MAX) throw new OpenClawError("OVERLOADED", `${WAITING_BYTES_MAX} bytes are waiting`);
+    const session = isUser(body) ? this.#nextStep() : null;
+    const request = ++this.#lastRequest;
+    const { promise, resolve, reject } = Promise.withResolvers<CommandResult>();
+    this.#waiting.set(request, {
+      request,
+      principal,
+      body,
+      bytes,
+      session,
+      salt: this.#random.bytes(16),
+      time: Math.trunc(this.#clock.wall()),
+      deadline: this.#clock.now() + timeoutMs,
+      offered: null,
+      resolve,
+      reject,
+    });
+    this.#bytes += bytes;
+    this.#queue.push(request);
+    return promise;
+  }
+
+  #nextStep(): { readonly id: SessionId; readonly seq: Seq } {
+    invariant(this.#session !== null, "a user command before its session");
+    const lowest = this.#openSeqs.values().next().value ?? this.#lastSeq + 1;
+    if (this.#lastSeq + 1 - lowest >= RESULTS_MAX) throw new OpenClawError("OVERLOADED", "the session's window is full");
+    this.#openSeqs.add(seq(++this.#lastSeq));
+    return { id: this.#session, seq: seq(this.#lastSeq) };
+  }
+
+  /** The next batch to offer, in order; empty when nothing is queued. */
+  take(): readonly Command[] {
+    const batch: Command[] = [];
+    let bytes = 0;
+    let taken = 0;
+    const now = this.#clock.now();
+    for (const request of this.#queue) {
+      const waiter = this.#waiting.get(request);
+      if (waiter !== undefined) {
+        if (batch.length > 0 && (batch.length === BATCH_ITEMS_MAX || bytes + waiter.bytes > BATCH_BYTES_MAX)) break;
+        bytes += waiter.bytes;
+        waiter.offered = now;
+        batch.push(this.#command(waiter));
+      }
+      taken++;
+    }
+    this.#queue = this.#queue.slice(taken);
+    return batch;
+  }
+
+  #command(waiter: Waiter): Command {
+    return {
+      ...waiter.body,
+      header: {
+        principal: waiter.principal,
+        time: waiter.time,
+        salt: waiter.salt,
+        request: waiter.request,
+        proposer: this.proposer,
+        session: waiter.session === null ? null : this.#step(waiter.session),
+      },
+    };
+  }
+
+  #step(step: { readonly id: SessionId; readonly seq: Seq }): SessionStep {
+    // A step of a session that was replaced is below every window that it may still meet: it answers SESSION_EXPIRED.
+    const lowest = step.id === this.#session ? this.#openSeqs.values().next().value : undefined;
+    return { ...step, lowWater: seq(lowest ?? step.seq) };
+  }
+
+  /** A committed command came by: answers its caller if that waits here. */
+  settle(proposer: string, request: number, result: CommandResult): void {
+    if (proposer !== this.proposer) return;
+    const waiter = this.#waiting.get(request);
+    if (waiter === undefined) return;
+    this.#forget(waiter);
+    waiter.resolve(result);
+  }
+
+  /** The leader changed: what was offered may be lost, so all of it is offered again, in its first order. */
+  offerAllAgain(): void {
+    for (const waiter of this.#waiting.values()) waiter.offered = null;
+    this.#queue = [...this.#waiting.keys()];
+  }
+
+  /** Once a tick: gives up what is past its deadline, and queues again what had no answer for RETRY_MS. */
+  tick(): void {
+    if (this.#waiting.size === 0) return;
+    const now = this.#clock.now();
+    let again = false;
+    for (const waiter of this.#waiting.values()) {
+      if (now >= waiter.deadline) {
+        this.#forget(waiter);
+        waiter.reject(new OpenClawError("UNAVAILABLE", "no answer in time"));
+      } else if (waiter.offered !== null && now - waiter.offered >= RETRY_MS) {
+        waiter.offered = null;
+        again = true;
+      }
+    }
+    if (again) this.#queue = [...this.#waiting.values()].filter((waiter) => waiter.offered === null).map((waiter) => waiter.request);
+  }
+
+  /** Rejects everyone who waits. */
+  abandon(error: OpenClawError): void {
+    for (const waiter of [...this.#waiting.values()]) {
+      this.#forget(waiter);
+      waiter.reject(error);
+    }
+    this.#queue = [];
+  }
+
+  #forget(waiter: Waiter): void {
+    this.#waiting.delete(waiter.request);
+    this.#bytes -= waiter.bytes;
+    if (waiter.session?.id === this.#session) this.#openSeqs.delete(waiter.session.seq);
+  }
+}
+
+function isUser(body: UserCommand | SystemCommand): body is UserCommand {
+  switch (body.kind) {
+    case "put":
+    case "delete":
+    case "compareAndSet":
+    case "change":
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** Bytes that a command holds, roughly: what the limits count. */
+function sizeOf(body: UserCommand | SystemCommand): number {
+  const overhead = 128;
+  switch (body.kind) {
+    case "put":
+    case "compareAndSet":
+      return overhead + body.key.length + body.value.length;
+    case "delete":
+      return overhead + body.key.length;
+    case "change":
+      return body.changes.reduce((sum, change) => sum + change.bytes.length, overhead);
+    case "importLedger":
+      return body.items.reduce((sum, item) => sum + (item.kind === "body" ? item.record.length : 64), overhead);
+    case "importCommands":
+      return body.commands.reduce((sum, command) => sum + sizeOf(command), overhead);
+    case "openSession":
+    case "parentHolds":
+      return overhead;
+    default:
+      return overhead;
+  }
+}
