@@ -13,8 +13,11 @@ export type Encodable = null | boolean | number | string | Uint8Array | readonly
 const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: false });
 const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: false, int64AsType: "number" });
 
-/** A copy: msgpackr packs into a pooled buffer that it reuses, and what we return is kept, hashed and transferred. */
-export const encode = (value: Encodable): Uint8Array => packr.pack(value).slice();
+/**
+ * A copy with a buffer of its own: msgpackr packs into a pool, and what we return is kept and transferred. (Not `slice`:
+ * on a Buffer that is a view of the pool, and transferring it would take the pool along.)
+ */
+export const encode = (value: Encodable): Uint8Array<ArrayBuffer> => new Uint8Array(packr.pack(value));
 
 /**
  * Decodes bytes of a peer or a disk, and checks that they hold only what `encode` writes.
