@@ -2,9 +2,11 @@
  * What a client keeps on its device. One contract (test/contracts/client-store.ts), three stores: memory, IndexedDB,
  * and whatever an app brings.
  */
+import type { ErrorCode } from "../errors.ts";
 import type { ChangeHash, LinkId, Revision, Seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import type { UserCommand } from "../state-machine/command.ts";
+import type { Subscription } from "../sync/message.ts";
 
 /** How far an edit is safe (DESIGN §1). A row leaves the outbox at `site`; what is known of it stays until `hub`. */
 export type Rung = "device" | "site" | "hub";
@@ -13,6 +15,12 @@ export interface OutboxRow {
   readonly link: LinkId;
   readonly seq: Seq;
   readonly command: UserCommand;
+}
+
+/** A row that the parent refused for good. Kept, and shown, until the app forgets it: nothing is dropped in silence. */
+export interface FailedRow extends OutboxRow {
+  readonly code: ErrorCode;
+  readonly details: string;
 }
 
 /** A committed edit that is not yet at the hub. */
@@ -38,6 +46,10 @@ export interface DownCursor {
   readonly cluster: string;
   readonly epoch: string;
   readonly cursor: Revision;
+  /** What it was taken with: a wider one starts again from the first revision, as what was left out then is wanted now. */
+  readonly subscription: Subscription;
+  /** The parent's own parent was known to hold the parent's ledger up to here. */
+  readonly upstream: Revision;
 }
 
 /** One atomic step; every field may be empty. Applied wholly or not at all. */
@@ -49,8 +61,13 @@ export interface ClientWrite {
   /** Rows answered: out of the outbox; those that succeeded go to `awaiting`. */
   readonly answered?: readonly { readonly link: LinkId; readonly seq: Seq }[];
   readonly awaiting?: readonly Awaiting[];
+  /** Refused for good; the caller names them in `answered`, too. */
+  readonly failed?: readonly FailedRow[];
+  readonly forgetFailed?: readonly { readonly link: LinkId; readonly seq: Seq }[];
   /** Awaiting edits of revision at most this are at the hub: forgotten here. */
   readonly hubHolds?: Revision;
+  /** Present when the parent is in another epoch (L3): every mirror row goes before `mirrorPuts` come. */
+  readonly mirrorReset?: true;
   readonly mirrorPuts?: readonly MirrorRow[];
   readonly mirrorDeletes?: readonly { readonly key: Uint8Array; readonly origin: string | null }[];
   readonly down?: DownCursor;
@@ -66,6 +83,8 @@ export interface ClientStore {
   /** The next sequence number never used by this link. Survives restarts: a number is not reused when its row is gone. */
   nextSeq(link: LinkId): Promise<Seq>;
   awaiting(): Promise<readonly Awaiting[]>;
+  /** In the order in which they failed. */
+  failed(): Promise<readonly FailedRow[]>;
   /** Every stored change of a document, in an order in which each follows what it depends on if that is stored. */
   document(collection: string, document: string): Promise<readonly DocumentChange[]>;
   documents(collection: string): Promise<readonly string[]>;
