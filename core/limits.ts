@@ -20,3 +20,8 @@ export const SESSIONS_MAX = 10_000;
 export const DEPTH_MAX = 32;
 /** Rows one range or list may return. */
 export const RANGE_ROWS_MAX = 10_000;
+
+/** Changes a change may depend on. Automerge names a document's heads: one for each author at work at once. */
+export const DEPS_MAX = 1_024;
+/** Events in one ledger record. */
+export const EVENTS_MAX = 1_024;

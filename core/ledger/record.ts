@@ -1,9 +1,9 @@
 /**
  * What the ledger holds: one record a revision. A record is what travels, what watchers see and what is hashed.
  *
- * leaf(r) = H(salt, record bytes without the salt); hash(r) = H(hash(r−1), partition, r, leaf(r))   (rule L2)
+ * leaf(r) = H(record bytes), which begin with the salt; hash(r) = H(hash(r−1), partition, r, leaf(r))   (rule L2)
  */
-import type { ActorId, ChangeHash, Origin, Partition, Revision } from "../ids.ts";
+import type { ActorId, ChangeHash, LinkId, Origin, Partition, Revision } from "../ids.ts";
 
 /** L6: reserved in every value and change, so that destroying a key can erase from an immutable ledger. Unused: always null. */
 export type Encryption = null;
@@ -37,6 +37,11 @@ export interface LedgerRecord {
   readonly principal: string;
   /** Null when this cluster wrote it; otherwise where it was first written (L4). */
   readonly origin: Origin | null;
+  /**
+   * The link that brought it, null exactly when `origin` is. What the parent's link brought is never shipped to the
+   * parent, and what a child's link brought never to that child (L5), however many tiers the origin is away.
+   */
+  readonly link: LinkId | null;
   /** 16 random bytes that travelled in the command (L2). */
   readonly salt: Uint8Array;
   /** At least one; all took effect at once. */

@@ -1,0 +1,115 @@
+/**
+ * The chain over a ledger (rules L2, L3): each revision's hash covers all before it, so two ledgers that agree on one
+ * hash agree on every revision up to it.
+ *
+ *   hash(0) = H(0x00, cluster, partition, epoch nonce)      leaf(r) = H(record bytes), which begin with 0x01 and the salt
+ *   hash(r) = H(0x02, hash(r−1), partition, r, leaf(r))
+ */
+import { equalBytes, utf8 } from "../bytes.ts";
+import { encode } from "../codec.ts";
+import { unreachable } from "../errors.ts";
+import type { ClusterId, Partition, Revision } from "../ids.ts";
+import type { Sha256 } from "../ports.ts";
+import { HASH_BYTES, SALT_BYTES } from "./record-codec.ts";
+import type { LinkItem } from "./record.ts";
+
+const GENESIS_TAG = 0x00;
+const CHAIN_TAG = 0x02;
+const CHAIN_INPUT_BYTES = 1 + HASH_BYTES + 4 + 8 + HASH_BYTES;
+
+/** The hash at revision 0: bound to the epoch, so that two epochs of a cluster never share a hash. */
+export function genesisHash(sha256: Sha256, cluster: ClusterId, partition: Partition, nonce: string): Uint8Array {
+  const inner = encode([cluster, partition, nonce]);
+  const input = new Uint8Array(1 + inner.length);
+  input[0] = GENESIS_TAG;
+  input.set(inner, 1);
+  return sha256(input);
+}
+
+export const leafHash = (sha256: Sha256, record: Uint8Array): Uint8Array => sha256(record);
+
+export function chainHash(
+  sha256: Sha256,
+  previous: Uint8Array,
+  partition: Partition,
+  at: Revision,
+  leaf: Uint8Array,
+): Uint8Array {
+  const input = new Uint8Array(CHAIN_INPUT_BYTES);
+  const view = new DataView(input.buffer);
+  input[0] = CHAIN_TAG;
+  input.set(previous, 1);
+  view.setUint32(1 + HASH_BYTES, partition);
+  // Two halves: a revision has up to 53 bits, and BigInt costs more than the hash.
+  view.setUint32(1 + HASH_BYTES + 4, Math.floor(at / 0x1_0000_0000));
+  view.setUint32(1 + HASH_BYTES + 8, at % 0x1_0000_0000);
+  input.set(leaf, 1 + HASH_BYTES + 12);
+  return sha256(input);
+}
+
+/** The salt of one of several revisions of one command (L2): nobody without the command's salt can guess it. */
+export function derivedSalt(sha256: Sha256, salt: Uint8Array, at: Revision): Uint8Array {
+  const number = utf8(String(at));
+  const input = new Uint8Array(salt.length + number.length);
+  input.set(salt);
+  input.set(number, salt.length);
+  return sha256(input).subarray(0, SALT_BYTES);
+}
+
+/** First and last revision that an item stands for. */
+export const firstRevision = (item: LinkItem): Revision => (item.kind === "skip" ? item.from : item.revision);
+export const lastRevision = (item: LinkItem): Revision => (item.kind === "skip" ? item.to : item.revision);
+
+/**
+ * True if each item follows the one before, without gap, overlap or empty skip. What it does not say: where the run begins.
+ */
+export function isContiguous(items: readonly LinkItem[]): boolean {
+  let next: number | null = null;
+  for (const item of items) {
+    const first = firstRevision(item);
+    const last = lastRevision(item);
+    if (first < 1 || last < first || (next !== null && first !== next)) return false;
+    next = last + 1;
+  }
+  return true;
+}
+
+/**
+ * The hash after a run, each item chained to the last. A skip's own hash is taken over: nothing in it can be checked, but
+ * whatever follows it is.
+ */
+export function hashAfter(
+  sha256: Sha256,
+  previous: Uint8Array,
+  partition: Partition,
+  items: readonly LinkItem[],
+): Uint8Array {
+  let hash = previous;
+  for (const item of items) {
+    switch (item.kind) {
+      case "body":
+        hash = chainHash(sha256, hash, partition, item.revision, leafHash(sha256, item.record));
+        break;
+      case "stub":
+        hash = chainHash(sha256, hash, partition, item.revision, item.leaf);
+        break;
+      case "skip":
+        hash = item.hash;
+        break;
+      default:
+        unreachable(item);
+    }
+  }
+  return hash;
+}
+
+/** True if a contiguous run leads from `previous` to `claimed`: no other ledger stands here (L3). */
+export function verifyRun(
+  sha256: Sha256,
+  previous: Uint8Array,
+  partition: Partition,
+  items: readonly LinkItem[],
+  claimed: Uint8Array,
+): boolean {
+  return equalBytes(hashAfter(sha256, previous, partition, items), claimed);
+}

@@ -1,0 +1,295 @@
+/**
+ * Commands, outcomes and results as tuples. A Raft entry of kind "commands" is one packed batch: [version, commands].
+ * The sync protocol sends user commands and outcomes as the same tuples.
+ */
+import { decode, encode, TupleReader } from "../codec.ts";
+import type { Encodable } from "../codec.ts";
+import { isErrorCode, OpenClawError, unreachable } from "../errors.ts";
+import type { ErrorCode } from "../errors.ts";
+import { isClusterId, isLinkId, isSessionId, revision, seq } from "../ids.ts";
+import {
+  epochTuple,
+  limited,
+  linkItemTuple,
+  documentChangeTuple,
+  readDocumentChange,
+  readEpoch,
+  readHash,
+  readLinkItem,
+  SALT_BYTES,
+} from "../ledger/record-codec.ts";
+import { BATCH_ITEMS_MAX } from "../limits.ts";
+import type { Command, CommandHeader, CommandResult, Outcome, SystemCommand, UserCommand } from "./command.ts";
+
+const BATCH_VERSION = 1;
+
+const COMMAND = {
+  put: 0,
+  delete: 1,
+  compareAndSet: 2,
+  change: 3,
+  openSession: 16,
+  importLedger: 17,
+  importCommands: 18,
+  parentHolds: 19,
+} as const satisfies Record<Command["kind"], number>;
+
+const RESULT = {
+  outcome: 0,
+  sessionOpened: 1,
+  imported: 2,
+  importRefused: 3,
+  noted: 4,
+} as const satisfies Record<CommandResult["kind"], number>;
+
+export const encodeCommands = (commands: readonly Command[]): Uint8Array<ArrayBuffer> =>
+  encode([BATCH_VERSION, commands.map((command) => [headerTuple(command.header), bodyTuple(command)])]);
+
+/** @throws OpenClawError MALFORMED_FRAME, UNKNOWN_VERSION */
+export const decodeCommands = (bytes: Uint8Array): Command[] => commandTuples(bytes).map(readCommand);
+
+/**
+ * What apply runs: a committed entry cannot be refused any more, so what cannot be decoded has no effect and no result,
+ * the same at every replica, because decoding is a function of the bytes alone.
+ */
+export function readableCommands(bytes: Uint8Array): Command[] {
+  const readable: Command[] = [];
+  for (const tuple of orNothing(() => commandTuples(bytes)) ?? []) {
+    const command = orNothing(() => readCommand(tuple));
+    if (command !== undefined) readable.push(command);
+  }
+  return readable;
+}
+
+function orNothing<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof OpenClawError) return undefined;
+    throw error;
+  }
+}
+
+function commandTuples(bytes: Uint8Array): readonly Encodable[] {
+  const reader = new TupleReader(decode(bytes), "batch");
+  const version = reader.count();
+  if (version !== BATCH_VERSION) throw new OpenClawError("UNKNOWN_VERSION", `a batch of version ${version}`);
+  const tuples = reader.list();
+  reader.end();
+  return tuples;
+}
+
+function readCommand(tuple: Encodable): Command {
+  const reader = new TupleReader(tuple, "command");
+  const header = readHeader(reader.any());
+  const body = new TupleReader(reader.any(), "command body");
+  reader.end();
+  const kind = body.count();
+  const command = readUserBody(kind, body) ?? readSystemBody(kind, body);
+  body.end();
+  return { header, ...command };
+}
+
+const headerTuple = (header: CommandHeader): Encodable => [
+  header.principal,
+  header.time,
+  header.salt,
+  header.request,
+  header.proposer,
+  header.session === null ? null : [header.session.id, header.session.seq, header.session.lowWater],
+];
+
+function readHeader(value: Encodable): CommandHeader {
+  const reader = new TupleReader(value, "command header");
+  const principal = reader.text();
+  const time = reader.integer();
+  const salt = reader.bytes();
+  if (salt.length !== SALT_BYTES) throw new OpenClawError("MALFORMED_FRAME", "a salt has 16 bytes");
+  const header: CommandHeader = {
+    principal,
+    time,
+    salt,
+    request: reader.count(),
+    proposer: reader.text(),
+    session: reader.orNull((field) => {
+      const step = new TupleReader(field.any(), "session step");
+      const id = step.that(isSessionId, "a session");
+      const read = { id, seq: seq(step.count()), lowWater: seq(step.count()) };
+      step.end();
+      return read;
+    }),
+  };
+  reader.end();
+  return header;
+}
+
+function bodyTuple(command: UserCommand | SystemCommand): Encodable {
+  switch (command.kind) {
+    case "openSession":
+      return [COMMAND.openSession, command.session];
+    case "importLedger":
+      return [
+        COMMAND.importLedger,
+        command.link,
+        command.cluster,
+        epochTuple(command.epoch),
+        command.items.map(linkItemTuple),
+        command.hash,
+      ];
+    case "importCommands":
+      return [
+        COMMAND.importCommands,
+        command.link,
+        command.from,
+        command.lowWater,
+        command.commands.map(userCommandTuple),
+      ];
+    case "parentHolds":
+      return [COMMAND.parentHolds, command.parent, command.revision];
+    default:
+      return userCommandTuple(command);
+  }
+}
+
+function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
+  switch (kind) {
+    case COMMAND.openSession:
+      return { kind: "openSession", session: reader.that(isSessionId, "a session") };
+    case COMMAND.importLedger:
+      return {
+        kind: "importLedger",
+        link: reader.that(isLinkId, "a link"),
+        cluster: reader.that(isClusterId, "a cluster"),
+        epoch: readEpoch(reader.any()),
+        items: reader.list().map(readLinkItem),
+        hash: readHash(reader),
+      };
+    case COMMAND.importCommands:
+      return {
+        kind: "importCommands",
+        link: reader.that(isLinkId, "a link"),
+        from: seq(reader.count()),
+        lowWater: seq(reader.count()),
+        commands: limited(reader.list(), BATCH_ITEMS_MAX, "commands").map(readUserCommand),
+      };
+    case COMMAND.parentHolds:
+      return {
+        kind: "parentHolds",
+        parent: reader.that(isClusterId, "a cluster"),
+        revision: revision(reader.count()),
+      };
+    default:
+      throw new OpenClawError("MALFORMED_FRAME", `a command of unknown kind ${kind}`);
+  }
+}
+
+export function userCommandTuple(command: UserCommand): Encodable {
+  switch (command.kind) {
+    case "put":
+      return [COMMAND.put, command.key, command.value];
+    case "delete":
+      return [COMMAND.delete, command.key];
+    case "compareAndSet":
+      return [COMMAND.compareAndSet, command.key, command.expected, command.value];
+    case "change":
+      return [COMMAND.change, command.collection, command.document, command.changes.map(documentChangeTuple)];
+    default:
+      return unreachable(command);
+  }
+}
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readUserCommand(value: Encodable): UserCommand {
+  const reader = new TupleReader(value, "user command");
+  const kind = reader.count();
+  const command = readUserBody(kind, reader);
+  if (command === undefined) throw new OpenClawError("MALFORMED_FRAME", `a user command of unknown kind ${kind}`);
+  reader.end();
+  return command;
+}
+
+function readUserBody(kind: number, reader: TupleReader): UserCommand | undefined {
+  switch (kind) {
+    case COMMAND.put:
+      return { kind: "put", key: reader.bytes(), value: reader.bytes() };
+    case COMMAND.delete:
+      return { kind: "delete", key: reader.bytes() };
+    case COMMAND.compareAndSet: {
+      const key = reader.bytes();
+      return { kind: "compareAndSet", key, expected: revision(reader.count()), value: reader.bytes() };
+    }
+    case COMMAND.change: {
+      const collection = reader.text();
+      const document = reader.text();
+      const changes = limited(reader.list(), BATCH_ITEMS_MAX, "changes").map(readDocumentChange);
+      return { kind: "change", collection, document, changes };
+    }
+    default:
+      return undefined;
+  }
+}
+
+export const outcomeTuple = (outcome: Outcome): Encodable =>
+  outcome.ok ? [true, outcome.revision] : [false, outcome.code, outcome.details];
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readOutcome(value: Encodable): Outcome {
+  const reader = new TupleReader(value, "outcome");
+  const outcome: Outcome = reader.flag()
+    ? { ok: true, revision: revision(reader.count()) }
+    : { ok: false, code: readErrorCode(reader), details: reader.text() };
+  reader.end();
+  return outcome;
+}
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export const readErrorCode = (reader: TupleReader): ErrorCode => reader.that(isErrorCode, "an error code");
+
+export function resultTuple(result: CommandResult): Encodable {
+  switch (result.kind) {
+    case "outcome":
+      return [RESULT.outcome, outcomeTuple(result.outcome)];
+    case "sessionOpened":
+      return [RESULT.sessionOpened];
+    case "imported":
+      return [RESULT.imported, result.cursor, result.outcomes.map((one) => (one === null ? null : outcomeTuple(one)))];
+    case "importRefused":
+      return [RESULT.importRefused, result.code, result.cursor, result.details];
+    case "noted":
+      return [RESULT.noted];
+    default:
+      return unreachable(result);
+  }
+}
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readResult(value: Encodable): CommandResult {
+  const reader = new TupleReader(value, "result");
+  const result = readResultOfKind(reader);
+  reader.end();
+  return result;
+}
+
+function readResultOfKind(reader: TupleReader): CommandResult {
+  const kind = reader.count();
+  switch (kind) {
+    case RESULT.outcome:
+      return { kind: "outcome", outcome: readOutcome(reader.any()) };
+    case RESULT.sessionOpened:
+      return { kind: "sessionOpened" };
+    case RESULT.imported: {
+      const cursor = reader.count();
+      const outcomes = limited(reader.list(), BATCH_ITEMS_MAX, "outcomes");
+      return { kind: "imported", cursor, outcomes: outcomes.map((one) => (one === null ? null : readOutcome(one))) };
+    }
+    case RESULT.importRefused: {
+      const code = readErrorCode(reader);
+      return { kind: "importRefused", code, cursor: reader.count(), details: reader.text() };
+    }
+    case RESULT.noted:
+      return { kind: "noted" };
+    default:
+      throw new OpenClawError("MALFORMED_FRAME", `a result of unknown kind ${kind}`);
+  }
+}
+
