@@ -1,0 +1,302 @@
+/** The client's store on IndexedDB. Every write is one strict transaction and resolves at its `complete` (S1). */
+import type { IDBPTransaction } from "idb";
+import { prefixEnd, toHex } from "@openclaw/core/bytes.ts";
+import { causalOrder } from "@openclaw/core/client/causal-order.ts";
+import type { Awaiting, ClientStore, ClientWrite, DownCursor, FailedRow, MirrorRow, OutboxRow } from "@openclaw/core/client/store.ts";
+import { type ChangeHash, type LinkId, type Revision, type Seq, seq } from "@openclaw/core/ids.ts";
+import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
+import { BATCH_ITEMS_MAX } from "@openclaw/core/limits.ts";
+import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
+import { Database } from "./database.ts";
+import type { BatchName, ClientSchema, StoreName } from "./schema.ts";
+
+/** Documents whose stored hashes are remembered, so that a repeated change is not stored again; the oldest goes first. */
+const KNOWN_DOCUMENTS_MAX = 256;
+/** Rows of changes of one document above which reading it packs them anew. */
+const CHANGE_ROWS_MAX = 512;
+
+/** Strict: `relaxed`, the default everywhere, completes before the disk has it (pitfall 40). */
+const STRICT = { durability: "strict" } as const;
+
+type Step = IDBPTransaction<ClientSchema, StoreName[], "readwrite">;
+
+export class IndexedDbStore implements ClientStore {
+  readonly #database: Database;
+  readonly #instance = toHex(crypto.getRandomValues(new Uint8Array(16)));
+  #count = 0;
+  readonly #known = new Map<string, Set<ChangeHash>>();
+
+  /** @param name of the database; two sites of one origin need two */
+  constructor(name: string) {
+    this.#database = new Database(name);
+  }
+
+  async write(write: ClientWrite): Promise<void> {
+    const fresh: { collection: string; document: string; changes: readonly DocumentChange[]; name: BatchName }[] = [];
+    for (const { collection, document, changes } of write.changes ?? []) {
+      const known = await this.#knownHashes(collection, document);
+      const unknown = changes.filter((change) => !known.has(change.hash)).map(compactChange);
+      if (unknown.length > 0) fresh.push({ collection, document, changes: unknown, name: this.#nextName() });
+    }
+    const awaitingName = this.#nextName();
+    const stores = storesOf(write, fresh.length > 0);
+    if (stores.length === 0) return;
+
+    await this.#database.run(async (database) => {
+      const step = database.transaction(stores, "readwrite", STRICT);
+      try {
+        await enqueue(step, write.enqueue ?? []);
+        for (const { collection, document, changes, name } of fresh) {
+          await step.objectStore("changes").put(changes, [collection, document, ...name]);
+        }
+        await answer(step, write.answered ?? []);
+        await addAwaiting(step, write.awaiting ?? [], awaitingName);
+        if (write.hubHolds !== undefined) await forgetAwaiting(step, write.hubHolds);
+        for (const row of write.failed ?? []) await step.objectStore("failed").add({ ...row, ...compactRow(row) });
+        await forgetFailed(step, write.forgetFailed ?? []);
+        if (write.mirrorReset === true) await step.objectStore("mirror").clear();
+        await mirror(step, write.mirrorPuts ?? [], write.mirrorDeletes ?? []);
+        if (write.down !== undefined) await step.objectStore("cursors").put(write.down, "down");
+      } catch (error) {
+        abort(step);
+        throw error;
+      }
+      await step.done;
+    });
+    // Only now: a change that may still be rolled back must not make another write skip it.
+    for (const { collection, document, changes } of fresh) {
+      const known = this.#known.get(documentKey(collection, document));
+      for (const change of changes) known?.add(change.hash);
+    }
+  }
+
+  outboxLinks(): Promise<readonly LinkId[]> {
+    return this.#database.run(async (database) => {
+      const links: LinkId[] = [];
+      let cursor = await database.transaction("outbox").store.openKeyCursor();
+      while (cursor !== null) {
+        const link = cursor.key[0] as LinkId;
+        links.push(link);
+        // An array sorts after every number: the first row of the next link.
+        cursor = await cursor.continue([link, []] as never);
+      }
+      return links;
+    });
+  }
+
+  outbox(link: LinkId, from: Seq, limit: number): Promise<readonly OutboxRow[]> {
+    return this.#database.run(async (database) => {
+      const rows: OutboxRow[] = [];
+      // A packed row is found by its last number, so the first one at or above `from` is the one that holds it.
+      let cursor = await database.transaction("outbox").store.openCursor(IDBKeyRange.bound([link, from], [link, []]));
+      while (cursor !== null && rows.length < limit) {
+        for (const row of cursor.value) if (row.seq >= from && rows.length < limit) rows.push(row);
+        cursor = await cursor.continue();
+      }
+      return rows;
+    });
+  }
+
+  nextSeq(link: LinkId): Promise<Seq> {
+    return this.#database.run(async (database) => seq((await database.get("links", link)) ?? 1));
+  }
+
+  awaiting(): Promise<readonly Awaiting[]> {
+    return this.#database.run(async (database) => (await database.getAll("awaiting")).flat());
+  }
+
+  failed(): Promise<readonly FailedRow[]> {
+    return this.#database.run((database) => database.getAll("failed"));
+  }
+
+  async document(collection: string, document: string): Promise<readonly DocumentChange[]> {
+    const batches = await this.#database.run((database) => database.getAll("changes", documentRange(collection, document)));
+    const changes = causalOrder(batches.flat());
+    this.#remember(documentKey(collection, document), new Set(changes.map((change) => change.hash)));
+    if (batches.length > CHANGE_ROWS_MAX) await this.#pack(collection, document);
+    return changes;
+  }
+
+  documents(collection: string): Promise<readonly string[]> {
+    return this.#database.run(async (database) => {
+      const documents: string[] = [];
+      const range = IDBKeyRange.bound([collection], [collection, []]);
+      let cursor = await database.transaction("changes").store.openKeyCursor(range);
+      while (cursor !== null) {
+        const document = cursor.key[1];
+        documents.push(document);
+        cursor = await cursor.continue([collection, document, []] as never);
+      }
+      return documents;
+    });
+  }
+
+  mirror(origin: string | null, prefix: Uint8Array): Promise<readonly MirrorRow[]> {
+    const end = prefixEnd(prefix);
+    const range = IDBKeyRange.bound([origin ?? "", keyBuffer(prefix)], [origin ?? "", end === undefined ? [] : keyBuffer(end)], false, true);
+    return this.#database.run((database) => database.getAll("mirror", range));
+  }
+
+  down(): Promise<DownCursor | null> {
+    return this.#database.run(async (database) => (await database.get("cursors", "down")) ?? null);
+  }
+
+  close(): Promise<void> {
+    return this.#database.close();
+  }
+
+  #nextName(): BatchName {
+    return [this.#instance, this.#count++];
+  }
+
+  async #knownHashes(collection: string, document: string): Promise<ReadonlySet<ChangeHash>> {
+    const key = documentKey(collection, document);
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const batches = await this.#database.run((database) => database.getAll("changes", documentRange(collection, document)));
+    return this.#remember(key, new Set(batches.flat().map((change) => change.hash)));
+  }
+
+  #remember(key: string, hashes: Set<ChangeHash>): ReadonlySet<ChangeHash> {
+    this.#known.delete(key);
+    this.#known.set(key, hashes);
+    const oldest = this.#known.keys().next().value;
+    if (this.#known.size > KNOWN_DOCUMENTS_MAX && oldest !== undefined) this.#known.delete(oldest);
+    return hashes;
+  }
+
+  /** Rewrites a document's rows as few. Read again inside the transaction: another tab may have written since. */
+  #pack(collection: string, document: string): Promise<void> {
+    const names: BatchName[] = [];
+    return this.#database.run(async (database) => {
+      const step = database.transaction(["changes"], "readwrite", STRICT);
+      try {
+        const store = step.objectStore("changes");
+        const range = documentRange(collection, document);
+        const changes = causalOrder((await store.getAll(range)).flat());
+        await store.delete(range);
+        for (let from = 0, batch = 0; from < changes.length; from += BATCH_ITEMS_MAX, batch++) {
+          const name = (names[batch] ??= this.#nextName());
+          await store.put(changes.slice(from, from + BATCH_ITEMS_MAX), [collection, document, ...name]);
+        }
+      } catch (error) {
+        abort(step);
+        throw error;
+      }
+      await step.done;
+    });
+  }
+}
+
+async function enqueue(step: Step, rows: readonly OutboxRow[]): Promise<void> {
+  for (const [link, own] of Map.groupBy(rows, (row) => row.link)) {
+    const last = own.at(-1);
+    if (last === undefined) continue;
+    const links = step.objectStore("links");
+    await links.put(Math.max((await links.get(link)) ?? 1, last.seq + 1), link);
+    await step.objectStore("outbox").put(own.map(compactRow), [link, last.seq]);
+  }
+}
+
+async function answer(step: Step, answered: readonly { readonly link: LinkId; readonly seq: Seq }[]): Promise<void> {
+  for (const [link, own] of Map.groupBy(answered, (row) => row.link)) {
+    const numbers = new Set(own.map((row) => row.seq));
+    const lowest = Math.min(...numbers);
+    const highest = Math.max(...numbers);
+    let cursor = await step.objectStore("outbox").openCursor(IDBKeyRange.bound([link, lowest], [link, []]));
+    while (cursor !== null && (cursor.value[0]?.seq ?? 0) <= highest) {
+      const left = cursor.value.filter((row) => !numbers.has(row.seq));
+      if (left.length === 0) await cursor.delete();
+      else if (left.length < cursor.value.length) await cursor.update(left);
+      cursor = await cursor.continue();
+    }
+  }
+}
+
+async function addAwaiting(step: Step, rows: readonly Awaiting[], name: BatchName): Promise<void> {
+  if (rows.length === 0) return;
+  const revisions = rows.map((row) => row.revision);
+  await step.objectStore("awaiting").put(rows, [Math.max(...revisions), Math.min(...revisions), ...name]);
+}
+
+async function forgetAwaiting(step: Step, holds: Revision): Promise<void> {
+  const store = step.objectStore("awaiting");
+  await store.delete(IDBKeyRange.upperBound([holds, []]));
+  // What is left ends above `holds`; rows that start at or below it lose a part.
+  for (const key of await store.getAllKeys()) {
+    if (key[1] > holds) continue;
+    const left = ((await store.get(key)) ?? []).filter((row) => row.revision > holds);
+    const lowest = Math.min(...left.map((row) => row.revision));
+    await store.delete(key);
+    await store.put(left, [key[0], lowest, key[2], key[3]]);
+  }
+}
+
+/** Refused rows are few, as a person looks at each: a walk over all of them will do. */
+async function forgetFailed(step: Step, forgotten: NonNullable<ClientWrite["forgetFailed"]>): Promise<void> {
+  if (forgotten.length === 0) return;
+  let cursor = await step.objectStore("failed").openCursor();
+  while (cursor !== null) {
+    const { link, seq: number } = cursor.value;
+    if (forgotten.some((row) => row.link === link && row.seq === number)) await cursor.delete();
+    cursor = await cursor.continue();
+  }
+}
+
+/** Not awaited one by one: thousands of rows may come with one batch of events. Requests of one transaction keep their order. */
+async function mirror(step: Step, puts: readonly MirrorRow[], deletes: NonNullable<ClientWrite["mirrorDeletes"]>): Promise<void> {
+  const requests: Promise<unknown>[] = [];
+  for (const row of puts) {
+    const compacted = { ...row, key: compact(row.key), value: compact(row.value) };
+    requests.push(step.objectStore("mirror").put(compacted, [row.origin ?? "", keyBuffer(row.key)]));
+  }
+  for (const { key, origin } of deletes) requests.push(step.objectStore("mirror").delete([origin ?? "", keyBuffer(key)]));
+  await Promise.all(requests);
+}
+
+/** Only what the write touches: a transaction waits for others on the same stores. */
+function storesOf(write: ClientWrite, changes: boolean): StoreName[] {
+  const some = (list: readonly unknown[] | undefined): boolean => list !== undefined && list.length > 0;
+  const stores: StoreName[] = [];
+  if (some(write.enqueue)) stores.push("links");
+  if (some(write.enqueue) || some(write.answered)) stores.push("outbox");
+  if (changes) stores.push("changes");
+  if (some(write.awaiting) || write.hubHolds !== undefined) stores.push("awaiting");
+  if (some(write.failed) || some(write.forgetFailed)) stores.push("failed");
+  if (write.mirrorReset === true || some(write.mirrorPuts) || some(write.mirrorDeletes)) stores.push("mirror");
+  if (write.down !== undefined) stores.push("cursors");
+  return stores;
+}
+
+const documentKey = (collection: string, document: string): string => JSON.stringify([collection, document]);
+const documentRange = (collection: string, document: string): IDBKeyRange =>
+  IDBKeyRange.bound([collection, document], [collection, document, []]);
+
+/** A view into a received frame would be stored with the whole frame: structured clone copies the buffer, not the view. */
+const compact = (bytes: Uint8Array): Uint8Array => (bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice());
+const keyBuffer = (key: Uint8Array): ArrayBuffer => new Uint8Array(key).buffer;
+const compactChange = (change: DocumentChange): DocumentChange => ({ ...change, bytes: compact(change.bytes) });
+const compactRow = (row: OutboxRow): OutboxRow => ({ ...row, command: compactCommand(row.command) });
+
+function compactCommand(command: UserCommand): UserCommand {
+  switch (command.kind) {
+    case "put":
+    case "compareAndSet":
+      return { ...command, key: compact(command.key), value: compact(command.value) };
+    case "delete":
+      return { ...command, key: compact(command.key) };
+    case "change":
+      return { ...command, changes: command.changes.map(compactChange) };
+  }
+}
+
+/** Takes back what the step did. An aborted step rejects `done`, which the caller's own error already tells. */
+function abort(step: { abort(): void; readonly done: Promise<void> }): void {
+  step.done.catch(() => undefined);
+  try {
+    step.abort();
+  } catch {
+    // It was over already: the error that brought us here ended it.
+  }
+}
+

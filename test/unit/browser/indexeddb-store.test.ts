@@ -1,0 +1,128 @@
+import "fake-indexeddb/auto";
+import { deleteDB, openDB } from "idb";
+import { expect, test, vi } from "vitest";
+import { IndexedDbStore } from "@openclaw/browser/indexeddb-store.ts";
+import { utf8 } from "@openclaw/core/bytes.ts";
+import { isActorId, isChangeHash, isLinkId, revision, seq } from "@openclaw/core/ids.ts";
+import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
+import { clientStoreContract } from "../../contracts/client-store.ts";
+
+let count = 0;
+const freshName = (): string => `store-${++count}`;
+
+clientStoreContract("IndexedDbStore", () => {
+  const name = freshName();
+  return {
+    open: async () => new IndexedDbStore(name),
+    destroy: () => deleteDB(name),
+  };
+});
+
+function checked<T>(value: string, is: (value: unknown) => value is T): T {
+  if (!is(value)) throw new Error(`not valid: ${value}`);
+  return value;
+}
+
+const link = checked("a".repeat(32), isLinkId);
+const hashOf = (number: number) => checked(number.toString(16).padStart(64, "0"), isChangeHash);
+const change = (number: number): DocumentChange => ({
+  hash: hashOf(number),
+  actor: checked("ab".repeat(16), isActorId),
+  seq: number,
+  deps: number === 1 ? [] : [hashOf(number - 1)],
+  bytes: utf8(`change ${number}`),
+});
+const put = (number: number) => ({
+  link,
+  seq: seq(number),
+  command: { kind: "put", key: utf8(`k${number}`), value: utf8("v") } as const,
+});
+
+test("S1: every write asks for strict durability (pitfall 40)", async () => {
+  const transaction = vi.spyOn(IDBDatabase.prototype, "transaction");
+  const store = new IndexedDbStore(freshName());
+  await store.write({ enqueue: [put(1)], changes: [{ collection: "c", document: "d", changes: [change(1)] }] });
+  await store.write({ answered: [{ link, seq: seq(1) }] });
+  const writes = transaction.mock.calls.filter(([, mode]) => mode === "readwrite");
+  expect(writes).toHaveLength(2);
+  for (const [, , options] of writes) expect(options).toEqual({ durability: "strict" });
+  transaction.mockRestore();
+  await store.close();
+});
+
+test("S1: a write that fails midway leaves nothing and says CLIENT_STORAGE_FAILED", async () => {
+  const store = new IndexedDbStore(freshName());
+  await store.write({ enqueue: [put(1)] });
+  // A function cannot be cloned: the second put of the same step throws.
+  const broken = { ...put(2), command: { kind: "delete", key: utf8("k"), bad: () => 0 } as const };
+  await expect(
+    store.write({ enqueue: [put(3)], failed: [{ ...broken, code: "FORBIDDEN", details: "" }] }),
+  ).rejects.toMatchObject({ code: "CLIENT_STORAGE_FAILED" });
+  expect((await store.outbox(link, seq(1), 9)).map((row) => row.seq)).toEqual([1]);
+  expect(await store.nextSeq(link)).toBe(2);
+  await store.close();
+});
+
+test("a connection that the browser closed is opened again (pitfall 41)", async () => {
+  const open = vi.spyOn(indexedDB, "open");
+  const store = new IndexedDbStore(freshName());
+  await store.write({ enqueue: [put(1)] });
+  const request = open.mock.results[0];
+  if (request?.type !== "return") throw new Error("the database was not opened");
+  const database: IDBDatabase = request.value.result;
+  // Safari closes without a word in some versions, and with a `close` event in others.
+  database.close();
+  await store.write({ enqueue: [put(2)] });
+  expect((await store.outbox(link, seq(1), 9)).map((row) => row.seq)).toEqual([1, 2]);
+  expect(open).toHaveBeenCalledTimes(2);
+  open.mockRestore();
+  await store.close();
+});
+
+test("a newer version is let in at once, and the older page is told to reload (pitfall 42)", async () => {
+  const name = freshName();
+  const store = new IndexedDbStore(name);
+  await store.write({ enqueue: [put(1)] });
+  const newer = await openDB(name, 2);
+  await expect(store.write({ enqueue: [put(2)] })).rejects.toMatchObject({
+    code: "CLIENT_STORAGE_FAILED",
+    details: expect.stringContaining("reload"),
+  });
+  newer.close();
+  await store.close();
+});
+
+test("a document of many rows is packed when it is read, and nothing of it is lost", async () => {
+  const name = freshName();
+  const store = new IndexedDbStore(name);
+  for (let number = 1; number <= 600; number++) {
+    await store.write({ changes: [{ collection: "c", document: "d", changes: [change(number)] }] });
+  }
+  expect(await store.document("c", "d")).toHaveLength(600);
+  const database = await openDB(name, 1);
+  expect(await database.count("changes")).toBe(1);
+  database.close();
+  const changes = await store.document("c", "d");
+  expect(changes.map((found) => found.seq)).toEqual(Array.from({ length: 600 }, (_, i) => i + 1));
+  await store.close();
+});
+
+test("half of an answered row's revisions at the hub leaves the other half awaiting", async () => {
+  const store = new IndexedDbStore(freshName());
+  const awaiting = [1, 2, 3, 4].map((at) => ({ link, seq: seq(at), revision: revision(at), document: null }));
+  await store.write({ awaiting });
+  await store.write({ hubHolds: revision(2) });
+  await store.write({ hubHolds: revision(3) });
+  expect((await store.awaiting()).map((row) => row.revision)).toEqual([4]);
+  await store.close();
+});
+
+test("two tabs write the same change: a reader sees it once", async () => {
+  const name = freshName();
+  const [one, two] = [new IndexedDbStore(name), new IndexedDbStore(name)];
+  await Promise.all([one.document("c", "d"), two.document("c", "d")]);
+  for (const store of [one, two]) await store.write({ changes: [{ collection: "c", document: "d", changes: [change(1)] }] });
+  expect(await one.document("c", "d")).toHaveLength(1);
+  await one.close();
+  await two.close();
+});
