@@ -18,6 +18,7 @@ export const ERRORS = {
   KEY_TOO_LARGE: { retryable: false, status: 413, message: "a key is at most 4,096 bytes" },
   VALUE_TOO_LARGE: { retryable: false, status: 413, message: "a value is at most 1,048,576 bytes; store large objects elsewhere and keep their address here" },
   CHANGE_TOO_LARGE: { retryable: false, status: 413, message: "a document change is at most 1,048,576 bytes" },
+  DOCUMENT_TOO_LARGE: { retryable: false, status: 413, message: "a document's changes are at most 67,108,864 bytes; begin a new document" },
   CHANGE_INVALID: { retryable: false, status: 400, message: "the bytes are not an Automerge change, or its parts disagree" },
   NOT_FOUND: { retryable: false, status: 404, message: "there is nothing under that name" },
   COMPARE_FAILED: { retryable: false, status: 412, message: "the key is not at the expected revision; read it again and decide" },
@@ -27,6 +28,7 @@ export const ERRORS = {
   // Authority
   UNAUTHENTICATED: { retryable: false, status: 401, message: "no valid token; send Authorization: Bearer" },
   FORBIDDEN: { retryable: false, status: 403, message: "the token does not cover this prefix" },
+  CROSS_SITE: { retryable: false, status: 403, message: "a page of another site may not call this node; list its origin under http.origins" },
   INSECURE_BIND: { retryable: false, status: 500, message: "without credentials a node binds loopback only; configure auth.publicKey or bind 127.0.0.1" },
   // Availability
   OVERLOADED: { retryable: true, status: 429, message: "too much is waiting; slow down and retry" },

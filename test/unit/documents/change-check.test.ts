@@ -1,0 +1,150 @@
+import { deflateRawSync } from "node:zlib";
+import * as Automerge from "@automerge/automerge";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import type { ActorId, ChangeHash } from "@openclaw/core/ids.ts";
+import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
+import { ChangeCheck } from "@openclaw/edge-runtime/documents/change-check.ts";
+import { CHANGE_ROWS_MAX, inspectChange } from "@openclaw/edge-runtime/documents/change-chunk.ts";
+import fc from "fast-check";
+import { afterAll, describe, expect, test } from "vitest";
+import { changesOf, chunk, columnsBody, described, runs, signedLeb, unsignedLeb } from "./changes.ts";
+
+const check = new ChangeCheck();
+afterAll(() => check.stop());
+
+const json = fc.jsonValue({ maxDepth: 2 }).filter((value) => !/"__proto__"|[e0-9]{16}/.test(JSON.stringify(value)));
+
+const codeOf = (bytes: Uint8Array): string => {
+  try {
+    inspectChange(bytes);
+    return "ok";
+  } catch (error) {
+    if (error instanceof OpenClawError) return error.code;
+    throw error;
+  }
+};
+
+const [change] = changesOf("aabb", (draft) =>
+  Object.assign(draft, { title: "shift", count: 1, list: [1, "two", null, true] }),
+);
+if (change === undefined) throw new Error("a change was made");
+const [long] = changesOf("aabb", (draft) => Object.assign(draft, { text: "x".repeat(100_000) }));
+if (long === undefined) throw new Error("a change was made");
+
+/** The same change as Automerge writes it inside a saved document: its body deflated, its checksum unchanged. */
+const deflated = deflatedForm(long);
+function deflatedForm({ bytes }: DocumentChange): DocumentChange {
+  let body = 9;
+  while ((bytes[body++] ?? 0) >= 128);
+  const packed = deflateRawSync(bytes.subarray(body));
+  return described(Uint8Array.from([...bytes.subarray(0, 8), 2, ...unsignedLeb(packed.length), ...packed]));
+}
+
+describe("D1: a change is bounded before Automerge sees it", () => {
+  test("D1: a plain and a deflated change have the hash that Automerge gives them", () => {
+    expect(change.bytes[8]).toBe(1);
+    expect(inspectChange(change.bytes)).toBe(change.hash);
+    expect(inspectChange(long.bytes)).toBe(long.hash);
+    expect(deflated.bytes.length).toBeLessThan(1_000);
+    expect(deflated.hash).toBe(long.hash);
+    expect(inspectChange(deflated.bytes)).toBe(long.hash);
+  });
+
+  test("D1: every change of a random document passes, and Automerge agrees on its hash", () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string({ minLength: 1 }), json, { maxKeys: 8 }), (entries) => {
+        const { __proto__: _, ...usable } = entries;
+        for (const each of changesOf("aabb", (draft) => Object.assign(draft, usable))) {
+          expect(inspectChange(each.bytes)).toBe(each.hash);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test("D1: flipping any one byte is found", () => {
+    for (let at = 0; at < change.bytes.length; at++) {
+      const altered = change.bytes.slice();
+      altered[at] = (altered[at] ?? 0) ^ 0x10;
+      expect(codeOf(altered), `byte ${at}`).toBe("CHANGE_INVALID");
+    }
+  });
+
+  test("D1: a cut, extended, empty or foreign chunk is refused", () => {
+    for (let length = 0; length < change.bytes.length; length++) {
+      expect(codeOf(change.bytes.subarray(0, length))).toBe("CHANGE_INVALID");
+    }
+    expect(codeOf(Uint8Array.from([...change.bytes, 0]))).toBe("CHANGE_INVALID");
+    expect(codeOf(Automerge.save(Automerge.from({ a: 1 })))).toBe("CHANGE_INVALID");
+  });
+
+  test("D1: pitfall 46: what inflates without bound is refused before it is inflated whole", () => {
+    const packed = deflateRawSync(new Uint8Array(64 * 1_048_576));
+    const bomb = Uint8Array.from([0x85, 0x6f, 0x4a, 0x83, 0, 0, 0, 0, 2, ...unsignedLeb(packed.length), ...packed]);
+    expect(bomb.length).toBeLessThan(100_000);
+    expect(codeOf(bomb)).toBe("CHANGE_TOO_LARGE");
+  });
+
+  test("D1: pitfall 46: fifty bytes that claim 2^40 operations are refused", () => {
+    expect(codeOf(runs(1_000n))).toBe("ok");
+    expect(codeOf(runs(BigInt(CHANGE_ROWS_MAX) + 1n))).toBe("CHANGE_TOO_LARGE");
+    expect(codeOf(runs(2n ** 40n))).toBe("CHANGE_TOO_LARGE");
+    expect(codeOf(runs(2n ** 62n))).not.toBe("ok");
+    const nulls = chunk(columnsBody([[0x42, [0, ...unsignedLeb(2 ** 40)]]]));
+    expect(codeOf(nulls)).toBe("CHANGE_TOO_LARGE");
+    const key = Array.from({ length: 10_000 }, () => 0x61);
+    const keys = chunk(columnsBody([[0x15, [...signedLeb(100_000n), ...unsignedLeb(key.length), ...key]]]));
+    expect(codeOf(keys)).toBe("CHANGE_TOO_LARGE");
+  });
+
+  test("D1: a deflated column inside a change is refused", () => {
+    expect(codeOf(chunk(columnsBody([[0x4a, [1, 1]]])))).toBe("CHANGE_INVALID");
+  });
+
+  test("D1: random bytes behind a right header never do more than be refused", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (body) => {
+        expect(["ok", "CHANGE_INVALID", "CHANGE_TOO_LARGE"]).toContain(codeOf(chunk(body)));
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe("D1: what a change claims is what it is", () => {
+  test("D1: honest changes pass together", async () => {
+    const two = changesOf(
+      "0011",
+      (draft) => Object.assign(draft, { a: 1 }),
+      (draft) => Object.assign(draft, { a: 2 }),
+    );
+    expect(await check.check([change, deflated, ...two])).toBeNull();
+    expect(await check.check([])).toBeNull();
+  });
+
+  test.each([
+    ["hash", { hash: "0".repeat(64) as ChangeHash }],
+    ["actor", { actor: "ffff" as ActorId }],
+    ["sequence number", { seq: 7 }],
+    ["dependencies", { deps: ["1".repeat(64) as ChangeHash] }],
+  ])("D1: a false %s is CHANGE_INVALID", async (part, lie) => {
+    const refusal = await check.check([deflated, { ...change, ...lie }]);
+    expect(refusal).toEqual({ code: "CHANGE_INVALID", details: `change 1: its ${part} is not the one claimed` });
+  });
+
+  test("D1: well-formed columns that are no operations are refused by Automerge, and the worker goes on", async () => {
+    const bytes = chunk(columnsBody([[0x42, [1, 99]]]));
+    const hash = inspectChange(bytes) as ChangeHash;
+    const refusal = await check.check([{ hash, actor: "aabb" as ActorId, seq: 1, deps: [], bytes }]);
+    expect(refusal?.code).toBe("CHANGE_INVALID");
+    expect(await check.check([described(change.bytes)])).toBeNull();
+  });
+
+  test("X1: more than the queue holds is OVERLOADED, and what was queued is answered", async () => {
+    const calls = Array.from({ length: 300 }, () => check.check([change]));
+    const settled = await Promise.allSettled(calls);
+    const refused = settled.filter((each) => each.status === "rejected");
+    expect(refused.length).toBe(300 - 257);
+    for (const each of refused) expect(each.reason).toMatchObject({ code: "OVERLOADED" });
+  });
+});
