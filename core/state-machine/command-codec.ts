@@ -19,7 +19,9 @@ import {
   SALT_BYTES,
 } from "../ledger/record-codec.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
-import type { Command, CommandHeader, CommandResult, Outcome, SystemCommand, UserCommand } from "./command.ts";
+import type {
+  Command, CommandHeader, CommandResult, ImportedCommand, Outcome, SystemCommand, UserCommand,
+} from "./command.ts";
 
 const BATCH_VERSION = 1;
 
@@ -28,11 +30,12 @@ const COMMAND = {
   delete: 1,
   compareAndSet: 2,
   change: 3,
+  refused: 4,
   openSession: 16,
   importLedger: 17,
   importCommands: 18,
   parentHolds: 19,
-} as const satisfies Record<Command["kind"], number>;
+} as const satisfies Record<Command["kind"] | ImportedCommand["kind"], number>;
 
 const RESULT = {
   outcome: 0,
@@ -142,7 +145,7 @@ function bodyTuple(command: UserCommand | SystemCommand): Encodable {
         command.link,
         command.from,
         command.lowWater,
-        command.commands.map(userCommandTuple),
+        command.commands.map(importedCommandTuple),
       ];
     case "parentHolds":
       return [COMMAND.parentHolds, command.parent, command.revision];
@@ -170,7 +173,7 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         link: reader.that(isLinkId, "a link"),
         from: seq(reader.count()),
         lowWater: seq(reader.count()),
-        commands: limited(reader.list(), BATCH_ITEMS_MAX, "commands").map(readUserCommand),
+        commands: limited(reader.list(), BATCH_ITEMS_MAX, "commands").map(readImportedCommand),
       };
     case COMMAND.parentHolds:
       return {
@@ -181,6 +184,18 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
     default:
       throw new OpenClawError("MALFORMED_FRAME", `a command of unknown kind ${kind}`);
   }
+}
+
+const importedCommandTuple = (command: ImportedCommand): Encodable =>
+  command.kind === "refused" ? [COMMAND.refused, command.code, command.details] : userCommandTuple(command);
+
+/** @throws OpenClawError MALFORMED_FRAME */
+function readImportedCommand(value: Encodable): ImportedCommand {
+  const reader = new TupleReader(value, "imported command");
+  if (reader.count() !== COMMAND.refused) return readUserCommand(value);
+  const command: ImportedCommand = { kind: "refused", code: readErrorCode(reader), details: reader.text() };
+  reader.end();
+  return command;
 }
 
 export function userCommandTuple(command: UserCommand): Encodable {

@@ -40,6 +40,12 @@ export type UserCommand =
       readonly changes: readonly DocumentChange[];
     };
 
+/**
+ * A command of a client's stream. The gateway may not drop one that it refuses (the token does not cover the key, the
+ * bytes are no change): the next ones follow its number. So the refusal takes its place, and is its outcome.
+ */
+export type ImportedCommand = UserCommand | { readonly kind: "refused"; readonly code: ErrorCode; readonly details: string };
+
 /** What the cluster's own machinery proposes. */
 export type SystemCommand =
   | { readonly kind: "openSession"; readonly session: SessionId }
@@ -62,7 +68,7 @@ export type SystemCommand =
       readonly from: Seq;
       /** Every result below it has reached the client. */
       readonly lowWater: Seq;
-      readonly commands: readonly UserCommand[];
+      readonly commands: readonly ImportedCommand[];
     }
   /** S3: our parent holds our ledger up to here, on a majority of its disks. Replicated at most ten times a second. */
   | { readonly kind: "parentHolds"; readonly parent: ClusterId; readonly revision: Revision };
