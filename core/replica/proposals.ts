@@ -7,7 +7,9 @@ import { invariant, OpenClawError } from "../errors.ts";
 import { type Seq, type SessionId, seq } from "../ids.ts";
 import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX, RESULTS_MAX } from "../limits.ts";
 import type { Clock, Random } from "../ports.ts";
-import type { Command, CommandResult, SessionStep, SystemCommand, UserCommand } from "../state-machine/command.ts";
+import type {
+  Command, CommandResult, ImportedCommand, SessionStep, SystemCommand, UserCommand,
+} from "../state-machine/command.ts";
 import { toHex } from "../bytes.ts";
 
 /** Callers that may wait at once: those of the session (its window is RESULTS_MAX) plus the node's own. Beyond: OVERLOADED. */
@@ -208,7 +210,7 @@ function isUser(body: UserCommand | SystemCommand): body is UserCommand {
 }
 
 /** Bytes that a command holds, roughly: what the limits count. */
-function sizeOf(body: UserCommand | SystemCommand): number {
+function sizeOf(body: ImportedCommand | SystemCommand): number {
   const overhead = 128;
   switch (body.kind) {
     case "put":
