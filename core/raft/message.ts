@@ -66,8 +66,23 @@ export type RaftMessage =
       readonly hintIndex: Index;
       readonly hintTerm: Term;
     })
-  /** `context`: the newest ReadIndex round to confirm, 0 for none (thesis §6.4). */
-  | (Envelope & { readonly kind: "heartbeat"; readonly commit: Index; readonly context: number })
+  /**
+   * R5. The sender lost entries that it had once acknowledged. It holds the leader's log up to `match`, which is not to
+   * be counted towards a commit; send what follows, one append at a time.
+   */
+  | (Envelope & { readonly kind: "appendUncounted"; readonly match: Index })
+  /**
+   * `match`, `matchTerm`: the last entry that the receiver has acknowledged to this leader. A receiver without that
+   * entry has lost it (R5). `context`: the ReadIndex round to confirm, 0 for none (thesis §6.4).
+   */
+  | (Envelope & {
+      readonly kind: "heartbeat";
+      readonly match: Index;
+      readonly matchTerm: Term;
+      readonly commit: Index;
+      readonly context: number;
+    })
+  /** `context` is the heartbeat's, or 0 from a sender that may confirm nothing. With a higher term: a refusal. */
   | (Envelope & { readonly kind: "heartbeatResponse"; readonly context: number })
   /** A snapshot that the receiver already holds whole, in its own staging area (the bytes travel apart). */
   | (Envelope & { readonly kind: "snapshot"; readonly meta: SnapshotMeta })

@@ -1,0 +1,107 @@
+/** What Raft keeps on disk and ships in snapshots, as bytes: entries, hard state, snapshot meta, membership. */
+import { decode, encode, type Encodable, TupleReader } from "../codec.ts";
+import { OpenClawError } from "../errors.ts";
+import { index, isNodeId, type NodeId, term } from "../ids.ts";
+import type { Entry, EntryKind, HardState, Membership, SnapshotMeta } from "./message.ts";
+
+/** Voters of one group (DESIGN §1). */
+export const VOTERS_MAX = 7;
+
+/** Position is the number on disk and on the wire: append only. */
+const ENTRY_KINDS = ["noop", "commands"] as const satisfies readonly EntryKind[];
+const ENTRY_KIND_NUMBERS = new Map<EntryKind, number>(ENTRY_KINDS.map((kind, number) => [kind, number]));
+
+/** Fields of an entry in the flat list: one list for all of them costs a third of a list each. */
+const ENTRY_FIELDS = 3;
+
+/** Entries that follow one another, as one blob with a buffer of its own: `[first index, [term, kind, data, …]]`. */
+export const encodeEntries = (entries: readonly Entry[]): Uint8Array =>
+  encode([entries[0]?.index ?? 0, entriesTuple(entries)]);
+
+/** The entries' data are views of `bytes`. @throws OpenClawError MALFORMED_FRAME */
+export function decodeEntries(bytes: Uint8Array): readonly Entry[] {
+  const reader = new TupleReader(decode(bytes), "entries");
+  const first = reader.count();
+  const list = reader.list();
+  reader.end();
+  if ((first === 0) !== (list.length === 0)) throw new OpenClawError("MALFORMED_FRAME", "entries without a first index");
+  return readEntries(list, { index: first - 1, term: 0 }, Number.MAX_SAFE_INTEGER);
+}
+
+export function entriesTuple(entries: readonly Entry[]): Encodable {
+  const fields: Encodable[] = [];
+  for (const entry of entries) fields.push(entry.term, ENTRY_KIND_NUMBERS.get(entry.kind) ?? null, entry.data);
+  return fields;
+}
+
+/** Reads entries that follow `base`; terms never go down. @throws OpenClawError MALFORMED_FRAME */
+export function readEntries(
+  fields: readonly Encodable[],
+  base: { readonly index: number; readonly term: number },
+  itemsMax: number,
+): readonly Entry[] {
+  if (fields.length % ENTRY_FIELDS !== 0) throw new OpenClawError("MALFORMED_FRAME", "a torn entry");
+  if (fields.length / ENTRY_FIELDS > itemsMax) throw new OpenClawError("MALFORMED_FRAME", "too many entries");
+  const reader = new TupleReader(fields, "entry");
+  const entries: Entry[] = [];
+  let last = base;
+  for (let at = 0; at < fields.length; at += ENTRY_FIELDS) {
+    const entryTerm = reader.count();
+    const kind = ENTRY_KINDS[reader.count()];
+    if (kind === undefined) throw new OpenClawError("MALFORMED_FRAME", "an entry of an unknown kind");
+    if (entryTerm < last.term || entryTerm === 0) throw new OpenClawError("MALFORMED_FRAME", "an entry's term goes back");
+    const entry: Entry = { term: term(entryTerm), index: index(last.index + 1), kind, data: reader.bytes() };
+    if (!Number.isSafeInteger(entry.index)) throw new OpenClawError("MALFORMED_FRAME", "an index past all numbers");
+    entries.push(entry);
+    last = entry;
+  }
+  return entries;
+}
+
+export const encodeHardState = (state: HardState): Uint8Array => encode([state.term, state.vote, state.commit]);
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function decodeHardState(bytes: Uint8Array): HardState {
+  const reader = new TupleReader(decode(bytes), "hard state");
+  const state: HardState = {
+    term: term(reader.count()),
+    vote: reader.orNull((field) => field.that(isNodeId, "a node id")),
+    commit: index(reader.count()),
+  };
+  reader.end();
+  return state;
+}
+
+export const encodeMembership = (membership: Membership): Uint8Array => encode(membershipTuple(membership));
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export const decodeMembership = (bytes: Uint8Array): Membership => readMembership(decode(bytes));
+
+export const encodeSnapshotMeta = (meta: SnapshotMeta): Uint8Array => encode(metaTuple(meta));
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export const decodeSnapshotMeta = (bytes: Uint8Array): SnapshotMeta => readMeta(decode(bytes));
+
+export const metaTuple = (meta: SnapshotMeta): Encodable => [meta.index, meta.term, membershipTuple(meta.membership)];
+
+export function readMeta(value: Encodable): SnapshotMeta {
+  const reader = new TupleReader(value, "snapshot meta");
+  const meta = { index: index(reader.count()), term: term(reader.count()), membership: readMembership(reader.any()) };
+  reader.end();
+  return meta;
+}
+
+/** Learners and a joint configuration's second half come as further fields. */
+const membershipTuple = (membership: Membership): Encodable => [membership.voters];
+
+function readMembership(value: Encodable): Membership {
+  const reader = new TupleReader(value, "membership");
+  const list = reader.list();
+  reader.end();
+  if (list.length > VOTERS_MAX) throw new OpenClawError("MALFORMED_FRAME", "more voters than a group may have");
+  const voters: NodeId[] = [];
+  const ids = new TupleReader(list, "voters");
+  while (voters.length < list.length) voters.push(ids.that(isNodeId, "a node id"));
+  if (new Set(voters).size !== voters.length) throw new OpenClawError("MALFORMED_FRAME", "a voter named twice");
+  return { voters };
+}

@@ -1,0 +1,176 @@
+/**
+ * Raft messages as bytes. A frame is a batch: [partition, epoch counter, epoch nonce, [message, …]] (rule L3), and a
+ * message is [kind, from, to, term, …] with the fields in the order of message.ts.
+ *
+ * Entries follow one another, so an index is never written: an append implies it from `prevIndex`.
+ */
+import { decode, encode, type Encodable, TupleReader } from "../codec.ts";
+import { OpenClawError, unreachable } from "../errors.ts";
+import { index, isNodeId, isNonce, type NodeId, PARTITION, term, type Term } from "../ids.ts";
+import { BATCH_ITEMS_MAX } from "../limits.ts";
+import { entriesTuple, metaTuple, readEntries, readMeta } from "./entry-codec.ts";
+import type { RaftMessage, RaftMessageKind } from "./message.ts";
+
+/** Messages in one frame: a peer that has more to say sends a second frame. */
+export const FRAME_MESSAGES_MAX = BATCH_ITEMS_MAX;
+
+export interface RaftFrame {
+  /** Of the sender's epoch. A receiver in another epoch stops or refuses; it never steps the messages. */
+  readonly epochCounter: number;
+  readonly epochNonce: string;
+  readonly messages: readonly RaftMessage[];
+}
+
+/** Position is the number on the wire: append only. */
+const KINDS = [
+  "preVote",
+  "preVoteResponse",
+  "vote",
+  "voteResponse",
+  "append",
+  "appendAccepted",
+  "appendRejected",
+  "appendUncounted",
+  "heartbeat",
+  "heartbeatResponse",
+  "snapshot",
+  "readIndex",
+  "readIndexResponse",
+  "forward",
+] as const satisfies readonly RaftMessageKind[];
+
+const KIND_NUMBERS = new Map<RaftMessageKind, number>(KINDS.map((kind, number) => [kind, number]));
+
+export const encodeRaftFrame = (frame: RaftFrame): Uint8Array =>
+  encode([PARTITION, frame.epochCounter, frame.epochNonce, frame.messages.map(messageTuple)]);
+
+/** Entries' data are views of `bytes`: the caller no longer writes to it. @throws OpenClawError MALFORMED_FRAME */
+export function decodeRaftFrame(bytes: Uint8Array): RaftFrame {
+  const reader = new TupleReader(decode(bytes), "raft frame");
+  if (reader.count() !== PARTITION) throw new OpenClawError("MALFORMED_FRAME", "a partition that does not exist");
+  const epochCounter = reader.count();
+  const epochNonce = reader.that(isNonce, "an epoch's nonce");
+  const messages = readMessages(reader.list());
+  reader.end();
+  return { epochCounter, epochNonce, messages };
+}
+
+export const encodeMessages = (messages: readonly RaftMessage[]): Uint8Array => encode(messages.map(messageTuple));
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function decodeMessages(bytes: Uint8Array): readonly RaftMessage[] {
+  const list = decode(bytes);
+  if (!Array.isArray(list)) throw new OpenClawError("MALFORMED_FRAME", "raft messages are not a list");
+  return readMessages(list);
+}
+
+function readMessages(list: readonly Encodable[]): readonly RaftMessage[] {
+  if (list.length > FRAME_MESSAGES_MAX) throw new OpenClawError("MALFORMED_FRAME", "too many raft messages");
+  return list.map(readMessage);
+}
+
+function messageTuple(message: RaftMessage): Encodable {
+  return [KIND_NUMBERS.get(message.kind) ?? null, message.from, message.to, message.term, ...fields(message)];
+}
+
+function fields(message: RaftMessage): readonly Encodable[] {
+  switch (message.kind) {
+    case "preVote":
+    case "vote":
+      return [message.lastIndex, message.lastTerm];
+    case "preVoteResponse":
+    case "voteResponse":
+      return [message.granted];
+    case "append":
+      return [message.prevIndex, message.prevTerm, message.commit, entriesTuple(message.entries)];
+    case "appendAccepted":
+    case "appendUncounted":
+      return [message.match];
+    case "appendRejected":
+      return [message.prevIndex, message.hintIndex, message.hintTerm];
+    case "heartbeat":
+      return [message.match, message.matchTerm, message.commit, message.context];
+    case "heartbeatResponse":
+    case "readIndex":
+      return [message.context];
+    case "snapshot":
+      return [metaTuple(message.meta)];
+    case "readIndexResponse":
+      return [message.context, message.index];
+    case "forward":
+      return [message.data];
+    default:
+      return unreachable(message);
+  }
+}
+
+function readMessage(value: Encodable): RaftMessage {
+  const reader = new TupleReader(value, "raft message");
+  const kind = KINDS[reader.count()];
+  if (kind === undefined) throw new OpenClawError("MALFORMED_FRAME", "a raft message of an unknown kind");
+  const envelope = {
+    from: reader.that(isNodeId, "a node id"),
+    to: reader.that(isNodeId, "a node id"),
+    term: term(reader.count()),
+  };
+  const message = readFields(kind, envelope, reader);
+  reader.end();
+  return message;
+}
+
+function readFields(
+  kind: RaftMessageKind,
+  envelope: { readonly from: NodeId; readonly to: NodeId; readonly term: Term },
+  reader: TupleReader,
+): RaftMessage {
+  switch (kind) {
+    case "preVote":
+    case "vote":
+      return { kind, ...envelope, lastIndex: index(reader.count()), lastTerm: term(reader.count()) };
+    case "preVoteResponse":
+    case "voteResponse":
+      return { kind, ...envelope, granted: reader.flag() };
+    case "append": {
+      const prevIndex = index(reader.count());
+      const prevTerm = term(reader.count());
+      const commit = index(reader.count());
+      const entries = readEntries(reader.list(), { index: prevIndex, term: prevTerm }, BATCH_ITEMS_MAX);
+      const last = entries.at(-1);
+      if (last !== undefined && last.term > envelope.term) {
+        throw new OpenClawError("MALFORMED_FRAME", "an entry of a term after its leader's");
+      }
+      return { kind, ...envelope, prevIndex, prevTerm, entries, commit };
+    }
+    case "appendAccepted":
+    case "appendUncounted":
+      return { kind, ...envelope, match: index(reader.count()) };
+    case "appendRejected":
+      return {
+        kind,
+        ...envelope,
+        prevIndex: index(reader.count()),
+        hintIndex: index(reader.count()),
+        hintTerm: term(reader.count()),
+      };
+    case "heartbeat":
+      return {
+        kind,
+        ...envelope,
+        match: index(reader.count()),
+        matchTerm: term(reader.count()),
+        commit: index(reader.count()),
+        context: reader.count(),
+      };
+    case "heartbeatResponse":
+    case "readIndex":
+      return { kind, ...envelope, context: reader.count() };
+    case "snapshot":
+      return { kind, ...envelope, meta: readMeta(reader.any()) };
+    case "readIndexResponse":
+      return { kind, ...envelope, context: reader.count(), index: index(reader.count()) };
+    case "forward":
+      return { kind, ...envelope, data: reader.bytes() };
+    default:
+      return unreachable(kind);
+  }
+}
