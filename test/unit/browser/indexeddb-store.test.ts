@@ -63,6 +63,21 @@ test("S1: a write that fails midway leaves nothing and says CLIENT_STORAGE_FAILE
   await store.close();
 });
 
+test("a full device is told as CLIENT_STORAGE_FAILED, and what was there stays (pitfall 43)", async () => {
+  const store = new IndexedDbStore(freshName());
+  await store.write({ enqueue: [put(1)] });
+  const full = vi.spyOn(IDBObjectStore.prototype, "put").mockImplementation(() => {
+    throw new DOMException("full", "QuotaExceededError");
+  });
+  await expect(store.write({ enqueue: [put(2)] })).rejects.toMatchObject({
+    code: "CLIENT_STORAGE_FAILED",
+    details: expect.stringContaining("no space"),
+  });
+  full.mockRestore();
+  expect((await store.outbox(link, seq(1), 9)).map((row) => row.seq)).toEqual([1]);
+  await store.close();
+});
+
 test("a connection that the browser closed is opened again (pitfall 41)", async () => {
   const open = vi.spyOn(indexedDB, "open");
   const store = new IndexedDbStore(freshName());

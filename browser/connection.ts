@@ -1,0 +1,107 @@
+/** Opens the sync stream to any gateway of the site: the one that served last, then the others in turn. */
+import type { Libp2p } from "libp2p";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import { childConnection } from "@openclaw/core/sync/connection.ts";
+import type { ChildConnection } from "@openclaw/core/sync/message.ts";
+import type { Gateway } from "./gateways.ts";
+import { browserRandom } from "./ports.ts";
+import { FrameStream } from "./frame-stream.ts";
+
+export const SYNC_PROTOCOL = "/openclaw/sync/1";
+
+/** A gateway that has not answered by then is passed over, ms. */
+const DIAL_MS_MAX = 5_000;
+
+export class SiteConnection {
+  readonly #gateways: readonly Gateway[];
+  #host: Promise<Libp2p> | undefined;
+  #next: number;
+  #stream: FrameStream | undefined;
+  #current: string | null = null;
+  #closed = false;
+  /** Aborted and replaced when the device goes offline. */
+  #dialling = new AbortController();
+
+  constructor(gateways: readonly Gateway[]) {
+    this.#gateways = gateways.filter((gateway) => gateway.addresses.length > 0);
+    // Spreads the clients of a site over its gateways.
+    this.#next = Math.floor(browserRandom.unit() * this.#gateways.length);
+  }
+
+  /** The gateway last connected to. */
+  get gateway(): string | null {
+    return this.#current;
+  }
+
+  /** Loads libp2p before it is needed. */
+  async prepare(): Promise<void> {
+    await this.#libp2p();
+  }
+
+  /** One try at each gateway; the caller waits and tries again. @throws OpenClawError UNAVAILABLE */
+  async connect(): Promise<ChildConnection> {
+    const { signal } = this.#dialling;
+    const failures: string[] = [];
+    for (let tried = 0; tried < this.#gateways.length; tried++) {
+      if (this.#closed) break;
+      const gateway = this.#gateways[this.#next % this.#gateways.length];
+      if (gateway === undefined) break;
+      try {
+        const stream = await this.#dial(gateway, signal);
+        this.#stream = stream;
+        this.#current = gateway.node;
+        return childConnection(stream);
+      } catch (error) {
+        if (signal.aborted) throw asUnavailable(signal.reason);
+        // A connection that a dead gateway left behind would be taken again at the next try.
+        await this.#abortConnections(asUnavailable(error));
+        failures.push(`${gateway.node}: ${error instanceof Error ? error.message : String(error)}`);
+        this.#next++;
+      }
+    }
+    throw new OpenClawError("UNAVAILABLE", failures.join("; ") || "no gateway has an address for browsers");
+  }
+
+  /** Drops the stream and its connection at once: the device says that it is offline. */
+  async drop(): Promise<void> {
+    const reason = new OpenClawError("UNAVAILABLE", "this device is offline");
+    this.#dialling.abort(reason);
+    this.#dialling = new AbortController();
+    this.#stream?.cut(reason);
+    await this.#abortConnections(reason);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#stream?.close();
+    const host = this.#host;
+    await (await host)?.stop();
+  }
+
+  async #dial(gateway: Gateway, dropped: AbortSignal): Promise<FrameStream> {
+    const [host, { multiaddr }] = await Promise.all([this.#libp2p(), import("@multiformats/multiaddr")]);
+    const signal = AbortSignal.any([dropped, AbortSignal.timeout(DIAL_MS_MAX)]);
+    const addresses = gateway.addresses.map((address) => multiaddr(address));
+    const stream = new FrameStream(await host.dialProtocol(addresses, SYNC_PROTOCOL, { signal }));
+    if (!dropped.aborted) return stream;
+    stream.cut(asUnavailable(dropped.reason));
+    throw dropped.reason;
+  }
+
+  async #abortConnections(reason: Error): Promise<void> {
+    const host = await this.#host;
+    for (const connection of host?.getConnections() ?? []) connection.abort(reason);
+  }
+
+  #libp2p(): Promise<Libp2p> {
+    this.#host ??= import("./libp2p-host.ts").then(({ createHost }) => createHost(this.#gateways.flatMap((gateway) => gateway.addresses)));
+    // A chunk that could not be loaded is asked for again at the next try.
+    this.#host.catch(() => {
+      this.#host = undefined;
+    });
+    return this.#host;
+  }
+}
+
+const asUnavailable = (error: unknown): OpenClawError =>
+  error instanceof OpenClawError ? error : new OpenClawError("UNAVAILABLE", error instanceof Error ? error.message : String(error));

@@ -1,0 +1,37 @@
+/** A libp2p host that dials the configured gateways over WebSocket and nothing else. Loaded when the first dial is due. */
+import { identify } from "@libp2p/identify";
+import { noise } from "@libp2p/noise";
+import { ping } from "@libp2p/ping";
+import { webSockets } from "@libp2p/websockets";
+import { yamux } from "@libp2p/yamux";
+import { type Multiaddr, multiaddr } from "@multiformats/multiaddr";
+import { createLibp2p, type Libp2p } from "libp2p";
+
+/** Gateways of one site, and one connection being replaced by another. */
+const CONNECTIONS_MAX = 16;
+/** Bytes that a gateway which does not read may leave waiting here; above it the stream is reset. */
+const STREAM_WRITE_BYTES_MAX = 8 * 1_048_576;
+/** Bytes on their way to the socket before libp2p says so. */
+const SOCKET_BYTES_MAX = 1_048_576;
+
+export type GatewayStream = Awaited<ReturnType<Libp2p["dialProtocol"]>>;
+
+/** The identity is drawn anew for each page: a client is admitted by its token, not by its key. */
+export function createHost(addresses: readonly string[]): Promise<Libp2p> {
+  const allowed = new Set(addresses.map((address) => withoutPeer(multiaddr(address))));
+  return createLibp2p({
+    addresses: { listen: [] },
+    transports: [webSockets({ maxBufferedAmount: SOCKET_BYTES_MAX, bufferedAmountPollInterval: 50 })],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux({ streamOptions: { maxWriteBufferLength: STREAM_WRITE_BYTES_MAX } })],
+    services: { identify: identify(), ping: ping() },
+    connectionManager: { maxConnections: CONNECTIONS_MAX, reconnectRetries: 0 },
+    connectionGater: {
+      // The default of browsers refuses `ws://` and private addresses, which a site on a local network has. What the
+      // app named is dialled, and nothing that a peer advertises.
+      denyDialMultiaddr: (address) => !allowed.has(withoutPeer(address)),
+    },
+  });
+}
+
+const withoutPeer = (address: Multiaddr): string => address.toString().replace(/\/p2p\/[^/]+$/, "");

@@ -1,0 +1,147 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { SiteConnection, SYNC_PROTOCOL } from "@openclaw/browser/connection.ts";
+import type { Gateway } from "@openclaw/browser/gateways.ts";
+import { isLinkId, revision } from "@openclaw/core/ids.ts";
+import { decodeChildMessage, encodeParentMessage } from "@openclaw/core/sync/codec.ts";
+import type { ChildConnection, ChildMessage, ParentMessage } from "@openclaw/core/sync/message.ts";
+import { FrameStream } from "@openclaw/edge-runtime/network/frame.ts";
+import { createHost, type Host } from "@openclaw/edge-runtime/network/host.ts";
+import { createIdentity } from "@openclaw/edge-runtime/network/identity.ts";
+
+/** A host as gateways have it, which answers every message with how many it heard. */
+interface Peer extends Gateway {
+  readonly host: Host;
+  readonly heard: ChildMessage[];
+}
+
+let folder: string;
+let peers: Peer[];
+let connections: SiteConnection[];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "openclaw-connection-"));
+  peers = [];
+  connections = [];
+});
+afterEach(async () => {
+  for (const connection of connections) await connection.close();
+  for (const peer of peers) await peer.host.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function startPeer(node: string): Promise<Peer> {
+  const identity = await createIdentity(join(folder, `${node}.key`));
+  const host = await createHost({ identity, listen: ["/ip4/127.0.0.1/tcp/0/ws"], topics: [] });
+  const heard: ChildMessage[] = [];
+  await host.handle(SYNC_PROTOCOL, (stream) => {
+    const frames = new FrameStream(stream);
+    frames.receive({
+      message: (payload) => {
+        heard.push(decodeChildMessage(payload));
+        frames.send(encodeParentMessage({ kind: "holds", upstream: revision(heard.length) }));
+      },
+      drained: () => undefined,
+      closed: () => undefined,
+    });
+  });
+  const peer = { node, addresses: host.getMultiaddrs().map(String), host, heard };
+  peers.push(peer);
+  return peer;
+}
+
+function siteOf(...gateways: readonly Gateway[]): SiteConnection {
+  const connection = new SiteConnection(gateways);
+  connections.push(connection);
+  return connection;
+}
+
+const link = "a".repeat(32);
+if (!isLinkId(link)) throw new Error("not a link");
+const hello: ChildMessage = { kind: "hello", version: 1, link, child: { kind: "client", token: null }, down: null };
+
+/** What came, in order, and how it ended. */
+function listen(connection: ChildConnection): { next(): Promise<ParentMessage>; closed: Promise<Error | null> } {
+  const messages: ParentMessage[] = [];
+  let wake: () => void = () => undefined;
+  const closed = new Promise<Error | null>((resolve) => {
+    connection.receive({
+      message: (message) => {
+        messages.push(message);
+        wake();
+      },
+      drained: () => undefined,
+      closed: resolve,
+    });
+  });
+  return {
+    closed,
+    next: async () => {
+      for (;;) {
+        const message = messages.shift();
+        if (message !== undefined) return message;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+  };
+}
+
+test("a gateway is dialled over WebSocket and messages go both ways", async () => {
+  const peer = await startPeer("california-1");
+  const connection = await siteOf(peer).connect();
+  const { next } = listen(connection);
+  connection.send(hello);
+  expect(await next()).toEqual({ kind: "holds", upstream: 1 });
+  expect(peer.heard).toEqual([hello]);
+});
+
+test("a dead gateway is passed over, and a site with none left is UNAVAILABLE", async () => {
+  const [dead, alive] = [await startPeer("california-1"), await startPeer("california-2")];
+  await dead.host.stop();
+  const site = siteOf(dead, alive);
+  for (let i = 0; i < 4; i++) {
+    (await site.connect()).close();
+    expect(site.gateway).toBe("california-2");
+  }
+  await alive.host.stop();
+  await expect(site.connect()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+});
+
+test("when its gateway dies the stream ends, and the next connect finds another", async () => {
+  const gateways = [await startPeer("california-1"), await startPeer("california-2")];
+  const site = siteOf(...gateways);
+  const { closed } = listen(await site.connect());
+  const first = gateways.find((peer) => peer.node === site.gateway);
+  await first?.host.stop();
+  await closed;
+  await site.connect();
+  expect(site.gateway).not.toBe(first?.node);
+});
+
+test("going offline cuts the stream at once, and later a new one can be had", async () => {
+  const peer = await startPeer("california-1");
+  const site = siteOf(peer);
+  const { closed } = listen(await site.connect());
+  await site.drop();
+  expect(await closed).toMatchObject({ code: "UNAVAILABLE" });
+  const again = await site.connect();
+  const { next } = listen(again);
+  again.send(hello);
+  expect(await next()).toMatchObject({ kind: "holds" });
+});
+
+test("a large message arrives whole", async () => {
+  const peer = await startPeer("california-1");
+  const connection = await siteOf(peer).connect();
+  const { next } = listen(connection);
+  const value = crypto.getRandomValues(new Uint8Array(65_536));
+  const commands = Array.from({ length: 40 }, () => ({ kind: "put", key: value.slice(0, 9), value }) as const);
+  const push = { kind: "pushCommands", from: 1, lowWater: 1, commands } as unknown as ChildMessage;
+  connection.send(push);
+  await next();
+  expect(peer.heard).toEqual([push]);
+});
