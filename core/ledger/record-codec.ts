@@ -8,7 +8,7 @@ import type { Encodable } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
 import { isActorId, isClusterId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
 import type { ActorId, ChangeHash, Epoch, Origin } from "../ids.ts";
-import { DEPS_MAX, EVENTS_MAX } from "../limits.ts";
+import { EVENTS_MAX } from "../limits.ts";
 import type { DocumentChange, LedgerEvent, LedgerRecord, LinkItem, StubReason } from "./record.ts";
 
 /** First byte of every record. Chain inputs begin with other bytes (chain.ts). */
@@ -53,10 +53,11 @@ export function decodeRecord(bytes: Uint8Array): LedgerRecord {
     origin: reader.orNull((field) => readOrigin(field.any())),
     link: reader.orNull((field) => field.that(isLinkId, "a link")),
     salt: bytes.slice(1, 1 + SALT_BYTES),
-    events: limited(reader.list(), EVENTS_MAX, "events").map(readEvent),
+    events: reader.list().map(readEvent),
   };
   reader.end();
-  if ((record.origin === null) !== (record.link === null) || record.events.length === 0) {
+  const { length } = record.events;
+  if ((record.origin === null) !== (record.link === null) || length === 0 || length > EVENTS_MAX) {
     throw new OpenClawError("MALFORMED_FRAME", "a record that no cluster writes");
   }
   return record;
@@ -237,7 +238,7 @@ function actorIdOf(bytes: Uint8Array): ActorId {
 /** Hashes written one after the other. @throws OpenClawError MALFORMED_FRAME */
 export function splitHashes(bytes: Uint8Array): ChangeHash[] {
   const count = bytes.length / HASH_BYTES;
-  if (!Number.isInteger(count) || count > DEPS_MAX) throw new OpenClawError("MALFORMED_FRAME", "not a run of hashes");
+  if (!Number.isInteger(count)) throw new OpenClawError("MALFORMED_FRAME", "not a run of hashes");
   return Array.from({ length: count }, (_, i) => changeHashOf(bytes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES)));
 }
 

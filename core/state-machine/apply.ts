@@ -1,8 +1,114 @@
-import type { ClusterId } from "../ids.ts";
+/**
+ * The state machine: committed entries in, rows and records out (rule R9). Pure, synchronous, and blind to how entries
+ * are batched: replicas cut the log into different runs and must end with equal rows.
+ */
+import { invariant, unreachable } from "../errors.ts";
+import type { ClusterId, Index, Revision } from "../ids.ts";
+import { derivedSalt } from "../ledger/chain.ts";
 import type { Sha256 } from "../ports.ts";
-import { unreachable } from "../errors.ts";
-import type { Apply } from "./view.ts";
+import { importCommands } from "./client-links.ts";
+import { readableCommands } from "./command-codec.ts";
+import type { Command, CommandHeader, CommandResult, Outcome, UserCommand } from "./command.ts";
+import { runChangeCommand } from "./documents.ts";
+import { runKeyCommand } from "./key-values.ts";
+import { importLedger } from "./ledger-imports.ts";
+import { LedgerWriter } from "./ledger-writer.ts";
+import type { Author } from "./ledger-writer.ts";
+import { refused } from "./outcome.ts";
+import { noteParentHolds } from "./position.ts";
+import { inSession, openSession } from "./sessions.ts";
+import { Transaction } from "./transaction.ts";
+import type { Apply, ApplyOutcome } from "./view.ts";
 
-export function createApply(_sha256: Sha256, _cluster: ClusterId): Apply {
-  return () => unreachable(undefined as never);
+/** The state machine of one cluster. What it returns reads no clock and no random source, and keeps nothing between calls. */
+export function createApply(sha256: Sha256, cluster: ClusterId): Apply {
+  return (view, entries) => {
+    const tx = new Transaction(view);
+    const ledger = new LedgerWriter(tx, sha256);
+    invariant(ledger.position.cluster === cluster, "the state is this cluster's");
+    const machine = new Machine(tx, ledger, sha256, cluster);
+    const results: ApplyOutcome["results"][number][] = [];
+    for (const entry of entries) {
+      switch (entry.kind) {
+        case "noop":
+          break;
+        case "commands":
+          for (const command of readableCommands(entry.data)) {
+            const { proposer, request } = command.header;
+            results.push({ proposer, request, result: machine.run(command, entry.index) });
+          }
+          break;
+        default:
+          unreachable(entry.kind);
+      }
+    }
+    return { writes: tx.writes(), records: ledger.records, results };
+  };
+}
+
+class Machine {
+  readonly #tx: Transaction;
+  readonly #ledger: LedgerWriter;
+  readonly #sha256: Sha256;
+  readonly #cluster: ClusterId;
+
+  constructor(tx: Transaction, ledger: LedgerWriter, sha256: Sha256, cluster: ClusterId) {
+    this.#tx = tx;
+    this.#ledger = ledger;
+    this.#sha256 = sha256;
+    this.#cluster = cluster;
+  }
+
+  run(command: Command, index: Index): CommandResult {
+    const { header } = command;
+    switch (command.kind) {
+      case "put":
+      case "delete":
+      case "compareAndSet":
+      case "change": {
+        const author = this.#author(header, () => header.salt);
+        const run = (): Outcome => this.#runUser(command, author);
+        const outcome = header.session === null ? run() : inSession(this.#tx, header.session, index, run);
+        return { kind: "outcome", outcome };
+      }
+      case "openSession":
+        openSession(this.#tx, command.session, index);
+        return { kind: "sessionOpened" };
+      case "importLedger": {
+        const importing = {
+          tx: this.#tx,
+          ledger: this.#ledger,
+          sha256: this.#sha256,
+          cluster: this.#cluster,
+          salt: this.#salts(header),
+        };
+        return importLedger(importing, command);
+      }
+      case "importCommands": {
+        const author = this.#author(header, this.#salts(header));
+        return importCommands(this.#tx, command, index, (queued) =>
+          queued.kind === "refused" ? refused(queued.code, queued.details) : this.#runUser(queued, author),
+        );
+      }
+      case "parentHolds":
+        noteParentHolds(this.#tx, command.parent, command.revision, this.#ledger.position.revision);
+        return { kind: "noted" };
+      default:
+        return unreachable(command);
+    }
+  }
+
+  #runUser(command: UserCommand, author: Author): Outcome {
+    if (command.kind === "change") return runChangeCommand(this.#tx, this.#ledger, author, command);
+    return runKeyCommand(this.#tx, this.#ledger, author, command);
+  }
+
+  #author({ principal, time }: CommandHeader, salt: (at: Revision) => Uint8Array): Author {
+    return { principal, time, salt, from: null };
+  }
+
+  /** A command of several revisions has one salt of its own for each (L2). */
+  #salts({ salt }: CommandHeader): (at: Revision) => Uint8Array {
+    return (at) => derivedSalt(this.#sha256, salt, at);
+  }
 }

@@ -4,12 +4,11 @@
  */
 import { decode, encode, TupleReader } from "../codec.ts";
 import type { Encodable } from "../codec.ts";
-import { isErrorCode, OpenClawError, unreachable } from "../errors.ts";
+import { invariant, isErrorCode, OpenClawError, unreachable } from "../errors.ts";
 import type { ErrorCode } from "../errors.ts";
 import { isClusterId, isLinkId, isSessionId, revision, seq } from "../ids.ts";
 import {
   epochTuple,
-  limited,
   linkItemTuple,
   documentChangeTuple,
   readDocumentChange,
@@ -18,7 +17,6 @@ import {
   readLinkItem,
   SALT_BYTES,
 } from "../ledger/record-codec.ts";
-import { BATCH_ITEMS_MAX } from "../limits.ts";
 import type {
   Command, CommandHeader, CommandResult, ImportedCommand, Outcome, SystemCommand, UserCommand,
 } from "./command.ts";
@@ -93,14 +91,18 @@ function readCommand(tuple: Encodable): Command {
   return { header, ...command };
 }
 
-const headerTuple = (header: CommandHeader): Encodable => [
-  header.principal,
-  header.time,
-  header.salt,
-  header.request,
-  header.proposer,
-  header.session === null ? null : [header.session.id, header.session.seq, header.session.lowWater],
-];
+function headerTuple(header: CommandHeader): Encodable {
+  // What apply could not read would have no effect and no answer: fail at the proposer, not there.
+  invariant(header.salt.length === SALT_BYTES, "a salt has 16 bytes");
+  return [
+    header.principal,
+    header.time,
+    header.salt,
+    header.request,
+    header.proposer,
+    header.session === null ? null : [header.session.id, header.session.seq, header.session.lowWater],
+  ];
+}
 
 function readHeader(value: Encodable): CommandHeader {
   const reader = new TupleReader(value, "command header");
@@ -173,7 +175,7 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         link: reader.that(isLinkId, "a link"),
         from: seq(reader.count()),
         lowWater: seq(reader.count()),
-        commands: limited(reader.list(), BATCH_ITEMS_MAX, "commands").map(readImportedCommand),
+        commands: reader.list().map(readImportedCommand),
       };
     case COMMAND.parentHolds:
       return {
@@ -236,7 +238,7 @@ function readUserBody(kind: number, reader: TupleReader): UserCommand | undefine
     case COMMAND.change: {
       const collection = reader.text();
       const document = reader.text();
-      const changes = limited(reader.list(), BATCH_ITEMS_MAX, "changes").map(readDocumentChange);
+      const changes = reader.list().map(readDocumentChange);
       return { kind: "change", collection, document, changes };
     }
     default:
@@ -294,8 +296,8 @@ function readResultOfKind(reader: TupleReader): CommandResult {
       return { kind: "sessionOpened" };
     case RESULT.imported: {
       const cursor = reader.count();
-      const outcomes = limited(reader.list(), BATCH_ITEMS_MAX, "outcomes");
-      return { kind: "imported", cursor, outcomes: outcomes.map((one) => (one === null ? null : readOutcome(one))) };
+      const outcomes = reader.list().map((one) => (one === null ? null : readOutcome(one)));
+      return { kind: "imported", cursor, outcomes };
     }
     case RESULT.importRefused: {
       const code = readErrorCode(reader);

@@ -1,9 +1,216 @@
-import { unreachable } from "../errors.ts";
+/** Answers questions from the rows of one applied index. Pure: what is not asked through `view` is not known here. */
+import { utf8Text } from "../bytes.ts";
+import { invariant, unreachable } from "../errors.ts";
+import { isLinkId, seq } from "../ids.ts";
+import type { LinkId } from "../ids.ts";
+import { changeHashBytes } from "../ledger/record-codec.ts";
+import type { DocumentChange } from "../ledger/record.ts";
+import { RANGE_ROWS_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
-import type { Answer, Query } from "./query.ts";
+import { clientLinkRow } from "./client-links.ts";
+import { bodyRow, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
+import type { ChangeRow } from "./document-rows.ts";
+import { keyRow } from "./key-values.ts";
+import {
+  CLIENT_LINKS,
+  clientLinkKey,
+  documentOfRow,
+  DocumentKeys,
+  documentsRange,
+  keyOfRow,
+  keyRange,
+  keyRowKey,
+  LEDGER_LINKS,
+  ledgerLinkKey,
+  linkOfRow,
+} from "./keyspace.ts";
+import { ledgerLinkRow } from "./link-rows.ts";
+import { readPosition } from "./position.ts";
+import type { Answer, KeyValue, LinkState, Query, QueryAnswers } from "./query.ts";
+import { ascending } from "./remembered.ts";
+import { rowsOf } from "./row-pages.ts";
+import { stateHash } from "./state-hash.ts";
 import type { StateView } from "./view.ts";
 
-/** Answers a question from the rows of one applied index. Pure. */
-export function query<Q extends Query>(_view: StateView, _question: Q, _sha256: Sha256): Answer<Q> {
-  return unreachable(undefined as never);
+/**
+ * Bytes of values or changes in one answer; it then ends early with `more` set, after at least one. Half a frame, so
+ * that an answer fits one.
+ */
+export const ANSWER_BYTES_MAX = 2_097_152;
+
+export function query<Q extends Query>(view: StateView, question: Q, sha256: Sha256): Answer<Q>;
+export function query(view: StateView, question: Query, sha256: Sha256): Answer<Query> {
+  switch (question.kind) {
+    case "get":
+      return get(view, question);
+    case "range":
+      return range(view, question);
+    case "document":
+      return document(view, question);
+    case "documents":
+      return { documents: documents(view, question.collection) };
+    case "changes":
+      return { changes: changes(view, question) };
+    case "link":
+      return { link: link(view, question.link) };
+    case "links":
+      return { links: links(view) };
+    case "position":
+      return readPosition(view);
+    case "stateHash":
+      return { ...stateHash(view, sha256), position: readPosition(view) };
+    default:
+      return unreachable(question);
+  }
+}
+
+type Of<Kind extends Query["kind"]> = Extract<Query, { kind: Kind }>;
+
+function get(view: StateView, { origin, key }: Of<"get">): QueryAnswers["get"] {
+  const bytes = view.get(keyRowKey(origin, key));
+  return { row: bytes === undefined ? null : keyValue(key, bytes), revision: readPosition(view).revision };
+}
+
+function range(view: StateView, { origin, from, to, limit }: Of<"range">): QueryAnswers["range"] {
+  const { from: first, to: end } = keyRange(origin, from, to);
+  const rows: KeyValue[] = [];
+  const most = rowsAllowed(limit);
+  let bytes = 0;
+  let more = false;
+  for (const row of rowsOf(view, first, end)) {
+    if (rows.length >= most || bytes >= ANSWER_BYTES_MAX) {
+      more = true;
+      break;
+    }
+    rows.push(keyValue(keyOfRow(origin, row.key), row.value));
+    bytes += row.value.length;
+  }
+  return { rows, more, revision: readPosition(view).revision };
+}
+
+function keyValue(key: Uint8Array, bytes: Uint8Array): KeyValue {
+  const row = keyRow.decode(bytes);
+  return { key, ...row, value: own(row.value) };
+}
+
+function document(view: StateView, question: Of<"document">): QueryAnswers["document"] {
+  const keys = keysOf(question);
+  const stored = keys === null ? undefined : view.get(keys.document);
+  if (keys === null || stored === undefined) {
+    return { changes: [], position: 0, more: false, heads: [], pending: 0, quarantined: [] };
+  }
+  const row = documentRow.decode(stored);
+  const found: DocumentChange[] = [];
+  const most = rowsAllowed(question.limit);
+  let position = Math.min(question.after, row.accepted);
+  for (let bytes = 0; position < row.accepted && found.length < most && bytes < ANSWER_BYTES_MAX; position++) {
+    const body = view.get(keys.accepted(position + 1));
+    invariant(body !== undefined, "accepted positions have no holes");
+    found.push(ownChange(body));
+    bytes += body.length;
+  }
+  const quarantined: { hash: DocumentChange["hash"]; actor: DocumentChange["actor"] }[] = [];
+  const range = keys.allQuarantined();
+  for (const { value } of rowsOf(view, range.from, range.to)) {
+    if (quarantined.length >= RANGE_ROWS_MAX) break;
+    const { hash, actor } = bodyRow.decode(value);
+    quarantined.push({ hash, actor });
+  }
+  const { heads, pending } = row;
+  return { changes: found, position, more: position < row.accepted, heads, pending, quarantined };
+}
+
+/** Null for a name that no document can have. */
+const keysOf = ({ collection, document }: Of<"document" | "changes">): DocumentKeys | null =>
+  nameRefusal(collection, document) === null ? new DocumentKeys(collection, document) : null;
+
+/** At most RANGE_ROWS_MAX names. */
+function documents(view: StateView, collection: string): string[] {
+  const names: string[] = [];
+  if (nameRefusal(collection, "any") !== null) return names;
+  const { from, to } = documentsRange(collection);
+  for (const { key } of rowsOf(view, from, to)) {
+    if (names.length >= RANGE_ROWS_MAX) break;
+    const name = utf8Text(documentOfRow(collection, key));
+    invariant(name !== undefined, "a document's name is UTF-8");
+    names.push(name);
+  }
+  return names;
+}
+
+/** Those of the hashes that are known here, wherever they stand (D3). */
+function changes(view: StateView, question: Of<"changes">): DocumentChange[] {
+  const keys = keysOf(question);
+  const found: DocumentChange[] = [];
+  if (keys === null) return found;
+  let bytes = 0;
+  for (const hash of question.hashes.slice(0, RANGE_ROWS_MAX)) {
+    if (bytes >= ANSWER_BYTES_MAX) break;
+    const name = changeHashBytes(hash);
+    const row = view.get(keys.change(name));
+    if (row === undefined) continue;
+    const body = view.get(bodyKey(keys, changeRow.decode(row), name));
+    invariant(body !== undefined, "a known change has its bytes");
+    found.push(ownChange(body));
+    bytes += body.length;
+  }
+  return found;
+}
+
+function bodyKey(keys: DocumentKeys, row: ChangeRow, hash: Uint8Array): Uint8Array {
+  switch (row.standing) {
+    case "accepted":
+      return keys.accepted(row.position);
+    case "pending":
+      return keys.pending(hash);
+    case "quarantined":
+      return keys.quarantined(hash);
+    default:
+      return unreachable(row.standing);
+  }
+}
+
+function link(view: StateView, id: LinkId): LinkState | null {
+  const ledger = view.get(ledgerLinkKey(id));
+  if (ledger !== undefined) return ledgerLinkState(id, ledger);
+  const client = view.get(clientLinkKey(id));
+  return client === undefined ? null : clientLinkState(id, client);
+}
+
+/** Ledger links, then clients'; at most RANGE_ROWS_MAX of each. */
+function links(view: StateView): LinkState[] {
+  const found: LinkState[] = [];
+  for (const { key, value } of view.scan(LEDGER_LINKS.from, LEDGER_LINKS.to, RANGE_ROWS_MAX)) {
+    found.push(ledgerLinkState(linkId(key), value));
+  }
+  for (const { key, value } of view.scan(CLIENT_LINKS.from, CLIENT_LINKS.to, RANGE_ROWS_MAX)) {
+    found.push(clientLinkState(linkId(key), value));
+  }
+  return found;
+}
+
+function linkId(row: Uint8Array): LinkId {
+  const id = utf8Text(linkOfRow(row));
+  invariant(isLinkId(id), "a link's row carries its id");
+  return id;
+}
+
+function ledgerLinkState(id: LinkId, bytes: Uint8Array): LinkState {
+  const { epoch, cursor, hash } = ledgerLinkRow.decode(bytes);
+  return { link: id, cursor, hash: own(hash), epoch, outcomes: [] };
+}
+
+function clientLinkState(id: LinkId, bytes: Uint8Array): LinkState {
+  const { cursor, outcomes } = clientLinkRow.decode(bytes);
+  return { link: id, cursor: seq(cursor), hash: new Uint8Array(0), epoch: null, outcomes: ascending(outcomes) };
+}
+
+const rowsAllowed = (limit: number): number => Math.min(Math.max(0, limit), RANGE_ROWS_MAX);
+
+/** A buffer of its own: an answer is posted between threads, and a view would take the whole row along. */
+const own = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes);
+
+function ownChange(body: Uint8Array): DocumentChange {
+  const change = bodyRow.decode(body);
+  return { ...change, bytes: own(change.bytes) };
 }

@@ -1,0 +1,187 @@
+/**
+ * The layout of the one ordered map that is the state: a tag, then the parts of a name. Every part but the last is of
+ * fixed length or carries its length before it, so no two names give one key; the last stands as it is, so that rows
+ * of one kind sort as their names do.
+ *
+ *   0x01                                     position: cluster, epoch, revision, hash
+ *   0x02                                     how far the parent holds our ledger
+ *   0x03                                     number of sessions and client links
+ *   0x10 key                                 own key-value
+ *   0x11 len8 origin, key                    mirror of another cluster's key-value
+ *   0x20 len8 collection, document           document: counts, heads
+ *   0x21 document name, hash                 where a known change stands
+ *   0x22 document name, position64           accepted change
+ *   0x23 document name, hash                 pending change
+ *   0x24 document name, hash                 quarantined change
+ *   0x25 document name, seq64, actor         hashes of the changes with this actor and sequence number
+ *   0x30 session                             session
+ *   0x31 link                                client's link
+ *   0x32 use64, kind8, id                    sessions and client links by last use
+ *   0x40 link                                ledger link
+ *   0x41 len8 origin, epoch nonce            an origin's high-water
+ *
+ * A document name inside a key is: len8 collection, len8 document.
+ */
+import { prefixEnd, utf8 } from "../bytes.ts";
+import { invariant } from "../errors.ts";
+import type { ActorId, ClusterId, LinkId, SessionId } from "../ids.ts";
+
+const TAG = {
+  position: 0x01,
+  parentHolds: 0x02,
+  clients: 0x03,
+  key: 0x10,
+  mirror: 0x11,
+  document: 0x20,
+  change: 0x21,
+  accepted: 0x22,
+  pending: 0x23,
+  quarantined: 0x24,
+  authored: 0x25,
+  session: 0x30,
+  clientLink: 0x31,
+  use: 0x32,
+  ledgerLink: 0x40,
+  originMark: 0x41,
+} as const;
+
+/** Bytes of a name that carries its length in one byte: collection, document, cluster. */
+export const NAME_BYTES_MAX = 255;
+
+/** Rows from `from` on, before `to`. */
+export interface KeyRange {
+  readonly from: Uint8Array;
+  readonly to: Uint8Array;
+}
+
+export const POSITION_KEY: Uint8Array = Uint8Array.of(TAG.position);
+export const PARENT_HOLDS_KEY: Uint8Array = Uint8Array.of(TAG.parentHolds);
+export const CLIENTS_KEY: Uint8Array = Uint8Array.of(TAG.clients);
+
+/** The part of the map that holds one cluster's keys; `origin` null: our own. */
+const keyPrefix = (origin: ClusterId | null): Uint8Array =>
+  origin === null ? Uint8Array.of(TAG.key) : tagged(TAG.mirror, [withLength(utf8(origin))]);
+
+export const keyRowKey = (origin: ClusterId | null, key: Uint8Array): Uint8Array => join(keyPrefix(origin), key);
+
+/** Rows of keys in [from, to); `to` null: to the end. */
+export function keyRange(origin: ClusterId | null, from: Uint8Array, to: Uint8Array | null): KeyRange {
+  const prefix = keyPrefix(origin);
+  return { from: join(prefix, from), to: to === null ? after(prefix) : join(prefix, to) };
+}
+
+export const keyOfRow = (origin: ClusterId | null, row: Uint8Array): Uint8Array =>
+  new Uint8Array(row.subarray(keyPrefix(origin).length));
+
+/** The keys of one document. */
+export class DocumentKeys {
+  readonly document: Uint8Array;
+  readonly #name: Uint8Array;
+
+  constructor(collection: string, document: string) {
+    const collectionBytes = utf8(collection);
+    const documentBytes = utf8(document);
+    this.#name = tagged(0, [withLength(collectionBytes), withLength(documentBytes)]);
+    this.document = tagged(TAG.document, [withLength(collectionBytes), documentBytes]);
+  }
+
+  change(hash: Uint8Array): Uint8Array {
+    return this.#under(TAG.change, hash);
+  }
+  accepted(position: number): Uint8Array {
+    return this.#under(TAG.accepted, bigEndian(position));
+  }
+  pending(hash: Uint8Array): Uint8Array {
+    return this.#under(TAG.pending, hash);
+  }
+  allPending(): KeyRange {
+    return this.#all(TAG.pending);
+  }
+  quarantined(hash: Uint8Array): Uint8Array {
+    return this.#under(TAG.quarantined, hash);
+  }
+  allQuarantined(): KeyRange {
+    return this.#all(TAG.quarantined);
+  }
+  authored(actor: ActorId, seq: number): Uint8Array {
+    return this.#under(TAG.authored, join(bigEndian(seq), utf8(actor)));
+  }
+
+  #under(tag: number, last: Uint8Array): Uint8Array {
+    const key = join(this.#name, last);
+    key[0] = tag;
+    return key;
+  }
+  #all(tag: number): KeyRange {
+    const from = this.#under(tag, new Uint8Array(0));
+    return { from, to: after(from) };
+  }
+}
+
+export function documentsRange(collection: string): KeyRange {
+  const from = tagged(TAG.document, [withLength(utf8(collection))]);
+  return { from, to: after(from) };
+}
+
+/** The bytes of the document's name in a row of `documentsRange(collection)`. */
+export const documentOfRow = (collection: string, row: Uint8Array): Uint8Array =>
+  row.subarray(documentsRange(collection).from.length);
+
+export const sessionKey = (session: SessionId): Uint8Array => tagged(TAG.session, [utf8(session)]);
+export const clientLinkKey = (link: LinkId): Uint8Array => tagged(TAG.clientLink, [utf8(link)]);
+export const ledgerLinkKey = (link: LinkId): Uint8Array => tagged(TAG.ledgerLink, [utf8(link)]);
+export const CLIENT_LINKS: KeyRange = { from: Uint8Array.of(TAG.clientLink), to: Uint8Array.of(TAG.clientLink + 1) };
+export const LEDGER_LINKS: KeyRange = { from: Uint8Array.of(TAG.ledgerLink), to: Uint8Array.of(TAG.ledgerLink + 1) };
+/** The link's name in a row of either range. */
+export const linkOfRow = (row: Uint8Array): Uint8Array => row.subarray(1);
+
+export const USES: KeyRange = { from: Uint8Array.of(TAG.use), to: Uint8Array.of(TAG.use + 1) };
+/** `owner`: the key of the session or client link. */
+export const useKey = (use: number, owner: Uint8Array): Uint8Array => tagged(TAG.use, [bigEndian(use), owner]);
+export const ownerOfUse = (row: Uint8Array): Uint8Array => new Uint8Array(row.subarray(1 + 8));
+
+export const originMarkKey = (cluster: ClusterId, nonce: string): Uint8Array =>
+  tagged(TAG.originMark, [withLength(utf8(cluster)), utf8(nonce)]);
+
+function bigEndian(value: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, Math.floor(value / 0x1_0000_0000));
+  view.setUint32(4, value % 0x1_0000_0000);
+  return bytes;
+}
+
+function withLength(part: Uint8Array): Uint8Array {
+  invariant(part.length <= NAME_BYTES_MAX, "a name inside a key has at most 255 bytes");
+  const bytes = new Uint8Array(1 + part.length);
+  bytes[0] = part.length;
+  bytes.set(part, 1);
+  return bytes;
+}
+
+function tagged(tag: number, parts: readonly Uint8Array[]): Uint8Array {
+  let length = 1;
+  for (const part of parts) length += part.length;
+  const key = new Uint8Array(length);
+  key[0] = tag;
+  let offset = 1;
+  for (const part of parts) {
+    key.set(part, offset);
+    offset += part.length;
+  }
+  return key;
+}
+
+function join(prefix: Uint8Array, last: Uint8Array): Uint8Array {
+  const key = new Uint8Array(prefix.length + last.length);
+  key.set(prefix);
+  key.set(last, prefix.length);
+  return key;
+}
+
+/** Behind every key that starts with `prefix`. */
+function after(prefix: Uint8Array): Uint8Array {
+  const end = prefixEnd(prefix);
+  invariant(end !== undefined, "a tag is below 0xff");
+  return end;
+}

@@ -1,0 +1,66 @@
+/** Takes revisions: what changed becomes a record, chained to the one before (rules L1, L2). */
+import { invariant } from "../errors.ts";
+import { PARTITION, revision } from "../ids.ts";
+import type { LinkId, Origin, Revision } from "../ids.ts";
+import { chainHash, leafHash } from "../ledger/chain.ts";
+import { encodeRecord } from "../ledger/record-codec.ts";
+import type { LedgerEvent } from "../ledger/record.ts";
+import type { Sha256, StoredRecord } from "../ports.ts";
+import { POSITION_KEY } from "./keyspace.ts";
+import { positionRow } from "./position.ts";
+import type { PositionRow } from "./position.ts";
+import type { Transaction } from "./transaction.ts";
+
+/** Whose a revision is. */
+export interface Author {
+  readonly principal: string;
+  readonly time: number;
+  /** Gives the revision its salt: 16 bytes. */
+  readonly salt: (at: Revision) => Uint8Array;
+  /** Where it came from; null when it was written here. */
+  readonly from: { readonly origin: Origin; readonly link: LinkId } | null;
+}
+
+export class LedgerWriter {
+  readonly records: StoredRecord[] = [];
+  readonly #tx: Transaction;
+  readonly #sha256: Sha256;
+  #position: PositionRow;
+
+  constructor(tx: Transaction, sha256: Sha256) {
+    const position = tx.read(POSITION_KEY, positionRow);
+    invariant(position !== undefined, "a state has a position");
+    this.#tx = tx;
+    this.#sha256 = sha256;
+    this.#position = position;
+  }
+
+  get position(): PositionRow {
+    return this.#position;
+  }
+
+  /** The revision that the next record takes. */
+  get next(): Revision {
+    return revision(this.#position.revision + 1);
+  }
+
+  append(author: Author, events: readonly LedgerEvent[]): Revision {
+    invariant(events.length > 0, "a revision changes something");
+    const at = this.next;
+    const record = encodeRecord({
+      partition: PARTITION,
+      revision: at,
+      time: author.time,
+      principal: author.principal,
+      origin: author.from?.origin ?? null,
+      link: author.from?.link ?? null,
+      salt: author.salt(at),
+      events,
+    });
+    const hash = chainHash(this.#sha256, this.#position.hash, PARTITION, at, leafHash(this.#sha256, record));
+    this.records.push({ revision: at, record, hash });
+    this.#position = { ...this.#position, revision: at, hash };
+    this.#tx.write(POSITION_KEY, positionRow, this.#position);
+    return at;
+  }
+}

@@ -1,0 +1,36 @@
+/** What is kept of a ledger link, and of the origins whose revisions come over links (L4). */
+import { decode, encode, TupleReader } from "../codec.ts";
+import { revision } from "../ids.ts";
+import type { Epoch, Origin, Revision } from "../ids.ts";
+import { epochTuple, readEpoch, readHash } from "../ledger/record-codec.ts";
+import { originMarkKey } from "./keyspace.ts";
+import type { RowCodec, Transaction } from "./transaction.ts";
+
+export interface LedgerLinkRow {
+  /** Pinned by the first import. */
+  readonly epoch: Epoch;
+  readonly cursor: Revision;
+  /** The sender's ledger hash at the cursor. */
+  readonly hash: Uint8Array;
+}
+
+export const ledgerLinkRow: RowCodec<LedgerLinkRow> = {
+  encode: (row) => encode([epochTuple(row.epoch), row.cursor, row.hash]),
+  decode(bytes) {
+    const reader = new TupleReader(decode(bytes), "ledger link row");
+    return { epoch: readEpoch(reader.any()), cursor: revision(reader.count()), hash: readHash(reader) };
+  },
+};
+
+const markRow: RowCodec<Revision> = {
+  encode: (mark) => encode([mark]),
+  decode: (bytes) => revision(new TupleReader(decode(bytes), "origin mark row").count()),
+};
+
+/** True if this revision of an origin was taken already, whichever link brought it. */
+export const isPast = (tx: Transaction, origin: Origin): boolean =>
+  origin.revision <= (tx.read(originMarkKey(origin.cluster, origin.epoch), markRow) ?? 0);
+
+/** Moves an origin's high-water up to a revision that is being taken. */
+export const raiseMark = (tx: Transaction, origin: Origin): void =>
+  tx.write(originMarkKey(origin.cluster, origin.epoch), markRow, origin.revision);
