@@ -1,0 +1,125 @@
+/** One node of the fleet: a process of its own, its log in a file, started again when it dies unasked. */
+import { type ChildProcess, spawn } from "node:child_process";
+import fs from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Refusal } from "./refusal.ts";
+
+export interface NodeSpec {
+  readonly name: string;
+  /** Arguments of this Node.js: the program and its own. */
+  readonly args: readonly string[];
+  readonly logFile: string;
+  /** Base URL of its HTTP API. */
+  readonly http: string;
+}
+
+/** Ms until a node must be ready: opening its stores, and an election. */
+const READY_MS = 30_000;
+const READY_POLL_MS = 50;
+/** Ms it gets to stop by itself. */
+const STOP_MS = 10_000;
+/** Ms before a node that died is started again: doubled at every death, reset once it lived long enough. */
+const RESTART_MS = { first: 500, most: 10_000, resetAfter: 30_000 };
+/** Lines of the log that are shown when a node does not start. */
+const LOG_LINES = 15;
+
+export class NodeProcess {
+  readonly name: string;
+  readonly http: string;
+  readonly logFile: string;
+  readonly #args: readonly string[];
+  readonly #report: (text: string) => void;
+  #child: ChildProcess | null = null;
+  #exited: Promise<void> = Promise.resolve();
+  /** What we want of it; a death that we did not ask for is a crash. */
+  #wanted: "running" | "dead" = "dead";
+  #restartMs = RESTART_MS.first;
+  #restart: NodeJS.Timeout | undefined;
+
+  /** @param report what happens to it unasked, in words */
+  constructor(spec: NodeSpec, report: (text: string) => void) {
+    this.name = spec.name;
+    this.http = spec.http;
+    this.logFile = spec.logFile;
+    this.#args = spec.args;
+    this.#report = report;
+  }
+
+  /** Null while it is dead. */
+  get pid(): number | null {
+    return this.#child?.pid ?? null;
+  }
+
+  start(): void {
+    this.#wanted = "running";
+    const log = fs.openSync(this.logFile, "a");
+    const startedAt = performance.now();
+    // A process group of its own: Ctrl-C on the terminal is ours to pass on.
+    const child = spawn(process.execPath, this.#args, { stdio: ["ignore", log, log], detached: true });
+    fs.closeSync(log);
+    this.#child = child;
+    this.#exited = new Promise((resolve) => {
+      const ended = (how: string): void => {
+        this.#child = null;
+        resolve();
+        if (this.#wanted === "dead") return;
+        if (performance.now() - startedAt > RESTART_MS.resetAfter) this.#restartMs = RESTART_MS.first;
+        this.#report(`${this.name} ${how}; starting it again in ${this.#restartMs} ms. Its log: ${this.logFile}`);
+        this.#restart = setTimeout(() => this.start(), this.#restartMs);
+        this.#restartMs = Math.min(2 * this.#restartMs, RESTART_MS.most);
+      };
+      child.once("error", (error) => ended(`could not be started (${error.message})`));
+      child.once("exit", (code, signal) =>
+        ended(signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`),
+      );
+    });
+  }
+
+  /** Resolves when it answers /readyz. @throws Refusal with the end of its log when it dies first or takes too long */
+  async ready(signal?: AbortSignal): Promise<void> {
+    const deadline = performance.now() + READY_MS;
+    while (performance.now() < deadline) {
+      signal?.throwIfAborted();
+      if (this.#child === null) throw new Refusal(`${this.name} ended before it was ready. ${this.#endOfLog()}`);
+      if (await answersReady(this.http)) return;
+      await sleep(READY_POLL_MS);
+    }
+    throw new Refusal(`${this.name} was not ready after ${READY_MS / 1_000} s. ${this.#endOfLog()}`);
+  }
+
+  /** Ends it at once, as a power cut would, and does not start it again. Resolves when it is gone. */
+  async kill(): Promise<void> {
+    this.#wanted = "dead";
+    clearTimeout(this.#restart);
+    this.#child?.kill("SIGKILL");
+    await this.#exited;
+  }
+
+  /** Lets it stop in good order. */
+  async stop(): Promise<void> {
+    this.#wanted = "dead";
+    clearTimeout(this.#restart);
+    this.#child?.kill("SIGTERM");
+    const late = setTimeout(() => {
+      this.#report(`${this.name} did not stop within ${STOP_MS / 1_000} s and is killed`);
+      this.#child?.kill("SIGKILL");
+    }, STOP_MS);
+    await this.#exited;
+    clearTimeout(late);
+  }
+
+  #endOfLog(): string {
+    const lines = fs.readFileSync(this.logFile, "utf8").trimEnd().split("\n").slice(-LOG_LINES);
+    return `The end of ${this.logFile}:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+  }
+}
+
+async function answersReady(http: string): Promise<boolean> {
+  try {
+    const response = await fetch(`${http}/readyz`, { signal: AbortSignal.timeout(2_000) });
+    await response.arrayBuffer();
+    return response.ok;
+  } catch {
+    return false; // not listening yet
+  }
+}
