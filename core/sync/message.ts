@@ -17,7 +17,7 @@ import type { ErrorCode } from "../errors.ts";
 import type { ChangeHash, ClusterId, Epoch, LinkId, Revision, Seq } from "../ids.ts";
 import type { DocumentChange, LinkItem } from "../ledger/record.ts";
 import type { Outcome, UserCommand } from "../state-machine/command.ts";
-import type { Answer, Query } from "../state-machine/query.ts";
+import type { Query, QueryAnswers } from "../state-machine/query.ts";
 
 export const SYNC_VERSION = 1;
 
@@ -32,6 +32,11 @@ export interface Subscription {
 
 /** Reads a child may ask for; everything but the parent's own upkeep. */
 export type ChildQuery = Extract<Query, { kind: "get" | "range" | "document" | "documents" | "changes" | "position" }>;
+
+/** An answer names the kind of question it answers, so that it can be read without knowing the question. */
+export type ChildAnswer = {
+  [K in ChildQuery["kind"]]: { readonly kind: K; readonly answer: QueryAnswers[K] };
+}[ChildQuery["kind"]];
 
 export type ChildMessage =
   | {
@@ -85,7 +90,7 @@ export type ParentMessage =
   | { readonly kind: "events"; readonly items: readonly LinkItem[]; readonly hash: Uint8Array }
   /** The parent's own parent holds the parent's ledger up to `upstream`. */
   | { readonly kind: "holds"; readonly upstream: Revision }
-  | { readonly kind: "answer"; readonly id: number; readonly answer: Answer<ChildQuery> }
+  | { readonly kind: "answer"; readonly id: number; readonly answer: ChildAnswer }
   | { readonly kind: "askFailed"; readonly id: number; readonly code: ErrorCode; readonly details: string }
   /** Somebody needs the bytes of these changes and this child may have them (D3). */
   | {

@@ -1,0 +1,202 @@
+/** Questions of a child and their answers, as tuples. */
+import { TupleReader } from "../codec.ts";
+import type { Encodable } from "../codec.ts";
+import { fromHex, toHex } from "../bytes.ts";
+import { invariant, OpenClawError, unreachable } from "../errors.ts";
+import { type ChangeHash, type ClusterId, isActorId, isClusterId, revision } from "../ids.ts";
+import {
+  changeHashBytes, changeHashOf, documentChangeTuple, epochTuple, readDocumentChange, readEpoch, readHash,
+} from "../ledger/record-codec.ts";
+import { BATCH_ITEMS_MAX, RANGE_ROWS_MAX } from "../limits.ts";
+import type { KeyValue, QueryAnswers } from "../state-machine/query.ts";
+import type { ChildAnswer, ChildQuery } from "./message.ts";
+
+const KIND = { get: 0, range: 1, document: 2, documents: 3, changes: 4, position: 5 } as const satisfies Record<ChildQuery["kind"], number>;
+
+export function queryTuple(query: ChildQuery): Encodable {
+  switch (query.kind) {
+    case "get":
+      return [KIND.get, query.origin, query.key];
+    case "range":
+      return [KIND.range, query.origin, query.from, query.to, query.limit];
+    case "document":
+      return [KIND.document, query.collection, query.document, query.after, query.limit];
+    case "documents":
+      return [KIND.documents, query.collection];
+    case "changes":
+      return [KIND.changes, query.collection, query.document, query.hashes.map(changeHashBytes)];
+    case "position":
+      return [KIND.position];
+    default:
+      return unreachable(query);
+  }
+}
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readQuery(value: Encodable): ChildQuery {
+  const reader = new TupleReader(value, "question");
+  const query = readQueryOfKind(reader.count(), reader);
+  reader.end();
+  return query;
+}
+
+function readQueryOfKind(kind: number, reader: TupleReader): ChildQuery {
+  switch (kind) {
+    case KIND.get:
+      return { kind: "get", origin: readOriginCluster(reader), key: reader.bytes() };
+    case KIND.range: {
+      const origin = readOriginCluster(reader);
+      const from = reader.bytes();
+      const to = reader.orNull((field) => field.bytes());
+      return { kind: "range", origin, from, to, limit: atMost(reader.count(), RANGE_ROWS_MAX) };
+    }
+    case KIND.document: {
+      const collection = reader.text();
+      const document = reader.text();
+      return { kind: "document", collection, document, after: reader.count(), limit: atMost(reader.count(), RANGE_ROWS_MAX) };
+    }
+    case KIND.documents:
+      return { kind: "documents", collection: reader.text() };
+    case KIND.changes: {
+      const collection = reader.text();
+      const document = reader.text();
+      const hashes = limited(reader.list(), BATCH_ITEMS_MAX, "hashes").map(readChangeHash);
+      return { kind: "changes", collection, document, hashes };
+    }
+    case KIND.position:
+      return { kind: "position" };
+    default:
+      throw new OpenClawError("MALFORMED_FRAME", `a question of unknown kind ${kind}`);
+  }
+}
+
+export function answerTuple(answer: ChildAnswer): Encodable {
+  switch (answer.kind) {
+    case "get":
+      return [KIND.get, answer.answer.row === null ? null : rowTuple(answer.answer.row), answer.answer.revision];
+    case "range":
+      return [KIND.range, answer.answer.rows.map(rowTuple), answer.answer.more, answer.answer.revision];
+    case "document": {
+      const { changes, position, more, heads, pending, quarantined } = answer.answer;
+      return [
+        KIND.document,
+        changes.map(documentChangeTuple),
+        position,
+        more,
+        heads.map(changeHashBytes),
+        pending,
+        quarantined.map(({ hash, actor }) => [changeHashBytes(hash), hexBytes(actor)]),
+      ];
+    }
+    case "documents":
+      return [KIND.documents, answer.answer.documents];
+    case "changes":
+      return [KIND.changes, answer.answer.changes.map(documentChangeTuple)];
+    case "position": {
+      const { cluster, epoch, revision: at, hash, parentHolds } = answer.answer;
+      return [KIND.position, cluster, epochTuple(epoch), at, hash, parentHolds];
+    }
+    default:
+      return unreachable(answer);
+  }
+}
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readAnswer(value: Encodable): ChildAnswer {
+  const reader = new TupleReader(value, "answer");
+  const answer = readAnswerOfKind(reader.count(), reader);
+  reader.end();
+  return answer;
+}
+
+function readAnswerOfKind(kind: number, reader: TupleReader): ChildAnswer {
+  switch (kind) {
+    case KIND.get:
+      return {
+        kind: "get",
+        answer: { row: reader.orNull((field) => readRow(field.any())), revision: revision(reader.count()) },
+      };
+    case KIND.range: {
+      const rows = limited(reader.list(), RANGE_ROWS_MAX, "rows").map(readRow);
+      return { kind: "range", answer: { rows, more: reader.flag(), revision: revision(reader.count()) } };
+    }
+    case KIND.document:
+      return { kind: "document", answer: readDocumentAnswer(reader) };
+    case KIND.documents: {
+      const documents = reader.list().map((field) => {
+        if (typeof field !== "string") throw new OpenClawError("MALFORMED_FRAME", "a document's id is a text");
+        return field;
+      });
+      return { kind: "documents", answer: { documents } };
+    }
+    case KIND.changes:
+      return { kind: "changes", answer: { changes: reader.list().map(readDocumentChange) } };
+    case KIND.position: {
+      const cluster = reader.that(isClusterId, "a cluster");
+      const epoch = readEpoch(reader.any());
+      const at = revision(reader.count());
+      const hash = readHash(reader);
+      return { kind: "position", answer: { cluster, epoch, revision: at, hash, parentHolds: revision(reader.count()) } };
+    }
+    default:
+      throw new OpenClawError("MALFORMED_FRAME", `an answer of unknown kind ${kind}`);
+  }
+}
+
+function readDocumentAnswer(reader: TupleReader): QueryAnswers["document"] {
+  const changes = limited(reader.list(), RANGE_ROWS_MAX, "changes").map(readDocumentChange);
+  const position = reader.count();
+  const more = reader.flag();
+  const heads = reader.list().map(readChangeHash);
+  const pending = reader.count();
+  const quarantined = reader.list().map((value) => {
+    const one = new TupleReader(value, "quarantined change");
+    const hash = changeHashOf(one.bytes());
+    const actor = toHex(one.bytes());
+    one.end();
+    if (!isActorId(actor)) throw new OpenClawError("MALFORMED_FRAME", "not an actor");
+    return { hash, actor };
+  });
+  return { changes, position, more, heads, pending, quarantined };
+}
+
+const rowTuple = (row: KeyValue): Encodable => [row.key, row.value, row.createRevision, row.modRevision, row.version];
+
+function readRow(value: Encodable): KeyValue {
+  const reader = new TupleReader(value, "row");
+  const row: KeyValue = {
+    key: reader.bytes(),
+    value: reader.bytes(),
+    createRevision: revision(reader.count()),
+    modRevision: revision(reader.count()),
+    version: reader.count(),
+  };
+  reader.end();
+  return row;
+}
+
+const readOriginCluster = (reader: TupleReader): ClusterId | null =>
+  reader.orNull((field) => field.that(isClusterId, "an origin"));
+
+/** A list of at most `max` items. @throws OpenClawError MALFORMED_FRAME */
+export function limited(list: readonly Encodable[], max: number, what: string): readonly Encodable[] {
+  if (list.length > max) throw new OpenClawError("MALFORMED_FRAME", `${list.length} ${what}; at most ${max}`);
+  return list;
+}
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readChangeHash(value: Encodable): ChangeHash {
+  if (!(value instanceof Uint8Array)) throw new OpenClawError("MALFORMED_FRAME", "a change hash is bytes");
+  return changeHashOf(value);
+}
+
+function atMost(count: number, limit: number): number {
+  if (count > limit) throw new OpenClawError("MALFORMED_FRAME", `${count} wanted; at most ${limit}`);
+  return count;
+}
+
+function hexBytes(hex: string): Uint8Array {
+  const bytes = fromHex(hex);
+  invariant(bytes !== undefined, "an id in hex");
+  return bytes;
+}

@@ -1,0 +1,46 @@
+/**
+ * What the parent's side of sync stands on. No Raft in it: a site's replica is one, and a hub may later keep its state in
+ * an SQL engine instead.
+ */
+import type { ErrorCode } from "../errors.ts";
+import type { ClusterId, Epoch, Revision } from "../ids.ts";
+import type { DocumentChange } from "../ledger/record.ts";
+import type { LedgerSlice, StoredRecord } from "../ports.ts";
+import type { CommandResult, SystemCommand } from "../state-machine/command.ts";
+import type { Answer, Position, Query } from "../state-machine/query.ts";
+import type { Authority, Principal } from "./authority.ts";
+
+export type Import = Extract<SystemCommand, { kind: "importLedger" | "importCommands" }>;
+
+/** A site that wants in, and the peer that speaks for it. */
+export interface SiteClaim {
+  readonly cluster: ClusterId;
+  readonly epoch: Epoch;
+  readonly credential: Uint8Array;
+  readonly remotePeer: string;
+}
+
+export interface ParentBackend {
+  /** Who clients are. */
+  readonly authority: Authority;
+  /** @throws OpenClawError UNKNOWN_CHILD, NOT_ADMITTED */
+  verifySite(claim: SiteClaim): Promise<Principal>;
+  /**
+   * Null when every change is what it claims to be (D1), else why the first bad one is not.
+   * @throws OpenClawError OVERLOADED, STOPPED
+   */
+  checkChanges(changes: readonly DocumentChange[]): Promise<{ readonly code: ErrorCode; readonly details: string } | null>;
+  /**
+   * Takes an import; resolves when it is on a majority of disks and applied here, or refused. Imports of one link that
+   * are given in order are taken in order, or refused `GAP`. @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED
+   */
+  propose(command: Import, principal: string): Promise<CommandResult>;
+  /** Resolves when `read` is linearizable. @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED */
+  barrier(): Promise<void>;
+  read<Q extends Query>(query: Q): Promise<Answer<Q>>;
+  /** Encoded records from `from` on, at most `maxBytes`, at least one if there is one. @throws OpenClawError COMPACTED */
+  ledger(from: Revision, maxBytes: number): Promise<LedgerSlice>;
+  position(): Position;
+  /** Calls back after `position` moved, with the new records if they are at hand; the returned function ends it. */
+  follow(listener: (advance: { readonly records: readonly StoredRecord[] }) => void): () => void;
+}

@@ -1,0 +1,336 @@
+/**
+ * The child's side of one sync connection, the same for a client and for a site's uplink: says hello, pushes what waits
+ * in order with a window, rewinds when a push is refused, hands on events, and asks. It keeps nothing: what waits, and
+ * what was taken, is its owner's.
+ */
+import { InvariantViolation, OpenClawError } from "../errors.ts";
+import type { Revision } from "../ids.ts";
+import type { LinkItem } from "../ledger/record.ts";
+import type { Clock } from "../ports.ts";
+import type { Answer } from "../state-machine/query.ts";
+import {
+  type ChildAnswer, type ChildConnection, type ChildMessage, type ChildQuery, EVENTS_IN_FLIGHT_MAX, type ParentMessage, PUSHES_IN_FLIGHT_MAX,
+  SYNC_VERSION,
+} from "./message.ts";
+import { runEnd } from "./run.ts";
+
+export type Hello = Extract<ChildMessage, { kind: "hello" }>;
+export type Welcome = Extract<ParentMessage, { kind: "welcome" }>;
+export type Pushed = Extract<ParentMessage, { kind: "pushed" }>;
+type PushMessage = Extract<ChildMessage, { kind: "pushLedger" | "pushCommands" }>;
+
+/** One frame of the child's stream: everything after the last one up to `to`. */
+export interface Push {
+  readonly to: number;
+  readonly message: PushMessage;
+}
+
+/** What waits to be pushed. Asked again from an earlier place after a rewind. */
+export interface PushSource {
+  /** The frame that starts at `after + 1`, or null if nothing waits: call `wake` when something does. */
+  next(after: number): Promise<Push | null>;
+  /** The lowest `after` it can still serve: what lies below was acknowledged, and is gone. */
+  oldest(): number;
+}
+
+export interface EventRun {
+  readonly items: readonly LinkItem[];
+  /** Last revision of the run. */
+  readonly to: Revision;
+  /** The parent's ledger hash at `to`. */
+  readonly hash: Uint8Array;
+}
+
+/** None may throw. */
+export interface ChildLinkOwner {
+  readonly source: PushSource;
+  welcomed(welcome: Welcome): void;
+  pushed(pushed: Pushed): void;
+  /** Answer with `taken` when it is stored. */
+  events(run: EventRun): void;
+  holds(upstream: Revision): void;
+  /** Called once, last. The reason is null when `close` was called here. */
+  closed(reason: OpenClawError | null): void;
+}
+
+/** A parent that has not answered a hello, a push or a keep-alive for so long is taken for dead, ms. */
+const ANSWER_MS_MAX = 15_000;
+/** Quiet time after which the child asks for the parent's position, so that a dead parent is noticed and a live stream stays open, ms. */
+const KEEP_ALIVE_MS = 20_000;
+/** Refused pushes, without one that was taken, after which the connection is given up. */
+const REFUSALS_MAX = 3;
+/** Questions that wait for an answer; a further one is refused OVERLOADED. */
+export const ASKS_IN_FLIGHT_MAX = 64;
+
+interface Asking {
+  readonly resolve: (answer: ChildAnswer) => void;
+  readonly reject: (error: OpenClawError) => void;
+  readonly cancel: () => void;
+}
+
+export class ChildLink {
+  readonly #connection: ChildConnection;
+  readonly #owner: ChildLinkOwner;
+  readonly #clock: Clock;
+  #phase: "hello" | "open" | "closed" = "hello";
+  /** Last item sent; the next push follows it. */
+  #sentTo = 0;
+  /** The `to` of each push that is not answered, in order. */
+  readonly #inFlight: number[] = [];
+  /** Where to go on once every push in flight is answered; null when nothing was refused. */
+  #rewindTo: number | null = null;
+  /** Refusals since the cursor last moved. */
+  #refusals = 0;
+  #writable = true;
+  #pumping = false;
+  #pumpAgain = false;
+  /** Last revision received; the next events follow it. */
+  #downTo: Revision | null;
+  #untaken: Revision[] = [];
+  readonly #asking = new Map<number, Asking>();
+  #nextAsk = 1;
+  #cancelDeadline: () => void = () => {};
+  #cancelKeepAlive: () => void = () => {};
+
+  constructor(options: {
+    readonly connection: ChildConnection;
+    readonly hello: Omit<Hello, "kind" | "version">;
+    readonly clock: Clock;
+    readonly owner: ChildLinkOwner;
+  }) {
+    this.#connection = options.connection;
+    this.#owner = options.owner;
+    this.#clock = options.clock;
+    this.#downTo = options.hello.down?.cursor ?? null;
+    this.#connection.receive({
+      message: (message) => this.#received(message),
+      drained: () => {
+        this.#writable = true;
+        this.wake();
+      },
+      closed: (reason) => this.#end(asOpenClawError(reason)),
+    });
+    this.#expectAnswer();
+    this.#writable = this.#connection.send({ kind: "hello", version: SYNC_VERSION, ...options.hello });
+  }
+
+  get open(): boolean {
+    return this.#phase === "open";
+  }
+
+  /** Says that something waits to be pushed. */
+  wake(): void {
+    if (this.#pumping) this.#pumpAgain = true;
+    else void this.#pump();
+  }
+
+  /** Everything up to `cursor` is stored here. */
+  taken(cursor: Revision): void {
+    if (this.#phase !== "open") return;
+    this.#untaken = this.#untaken.filter((to) => to > cursor);
+    this.#connection.send({ kind: "taken", cursor });
+  }
+
+  /** @throws OpenClawError UNAVAILABLE, OVERLOADED, and what the parent refuses it with */
+  ask<Q extends ChildQuery>(query: Q, consistency: "linearizable" | "local", timeoutMs: number): Promise<Answer<Q>> {
+    if (this.#phase !== "open") return Promise.reject(new OpenClawError("UNAVAILABLE", "not connected"));
+    if (this.#asking.size >= ASKS_IN_FLIGHT_MAX) return Promise.reject(new OpenClawError("OVERLOADED", "questions in flight"));
+    const id = this.#nextAsk++;
+    return new Promise((resolve, reject) => {
+      const cancel = this.#clock.after(timeoutMs, () => {
+        this.#asking.delete(id);
+        reject(new OpenClawError("UNAVAILABLE", "the parent did not answer in time"));
+      });
+      const settle = (answer: ChildAnswer): void => {
+        if (answer.kind !== query.kind) return this.#malformed(`a ${query.kind} was answered with a ${answer.kind}`);
+        // The kinds are the same, and the kind decides the type.
+        resolve(answer.answer as Answer<Q>);
+      };
+      this.#asking.set(id, { resolve: settle, reject, cancel });
+      this.#connection.send({ kind: "ask", id, consistency, query });
+    });
+  }
+
+  close(): void {
+    this.#end(null);
+  }
+
+  #received(message: ParentMessage): void {
+    if (this.#phase === "closed") return;
+    this.#quiet();
+    if (message.kind === "goodbye") return this.#end(new OpenClawError(message.code, message.details));
+    if (this.#phase === "hello") {
+      if (message.kind !== "welcome") return this.#malformed(`${message.kind} before welcome`);
+      return this.#welcomed(message);
+    }
+    switch (message.kind) {
+      case "welcome":
+        return this.#malformed("a second welcome");
+      case "pushed":
+        return this.#pushed(message);
+      case "refused":
+        return this.#refused(message.code, message.details, message.cursor);
+      case "events":
+        return this.#events(message.items, message.hash);
+      case "holds":
+        return this.#owner.holds(message.upstream);
+      case "answer":
+        return this.#settle(message.id)?.resolve(message.answer);
+      case "askFailed":
+        return this.#settle(message.id)?.reject(new OpenClawError(message.code, message.details));
+      case "missing":
+        // An outcome MISSING says the same for what this child pushed; a parent that asks others comes with D3's second half.
+        return;
+    }
+  }
+
+  #welcomed(welcome: Welcome): void {
+    if (welcome.version !== SYNC_VERSION) {
+      return this.#end(new OpenClawError("UNKNOWN_VERSION", `the parent speaks ${welcome.version}, this side ${SYNC_VERSION}`));
+    }
+    this.#phase = "open";
+    this.#cancelDeadline();
+    this.#sentTo = Math.max(welcome.cursor, this.#owner.source.oldest());
+    this.#owner.welcomed(welcome);
+    this.wake();
+  }
+
+  async #pump(): Promise<void> {
+    this.#pumping = true;
+    try {
+      do {
+        this.#pumpAgain = false;
+        while (this.#mayPush()) {
+          const after = this.#sentTo;
+          const push = await this.#owner.source.next(after);
+          if (push === null) break;
+          // Refused or closed meanwhile: the source is asked again from where the stream goes on.
+          if (!this.#mayPush() || this.#sentTo !== after) continue;
+          if (this.#inFlight.length === 0) this.#expectAnswer();
+          this.#inFlight.push(push.to);
+          this.#sentTo = push.to;
+          this.#writable = this.#connection.send(push.message);
+        }
+      } while (this.#pumpAgain);
+    } catch (error) {
+      if (error instanceof InvariantViolation) throw error;
+      this.#fail(error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error }));
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  #mayPush(): boolean {
+    return this.#phase === "open" && this.#writable && this.#rewindTo === null && this.#inFlight.length < PUSHES_IN_FLIGHT_MAX;
+  }
+
+  #pushed(pushed: Pushed): void {
+    const to = this.#inFlight.shift();
+    if (to === undefined) return this.#malformed("an answer to no push");
+    if (pushed.cursor < to) return this.#malformed(`a push up to ${to} was answered with cursor ${pushed.cursor}`);
+    this.#refusals = 0;
+    this.#answered();
+    this.#owner.pushed(pushed);
+    this.#resume();
+  }
+
+  /** S2: order is never traded. Pushes behind a refused one are refused, too; the stream goes on when all are answered. */
+  #refused(code: OpenClawError["code"], details: string, cursor: number): void {
+    if (this.#inFlight.shift() === undefined) return this.#malformed("a refusal of no push");
+    if (code !== "GAP") return this.#fail(new OpenClawError(code, details));
+    this.#answered();
+    if (this.#rewindTo === null && ++this.#refusals > REFUSALS_MAX) {
+      const oldest = this.#owner.source.oldest();
+      if (cursor >= oldest) return this.#fail(new OpenClawError("GAP", details));
+      // Not a late answer: it stands. What lies between was acknowledged to us, and we no longer have it.
+      return this.#fail(new OpenClawError("SESSION_EXPIRED", `the parent is at ${cursor}, and acknowledged ${oldest} before`));
+    }
+    this.#rewindTo = cursor;
+    this.#resume();
+  }
+
+  #resume(): void {
+    if (this.#rewindTo !== null && this.#inFlight.length === 0) {
+      this.#sentTo = Math.max(this.#rewindTo, this.#owner.source.oldest());
+      this.#rewindTo = null;
+    }
+    this.wake();
+  }
+
+  #events(items: readonly LinkItem[], hash: Uint8Array): void {
+    if (this.#downTo === null) return this.#malformed("events that nobody wanted");
+    if (this.#untaken.length >= EVENTS_IN_FLIGHT_MAX) return this.#malformed("more events in flight than agreed");
+    let to: Revision;
+    try {
+      to = runEnd(items, this.#downTo);
+    } catch (error) {
+      return this.#fail(asOpenClawError(error) ?? new OpenClawError("GAP"));
+    }
+    this.#downTo = to;
+    this.#untaken.push(to);
+    this.#owner.events({ items, to, hash });
+  }
+
+  #settle(id: number): Asking | undefined {
+    const asking = this.#asking.get(id);
+    // An answer that comes after its time-out finds nobody, and that is in order.
+    if (asking === undefined) return undefined;
+    asking.cancel();
+    this.#asking.delete(id);
+    return asking;
+  }
+
+  #expectAnswer(): void {
+    this.#cancelDeadline();
+    this.#cancelDeadline = this.#clock.after(ANSWER_MS_MAX, () => {
+      this.#fail(new OpenClawError("UNAVAILABLE", `the parent did not answer for ${ANSWER_MS_MAX} ms`));
+    });
+  }
+
+  #answered(): void {
+    if (this.#inFlight.length > 0) this.#expectAnswer();
+    else this.#cancelDeadline();
+  }
+
+  /** Something was received: the parent lives. Counts the quiet time from here. */
+  #quiet(): void {
+    this.#cancelKeepAlive();
+    this.#cancelKeepAlive = this.#clock.after(KEEP_ALIVE_MS, () => {
+      if (this.#phase !== "open") return;
+      this.ask({ kind: "position" }, "local", ANSWER_MS_MAX).catch((error: unknown) => {
+        const failure = asOpenClawError(error);
+        if (failure?.code === "UNAVAILABLE") this.#fail(failure);
+        else this.#quiet();
+      });
+    });
+  }
+
+  #malformed(what: string): void {
+    this.#fail(new OpenClawError("MALFORMED_FRAME", what));
+  }
+
+  #fail(error: OpenClawError): void {
+    this.#end(error);
+  }
+
+  #end(reason: OpenClawError | null): void {
+    if (this.#phase === "closed") return;
+    this.#phase = "closed";
+    this.#cancelDeadline();
+    this.#cancelKeepAlive();
+    for (const asking of this.#asking.values()) {
+      asking.cancel();
+      asking.reject(new OpenClawError("UNAVAILABLE", "the connection to the parent closed"));
+    }
+    this.#asking.clear();
+    this.#connection.close();
+    this.#owner.closed(reason);
+  }
+}
+
+/** A connection may close without a reason of ours; the reader of a status still gets a code. */
+function asOpenClawError(reason: unknown): OpenClawError | null {
+  if (reason instanceof OpenClawError) return reason;
+  if (reason === null) return new OpenClawError("UNAVAILABLE", "the parent closed the connection");
+  return new OpenClawError("UNAVAILABLE", reason instanceof Error ? reason.message : String(reason), { cause: reason });
+}

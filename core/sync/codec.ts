@@ -1,0 +1,256 @@
+/**
+ * Sync messages as bytes: one tuple a message, [kind, …fields]. Decoding is defensive (X1): what it returns has every
+ * field checked. The records inside link items stay the bytes they arrived in: those are what Raft replicates (S2).
+ */
+import { decode, encode, TupleReader } from "../codec.ts";
+import type { Encodable } from "../codec.ts";
+import { OpenClawError, unreachable } from "../errors.ts";
+import { type ClusterId, type Epoch, isClusterId, isLinkId, isNonce, revision, seq } from "../ids.ts";
+import {
+  changeHashBytes, epochTuple, linkItemTuple, readEpoch, readHash, readLinkItem,
+} from "../ledger/record-codec.ts";
+import { BATCH_ITEMS_MAX } from "../limits.ts";
+import { outcomeTuple, readErrorCode, readOutcome, readUserCommand, userCommandTuple } from "../state-machine/command-codec.ts";
+import { answerTuple, limited, queryTuple, readAnswer, readChangeHash, readQuery } from "./ask-codec.ts";
+import {
+  type ChildIdentity, type ChildMessage, type ParentMessage, type Subscription, SYNC_VERSION,
+} from "./message.ts";
+
+const CHILD = { hello: 0, pushLedger: 1, pushCommands: 2, taken: 3, ask: 4 } as const satisfies Record<ChildMessage["kind"], number>;
+const PARENT = {
+  welcome: 0,
+  pushed: 1,
+  refused: 2,
+  events: 3,
+  holds: 4,
+  answer: 5,
+  askFailed: 6,
+  missing: 7,
+  goodbye: 8,
+} as const satisfies Record<ParentMessage["kind"], number>;
+
+/** Collections, and prefixes, that one subscription may name. */
+export const SUBSCRIPTION_ITEMS_MAX = 256;
+
+export function encodeChildMessage(message: ChildMessage): Uint8Array {
+  switch (message.kind) {
+    case "hello":
+      return encode([
+        CHILD.hello,
+        message.version,
+        message.link,
+        identityTuple(message.child),
+        message.down === null ? null : [subscriptionTuple(message.down.subscription), message.down.cursor, message.down.epoch],
+      ]);
+    case "pushLedger":
+      return encode([CHILD.pushLedger, message.items.map(linkItemTuple), message.hash]);
+    case "pushCommands":
+      return encode([CHILD.pushCommands, message.from, message.lowWater, message.commands.map(userCommandTuple)]);
+    case "taken":
+      return encode([CHILD.taken, message.cursor]);
+    case "ask":
+      return encode([CHILD.ask, message.id, message.consistency === "linearizable", queryTuple(message.query)]);
+    default:
+      return unreachable(message);
+  }
+}
+
+/** @throws OpenClawError MALFORMED_FRAME, UNKNOWN_VERSION (of a hello: nothing after its version is read then) */
+export function decodeChildMessage(bytes: Uint8Array): ChildMessage {
+  const reader = new TupleReader(decode(bytes), "child message");
+  const kind = reader.count();
+  if (kind === CHILD.hello) requireVersion(reader);
+  const message = readChildMessage(kind, reader);
+  reader.end();
+  return message;
+}
+
+function readChildMessage(kind: number, reader: TupleReader): ChildMessage {
+  switch (kind) {
+    case CHILD.hello:
+      return {
+        kind: "hello",
+        version: SYNC_VERSION,
+        link: reader.that(isLinkId, "a link"),
+        child: readIdentity(reader.any()),
+        down: reader.orNull((field) => {
+          const down = new TupleReader(field.any(), "down");
+          const subscription = readSubscription(down.any());
+          const cursor = revision(down.count());
+          const epoch = down.orNull((nonce) => nonce.that(isNonce, "a nonce"));
+          down.end();
+          return { subscription, cursor, epoch };
+        }),
+      };
+    case CHILD.pushLedger: {
+      const items = limited(reader.list(), BATCH_ITEMS_MAX, "items").map(readLinkItem);
+      return { kind: "pushLedger", items, hash: readHash(reader) };
+    }
+    case CHILD.pushCommands:
+      return {
+        kind: "pushCommands",
+        from: seq(reader.count()),
+        lowWater: seq(reader.count()),
+        commands: limited(reader.list(), BATCH_ITEMS_MAX, "commands").map(readUserCommand),
+      };
+    case CHILD.taken:
+      return { kind: "taken", cursor: revision(reader.count()) };
+    case CHILD.ask: {
+      const id = reader.count();
+      const consistency = reader.flag() ? "linearizable" : "local";
+      return { kind: "ask", id, consistency, query: readQuery(reader.any()) };
+    }
+    default:
+      throw new OpenClawError("MALFORMED_FRAME", `a child message of unknown kind ${kind}`);
+  }
+}
+
+export function encodeParentMessage(message: ParentMessage): Uint8Array {
+  switch (message.kind) {
+    case "welcome":
+      return encode([
+        PARENT.welcome,
+        message.version,
+        message.cluster,
+        epochTuple(message.epoch),
+        message.cursor,
+        outcomesTuple(message.outcomes),
+        message.upstream,
+      ]);
+    case "pushed":
+      return encode([PARENT.pushed, message.cursor, outcomesTuple(message.outcomes)]);
+    case "refused":
+      return encode([PARENT.refused, message.code, message.details, message.cursor]);
+    case "events":
+      return encode([PARENT.events, message.items.map(linkItemTuple), message.hash]);
+    case "holds":
+      return encode([PARENT.holds, message.upstream]);
+    case "answer":
+      return encode([PARENT.answer, message.id, answerTuple(message.answer)]);
+    case "askFailed":
+      return encode([PARENT.askFailed, message.id, message.code, message.details]);
+    case "missing":
+      return encode([PARENT.missing, message.collection, message.document, message.hashes.map(changeHashBytes)]);
+    case "goodbye":
+      return encode([PARENT.goodbye, message.code, message.details]);
+    default:
+      return unreachable(message);
+  }
+}
+
+/** @throws OpenClawError MALFORMED_FRAME, UNKNOWN_VERSION (of a welcome) */
+export function decodeParentMessage(bytes: Uint8Array): ParentMessage {
+  const reader = new TupleReader(decode(bytes), "parent message");
+  const kind = reader.count();
+  if (kind === PARENT.welcome) requireVersion(reader);
+  const message = readParentMessage(kind, reader);
+  reader.end();
+  return message;
+}
+
+function readParentMessage(kind: number, reader: TupleReader): ParentMessage {
+  switch (kind) {
+    case PARENT.welcome:
+      return {
+        kind: "welcome",
+        version: SYNC_VERSION,
+        cluster: reader.that(isClusterId, "a cluster"),
+        epoch: readEpoch(reader.any()),
+        cursor: reader.count(),
+        outcomes: readOutcomes(reader),
+        upstream: revision(reader.count()),
+      };
+    case PARENT.pushed:
+      return { kind: "pushed", cursor: reader.count(), outcomes: readOutcomes(reader) };
+    case PARENT.refused:
+      return { kind: "refused", code: readErrorCode(reader), details: reader.text(), cursor: reader.count() };
+    case PARENT.events: {
+      const items = limited(reader.list(), BATCH_ITEMS_MAX, "items").map(readLinkItem);
+      return { kind: "events", items, hash: readHash(reader) };
+    }
+    case PARENT.holds:
+      return { kind: "holds", upstream: revision(reader.count()) };
+    case PARENT.answer:
+      return { kind: "answer", id: reader.count(), answer: readAnswer(reader.any()) };
+    case PARENT.askFailed:
+      return { kind: "askFailed", id: reader.count(), code: readErrorCode(reader), details: reader.text() };
+    case PARENT.missing: {
+      const collection = reader.text();
+      const document = reader.text();
+      const hashes = limited(reader.list(), BATCH_ITEMS_MAX, "hashes").map(readChangeHash);
+      return { kind: "missing", collection, document, hashes };
+    }
+    case PARENT.goodbye:
+      return { kind: "goodbye", code: readErrorCode(reader), details: reader.text() };
+    default:
+      throw new OpenClawError("MALFORMED_FRAME", `a parent message of unknown kind ${kind}`);
+  }
+}
+
+/** Refused by name, before any field is read that another version may have laid out differently. */
+function requireVersion(reader: TupleReader): void {
+  const version = reader.count();
+  if (version !== SYNC_VERSION) {
+    throw new OpenClawError("UNKNOWN_VERSION", `the peer speaks sync ${version}, this side ${SYNC_VERSION}`);
+  }
+}
+
+function identityTuple(child: ChildIdentity): Encodable {
+  switch (child.kind) {
+    case "client":
+      return [0, child.token];
+    case "site":
+      return [1, child.cluster, epochTuple(child.epoch), child.credential];
+    default:
+      return unreachable(child);
+  }
+}
+
+function readIdentity(value: Encodable): ChildIdentity {
+  const reader = new TupleReader(value, "child");
+  const site = reader.count();
+  if (site > 1) throw new OpenClawError("MALFORMED_FRAME", "a child of unknown kind");
+  let child: ChildIdentity;
+  if (site === 1) {
+    const cluster: ClusterId = reader.that(isClusterId, "a cluster");
+    const epoch: Epoch = readEpoch(reader.any());
+    child = { kind: "site", cluster, epoch, credential: reader.bytes() };
+  } else {
+    child = { kind: "client", token: reader.orNull((field) => field.text()) };
+  }
+  reader.end();
+  return child;
+}
+
+const subscriptionTuple = (subscription: Subscription): Encodable => [
+  subscription.prefixes,
+  subscription.collections,
+  subscription.mirrors,
+];
+
+function readSubscription(value: Encodable): Subscription {
+  const reader = new TupleReader(value, "subscription");
+  const prefixes = limited(reader.list(), SUBSCRIPTION_ITEMS_MAX, "prefixes").map((field) => {
+    if (!(field instanceof Uint8Array)) throw new OpenClawError("MALFORMED_FRAME", "a prefix is bytes");
+    return field;
+  });
+  const collections = limited(reader.list(), SUBSCRIPTION_ITEMS_MAX, "collections").map((field) => {
+    if (typeof field !== "string") throw new OpenClawError("MALFORMED_FRAME", "a collection is a text");
+    return field;
+  });
+  const subscription: Subscription = { prefixes, collections, mirrors: reader.flag() };
+  reader.end();
+  return subscription;
+}
+
+const outcomesTuple = (outcomes: Extract<ParentMessage, { kind: "pushed" }>["outcomes"]): Encodable =>
+  outcomes.map((one) => [one.seq, outcomeTuple(one.outcome)]);
+
+function readOutcomes(reader: TupleReader): Extract<ParentMessage, { kind: "pushed" }>["outcomes"] {
+  return limited(reader.list(), BATCH_ITEMS_MAX, "outcomes").map((value) => {
+    const one = new TupleReader(value, "outcome of a command");
+    const read = { seq: seq(one.count()), outcome: readOutcome(one.any()) };
+    one.end();
+    return read;
+  });
+}

@@ -1,0 +1,165 @@
+/**
+ * What a parent streams down to one child: its ledger from the child's cursor on, selected by subscription and by what
+ * the principal may read at each event. Paged from the ledger while the child is behind, then live. A run of nothing
+ * waits for a body to travel with, and goes alone only after a while: an idle link stays idle (L1).
+ */
+import { OpenClawError } from "../errors.ts";
+import { type ClusterId, type Revision, revision } from "../ids.ts";
+import { decodeRecord } from "../ledger/record-codec.ts";
+import type { LinkItem } from "../ledger/record.ts";
+import { selectForChild } from "../ledger/selection.ts";
+import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX } from "../limits.ts";
+import type { Clock, StoredRecord } from "../ports.ts";
+import { mayReadEvent } from "./admission.ts";
+import type { Principal } from "./authority.ts";
+import type { ParentBackend } from "./backend.ts";
+import { EVENTS_IN_FLIGHT_MAX, type ParentMessage, type Subscription } from "./message.ts";
+import { joinRuns, runEnd } from "./run.ts";
+
+/** How long a run of nothing waits for a body before it goes alone, ms. */
+export const SKIP_DELAY_MS = 1_000;
+
+/** Records of one frame: a held skip may come before them. */
+const RECORDS_MAX = BATCH_ITEMS_MAX - 1;
+
+export interface DownStreamOptions {
+  readonly backend: ParentBackend;
+  readonly clock: Clock;
+  readonly principal: Principal;
+  /** The child's cluster; null for a client. */
+  readonly child: ClusterId | null;
+  readonly subscription: Subscription;
+  readonly cursor: Revision;
+  /** False when the child does not read: `wake` is called when it does again. */
+  send(message: ParentMessage): boolean;
+  failed(error: unknown): void;
+}
+
+export class DownStream {
+  readonly #options: DownStreamOptions;
+  /** Last revision that was read and selected. */
+  #readTo: Revision;
+  /** Last revision that was sent. What lies between waits in `#held`. */
+  #sentTo: Revision;
+  /** At most one skip. */
+  #held: readonly LinkItem[] = [];
+  #cancelHeld: (() => void) | null = null;
+  readonly #inFlight: Revision[] = [];
+  #writable = true;
+  #reading = false;
+  #closed = false;
+
+  constructor(options: DownStreamOptions) {
+    this.#options = options;
+    this.#readTo = options.cursor;
+    this.#sentTo = options.cursor;
+  }
+
+  /** There may be something to read, or room to send it. */
+  wake(): void {
+    this.#writable = true;
+    if (!this.#reading) void this.#read();
+  }
+
+  /** New records, if they are at hand. Spares reading them back when the child is level with the ledger. */
+  advanced(records: readonly StoredRecord[]): void {
+    const live = !this.#reading && records[0]?.revision === this.#readTo + 1 && fitsFrame(records);
+    if (live && this.#maySend()) this.#pass(records);
+    else if (!this.#reading) void this.#read();
+  }
+
+  /** @throws OpenClawError MALFORMED_FRAME for a cursor that was never sent */
+  taken(cursor: Revision): void {
+    if (cursor > this.#sentTo) throw new OpenClawError("MALFORMED_FRAME", `${cursor} was taken, ${this.#sentTo} was sent`);
+    while (this.#inFlight[0] !== undefined && this.#inFlight[0] <= cursor) this.#inFlight.shift();
+    if (!this.#reading) void this.#read();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#cancelHeld?.();
+  }
+
+  #maySend(): boolean {
+    return !this.#closed && this.#writable && this.#inFlight.length < EVENTS_IN_FLIGHT_MAX;
+  }
+
+  async #read(): Promise<void> {
+    this.#reading = true;
+    try {
+      while (this.#maySend() && this.#readTo < this.#options.backend.position().revision) {
+        const slice = await this.#options.backend.ledger(revision(this.#readTo + 1), BATCH_BYTES_MAX);
+        const records = slice.records.slice(0, RECORDS_MAX);
+        if (records.length === 0 || !this.#maySend()) break;
+        this.#pass(records);
+      }
+    } catch (error) {
+      if (!this.#closed) this.#options.failed(error);
+    } finally {
+      this.#reading = false;
+    }
+  }
+
+  #pass(records: readonly StoredRecord[]): void {
+    const { principal, child, subscription } = this.#options;
+    const selected = selectForChild(records, child, subscription).map((item): LinkItem => {
+      if (item.kind !== "body" || mayRead(item.record, principal)) return item;
+      const hash = hashAt(records, item.revision);
+      return { kind: "skip", from: item.revision, to: item.revision, hash };
+    });
+    let items = this.#held;
+    for (const item of selected) items = joinRuns(items, [item]);
+    const end = runEnd(items, this.#sentTo);
+    this.#readTo = end;
+
+    const last = items.at(-1);
+    const bodies = last?.kind === "skip" ? items.slice(0, -1) : items;
+    this.#held = last?.kind === "skip" ? [last] : [];
+    if (bodies.length > 0) {
+      const to = runEnd(bodies, this.#sentTo);
+      this.#send(bodies, to, hashAt(records, to));
+    }
+    if (this.#held.length === 0) {
+      this.#cancelHeld?.();
+      this.#cancelHeld = null;
+    } else {
+      this.#cancelHeld ??= this.#options.clock.after(SKIP_DELAY_MS, () => this.#sendHeld());
+    }
+  }
+
+  #sendHeld(): void {
+    this.#cancelHeld = null;
+    const [held] = this.#held;
+    if (held?.kind !== "skip" || this.#closed) return;
+    if (!this.#maySend()) {
+      this.#cancelHeld = this.#options.clock.after(SKIP_DELAY_MS, () => this.#sendHeld());
+      return;
+    }
+    this.#held = [];
+    this.#send([held], held.to, held.hash);
+  }
+
+  #send(items: readonly LinkItem[], to: Revision, hash: Uint8Array): void {
+    this.#sentTo = to;
+    this.#inFlight.push(to);
+    this.#writable = this.#options.send({ kind: "events", items, hash });
+  }
+}
+
+function mayRead(record: Uint8Array, principal: Principal): boolean {
+  return decodeRecord(record).events.every((event) => mayReadEvent(event, principal));
+}
+
+function hashAt(records: readonly StoredRecord[], at: Revision): Uint8Array {
+  const first = records[0]?.revision ?? at;
+  const stored = records[at - first];
+  if (stored === undefined || stored.revision !== at) throw new OpenClawError("INTERNAL", `the ledger has a hole at ${at}`);
+  return stored.hash;
+}
+
+function fitsFrame(records: readonly StoredRecord[]): boolean {
+  if (records.length > RECORDS_MAX) return false;
+  let bytes = 0;
+  for (const stored of records) bytes += stored.record.length;
+  return bytes <= BATCH_BYTES_MAX;
+}

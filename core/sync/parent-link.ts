@@ -1,0 +1,361 @@
+/**
+ * The parent's side of one sync connection: admits the child, proposes what it pushes in its order, streams events down,
+ * answers questions. All state is the backend's; a connection that is cut loses nothing.
+ */
+import { InvariantViolation, OpenClawError } from "../errors.ts";
+import { isNonce, type Revision, revision, seq } from "../ids.ts";
+import type { DocumentChange } from "../ledger/record.ts";
+import { BATCH_ITEMS_MAX } from "../limits.ts";
+import type { Clock } from "../ports.ts";
+import type { CommandResult, ImportedCommand, Outcome } from "../state-machine/command.ts";
+import type { LinkState } from "../state-machine/query.ts";
+import { commandRefusal, mayAsk, type Refusal } from "./admission.ts";
+import type { Principal } from "./authority.ts";
+import type { Import, ParentBackend } from "./backend.ts";
+import { DownStream } from "./down-stream.ts";
+import {
+  type ChildAnswer, type ChildMessage, type ChildQuery, type ParentConnection, type ParentMessage, PUSHES_IN_FLIGHT_MAX, SYNC_VERSION,
+} from "./message.ts";
+
+type Hello = Extract<ChildMessage, { kind: "hello" }>;
+type PushLedger = Extract<ChildMessage, { kind: "pushLedger" }>;
+type PushCommands = Extract<ChildMessage, { kind: "pushCommands" }>;
+type Ask = Extract<ChildMessage, { kind: "ask" }>;
+
+/** A connection that has not said hello for so long is closed, ms. */
+const HELLO_MS_MAX = 10_000;
+/** A child says something every 20 s; one that is silent for so long is taken for dead, ms. */
+const SILENCE_MS_MAX = 60_000;
+/** Questions in work at once for one child; a further one is refused OVERLOADED. */
+const ASKS_MAX = 64;
+/** Longest a timer runs before it looks again, ms: what every runtime's timer can hold. */
+const TIMER_MS_MAX = 86_400_000;
+
+export interface ParentLinkOptions {
+  readonly connection: ParentConnection;
+  readonly backend: ParentBackend;
+  readonly clock: Clock;
+  /** Who the transport says is at the other end. */
+  readonly remotePeer: string;
+  /** The child is in; tells who it is. */
+  admitted?(child: Hello): void;
+  /** Called once, last. Null when the child just left. */
+  closed?(reason: OpenClawError | null): void;
+}
+
+/** What a connection is once its child is admitted. */
+interface Admitted {
+  readonly hello: Hello;
+  readonly principal: Principal;
+  readonly down: DownStream | null;
+}
+
+type Proposed = { readonly result: CommandResult } | { readonly error: unknown };
+
+export class ParentLink {
+  readonly #options: ParentLinkOptions;
+  readonly #connection: ParentConnection;
+  readonly #backend: ParentBackend;
+  readonly #clock: Clock;
+  #phase: "waiting" | "admitting" | "open" | "closed" = "waiting";
+  #admitted: Admitted | null = null;
+  #pushes = 0;
+  /** Pushes are proposed in the order in which they came, and answered in it. */
+  #lastProposed: Promise<void> = Promise.resolve();
+  #lastAnswered: Promise<void> = Promise.resolve();
+  #asks = 0;
+  #writable = true;
+  readonly #waitingToWrite: (() => void)[] = [];
+  #holdsSent: Revision = revision(0);
+  #unfollow: () => void = () => {};
+  #cancelSilence: () => void = () => {};
+  #cancelExpiry: () => void = () => {};
+
+  constructor(options: ParentLinkOptions) {
+    this.#options = options;
+    this.#connection = options.connection;
+    this.#backend = options.backend;
+    this.#clock = options.clock;
+    this.#cancelSilence = this.#clock.after(HELLO_MS_MAX, () => this.fail(new OpenClawError("UNAVAILABLE", "no hello came")));
+    this.#connection.receive({
+      message: (message) => this.#received(message),
+      drained: () => this.#drained(),
+      closed: (reason) => this.#end(reason instanceof OpenClawError ? reason : null),
+    });
+  }
+
+  /** Says goodbye with the error's code, and closes. */
+  fail(error: unknown): void {
+    if (this.#phase === "closed") return;
+    // A bug of ours is no reason to keep the child waiting; whoever runs the node still hears of it.
+    const known = error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", "", { cause: error });
+    this.#send({ kind: "goodbye", code: known.code, details: known.details });
+    this.#end(known);
+    if (error instanceof InvariantViolation) throw error;
+  }
+
+  #received(message: ChildMessage): void {
+    if (this.#phase === "closed") return;
+    if (this.#phase === "waiting") {
+      if (message.kind !== "hello") return this.fail(new OpenClawError("MALFORMED_FRAME", `${message.kind} before hello`));
+      this.#phase = "admitting";
+      this.#admit(message).catch((error: unknown) => this.fail(error));
+      return;
+    }
+    this.#cancelSilence();
+    this.#cancelSilence = this.#clock.after(SILENCE_MS_MAX, () => this.fail(new OpenClawError("UNAVAILABLE", "the child fell silent")));
+    const admitted = this.#admitted;
+    if (admitted === null) return this.fail(new OpenClawError("MALFORMED_FRAME", `${message.kind} before welcome`));
+    if (this.#expired(admitted.principal)) return;
+    switch (message.kind) {
+      case "hello":
+        return this.fail(new OpenClawError("MALFORMED_FRAME", "a second hello"));
+      case "pushLedger":
+      case "pushCommands":
+        return this.#push(message, admitted);
+      case "taken":
+        try {
+          return admitted.down?.taken(message.cursor);
+        } catch (error) {
+          return this.fail(error);
+        }
+      case "ask":
+        return this.#ask(message, admitted.principal);
+    }
+  }
+
+  async #admit(hello: Hello): Promise<void> {
+    const { cluster, epoch } = this.#backend.position();
+    const principal = await this.#authenticate(hello);
+    if (hello.down !== null && hello.down.epoch !== null && hello.down.epoch !== epoch.nonce) {
+      throw new OpenClawError("WRONG_EPOCH", `the cursor is of epoch ${hello.down.epoch}, this is ${epoch.nonce}`);
+    }
+    const { link } = await this.#backend.read({ kind: "link", link: hello.link });
+    if (this.#phase !== "admitting") return;
+    const position = this.#backend.position();
+    if (hello.down !== null && hello.down.cursor > position.revision) {
+      // Ahead is not a fork (L3): another node of ours was further. This one catches up first.
+      await this.#backend.barrier();
+      if (hello.down.cursor > this.#backend.position().revision) throw new OpenClawError("FORK", "the child took more than there is");
+    }
+    this.#holdsSent = position.parentHolds;
+    this.#welcome(hello, link, cluster, principal);
+  }
+
+  async #authenticate(hello: Hello): Promise<Principal> {
+    if (hello.version !== SYNC_VERSION) throw new OpenClawError("UNKNOWN_VERSION", `${hello.version}, this side speaks ${SYNC_VERSION}`);
+    const { child, link } = hello;
+    if (child.kind === "client") {
+      // A client draws its link; a name would be a site's.
+      if (!isNonce(link)) throw new OpenClawError("NOT_ADMITTED", "a client's link is 32 hex digits");
+      return this.#backend.authority.authenticate(child.token);
+    }
+    if (String(link) !== String(child.cluster)) throw new OpenClawError("WRONG_CLUSTER", "a site's link is its name");
+    return this.#backend.verifySite({ ...child, remotePeer: this.#options.remotePeer });
+  }
+
+  #welcome(hello: Hello, link: LinkState | null, cluster: Extract<ParentMessage, { kind: "welcome" }>["cluster"], principal: Principal): void {
+    if (this.#phase !== "admitting") return;
+    this.#phase = "open";
+    const down =
+      hello.down === null
+        ? null
+        : new DownStream({
+            backend: this.#backend,
+            clock: this.#clock,
+            principal,
+            child: hello.child.kind === "site" ? hello.child.cluster : null,
+            subscription: hello.down.subscription,
+            cursor: hello.down.cursor,
+            send: (message) => !this.#expired(principal) && this.#send(message),
+            failed: (error) => this.fail(error),
+          });
+    this.#admitted = { hello, principal, down };
+    this.#send({
+      kind: "welcome",
+      version: SYNC_VERSION,
+      cluster,
+      epoch: this.#backend.position().epoch,
+      cursor: link?.cursor ?? 0,
+      outcomes: link?.outcomes ?? [],
+      upstream: this.#holdsSent,
+    });
+    this.#watchExpiry(principal);
+    this.#unfollow = this.#backend.follow(({ records }) => {
+      this.#sendHolds();
+      down?.advanced(records);
+    });
+    down?.wake();
+    this.#options.admitted?.(hello);
+  }
+
+  #push(message: PushLedger | PushCommands, admitted: Admitted): void {
+    if (this.#pushes >= PUSHES_IN_FLIGHT_MAX) return this.fail(new OpenClawError("OVERLOADED", `${PUSHES_IN_FLIGHT_MAX} pushes in flight`));
+    if ((message.kind === "pushLedger") !== (admitted.hello.child.kind === "site")) {
+      return this.fail(new OpenClawError("MALFORMED_FRAME", `${message.kind} from a ${admitted.hello.child.kind}`));
+    }
+    this.#pushes++;
+    const proposed = this.#lastProposed.then(() => this.#propose(message, admitted));
+    this.#lastProposed = proposed.then(() => undefined);
+    this.#lastAnswered = this.#lastAnswered.then(async () => {
+      const { outcome } = await proposed;
+      const done = await outcome;
+      this.#pushes--;
+      if (this.#phase !== "open") return;
+      if ("error" in done) this.fail(done.error);
+      else this.#answerPush(message, done.result);
+    });
+  }
+
+  /** Resolves when the import is on its way; its outcome comes later, so that the next one can follow at once. */
+  async #propose(message: PushLedger | PushCommands, { hello, principal }: Admitted): Promise<{ readonly outcome: Promise<Proposed> }> {
+    try {
+      const command = await this.#importOf(message, hello, principal);
+      if (this.#phase !== "open") throw new OpenClawError("STOPPED", "the connection closed");
+      const result = this.#backend.propose(command, principal.name);
+      return { outcome: result.then((done) => ({ result: done }), (error: unknown) => ({ error })) };
+    } catch (error) {
+      return { outcome: Promise.resolve({ error }) };
+    }
+  }
+
+  async #importOf(message: PushLedger | PushCommands, hello: Hello, principal: Principal): Promise<Import> {
+    const { child, link } = hello;
+    if (message.kind === "pushLedger") {
+      if (child.kind !== "site") throw new OpenClawError("MALFORMED_FRAME", "a ledger from a client");
+      return { kind: "importLedger", link, cluster: child.cluster, epoch: child.epoch, items: message.items, hash: message.hash };
+    }
+    const commands = await this.#judged(message.commands, principal);
+    return { kind: "importCommands", link, from: message.from, lowWater: message.lowWater, commands };
+  }
+
+  /** Puts a refusal in the place of each command that may not run. */
+  async #judged(commands: PushCommands["commands"], principal: Principal): Promise<readonly ImportedCommand[]> {
+    const judged: ImportedCommand[] = commands.map((command) => {
+      const refusal = commandRefusal(command, principal);
+      return refusal === null ? command : refused(refusal);
+    });
+    const changes = judged.flatMap(changesOf);
+    if (changes.length === 0) return judged;
+    // D1. All at once when they are all good, which is nearly always; else one command after another finds the bad ones.
+    if (changes.length <= BATCH_ITEMS_MAX && (await this.#backend.checkChanges(changes)) === null) return judged;
+    for (const [at, command] of judged.entries()) {
+      const refusal = await this.#backend.checkChanges(changesOf(command));
+      if (refusal !== null) judged[at] = refused(refusal);
+    }
+    return judged;
+  }
+
+  #answerPush(message: PushLedger | PushCommands, result: CommandResult): void {
+    switch (result.kind) {
+      case "importRefused":
+        this.#send({ kind: "refused", code: result.code, details: result.details, cursor: result.cursor });
+        return;
+      case "imported": {
+        const outcomes =
+          message.kind === "pushLedger" ? [] : result.outcomes.flatMap((outcome, i) => numbered(outcome, message.from + i));
+        this.#send({ kind: "pushed", cursor: result.cursor, outcomes });
+        return;
+      }
+      default:
+        this.fail(new InvariantViolation(`an import was answered ${result.kind}`));
+    }
+  }
+
+  #ask(ask: Ask, principal: Principal): void {
+    const failed = (error: OpenClawError): void => {
+      this.#send({ kind: "askFailed", id: ask.id, code: error.code, details: error.details });
+    };
+    if (this.#asks >= ASKS_MAX) return failed(new OpenClawError("OVERLOADED", `${ASKS_MAX} questions in work`));
+    if (!mayAsk(ask.query, principal)) return failed(new OpenClawError("FORBIDDEN", `asking for ${ask.query.kind}`));
+    this.#asks++;
+    this.#answer(ask)
+      .catch((error: unknown) => {
+        if (error instanceof OpenClawError) failed(error);
+        else this.fail(error);
+      })
+      .finally(() => this.#asks--);
+  }
+
+  async #answer(ask: Ask): Promise<void> {
+    if (ask.consistency === "linearizable") await this.#backend.barrier();
+    const answer = await answerTo(this.#backend, ask.query);
+    // A child that does not read what it asked for waits for itself; answers are the only frames without a credit.
+    while (!this.#writable && this.#phase === "open") await new Promise<void>((resolve) => this.#waitingToWrite.push(resolve));
+    this.#send({ kind: "answer", id: ask.id, answer });
+  }
+
+  #sendHolds(): void {
+    const { parentHolds } = this.#backend.position();
+    // What cannot be written now is sent with the next advance or when the child reads again: only the newest counts.
+    if (parentHolds <= this.#holdsSent || !this.#writable) return;
+    this.#holdsSent = parentHolds;
+    this.#send({ kind: "holds", upstream: parentHolds });
+  }
+
+  #drained(): void {
+    this.#writable = true;
+    if (this.#phase !== "open") return;
+    this.#sendHolds();
+    this.#admitted?.down?.wake();
+    for (const go of this.#waitingToWrite.splice(0)) go();
+  }
+
+  /** @throws OpenClawError FRAME_TOO_LARGE */
+  #send(message: ParentMessage): boolean {
+    if (this.#phase === "closed") return false;
+    this.#writable = this.#connection.send(message);
+    return this.#writable;
+  }
+
+  /** Says goodbye to one whose token ran out. */
+  #expired(principal: Principal): boolean {
+    if (principal.expires === null || this.#clock.wall() < principal.expires) return false;
+    this.fail(new OpenClawError("UNAUTHENTICATED", "the token expired"));
+    return true;
+  }
+
+  #watchExpiry(principal: Principal): void {
+    if (principal.expires === null) return;
+    const left = Math.max(0, Math.min(principal.expires - this.#clock.wall(), TIMER_MS_MAX));
+    this.#cancelExpiry = this.#clock.after(left, () => {
+      if (this.#phase === "open" && !this.#expired(principal)) this.#watchExpiry(principal);
+    });
+  }
+
+  #end(reason: OpenClawError | null): void {
+    if (this.#phase === "closed") return;
+    this.#phase = "closed";
+    this.#cancelSilence();
+    this.#cancelExpiry();
+    this.#unfollow();
+    this.#admitted?.down?.close();
+    for (const go of this.#waitingToWrite.splice(0)) go();
+    this.#connection.close();
+    this.#options.closed?.(reason);
+  }
+}
+
+const refused = ({ code, details }: Refusal): ImportedCommand => ({ kind: "refused", code, details });
+
+const changesOf = (command: ImportedCommand): readonly DocumentChange[] => (command.kind === "change" ? command.changes : []);
+
+const numbered = (outcome: Outcome | null, at: number): { seq: ReturnType<typeof seq>; outcome: Outcome }[] =>
+  outcome === null ? [] : [{ seq: seq(at), outcome }];
+
+async function answerTo(backend: ParentBackend, query: ChildQuery): Promise<ChildAnswer> {
+  switch (query.kind) {
+    case "get":
+      return { kind: "get", answer: await backend.read(query) };
+    case "range":
+      return { kind: "range", answer: await backend.read(query) };
+    case "document":
+      return { kind: "document", answer: await backend.read(query) };
+    case "documents":
+      return { kind: "documents", answer: await backend.read(query) };
+    case "changes":
+      return { kind: "changes", answer: await backend.read(query) };
+    case "position":
+      return { kind: "position", answer: await backend.read(query) };
+  }
+}
