@@ -1,0 +1,206 @@
+/** Applied state and ledger on one disk (R6): one connection, whose reads see what its open transaction wrote. */
+import { join } from "node:path";
+import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
+import { index, PARTITION, type Revision, term } from "@openclaw/core/ids.ts";
+import type { StoredState } from "@openclaw/core/ports.ts";
+import { decodeEntries } from "@openclaw/core/raft/entry-codec.ts";
+import type { Entry, SnapshotMeta } from "@openclaw/core/raft/message.ts";
+import { createApply } from "@openclaw/core/state-machine/apply.ts";
+import { initialWrites } from "@openclaw/core/state-machine/position.ts";
+import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
+import { query } from "@openclaw/core/state-machine/query-run.ts";
+import type { Apply } from "@openclaw/core/state-machine/view.ts";
+import { ensureFolder, fsyncPath } from "./files.ts";
+import { packRecords } from "./record-batch.ts";
+import { sha256 } from "./sha256.ts";
+import { type Connection, openExclusive, storageError } from "./sqlite.ts";
+import type { PackedApplied, StateCalls, StateOpening } from "./state-protocol.ts";
+import { createStateTables, StateTables } from "./state-tables.ts";
+import { readIdentity, requireIdentity, type StoreIdentity, writeIdentity } from "./store-identity.ts";
+
+export const STATE_FORMAT = 1;
+export const STATE_FILE = "state.db";
+
+/** R6: a transaction stays open over several batches until it is this old, ms, or this large, bytes. */
+const TRANSACTION_MS_MAX = 30;
+const TRANSACTION_BYTES_MAX = 1_048_576;
+/**
+ * 16 MiB. SQLite's own checkpoint at a commit bounds the WAL between ours. It does not touch R7's reasoning: it only
+ * moves committed pages into the database earlier, and ours then finds nothing left to move.
+ */
+const WAL_PAGES_MAX = 4_096;
+
+export const stateIdentity = (cluster: string): StoreIdentity => ({
+  format: STATE_FORMAT,
+  role: "state",
+  cluster,
+  partition: PARTITION,
+  node: null,
+});
+
+interface OpenTransaction {
+  readonly since: number;
+  readonly timer: NodeJS.Timeout;
+  bytes: number;
+}
+
+export class StateFile {
+  readonly #connection: Connection;
+  readonly #tables: StateTables;
+  readonly #apply: Apply;
+  readonly #onError: (error: unknown) => void;
+  /** As of the last applied entry, committed or not. */
+  #applied: SnapshotMeta;
+  #transaction: OpenTransaction | null = null;
+
+  /**
+   * @param onError called when the transaction that is open could not be committed in time
+   * @throws OpenClawError DATA_IN_USE, DATA_FOREIGN, DATA_NEWER, DATA_CORRUPT, SQLITE_TOO_OLD, STORAGE_FAILED, STORAGE_FULL
+   */
+  static open(opening: StateOpening, onError: (error: unknown) => void): StateFile {
+    const path = join(opening.folder, STATE_FILE);
+    ensureFolder(opening.folder);
+    const connection = openExclusive(path, { synchronous: "NORMAL", walPagesMax: WAL_PAGES_MAX });
+    try {
+      const wanted = stateIdentity(opening.cluster);
+      const found = readIdentity(connection);
+      if (found === null) create(connection, opening, wanted);
+      else requireIdentity(found, wanted);
+      return new StateFile(connection, createApply(sha256, opening.cluster), onError);
+    } catch (error) {
+      connection.close();
+      throw storageError(error, `opening ${path}`);
+    }
+  }
+
+  private constructor(connection: Connection, apply: Apply, onError: (error: unknown) => void) {
+    this.#connection = connection;
+    this.#tables = new StateTables(connection);
+    this.#apply = apply;
+    this.#onError = onError;
+    this.#applied = this.#tables.applied();
+  }
+
+  stored(): StoredState {
+    const { index: applied, term: appliedTerm, membership } = this.#applied;
+    return { applied, appliedTerm, membership, position: this.read({ kind: "position" }) };
+  }
+
+  /** @param packed entries as `encodeEntries` writes them, the first one following the applied index */
+  apply(packed: Uint8Array): PackedApplied {
+    const entries = decodeEntries(packed);
+    const next = this.#applied.index + 1;
+    invariant(
+      (entries[0]?.index ?? next) === next,
+      `entry ${entries[0]?.index} does not follow the applied index ${next - 1}`,
+    );
+    try {
+      return this.#applyIn(this.#begun(), entries);
+    } catch (error) {
+      this.#rollBack();
+      throw error;
+    }
+  }
+
+  read<Q extends Query>(question: Q): Answer<Q> {
+    return query(this.#tables, question, sha256);
+  }
+
+  /** @throws OpenClawError COMPACTED */
+  ledger(from: Revision, maxBytes: number): StateCalls["ledger"]["answer"] {
+    const { revision } = this.read({ kind: "position" });
+    return { records: packRecords(from > revision ? [] : this.#tables.records(from, maxBytes)), revision };
+  }
+
+  /** Ends the open transaction, if there is one. Not yet durable: `synchronous=NORMAL` syncs at a checkpoint only. */
+  commit(): void {
+    if (this.#transaction === null) return;
+    clearTimeout(this.#transaction.timer);
+    this.#transaction = null;
+    this.#tables.setApplied(this.#applied);
+    this.#connection.exec("COMMIT");
+  }
+
+  /** R7: everything applied before the call is in the database file, and that is fsynced. */
+  checkpoint(): StoredState {
+    this.commit();
+    const stored = this.stored();
+    const [result] = this.#connection.pragma("wal_checkpoint(TRUNCATE)") as readonly {
+      readonly busy: number;
+      readonly log: number;
+      readonly checkpointed: number;
+    }[];
+    if (result === undefined || result.busy !== 0 || result.log !== result.checkpointed) {
+      throw new OpenClawError("STORAGE_FAILED", `a checkpoint stayed incomplete: ${JSON.stringify(result)}`);
+    }
+    return stored;
+  }
+
+  /** Writes a copy of the database, as of the returned meta, to a path where nothing is. */
+  copyTo(path: string): SnapshotMeta {
+    this.commit();
+    this.#connection.prepare("VACUUM INTO ?").run(path);
+    return this.#applied;
+  }
+
+  /** Leaves a database file that is whole without its WAL. */
+  close(): void {
+    this.checkpoint();
+    this.#connection.close();
+  }
+
+  #applyIn(transaction: OpenTransaction, entries: readonly Entry[]): PackedApplied {
+    const outcome = this.#apply(this.#tables, entries);
+    this.#tables.write(outcome.writes);
+    const records = this.#tables.addRecords(outcome.records);
+    const last = entries.at(-1);
+    if (last !== undefined) this.#applied = { ...this.#applied, index: last.index, term: last.term };
+    transaction.bytes +=
+      records.length + outcome.writes.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0);
+    const applied = {
+      index: this.#applied.index,
+      results: outcome.results,
+      records,
+      position: this.read({ kind: "position" }),
+    };
+    if (transaction.bytes >= TRANSACTION_BYTES_MAX || performance.now() - transaction.since >= TRANSACTION_MS_MAX)
+      this.commit();
+    return applied;
+  }
+
+  /** After a failure: what is half-written must not be committed by the timer. */
+  #rollBack(): void {
+    if (this.#transaction !== null) clearTimeout(this.#transaction.timer);
+    this.#transaction = null;
+    if (this.#connection.inTransaction) this.#connection.exec("ROLLBACK");
+  }
+
+  #begun(): OpenTransaction {
+    if (this.#transaction === null) {
+      this.#connection.exec("BEGIN IMMEDIATE");
+      const timer = setTimeout(() => this.#commitInTime(), TRANSACTION_MS_MAX);
+      this.#transaction = { since: performance.now(), bytes: 0, timer };
+    }
+    return this.#transaction;
+  }
+
+  #commitInTime(): void {
+    try {
+      this.commit();
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+}
+
+function create(connection: Connection, opening: StateOpening, identity: StoreIdentity): void {
+  connection.exec("BEGIN IMMEDIATE");
+  createStateTables(connection);
+  writeIdentity(connection, identity);
+  const tables = new StateTables(connection);
+  tables.write(initialWrites(opening.cluster, opening.epoch, sha256));
+  tables.setApplied({ index: index(0), term: term(0), membership: opening.membership });
+  connection.exec("COMMIT");
+  // The names are durable before anything relies on them; the rows are rebuilt from the log if they are lost.
+  fsyncPath(opening.folder);
+}

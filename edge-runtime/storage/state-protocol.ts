@@ -1,0 +1,50 @@
+/** What the main thread asks of the state's worker. */
+import type { ClusterId, Epoch, Index, Revision } from "@openclaw/core/ids.ts";
+import type { Applied, SnapshotHeader, StoredState } from "@openclaw/core/ports.ts";
+import type { Membership, SnapshotMeta } from "@openclaw/core/raft/message.ts";
+import type { Answer, Position, Query } from "@openclaw/core/state-machine/query.ts";
+
+export interface StateOpening {
+  readonly folder: string;
+  readonly cluster: ClusterId;
+  /** Those a new state starts with. */
+  readonly epoch: Epoch;
+  readonly membership: Membership;
+}
+
+export interface PackedApplied {
+  readonly index: Index;
+  readonly results: Applied["results"];
+  /** As `packRecords` writes them. */
+  readonly records: Uint8Array;
+  readonly position: Position;
+}
+
+export interface SnapshotFile {
+  readonly path: string;
+  readonly meta: SnapshotMeta;
+  readonly epoch: Epoch;
+  readonly bytes: number;
+  readonly hash: Uint8Array;
+}
+
+export interface StateCalls {
+  open: { ask: StateOpening; answer: StoredState };
+  /** Entries as `encodeEntries` writes them. */
+  apply: { ask: Uint8Array; answer: PackedApplied };
+  read: { ask: Query; answer: Answer<Query> };
+  ledger: {
+    ask: { readonly from: Revision; readonly maxBytes: number };
+    answer: { readonly records: Uint8Array; readonly revision: Revision };
+  };
+  checkpoint: { ask: null; answer: StoredState };
+  snapshot: { ask: null; answer: SnapshotFile };
+  dropSnapshot: { ask: string; answer: null };
+  /** Answers with the number that the chunks carry: a later stage replaces this one. */
+  stageBegin: { ask: SnapshotHeader; answer: number };
+  stageChunk: { ask: { readonly stage: number; readonly chunk: Uint8Array }; answer: null };
+  stageEnd: { ask: number; answer: null };
+  stageAbort: { ask: number; answer: null };
+  install: { ask: SnapshotMeta; answer: StoredState };
+  close: { ask: null; answer: null };
+}

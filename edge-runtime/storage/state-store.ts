@@ -1,0 +1,155 @@
+/** StateStore over SQLite: the main thread's side. Apply itself runs in the worker, inside the store's transaction (R6). */
+import { open } from "node:fs/promises";
+import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
+import type { ClusterId, Epoch, Revision } from "@openclaw/core/ids.ts";
+import type {
+  Applied,
+  LedgerSlice,
+  SnapshotHeader,
+  StateSnapshot,
+  StateStore,
+  StoredState,
+} from "@openclaw/core/ports.ts";
+import { encodeEntries } from "@openclaw/core/raft/entry-codec.ts";
+import type { Entry, Membership, SnapshotMeta } from "@openclaw/core/raft/message.ts";
+import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
+import { unpackRecords } from "./record-batch.ts";
+import type { SnapshotFile, StateCalls } from "./state-protocol.ts";
+import { WorkerChannel } from "./worker-channel.ts";
+
+/** Bytes of a chunk of a snapshot. */
+const CHUNK_BYTES = 262_144;
+
+export interface SqliteStateOptions {
+  /** Created if it is not there; this process alone uses it from `open` on. */
+  readonly dataDir: string;
+  readonly cluster: ClusterId;
+  /** Those a new state starts with; an existing one keeps its own. */
+  readonly epoch: Epoch;
+  readonly membership: Membership;
+}
+
+export class SqliteStateStore implements StateStore {
+  readonly #options: SqliteStateOptions;
+  #channel: WorkerChannel<StateCalls> | null = null;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: SqliteStateOptions) {
+    this.#options = options;
+  }
+
+  /** @throws OpenClawError DATA_CORRUPT, DATA_FOREIGN, DATA_IN_USE, DATA_NEWER, SQLITE_TOO_OLD, STORAGE_FAILED, STORAGE_FULL */
+  async open(): Promise<StoredState> {
+    invariant(this.#channel === null, "a state store is opened once");
+    this.#channel = new WorkerChannel<StateCalls>("state worker", new URL("./state-worker.ts", import.meta.url));
+    const { dataDir, cluster, epoch, membership } = this.#options;
+    try {
+      return await this.#channel.call("open", { folder: dataDir, cluster, epoch, membership });
+    } catch (error) {
+      await this.#channel.terminate();
+      throw error;
+    }
+  }
+
+  async apply(entries: readonly Entry[]): Promise<Applied> {
+    const packed = encodeEntries(entries);
+    const applied = await this.#open().call("apply", packed, {
+      bytes: packed.length,
+      transfer: [packed.buffer as ArrayBuffer],
+    });
+    return { ...applied, records: unpackRecords(applied.records) };
+  }
+
+  async read<Q extends Query>(query: Q): Promise<Answer<Q>> {
+    // The answer to a question has the question's kind: query() in core is typed so.
+    return (await this.#open().call("read", compact(query))) as Answer<Q>;
+  }
+
+  async ledger(from: Revision, maxBytes: number): Promise<LedgerSlice> {
+    const slice = await this.#open().call("ledger", { from, maxBytes });
+    return { records: unpackRecords(slice.records), revision: slice.revision };
+  }
+
+  checkpoint(): Promise<StoredState> {
+    return this.#open().call("checkpoint", null);
+  }
+
+  /** @throws OpenClawError OVERLOADED when two copies are on the disk already, STORAGE_FULL */
+  async snapshot(): Promise<StateSnapshot> {
+    const channel = this.#open();
+    const file = await channel.call("snapshot", null);
+    return {
+      meta: file.meta,
+      epoch: file.epoch,
+      bytes: file.bytes,
+      hash: file.hash,
+      chunks: () => chunksOf(file),
+      dispose: async () => {
+        // After `close` the worker has removed it.
+        if (this.#closing === null) await channel.call("dropSnapshot", file.path);
+      },
+    };
+  }
+
+  /** @throws OpenClawError MALFORMED_FRAME (wrong hash, size, content or cluster), UNAVAILABLE (replaced by a later one), STORAGE_FULL */
+  async stage(header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const channel = this.#open();
+    const stage = await channel.call("stageBegin", header);
+    try {
+      for await (const piece of chunks) {
+        // A copy: the piece may be a view of a frame that somebody else still reads.
+        const chunk = new Uint8Array(piece);
+        // One at a time: the sender waits when our disk does.
+        await channel.call("stageChunk", { stage, chunk }, { bytes: chunk.length, transfer: [chunk.buffer] });
+      }
+      await channel.call("stageEnd", stage);
+    } catch (error) {
+      await channel.call("stageAbort", stage);
+      throw error;
+    }
+  }
+
+  /** @throws OpenClawError NOT_FOUND when no snapshot with this meta is staged, as after a restart */
+  install(meta: SnapshotMeta): Promise<StoredState> {
+    return this.#open().call("install", meta);
+  }
+
+  /** Commits, checkpoints and closes. Repeating it is harmless. */
+  close(): Promise<void> {
+    this.#closing ??= this.#channel?.close() ?? Promise.resolve();
+    return this.#closing;
+  }
+
+  #open(): WorkerChannel<StateCalls> {
+    if (this.#closing !== null) throw new OpenClawError("STOPPED", "the state is closed");
+    invariant(this.#channel !== null, "the state store is opened before it is used");
+    return this.#channel;
+  }
+}
+
+/** The file is read off the main thread, by Node's own pool. */
+async function* chunksOf(file: SnapshotFile): AsyncIterable<Uint8Array> {
+  const handle = await open(file.path, "r");
+  try {
+    for (let at = 0; at < file.bytes; ) {
+      const { bytesRead, buffer } = await handle.read(new Uint8Array(CHUNK_BYTES), 0, CHUNK_BYTES, at);
+      if (bytesRead === 0) throw new OpenClawError("STORAGE_FAILED", "a snapshot file ended early");
+      at += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Posting a view clones the whole buffer behind it, which may be a frame of megabytes. */
+function compact(query: Query): Query {
+  switch (query.kind) {
+    case "get":
+      return { ...query, key: new Uint8Array(query.key) };
+    case "range":
+      return { ...query, from: new Uint8Array(query.from), to: query.to && new Uint8Array(query.to) };
+    default:
+      return query;
+  }
+}

@@ -1,0 +1,117 @@
+/** The tables of state.db: the state's rows, the ledger, and how far both have come. */
+import { equalBytes } from "@openclaw/core/bytes.ts";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import type { Revision } from "@openclaw/core/ids.ts";
+import type { StoredRecord } from "@openclaw/core/ports.ts";
+import { decodeSnapshotMeta, encodeSnapshotMeta } from "@openclaw/core/raft/entry-codec.ts";
+import type { SnapshotMeta } from "@openclaw/core/raft/message.ts";
+import type { Row, StateView, Write } from "@openclaw/core/state-machine/view.ts";
+import { packRecords, unpackRecords } from "./record-batch.ts";
+import { sha256 } from "./sha256.ts";
+import { type Connection, orCorrupt } from "./sqlite.ts";
+
+/** Called inside a transaction. */
+export function createStateTables(connection: Connection): void {
+  connection.exec(
+    `CREATE TABLE state (k BLOB PRIMARY KEY, v BLOB NOT NULL) STRICT, WITHOUT ROWID;
+     CREATE TABLE ledger (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, packed BLOB NOT NULL) STRICT;
+     CREATE TABLE applied (id INTEGER PRIMARY KEY CHECK (id = 0), sum BLOB NOT NULL, record BLOB NOT NULL) STRICT;`,
+  );
+}
+
+interface LedgerRow {
+  readonly first: number;
+  readonly last: number;
+  readonly packed: Uint8Array;
+}
+
+/** Prepared statements over one connection: what they write is in whatever transaction is open. */
+export class StateTables implements StateView {
+  readonly #get;
+  readonly #scan;
+  readonly #scanToEnd;
+  readonly #put;
+  readonly #delete;
+  readonly #putLedger;
+  readonly #ledgerFrom;
+  readonly #putApplied;
+  readonly #applied;
+
+  constructor(connection: Connection) {
+    this.#get = connection.prepare<[Uint8Array], Uint8Array>("SELECT v FROM state WHERE k = ?").pluck();
+    this.#scan = connection.prepare<[Uint8Array, Uint8Array, number], Row>(
+      "SELECT k AS key, v AS value FROM state WHERE k >= ? AND k < ? ORDER BY k LIMIT ?",
+    );
+    this.#scanToEnd = connection.prepare<[Uint8Array, number], Row>(
+      "SELECT k AS key, v AS value FROM state WHERE k >= ? ORDER BY k LIMIT ?",
+    );
+    this.#put = connection.prepare(
+      "INSERT INTO state (k, v) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v",
+    );
+    this.#delete = connection.prepare("DELETE FROM state WHERE k = ?");
+    this.#putLedger = connection.prepare("INSERT INTO ledger (first, last, packed) VALUES (?, ?, ?)");
+    this.#ledgerFrom = connection.prepare<[number], LedgerRow>(
+      `SELECT first, last, packed FROM ledger
+       WHERE first >= (SELECT coalesce(max(first), 0) FROM ledger WHERE first <= ?) ORDER BY first`,
+    );
+    this.#putApplied = connection.prepare("INSERT OR REPLACE INTO applied (id, sum, record) VALUES (0, ?, ?)");
+    this.#applied = connection.prepare<[], { sum: Uint8Array; record: Uint8Array }>(
+      "SELECT sum, record FROM applied WHERE id = 0",
+    );
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.#get.get(key);
+  }
+
+  scan(from: Uint8Array, to: Uint8Array | null, limit: number): readonly Row[] {
+    return to === null ? this.#scanToEnd.all(from, limit) : this.#scan.all(from, to, limit);
+  }
+
+  write(writes: readonly Write[]): void {
+    for (const { key, value } of writes) {
+      if (value === null) this.#delete.run(key);
+      else this.#put.run(key, value);
+    }
+  }
+
+  /** Adds one packed row, and returns what it holds. */
+  addRecords(records: readonly StoredRecord[]): Uint8Array<ArrayBuffer> {
+    const packed = packRecords(records);
+    const first = records[0];
+    const last = records.at(-1);
+    if (first !== undefined && last !== undefined) this.#putLedger.run(first.revision, last.revision, packed);
+    return packed;
+  }
+
+  /** Records from `from` on, at most `maxBytes` but at least one if there is one. @throws OpenClawError COMPACTED, DATA_CORRUPT */
+  records(from: Revision, maxBytes: number): readonly StoredRecord[] {
+    const found: StoredRecord[] = [];
+    let bytes = 0;
+    for (const row of this.#ledgerFrom.iterate(from)) {
+      if (found.length === 0 && row.first > from)
+        throw new OpenClawError("COMPACTED", `the ledger is kept from revision ${row.first}`);
+      for (const record of orCorrupt(`ledger ${row.first}…${row.last}`, () => unpackRecords(row.packed))) {
+        if (record.revision < from) continue;
+        bytes += record.record.length + record.hash.length;
+        if (found.length > 0 && bytes > maxBytes) return found;
+        found.push(record);
+      }
+    }
+    return found;
+  }
+
+  setApplied(meta: SnapshotMeta): void {
+    const record = encodeSnapshotMeta(meta);
+    this.#putApplied.run(sha256(record), record);
+  }
+
+  /** @throws OpenClawError DATA_CORRUPT */
+  applied(): SnapshotMeta {
+    const row = this.#applied.get();
+    if (row === undefined || !equalBytes(row.sum, sha256(row.record))) {
+      throw new OpenClawError("DATA_CORRUPT", "the state's applied index fails its check");
+    }
+    return orCorrupt("the state's applied index", () => decodeSnapshotMeta(row.record));
+  }
+}

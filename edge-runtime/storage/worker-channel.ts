@@ -1,0 +1,124 @@
+/** The main thread's end of a storage worker: numbered requests, bounded, every one answered. */
+import { type Transferable, Worker } from "node:worker_threads";
+import { InvariantViolation, OpenClawError } from "@openclaw/core/errors.ts";
+import type { CallMap, Failure, Reply } from "./worker-calls.ts";
+
+/** Requests that wait for one worker; one more is refused OVERLOADED. */
+const REQUESTS_MAX = 4_096;
+/** Bytes that wait for one worker: 64 full batches. */
+const REQUEST_BYTES_MAX = 67_108_864;
+
+interface Waiting {
+  readonly kind: string;
+  readonly bytes: number;
+  readonly resolve: (answer: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export interface CallOptions {
+  /** Size of what is sent, where it matters. */
+  readonly bytes?: number;
+  readonly transfer?: readonly Transferable[];
+}
+
+export class WorkerChannel<Calls extends CallMap<Calls>> {
+  readonly #worker: Worker;
+  readonly #name: string;
+  readonly #waiting = new Map<number, Waiting>();
+  #waitingBytes = 0;
+  #nextId = 1;
+  #ended: Error | null = null;
+  /** Text of the last failure that a caller of anything but `close` was told of. */
+  #told = "";
+  readonly #exit: Promise<void>;
+
+  /** @param name for error texts */
+  constructor(name: string, file: URL) {
+    this.#name = name;
+    this.#worker = new Worker(file, { name });
+    this.#worker.on("message", (reply: Reply) => this.#answered(reply));
+    this.#worker.on("error", (error) => this.#end(error));
+    this.#worker.on("messageerror", (error) => this.#end(error));
+    this.#exit = new Promise((resolve) => {
+      this.#worker.on("exit", (code) => {
+        this.#end(new Error(`exited with code ${code}`));
+        resolve();
+      });
+    });
+  }
+
+  /** @throws OpenClawError OVERLOADED, STORAGE_FAILED when the worker died, and what the call itself throws */
+  call<Kind extends keyof Calls & string>(
+    kind: Kind,
+    ask: Calls[Kind]["ask"],
+    { bytes = 0, transfer = [] }: CallOptions = {},
+  ): Promise<Calls[Kind]["answer"]> {
+    if (
+      this.#waiting.size >= REQUESTS_MAX ||
+      (this.#waitingBytes > 0 && this.#waitingBytes + bytes > REQUEST_BYTES_MAX)
+    ) {
+      return Promise.reject(new OpenClawError("OVERLOADED", `the ${this.#name} is behind`));
+    }
+    return this.#request(kind, ask, bytes, transfer);
+  }
+
+  /** Closes the worker after what waits. Throws what went wrong unless a call has been told already; the worker ends anyway. */
+  async close(): Promise<void> {
+    try {
+      await this.#request("close", null);
+    } catch (error) {
+      await this.terminate();
+      if (!(error instanceof Error && error.message === this.#told)) throw error;
+    }
+    await this.#exit;
+  }
+
+  /** Ends the worker as it stands; what waits is rejected. */
+  async terminate(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #request<Answer>(kind: string, ask: unknown, bytes = 0, transfer: readonly Transferable[] = []): Promise<Answer> {
+    return new Promise<Answer>((resolve, reject) => {
+      // The call map pairs each kind with its answer, and both ends are compiled against it.
+      const waiting: Waiting = { kind, bytes, resolve: (answer) => resolve(answer as Answer), reject };
+      if (this.#ended !== null) {
+        this.#reject(waiting, this.#ended);
+        return;
+      }
+      const id = this.#nextId++;
+      this.#waiting.set(id, waiting);
+      this.#waitingBytes += bytes;
+      this.#worker.postMessage({ id, kind, ask }, transfer);
+    });
+  }
+
+  #answered(reply: Reply): void {
+    const waiting = this.#waiting.get(reply.id);
+    if (waiting === undefined) {
+      this.#end(new Error(`answered request ${reply.id}, which nobody made`));
+      return;
+    }
+    this.#waiting.delete(reply.id);
+    this.#waitingBytes -= waiting.bytes;
+    if (reply.ok) waiting.resolve(reply.answer);
+    else this.#reject(waiting, errorOf(reply.failure));
+  }
+
+  #reject(waiting: Waiting, error: Error): void {
+    if (waiting.kind !== "close") this.#told = error.message;
+    waiting.reject(error);
+  }
+
+  #end(cause: unknown): void {
+    this.#ended ??= new OpenClawError("STORAGE_FAILED", `the ${this.#name} stopped: ${String(cause)}`, { cause });
+    for (const waiting of this.#waiting.values()) this.#reject(waiting, this.#ended);
+    this.#waiting.clear();
+    this.#waitingBytes = 0;
+  }
+}
+
+const errorOf = (failure: Failure): Error =>
+  failure.kind === "invariant"
+    ? new InvariantViolation(failure.message)
+    : new OpenClawError(failure.code, failure.details);
