@@ -1,0 +1,240 @@
+/**
+ * One node, composed: host, stores, replica, the parent's and the child's side of sync, the API. Nothing here decides;
+ * it only says what is made of what, and in which order it starts and stops.
+ */
+import { mkdir } from "node:fs/promises";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import type { ClusterId } from "@openclaw/core/ids.ts";
+import { Replica } from "@openclaw/core/replica.ts";
+import type { FastifyInstance } from "fastify";
+import type { Logger } from "pino";
+import { buildApi } from "./api/app.ts";
+import { openAuthority, tokenAuthority } from "./api/auth.ts";
+import type { ApiAuthority } from "./api/deps.ts";
+import type { NodeConfig } from "./config.ts";
+import { ChangeCheck } from "./documents/change-check.ts";
+import { Materialiser } from "./documents/materialise.ts";
+import { createLog } from "./log.ts";
+import { Metrics } from "./metrics.ts";
+import { requireLoopback } from "./network/address.ts";
+import { loadCredential } from "./network/credential.ts";
+import { createHost, type Host } from "./network/host.ts";
+import { ClusterPublicKey, loadIdentity } from "./network/identity.ts";
+import { PRESENCE_TOPIC, PresenceGossip } from "./network/presence.ts";
+import { RaftTransport } from "./network/raft-transport.ts";
+import { SqliteLogStore } from "./storage/log-store.ts";
+import { SqliteStateStore } from "./storage/state-store.ts";
+import { Children } from "./sync/children.ts";
+import { Uplink } from "./sync/uplink.ts";
+import { systemClock, systemRandom } from "./system-ports.ts";
+
+/** One Raft tick, ms: a heartbeat each tick, an election after 10 to 20. */
+const TICK_MS = 50;
+
+export interface RunningNode {
+  readonly config: NodeConfig;
+  /** Base URL of the HTTP API as it listens: a configured port 0 is the one that was taken. */
+  readonly http: string;
+  readonly replica: Replica;
+  readonly children: Children;
+  readonly presence: PresenceGossip;
+  /** Null without a parent. */
+  readonly uplink: Uplink | null;
+  readonly host: Host;
+  readonly log: Logger;
+  stop(): Promise<void>;
+  /** Resolves when the node stopped by itself, with why: a disk it cannot vouch for, a broken invariant, a higher epoch. */
+  readonly failed: Promise<Error>;
+}
+
+export interface NodeOptions {
+  /** Adds routes before the API listens; what a hub is made of. */
+  readonly extend?: (app: FastifyInstance, node: Omit<RunningNode, "http">) => void;
+}
+
+/**
+ * Starts a node.
+ * @throws OpenClawError CONFIG_INVALID, INSECURE_BIND, PORT_IN_USE, NOT_ADMITTED, DATA_IN_USE, DATA_FOREIGN, DATA_NEWER,
+ * DATA_CORRUPT, SQLITE_TOO_OLD, STORAGE_FAILED
+ */
+export async function startNode(config: NodeConfig, options: NodeOptions = {}): Promise<RunningNode> {
+  const started: (() => Promise<void>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const step of started.splice(0).reverse()) await step();
+  };
+  try {
+    return await compose(config, options, started, stop);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function compose(
+  config: NodeConfig,
+  options: NodeOptions,
+  started: (() => Promise<void>)[],
+  stop: () => Promise<void>,
+): Promise<RunningNode> {
+  const { cluster, node: id, epoch } = config;
+  const log = createLog({ level: config.logLevel, cluster, node: id });
+  const authority = await authorityOf(config);
+  const identity = await loadIdentity(config.identity);
+  const clusterKey = new ClusterPublicKey(config.clusterKey);
+  const remotePeer = identity.peerId.toString();
+  const credential = await loadCredential(config.credential, { cluster, clusterKey, remotePeer });
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+
+  const failure = Promise.withResolvers<Error>();
+  let stopping: Promise<void> | null = null;
+  const stopOnce = (): Promise<void> => {
+    stopping ??= stop();
+    return stopping;
+  };
+  const onFatal = (error: Error): void => {
+    log.fatal({ err: error }, "the node stops");
+    failure.resolve(error);
+  };
+
+  const host = await createHost({
+    identity,
+    listen: config.listen,
+    bootstrap: bootstrapOf(config, remotePeer),
+    mdns: config.mdns,
+    topics: [PRESENCE_TOPIC],
+  });
+  started.push(async () => {
+    await host.stop();
+  });
+
+  const members = new Map(config.members.map((member) => [member.node, member]));
+  const transport = await RaftTransport.open({
+    host,
+    cluster,
+    node: id,
+    epoch,
+    credential,
+    clusterKey,
+    onHigherEpoch: (theirs, peer) => {
+      onFatal(new OpenClawError("WRONG_EPOCH", `${peer} is in epoch ${theirs.counter}, this node in ${epoch.counter}`));
+    },
+    locate: (node) => members.get(node) ?? null,
+    clock: systemClock,
+    random: systemRandom,
+    log,
+  });
+  started.push(() => transport.stop());
+
+  const membership = { voters: config.members.map((member) => member.node) };
+  const replica = new Replica({
+    cluster,
+    id,
+    membership,
+    epoch,
+    log: new SqliteLogStore({ dataDir: config.dataDir, cluster, node: id }),
+    state: new SqliteStateStore({ dataDir: config.dataDir, cluster, epoch, membership }),
+    transport,
+    clock: systemClock,
+    random: systemRandom,
+    tickMs: TICK_MS,
+    onFatal,
+  });
+  started.push(() => replica.stop());
+  await replica.start();
+
+  const http = advertised(config);
+  const presence = new PresenceGossip({
+    host,
+    clock: systemClock,
+    log,
+    credential,
+    clusterKey: keyring(config, clusterKey),
+    self: () => {
+      const { role, leader, term, revision, applied } = replica.status();
+      return { cluster, node: id, role, leader, term, revision, applied, http, at: systemClock.wall() };
+    },
+  });
+  presence.start();
+  started.push(async () => presence.stop());
+  replica.onLeadership(() => presence.changed());
+
+  const changeCheck = new ChangeCheck();
+  started.push(() => changeCheck.stop());
+  const documents = new Materialiser(replica);
+  started.push(() => documents.stop());
+
+  const children = await Children.open({ host, replica, authority, changeCheck, children: config.children, clock: systemClock, log });
+  started.push(() => children.stop());
+
+  const { parent } = config;
+  const uplink =
+    parent === null
+      ? null
+      : new Uplink({ host, replica, parent, cluster, credential, clock: systemClock, random: systemRandom, log });
+  if (uplink !== null) {
+    uplink.start();
+    started.push(() => uplink.stop());
+  }
+
+  const metrics = new Metrics({ replica, transportDrops: () => transport.dropped, uplink: () => uplink?.status() ?? null });
+  const app = await buildApi({
+    replica,
+    authority,
+    documents,
+    presence: () => presence.members(cluster),
+    members: config.members,
+    uplink,
+    metrics,
+    origins: [],
+    page: config.page,
+    log,
+    onFatal,
+  });
+  started.push(() => app.close());
+  const running = { config, replica, children, presence, uplink, host, log, stop: stopOnce, failed: failure.promise };
+  options.extend?.(app, running);
+  const address = await listen(app, config);
+  log.info({ http: address, revision: replica.position().revision }, "node started");
+  return { ...running, http: address };
+}
+
+async function authorityOf(config: NodeConfig): Promise<ApiAuthority> {
+  if (config.auth !== null) return tokenAuthority(config.auth.publicKey);
+  // X2: without credentials, loopback only.
+  requireLoopback(config.listen);
+  if (!isLoopbackHost(config.http.host)) throw new OpenClawError("INSECURE_BIND", `http.host ${config.http.host}`);
+  return openAuthority;
+}
+
+const isLoopbackHost = (host: string): boolean => host === "localhost" || host === "::1" || host.startsWith("127.");
+
+/** Whose presence may be shown: our own cluster's, our parent's, our children's. */
+function keyring(config: NodeConfig, own: ClusterPublicKey): (cluster: ClusterId) => ClusterPublicKey | null {
+  const keys = new Map<ClusterId, ClusterPublicKey>([[config.cluster, own]]);
+  if (config.parent !== null) keys.set(config.parent.cluster, new ClusterPublicKey(config.parent.clusterKey));
+  for (const child of config.children) keys.set(child.cluster, new ClusterPublicKey(child.clusterKey));
+  return (cluster) => keys.get(cluster) ?? null;
+}
+
+/** Peers of the cluster are dialled at start, so that gossip has somebody to talk to before Raft does. */
+function bootstrapOf(config: NodeConfig, self: string): readonly string[] {
+  return config.members
+    .filter(({ peer }) => peer !== self)
+    .flatMap(({ peer, addresses }) => addresses.filter((address) => !address.endsWith("/ws")).map((address) => `${address}/p2p/${peer}`));
+}
+
+/** How others reach our API: what the member list says of us, else where we listen. */
+function advertised(config: NodeConfig): string {
+  return config.members.find(({ node }) => node === config.node)?.http ?? `http://${config.http.host}:${config.http.port}`;
+}
+
+async function listen(app: FastifyInstance, { http }: NodeConfig): Promise<string> {
+  try {
+    return await app.listen({ host: http.host, port: http.port });
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EADDRINUSE") {
+      throw new OpenClawError("PORT_IN_USE", `http ${http.host}:${http.port}`, { cause: error });
+    }
+    throw error;
+  }
+}
