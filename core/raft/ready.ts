@@ -16,11 +16,13 @@ export interface ReadState {
  *
  * 1. `messages` may leave at once: a leader's appends (thesis §10.2.1), heartbeats, requests for a (pre-)vote whose own
  *    vote is already durable, ReadIndex traffic.
- * 2. `snapshot`, if any, is installed first (rule R8), then reported with `snapshotInstalled`.
+ * 2. `snapshot`, if any, is installed first (rule R8), then reported with `snapshotInstalled`. Until then other
+ *    snapshots and appends are ignored; the rest of Raft goes on, so later Readys may be taken meanwhile.
  * 3. `hardState` and `entries` go to disk in one record; entries replace everything at and above their first index.
  *    When they are durable: send `afterDurable`, then call `durable({term, index})` with the values of `persisted`.
  *    Votes, and every response, are in `afterDurable` (rule R2). Writes may be in flight while later Readys are taken;
- *    they complete in order.
+ *    they complete in order, and each is reported once. A Ready that writes nothing has nothing in `afterDurable`: what
+ *    waits for a write in flight comes as `messages` after its report.
  * 4. `committed` is applied in order; `applied(index)` reports it.
  */
 export interface Ready {
@@ -29,11 +31,11 @@ export interface Ready {
   readonly hardState: HardState | null;
   readonly entries: readonly Entry[];
   readonly afterDurable: readonly RaftMessage[];
-  /** Null when nothing has to be written. A completion whose (term, index) is no longer in the log is ignored (R2, pitfall 11). */
+  /** The end of the write; null when nothing has to be written. Its report vouches only for what no later write replaces (R2, pitfall 11). */
   readonly persisted: { readonly term: Term; readonly index: Index } | null;
   readonly committed: readonly Entry[];
   readonly readStates: readonly ReadState[];
-  /** ReadIndex contexts that were dropped (no leader, or it changed): ask again. */
+  /** ReadIndex contexts that were dropped (the leader changed, or too many wait): ask again. Without a leader they wait. */
   readonly readsDropped: readonly number[];
   /** Followers that need a snapshot because the log no longer reaches back to them. Report with `snapshotSent` or `snapshotFailed`. */
   readonly snapshotsTo: readonly NodeId[];

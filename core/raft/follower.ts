@@ -1,0 +1,90 @@
+/** A follower's work: takes what the leader sends, and learns what is committed (paper §5.3). */
+import { invariant } from "../errors.ts";
+import { type Index, index } from "../ids.ts";
+import type { Election } from "./election.ts";
+import type { RaftMessage } from "./message.ts";
+import type { NodeState } from "./node-state.ts";
+
+type Of<Kind extends RaftMessage["kind"]> = Extract<RaftMessage, { kind: Kind }>;
+
+export class Follower {
+  readonly #node: NodeState;
+  readonly #election: Election;
+
+  constructor(node: NodeState, election: Election) {
+    this.#node = node;
+    this.#election = election;
+  }
+
+  onAppend(message: Of<"append">): void {
+    const node = this.#node;
+    const { log } = node;
+    this.#heard(message);
+    // The log on disk is being replaced: the answer to the snapshot says where to go on.
+    if (node.installing) return;
+
+    const end = index(message.prevIndex + message.entries.length);
+    if (end <= log.commit) {
+      // Old news. Also where prevIndex is compacted here, and where it is 0: nothing may be appended again (pitfall 13).
+      node.acknowledge(message.from, log.commit);
+      return;
+    }
+    const committed = log.commit - message.prevIndex;
+    if (committed <= 0 && log.termAt(message.prevIndex) !== message.prevTerm) {
+      this.#reject(message);
+      return;
+    }
+    this.#merge(committed > 0 ? message.entries.slice(committed) : message.entries);
+    log.commitTo(index(Math.min(message.commit, end)));
+    node.acknowledge(message.from, end);
+  }
+
+  onHeartbeat(message: Of<"heartbeat">): void {
+    const node = this.#node;
+    const { log } = node;
+    this.#heard(message);
+    if (!node.installing && message.match > log.commit) {
+      // The leader counts on our having this entry. If we do, all before it is the leader's, too, and may be committed.
+      if (log.termAt(message.match) === message.matchTerm) log.commitTo(index(Math.min(message.commit, message.match)));
+      else this.#lost(message.match);
+    }
+    // Who recovers may have forgotten a newer term: it vouches for no read (R5).
+    const context = node.recovery.active ? 0 : message.context;
+    node.answer({ kind: "heartbeatResponse", ...node.envelope(message.from), context });
+  }
+
+  #heard(message: Of<"append"> | Of<"heartbeat">): void {
+    invariant(this.#node.role !== "leader", `${message.from} leads in term ${message.term}, and so do we`);
+    this.#election.heardLeader(message.from);
+  }
+
+  #merge(entries: Of<"append">["entries"]): void {
+    const cut = this.#node.log.merge(entries);
+    if (cut !== null) this.#node.durability.truncated(cut);
+  }
+
+  #reject(message: Of<"append">): void {
+    const node = this.#node;
+    const { log, recovery } = node;
+    if (recovery.active) {
+      // What is committed is the same everywhere, so the leader can go on from there without a search.
+      node.acknowledge(message.from, log.commit);
+      return;
+    }
+    const hintIndex = log.lastWithTermAtMost(message.prevTerm, message.prevIndex);
+    const hintTerm = log.termAt(hintIndex);
+    invariant(hintTerm !== null, "a hint is an entry of the log");
+    const { prevIndex } = message;
+    node.answer({ kind: "appendRejected", ...node.envelope(message.from), prevIndex, hintIndex, hintTerm });
+  }
+
+  /** R5: this node acknowledged the entry `match` to this very leader, and has it no longer. */
+  #lost(match: Index): void {
+    const { log, recovery, durability } = this.#node;
+    recovery.lost(match);
+    if (log.lastIndex < match) return;
+    // Another entry stands in its place: a truncation was lost as well.
+    log.truncate(match);
+    durability.truncated(match);
+  }
+}

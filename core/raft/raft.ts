@@ -1,0 +1,317 @@
+/**
+ * One Raft node without I/O (rule R1): `step` a message, `tick` time, `propose`; then take `ready` and do what it says.
+ *
+ *     while (raft.hasReady()) handle(raft.ready());   // the order is in ready.ts; storage reports with `durable`
+ *
+ * A Ready is taken once and needs no further acknowledgement than `durable`, `applied` and the snapshot reports.
+ * Membership change, learners and leadership transfer have their places in quorum.ts, the entry kinds and `step`.
+ */
+import { invariant, OpenClawError, unreachable } from "../errors.ts";
+import { type Index, index, type NodeId, type Term } from "../ids.ts";
+import { BATCH_ITEMS_MAX, FRAME_BYTES_MAX } from "../limits.ts";
+import type { Persisted } from "./durability.ts";
+import { Election } from "./election.ts";
+import { Follower } from "./follower.ts";
+import { RaftLog } from "./log.ts";
+import type { Entry, HardState, Membership, RaftMessage, SnapshotMeta } from "./message.ts";
+import { NodeState } from "./node-state.ts";
+import { RAFT_DEFAULTS, type RaftOptions } from "./options.ts";
+import { ReadIndex } from "./read-index.ts";
+import type { RaftStatus, Ready, Role } from "./ready.ts";
+import { Recovery } from "./recovery.ts";
+import { Replication } from "./replication.ts";
+import { SnapshotInstall } from "./snapshot.ts";
+import { TermGate } from "./term-gate.ts";
+
+export type Proposed =
+  | { readonly ok: true; readonly index: Index; readonly term: Term }
+  | { readonly ok: false; readonly code: "NOT_LEADER" | "OVERLOADED" };
+
+/** Bytes of one proposal: an entry has to fit a frame, or it would block the group for ever. */
+export const PROPOSAL_BYTES_MAX = FRAME_BYTES_MAX - 65_536;
+/** Forwarded batches kept until the next Ready; more are dropped, and their proposers retry (Q1). */
+const FORWARDED_MAX = 256;
+
+export class Raft {
+  readonly #node: NodeState;
+  readonly #election: Election;
+  readonly #gate: TermGate;
+  readonly #replication: Replication;
+  readonly #follower: Follower;
+  readonly #reads: ReadIndex;
+  readonly #install: SnapshotInstall;
+  readonly #maxBatchBytes: number;
+  #membership: Membership;
+  /** The hard state that was last given to the disk. */
+  #written: HardState;
+  /** Committed entries were handed out up to here. */
+  #delivered: Index;
+  #applied: Index;
+  #forwarded: Uint8Array[] = [];
+
+  /** @throws OpenClawError DATA_CORRUPT if a group of one has lost entries: there is nobody to recover them from (R5) */
+  constructor(options: RaftOptions) {
+    const { id, membership, hardState, base, entries, applied, random } = options;
+    const settings = { ...RAFT_DEFAULTS, ...options };
+    const lastIndex = index(base.index + entries.length);
+    invariant(applied >= base.index && applied <= lastIndex, "applied is in the log; else the log is reset to it (R8)");
+    // The commit is stored with or after the entries it covers, so a commit past the end is evidence of a loss, too.
+    const recovery = new Recovery(index(Math.max(options.recoverTo, hardState.commit)), lastIndex);
+    if (recovery.target !== null && membership.voters.length === 1) {
+      const loss = `the log ends at ${lastIndex}, entry ${recovery.target} was durable, and no other node has it`;
+      throw new OpenClawError("DATA_CORRUPT", loss);
+    }
+    const log = new RaftLog(base, entries, index(Math.min(Math.max(hardState.commit, applied), lastIndex)));
+    this.#node = new NodeState(id, membership, hardState, log, recovery);
+    this.#membership = membership;
+    this.#written = hardState;
+    this.#delivered = applied;
+    this.#applied = applied;
+    this.#maxBatchBytes = settings.maxBatchBytes;
+    this.#replication = new Replication(this.#node, settings);
+    this.#reads = new ReadIndex(this.#node, random, (round) => this.#replication.sendHeartbeats(round));
+    this.#election = new Election(this.#node, settings, {
+      elected: () => this.#replication.start(),
+      deposed: () => this.#replication.stop(),
+      changed: () => this.#reads.leaderChanged(),
+    });
+    this.#gate = new TermGate(this.#node, this.#election);
+    this.#follower = new Follower(this.#node, this.#election);
+    this.#install = new SnapshotInstall(this.#node, this.#election);
+    // A snapshot may have been installed from a term that was not stored before the crash.
+    if (log.lastTerm > hardState.term) this.#election.becomeFollower(log.lastTerm, null);
+  }
+
+  get role(): Role {
+    return this.#node.role;
+  }
+  get term(): Term {
+    return this.#node.term;
+  }
+  get leader(): NodeId | null {
+    return this.#node.leader;
+  }
+  /** As of the last snapshot, or of the start. */
+  get membership(): Membership {
+    return this.#membership;
+  }
+
+  /** The term of an entry that the log holds or its base; null otherwise. */
+  termAt(at: Index): Term | null {
+    return this.#node.log.termAt(at);
+  }
+
+  /** Time passed: one tick. */
+  tick(): void {
+    this.#reads.tick();
+    if (this.role !== "leader") {
+      this.#election.tick();
+      return;
+    }
+    if (this.#election.leaderTick() && !this.#replication.takeQuorumActive()) {
+      // CheckQuorum (thesis §6.2): a leader that nobody hears must not keep its callers waiting.
+      this.#election.becomeFollower(this.term, null);
+      return;
+    }
+    if (this.#replication.tick()) this.#replication.sendHeartbeats(this.#reads.roundInFlight);
+  }
+
+  /** A leader takes a batch of commands. Committed it comes back in `Ready.committed`, unless another leader replaces it. */
+  propose(data: Uint8Array): Proposed {
+    invariant(data.length <= PROPOSAL_BYTES_MAX, "a proposal fits a frame");
+    if (this.role !== "leader") return { ok: false, code: "NOT_LEADER" };
+    const at = this.#replication.propose(data);
+    return at === null ? { ok: false, code: "OVERLOADED" } : { ok: true, index: at, term: this.term };
+  }
+
+  /** A follower passes a batch of commands to its leader; false when it knows none. It may be lost: retry (Q1). */
+  forward(data: Uint8Array): boolean {
+    invariant(data.length <= PROPOSAL_BYTES_MAX, "a proposal fits a frame");
+    const { leader } = this.#node;
+    if (this.role !== "follower" || leader === null) return false;
+    this.#node.send({ kind: "forward", ...this.#node.envelope(leader), data });
+    return true;
+  }
+
+  /**
+   * Asks for an index from which a local read is linearizable. The answer comes in `Ready.readStates`, or the context
+   * in `Ready.readsDropped` when the leader changed. Without a leader it waits for one.
+   */
+  readIndex(context: number): void {
+    this.#reads.ask(context);
+  }
+
+  /** A message arrived. It is from the node it names: the transport vouches for that. */
+  step(message: RaftMessage): void {
+    if (this.#gate.passes(message)) this.#dispatch(message);
+  }
+
+  /** The oldest write in flight, `Ready.persisted`, is on disk: once for each, in order (R2). */
+  durable(persisted: Persisted): void {
+    const node = this.#node;
+    for (const answer of node.durability.completed(persisted)) {
+      if (answer.to !== node.id) node.send(answer);
+      else if (answer.kind === "voteResponse") this.#election.onVoteResponse(answer);
+    }
+    if (!node.installing) node.recovery.durable(node.durability.durable);
+    if (this.role === "leader") this.#replication.commit();
+  }
+
+  /** The state holds everything up to `upTo`. */
+  applied(upTo: Index): void {
+    invariant(upTo <= this.#delivered, "only committed entries that were handed out are applied");
+    if (upTo > this.#applied) this.#applied = upTo;
+  }
+
+  /** The snapshot of a Ready is durable as state, and the log reset to it (R8). */
+  snapshotInstalled(meta: SnapshotMeta): void {
+    this.#install.installed(meta);
+    this.#membership = meta.membership;
+    this.#delivered = meta.index;
+    this.#applied = meta.index;
+  }
+
+  /** A follower of `Ready.snapshotsTo` has the snapshot, or was not reached; either way it is asked where it stands. */
+  snapshotSent(to: NodeId): void {
+    this.#replication.snapshotEnded(to);
+  }
+  snapshotFailed(to: NodeId): void {
+    this.#replication.snapshotEnded(to);
+  }
+
+  /**
+   * Forgets entries up to and including `upTo`: they are applied, and the state that holds them is durable (R7). Entries
+   * whose write is still in flight stay until the next call.
+   */
+  compact(upTo: Index): void {
+    invariant(upTo <= this.#applied, "only applied entries are compacted");
+    const { log, durability, installing } = this.#node;
+    if (!installing) log.compact(index(Math.min(upTo, durability.durable)));
+  }
+
+  hasReady(): boolean {
+    const { hasMessages, durability, installing, log } = this.#node;
+    return (
+      hasMessages ||
+      durability.hasAnswers ||
+      this.#install.due ||
+      this.#replication.hasWork ||
+      this.#reads.hasWork ||
+      this.#forwarded.length > 0 ||
+      this.#voteChanged() ||
+      (!installing && (log.lastIndex > durability.written || log.commit > this.#delivered))
+    );
+  }
+
+  /** Takes the next round of work. It may be empty. */
+  ready(): Ready {
+    const node = this.#node;
+    const snapshot = this.#install.take();
+    this.#reads.flush();
+    this.#replication.flush();
+    const entries = this.#unwritten();
+    const hardState = this.#unwrittenHardState(entries.length > 0);
+    const writes = hardState !== null || entries.length > 0;
+    const persisted = writes ? { term: node.log.lastTerm, index: node.log.lastIndex } : null;
+    let afterDurable: readonly RaftMessage[] = [];
+    if (persisted !== null) afterDurable = node.durability.handOut(persisted);
+    else for (const answer of node.durability.releaseIdle()) node.send(answer);
+    const forwarded = this.#forwarded;
+    this.#forwarded = [];
+    return {
+      messages: node.takeMessages(),
+      snapshot,
+      hardState,
+      entries,
+      afterDurable,
+      persisted,
+      committed: this.#deliver(),
+      readStates: this.#reads.takeReadStates(),
+      readsDropped: this.#reads.takeDropped(),
+      snapshotsTo: this.#replication.takeSnapshotsTo(),
+      forwarded,
+    };
+  }
+
+  status(): RaftStatus {
+    const { id, role, term, leader, log, recovery } = this.#node;
+    return {
+      id,
+      role,
+      term,
+      leader,
+      firstIndex: index(log.base.index + 1),
+      lastIndex: log.lastIndex,
+      commit: log.commit,
+      applied: this.#applied,
+      recoveringTo: recovery.target,
+      progress: role === "leader" ? this.#replication.status() : [],
+    };
+  }
+
+  #dispatch(message: RaftMessage): void {
+    if (this.role === "leader") this.#replication.heard(message.from);
+    switch (message.kind) {
+      case "preVote":
+        return this.#election.onPreVote(message);
+      case "preVoteResponse":
+        return this.#election.onPreVoteResponse(message);
+      case "vote":
+        return this.#election.onVote(message);
+      case "voteResponse":
+        return this.#election.onVoteResponse(message);
+      case "append":
+        return this.#follower.onAppend(message);
+      case "appendAccepted":
+        return this.#replication.onAccepted(message);
+      case "appendRejected":
+        return this.#replication.onRejected(message);
+      case "appendUncounted":
+        return this.#replication.onUncounted(message);
+      case "heartbeat":
+        return this.#follower.onHeartbeat(message);
+      case "heartbeatResponse":
+        this.#replication.onHeartbeatResponse(message);
+        return this.#reads.onHeartbeatResponse(message);
+      case "snapshot":
+        return this.#install.onSnapshot(message);
+      case "readIndex":
+        return this.#reads.onReadIndex(message);
+      case "readIndexResponse":
+        return this.#reads.onReadIndexResponse(message);
+      case "forward":
+        if (this.role === "leader" && this.#forwarded.length < FORWARDED_MAX) this.#forwarded.push(message.data);
+        return;
+      default:
+        return unreachable(message);
+    }
+  }
+
+  #voteChanged(): boolean {
+    return this.#node.term !== this.#written.term || this.#node.vote !== this.#written.vote;
+  }
+
+  #unwritten(): readonly Entry[] {
+    const { installing, log, durability } = this.#node;
+    if (installing || log.lastIndex === durability.written) return [];
+    // All of it: what may wait is bounded where it came in (maxUncommittedBytes here, the leader's window elsewhere).
+    return log.slice(index(durability.written + 1), log.lastIndex, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+  }
+
+  /** The commit is a hint: it is written when something else is, and never ahead of the log on disk. */
+  #unwrittenHardState(withEntries: boolean): HardState | null {
+    const { term, vote, log, installing } = this.#node;
+    const commit = installing ? this.#written.commit : log.commit;
+    if (!this.#voteChanged() && !(withEntries && commit !== this.#written.commit)) return null;
+    this.#written = { term, vote, commit };
+    return this.#written;
+  }
+
+  #deliver(): readonly Entry[] {
+    const { log, installing } = this.#node;
+    if (installing || log.commit === this.#delivered) return [];
+    const committed = log.slice(index(this.#delivered + 1), log.commit, this.#maxBatchBytes, BATCH_ITEMS_MAX);
+    this.#delivered = index(this.#delivered + committed.length);
+    return committed;
+  }
+}

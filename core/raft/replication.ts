@@ -1,0 +1,232 @@
+/** A leader's work: its entries, what each follower has of them, and what is committed (paper §5.3, §5.4.2). */
+import { invariant } from "../errors.ts";
+import { type Index, index, type NodeId, term } from "../ids.ts";
+import { BATCH_ITEMS_MAX } from "../limits.ts";
+import { entryBytes } from "./log.ts";
+import type { EntryKind, RaftMessage } from "./message.ts";
+import type { NodeState } from "./node-state.ts";
+import { Progress } from "./progress.ts";
+import type { RaftStatus } from "./ready.ts";
+
+type Of<Kind extends RaftMessage["kind"]> = Extract<RaftMessage, { kind: Kind }>;
+
+export interface ReplicationOptions {
+  readonly heartbeatTicks: number;
+  readonly maxBatchBytes: number;
+  readonly maxInflight: number;
+  readonly maxUncommittedBytes: number;
+}
+
+/** Bytes on their way to one follower, in full batches. */
+const INFLIGHT_BATCHES = 8;
+const NO_DATA = new Uint8Array(0);
+
+export class Replication {
+  readonly #node: NodeState;
+  readonly #options: ReplicationOptions;
+  /** Of the other voters; empty while this node does not lead. */
+  #progress: ReadonlyMap<NodeId, Progress> = new Map();
+  #heartbeatElapsed = 0;
+  /** Something may have to be sent: looked at once a Ready, so that one append carries all that came before it. */
+  #due = false;
+  /** Bytes of the entries above `#settled`, which are not yet both committed and on our own disk. */
+  #unsettledBytes = 0;
+  #settled: Index = index(0);
+  #snapshotsTo: NodeId[] = [];
+
+  constructor(node: NodeState, options: ReplicationOptions) {
+    this.#node = node;
+    this.#options = options;
+  }
+
+  get hasWork(): boolean {
+    return this.#due || this.#snapshotsTo.length > 0;
+  }
+
+  /** This node was elected: its no-op commits what earlier terms left (paper §5.4.2, pitfall 20). */
+  start(): void {
+    const { log, quorum, id } = this.#node;
+    const { maxInflight, maxBatchBytes } = this.#options;
+    const next = index(log.lastIndex + 1);
+    const others = quorum.voters.filter((voter) => voter !== id);
+    this.#progress = new Map(
+      others.map((voter) => [voter, new Progress(next, maxInflight, maxBatchBytes * INFLIGHT_BATCHES)]),
+    );
+    this.#heartbeatElapsed = 0;
+    this.#settled = this.#settledIndex();
+    this.#unsettledBytes = 0;
+    for (let at = this.#settled + 1; at <= log.lastIndex; at++) this.#unsettledBytes += entryBytes(log.entryAt(index(at)));
+    this.#append("noop", NO_DATA);
+  }
+
+  stop(): void {
+    this.#progress = new Map();
+    this.#snapshotsTo = [];
+    this.#due = false;
+  }
+
+  /** Null when too much is waiting already. What waits alone may be of any size. */
+  propose(data: Uint8Array): Index | null {
+    const waits = this.#unsettledBytes > 0;
+    if (waits && this.#unsettledBytes + data.length > this.#options.maxUncommittedBytes) return null;
+    return this.#append("commands", data);
+  }
+
+  /** True when a heartbeat is due. */
+  tick(): boolean {
+    if (++this.#heartbeatElapsed < this.#options.heartbeatTicks) return false;
+    this.#heartbeatElapsed = 0;
+    for (const progress of this.#progress.values()) progress.heartbeat();
+    return true;
+  }
+
+  /** `context`: the ReadIndex round to confirm, 0 for none. */
+  sendHeartbeats(context: number): void {
+    const { log } = this.#node;
+    for (const [to, progress] of this.#progress) {
+      // Of an entry that is compacted here the term is not known: nothing is claimed then.
+      const matchTerm = log.termAt(progress.match);
+      const match = matchTerm === null ? index(0) : progress.match;
+      const commit = index(Math.min(log.commit, match));
+      const envelope = this.#node.envelope(to);
+      this.#node.send({ kind: "heartbeat", ...envelope, match, matchTerm: matchTerm ?? term(0), commit, context });
+    }
+  }
+
+  /** CheckQuorum: whether a majority was heard since the last call. */
+  takeQuorumActive(): boolean {
+    const { quorum, id } = this.#node;
+    const reached = quorum.reached((voter) => voter === id || this.#progress.get(voter)?.active === true);
+    for (const progress of this.#progress.values()) progress.active = false;
+    return reached;
+  }
+
+  heard(from: NodeId): void {
+    const progress = this.#progress.get(from);
+    if (progress !== undefined) progress.active = true;
+  }
+
+  onAccepted(message: Of<"appendAccepted">): void {
+    const progress = this.#progress.get(message.from);
+    if (progress === undefined) return;
+    const { log } = this.#node;
+    invariant(message.match <= log.lastIndex, `${message.from} acknowledged ${message.match}, which its leader never sent`);
+    if (progress.accepted(message.match, log.base.index)) this.commit();
+    this.#due = true;
+  }
+
+  onRejected(message: Of<"appendRejected">): void {
+    const progress = this.#progress.get(message.from);
+    if (progress === undefined) return;
+    const hint = this.#node.log.lastWithTermAtMost(message.hintTerm, message.hintIndex);
+    // Below our base the terms are not known: the follower's own hint decides between probing on and a snapshot.
+    const meet = message.hintIndex < this.#node.log.base.index ? message.hintIndex : hint;
+    if (progress.rejected(message.prevIndex, meet)) this.#due = true;
+  }
+
+  onUncounted(message: Of<"appendUncounted">): void {
+    const progress = this.#progress.get(message.from);
+    if (progress === undefined) return;
+    const { log } = this.#node;
+    progress.uncounted(message.match, log.base.index, message.match < log.lastIndex);
+    this.#due = true;
+  }
+
+  onHeartbeatResponse(message: Of<"heartbeatResponse">): void {
+    const progress = this.#progress.get(message.from);
+    if (progress === undefined) return;
+    if (progress.alive()) this.#sendAppend(message.from, progress, true);
+    if (progress.state === "probe") this.#due = true;
+  }
+
+  snapshotEnded(to: NodeId): void {
+    this.#progress.get(to)?.snapshotEnded(this.#node.log.base.index);
+  }
+
+  /** Counts what is on disks. Only an entry of our own term is committed by counting, the earlier ones with it (pitfall 20). */
+  commit(): void {
+    const { log, quorum, id, durability } = this.#node;
+    const held = quorum.held((voter) =>
+      voter === id ? durability.durable : (this.#progress.get(voter)?.countedMatch ?? index(0)),
+    );
+    if (held > log.commit && log.termAt(held) === this.#node.term) {
+      log.commitTo(held);
+      this.#due = true;
+    }
+    this.#settle();
+  }
+
+  /** Makes the appends that are due. */
+  flush(): void {
+    if (!this.#due) return;
+    this.#due = false;
+    for (const [to, progress] of this.#progress) this.#sendTo(to, progress);
+  }
+
+  takeSnapshotsTo(): readonly NodeId[] {
+    const snapshotsTo = this.#snapshotsTo;
+    this.#snapshotsTo = [];
+    return snapshotsTo;
+  }
+
+  status(): RaftStatus["progress"] {
+    const { id, durability, quorum } = this.#node;
+    return quorum.voters.map((voter) => {
+      if (voter === id) return { id: voter, match: durability.durable, active: true };
+      const progress = this.#progress.get(voter);
+      return { id: voter, match: progress?.match ?? index(0), active: progress?.active ?? false };
+    });
+  }
+
+  #append(kind: EntryKind, data: Uint8Array): Index {
+    const { log, term } = this.#node;
+    const entry = { term, index: index(log.lastIndex + 1), kind, data };
+    log.append(entry);
+    this.#unsettledBytes += entryBytes(entry);
+    this.#due = true;
+    return entry.index;
+  }
+
+  #sendTo(to: NodeId, progress: Progress): void {
+    const { log } = this.#node;
+    while (!progress.paused) {
+      if (progress.next <= log.base.index) {
+        // A follower that is not there gets no snapshot; its first answer brings us back here.
+        if (!progress.active) return;
+        progress.awaitSnapshot();
+        this.#snapshotsTo.push(to);
+        return;
+      }
+      const news = progress.next <= log.lastIndex || progress.commitSent < log.commit;
+      if (progress.state === "replicate" && !news) return;
+      this.#sendAppend(to, progress, progress.probesEmpty);
+    }
+  }
+
+  #sendAppend(to: NodeId, progress: Progress, empty: boolean): void {
+    const { log } = this.#node;
+    const prevIndex = index(progress.next - 1);
+    const prevTerm = log.termAt(prevIndex);
+    if (prevTerm === null) return;
+    const entries = empty
+      ? []
+      : log.slice(progress.next, log.lastIndex, this.#options.maxBatchBytes, BATCH_ITEMS_MAX);
+    let bytes = 0;
+    for (const entry of entries) bytes += entryBytes(entry);
+    const commit = log.commit;
+    this.#node.send({ kind: "append", ...this.#node.envelope(to), prevIndex, prevTerm, entries, commit });
+    progress.sent(entries.length, bytes, commit);
+  }
+
+  #settledIndex(): Index {
+    return index(Math.min(this.#node.log.commit, this.#node.durability.durable));
+  }
+
+  #settle(): void {
+    const settled = this.#settledIndex();
+    while (this.#settled < settled) {
+      this.#settled = index(this.#settled + 1);
+      this.#unsettledBytes -= entryBytes(this.#node.log.entryAt(this.#settled));
+    }
+  }
+}

@@ -1,0 +1,91 @@
+/** What every message passes first: who may say it, and what its term means (paper §5.1, with PreVote and CheckQuorum). */
+import { unreachable } from "../errors.ts";
+import type { Election } from "./election.ts";
+import type { RaftMessage } from "./message.ts";
+import type { NodeState } from "./node-state.ts";
+
+export class TermGate {
+  readonly #node: NodeState;
+  readonly #election: Election;
+
+  constructor(node: NodeState, election: Election) {
+    this.#node = node;
+    this.#election = election;
+  }
+
+  /** False when the message goes no further. */
+  passes(message: RaftMessage): boolean {
+    if (message.to !== this.#node.id || message.from === this.#node.id || !this.#admits(message)) return false;
+    if (message.term > this.#node.term) return this.#entersTerm(message);
+    if (message.term === this.#node.term) return true;
+    this.#refuseOld(message);
+    return false;
+  }
+
+  /**
+   * Requests are taken from anyone whom the transport admits: a node that slept through a membership change must hear
+   * its new leader and vote for a new voter (thesis §4.1, R10, pitfall 18). Answers count from voters only.
+   */
+  #admits(message: RaftMessage): boolean {
+    switch (message.kind) {
+      case "preVote":
+      case "vote":
+      case "append":
+      case "heartbeat":
+      case "snapshot":
+      case "readIndexResponse":
+        return true;
+      case "preVoteResponse":
+      case "voteResponse":
+      case "appendAccepted":
+      case "appendRejected":
+      case "appendUncounted":
+      case "heartbeatResponse":
+      case "readIndex":
+      case "forward":
+        return this.#node.quorum.has(message.from);
+      default:
+        return unreachable(message);
+    }
+  }
+
+  /** The sender's term is ahead of ours. False when the message is to be ignored. */
+  #entersTerm(message: RaftMessage): boolean {
+    switch (message.kind) {
+      case "preVote":
+        return !this.#election.hearsLeader;
+      case "vote":
+        if (this.#election.hearsLeader) return false;
+        this.#election.becomeFollower(message.term, null);
+        return true;
+      case "preVoteResponse":
+        // Granted, it carries the term that we would campaign in; refused, the voter's own.
+        if (!message.granted) this.#election.becomeFollower(message.term, null);
+        return true;
+      case "append":
+      case "heartbeat":
+        this.#election.becomeFollower(message.term, message.from);
+        return true;
+      default:
+        this.#election.becomeFollower(message.term, null);
+        return true;
+    }
+  }
+
+  /** The sender's term is over. It is told so, or PreVote and CheckQuorum would leave two sides deaf (pitfall 5). */
+  #refuseOld(message: RaftMessage): void {
+    const node = this.#node;
+    switch (message.kind) {
+      case "append":
+      case "heartbeat":
+        node.answer({ kind: "heartbeatResponse", ...node.envelope(message.from), context: 0 });
+        return;
+      case "preVote":
+      case "vote":
+        this.#election.refuse(message);
+        return;
+      default:
+        return;
+    }
+  }
+}
