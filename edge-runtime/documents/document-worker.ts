@@ -76,7 +76,11 @@ export class DocumentWorker {
       this.#forget(worker);
       settle({ ok: false, code: "INTERNAL", details: "the document worker ran out of time or memory" });
     });
-    worker.postMessage(waiting.job);
+    try {
+      worker.postMessage(waiting.job);
+    } catch (error) {
+      settle({ ok: false, code: "INTERNAL", details: error instanceof Error ? error.message : "not cloneable" });
+    }
   }
 
   #spawn(): Worker {

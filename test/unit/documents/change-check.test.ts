@@ -12,7 +12,8 @@ import { changesOf, chunk, columnsBody, described, runs, signedLeb, unsignedLeb 
 const check = new ChangeCheck();
 afterAll(() => check.stop());
 
-const json = fc.jsonValue({ maxDepth: 2 }).filter((value) => !/"__proto__"|[e0-9]{16}/.test(JSON.stringify(value)));
+/** Whole numbers beyond 2^53 are stored by Automerge, which then cannot read them. */
+const json = fc.jsonValue({ maxDepth: 2 }).filter((value) => !/"__proto__"|e\+|\d{16}/.test(JSON.stringify(value)));
 
 const codeOf = (bytes: Uint8Array): string => {
   try {

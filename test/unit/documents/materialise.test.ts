@@ -109,7 +109,7 @@ describe("materialise", () => {
     if (base === undefined) throw new Error("a change was made");
     let doc: Doc = Automerge.init({ actor: "ccdd" });
     [doc] = Automerge.applyChanges(doc, [base.bytes]);
-    const edited = Automerge.change(doc, (draft) => Object.assign(draft["map"] as Draft, { x: 1 }));
+    const edited = Automerge.change(doc, (draft) => Object.assign(draft.map as Draft, { x: 1 }));
     const bytes = Automerge.getLastLocalChange(edited);
     if (bytes === undefined) throw new Error("a change was made");
     const good = described(bytes);

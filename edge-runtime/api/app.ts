@@ -1,0 +1,102 @@
+/** The HTTP API of one node. Routes that a tier adds (the hub's) go through the same hooks: guard, authority, time, errors. */
+import swagger from "@fastify/swagger";
+import { type FastifyInstance, type FastifyRequest, fastify } from "fastify";
+import { answerErrors, answerInTime } from "./answers.ts";
+import { CrossSiteGuard } from "./cross-site.ts";
+import type { ApiDeps, ApiPrincipal } from "./deps.ts";
+import { docsRoutes } from "./docs.ts";
+import { kvRoutes } from "./kv.ts";
+import { operationRoutes } from "./operation.ts";
+import { pageRoutes } from "./page.ts";
+import { statusRoutes } from "./status.ts";
+import { ROUTABLE_KEY_CHARS_MAX, routableUrl } from "./url-bytes.ts";
+import { watchRoutes } from "./watch.ts";
+
+/** Ms a client may take to send a request: a slow sender holds a socket, not a handler. */
+const RECEIVE_MS_MAX = 30_000;
+/** Sockets of one node; Node closes what comes beyond. */
+const CONNECTIONS_MAX = 4_096;
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** Served without a token. */
+    open?: boolean;
+    /** Ends when it ends: it bounds itself. */
+    stream?: boolean;
+  }
+  interface FastifyRequest {
+    /** Who asks; set before any handler that is not open. */
+    principal: ApiPrincipal;
+  }
+}
+
+/**
+ * Builds the API, without listening. A route added to it is in the OpenAPI document when it has a schema, is asked for a
+ * token unless `config: { open: true }`, and is answered in time unless `config: { stream: true }`.
+ */
+export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
+  const app: FastifyInstance = fastify({
+    loggerInstance: deps.log,
+    disableRequestLogging: true,
+    forceCloseConnections: true,
+    requestTimeout: RECEIVE_MS_MAX,
+    rewriteUrl: (request) => routableUrl(request.url ?? "/"),
+    routerOptions: { maxParamLength: ROUTABLE_KEY_CHARS_MAX },
+    // A misspelt parameter is told, not dropped.
+    ajv: { customOptions: { removeAdditional: false } },
+  });
+  app.server.maxConnections = CONNECTIONS_MAX;
+  app.decorateRequest("principal");
+  answerErrors(app, deps.onFatal);
+  answerInTime(app);
+
+  const origins = [...deps.origins, ...deps.members.map(({ http }) => new URL(http).origin)];
+  const guard = new CrossSiteGuard(deps.authority.secured, origins);
+  app.addHook("onRequest", async (request, reply) => {
+    if (guard.answers(request, reply)) return reply;
+    return authenticate(deps, request);
+  });
+
+  await app.register(swagger, {
+    openapi: {
+      openapi: "3.1.0",
+      info: {
+        title: "OpenClaw",
+        version: "1",
+        description: "Persistent state for the edge. Errors: {code, message, retryable}.",
+      },
+      components: { securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } } },
+      security: [{ bearer: [] }],
+    },
+  });
+  kvRoutes(app, deps);
+  watchRoutes(app, deps);
+  docsRoutes(app, deps);
+  statusRoutes(app, deps);
+  operationRoutes(app, deps);
+  if (deps.page !== null) pageRoutes(app, deps.page, deps.members);
+  return app;
+}
+
+async function authenticate({ authority }: ApiDeps, request: FastifyRequest): Promise<void> {
+  const { config, url } = request.routeOptions;
+  // Nothing is behind a path without a route, and the page itself holds no state.
+  if (config.open === true || url === undefined || !url.startsWith("/v1/")) return;
+  request.principal = await authority.authenticate(tokenOf(request));
+}
+
+function tokenOf(request: FastifyRequest): string | null {
+  const bearer = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
+  if (bearer !== undefined) return bearer;
+  // An EventSource can send no headers (RFC 6750 §2.3).
+  const { query } = request;
+  if (
+    request.routeOptions.config.stream === true &&
+    typeof query === "object" &&
+    query !== null &&
+    "access_token" in query
+  ) {
+    return typeof query.access_token === "string" ? query.access_token : null;
+  }
+  return null;
+}

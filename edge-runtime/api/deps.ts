@@ -1,0 +1,79 @@
+/** What the HTTP API needs of a running node: declared here, provided by node.ts and by tests. */
+import type { Revision } from "@openclaw/core/ids.ts";
+import type { Replica } from "@openclaw/core/replica.ts";
+import type { Authority, Principal } from "@openclaw/core/sync/authority.ts";
+import type { FastifyBaseLogger } from "fastify";
+import type { Materialiser } from "../documents/materialise.ts";
+import type { Metrics } from "../metrics.ts";
+
+export type ReplicaDoor = Pick<Replica, "execute" | "barrier" | "read" | "ledger" | "follow" | "position" | "status">;
+
+export interface ApiPrincipal extends Principal {
+  /** May pause the uplink and the like. */
+  readonly mayAdminister: boolean;
+}
+
+export interface ApiAuthority extends Authority {
+  /** True when a token is asked for. */
+  readonly secured: boolean;
+  /** @throws OpenClawError UNAUTHENTICATED */
+  authenticate(token: string | null): Promise<ApiPrincipal>;
+}
+
+/** A member as its peers know it. */
+export interface SiteMember {
+  readonly node: string;
+  readonly peer: string;
+  /** Multiaddrs without /p2p. */
+  readonly addresses: readonly string[];
+  /** Base URL of its HTTP API. */
+  readonly http: string;
+}
+
+/** What gossip last said of a member; never decides anything (R11). */
+export interface MemberPresence {
+  readonly node: string;
+  /** Ms since it was last heard. */
+  readonly ageMs: number;
+  readonly revision: Revision;
+}
+
+export interface UplinkStatus {
+  readonly parent: string;
+  /** False while an operator has it paused. */
+  readonly enabled: boolean;
+  readonly connected: boolean;
+  /** Our revision up to which the parent has taken the ledger. */
+  readonly cursor: Revision;
+  /** The last failure in words; null when there was none since the link last came up. */
+  readonly failure: string | null;
+}
+
+export interface UplinkDoor {
+  status(): UplinkStatus;
+  setEnabled(enabled: boolean): void;
+}
+
+/** A child's link as the parent sees it on this node. */
+export interface ChildPresence {
+  readonly cluster: string;
+  readonly connected: boolean;
+}
+
+export interface ApiDeps {
+  readonly replica: ReplicaDoor;
+  readonly authority: ApiAuthority;
+  readonly documents: Pick<Materialiser, "materialise">;
+  readonly presence: () => readonly MemberPresence[];
+  readonly members: readonly SiteMember[];
+  /** Null without a parent. */
+  readonly uplink: UplinkDoor | null;
+  readonly metrics: Metrics;
+  /** Origins, besides the members' own, whose pages may call this node: `https://shop.example`. */
+  readonly origins: readonly string[];
+  /** A folder served at /; null for none. */
+  readonly page: string | null;
+  readonly log: FastifyBaseLogger;
+  /** An invariant broke: the node stops. */
+  readonly onFatal: (error: Error) => void;
+}

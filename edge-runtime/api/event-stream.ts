@@ -1,0 +1,89 @@
+/** Server-sent events (HTML standard §9.2) on one response, with a bound on how long its reader may not read. */
+import type { ServerResponse } from "node:http";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import { errorBody } from "./answers.ts";
+
+/** A reader whose socket takes nothing for this long is cut off, ms. Its buffer meanwhile is one page of events. */
+export const STALL_MS_MAX = 30_000;
+/** Comments sent when there is nothing else, so that proxies and clients see a live connection, ms. */
+const KEEP_ALIVE_MS = 15_000;
+
+export interface ServerEvent {
+  readonly event: string;
+  /** Where to resume after this event; absent where it is no place to resume. */
+  readonly id?: string;
+  readonly data: unknown;
+}
+
+export class EventStream {
+  readonly #response: ServerResponse;
+  readonly #ended = new AbortController();
+  readonly #keepAlive: NodeJS.Timeout;
+  readonly #stallMs: number;
+
+  /** @param headers what the framework's hooks have set */
+  constructor(
+    response: ServerResponse,
+    headers: Record<string, number | string | string[] | undefined>,
+    stallMs = STALL_MS_MAX,
+  ) {
+    this.#response = response;
+    this.#stallMs = stallMs;
+    for (const [name, value] of Object.entries(headers)) if (value !== undefined) response.setHeader(name, value);
+    response.writeHead(200, {
+      "content-type": "text/event-stream; charset=utf-8",
+      "cache-control": "no-store",
+      "x-accel-buffering": "no",
+    });
+    response.flushHeaders();
+    response.once("close", () => this.#finish());
+    this.#keepAlive = setInterval(() => {
+      if (!response.writableNeedDrain) response.write(": still here\n\n");
+    }, KEEP_ALIVE_MS);
+  }
+
+  /** Aborts when either side ended the stream. */
+  get signal(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  /** Resolves when the reader's socket takes more. @throws OpenClawError OVERLOADED when it does not for too long */
+  async send(events: readonly ServerEvent[]): Promise<void> {
+    if (events.length === 0 || this.#ended.signal.aborted) return;
+    if (this.#response.write(events.map(written).join(""))) return;
+    await this.#drained();
+  }
+
+  /** The last thing its reader sees. */
+  fail(error: OpenClawError): void {
+    if (this.#ended.signal.aborted) return;
+    this.#response.end(written({ event: "closed", data: errorBody(error) }));
+    this.#finish();
+    // A reader that takes nothing would hold the socket open.
+    setTimeout(() => this.#response.destroy(), this.#stallMs).unref();
+  }
+
+  #drained(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const late = setTimeout(() => reject(new OpenClawError("OVERLOADED", "the watcher does not read")), this.#stallMs);
+    const done = (): void => {
+      clearTimeout(late);
+      this.#response.off("drain", done);
+      this.#ended.signal.removeEventListener("abort", done);
+      resolve();
+    };
+    this.#response.on("drain", done);
+    this.#ended.signal.addEventListener("abort", done);
+    return promise;
+  }
+
+  #finish(): void {
+    clearInterval(this.#keepAlive);
+    this.#ended.abort();
+  }
+}
+
+/** Data is one line of JSON: a line break inside would end the field. */
+function written({ event, id, data }: ServerEvent): string {
+  return `event: ${event}\n${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`;
+}

@@ -1,0 +1,317 @@
+/** `/v1/kv`: keys and values as raw bytes. */
+import type { IncomingHttpHeaders } from "node:http";
+import { compareBytes, concatBytes, EMPTY_BYTES, prefixEnd, utf8Text } from "@openclaw/core/bytes.ts";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import { type ClusterId, isClusterId, PARTITION, type Revision, revision } from "@openclaw/core/ids.ts";
+import { RANGE_ROWS_MAX, VALUE_BYTES_MAX } from "@openclaw/core/limits.ts";
+import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
+import type { KeyValue } from "@openclaw/core/state-machine/query.ts";
+import type { FastifyInstance, FastifyReply } from "fastify";
+import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
+import type { ApiDeps } from "./deps.ts";
+import { keyOf, queryBytes } from "./url-bytes.ts";
+import { perform } from "./write.ts";
+
+const LIMIT_DEFAULT = 1_000;
+/** Bytes of keys and values in one list; it ends early with `more`. */
+const LIST_BYTES_MAX = 16 * 1_048_576;
+
+export type Consistency = "linearizable" | "local";
+
+export const consistencySchema = {
+  type: "string",
+  enum: ["linearizable", "local"],
+  default: "linearizable",
+  description: "local: what this node has applied, without asking the others",
+} as const;
+
+export const originSchema = {
+  type: "string",
+  description: "Read the mirror of this cluster's keys instead of our own",
+} as const;
+
+const positionSchema = {
+  type: "object",
+  properties: {
+    cluster: { type: "string" },
+    partition: { type: "integer" },
+    epoch: { type: "string", description: "Nonce of the epoch: revisions compare only within one" },
+    revision: { type: "integer" },
+  },
+} as const;
+
+const keyParameter = {
+  type: "object",
+  properties: { key: { type: "string", description: "Percent-encoded; slashes and any byte may stand in it" } },
+} as const;
+
+const bytesSchema = { type: "string", format: "binary" } as const;
+
+const written = (code: "COMPARE_FAILED" | "NOT_FOUND") =>
+  failures(
+    code,
+    "BAD_REQUEST",
+    "KEY_EMPTY",
+    "KEY_TOO_LARGE",
+    "VALUE_TOO_LARGE",
+    "FORBIDDEN",
+    "READ_ONLY",
+    "OVERLOADED",
+    "UNAVAILABLE",
+    "STORAGE_FULL",
+  );
+
+interface KeyRoute {
+  Params: { key: string };
+}
+interface ReadQuery {
+  consistency: Consistency;
+  origin?: string;
+}
+
+export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
+  app.register(async (kv) => {
+    // A value is bytes, whatever its sender calls them.
+    kv.removeAllContentTypeParsers();
+    kv.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+
+    kv.put<KeyRoute & { Querystring: { expected?: number }; Body: Buffer | undefined }>(
+      "/v1/kv/:key",
+      {
+        bodyLimit: VALUE_BYTES_MAX,
+        schema: {
+          tags: ["kv"],
+          summary: "Put a value, or compare and set it",
+          description:
+            "`expected` (or If-Match with the ETag of a GET) puts only if the key is at that revision; 0 (or " +
+            "If-None-Match: *) only if there is no such key. Answered once a majority of the site has it on disk.",
+          consumes: ["application/octet-stream"],
+          params: keyParameter,
+          querystring: {
+            type: "object",
+            additionalProperties: false,
+            properties: { expected: { type: "integer", minimum: 0 } },
+          },
+          response: { 200: { description: "Committed", ...positionSchema }, ...written("COMPARE_FAILED") },
+        },
+      },
+      async (request) => {
+        const key = keyOf(request.params.key);
+        if (!request.principal.mayWriteKey(key)) throw new OpenClawError("FORBIDDEN", "write");
+        const value = bytesOf(request.body);
+        const expected = request.query.expected ?? expectedByHeader(request.headers);
+        const command: UserCommand =
+          expected === undefined
+            ? { kind: "put", key, value }
+            : { kind: "compareAndSet", key, value, expected: revision(expected) };
+        return position(deps, await perform(deps, command, request.principal));
+      },
+    );
+
+    kv.get<KeyRoute & { Querystring: ReadQuery }>(
+      "/v1/kv/:key",
+      {
+        schema: {
+          tags: ["kv"],
+          summary: "Get a value",
+          params: keyParameter,
+          produces: ["application/octet-stream"],
+          querystring: {
+            type: "object",
+            additionalProperties: false,
+            properties: { consistency: consistencySchema, origin: originSchema },
+          },
+          response: {
+            200: {
+              description: "The value's bytes",
+              content: { "application/octet-stream": { schema: bytesSchema } },
+              headers: {
+                "X-Openclaw-Mod-Revision": {
+                  type: "integer",
+                  description: "Of the last put; in a mirror, the origin's",
+                },
+                "X-Openclaw-Create-Revision": { type: "integer" },
+                "X-Openclaw-Version": { type: "integer", description: "Puts since it was created" },
+                "X-Openclaw-Revision": { type: "integer", description: "Of the state that was read" },
+              },
+            },
+            ...failures("NOT_FOUND", "BAD_REQUEST", "KEY_EMPTY", "KEY_TOO_LARGE", "FORBIDDEN", "UNAVAILABLE"),
+          },
+        },
+      },
+      async (request, reply) => {
+        const key = keyOf(request.params.key);
+        if (!request.principal.mayReadKey(key)) throw new OpenClawError("FORBIDDEN", "read");
+        const origin = originOf(request.query.origin);
+        await readable(deps, request.query.consistency);
+        const answer = await deps.replica.read({ kind: "get", origin, key });
+        void reply.header("x-openclaw-revision", answer.revision);
+        if (answer.row === null) throw new OpenClawError("NOT_FOUND");
+        return sendValue(reply, answer.row);
+      },
+    );
+
+    kv.delete<KeyRoute>(
+      "/v1/kv/:key",
+      {
+        schema: {
+          tags: ["kv"],
+          summary: "Delete a key",
+          params: keyParameter,
+          response: { 200: { description: "Committed", ...positionSchema }, ...written("NOT_FOUND") },
+        },
+      },
+      async (request) => {
+        const key = keyOf(request.params.key);
+        if (!request.principal.mayWriteKey(key)) throw new OpenClawError("FORBIDDEN", "write");
+        return position(deps, await perform(deps, { kind: "delete", key }, request.principal));
+      },
+    );
+  });
+
+  app.get<{ Querystring: ReadQuery & { limit: number } }>(
+    "/v1/kv",
+    {
+      schema: {
+        tags: ["kv"],
+        summary: "List keys with a prefix, in the order of their bytes",
+        querystring: {
+          type: "object",
+          additionalProperties: false,
+          properties: {
+            prefix: { type: "string", description: "Percent-encoded bytes; empty or absent lists everything" },
+            after: {
+              type: "string",
+              description: "Percent-encoded key to go on after: the last one of the page before",
+            },
+            limit: { type: "integer", minimum: 1, maximum: RANGE_ROWS_MAX, default: LIMIT_DEFAULT },
+            consistency: consistencySchema,
+            origin: originSchema,
+          },
+        },
+        response: {
+          200: {
+            description: "One revision's rows",
+            type: "object",
+            properties: {
+              revision: { type: "integer" },
+              more: { type: "boolean" },
+              rows: {
+                type: "array",
+                items: {
+                  type: "object",
+                  properties: {
+                    key: { type: ["string", "null"], description: "Null where it is not UTF-8" },
+                    keyBase64: { type: "string", description: "Only where the key is not UTF-8" },
+                    value: { type: "string", format: "byte", description: "Base64" },
+                    text: { type: "string", description: "The value, where it is UTF-8" },
+                    modRevision: { type: "integer" },
+                    createRevision: { type: "integer" },
+                    version: { type: "integer" },
+                  },
+                },
+              },
+            },
+          },
+          ...failures("BAD_REQUEST", "KEY_TOO_LARGE", "FORBIDDEN", "UNAVAILABLE"),
+        },
+      },
+    },
+    async (request) => {
+      const prefix = queryBytes(request.url, "prefix") ?? EMPTY_BYTES;
+      const after = queryBytes(request.url, "after");
+      if (!request.principal.mayReadPrefix(prefix)) throw new OpenClawError("FORBIDDEN", "read");
+      const { consistency, limit } = request.query;
+      const origin = originOf(request.query.origin);
+      await readable(deps, consistency);
+      const next = after === undefined ? prefix : concatBytes([after, Uint8Array.of(0)]);
+      const from = compareBytes(next, prefix) > 0 ? next : prefix;
+      const answer = await deps.replica.read({ kind: "range", origin, from, to: prefixEnd(prefix) ?? null, limit });
+      const rows = bounded(answer.rows);
+      return {
+        revision: answer.revision,
+        more: answer.more || rows.length < answer.rows.length,
+        rows: rows.map(shown),
+      };
+    },
+  );
+}
+
+const position = ({ replica }: ApiDeps, at: Revision) => {
+  const { cluster, epoch } = replica.position();
+  return { cluster, partition: PARTITION, epoch: epoch.nonce, revision: at };
+};
+
+/** Makes the local read that follows as consistent as was asked. @throws OpenClawError UNAVAILABLE, STOPPED */
+export async function readable({ replica }: ApiDeps, consistency: Consistency): Promise<void> {
+  if (consistency === "linearizable") await replica.barrier(REQUEST_TIMEOUT_MS);
+}
+
+/** @throws OpenClawError BAD_REQUEST */
+export function originOf(text: string | undefined): ClusterId | null {
+  if (text === undefined || text === "") return null;
+  if (!isClusterId(text)) throw new OpenClawError("BAD_REQUEST", "origin is a cluster's name");
+  return text;
+}
+
+function sendValue(reply: FastifyReply, row: KeyValue): Buffer {
+  void reply
+    .header("content-type", "application/octet-stream")
+    // A value is anybody's bytes: no browser may take it for a page.
+    .header("x-content-type-options", "nosniff")
+    .header("content-security-policy", "sandbox")
+    .header("cache-control", "no-cache")
+    .header("etag", `"${row.modRevision}"`)
+    .header("x-openclaw-mod-revision", row.modRevision)
+    .header("x-openclaw-create-revision", row.createRevision)
+    .header("x-openclaw-version", row.version);
+  return viewed(row.value);
+}
+
+const viewed = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+/** A copy that holds nothing but the value: the buffer of a socket may be larger and shared. */
+const bytesOf = (body: Buffer | undefined): Uint8Array => (body === undefined ? EMPTY_BYTES : Uint8Array.from(body));
+
+/** RFC 9110 §13.1: If-Match carries what GET gave as ETag, If-None-Match `*` means that nothing is there. */
+function expectedByHeader(headers: IncomingHttpHeaders): number | undefined {
+  const match = headers["if-match"];
+  if (match !== undefined) {
+    const digits = /^\s*"(\d{1,15})"\s*$/.exec(match)?.[1];
+    if (digits === undefined) throw new OpenClawError("BAD_REQUEST", "If-Match is one ETag of a GET");
+    return Number(digits);
+  }
+  const none = headers["if-none-match"];
+  if (none === undefined) return undefined;
+  if (none.trim() !== "*") throw new OpenClawError("BAD_REQUEST", "If-None-Match of a PUT is *");
+  return 0;
+}
+
+function bounded(rows: readonly KeyValue[]): readonly KeyValue[] {
+  let bytes = 0;
+  const end = rows.findIndex(({ key, value }, at) => {
+    bytes += key.length + value.length;
+    return at > 0 && bytes > LIST_BYTES_MAX;
+  });
+  return end < 0 ? rows : rows.slice(0, end);
+}
+
+const shown = ({ key, value, modRevision, createRevision, version }: KeyValue) => ({
+  ...keyAsText(key),
+  ...valueAsText(value),
+  modRevision,
+  createRevision,
+  version,
+});
+
+export const base64 = (bytes: Uint8Array): string => viewed(bytes).toString("base64");
+
+export function keyAsText(key: Uint8Array): { key: string | null; keyBase64?: string } {
+  const text = utf8Text(key);
+  return text === undefined ? { key: null, keyBase64: base64(key) } : { key: text };
+}
+
+export function valueAsText(value: Uint8Array): { value: string; text?: string } {
+  const text = utf8Text(value);
+  return text === undefined ? { value: base64(value) } : { value: base64(value), text };
+}

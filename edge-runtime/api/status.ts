@@ -1,0 +1,169 @@
+/** `/v1/status`, `/v1/gateways`: what an operator and a browser ask first. */
+import { toHex } from "@openclaw/core/bytes.ts";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import { PARTITION } from "@openclaw/core/ids.ts";
+import type { FastifyInstance } from "fastify";
+import { failures } from "./answers.ts";
+import type { ApiDeps } from "./deps.ts";
+
+export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
+  app.get<{ Querystring: { hash: boolean } }>(
+    "/v1/status",
+    {
+      schema: {
+        tags: ["operation"],
+        summary: "Where this node and its cluster stand, as this node sees it",
+        querystring: {
+          type: "object",
+          additionalProperties: false,
+          properties: {
+            hash: {
+              type: "boolean",
+              default: false,
+              description: "Also hash every row of this node's state: reads all of it",
+            },
+          },
+        },
+        response: {
+          200: { description: "Status", type: "object", additionalProperties: true, properties: statusProperties },
+          ...failures("BAD_REQUEST", "STOPPED"),
+        },
+      },
+    },
+    async (request) => ({ ...statusOf(deps), ...(request.query.hash ? { state: await stateHash(deps) } : {}) }),
+  );
+
+  app.get(
+    "/v1/gateways",
+    {
+      schema: {
+        tags: ["operation"],
+        summary: "Where browsers reach this site's gateways",
+        response: {
+          200: {
+            description: "WebSocket multiaddrs with peer ids",
+            type: "object",
+            properties: {
+              cluster: { type: "string" },
+              gateways: { type: "array", items: { type: "string" } },
+              http: { type: "array", items: { type: "string" } },
+            },
+          },
+          ...failures(),
+        },
+      },
+    },
+    async () => ({
+      cluster: deps.replica.position().cluster,
+      gateways: deps.members.flatMap(({ peer, addresses }) => addresses.filter(isWebSocket).map(withPeer(peer))),
+      http: deps.members.map(({ http }) => http),
+    }),
+  );
+
+  app.post<{ Body: { enabled: boolean } }>(
+    "/v1/admin/uplink",
+    {
+      schema: {
+        tags: ["operation"],
+        summary: "Pause or resume this node's uplink to the parent",
+        description: "Not remembered across a restart. The leader's uplink is the one that ships.",
+        body: {
+          type: "object",
+          additionalProperties: false,
+          required: ["enabled"],
+          properties: { enabled: { type: "boolean" } },
+        },
+        response: {
+          200: { description: "Done", type: "object", properties: { enabled: { type: "boolean" } } },
+          ...failures("BAD_REQUEST", "FORBIDDEN", "NOT_FOUND"),
+        },
+      },
+    },
+    async (request) => {
+      if (!request.principal.mayAdminister) throw new OpenClawError("FORBIDDEN", "the token has no admin claim");
+      if (deps.uplink === null) throw new OpenClawError("NOT_FOUND", "this cluster has no parent");
+      deps.uplink.setEnabled(request.body.enabled);
+      return { enabled: deps.uplink.status().enabled };
+    },
+  );
+}
+
+const statusProperties = {
+  cluster: { type: "string" },
+  partition: { type: "integer" },
+  epoch: { type: "string" },
+  node: { type: "string" },
+  role: { type: "string", enum: ["follower", "preCandidate", "candidate", "leader"] },
+  leader: { type: ["string", "null"] },
+  term: { type: "integer" },
+  revision: { type: "integer" },
+  ledgerHash: { type: "string", description: "The chain's hash at that revision" },
+  applied: { type: "integer" },
+  commit: { type: "integer" },
+  quorum: { type: "integer", description: "Members that must be alive for a write" },
+  notes: { type: "array", items: { type: "string" }, description: "What an operator should know" },
+} as const;
+
+function statusOf({ replica, members, presence, uplink }: ApiDeps) {
+  const { cluster, id, epoch, role, leader, term, applied, raft, members: voters, waiting } = replica.status();
+  const { revision, hash, parentHolds } = replica.position();
+  const heard = new Map(presence().map((member) => [member.node, member]));
+  const progress = new Map(raft.progress.map((member) => [member.id as string, member]));
+  const up = uplink?.status();
+  return {
+    cluster,
+    partition: PARTITION,
+    epoch: epoch.nonce,
+    epochCounter: epoch.counter,
+    node: id,
+    role,
+    leader,
+    term,
+    revision,
+    ledgerHash: toHex(hash),
+    applied,
+    commit: raft.commit,
+    lastIndex: raft.lastIndex,
+    recoveringTo: raft.recoveringTo,
+    waiting,
+    quorum: Math.floor(voters.length / 2) + 1,
+    members: voters.map((node) => {
+      const last = heard.get(node);
+      const known = members.find((member) => member.node === node);
+      return {
+        node,
+        http: known?.http ?? null,
+        peer: known?.peer ?? null,
+        // Only a leader knows how far its followers are.
+        match: progress.get(node)?.match ?? null,
+        active: progress.get(node)?.active ?? null,
+        heardMsAgo: node === id ? 0 : (last?.ageMs ?? null),
+        revision: node === id ? revision : (last?.revision ?? null),
+      };
+    }),
+    parent: up === undefined ? null : { ...up, cluster: up.parent, holds: parentHolds, lag: revision - parentHolds },
+    notes: notesFor(voters.length, leader === null, raft.recoveringTo !== null),
+  };
+}
+
+function notesFor(voters: number, leaderless: boolean, recovering: boolean): string[] {
+  const notes: string[] = [];
+  // Pitfall 34: two nodes survive the loss of none.
+  if (voters === 2)
+    notes.push("a cluster of two has a quorum of two: if either member stops, writes stop; add a third");
+  if (leaderless) notes.push("no leader is known: writes and linearizable reads wait for an election");
+  if (recovering) notes.push("this node lost part of its log and neither votes nor acknowledges until it caught up");
+  return notes;
+}
+
+async function stateHash({ replica }: ApiDeps) {
+  const { hash, rows, position } = await replica.read({ kind: "stateHash" });
+  return { hash: toHex(hash), rows, revision: position.revision, ledgerHash: toHex(position.hash) };
+}
+
+const isWebSocket = (address: string): boolean => /\/wss?(\/|$)/.test(address);
+
+const withPeer =
+  (peer: string) =>
+  (address: string): string =>
+    address.includes("/p2p/") ? address : `${address}/p2p/${peer}`;

@@ -1,0 +1,215 @@
+/**
+ * A new cluster's folder: the cluster's key, and for every node its identity, its credential and its configuration.
+ *
+ *   DIRECTORY/cluster.key            private, mode 0600; keep it offline: running nodes do not need it
+ *   DIRECTORY/NODE/config.yaml, identity.key, credential
+ */
+import { randomBytes } from "node:crypto";
+import { access, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { isAbsolute, join, relative, resolve } from "node:path";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import { isClusterId, isNodeId, PARTITION } from "@openclaw/core/ids.ts";
+import { Document, parseDocument } from "yaml";
+import { loadConfig } from "./config.ts";
+import { createCredential, saveCredential } from "./network/credential.ts";
+import { ClusterKey, createIdentity } from "./network/identity.ts";
+
+const CONFIG_FILE = "config.yaml";
+const KEY_FILE = "cluster.key";
+const NODES_MAX = 7;
+
+/** What a child needs to know of its parent. */
+export interface ParentPlan {
+  readonly cluster: string;
+  /** The parent's public key, 64 hex digits. */
+  readonly clusterKey: string;
+  /** Multiaddrs that end in /p2p/<peer>. */
+  readonly addresses: readonly string[];
+  readonly subscribe?: {
+    readonly collections?: readonly string[];
+    readonly prefixes?: readonly string[];
+    readonly mirrors?: boolean;
+  };
+}
+
+export interface ChildPlan {
+  readonly cluster: string;
+  readonly clusterKey: string;
+}
+
+export interface ClusterPlan {
+  readonly directory: string;
+  readonly cluster: string;
+  /** How many nodes, 1 to 7. */
+  readonly nodes: number;
+  readonly host: string;
+  /** One for each node, in each of the three. */
+  readonly httpPorts: readonly number[];
+  readonly p2pPorts: readonly number[];
+  readonly wsPorts: readonly number[];
+  readonly parent?: ParentPlan;
+  readonly children?: readonly ChildPlan[];
+  /** A folder served at /. */
+  readonly page?: string;
+  readonly logLevel?: string;
+}
+
+export interface InitialNode {
+  readonly node: string;
+  /** Path of its configuration. */
+  readonly config: string;
+  readonly peer: string;
+  readonly http: string;
+  /** Multiaddrs with /p2p, TCP first. */
+  readonly addresses: readonly string[];
+}
+
+export interface InitialCluster {
+  readonly cluster: string;
+  /** The public key, 64 hex digits: what a parent pins. */
+  readonly clusterKey: string;
+  readonly nodes: readonly InitialNode[];
+}
+
+/** @throws OpenClawError CONFIG_INVALID when the plan is not valid or the folder already holds a cluster */
+export async function initCluster(plan: ClusterPlan): Promise<InitialCluster> {
+  const { directory, cluster, host } = plan;
+  if (!isClusterId(cluster))
+    throw new OpenClawError("CONFIG_INVALID", `${cluster} is no cluster name: lower-case letters, digits and dashes`);
+  if (!Number.isInteger(plan.nodes) || plan.nodes < 1 || plan.nodes > NODES_MAX) {
+    throw new OpenClawError("CONFIG_INVALID", `a cluster has 1 to ${NODES_MAX} nodes`);
+  }
+  await mkdir(directory, { recursive: true });
+  if (await exists(join(directory, KEY_FILE))) {
+    throw new OpenClawError(
+      "CONFIG_INVALID",
+      `${directory} already holds a cluster; choose another folder or remove it`,
+    );
+  }
+  const key = await ClusterKey.create(join(directory, KEY_FILE));
+  const clusterKey = key.publicKey.hex;
+  const epoch = { counter: 1, nonce: randomBytes(16).toString("hex"), parent: null, departure: 0 };
+
+  const members = [];
+  for (let at = 0; at < plan.nodes; at++) {
+    const node = `${cluster}-${at + 1}`;
+    if (!isNodeId(node))
+      throw new OpenClawError("CONFIG_INVALID", `${node} is no node name: the cluster's name is too long`);
+    const folder = join(directory, node);
+    await mkdir(folder);
+    const { peer } = await createIdentity(join(folder, "identity.key"));
+    await saveCredential(
+      join(folder, "credential"),
+      createCredential({ cluster, partition: PARTITION, node, peer }, key),
+    );
+    const ip = host.includes(":") ? `/ip6/${host}` : `/ip4/${host}`;
+    const addresses = [
+      `${ip}/tcp/${portOf(plan.p2pPorts, at, "p2p")}`,
+      `${ip}/tcp/${portOf(plan.wsPorts, at, "ws")}/ws`,
+    ];
+    const httpPort = portOf(plan.httpPorts, at, "http");
+    const http = `http://${host.includes(":") ? `[${host}]` : host}:${httpPort}`;
+    members.push({ node, peer, addresses, http, httpPort, folder });
+  }
+
+  const nodes: InitialNode[] = [];
+  for (const { node, peer, addresses, http, httpPort, folder } of members) {
+    const config = join(folder, CONFIG_FILE);
+    await writeFile(
+      config,
+      configText(folder, {
+        version: 1,
+        cluster,
+        node,
+        dataDir: "./data",
+        identity: "./identity.key",
+        credential: "./credential",
+        clusterKey,
+        epoch,
+        http: { host, port: httpPort },
+        listen: addresses,
+        members: members.map((member) => ({
+          node: member.node,
+          peer: member.peer,
+          addresses: member.addresses,
+          http: member.http,
+        })),
+        ...(plan.parent === undefined ? {} : { parent: plan.parent }),
+        ...(plan.children === undefined || plan.children.length === 0 ? {} : { children: plan.children }),
+        ...(plan.page === undefined ? {} : { page: plan.page }),
+        ...(plan.logLevel === undefined ? {} : { logLevel: plan.logLevel }),
+      }),
+      { flag: "wx" },
+    );
+    await loadConfig(config); // what we wrote must be what we read
+    nodes.push({ node, config, peer, http, addresses: addresses.map((address) => `${address}/p2p/${peer}`) });
+  }
+  return { cluster, clusterKey, nodes };
+}
+
+/**
+ * Pins a child's key in the configuration of every node in `directory`. Nodes that run must be restarted. Enrolling the
+ * same child with the same key again changes nothing.
+ * @throws OpenClawError CONFIG_INVALID when there is no cluster, or the child is enrolled with another key
+ */
+export async function enrolChild(directory: string, child: ChildPlan): Promise<void> {
+  const configs = await configsIn(directory);
+  if (configs.length === 0) throw new OpenClawError("CONFIG_INVALID", `${directory} holds no cluster`);
+  for (const file of configs) {
+    const { children } = await loadConfig(file);
+    const pinned = children.find(({ cluster }) => cluster === child.cluster);
+    if (pinned?.clusterKey === child.clusterKey) continue;
+    if (pinned !== undefined)
+      throw new OpenClawError("CONFIG_INVALID", `${child.cluster} is enrolled with another key in ${file}`);
+    // Edited as a document, so that an operator's comments stay.
+    const document = parseDocument(await readFile(file, "utf8"));
+    document.set(
+      "children",
+      document.createNode([...children, { cluster: child.cluster, clusterKey: child.clusterKey }]),
+    );
+    const next = `${file}.next`;
+    await writeFile(next, document.toString());
+    try {
+      await loadConfig(next);
+    } catch (error) {
+      await rm(next);
+      throw error;
+    }
+    await rename(next, file);
+  }
+}
+
+async function configsIn(directory: string): Promise<string[]> {
+  const files: string[] = [];
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    const file = join(directory, entry.name, CONFIG_FILE);
+    if (entry.isDirectory() && (await exists(file))) files.push(file);
+  }
+  return files.sort();
+}
+
+function configText(folder: string, fields: Record<string, unknown>): string {
+  const page = fields.page;
+  const settled =
+    typeof page === "string" ? { ...fields, page: isAbsolute(page) ? page : relative(folder, resolve(page)) } : fields;
+  const document = new Document(settled, { aliasDuplicateObjects: false });
+  document.commentBefore =
+    " A node of OpenClaw. Relative paths are relative to this file.\n" +
+    " `members` are the founding voters; `clusterKey` is the cluster's public key.";
+  return document.toString({ lineWidth: 0 });
+}
+
+function portOf(ports: readonly number[], at: number, what: string): number {
+  const port = ports[at];
+  if (port === undefined) throw new OpenClawError("CONFIG_INVALID", `node ${at + 1} has no ${what} port`);
+  return port;
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

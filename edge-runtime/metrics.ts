@@ -1,0 +1,88 @@
+/** What one node counts, for Prometheus. */
+import type { ErrorCode } from "@openclaw/core/errors.ts";
+import type { Replica } from "@openclaw/core/replica.ts";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { UplinkStatus } from "./api/deps.ts";
+
+/** Seconds: from one fsync on a fast disk to an election and a retry. */
+const COMMIT_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
+
+export interface MetricSources {
+  readonly replica: Pick<Replica, "status" | "position">;
+  /** Raft messages dropped at the transport's limits since the start. */
+  readonly transportDrops: () => number;
+  /** Null without a parent. */
+  readonly uplink: () => UplinkStatus | null;
+}
+
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #proposals: Counter<"command" | "result">;
+  readonly #latency: Histogram<"command">;
+  #watchers: () => number = () => 0;
+
+  constructor({ replica, transportDrops, uplink }: MetricSources) {
+    const registers = [this.#registry];
+    collectDefaultMetrics({ register: this.#registry });
+    this.#proposals = new Counter({
+      name: "openclaw_proposals_total",
+      help: "User commands proposed over HTTP, by what became of them",
+      labelNames: ["command", "result"],
+      registers,
+    });
+    this.#latency = new Histogram({
+      name: "openclaw_commit_seconds",
+      help: "From a command's arrival to its result, applied here",
+      labelNames: ["command"],
+      buckets: COMMIT_BUCKETS,
+      registers,
+    });
+    const gauge = (name: string, help: string, value: () => number): void => {
+      new Gauge({
+        name: `openclaw_${name}`,
+        help,
+        registers,
+        collect() {
+          this.set(value());
+        },
+      });
+    };
+    gauge("raft_term", "Raft term", () => replica.status().term);
+    gauge("raft_leader", "1 at the leader", () => (replica.status().role === "leader" ? 1 : 0));
+    gauge("raft_leader_known", "1 while this node knows a leader", () => (replica.status().leader === null ? 0 : 1));
+    gauge("raft_commit_index", "Last committed log index", () => replica.status().raft.commit);
+    gauge("raft_applied_index", "Last applied log index", () => replica.status().applied);
+    gauge("raft_last_index", "Last log index", () => replica.status().raft.lastIndex);
+    gauge("revision", "Newest revision applied here", () => replica.position().revision);
+    gauge("commands_waiting", "Commands whose result this node awaits", () => replica.status().waiting);
+    gauge("transport_drops", "Raft messages dropped at a limit since the start", transportDrops);
+    gauge("watchers", "Open watches", () => this.#watchers());
+    gauge("uplink_connected", "1 while the parent is connected; 0 also without a parent", () =>
+      uplink()?.connected ? 1 : 0,
+    );
+    gauge("uplink_cursor", "Our revision that the parent holds", () => replica.position().parentHolds);
+    gauge("uplink_lag_revisions", "Revisions that the parent does not hold yet; 0 without a parent", () => {
+      const { revision, parentHolds } = replica.position();
+      return uplink() === null ? 0 : revision - parentHolds;
+    });
+  }
+
+  /** A user command was answered after `seconds`. */
+  proposed(command: string, result: ErrorCode | "ok", seconds: number): void {
+    this.#proposals.inc({ command, result });
+    if (result === "ok") this.#latency.observe({ command }, seconds);
+  }
+
+  /** Where the number of open watches is read. */
+  watchers(count: () => number): void {
+    this.#watchers = count;
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+}
