@@ -1,0 +1,108 @@
+/**
+ * A LogStore in memory. Writes become durable in order, at once or, between `hold` and `release`, when the test says so;
+ * `crash` gives the store as a power cut would leave it.
+ */
+import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
+import { index, term } from "@openclaw/core/ids.ts";
+import type { Index } from "@openclaw/core/ids.ts";
+import type { LogBase, LogStore, StoredLog } from "@openclaw/core/ports.ts";
+import type { Entry, HardState } from "@openclaw/core/raft/message.ts";
+
+const EMPTY: StoredLog = {
+  hardState: { term: term(0), vote: null, commit: index(0) },
+  base: { index: index(0), term: term(0) },
+  entries: [],
+  highWater: index(0),
+};
+
+interface Waiting {
+  readonly change: (log: StoredLog) => StoredLog;
+  readonly done: () => void;
+  readonly failed: (error: Error) => void;
+}
+
+export class MemoryLogStore implements LogStore {
+  #durable: StoredLog;
+  #held = false;
+  #failure: OpenClawError | null = null;
+  #waiting: Waiting[] = [];
+
+  constructor(durable: StoredLog = EMPTY) {
+    this.#durable = durable;
+  }
+
+  /** The disk takes nothing until `release`. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  release(): void {
+    this.#held = false;
+    this.#flush();
+  }
+
+  /** From now on the disk refuses every write. */
+  fail(): void {
+    this.#failure = new OpenClawError("STORAGE_FAILED", "the disk refuses writes");
+    this.#flush();
+  }
+
+  /** The store that starts after a power cut: what was not durable is gone. This one answers nothing any more. */
+  crash(): MemoryLogStore {
+    this.#held = true;
+    this.#waiting = [];
+    return new MemoryLogStore(this.#durable);
+  }
+
+  get durable(): StoredLog {
+    return this.#durable;
+  }
+
+  async open(): Promise<StoredLog> {
+    return this.#durable;
+  }
+
+  append(hardState: HardState | null, entries: readonly Entry[]): Promise<void> {
+    return this.#write((log) => {
+      const first = entries[0];
+      if (first === undefined) return { ...log, hardState: hardState ?? log.hardState };
+      const kept = log.entries.slice(0, first.index - log.base.index - 1);
+      invariant(first.index === log.base.index + kept.length + 1, "appended entries follow the log");
+      const all = [...kept, ...entries];
+      return { ...log, hardState: hardState ?? log.hardState, entries: all, highWater: lastIndex(log.base, all) };
+    });
+  }
+
+  compact(base: LogBase): Promise<void> {
+    return this.#write((log) =>
+      base.index <= log.base.index ? log : { ...log, base, entries: log.entries.slice(base.index - log.base.index) },
+    );
+  }
+
+  reset(base: LogBase): Promise<void> {
+    return this.#write((log) => ({ ...log, base, entries: [], highWater: base.index }));
+  }
+
+  async close(): Promise<void> {}
+
+  #write(change: (log: StoredLog) => StoredLog): Promise<void> {
+    return new Promise((done, failed) => {
+      this.#waiting.push({ change, done, failed });
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    if (this.#held && this.#failure === null) return;
+    for (const { change, done, failed } of this.#waiting.splice(0)) {
+      if (this.#failure !== null) {
+        failed(this.#failure);
+        continue;
+      }
+      this.#durable = change(this.#durable);
+      done();
+    }
+  }
+}
+
+const lastIndex = (base: LogBase, entries: readonly Entry[]): Index => entries.at(-1)?.index ?? base.index;

@@ -1,0 +1,215 @@
+/** A StateStore in memory. `crash` gives the store as a power cut would leave it: as of its last checkpoint or install. */
+import { hash } from "node:crypto";
+import { concatBytes, equalBytes } from "@openclaw/core/bytes.ts";
+import { decode, encode, TupleReader } from "@openclaw/core/codec.ts";
+import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
+import { index, isNodeId, revision, term } from "@openclaw/core/ids.ts";
+import type { ClusterId, Epoch, Index, Revision, Term } from "@openclaw/core/ids.ts";
+import type {
+  Applied, LedgerSlice, Sha256, SnapshotHeader, StateSnapshot, StateStore, StoredRecord, StoredState,
+} from "@openclaw/core/ports.ts";
+import type { Entry, Membership, SnapshotMeta } from "@openclaw/core/raft/message.ts";
+import { createApply } from "@openclaw/core/state-machine/apply.ts";
+import { initialWrites, readPosition } from "@openclaw/core/state-machine/position.ts";
+import { query } from "@openclaw/core/state-machine/query-run.ts";
+import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
+import type { Apply, Row } from "@openclaw/core/state-machine/view.ts";
+import { MemoryView } from "./memory-view.ts";
+
+export const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
+
+const CHUNK_BYTES = 65_536;
+
+export interface MemoryStateOptions {
+  readonly cluster: ClusterId;
+  readonly epoch: Epoch;
+  readonly membership: Membership;
+}
+
+/** Everything that moves together. */
+interface Image {
+  readonly applied: Index;
+  readonly appliedTerm: Term;
+  readonly membership: Membership;
+  readonly rows: readonly Row[];
+  readonly ledger: readonly StoredRecord[];
+}
+
+export class MemoryStateStore implements StateStore {
+  readonly #options: MemoryStateOptions;
+  readonly #apply: Apply;
+  #view: MemoryView;
+  #ledger: StoredRecord[];
+  #applied: Index;
+  #appliedTerm: Term;
+  #membership: Membership;
+  #durable: Image;
+  #staged: { readonly header: SnapshotHeader; readonly image: Image } | null = null;
+
+  constructor(options: MemoryStateOptions, durable: Image = emptyImage(options)) {
+    this.#options = options;
+    this.#apply = createApply(sha256, options.cluster);
+    this.#durable = durable;
+    this.#view = new MemoryView(durable.rows);
+    this.#ledger = [...durable.ledger];
+    this.#applied = durable.applied;
+    this.#appliedTerm = durable.appliedTerm;
+    this.#membership = durable.membership;
+  }
+
+  /** The store that starts after a power cut. This one must not be used any more. */
+  crash(): MemoryStateStore {
+    return new MemoryStateStore(this.#options, this.#durable);
+  }
+
+  /** The rows themselves, for tests that alter a replica behind its back. */
+  get view(): MemoryView {
+    return this.#view;
+  }
+
+  async open(): Promise<StoredState> {
+    return this.#stored();
+  }
+
+  async apply(entries: readonly Entry[]): Promise<Applied> {
+    for (const entry of entries) {
+      invariant(entry.index === this.#applied + 1, `entry ${entry.index} does not follow ${this.#applied}`);
+      this.#applied = entry.index;
+      this.#appliedTerm = entry.term;
+    }
+    const { writes, records, results } = this.#apply(this.#view, entries);
+    this.#view.write(writes);
+    this.#ledger.push(...records);
+    return { index: this.#applied, results, records, position: readPosition(this.#view) };
+  }
+
+  async read<Q extends Query>(question: Q): Promise<Answer<Q>> {
+    return query(this.#view, question, sha256);
+  }
+
+  async ledger(from: Revision, maxBytes: number): Promise<LedgerSlice> {
+    const first = this.#ledger[0]?.revision ?? revision(1);
+    if (from < first) throw new OpenClawError("COMPACTED", `the ledger begins at ${first}`);
+    const records: StoredRecord[] = [];
+    let bytes = 0;
+    for (const record of this.#ledger.slice(from - first)) {
+      if (records.length > 0 && bytes + record.record.length > maxBytes) break;
+      records.push(record);
+      bytes += record.record.length;
+    }
+    return { records, revision: readPosition(this.#view).revision };
+  }
+
+  async checkpoint(): Promise<StoredState> {
+    this.#durable = this.#image();
+    return this.#stored();
+  }
+
+  async snapshot(): Promise<StateSnapshot> {
+    const image = this.#image();
+    const bytes = encodeImage(image);
+    return {
+      meta: metaOf(image),
+      epoch: readPosition(this.#view).epoch,
+      bytes: bytes.length,
+      hash: sha256(bytes),
+      async *chunks() {
+        for (let at = 0; at < bytes.length; at += CHUNK_BYTES) yield bytes.slice(at, at + CHUNK_BYTES);
+      },
+      async dispose() {},
+    };
+  }
+
+  async stage(header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    this.#staged = null;
+    const parts: Uint8Array[] = [];
+    for await (const chunk of chunks) parts.push(chunk);
+    const bytes = concatBytes(parts);
+    if (bytes.length !== header.bytes || !equalBytes(sha256(bytes), header.hash)) {
+      throw new OpenClawError("DATA_CORRUPT", "the snapshot's hash is wrong");
+    }
+    this.#staged = { header, image: decodeImage(bytes) };
+  }
+
+  async install(meta: SnapshotMeta): Promise<StoredState> {
+    const staged = this.#staged;
+    if (staged === null || staged.header.meta.index !== meta.index || staged.header.meta.term !== meta.term) {
+      throw new OpenClawError("DATA_CORRUPT", "no such snapshot is staged");
+    }
+    const { image } = staged;
+    this.#staged = null;
+    this.#durable = image;
+    this.#view = new MemoryView(image.rows);
+    this.#ledger = [...image.ledger];
+    this.#applied = image.applied;
+    this.#appliedTerm = image.appliedTerm;
+    this.#membership = image.membership;
+    return this.#stored();
+  }
+
+  async close(): Promise<void> {
+    await this.checkpoint();
+  }
+
+  #image(): Image {
+    return {
+      applied: this.#applied,
+      appliedTerm: this.#appliedTerm,
+      membership: this.#membership,
+      rows: this.#view.rows(),
+      ledger: [...this.#ledger],
+    };
+  }
+
+  #stored(): StoredState {
+    return {
+      applied: this.#applied,
+      appliedTerm: this.#appliedTerm,
+      membership: this.#membership,
+      position: readPosition(this.#view),
+    };
+  }
+}
+
+function emptyImage({ cluster, epoch, membership }: MemoryStateOptions): Image {
+  const view = new MemoryView();
+  view.write(initialWrites(cluster, epoch, sha256));
+  return { applied: index(0), appliedTerm: term(0), membership, rows: view.rows(), ledger: [] };
+}
+
+const metaOf = ({ applied, appliedTerm, membership }: Image): SnapshotMeta => ({
+  index: applied,
+  term: appliedTerm,
+  membership,
+});
+
+const encodeImage = (image: Image): Uint8Array =>
+  encode([
+    image.applied,
+    image.appliedTerm,
+    image.membership.voters,
+    image.rows.map(({ key, value }) => [key, value]),
+    image.ledger.map((stored) => [stored.revision, stored.record, stored.hash]),
+  ]);
+
+function decodeImage(bytes: Uint8Array): Image {
+  const reader = new TupleReader(decode(bytes), "memory image");
+  return {
+    applied: index(reader.count()),
+    appliedTerm: term(reader.count()),
+    membership: {
+      voters: reader.list().map((voter) => {
+        invariant(isNodeId(voter), "a voter is a node");
+        return voter;
+      }),
+    },
+    rows: reader.list().map((value) => {
+      const row = new TupleReader(value, "row");
+      return { key: row.bytes(), value: row.bytes() };
+    }),
+    ledger: reader.list().map((value) => {
+      const stored = new TupleReader(value, "stored record");
+      return { revision: revision(stored.count()), record: stored.bytes(), hash: stored.bytes() };
+    }),
+  };
+}
