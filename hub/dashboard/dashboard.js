@@ -13,6 +13,15 @@ const count = new Intl.NumberFormat("en");
 
 let lastShown = null;
 
+// A hub that asks for a token gets it from the address: `/#token=…`. The fragment stays in this browser, and this tab.
+const given = new URLSearchParams(location.hash.slice(1)).get("token");
+if (given !== null) {
+  sessionStorage.setItem("token", given);
+  history.replaceState(null, "", location.pathname);
+}
+const token = sessionStorage.getItem("token");
+const headers = token === null ? {} : { authorization: `Bearer ${token}` };
+
 async function look() {
   try {
     const [status, sites] = await Promise.all([ask("/v1/status"), ask("/v1/sites")]);
@@ -28,7 +37,7 @@ async function look() {
 }
 
 async function ask(path) {
-  const response = await fetch(path, { signal: AbortSignal.timeout(ANSWER_MS_MAX) });
+  const response = await fetch(path, { headers, signal: AbortSignal.timeout(ANSWER_MS_MAX) });
   if (!response.ok) throw new Error(`${path}: ${response.status}`);
   return response.json();
 }
@@ -48,7 +57,7 @@ function showHub(status) {
     ["Leader", status.leader ?? "none", status.leader === null ? "bad" : ""],
     ["Term", count.format(status.term)],
     ["Revision", count.format(status.revision)],
-    ["Members", status.members.map((member) => (typeof member === "string" ? member : member.node)).join(", ")],
+    ["Members", status.members.map((member) => member.node).join(", ")],
   ]);
 }
 
