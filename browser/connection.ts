@@ -13,7 +13,7 @@ export const SYNC_PROTOCOL = "/openclaw/sync/1";
 const DIAL_MS_MAX = 5_000;
 
 export class SiteConnection {
-  readonly #gateways: readonly Gateway[];
+  #gateways: readonly Gateway[] = [];
   #host: Promise<Libp2p> | undefined;
   #next: number;
   #stream: FrameStream | undefined;
@@ -23,12 +23,17 @@ export class SiteConnection {
   #dialling = new AbortController();
 
   constructor(gateways: readonly Gateway[]) {
-    this.#gateways = gateways.filter((gateway) => gateway.addresses.length > 0);
+    this.setGateways(gateways);
     // Spreads the clients of a site over its gateways.
     this.#next = Math.floor(browserRandom.unit() * this.#gateways.length);
   }
 
-  /** The gateway last connected to. */
+  /** The site has told of others; the open stream stays. */
+  setGateways(gateways: readonly Gateway[]): void {
+    this.#gateways = gateways.filter((gateway) => gateway.addresses.length > 0);
+  }
+
+  /** Peer id of the gateway last connected to. */
   get gateway(): string | null {
     return this.#current;
   }
@@ -49,13 +54,13 @@ export class SiteConnection {
       try {
         const stream = await this.#dial(gateway, signal);
         this.#stream = stream;
-        this.#current = gateway.node;
+        this.#current = gateway.peer;
         return childConnection(stream);
       } catch (error) {
         if (signal.aborted) throw asUnavailable(signal.reason);
         // A connection that a dead gateway left behind would be taken again at the next try.
         await this.#abortConnections(asUnavailable(error));
-        failures.push(`${gateway.node}: ${error instanceof Error ? error.message : String(error)}`);
+        failures.push(`${gateway.peer}: ${error instanceof Error ? error.message : String(error)}`);
         this.#next++;
       }
     }
@@ -94,7 +99,7 @@ export class SiteConnection {
   }
 
   #libp2p(): Promise<Libp2p> {
-    this.#host ??= import("./libp2p-host.ts").then(({ createHost }) => createHost(this.#gateways.flatMap((gateway) => gateway.addresses)));
+    this.#host ??= import("./libp2p-host.ts").then(({ createHost }) => createHost(() => this.#gateways.flatMap((gateway) => gateway.addresses)));
     // A chunk that could not be loaded is asked for again at the next try.
     this.#host.catch(() => {
       this.#host = undefined;

@@ -3,8 +3,9 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isName } from "@openclaw/core/ids.ts";
 
 export interface Gateway {
-  readonly node: string;
-  /** Multiaddrs a browser can dial, such as `/ip4/127.0.0.1/tcp/9201/ws/p2p/12D3…`. */
+  /** Its libp2p peer id: what the dialled connection must prove. */
+  readonly peer: string;
+  /** Multiaddrs of it that a browser can dial, such as `/ip4/127.0.0.1/tcp/9201/ws/p2p/12D3…`. */
   readonly addresses: readonly string[];
 }
 
@@ -13,30 +14,55 @@ export interface Site {
   readonly gateways: readonly Gateway[];
 }
 
-/** Longer lists are cut: a site has at most seven gateways. */
-const GATEWAYS_MAX = 16;
-/** After this long the remembered list serves, ms. */
-const ANSWER_MS_MAX = 3_000;
+/** Longer lists are cut: a site has at most seven gateways, each with a few addresses. */
+const ADDRESSES_MAX = 64;
+/** A gateway that has not answered by then does not, ms. */
+const ANSWER_MS_MAX = 5_000;
 
 /**
- * The site as a gateway describes it at `url` (`/v1/gateways`), or as it was last described to this device.
- * @throws OpenClawError UNAVAILABLE when it never was, MALFORMED_FRAME when the answer is none
+ * The site as a gateway describes it at `url` (`/v1/gateways`). What was described to this device before serves at once,
+ * so that a page opens without waiting for anybody; `onNews` is called when the answer, which comes later, differs.
+ * @throws OpenClawError UNAVAILABLE when nothing was remembered and nobody answers, MALFORMED_FRAME
  */
-export async function loadSite(url: string): Promise<Site> {
-  const remembered = `openclaw-gateways:${new URL(url, location.href).href}`;
-  let answer: string;
+export async function loadSite(url: string, token: string | null, onNews: (site: Site) => void): Promise<Site> {
+  const name = `openclaw-gateways:${new URL(url, location.href).href}`;
+  const remembered = localStorage.getItem(name);
+  const asked = ask(url, token).then((answer) => {
+    const site = parseSite(answer);
+    localStorage.setItem(name, answer);
+    return { site, news: answer !== remembered };
+  });
+  const known = remembered === null ? null : readable(remembered);
+  if (known === null) return (await asked).site;
+  asked.then(
+    ({ site, news }) => {
+      if (news) onNews(site);
+    },
+    // Offline, which the link's own status tells. The next page asks again.
+    () => undefined,
+  );
+  return known;
+}
+
+/** What an older version of the app remembered may not be readable: then it is as if nothing was. */
+function readable(text: string): Site | null {
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS_MAX) });
-    if (!response.ok) throw new Error(`${url} answered ${response.status}`);
-    answer = await response.text();
+    return parseSite(text);
   } catch (error) {
-    const last = localStorage.getItem(remembered);
-    if (last === null) throw new OpenClawError("UNAVAILABLE", "no gateway answered, and none was ever known here", { cause: error });
-    return parseSite(last);
+    if (error instanceof OpenClawError) return null;
+    throw error;
   }
-  const site = parseSite(answer);
-  localStorage.setItem(remembered, answer);
-  return site;
+}
+
+async function ask(url: string, token: string | null): Promise<string> {
+  const headers = token === null ? {} : { authorization: `Bearer ${token}` };
+  try {
+    const response = await fetch(url, { headers, signal: AbortSignal.timeout(ANSWER_MS_MAX) });
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    return await response.text();
+  } catch (error) {
+    throw new OpenClawError("UNAVAILABLE", `no answer from ${url}, and none is remembered on this device`, { cause: error });
+  }
 }
 
 /** @throws OpenClawError MALFORMED_FRAME */
@@ -50,16 +76,17 @@ export function parseSite(text: string): Site {
   const { cluster, gateways } = record(value, "the list of gateways");
   if (!isName(cluster)) throw malformed("no cluster");
   if (!Array.isArray(gateways)) throw malformed("no gateways");
-  return {
-    cluster,
-    gateways: gateways.slice(0, GATEWAYS_MAX).map((gateway: unknown) => {
-      const { node, addresses } = record(gateway, "a gateway");
-      if (!isName(node) || !Array.isArray(addresses)) throw malformed("a gateway without name or addresses");
-      const texts = addresses.filter((address): address is string => typeof address === "string");
-      // Others are for gateways among themselves: a browser has WebSockets only.
-      return { node, addresses: texts.filter((address) => /\/wss?(\/|$)/.test(address)) };
-    }),
-  };
+  return { cluster, gateways: gatewaysOf(gateways.filter((address) => typeof address === "string")) };
+}
+
+/** Addresses, by the peer each names. Those without a peer id, or that no browser can dial, are left out. */
+export function gatewaysOf(addresses: readonly string[]): readonly Gateway[] {
+  const byPeer = new Map<string, string[]>();
+  for (const address of addresses.slice(0, ADDRESSES_MAX)) {
+    const peer = /\/wss?\/.*\bp2p\/([^/]+)$/.exec(address)?.[1];
+    if (peer !== undefined) byPeer.set(peer, [...(byPeer.get(peer) ?? []), address]);
+  }
+  return [...byPeer].map(([peer, own]) => ({ peer, addresses: own }));
 }
 
 function record(value: unknown, what: string): Record<string, unknown> {

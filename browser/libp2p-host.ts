@@ -16,9 +16,11 @@ const SOCKET_BYTES_MAX = 1_048_576;
 
 export type GatewayStream = Awaited<ReturnType<Libp2p["dialProtocol"]>>;
 
-/** The identity is drawn anew for each page: a client is admitted by its token, not by its key. */
-export function createHost(addresses: readonly string[]): Promise<Libp2p> {
-  const allowed = new Set(addresses.map((address) => withoutPeer(multiaddr(address))));
+/**
+ * The identity is drawn anew for each page: a client is admitted by its token, not by its key.
+ * @param addresses what the app named, asked at each dial
+ */
+export function createHost(addresses: () => readonly string[]): Promise<Libp2p> {
   return createLibp2p({
     addresses: { listen: [] },
     transports: [webSockets({ maxBufferedAmount: SOCKET_BYTES_MAX, bufferedAmountPollInterval: 50 })],
@@ -29,7 +31,7 @@ export function createHost(addresses: readonly string[]): Promise<Libp2p> {
     connectionGater: {
       // The default of browsers refuses `ws://` and private addresses, which a site on a local network has. What the
       // app named is dialled, and nothing that a peer advertises.
-      denyDialMultiaddr: (address) => !allowed.has(withoutPeer(address)),
+      denyDialMultiaddr: (address) => !addresses().some((named) => withoutPeer(multiaddr(named)) === withoutPeer(address)),
     },
   });
 }
