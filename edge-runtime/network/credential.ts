@@ -12,7 +12,7 @@ import type { ClusterKey, ClusterPublicKey } from "./identity.ts";
 
 const CREDENTIAL_VERSION = 1;
 /** Bytes of an encoded credential: two names, a peer id, a signature. */
-export const CREDENTIAL_BYTES_MAX = 512;
+const CREDENTIAL_BYTES_MAX = 512;
 /** Keeps a credential's signature from being taken for one over anything else that this key may ever sign. */
 const DOMAIN = utf8("openclaw credential\0");
 

@@ -23,7 +23,7 @@ import { isPartition, verifyCredential } from "./credential.ts";
 import type { ClusterPublicKey } from "./identity.ts";
 
 /** Version of the raft and snapshot protocols. */
-export const TRANSPORT_VERSION = 1;
+const TRANSPORT_VERSION = 1;
 
 /** The part of an epoch that travels in frames. */
 export type EpochMark = Pick<Epoch, "counter" | "nonce">;
@@ -42,7 +42,7 @@ export interface HandshakeOptions {
 const DETAILS_MAX = 256;
 
 /** Bytes of the stamp: partition 4, counter 8, nonce 16, all big-endian. */
-export const STAMP_BYTES = 28;
+const STAMP_BYTES = 28;
 
 export class Handshake {
   /** Stands at the start of every frame after the handshake. */

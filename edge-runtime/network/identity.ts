@@ -33,7 +33,7 @@ const identityOf = (privateKey: Ed25519PrivateKey): NodeIdentity => ({
 });
 
 /** Bytes of an Ed25519 signature. */
-export const SIGNATURE_BYTES = 64;
+const SIGNATURE_BYTES = 64;
 
 /** The public half of a cluster's key: what a parent pins and every node checks credentials against. */
 export class ClusterPublicKey {

@@ -47,6 +47,8 @@ export interface Presence {
 export interface PresenceRow extends Presence {
   /** The author's libp2p peer id. */
   readonly peer: string;
+  /** Ms since it was heard. */
+  readonly ageMs: number;
 }
 
 export interface PresenceOptions {
@@ -61,7 +63,7 @@ export interface PresenceOptions {
 }
 
 interface Heard {
-  readonly row: PresenceRow;
+  readonly row: Omit<PresenceRow, "ageMs">;
   /** Monotonic: a row expires by our clock, not its author's. */
   readonly heard: number;
   /** Checked once: the same bytes of the same peer need no second look. */
@@ -116,8 +118,10 @@ export class PresenceGossip {
 
   /** Nodes heard of in the last 10 s, this one included. */
   rows(): readonly PresenceRow[] {
-    const oldest = this.#options.clock.now() - limits.PRESENCE_EXPIRES_MS;
-    return [...this.#heard.values()].filter(({ heard }) => heard >= oldest).map(({ row }) => row);
+    const now = this.#options.clock.now();
+    return [...this.#heard.values()]
+      .map(({ row, heard }) => ({ ...row, ageMs: now - heard }))
+      .filter(({ ageMs }) => ageMs <= limits.PRESENCE_EXPIRES_MS);
   }
 
   /** Calls back when a row came, changed or went; the returned function ends it. */
@@ -168,7 +172,7 @@ export class PresenceGossip {
     }
   }
 
-  #remember(row: PresenceRow, credential: Uint8Array): void {
+  #remember(row: Omit<PresenceRow, "ageMs">, credential: Uint8Array): void {
     const name = `${row.cluster}/${row.node}`;
     this.#heard.delete(name);
     if (this.#heard.size >= limits.PRESENCE_ROWS_MAX) {

@@ -29,7 +29,7 @@ export const systemClock: Clock = {
   },
 };
 
-export const systemRandom: Random = {
+const systemRandom: Random = {
   unit: () => Math.random(),
   bytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
 };

@@ -1,6 +1,7 @@
 import { encode } from "@openclaw/core/codec.ts";
 import { index, isNodeId, type NodeId, revision, term } from "@openclaw/core/ids.ts";
-import { dialTarget } from "@openclaw/edge-runtime/network/address.ts";
+import { dialTarget, parsePeerId } from "@openclaw/edge-runtime/network/address.ts";
+import { createCredential } from "@openclaw/edge-runtime/network/credential.ts";
 import { ClusterKey } from "@openclaw/edge-runtime/network/identity.ts";
 import { PRESENCE_EXPIRES_MS, PRESENCE_ROWS_MAX } from "@openclaw/edge-runtime/network/limits.ts";
 import { PRESENCE_TOPIC, type Presence, PresenceGossip } from "@openclaw/edge-runtime/network/presence.ts";
@@ -133,8 +134,6 @@ test("X1: the table is bounded: the row heard longest ago leaves", async () => {
   const validate = cluster.hosts.get(cluster.nodes[0] ?? fail())?.services.gossip.topicValidators.get(PRESENCE_TOPIC);
   const peer = cluster.hosts.get(cluster.nodes[0] ?? fail())?.peerId ?? fail();
   const identity = (cluster.members.get(cluster.nodes[1] ?? fail()) ?? fail()).identity;
-  const { createCredential } = await import("@openclaw/edge-runtime/network/credential.ts");
-  const { peerIdFromString } = await import("@libp2p/peer-id");
   for (let i = 0; i < PRESENCE_ROWS_MAX + 10; i++) {
     const node = `n-${i}`;
     if (!isNodeId(node)) throw new Error(node);
@@ -143,7 +142,7 @@ test("X1: the table is bounded: the row heard longest ago leaves", async () => {
       cluster.key,
     );
     const data = encode([1, cluster.cluster, node, "follower", null, 1, 1, 1, "", 5, credential]);
-    const from = peerIdFromString(identity.peer);
+    const from = parsePeerId(identity.peer);
     await validate?.(peer, {
       type: "signed",
       topic: PRESENCE_TOPIC,

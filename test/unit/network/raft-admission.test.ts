@@ -1,6 +1,5 @@
 /** Who may speak Raft here, and what happens to the others. */
 
-import type { Stream } from "@libp2p/interface";
 import { decode, encode } from "@openclaw/core/codec.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { encodeMessages } from "@openclaw/core/raft/message-codec.ts";
@@ -8,6 +7,7 @@ import { encodeFrame } from "@openclaw/core/sync/frame.ts";
 import { dialTarget } from "@openclaw/edge-runtime/network/address.ts";
 import { FrameStream } from "@openclaw/edge-runtime/network/frame.ts";
 import { Handshake } from "@openclaw/edge-runtime/network/handshake.ts";
+import type { Host } from "@openclaw/edge-runtime/network/host.ts";
 import { ClusterKey } from "@openclaw/edge-runtime/network/identity.ts";
 import {
   RAFT_PROTOCOL,
@@ -18,6 +18,8 @@ import {
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { chunksOf, Inbox, numbered, snapshotHeader } from "../../contracts/transport.ts";
 import { clusterId, EPOCH, Libp2pCluster, type Member, nodeId } from "./libp2p-cluster.ts";
+
+type Stream = Awaited<ReturnType<Host["dialProtocol"]>>;
 
 const a = nodeId("california-1");
 const b = nodeId("california-2");
