@@ -51,8 +51,8 @@ export async function createHost(options: HostOptions): Promise<Host> {
 function libp2pOptions(options: HostOptions): Libp2pOptions<HostServices> {
   const discovery: NonNullable<Libp2pOptions["peerDiscovery"]> = [];
   if (options.bootstrap !== undefined && options.bootstrap.length > 0) {
-    // Known addresses do not become wrong after two minutes, which is what the default would say.
-    discovery.push(bootstrap({ list: [...options.bootstrap], timeout: 100, tagTTL: Number.POSITIVE_INFINITY }));
+    // No `tagTTL`: without one the tag never expires. Infinity, as its documentation has it, makes the discovery fail.
+    discovery.push(bootstrap({ list: [...options.bootstrap], timeout: 100 }));
   }
   if (options.mdns === true) discovery.push(mdns());
   return {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { dialTarget, isLoopback, requireLoopback } from "@openclaw/edge-runtime/network/address.ts";
 import { createHost, type Host } from "@openclaw/edge-runtime/network/host.ts";
 import { createIdentity, type NodeIdentity } from "@openclaw/edge-runtime/network/identity.ts";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 let folder: string;
 const hosts: Host[] = [];
@@ -37,6 +37,14 @@ test("nodes meet over TCP and over WebSocket, each proving its peer id", async (
     expect(connection.remotePeer.equals(a.peerId)).toBe(true);
     expect(await b.services.ping.ping(a.peerId)).toBeGreaterThanOrEqual(0);
   }
+});
+
+test("a known address is dialled at start", async () => {
+  const a = await host("/ip4/127.0.0.1/tcp/0");
+  const bootstrap = a.getMultiaddrs().map(String);
+  const b = await createHost({ identity: await identity(), listen: [], topics: [], bootstrap });
+  hosts.push(b);
+  await vi.waitFor(() => expect(b.getConnections(a.peerId)).toHaveLength(1), { timeout: 10_000, interval: 10 });
 });
 
 test("a peer that is not who the address says is refused", async () => {
