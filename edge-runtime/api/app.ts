@@ -1,6 +1,6 @@
 /** The HTTP API of one node. Routes that a tier adds (the hub's) go through the same hooks: guard, authority, time, errors. */
 import swagger from "@fastify/swagger";
-import { type FastifyInstance, type FastifyRequest, fastify } from "fastify";
+import { type FastifyInstance, type FastifyRequest, fastify, LogController } from "fastify";
 import { answerErrors, answerInTime } from "./answers.ts";
 import { CrossSiteGuard } from "./cross-site.ts";
 import type { ApiDeps, ApiPrincipal } from "./deps.ts";
@@ -37,7 +37,7 @@ declare module "fastify" {
 export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   const app: FastifyInstance = fastify({
     loggerInstance: deps.log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
     requestTimeout: RECEIVE_MS_MAX,
     rewriteUrl: (request) => routableUrl(request.url ?? "/"),

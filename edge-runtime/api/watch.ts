@@ -108,10 +108,11 @@ async function serve(deps: ApiDeps, stream: EventStream, selection: Selection, s
   const hello = { cluster, partition: PARTITION, epoch: epoch.nonce, revision: at, from: start.revision };
   await stream.send([{ event: "hello", data: hello }]);
   const progress = new Progress(stream, start.revision - 1);
+  const endOfToken = atExpiry(selection.principal, () =>
+    stream.fail(new OpenClawError("UNAUTHENTICATED", "the token expired")),
+  );
   try {
     for await (const page of ledgerPages(deps.replica, revision(start.revision), stream.signal)) {
-      const { expires } = selection.principal;
-      if (expires !== null && expires <= Date.now()) throw new OpenClawError("UNAUTHENTICATED", "the token expired");
       const events = page.records.flatMap((stored) => eventsOf(stored, selection, start));
       if (events.length > 0) progress.told(page.records.at(-1)?.revision ?? 0);
       await stream.send(events);
@@ -119,7 +120,17 @@ async function serve(deps: ApiDeps, stream: EventStream, selection: Selection, s
     }
   } finally {
     progress.stop();
+    clearInterval(endOfToken);
   }
+}
+
+/** Rights end when the token does, in mid-stream too (pitfall 50). A timeout takes no longer than 24 days; a day's check does. */
+function atExpiry({ expires }: ApiPrincipal, end: () => void): NodeJS.Timeout | undefined {
+  if (expires === null) return undefined;
+  const check = (): void => {
+    if (expires <= Date.now()) end();
+  };
+  return setInterval(check, Math.min(Math.max(expires - Date.now(), 0) + 1, 86_400_000));
 }
 
 /** Tells a watcher how far it is when nothing matched: at once at first, then at most once in PROGRESS_MS. */

@@ -1,0 +1,179 @@
+import { utf8 } from "@openclaw/core/bytes.ts";
+import { tokenAuthority } from "@openclaw/edge-runtime/api/auth.ts";
+import type { ApiAuthority } from "@openclaw/edge-runtime/api/deps.ts";
+import { exportJWK, exportSPKI, generateKeyPair, SignJWT } from "jose";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startTestNode, type TestNode } from "./node.ts";
+import { EventReader } from "./sse.ts";
+
+type PrivateKey = Awaited<ReturnType<typeof generateKeyPair>>["privateKey"];
+
+let authority: ApiAuthority;
+let ours: PrivateKey;
+let theirs: PrivateKey;
+let node: TestNode;
+beforeAll(async () => {
+  const pair = await generateKeyPair("EdDSA");
+  ours = pair.privateKey;
+  theirs = (await generateKeyPair("EdDSA")).privateKey;
+  const jwk = await exportJWK(pair.publicKey);
+  authority = await tokenAuthority({ kty: "OKP", crv: "Ed25519", x: String(jwk.x) });
+  node = await startTestNode({
+    authority,
+    uplink: {
+      setEnabled: () => {},
+      status: () => ({ parent: "hub", enabled: true, connected: true, cursor: 0 as never, failure: null }),
+    },
+  });
+  await node.put("quakes/1", "x");
+  await node.put("secret/1", "x");
+});
+afterAll(() => node.stop());
+
+interface Grant {
+  read?: unknown;
+  write?: unknown;
+  admin?: boolean;
+  sub?: string;
+  seconds?: number;
+  key?: PrivateKey;
+}
+function token({ seconds = 60, key = ours, sub = "ana", ...claims }: Grant): Promise<string> {
+  return new SignJWT(claims)
+    .setProtectedHeader({ alg: "EdDSA" })
+    .setSubject(sub)
+    .setExpirationTime(Math.trunc(Date.now() / 1_000) + seconds)
+    .sign(key);
+}
+
+describe("a token", () => {
+  test("covers keys by the bytes of its prefixes, and documents as docs:<collection>/<id>", async () => {
+    const principal = await authority.authenticate(
+      await token({ read: ["quakes/", "docs:log/"], write: ["docs:log/mine"] }),
+    );
+    expect(principal.name).toBe("ana");
+    expect(principal.expires).toBeGreaterThan(Date.now());
+    expect(principal.mayReadKey(utf8("quakes/1"))).toBe(true);
+    expect(principal.mayReadKey(utf8("quakes"))).toBe(false);
+    expect(principal.mayReadPrefix(utf8("quakes/ci"))).toBe(true);
+    expect(principal.mayReadPrefix(utf8("quakes"))).toBe(false);
+    expect(principal.mayReadPrefix(utf8(""))).toBe(false);
+    expect(principal.mayWriteKey(utf8("quakes/1"))).toBe(false);
+    expect(principal.mayReadCollection("log")).toBe(true);
+    expect(principal.mayReadCollection("logs")).toBe(false);
+    expect(principal.mayReadDocument("log", "anything")).toBe(true);
+    expect(principal.mayWriteDocument("log", "mine")).toBe(true);
+    expect(principal.mayWriteDocument("log", "yours")).toBe(false);
+    expect(principal.mayReadDocument("log/mine", "x")).toBe(false);
+    expect(principal.mayAdminister).toBe(false);
+  });
+
+  test("with the empty prefix covers everything", async () => {
+    const principal = await authority.authenticate(await token({ read: [""], write: [""], admin: true }));
+    expect(principal.mayReadPrefix(utf8(""))).toBe(true);
+    expect(principal.mayWriteDocument("any", "thing")).toBe(true);
+    expect(principal.mayAdminister).toBe(true);
+  });
+
+  test.each<[string, () => Promise<string> | string]>([
+    ["expired", () => token({ seconds: -60 })],
+    ["of another key", () => token({ key: theirs })],
+    ["with odd claims", () => token({ read: "everything" })],
+    ["in the cluster's own name", () => token({ sub: "node:california-1" })],
+    ["that is no token", () => "not.a.token"],
+    ["signed by nobody", async () => `${btoa('{"alg":"none"}')}.${btoa('{"sub":"ana","exp":9999999999}')}.`],
+    ["without an end", () => new SignJWT({}).setProtectedHeader({ alg: "EdDSA" }).setSubject("ana").sign(ours)],
+  ])("%s is UNAUTHENTICATED", async (_, make) => {
+    await expect(authority.authenticate(await make())).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+  });
+
+  test("a key may be given as PEM; what is none is CONFIG_INVALID", async () => {
+    const pair = await generateKeyPair("EdDSA", { extractable: true });
+    const pem = await tokenAuthority(await exportSPKI(pair.publicKey));
+    await expect(pem.authenticate(await token({ key: pair.privateKey }))).resolves.toMatchObject({ name: "ana" });
+    await expect(tokenAuthority("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----")).rejects.toMatchObject({
+      code: "CONFIG_INVALID",
+    });
+  });
+});
+
+type Call = { method: "GET" | "PUT" | "POST" | "DELETE"; url: string; payload?: string };
+const edit = JSON.stringify({ ops: [{ op: "put", path: ["a"], value: 1 }] });
+/** Every route that is not open, with a scope that covers it and one that does not. */
+const ROUTES: [Call, Grant, Grant][] = [
+  [{ method: "GET", url: "/v1/kv/quakes/1" }, { read: ["quakes/"] }, { read: ["secret/"], write: ["quakes/"] }],
+  [{ method: "PUT", url: "/v1/kv/quakes/2", payload: "x" }, { write: ["quakes/"] }, { read: [""], write: ["secret/"] }],
+  [{ method: "DELETE", url: "/v1/kv/quakes/2" }, { write: ["quakes/"] }, { read: [""] }],
+  [{ method: "GET", url: "/v1/kv?prefix=quakes/" }, { read: ["quakes/"] }, { read: ["quakes/1"] }],
+  [{ method: "GET", url: "/v1/watch?prefix=quakes/" }, { read: ["quakes/"] }, { read: ["quakes/1"] }],
+  [{ method: "GET", url: "/v1/docs/log" }, { read: ["docs:log/"] }, { read: ["docs:log/a", "log"] }],
+  [{ method: "POST", url: "/v1/docs/log/a", payload: edit }, { write: ["docs:log/"] }, { read: ["docs:"] }],
+  [{ method: "GET", url: "/v1/docs/log/a" }, { read: ["docs:log/a"] }, { read: ["docs:log/b"] }],
+  [
+    { method: "POST", url: "/v1/admin/uplink", payload: '{"enabled":true}' },
+    { admin: true },
+    { read: [""], write: [""] },
+  ],
+  [{ method: "GET", url: "/v1/status" }, {}, { key: undefined as never }],
+  [{ method: "GET", url: "/v1/gateways" }, {}, { key: undefined as never }],
+];
+
+describe("pitfall 50: every route asks", () => {
+  test.each(ROUTES)("%o", async (call, right, wrong) => {
+    const ask = async (bearer: string | null) => {
+      if (call.url.startsWith("/v1/watch") && bearer !== null) {
+        const reader = await EventReader.open(`${await base()}${call.url}`, { authorization: `Bearer ${bearer}` });
+        const { statusCode } = reader.response;
+        reader.close();
+        return statusCode;
+      }
+      const headers = {
+        ...(bearer === null ? {} : { authorization: `Bearer ${bearer}` }),
+        ...(call.payload === undefined ? {} : { "content-type": "application/json" }),
+      };
+      return (await node.app.inject({ ...call, headers })).statusCode;
+    };
+    expect(await ask(null)).toBe(401);
+    expect(await ask(await token({ ...right, seconds: -60 }))).toBe(401);
+    expect(await ask(await token({ ...right, key: theirs }))).toBe(401);
+    expect(await ask(await token(right))).toBe(200);
+    if (wrong.key === undefined && "key" in wrong) return; // any valid token will do
+    expect(await ask(await token(wrong))).toBe(403);
+  });
+
+  test("the table above has every route", async () => {
+    const { paths } = node.app.swagger() as { paths: Record<string, Record<string, unknown>> };
+    const open = ["/healthz", "/readyz", "/metrics", "/v1/openapi.json"];
+    const described = Object.entries(paths)
+      .filter(([path]) => !open.includes(path))
+      .reduce((count, [, methods]) => count + Object.keys(methods).length, 0);
+    expect(ROUTES.length).toBe(described);
+    for (const url of open) expect((await node.app.inject(url)).statusCode, url).not.toBe(401);
+  });
+
+  test("who wrote is in the ledger", async () => {
+    const reader = await EventReader.open(
+      `${await base()}/v1/watch?prefix=quakes/&access_token=${await token({ read: [""] })}`,
+    );
+    await reader.until((all) => all.length > 0);
+    const headers = { authorization: `Bearer ${await token({ write: [""], sub: "sensor-7" })}` };
+    await node.app.inject({ method: "PUT", url: "/v1/kv/quakes/9", payload: "x", headers });
+    await reader.until((all) => all.some(({ data }) => data.principal === "sensor-7"));
+    reader.close();
+  });
+
+  test("a watch ends when its token does", async () => {
+    const reader = await EventReader.open(
+      `${await base()}/v1/watch?access_token=${await token({ read: [""], seconds: 1 })}`,
+    );
+    await reader.until((all) => all.length > 0);
+    await reader.until((all) => all.some(({ event }) => event === "closed"));
+    expect(reader.received.at(-1)?.data).toMatchObject({ code: "UNAUTHENTICATED" });
+  });
+});
+
+let listening: Promise<string> | null = null;
+const base = (): Promise<string> => {
+  listening ??= node.listen();
+  return listening;
+};
