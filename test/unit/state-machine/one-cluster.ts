@@ -1,0 +1,155 @@
+/** A cluster of one replica without Raft: commands in, results, rows and ledger out. */
+import { hash } from "node:crypto";
+import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
+import { isActorId, isChangeHash, isClusterId, isLinkId, isSessionId, index, revision, seq, term } from "@openclaw/core/ids.ts";
+import type { ActorId, ChangeHash, ClusterId, Epoch, LinkId, SessionId } from "@openclaw/core/ids.ts";
+import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import type { DocumentChange, LedgerRecord, LinkItem } from "@openclaw/core/ledger/record.ts";
+import type { Sha256, StoredRecord } from "@openclaw/core/ports.ts";
+import type { Entry } from "@openclaw/core/raft/message.ts";
+import { createApply } from "@openclaw/core/state-machine/apply.ts";
+import { encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
+import type {
+  Command, CommandHeader, CommandResult, Outcome, SystemCommand, UserCommand,
+} from "@openclaw/core/state-machine/command.ts";
+import { initialWrites } from "@openclaw/core/state-machine/position.ts";
+import { query } from "@openclaw/core/state-machine/query-run.ts";
+import type { Answer, KeyValue, Query } from "@openclaw/core/state-machine/query.ts";
+import { MemoryView } from "../../simulation/memory-view.ts";
+
+export const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
+
+export function checked<T>(value: string, test: (value: unknown) => value is T): T {
+  if (!test(value)) throw new Error(`not valid: ${value}`);
+  return value;
+}
+
+export const clusterId = (name: string): ClusterId => checked(name, isClusterId);
+export const linkId = (name: string): LinkId => checked(name, isLinkId);
+export const sessionId = (digit: string): SessionId => checked(digit.repeat(32), isSessionId);
+export const actorId = (digit: string): ActorId => checked(digit.repeat(32), isActorId);
+export const changeHash = (number: number): ChangeHash => checked(number.toString(16).padStart(64, "0"), isChangeHash);
+
+export const epoch = (digit: string, counter = 1): Epoch => ({
+  counter,
+  nonce: digit.repeat(32),
+  parent: null,
+  departure: revision(0),
+});
+
+/** A change named by its number; `deps` are numbers, too. */
+export const change = (number: number, actor: string, at: number, deps: readonly number[]): DocumentChange => ({
+  hash: changeHash(number),
+  actor: actorId(actor),
+  seq: at,
+  deps: deps.map(changeHash),
+  bytes: utf8(`change ${number}`),
+});
+
+export const put = (key: string, value: string): UserCommand => ({ kind: "put", key: utf8(key), value: utf8(value) });
+export const push = (document: string, ...changes: readonly DocumentChange[]): UserCommand => ({
+  kind: "change",
+  collection: "notes",
+  document,
+  changes,
+});
+
+export const header = (salt: number, session: CommandHeader["session"] = null): CommandHeader => ({
+  principal: "ada",
+  time: 1_764_000_000_000,
+  salt: sha256(utf8(`salt ${salt}`)).subarray(0, 16),
+  request: salt,
+  proposer: "00112233aabbccdd",
+  session,
+});
+
+export class OneCluster {
+  readonly cluster: ClusterId;
+  readonly epoch: Epoch;
+  readonly view = new MemoryView();
+  readonly ledger: StoredRecord[] = [];
+  readonly #apply;
+  #index = 0;
+  #salt = 0;
+
+  constructor(name: string, epochOf: Epoch = epoch("a")) {
+    this.cluster = clusterId(name);
+    this.epoch = epochOf;
+    this.#apply = createApply(sha256, this.cluster);
+    this.view.write(initialWrites(this.cluster, this.epoch, sha256));
+  }
+
+  /** Applies entries in one go. */
+  apply(entries: readonly Entry[]): readonly CommandResult[] {
+    const { writes, records, results } = this.#apply(this.view, entries);
+    this.view.write(writes);
+    this.ledger.push(...records);
+    return results.map(({ result }) => result);
+  }
+
+  /** Commits commands as one entry. */
+  commit(...commands: readonly Command[]): readonly CommandResult[] {
+    return this.commitBytes(encodeCommands(commands));
+  }
+
+  commitBytes(data: Uint8Array): readonly CommandResult[] {
+    return this.apply([{ term: term(1), index: index(++this.#index), kind: "commands", data }]);
+  }
+
+  system(command: SystemCommand): CommandResult {
+    return only(this.commit({ header: header(++this.#salt), ...command }));
+  }
+
+  run(command: UserCommand, session: CommandHeader["session"] = null): Outcome {
+    const result = only(this.commit({ header: header(++this.#salt, session), ...command }));
+    if (result.kind !== "outcome") throw new Error(`not an outcome: ${result.kind}`);
+    return result.outcome;
+  }
+
+  query<Q extends Query>(question: Q): Answer<Q> {
+    return query(this.view, question, sha256);
+  }
+
+  get position() {
+    return this.query({ kind: "position" });
+  }
+
+  get records(): readonly LedgerRecord[] {
+    return this.ledger.map(({ record }) => decodeRecord(record));
+  }
+
+  /** Takes items of another cluster's ledger; `hash` is that ledger's at the last of them. */
+  import(from: OneCluster, items: readonly LinkItem[], at: Uint8Array = from.position.hash): CommandResult {
+    return this.system({
+      kind: "importLedger",
+      link: linkId(from.cluster),
+      cluster: from.cluster,
+      epoch: from.epoch,
+      items,
+      hash: at,
+    });
+  }
+
+  keys(origin: ClusterId | null = null): Record<string, string> {
+    const { rows } = this.query({ kind: "range", origin, from: utf8(""), to: null, limit: 1_000 });
+    return Object.fromEntries(rows.map((row) => [text(row.key), text(row.value)]));
+  }
+
+  key(name: string, origin: ClusterId | null = null): KeyValue | null {
+    return this.query({ kind: "get", origin, key: utf8(name) }).row;
+  }
+
+  document(document: string, after = 0, limit = 1_000) {
+    return this.query({ kind: "document", collection: "notes", document, after, limit });
+  }
+}
+
+export function only<T>(items: readonly T[]): T {
+  const [item] = items;
+  if (item === undefined || items.length !== 1) throw new Error(`${items.length} items`);
+  return item;
+}
+
+export const text = (bytes: Uint8Array): string => utf8Text(bytes) ?? "not text";
+export const ok = (at: number): Outcome => ({ ok: true, revision: revision(at) });
+export const at = seq;
