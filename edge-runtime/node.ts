@@ -10,7 +10,7 @@ import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { buildApi } from "./api/app.ts";
 import { openAuthority, tokenAuthority } from "./api/auth.ts";
-import type { ApiAuthority } from "./api/deps.ts";
+import type { ApiAuthority, MemberPresence } from "./api/deps.ts";
 import type { NodeConfig } from "./config.ts";
 import { ChangeCheck } from "./documents/change-check.ts";
 import { Materialiser } from "./documents/materialise.ts";
@@ -21,6 +21,7 @@ import { loadCredential } from "./network/credential.ts";
 import { createHost, type Host } from "./network/host.ts";
 import { ClusterPublicKey, loadIdentity } from "./network/identity.ts";
 import { PRESENCE_TOPIC, PresenceGossip } from "./network/presence.ts";
+import type { RaftCounters } from "./network/raft-counters.ts";
 import { RaftTransport } from "./network/raft-transport.ts";
 import { SqliteLogStore } from "./storage/log-store.ts";
 import { SqliteStateStore } from "./storage/state-store.ts";
@@ -81,7 +82,7 @@ async function compose(
   const authority = await authorityOf(config);
   const identity = await loadIdentity(config.identity);
   const clusterKey = new ClusterPublicKey(config.clusterKey);
-  const remotePeer = identity.peerId.toString();
+  const remotePeer = identity.peer;
   const credential = await loadCredential(config.credential, { cluster, clusterKey, remotePeer });
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
 
@@ -176,12 +177,12 @@ async function compose(
     started.push(() => uplink.stop());
   }
 
-  const metrics = new Metrics({ replica, transportDrops: () => transport.dropped, uplink: () => uplink?.status() ?? null });
+  const metrics = new Metrics({ replica, transportDrops: () => droppedBy(transport.counters), uplink: () => uplink?.status() ?? null });
   const app = await buildApi({
     replica,
     authority,
     documents,
-    presence: () => presence.members(cluster),
+    presence: () => membersHeard(presence, cluster),
     members: config.members,
     uplink,
     metrics,
@@ -207,6 +208,15 @@ async function authorityOf(config: NodeConfig): Promise<ApiAuthority> {
 }
 
 const isLoopbackHost = (host: string): boolean => host === "localhost" || host === "::1" || host.startsWith("127.");
+
+const droppedBy = ({ droppedFull, droppedUnreachable, droppedTooLarge }: RaftCounters): number =>
+  droppedFull + droppedUnreachable + droppedTooLarge;
+
+const membersHeard = (presence: PresenceGossip, cluster: ClusterId): readonly MemberPresence[] =>
+  presence
+    .rows()
+    .filter((row) => row.cluster === cluster)
+    .map(({ node, revision, ageMs }) => ({ node, revision, ageMs }));
 
 /** Whose presence may be shown: our own cluster's, our parent's, our children's. */
 function keyring(config: NodeConfig, own: ClusterPublicKey): (cluster: ClusterId) => ClusterPublicKey | null {

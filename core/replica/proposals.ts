@@ -7,6 +7,7 @@ import { invariant, OpenClawError } from "../errors.ts";
 import { type Seq, type SessionId, seq } from "../ids.ts";
 import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX, RESULTS_MAX } from "../limits.ts";
 import type { Clock, Random } from "../ports.ts";
+import { PROPOSAL_BYTES_MAX } from "../raft/raft.ts";
 import type {
   Command, CommandResult, ImportedCommand, SessionStep, SystemCommand, UserCommand,
 } from "../state-machine/command.ts";
@@ -16,6 +17,8 @@ import { toHex } from "../bytes.ts";
 export const WAITING_MAX = RESULTS_MAX;
 /** Command bytes that may wait at once; beyond: OVERLOADED. */
 export const WAITING_BYTES_MAX = 64 * BATCH_BYTES_MAX;
+/** Bytes of one command: with its header it must fit an entry, and an entry a frame. */
+const COMMAND_BYTES_MAX = PROPOSAL_BYTES_MAX - 65_536;
 /** A command without an answer is offered again after this long, in ms. */
 const RETRY_MS = 1_000;
 
@@ -78,6 +81,7 @@ export class Proposals {
   /** @throws OpenClawError OVERLOADED at once; rejects with UNAVAILABLE after `timeoutMs`. */
   submit(body: UserCommand | SystemCommand, principal: string, timeoutMs: number): Promise<CommandResult> {
     const bytes = sizeOf(body);
+    if (bytes > COMMAND_BYTES_MAX) throw new OpenClawError("FRAME_TOO_LARGE", `a command is at most ${COMMAND_BYTES_MAX} bytes`);
     if (this.#waiting.size >= WAITING_MAX) throw new OpenClawError("OVERLOADED", `${WAITING_MAX} commands are waiting`);
     if (this.#bytes + bytes > WAITING_BYTES_MAX) throw new OpenClawError("OVERLOADED", `${WAITING_BYTES_MAX} bytes are waiting`);
     const session = isUser(body) ? this.#nextStep() : null;

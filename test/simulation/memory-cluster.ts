@@ -1,0 +1,103 @@
+/** Whole replicas over stores and links in memory, under virtual time: what a test of a cluster starts from. */
+import { type ClusterId, type NodeId, revision } from "@openclaw/core/ids.ts";
+import type { Membership } from "@openclaw/core/raft/message.ts";
+import { Replica } from "@openclaw/core/replica.ts";
+import { MemoryLogStore } from "./memory-log-store.ts";
+import { MemoryNetwork } from "./memory-network.ts";
+import { MemoryStateStore } from "./memory-state-store.ts";
+import { SeededRandom } from "./seeded-random.ts";
+import { elapse, VirtualClock } from "./virtual-clock.ts";
+
+const TICK_MS = 50;
+
+export interface MemoryMember {
+  readonly id: NodeId;
+  replica: Replica;
+  log: MemoryLogStore;
+  state: MemoryStateStore;
+  failure: Error | null;
+}
+
+export class MemoryCluster {
+  readonly clock = new VirtualClock();
+  readonly network = new MemoryNetwork(this.clock);
+  readonly members: MemoryMember[];
+  readonly #random: SeededRandom;
+  readonly #membership: Membership;
+  readonly #cluster = "test" as ClusterId;
+  readonly #epoch = { counter: 1, nonce: "ab".repeat(16), parent: null, departure: revision(0) };
+
+  constructor(size: number, seed = 1) {
+    this.#random = new SeededRandom(seed);
+    const ids = Array.from({ length: size }, (_, i) => `n${i + 1}` as NodeId);
+    this.#membership = { voters: ids };
+    this.members = ids.map((id) => {
+      const log = new MemoryLogStore();
+      const state = new MemoryStateStore({ cluster: this.#cluster, epoch: this.#epoch, membership: this.#membership });
+      return this.#member(id, log, state);
+    });
+  }
+
+  #member(id: NodeId, log: MemoryLogStore, state: MemoryStateStore): MemoryMember {
+    const member: MemoryMember = { id, log, state, failure: null, replica: this.#replica(id, log, state, (error) => {
+      member.failure = error;
+    }) };
+    return member;
+  }
+
+  #replica(id: NodeId, log: MemoryLogStore, state: MemoryStateStore, onFatal: (error: Error) => void): Replica {
+    return new Replica({
+      cluster: this.#cluster,
+      id,
+      membership: this.#membership,
+      epoch: this.#epoch,
+      log,
+      state,
+      transport: this.network.transport(id),
+      clock: this.clock,
+      random: this.#random,
+      tickMs: TICK_MS,
+      onFatal,
+    });
+  }
+
+  async start(): Promise<void> {
+    await Promise.all(this.members.map((member) => member.replica.start()));
+  }
+
+  elapse(ms: number): Promise<void> {
+    return elapse(this.clock, ms);
+  }
+
+  /** Moves time on until there is one leader that a majority follows. */
+  async leader(withinMs = 10_000): Promise<MemoryMember> {
+    const until = this.clock.now() + withinMs;
+    for (;;) {
+      const running = this.members.filter((member) => member.failure === null);
+      const leader = running.find(({ id, replica }) => {
+        const status = replica.status();
+        if (status.role !== "leader") return false;
+        const followers = running.filter((other) => other.replica.status().leader === id && other.replica.status().term === status.term);
+        return followers.length * 2 > this.members.length;
+      });
+      if (leader !== undefined) return leader;
+      if (this.clock.now() >= until) throw new Error(`no leader within ${withinMs} ms`);
+      await this.elapse(TICK_MS);
+    }
+  }
+
+  /** A power cut: what was not durable is gone; the node starts again on what is left. */
+  async powerCut(member: MemoryMember): Promise<void> {
+    this.network.leave(member.id);
+    const log = member.log.crash();
+    const state = member.state.crash();
+    await member.replica.stop();
+    member.log = log;
+    member.state = state;
+    member.failure = null;
+    member.replica = this.#replica(member.id, log, state, (error) => {
+      member.failure = error;
+    });
+    await member.replica.start();
+  }
+}
