@@ -11,7 +11,7 @@ import { ensureFolder, fsyncPath } from "./files.ts";
 import type { LogOpening, LogWrite, OpenedLog, PackedEntries } from "./log-protocol.ts";
 import { decodeTail, EMPTY_TAIL, encodeTail, type LogTail, movedTail, reconcile } from "./log-tail.ts";
 import { sha256 } from "./sha256.ts";
-import { type Connection, openExclusive, orCorrupt, storageError } from "./sqlite.ts";
+import { type Connection, openExclusive, openingError, orCorrupt } from "./sqlite.ts";
 import { readIdentity, requireIdentity, type StoreIdentity, writeIdentity } from "./store-identity.ts";
 import { TailFile } from "./tail-file.ts";
 
@@ -71,7 +71,7 @@ export class LogFile {
     } catch (error) {
       tailFile?.close();
       connection.close();
-      throw storageError(error, `opening ${path}`);
+      throw openingError(error, path);
     }
   }
 

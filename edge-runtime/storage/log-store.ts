@@ -28,7 +28,7 @@ export class SqliteLogStore implements LogStore {
 
   /** @throws OpenClawError DATA_CORRUPT, DATA_FOREIGN, DATA_IN_USE, DATA_NEWER, SQLITE_TOO_OLD, STORAGE_FAILED, STORAGE_FULL */
   async open(): Promise<StoredLog> {
-    invariant(this.#channel === null, "a log store is opened once");
+    invariant(this.#channel === null, "a log store is open once");
     const channel = new WorkerChannel<LogCalls>("log worker", new URL("./log-worker.ts", import.meta.url));
     this.#channel = channel;
     const { dataDir, cluster, node } = this.#options;
@@ -36,6 +36,7 @@ export class SqliteLogStore implements LogStore {
     try {
       opened = await channel.call("open", { folder: dataDir, cluster, node });
     } catch (error) {
+      this.#channel = null;
       await channel.terminate();
       throw error;
     }

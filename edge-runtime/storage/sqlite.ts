@@ -1,6 +1,6 @@
 /** How we open SQLite, and what its errors mean to us. Used inside the storage workers only. */
 import { accessSync, constants } from "node:fs";
-import { InvariantViolation, OpenClawError } from "@openclaw/core/errors.ts";
+import { type ErrorCode, InvariantViolation, OpenClawError } from "@openclaw/core/errors.ts";
 import Database from "better-sqlite3";
 
 export type Connection = Database.Database;
@@ -35,10 +35,28 @@ export function openExclusive(path: string, options: ConnectionOptions): Connect
     connection.pragma("mmap_size = 0");
     // The lock is taken by the first access, not by the pragma.
     connection.exec("BEGIN IMMEDIATE; COMMIT");
+    // What recovery found may stand in the page cache only: its process was killed before its fsync, or the fsync failed
+    // and left the pages marked clean (pitfall 26). Copied into the database and fsynced there, it can be relied on.
+    checkpoint(connection);
     return connection;
   } catch (error) {
     connection.close();
     throw openingError(error, path);
+  }
+}
+
+/**
+ * Moves the whole WAL into the database file and fsyncs that; both must be complete for anything to rely on it (R7).
+ * @throws OpenClawError STORAGE_FAILED
+ */
+export function checkpoint(connection: Connection): void {
+  const [result] = connection.pragma("wal_checkpoint(TRUNCATE)") as readonly {
+    readonly busy: number;
+    readonly log: number;
+    readonly checkpointed: number;
+  }[];
+  if (result === undefined || result.busy !== 0 || result.log !== result.checkpointed) {
+    throw new OpenClawError("STORAGE_FAILED", `a checkpoint stayed incomplete: ${JSON.stringify(result)}`);
   }
 }
 
@@ -74,14 +92,17 @@ function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }
 
-function openingError(error: unknown, path: string): Error {
+/** What an error means while a database is opened, when nothing of ours is asked of it that a sound one could refuse. */
+export function openingError(error: unknown, path: string): Error {
   const code = codeOf(error);
-  if (code.startsWith("SQLITE_BUSY") || code.startsWith("SQLITE_LOCKED")) {
-    return new OpenClawError("DATA_IN_USE", path, { cause: error });
-  }
-  // A rotten header can make SQLite think that the file may only be read.
-  if (code.startsWith("SQLITE_READONLY") && isWritable(path))
-    return new OpenClawError("DATA_CORRUPT", path, { cause: error });
+  const rewritten = (meaning: ErrorCode): OpenClawError => {
+    const details = `opening ${path}: ${error instanceof Error ? error.message : String(error)}`;
+    return new OpenClawError(meaning, details, { cause: error });
+  };
+  if (code.startsWith("SQLITE_BUSY") || code.startsWith("SQLITE_LOCKED")) return rewritten("DATA_IN_USE");
+  // A rotten header reads as another file format, or as one that may only be read; a rotten schema as missing tables.
+  if (code === "SQLITE_ERROR") return rewritten("DATA_CORRUPT");
+  if (code.startsWith("SQLITE_READONLY") && isWritable(path)) return rewritten("DATA_CORRUPT");
   return storageError(error, `opening ${path}`);
 }
 

@@ -1,6 +1,6 @@
 /** Applied state and ledger on one disk (R6): one connection, whose reads see what its open transaction wrote. */
 import { join } from "node:path";
-import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
+import { invariant } from "@openclaw/core/errors.ts";
 import { index, PARTITION, type Revision, term } from "@openclaw/core/ids.ts";
 import type { StoredState } from "@openclaw/core/ports.ts";
 import { decodeEntries } from "@openclaw/core/raft/entry-codec.ts";
@@ -13,7 +13,7 @@ import type { Apply } from "@openclaw/core/state-machine/view.ts";
 import { ensureFolder, fsyncPath } from "./files.ts";
 import { packRecords } from "./record-batch.ts";
 import { sha256 } from "./sha256.ts";
-import { type Connection, openExclusive, storageError } from "./sqlite.ts";
+import { type Connection, checkpoint, openExclusive, openingError } from "./sqlite.ts";
 import type { PackedApplied, StateCalls, StateOpening } from "./state-protocol.ts";
 import { createStateTables, StateTables } from "./state-tables.ts";
 import { readIdentity, requireIdentity, type StoreIdentity, writeIdentity } from "./store-identity.ts";
@@ -69,7 +69,7 @@ export class StateFile {
       return new StateFile(connection, createApply(sha256, opening.cluster), onError);
     } catch (error) {
       connection.close();
-      throw storageError(error, `opening ${path}`);
+      throw openingError(error, path);
     }
   }
 
@@ -125,14 +125,7 @@ export class StateFile {
   checkpoint(): StoredState {
     this.commit();
     const stored = this.stored();
-    const [result] = this.#connection.pragma("wal_checkpoint(TRUNCATE)") as readonly {
-      readonly busy: number;
-      readonly log: number;
-      readonly checkpointed: number;
-    }[];
-    if (result === undefined || result.busy !== 0 || result.log !== result.checkpointed) {
-      throw new OpenClawError("STORAGE_FAILED", `a checkpoint stayed incomplete: ${JSON.stringify(result)}`);
-    }
+    checkpoint(this.#connection);
     return stored;
   }
 

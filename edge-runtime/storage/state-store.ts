@@ -40,13 +40,15 @@ export class SqliteStateStore implements StateStore {
 
   /** @throws OpenClawError DATA_CORRUPT, DATA_FOREIGN, DATA_IN_USE, DATA_NEWER, SQLITE_TOO_OLD, STORAGE_FAILED, STORAGE_FULL */
   async open(): Promise<StoredState> {
-    invariant(this.#channel === null, "a state store is opened once");
-    this.#channel = new WorkerChannel<StateCalls>("state worker", new URL("./state-worker.ts", import.meta.url));
+    invariant(this.#channel === null, "a state store is open once");
+    const channel = new WorkerChannel<StateCalls>("state worker", new URL("./state-worker.ts", import.meta.url));
+    this.#channel = channel;
     const { dataDir, cluster, epoch, membership } = this.#options;
     try {
-      return await this.#channel.call("open", { folder: dataDir, cluster, epoch, membership });
+      return await channel.call("open", { folder: dataDir, cluster, epoch, membership });
     } catch (error) {
-      await this.#channel.terminate();
+      this.#channel = null;
+      await channel.terminate();
       throw error;
     }
   }

@@ -70,7 +70,7 @@ export function commandsAt(at: number, commands: readonly UserCommand[], inTerm 
 export const putAt = (at: number, key: string, value: string): Entry => commandsAt(at, [put(key, value)]);
 
 /** The text under a key, or null. */
-export async function valueOf(store: StateStore, key: string): Promise<string | null> {
+export async function textUnder(store: StateStore, key: string): Promise<string | null> {
   const { row } = await store.read({ kind: "get", origin: null, key: utf8(key) });
   return row === null ? null : (utf8Text(row.value) ?? null);
 }
@@ -154,11 +154,11 @@ export function stateStoreContract(name: string, create: () => StateDisk): void 
 
     test("R6: a read sees what was applied before it", async () => {
       const applied = store.apply([putAt(1, "quakes/a", "4.1")]);
-      expect(await valueOf(store, "quakes/a")).toBe("4.1");
+      expect(await textUnder(store, "quakes/a")).toBe("4.1");
       await applied;
       await store.apply([commandsAt(2, [{ kind: "delete", key: utf8("quakes/a") }, put("quakes/b", "")])]);
-      expect(await valueOf(store, "quakes/a")).toBe(null);
-      expect(await valueOf(store, "quakes/b")).toBe("");
+      expect(await textUnder(store, "quakes/a")).toBe(null);
+      expect(await textUnder(store, "quakes/b")).toBe("");
       const range = await store.read({ kind: "range", origin: null, from: utf8("quakes/"), to: null, limit: 10 });
       expect(range.rows.map((row) => utf8Text(row.key))).toEqual(["quakes/b"]);
     });
@@ -231,7 +231,7 @@ export function stateStoreContract(name: string, create: () => StateDisk): void 
       const follower = await openOn(newDisk());
       await follower.apply([putAt(1, "other", "history")]);
       await follower.stage(headerOf(snapshot), only(chunks));
-      expect(await valueOf(follower, "a")).toBe(null);
+      expect(await textUnder(follower, "a")).toBe(null);
       const installed = await follower.install(snapshot.meta);
       expect(installed).toMatchObject({
         applied: 2,
@@ -239,8 +239,8 @@ export function stateStoreContract(name: string, create: () => StateDisk): void 
         membership: STATE_MEMBERSHIP,
         position: { revision: 2 },
       });
-      expect(await valueOf(follower, "other")).toBe(null);
-      expect(await valueOf(follower, "after")).toBe(null);
+      expect(await textUnder(follower, "other")).toBe(null);
+      expect(await textUnder(follower, "after")).toBe(null);
       await follower.apply([putAt(3, "after", "the snapshot")]);
       expect(await stateHash(follower)).toEqual(await stateHash(store));
       const [ours, theirs] = [
@@ -281,7 +281,7 @@ export function stateStoreContract(name: string, create: () => StateDisk): void 
       await expect(follower.stage(headerOf(snapshot), only([...chunks, new Uint8Array(1)]))).rejects.toThrow();
       await expect(follower.install(snapshot.meta)).rejects.toThrow();
       await follower.apply([putAt(1, "mine", "still here")]);
-      expect(await valueOf(follower, "mine")).toBe("still here");
+      expect(await textUnder(follower, "mine")).toBe("still here");
       await snapshot.dispose();
     });
 
@@ -310,7 +310,7 @@ export function stateStoreContract(name: string, create: () => StateDisk): void 
       await follower.stage(headerOf(second), second.chunks());
       await expect(follower.install(first.meta)).rejects.toThrow();
       expect((await follower.install(second.meta)).applied).toBe(2);
-      expect(await valueOf(follower, "a")).toBe("2");
+      expect(await textUnder(follower, "a")).toBe("2");
       await first.dispose();
       await second.dispose();
     });

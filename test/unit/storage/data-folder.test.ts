@@ -1,0 +1,77 @@
+/** Whose data folder it is, and who has it open. */
+import { join } from "node:path";
+import type { StateStore } from "@openclaw/core/ports.ts";
+import { LOG_FORMAT } from "@openclaw/edge-runtime/storage/log-file.ts";
+import { SqliteLogStore } from "@openclaw/edge-runtime/storage/log-store.ts";
+import { openExclusive } from "@openclaw/edge-runtime/storage/sqlite.ts";
+import { STATE_FORMAT } from "@openclaw/edge-runtime/storage/state-file.ts";
+import { SqliteStateStore } from "@openclaw/edge-runtime/storage/state-store.ts";
+import { readIdentity, writeIdentity } from "@openclaw/edge-runtime/storage/store-identity.ts";
+import type { ClusterId, NodeId } from "@openclaw/core/ids.ts";
+import { expect, onTestFinished, test } from "vitest";
+import { STATE_EPOCH, STATE_MEMBERSHIP } from "../../contracts/state-store.ts";
+import { CLUSTER, NODE, OTHER_CLUSTER, OTHER_NODE, temporaryFolder } from "./storage-fixture.ts";
+
+const logOf = (dataDir: string, cluster: ClusterId = CLUSTER, node: NodeId = NODE): SqliteLogStore =>
+  closedAfter(new SqliteLogStore({ dataDir, cluster, node }));
+
+const stateOf = (dataDir: string, cluster: ClusterId = CLUSTER): StateStore =>
+  closedAfter(new SqliteStateStore({ dataDir, cluster, epoch: STATE_EPOCH, membership: STATE_MEMBERSHIP }));
+
+function closedAfter<Store extends { close(): Promise<void> }>(store: Store): Store {
+  onTestFinished(() => store.close());
+  return store;
+}
+
+const code = (expected: string): unknown => expect.objectContaining({ code: expected });
+
+/** Raises the format that a database says it has. */
+function age(path: string, format: number): void {
+  const connection = openExclusive(path, { synchronous: "FULL", walPagesMax: 100 });
+  const identity = readIdentity(connection);
+  if (identity === null) throw new Error(`${path} has no identity`);
+  expect(identity.format).toBe(format - 1);
+  writeIdentity(connection, { ...identity, format });
+  connection.close();
+}
+
+test("DATA_IN_USE: a folder is open once; the second is refused and the first goes on", async () => {
+  const folder = temporaryFolder();
+  const [log, state] = [logOf(folder), stateOf(folder)];
+  await log.open();
+  await state.open();
+  await expect(logOf(folder).open()).rejects.toEqual(code("DATA_IN_USE"));
+  await expect(stateOf(folder).open()).rejects.toEqual(code("DATA_IN_USE"));
+  await log.append(null, []);
+  await log.close();
+  await state.close();
+  await logOf(folder).open();
+  await stateOf(folder).open();
+});
+
+test("DATA_FOREIGN: the folder of another node, or of another cluster", async () => {
+  const folder = temporaryFolder();
+  const [log, state] = [logOf(folder), stateOf(folder)];
+  await log.open();
+  await log.close();
+  await state.open();
+  await state.close();
+  await expect(logOf(folder, CLUSTER, OTHER_NODE).open()).rejects.toEqual(code("DATA_FOREIGN"));
+  await expect(logOf(folder, OTHER_CLUSTER).open()).rejects.toEqual(code("DATA_FOREIGN"));
+  await expect(stateOf(folder, OTHER_CLUSTER).open()).rejects.toEqual(code("DATA_FOREIGN"));
+  await logOf(folder).open();
+  await stateOf(folder).open();
+});
+
+test("DATA_NEWER: a folder that a newer version wrote is left alone", async () => {
+  const folder = temporaryFolder();
+  const [log, state] = [logOf(folder), stateOf(folder)];
+  await log.open();
+  await log.close();
+  await state.open();
+  await state.close();
+  age(join(folder, "log.db"), LOG_FORMAT + 1);
+  age(join(folder, "state.db"), STATE_FORMAT + 1);
+  await expect(logOf(folder).open()).rejects.toEqual(code("DATA_NEWER"));
+  await expect(stateOf(folder).open()).rejects.toEqual(code("DATA_NEWER"));
+});
