@@ -105,7 +105,7 @@ const recordOf = (folder: string, { cluster, clusterKey, nodes }: InitialCluster
 });
 
 async function claim(folder: string, fresh: boolean): Promise<void> {
-  const names = await fs.readdir(folder).catch((error: NodeJS.ErrnoException) => {
+  const names = await fs.readdir(folder).catch((error: NodeJS.ErrnoException): string[] => {
     if (error.code === "ENOENT") return [];
     throw new Refusal(`The fleet's folder cannot be read: ${error.message}`);
   });

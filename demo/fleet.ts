@@ -4,7 +4,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import * as z from "zod";
 import { type ClusterRecord, type FolderOptions, openFleetFolder } from "./fleet-folder.ts";
-import { NodeProcess } from "./node-process.ts";
+import { type NodeObserver, NodeProcess } from "./node-process.ts";
 import { Refusal } from "./refusal.ts";
 import { HUB } from "./sites.ts";
 
@@ -46,9 +46,10 @@ export class Fleet {
   readonly sites: readonly Cluster[];
   readonly #report: (text: string) => void;
 
-  private constructor(folder: string, clusters: readonly Cluster[], report: (text: string) => void) {
+  private constructor(folder: string, records: readonly ClusterRecord[], report: (text: string) => void) {
     this.folder = folder;
-    const [hub, ...sites] = clusters;
+    const observer = { report, started: () => this.#notePids() };
+    const [hub, ...sites] = records.map((cluster) => processesOf(folder, cluster, observer));
     if (hub === undefined) throw new Error("a fleet has a hub");
     this.hub = hub;
     this.sites = sites;
@@ -61,11 +62,7 @@ export class Fleet {
     await refuseWhileRunning(folder);
     const clusters = await openFleetFolder(folder, options);
     fs.mkdirSync(path.join(folder, LOGS), { recursive: true });
-    return new Fleet(
-      folder,
-      clusters.map((cluster) => processesOf(folder, cluster, report)),
-      report,
-    );
+    return new Fleet(folder, clusters, report);
   }
 
   get nodes(): readonly NodeProcess[] {
@@ -82,14 +79,12 @@ export class Fleet {
   async start(signal?: AbortSignal): Promise<void> {
     let ready = 0;
     for (const node of this.nodes) node.start();
-    this.#notePids();
     await Promise.all(
       this.nodes.map(async (node) => {
         await node.ready(signal);
         this.#report(`${node.name} is ready at ${node.http} (${++ready} of ${this.nodes.length})`);
       }),
     );
-    this.#notePids();
   }
 
   /** Stops every node and waits for it. */
@@ -104,11 +99,11 @@ export class Fleet {
   }
 }
 
-function processesOf(folder: string, cluster: ClusterRecord, report: (text: string) => void): Cluster {
+function processesOf(folder: string, cluster: ClusterRecord, observer: NodeObserver): Cluster {
   const program = cluster.name === HUB ? HUB_PROGRAM : PROGRAM;
   const nodes = cluster.nodes.map(({ name, config, http }) => {
     const args = [program, "node", "start", "--config", path.join(folder, config)];
-    return new NodeProcess({ name, args, http, logFile: path.join(folder, LOGS, `${name}.log`) }, report);
+    return new NodeProcess({ name, args, http, logFile: path.join(folder, LOGS, `${name}.log`) }, observer);
   });
   return new Cluster(cluster.name, nodes);
 }

@@ -13,6 +13,13 @@ export interface NodeSpec {
   readonly http: string;
 }
 
+export interface NodeObserver {
+  /** What happens to a node unasked, in words. */
+  report(text: string): void;
+  /** It has a new process. */
+  started(): void;
+}
+
 /** Ms until a node must be ready: opening its stores, and an election. */
 const READY_MS = 30_000;
 const READY_POLL_MS = 50;
@@ -28,7 +35,7 @@ export class NodeProcess {
   readonly http: string;
   readonly logFile: string;
   readonly #args: readonly string[];
-  readonly #report: (text: string) => void;
+  readonly #observer: NodeObserver;
   #child: ChildProcess | null = null;
   #exited: Promise<void> = Promise.resolve();
   /** What we want of it; a death that we did not ask for is a crash. */
@@ -36,13 +43,12 @@ export class NodeProcess {
   #restartMs = RESTART_MS.first;
   #restart: NodeJS.Timeout | undefined;
 
-  /** @param report what happens to it unasked, in words */
-  constructor(spec: NodeSpec, report: (text: string) => void) {
+  constructor(spec: NodeSpec, observer: NodeObserver) {
     this.name = spec.name;
     this.http = spec.http;
     this.logFile = spec.logFile;
     this.#args = spec.args;
-    this.#report = report;
+    this.#observer = observer;
   }
 
   /** Null while it is dead. */
@@ -58,13 +64,16 @@ export class NodeProcess {
     const child = spawn(process.execPath, this.#args, { stdio: ["ignore", log, log], detached: true });
     fs.closeSync(log);
     this.#child = child;
+    this.#observer.started();
     this.#exited = new Promise((resolve) => {
       const ended = (how: string): void => {
         this.#child = null;
         resolve();
         if (this.#wanted === "dead") return;
         if (performance.now() - startedAt > RESTART_MS.resetAfter) this.#restartMs = RESTART_MS.first;
-        this.#report(`${this.name} ${how}; starting it again in ${this.#restartMs} ms. Its log: ${this.logFile}`);
+        this.#observer.report(
+          `${this.name} ${how}; starting it again in ${this.#restartMs} ms. Its log: ${this.logFile}`,
+        );
         this.#restart = setTimeout(() => this.start(), this.#restartMs);
         this.#restartMs = Math.min(2 * this.#restartMs, RESTART_MS.most);
       };
@@ -101,7 +110,7 @@ export class NodeProcess {
     clearTimeout(this.#restart);
     this.#child?.kill("SIGTERM");
     const late = setTimeout(() => {
-      this.#report(`${this.name} did not stop within ${STOP_MS / 1_000} s and is killed`);
+      this.#observer.report(`${this.name} did not stop within ${STOP_MS / 1_000} s and is killed`);
       this.#child?.kill("SIGKILL");
     }, STOP_MS);
     await this.#exited;

@@ -1,0 +1,140 @@
+/** An operator at a site: a headless browser of its own on a gateway's page, typing one agent's part of a trace. */
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright";
+import { Refusal } from "../refusal.ts";
+import type { Patch } from "./trace.ts";
+
+/** What the page offers to whoever drives it (demo/page/main.ts). */
+interface DemoPage {
+  /** Applies transactions at the heads given, one after the other; resolves when they are on this device, with their hashes. */
+  playRun(
+    run: readonly { readonly patches: readonly Patch[]; readonly parents: readonly string[] }[],
+  ): Promise<readonly string[]>;
+  text(): string;
+  heads(): readonly string[];
+  /** Changes that the site has not taken yet. */
+  unsynced(): number;
+  changeHashes(): readonly string[];
+}
+
+declare global {
+  /** Set by the page, in the browser. */
+  var openclawDemo: DemoPage | undefined;
+}
+
+/** A transaction to be typed. A parent is a change's hash, or the number of an earlier transaction of the same run. */
+export interface Typed {
+  readonly patches: readonly Patch[];
+  readonly parents: readonly (string | number)[];
+}
+
+/** Containers have neither a sandbox nor a GPU; and nothing but the page is to use the network. */
+const FLAGS = [
+  ...["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
+  ...["--disable-component-update", "--disable-sync"],
+];
+const LOAD_MS = 30_000;
+/** Ms between two looks at whether what was waited for is there. */
+const LOOK_MS = 10;
+
+export class Operator {
+  readonly site: string;
+  readonly #browser: Browser;
+  readonly #context: BrowserContext;
+  readonly #page: Page;
+  /** What the page complained of. */
+  readonly complaints: readonly string[];
+
+  private constructor(
+    site: string,
+    browser: Browser,
+    context: BrowserContext,
+    page: Page,
+    complaints: readonly string[],
+  ) {
+    this.site = site;
+    this.#browser = browser;
+    this.#context = context;
+    this.#page = page;
+    this.complaints = complaints;
+  }
+
+  /** @throws Refusal when there is no browser */
+  static async open(site: string, url: string): Promise<Operator> {
+    const executablePath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
+    const browser = await chromium.launch({ executablePath, args: FLAGS }).catch((error: Error) => {
+      throw new Refusal(
+        `No browser could be started (${executablePath}); CHROMIUM_PATH names another. ${error.message}`,
+      );
+    });
+    try {
+      const context = await browser.newContext();
+      const page = await context.newPage();
+      const complaints: string[] = [];
+      page.on("pageerror", (error) => complaints.push(`${site}: ${error.message}`));
+      await page.goto(url, { timeout: LOAD_MS });
+      await page.waitForFunction(() => globalThis.openclawDemo !== undefined, undefined, { timeout: LOAD_MS });
+      return new Operator(site, browser, context, page, complaints);
+    } catch (error) {
+      await browser.close();
+      throw error;
+    }
+  }
+
+  async goOffline(): Promise<void> {
+    await this.#context.setOffline(true);
+  }
+
+  async goOnline(): Promise<void> {
+    await this.#context.setOffline(false);
+  }
+
+  /** Types a run, each transaction at its parents' heads, as fast as this device stores it. @returns their hashes */
+  type(run: readonly Typed[]): Promise<readonly string[]> {
+    return this.#page.evaluate(async (transactions) => {
+      const hashes: string[] = [];
+      for (const { patches, parents } of transactions) {
+        const heads = parents.map((parent) => (typeof parent === "number" ? (hashes[parent] ?? "") : parent));
+        hashes.push(...((await globalThis.openclawDemo?.playRun([{ patches, parents: heads }])) ?? []));
+      }
+      return hashes;
+    }, run);
+  }
+
+  /** Resolves when the document here has all of these among its heads. @throws Error when it does not get there */
+  async sees(heads: readonly string[], timeoutMs: number): Promise<void> {
+    const seen = await this.#page.evaluate(
+      async ({ wanted, limit, look }) => {
+        const until = performance.now() + limit;
+        for (;;) {
+          const now = globalThis.openclawDemo?.heads() ?? [];
+          if (wanted.every((head) => now.includes(head))) return true;
+          if (performance.now() > until) return false;
+          await new Promise((resolve) => setTimeout(resolve, look));
+        }
+      },
+      { wanted: heads, limit: timeoutMs, look: LOOK_MS },
+    );
+    if (seen) return;
+    const { unsynced } = await this.state();
+    throw new Error(
+      `the browser at ${this.site} did not see the other's changes within ${timeoutMs / 1_000} s (${unsynced} of its own ` +
+        `not taken by the site yet)${this.complaints.length === 0 ? "" : `; it complained: ${this.complaints.join("; ")}`}`,
+    );
+  }
+
+  state(): Promise<{ text: string; heads: readonly string[]; unsynced: number; hashes: readonly string[] }> {
+    return this.#page.evaluate(() => {
+      const page = globalThis.openclawDemo;
+      if (page === undefined) throw new Error("the page is gone");
+      return { text: page.text(), heads: page.heads(), unsynced: page.unsynced(), hashes: page.changeHashes() };
+    });
+  }
+
+  screenshot(path: string): Promise<unknown> {
+    return this.#page.screenshot({ path });
+  }
+
+  async close(): Promise<void> {
+    await this.#browser.close();
+  }
+}
