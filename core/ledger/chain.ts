@@ -10,8 +10,8 @@ import { encode } from "../codec.ts";
 import { unreachable } from "../errors.ts";
 import type { ClusterId, Partition, Revision } from "../ids.ts";
 import type { Sha256 } from "../ports.ts";
-import { HASH_BYTES, SALT_BYTES } from "./record-codec.ts";
 import type { LinkItem } from "./record.ts";
+import { HASH_BYTES, SALT_BYTES } from "./record-codec.ts";
 
 const GENESIS_TAG = 0x00;
 const CHAIN_TAG = 0x02;

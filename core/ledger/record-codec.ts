@@ -3,16 +3,16 @@
  * hash of its bytes (rule L2), and the format byte keeps a record from being read as a link of the chain.
  */
 import { concatBytes, equalBytes, fromHex, toHex } from "../bytes.ts";
-import { decode, encode, TupleReader } from "../codec.ts";
 import type { Encodable } from "../codec.ts";
+import { decode, encode, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
-import { isActorId, isClusterId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
 import type { ActorId, ChangeHash, Epoch, Origin } from "../ids.ts";
+import { isActorId, isClusterId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
 import { EVENTS_MAX } from "../limits.ts";
 import type { DocumentChange, LedgerEvent, LedgerRecord, LinkItem, StubReason } from "./record.ts";
 
 /** First byte of every record. Chain inputs begin with other bytes (chain.ts). */
-export const RECORD_FORMAT = 0x01;
+const RECORD_FORMAT = 0x01;
 export const SALT_BYTES = 16;
 export const HASH_BYTES = 32;
 
@@ -240,12 +240,6 @@ export function splitHashes(bytes: Uint8Array): ChangeHash[] {
   const count = bytes.length / HASH_BYTES;
   if (!Number.isInteger(count)) throw new OpenClawError("MALFORMED_FRAME", "not a run of hashes");
   return Array.from({ length: count }, (_, i) => changeHashOf(bytes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES)));
-}
-
-/** A list of at most `max` items. @throws OpenClawError MALFORMED_FRAME */
-export function limited(list: readonly Encodable[], max: number, what: string): readonly Encodable[] {
-  if (list.length > max) throw new OpenClawError("MALFORMED_FRAME", `${list.length} ${what}; at most ${max}`);
-  return list;
 }
 
 function hexBytes(hex: string): Uint8Array {

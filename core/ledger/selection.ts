@@ -5,8 +5,8 @@
 import type { ClusterId } from "../ids.ts";
 import type { StoredRecord } from "../ports.ts";
 import type { Subscription } from "../sync/message.ts";
-import { decodeRecord } from "./record-codec.ts";
 import type { LedgerEvent, LedgerRecord, LinkItem } from "./record.ts";
+import { decodeRecord } from "./record-codec.ts";
 
 /** Up: everything but what the parent's own link brought (L5). `records` are consecutive. */
 export function selectForParent(records: readonly StoredRecord[], parent: ClusterId): LinkItem[] {
@@ -29,7 +29,8 @@ export function selectForChild(
   });
 }
 
-const broughtBy = (record: LedgerRecord, cluster: ClusterId): boolean => record.link !== null && String(record.link) === cluster;
+const broughtBy = (record: LedgerRecord, cluster: ClusterId): boolean =>
+  record.link !== null && String(record.link) === cluster;
 
 function subscribed(event: LedgerEvent, record: LedgerRecord, subscription: Subscription): boolean {
   switch (event.kind) {

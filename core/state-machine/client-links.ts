@@ -1,13 +1,13 @@
 /** Clients' links: queued commands, in order, exactly once by their cursor (rules Q2, L4). */
 import { decode, encode, TupleReader } from "../codec.ts";
-import { seq } from "../ids.ts";
 import type { Index, Seq } from "../ids.ts";
+import { seq } from "../ids.ts";
 import { RESULTS_MAX } from "../limits.ts";
 import { addUse, moveUse, useAt } from "./client-uses.ts";
 import type { CommandResult, ImportedCommand, Outcome, SystemCommand } from "./command.ts";
 import { clientLinkKey } from "./keyspace.ts";
-import { forgetBelow, readRemembered, rememberedTuple } from "./remembered.ts";
 import type { Remembered } from "./remembered.ts";
+import { forgetBelow, readRemembered, rememberedTuple } from "./remembered.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 
 export type ImportCommands = Extract<SystemCommand, { kind: "importCommands" }>;

@@ -5,7 +5,7 @@
 import { decode, encode, TupleReader } from "../codec.ts";
 import type { Index } from "../ids.ts";
 import { SESSIONS_MAX } from "../limits.ts";
-import { CLIENTS_KEY, ownerOfUse, useKey, USES } from "./keyspace.ts";
+import { CLIENTS_KEY, ownerOfUse, USES, useKey } from "./keyspace.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 
 /** Raft entries that count as one moment. */

@@ -2,15 +2,16 @@
  * Commands, outcomes and results as tuples. A Raft entry of kind "commands" is one packed batch: [version, commands].
  * The sync protocol sends user commands and outcomes as the same tuples.
  */
-import { decode, encode, TupleReader } from "../codec.ts";
+
 import type { Encodable } from "../codec.ts";
-import { invariant, isErrorCode, OpenClawError, unreachable } from "../errors.ts";
+import { decode, encode, TupleReader } from "../codec.ts";
 import type { ErrorCode } from "../errors.ts";
+import { invariant, isErrorCode, OpenClawError, unreachable } from "../errors.ts";
 import { isClusterId, isLinkId, isSessionId, revision, seq } from "../ids.ts";
 import {
+  documentChangeTuple,
   epochTuple,
   linkItemTuple,
-  documentChangeTuple,
   readDocumentChange,
   readEpoch,
   readHash,
@@ -18,7 +19,13 @@ import {
   SALT_BYTES,
 } from "../ledger/record-codec.ts";
 import type {
-  Command, CommandHeader, CommandResult, ImportedCommand, Outcome, SystemCommand, UserCommand,
+  Command,
+  CommandHeader,
+  CommandResult,
+  ImportedCommand,
+  Outcome,
+  SystemCommand,
+  UserCommand,
 } from "./command.ts";
 
 const BATCH_VERSION = 1;
@@ -309,4 +316,3 @@ function readResultOfKind(reader: TupleReader): CommandResult {
       throw new OpenClawError("MALFORMED_FRAME", `a result of unknown kind ${kind}`);
   }
 }
-

@@ -31,7 +31,12 @@ export type UserCommand =
   | { readonly kind: "put"; readonly key: Uint8Array; readonly value: Uint8Array }
   | { readonly kind: "delete"; readonly key: Uint8Array }
   /** etcd's compare on mod revision, then put; expected 0 means "the key must not exist". */
-  | { readonly kind: "compareAndSet"; readonly key: Uint8Array; readonly expected: Revision; readonly value: Uint8Array }
+  | {
+      readonly kind: "compareAndSet";
+      readonly key: Uint8Array;
+      readonly expected: Revision;
+      readonly value: Uint8Array;
+    }
   /** All changes of one push to one document, in causal order. */
   | {
       readonly kind: "change";
@@ -44,7 +49,9 @@ export type UserCommand =
  * A command of a client's stream. The gateway may not drop one that it refuses (the token does not cover the key, the
  * bytes are no change): the next ones follow its number. So the refusal takes its place, and is its outcome.
  */
-export type ImportedCommand = UserCommand | { readonly kind: "refused"; readonly code: ErrorCode; readonly details: string };
+export type ImportedCommand =
+  | UserCommand
+  | { readonly kind: "refused"; readonly code: ErrorCode; readonly details: string };
 
 /** What the cluster's own machinery proposes. */
 export type SystemCommand =

@@ -11,17 +11,17 @@
  */
 import { invariant } from "../errors.ts";
 import type { ChangeHash } from "../ids.ts";
-import { changeHashBytes } from "../ledger/record-codec.ts";
 import type { DocumentChange } from "../ledger/record.ts";
-import { authoredRow, bodyRow, changeRow, documentRow, NO_DOCUMENT } from "./document-rows.ts";
+import { changeHashBytes } from "../ledger/record-codec.ts";
 import type { DocumentRow, Standing } from "./document-rows.ts";
+import { authoredRow, bodyRow, changeRow, documentRow, NO_DOCUMENT } from "./document-rows.ts";
 import type { DocumentKeys } from "./keyspace.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** Pending changes of one document. Over it, an import is refused OVERLOADED and its link waits. */
 export const PENDING_MAX = 1_024;
 /** And their bytes together. */
-export const PENDING_BYTES_MAX = 16_777_216;
+const PENDING_BYTES_MAX = 16_777_216;
 
 export interface Plan {
   readonly keys: DocumentKeys;
@@ -81,7 +81,7 @@ export const overPending = (plan: Plan): boolean =>
   plan.pending > plan.before.pending && (plan.pending > PENDING_MAX || plan.pendingBytes > PENDING_BYTES_MAX);
 
 /** Where a change stands, or undefined if it is not known. */
-export const standingOf = (tx: Transaction, keys: DocumentKeys, hash: ChangeHash): Standing | undefined =>
+const standingOf = (tx: Transaction, keys: DocumentKeys, hash: ChangeHash): Standing | undefined =>
   tx.read(keys.change(changeHashBytes(hash)), changeRow)?.standing;
 
 /** In the order of their hashes. */
@@ -91,7 +91,11 @@ const pendingChanges = (tx: Transaction, keys: DocumentKeys): DocumentChange[] =
 };
 
 /** D2, the first half: every pair of one actor and sequence number has one that stands, the lower hash. */
-function findLosers(tx: Transaction, keys: DocumentKeys, fresh: Iterable<DocumentChange>): {
+function findLosers(
+  tx: Transaction,
+  keys: DocumentKeys,
+  fresh: Iterable<DocumentChange>,
+): {
   authored: { key: Uint8Array; hashes: readonly ChangeHash[] }[];
   losers: ReadonlySet<ChangeHash>;
 } {
@@ -106,7 +110,8 @@ function findLosers(tx: Transaction, keys: DocumentKeys, fresh: Iterable<Documen
       authored.set(name, group);
     }
     const lowest = group.hashes[0];
-    if (lowest !== undefined) losers.add(hash < lowest ? lowest : hash);
+    if (lowest !== undefined && hash < lowest) losers.add(lowest);
+    else if (lowest !== undefined) losers.add(hash);
     group.hashes.push(hash);
     // Fixed-width lower-case hex: text order is the order of the hashes.
     group.hashes.sort();

@@ -2,14 +2,14 @@
 import { concatBytes, utf8 } from "../bytes.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import { OpenClawError } from "../errors.ts";
-import { revision } from "../ids.ts";
 import type { ChangeHash, Revision } from "../ids.ts";
-import { changeHashBytes, documentChangeTuple, readDocumentChange, splitHashes } from "../ledger/record-codec.ts";
+import { revision } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
+import { changeHashBytes, documentChangeTuple, readDocumentChange, splitHashes } from "../ledger/record-codec.ts";
 import { CHANGE_BYTES_MAX, DEPS_MAX } from "../limits.ts";
 import { NAME_BYTES_MAX } from "./keyspace.ts";
-import { refused } from "./outcome.ts";
 import type { Refusal } from "./outcome.ts";
+import { refused } from "./outcome.ts";
 import type { RowCodec } from "./transaction.ts";
 
 /** Where a known change stands (rules D2, D3). */
@@ -37,8 +37,7 @@ export const NO_DOCUMENT: DocumentRow = { accepted: 0, pending: 0, pendingBytes:
 const STANDINGS: readonly Standing[] = ["accepted", "pending", "quarantined"];
 
 export const documentRow: RowCodec<DocumentRow> = {
-  encode: (row) =>
-    encode([row.accepted, row.pending, row.pendingBytes, row.quarantined, hashesBytes(row.heads)]),
+  encode: (row) => encode([row.accepted, row.pending, row.pendingBytes, row.quarantined, hashesBytes(row.heads)]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "document row");
     return {
@@ -78,7 +77,8 @@ function hashesBytes(hashes: readonly ChangeHash[]): Uint8Array {
 export function changeRefusal(change: DocumentChange): Refusal | null {
   if (change.bytes.length > CHANGE_BYTES_MAX) return refused("CHANGE_TOO_LARGE", `${change.bytes.length} bytes`);
   if (change.bytes.length === 0 || change.seq < 1) return refused("CHANGE_INVALID", change.hash);
-  if (change.deps.length > DEPS_MAX) return refused("CHANGE_INVALID", `${change.hash} has ${change.deps.length} dependencies`);
+  if (change.deps.length > DEPS_MAX)
+    return refused("CHANGE_INVALID", `${change.hash} has ${change.deps.length} dependencies`);
   return null;
 }
 

@@ -2,14 +2,14 @@
 import { invariant } from "../errors.ts";
 import type { ChangeHash, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
-import { changeHashBytes } from "../ledger/record-codec.ts";
 import type { DocumentChange, LedgerEvent } from "../ledger/record.ts";
+import { changeHashBytes } from "../ledger/record-codec.ts";
 import { EVENTS_MAX } from "../limits.ts";
 import type { Outcome, UserCommand } from "./command.ts";
-import { acceptedAt, planChanges } from "./document-plan.ts";
 import type { Plan } from "./document-plan.ts";
-import { authoredRow, bodyRow, changeRefusal, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
+import { acceptedAt, planChanges } from "./document-plan.ts";
 import type { Standing } from "./document-rows.ts";
+import { authoredRow, bodyRow, changeRefusal, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
 import { DocumentKeys } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import { accepted, refused } from "./outcome.ts";
@@ -22,7 +22,12 @@ export type ChangeEvent = Extract<LedgerEvent, { kind: "change" }>;
 const MISSING_NAMED_MAX = 128;
 
 /** All of one push or nothing of it (D2, D3). */
-export function runChangeCommand(tx: Transaction, ledger: LedgerWriter, author: Author, command: ChangeCommand): Outcome {
+export function runChangeCommand(
+  tx: Transaction,
+  ledger: LedgerWriter,
+  author: Author,
+  command: ChangeCommand,
+): Outcome {
   const { collection, document, changes } = command;
   if (changes.length === 0 || changes.length > EVENTS_MAX) {
     return refused("BAD_REQUEST", `a push has 1 to ${EVENTS_MAX} changes`);
@@ -39,14 +44,26 @@ export function runChangeCommand(tx: Transaction, ledger: LedgerWriter, author: 
   const standings = changes.map(({ hash }, i): Standing | undefined => plan.standing.get(hash) ?? rows[i]?.standing);
 
   const lost = changes.filter((_, i) => standings[i] === "quarantined");
-  if (lost.length > 0) return refused("QUARANTINED", lost.map(({ hash }) => hash).slice(0, MISSING_NAMED_MAX).join(","));
+  if (lost.length > 0)
+    return refused(
+      "QUARANTINED",
+      lost
+        .map(({ hash }) => hash)
+        .slice(0, MISSING_NAMED_MAX)
+        .join(","),
+    );
   if (standings.includes("pending")) return refused("MISSING", missing(tx, plan, changes).join(","));
   if (plan.fresh.length === 0) return accepted(revision(Math.max(...rows.map((row) => row?.revision ?? 0))));
   carryOut(tx, plan, ledger.next);
-  return accepted(ledger.append(author, plan.fresh.map((change) => changeEvent(collection, document, change))));
+  return accepted(
+    ledger.append(
+      author,
+      plan.fresh.map((change) => changeEvent(collection, document, change)),
+    ),
+  );
 }
 
-export const changeEvent = (collection: string, document: string, change: DocumentChange): ChangeEvent => ({
+const changeEvent = (collection: string, document: string, change: DocumentChange): ChangeEvent => ({
   kind: "change",
   collection,
   document,

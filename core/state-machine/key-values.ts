@@ -1,15 +1,15 @@
 /** Keys: put, delete, compare-and-set on etcd's revisions, and the mirrors of other clusters' keys (L4). */
 import { decode, encode, TupleReader } from "../codec.ts";
 import { unreachable } from "../errors.ts";
-import { revision } from "../ids.ts";
 import type { ClusterId, Revision } from "../ids.ts";
+import { revision } from "../ids.ts";
 import type { LedgerEvent } from "../ledger/record.ts";
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../limits.ts";
 import type { Outcome, UserCommand } from "./command.ts";
 import { keyRowKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
-import { accepted, refused } from "./outcome.ts";
 import type { Refusal } from "./outcome.ts";
+import { accepted, refused } from "./outcome.ts";
 import type { KeyValue } from "./query.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 

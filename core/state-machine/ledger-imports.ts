@@ -1,23 +1,23 @@
 /** Ledgers that links bring: contiguous, chained, exactly once (rules L1–L5). */
 import { equalBytes } from "../bytes.ts";
-import { OpenClawError, unreachable } from "../errors.ts";
 import type { ErrorCode } from "../errors.ts";
-import { PARTITION, revision } from "../ids.ts";
+import { OpenClawError, unreachable } from "../errors.ts";
 import type { ClusterId, Origin, Revision } from "../ids.ts";
+import { PARTITION, revision } from "../ids.ts";
 import { firstRevision, genesisHash, hashAfter, isContiguous, lastRevision } from "../ledger/chain.ts";
-import { decodeForeignRecord } from "../ledger/record-codec.ts";
 import type { LedgerEvent, LedgerRecord, LinkItem } from "../ledger/record.ts";
+import { decodeForeignRecord } from "../ledger/record-codec.ts";
 import type { Sha256 } from "../ports.ts";
 import type { CommandResult, SystemCommand } from "./command.ts";
 import { overPending, planChanges } from "./document-plan.ts";
 import { changeRefusal, nameRefusal } from "./document-rows.ts";
-import { carryOut } from "./documents.ts";
 import type { ChangeEvent } from "./documents.ts";
+import { carryOut } from "./documents.ts";
 import { keyRefusal, mirrorKey, valueRefusal } from "./key-values.ts";
 import { DocumentKeys, ledgerLinkKey } from "./keyspace.ts";
 import type { LedgerWriter } from "./ledger-writer.ts";
-import { isPast, ledgerLinkRow, raiseMark } from "./link-rows.ts";
 import type { LedgerLinkRow } from "./link-rows.ts";
+import { isPast, ledgerLinkRow, raiseMark } from "./link-rows.ts";
 import type { Refusal } from "./outcome.ts";
 import { refused } from "./outcome.ts";
 import type { Transaction } from "./transaction.ts";
@@ -49,7 +49,12 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
   const key = ledgerLinkKey(command.link);
   const known = tx.read(key, ledgerLinkRow);
   const cursor = known?.cursor ?? revision(0);
-  const refuse = (code: ErrorCode, details: string): CommandResult => ({ kind: "importRefused", code, cursor, details });
+  const refuse = (code: ErrorCode, details: string): CommandResult => ({
+    kind: "importRefused",
+    code,
+    cursor,
+    details,
+  });
 
   if (String(command.link) !== command.cluster || command.cluster === importing.cluster) {
     return refuse("WRONG_CLUSTER", `link ${command.link} of ${command.cluster}`);
@@ -121,7 +126,12 @@ function eventRefusal(event: LedgerEvent): Refusal | null {
   }
 }
 
-function take(importing: Importing, command: ImportLedger, from: LedgerLinkRow, items: readonly Opened[]): CommandResult {
+function take(
+  importing: Importing,
+  command: ImportLedger,
+  from: LedgerLinkRow,
+  items: readonly Opened[],
+): CommandResult {
   const key = ledgerLinkKey(command.link);
   let cursor = from.cursor;
   for (const [i, { item, record }] of items.entries()) {
@@ -151,7 +161,10 @@ function takeRecord(importing: Importing, command: ImportLedger, record: LedgerR
   const plans = planDocuments(tx, record.events);
   const full = plans.find(({ plan }) => overPending(plan));
   if (full !== undefined) {
-    return refused("OVERLOADED", `${full.name} holds ${full.plan.before.pending} changes whose dependencies are missing`);
+    return refused(
+      "OVERLOADED",
+      `${full.name} holds ${full.plan.before.pending} changes whose dependencies are missing`,
+    );
   }
   raiseMark(tx, origin);
 
@@ -179,6 +192,10 @@ function planDocuments(tx: Transaction, events: readonly LedgerEvent[]) {
   }
   return [...documents.values()].map(({ keys, name, events: changes }) => ({
     name,
-    plan: planChanges(tx, keys, changes.map((event) => event.change)),
+    plan: planChanges(
+      tx,
+      keys,
+      changes.map((event) => event.change),
+    ),
   }));
 }

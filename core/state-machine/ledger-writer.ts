@@ -1,14 +1,14 @@
 /** Takes revisions: what changed becomes a record, chained to the one before (rules L1, L2). */
 import { invariant } from "../errors.ts";
-import { PARTITION, revision } from "../ids.ts";
 import type { LinkId, Origin, Revision } from "../ids.ts";
+import { PARTITION, revision } from "../ids.ts";
 import { chainHash, leafHash } from "../ledger/chain.ts";
-import { encodeRecord } from "../ledger/record-codec.ts";
 import type { LedgerEvent } from "../ledger/record.ts";
+import { encodeRecord } from "../ledger/record-codec.ts";
 import type { Sha256, StoredRecord } from "../ports.ts";
 import { POSITION_KEY } from "./keyspace.ts";
-import { positionRow } from "./position.ts";
 import type { PositionRow } from "./position.ts";
+import { positionRow } from "./position.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** Whose a revision is. */

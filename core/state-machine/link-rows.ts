@@ -1,7 +1,7 @@
 /** What is kept of a ledger link, and of the origins whose revisions come over links (L4). */
 import { decode, encode, TupleReader } from "../codec.ts";
-import { revision } from "../ids.ts";
 import type { Epoch, Origin, Revision } from "../ids.ts";
+import { revision } from "../ids.ts";
 import { epochTuple, readEpoch, readHash } from "../ledger/record-codec.ts";
 import { originMarkKey } from "./keyspace.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";

@@ -1,8 +1,8 @@
 /** The row that says where the state stands, and the one that says how far the parent holds it (S3). */
 import { decode, encode, TupleReader } from "../codec.ts";
 import { invariant } from "../errors.ts";
-import { isClusterId, PARTITION, revision } from "../ids.ts";
 import type { ClusterId, Epoch, Revision } from "../ids.ts";
+import { isClusterId, PARTITION, revision } from "../ids.ts";
 import { genesisHash } from "../ledger/chain.ts";
 import { epochTuple, readEpoch, readHash } from "../ledger/record-codec.ts";
 import type { Sha256 } from "../ports.ts";

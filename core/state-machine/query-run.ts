@@ -1,21 +1,21 @@
 /** Answers questions from the rows of one applied index. Pure: what is not asked through `view` is not known here. */
 import { utf8Text } from "../bytes.ts";
 import { invariant, unreachable } from "../errors.ts";
-import { isLinkId, seq } from "../ids.ts";
 import type { LinkId } from "../ids.ts";
-import { changeHashBytes } from "../ledger/record-codec.ts";
+import { isLinkId, seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
+import { changeHashBytes } from "../ledger/record-codec.ts";
 import { RANGE_ROWS_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import { clientLinkRow } from "./client-links.ts";
-import { bodyRow, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
 import type { ChangeRow } from "./document-rows.ts";
+import { bodyRow, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
 import { keyRow } from "./key-values.ts";
 import {
   CLIENT_LINKS,
   clientLinkKey,
-  documentOfRow,
   DocumentKeys,
+  documentOfRow,
   documentsRange,
   keyOfRow,
   keyRange,
@@ -36,7 +36,7 @@ import type { StateView } from "./view.ts";
  * Bytes of values or changes in one answer; it then ends early with `more` set, after at least one. Half a frame, so
  * that an answer fits one.
  */
-export const ANSWER_BYTES_MAX = 2_097_152;
+const ANSWER_BYTES_MAX = 2_097_152;
 
 export function query<Q extends Query>(view: StateView, question: Q, sha256: Sha256): Answer<Q>;
 export function query(view: StateView, question: Query, sha256: Sha256): Answer<Query> {

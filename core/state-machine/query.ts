@@ -37,9 +37,20 @@ export type Query =
       readonly limit: number;
     }
   /** Accepted changes in an order in which each follows what it depends on; those after position `after`. */
-  | { readonly kind: "document"; readonly collection: string; readonly document: string; readonly after: number; readonly limit: number }
+  | {
+      readonly kind: "document";
+      readonly collection: string;
+      readonly document: string;
+      readonly after: number;
+      readonly limit: number;
+    }
   | { readonly kind: "documents"; readonly collection: string }
-  | { readonly kind: "changes"; readonly collection: string; readonly document: string; readonly hashes: readonly ChangeHash[] }
+  | {
+      readonly kind: "changes";
+      readonly collection: string;
+      readonly document: string;
+      readonly hashes: readonly ChangeHash[];
+    }
   | { readonly kind: "link"; readonly link: LinkId }
   | { readonly kind: "links" }
   | { readonly kind: "position" }

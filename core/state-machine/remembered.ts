@@ -1,10 +1,10 @@
 /** Outcomes that a session or a client's link still has to know, because its client may ask again (Q1). */
 import type { Encodable, TupleReader } from "../codec.ts";
 import { TupleReader as Reader } from "../codec.ts";
-import { seq } from "../ids.ts";
 import type { Seq } from "../ids.ts";
-import { outcomeTuple, readOutcome } from "./command-codec.ts";
+import { seq } from "../ids.ts";
 import type { Outcome } from "./command.ts";
+import { outcomeTuple, readOutcome } from "./command-codec.ts";
 
 /** By sequence number; all at or above the low-water mark. */
 export type Remembered = Map<Seq, Outcome>;

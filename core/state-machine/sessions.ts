@@ -1,14 +1,14 @@
 /** Sessions: a command that is retried runs once (rule Q1; thesis §6.3). */
 import { decode, encode, TupleReader } from "../codec.ts";
-import { seq } from "../ids.ts";
 import type { Index, Seq, SessionId } from "../ids.ts";
+import { seq } from "../ids.ts";
 import { RESULTS_MAX } from "../limits.ts";
 import { addUse, moveUse, useAt } from "./client-uses.ts";
 import type { Outcome, SessionStep } from "./command.ts";
 import { sessionKey } from "./keyspace.ts";
 import { refused } from "./outcome.ts";
-import { forgetBelow, readRemembered, rememberedTuple } from "./remembered.ts";
 import type { Remembered } from "./remembered.ts";
+import { forgetBelow, readRemembered, rememberedTuple } from "./remembered.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 
 interface SessionRow {

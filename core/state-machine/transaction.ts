@@ -36,7 +36,12 @@ export class Transaction {
     let slot = this.#slots.get(text);
     if (slot === undefined) {
       const bytes = this.#view.get(key);
-      slot = { key, value: bytes === undefined ? undefined : codec.decode(bytes), codec: codec as RowCodec<unknown>, changed: false };
+      slot = {
+        key,
+        value: bytes === undefined ? undefined : codec.decode(bytes),
+        codec: codec as RowCodec<unknown>,
+        changed: false,
+      };
       this.#slots.set(text, slot);
     }
     return slot.value as T | undefined;
@@ -51,7 +56,12 @@ export class Transaction {
   }
 
   /** Rows with from ≤ key < to, ascending, at most `limit`, as they stand now. */
-  scan<T>(from: Uint8Array, to: Uint8Array, codec: RowCodec<T>, limit: number): { readonly key: Uint8Array; readonly value: T }[] {
+  scan<T>(
+    from: Uint8Array,
+    to: Uint8Array,
+    codec: RowCodec<T>,
+    limit: number,
+  ): { readonly key: Uint8Array; readonly value: T }[] {
     const [low, high] = [byteText(from), byteText(to)];
     const changed: Slot[] = [];
     for (const [text, slot] of this.#slots) if (slot.changed && text >= low && text < high) changed.push(slot);

@@ -1,6 +1,7 @@
 /** The rows that hold replicated state: one ordered map from bytes to bytes, whatever stores it. */
-import type { Entry } from "../raft/message.ts";
+
 import type { StoredRecord } from "../ports.ts";
+import type { Entry } from "../raft/message.ts";
 import type { CommandResult } from "./command.ts";
 
 /** Synchronous reads of the state as of the last applied entry. */

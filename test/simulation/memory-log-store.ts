@@ -3,8 +3,8 @@
  * `crash` gives the store as a power cut would leave it.
  */
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
-import { index, term } from "@openclaw/core/ids.ts";
 import type { Index } from "@openclaw/core/ids.ts";
+import { index, term } from "@openclaw/core/ids.ts";
 import type { LogBase, LogStore, StoredLog } from "@openclaw/core/ports.ts";
 import type { Entry, HardState } from "@openclaw/core/raft/message.ts";
 

@@ -3,20 +3,27 @@ import { hash } from "node:crypto";
 import { concatBytes, equalBytes } from "@openclaw/core/bytes.ts";
 import { decode, encode, TupleReader } from "@openclaw/core/codec.ts";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
-import { index, isNodeId, revision, term } from "@openclaw/core/ids.ts";
 import type { ClusterId, Epoch, Index, Revision, Term } from "@openclaw/core/ids.ts";
+import { index, isNodeId, revision, term } from "@openclaw/core/ids.ts";
 import type {
-  Applied, LedgerSlice, Sha256, SnapshotHeader, StateSnapshot, StateStore, StoredRecord, StoredState,
+  Applied,
+  LedgerSlice,
+  Sha256,
+  SnapshotHeader,
+  StateSnapshot,
+  StateStore,
+  StoredRecord,
+  StoredState,
 } from "@openclaw/core/ports.ts";
 import type { Entry, Membership, SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import { createApply } from "@openclaw/core/state-machine/apply.ts";
 import { initialWrites, readPosition } from "@openclaw/core/state-machine/position.ts";
-import { query } from "@openclaw/core/state-machine/query-run.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
+import { query } from "@openclaw/core/state-machine/query-run.ts";
 import type { Apply, Row } from "@openclaw/core/state-machine/view.ts";
 import { MemoryView } from "./memory-view.ts";
 
-export const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
+const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
 
 const CHUNK_BYTES = 65_536;
 

@@ -1,6 +1,6 @@
-import { describe, expect, test } from "vitest";
 import type { ImportedCommand } from "@openclaw/core/state-machine/command.ts";
-import { at, change, linkId, ok, OneCluster, push, put } from "./one-cluster.ts";
+import { describe, expect, test } from "vitest";
+import { at, change, linkId, OneCluster, ok, push, put } from "./one-cluster.ts";
 
 const LINK = linkId("c".repeat(32));
 
@@ -10,7 +10,11 @@ const queue = (site: OneCluster, from: number, commands: readonly ImportedComman
 describe("clients' links", () => {
   test("Q2: commands run in order, once; an overlap is answered from memory", () => {
     const site = new OneCluster("california");
-    expect(queue(site, 1, [put("a", "1"), put("a", "2")])).toEqual({ kind: "imported", cursor: 2, outcomes: [ok(1), ok(2)] });
+    expect(queue(site, 1, [put("a", "1"), put("a", "2")])).toEqual({
+      kind: "imported",
+      cursor: 2,
+      outcomes: [ok(1), ok(2)],
+    });
     expect(queue(site, 1, [put("a", "1"), put("a", "2"), put("a", "3")])).toEqual({
       kind: "imported",
       cursor: 3,
@@ -38,7 +42,11 @@ describe("clients' links", () => {
     const site = new OneCluster("california");
     const many = Array.from({ length: 1_000 }, (_, i) => put("a", String(i)));
     expect(queue(site, 1, many)).toMatchObject({ cursor: 1_000 });
-    expect(queue(site, 1_001, many.slice(0, 25))).toMatchObject({ kind: "importRefused", code: "OVERLOADED", cursor: 1_000 });
+    expect(queue(site, 1_001, many.slice(0, 25))).toMatchObject({
+      kind: "importRefused",
+      code: "OVERLOADED",
+      cursor: 1_000,
+    });
     expect(site.position.revision).toBe(1_000);
     expect(queue(site, 1_001, many.slice(0, 25), 1_001)).toMatchObject({ cursor: 1_025 });
     expect(queue(site, 1_026, [...many, ...many])).toMatchObject({ code: "BAD_REQUEST" });

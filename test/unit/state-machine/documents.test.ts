@@ -1,10 +1,11 @@
-import fc from "fast-check";
-import { describe, expect, test } from "vitest";
 import { revision } from "@openclaw/core/ids.ts";
 import { genesisHash, hashAfter } from "@openclaw/core/ledger/chain.ts";
-import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { DocumentChange, LinkItem } from "@openclaw/core/ledger/record.ts";
-import { change, changeHash, clusterId, epoch, linkId, ok, OneCluster, push, sha256 } from "./one-cluster.ts";
+import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import { PENDING_MAX } from "@openclaw/core/state-machine/document-plan.ts";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { change, changeHash, clusterId, epoch, linkId, OneCluster, ok, push, sha256 } from "./one-cluster.ts";
 
 const hashes = (...numbers: readonly number[]) => numbers.map(changeHash);
 
@@ -46,7 +47,13 @@ describe("pushes", () => {
     expect(site.run(push("log", change(1, "a", 1, []), change(3, "b", 1, [1])))).toEqual(ok(2));
     expect(site.run(push("log", change(2, "a", 2, [1])))).toEqual(ok(1));
     expect(site.records.map((record) => record.events.length)).toEqual([2, 1]);
-    expect(site.document("log")).toMatchObject({ heads: hashes(2, 3), position: 3, more: false, pending: 0, quarantined: [] });
+    expect(site.document("log")).toMatchObject({
+      heads: hashes(2, 3),
+      position: 3,
+      more: false,
+      pending: 0,
+      quarantined: [],
+    });
     expect(site.query({ kind: "documents", collection: "notes" }).documents).toEqual(["log"]);
   });
 
@@ -78,14 +85,20 @@ describe("pushes", () => {
     const site = new OneCluster("california");
     site.run(push("log", change(1, "a", 1, [])));
     const before = site.view.rows();
-    expect(site.run(push("log", change(7, "a", 1, [])))).toEqual({ ok: false, code: "QUARANTINED", details: changeHash(7) });
+    expect(site.run(push("log", change(7, "a", 1, [])))).toEqual({
+      ok: false,
+      code: "QUARANTINED",
+      details: changeHash(7),
+    });
     expect(site.run(push("log", change(8, "b", 1, []), change(9, "b", 1, [])))).toMatchObject({ code: "QUARANTINED" });
     expect(site.view.rows()).toEqual(before);
   });
 
   test("D2: the lower hash stands, and takes the other and its dependents out of the document", () => {
     const site = new OneCluster("california");
-    site.run(push("log", change(1, "c", 1, []), change(7, "a", 1, [1]), change(8, "b", 1, [7]), change(9, "c", 2, [1])));
+    site.run(
+      push("log", change(1, "c", 1, []), change(7, "a", 1, [1]), change(8, "b", 1, [7]), change(9, "c", 2, [1])),
+    );
     expect(site.run(push("log", change(6, "a", 1, [9])))).toEqual(ok(2));
     const document = site.document("log");
     expect(document.changes.map((one) => one.hash)).toEqual(hashes(1, 9, 6));
@@ -113,7 +126,9 @@ describe("pushes", () => {
     expect(site.run(push(""))).toMatchObject({ code: "BAD_REQUEST" });
     expect(site.run(push("", good))).toMatchObject({ code: "BAD_REQUEST" });
     expect(site.run(push("é".repeat(128), good))).toMatchObject({ code: "BAD_REQUEST" });
-    expect(site.run(push("log", { ...good, bytes: new Uint8Array(1_048_577) }))).toMatchObject({ code: "CHANGE_TOO_LARGE" });
+    expect(site.run(push("log", { ...good, bytes: new Uint8Array(1_048_577) }))).toMatchObject({
+      code: "CHANGE_TOO_LARGE",
+    });
     expect(site.run(push("log", { ...good, seq: 0 }))).toMatchObject({ code: "CHANGE_INVALID" });
     expect(site.document("x".repeat(300))).toMatchObject({ position: 0, changes: [] });
     expect(site.ledger).toEqual([]);
@@ -133,14 +148,14 @@ describe("imports", () => {
 
   test("D3: pending changes are bounded; the link waits where the bound is met, and goes on from there", () => {
     const hub = new OneCluster("hub");
-    const orphans = Array.from({ length: 1_025 }, (_, i) => change(10 + i, "a", i + 2, [9 + i]));
+    const orphans = Array.from({ length: PENDING_MAX + 1 }, (_, i) => change(10 + i, "a", i + 2, [9 + i]));
     const refusal = importChanges(hub, orphans);
-    expect(refusal).toMatchObject({ kind: "importRefused", code: "OVERLOADED", cursor: 1_024 });
-    expect(hub.document("log").pending).toBe(1_024);
-    expect(importChanges(hub, orphans.slice(1_024))).toMatchObject({ code: "OVERLOADED", cursor: 1_024 });
+    expect(refusal).toMatchObject({ kind: "importRefused", code: "OVERLOADED", cursor: PENDING_MAX });
+    expect(hub.document("log").pending).toBe(PENDING_MAX);
+    expect(importChanges(hub, orphans.slice(PENDING_MAX))).toMatchObject({ code: "OVERLOADED", cursor: PENDING_MAX });
     importChanges(hub, [change(9, "a", 1, [])], "nevada");
-    expect(importChanges(hub, orphans.slice(1_024))).toMatchObject({ kind: "imported", cursor: 1_025 });
-    expect(hub.document("log", 0, 2_000)).toMatchObject({ position: 1_026, pending: 0 });
+    expect(importChanges(hub, orphans.slice(PENDING_MAX))).toMatchObject({ kind: "imported", cursor: PENDING_MAX + 1 });
+    expect(hub.document("log", 0, 2_000)).toMatchObject({ position: PENDING_MAX + 2, pending: 0 });
   });
 
   test("D2: where a change stands depends on the known changes alone, not on the order in which they came", () => {
@@ -191,7 +206,9 @@ describe("imports", () => {
 function model(changes: readonly DocumentChange[]) {
   const known = new Map(changes.map((one) => [one.hash, one]));
   const lost = new Set(
-    changes.filter((one) => changes.some((o) => o.actor === one.actor && o.seq === one.seq && o.hash < one.hash)).map((one) => one.hash),
+    changes
+      .filter((one) => changes.some((o) => o.actor === one.actor && o.seq === one.seq && o.hash < one.hash))
+      .map((one) => one.hash),
   );
   const accepted = new Set<string>();
   for (let grown = true; grown; ) {
@@ -210,7 +227,8 @@ function model(changes: readonly DocumentChange[]) {
       grown = true;
     }
   }
-  const isHead = (hash: string) => ![...accepted].some((other) => known.get(changeHashOf(other))?.deps.some((dep) => dep === hash));
+  const isHead = (hash: string) =>
+    ![...accepted].some((other) => known.get(changeHashOf(other))?.deps.some((dep) => dep === hash));
   return {
     accepted: [...accepted].sort(),
     quarantined: [...lost].sort(),

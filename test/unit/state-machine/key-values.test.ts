@@ -1,10 +1,10 @@
-import fc from "fast-check";
-import { describe, expect, test } from "vitest";
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "@openclaw/core/limits.ts";
 import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
-import { ok, OneCluster, put, text } from "./one-cluster.ts";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { OneCluster, ok, put, text } from "./one-cluster.ts";
 
 const remove = (key: string): UserCommand => ({ kind: "delete", key: utf8(key) });
 const swap = (key: string, expected: number, value: string): UserCommand => ({
@@ -48,10 +48,16 @@ describe("keys", () => {
 
   test("X1: keys and values have limits at apply, too", () => {
     const site = new OneCluster("california");
-    const large: UserCommand = { kind: "put", key: new Uint8Array(KEY_BYTES_MAX), value: new Uint8Array(VALUE_BYTES_MAX) };
+    const large: UserCommand = {
+      kind: "put",
+      key: new Uint8Array(KEY_BYTES_MAX),
+      value: new Uint8Array(VALUE_BYTES_MAX),
+    };
     expect(site.run(put("", "x"))).toMatchObject({ code: "KEY_EMPTY" });
     expect(site.run({ ...large, key: new Uint8Array(KEY_BYTES_MAX + 1) })).toMatchObject({ code: "KEY_TOO_LARGE" });
-    expect(site.run({ ...large, value: new Uint8Array(VALUE_BYTES_MAX + 1) })).toMatchObject({ code: "VALUE_TOO_LARGE" });
+    expect(site.run({ ...large, value: new Uint8Array(VALUE_BYTES_MAX + 1) })).toMatchObject({
+      code: "VALUE_TOO_LARGE",
+    });
     expect(site.run(large)).toEqual(ok(1));
   });
 
@@ -68,7 +74,8 @@ describe("keys", () => {
 
   test("X1: an answer of large values ends at its bytes", () => {
     const site = new OneCluster("california");
-    for (const key of ["a", "b", "c"]) site.run({ kind: "put", key: utf8(key), value: new Uint8Array(VALUE_BYTES_MAX) });
+    for (const key of ["a", "b", "c"])
+      site.run({ kind: "put", key: utf8(key), value: new Uint8Array(VALUE_BYTES_MAX) });
     const page = site.query({ kind: "range", origin: null, from: utf8("a"), to: null, limit: 10 });
     expect(page.rows).toHaveLength(2);
     expect(page.more).toBe(true);

@@ -1,9 +1,9 @@
-import { describe, expect, test } from "vitest";
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
-import { selectForChild, selectForParent } from "@openclaw/core/ledger/selection.ts";
 import type { LinkItem } from "@openclaw/core/ledger/record.ts";
+import { selectForChild, selectForParent } from "@openclaw/core/ledger/selection.ts";
 import type { Subscription } from "@openclaw/core/sync/message.ts";
+import { describe, expect, test } from "vitest";
 import { change, clusterId, epoch, linkId, OneCluster, only, push, put } from "./one-cluster.ts";
 
 const EVERYTHING: Subscription = { prefixes: [utf8("")], collections: ["notes"], mirrors: true };
@@ -26,7 +26,8 @@ function converge(pairs: readonly (readonly [child: OneCluster, parent: OneClust
       if (rising.length > 0) expect(parent.import(child, rising)).toMatchObject({ kind: "imported" });
       // What the import above added is for the next round: the hash belongs to the items.
       const end = parent.ledger[cursorOf(child, parent) + count(falling) - 1];
-      if (end !== undefined && falling.length > 0) expect(child.import(parent, falling, end.hash)).toMatchObject({ kind: "imported" });
+      if (end !== undefined && falling.length > 0)
+        expect(child.import(parent, falling, end.hash)).toMatchObject({ kind: "imported" });
       news ||= rising.length > 0 || falling.length > 0;
     }
     if (!news) return;
@@ -103,7 +104,13 @@ describe("imports", () => {
 
   test("a link carries its own cluster's ledger and no other", () => {
     const { site, hub } = siteAndHub();
-    const wrong = { kind: "importLedger", cluster: site.cluster, epoch: site.epoch, items: up(site, hub), hash: site.position.hash } as const;
+    const wrong = {
+      kind: "importLedger",
+      cluster: site.cluster,
+      epoch: site.epoch,
+      items: up(site, hub),
+      hash: site.position.hash,
+    } as const;
     expect(hub.system({ ...wrong, link: linkId("alaska") })).toMatchObject({ code: "WRONG_CLUSTER" });
     expect(site.import(site, up(site, hub))).toMatchObject({ code: "WRONG_CLUSTER" });
   });
@@ -115,7 +122,9 @@ describe("imports", () => {
     expect(hub.import(site, [skip, ...up(site, hub, 3)])).toMatchObject({ kind: "imported", cursor: 3 });
     expect(hub.position.revision).toBe(1);
     const other = new OneCluster("hub");
-    expect(other.import(site, [{ ...skip, to: revision(3), hash: hashes[2] ?? new Uint8Array() }])).toMatchObject({ cursor: 3 });
+    expect(other.import(site, [{ ...skip, to: revision(3), hash: hashes[2] ?? new Uint8Array() }])).toMatchObject({
+      cursor: 3,
+    });
     expect(other.position.revision).toBe(0);
   });
 
@@ -155,7 +164,12 @@ describe("imports", () => {
     const east = new OneCluster("east", epoch("3"));
     const california = new OneCluster("california", epoch("4"));
     const alaska = new OneCluster("alaska", epoch("5"));
-    const pairs = [[california, west], [alaska, west], [west, hub], [east, hub]] as const;
+    const pairs = [
+      [california, west],
+      [alaska, west],
+      [west, hub],
+      [east, hub],
+    ] as const;
     california.run(put("quake", "1"));
     california.run(push("log", change(1, "a", 1, [])));
     alaska.run(push("log", change(2, "b", 1, [])));
@@ -167,8 +181,16 @@ describe("imports", () => {
     converge(pairs);
     const all = [hub, west, east, california, alaska];
     for (const cluster of all) {
-      expect(cluster.document("log").changes.map((one) => one.hash).sort()).toEqual(
-        hub.document("log").changes.map((one) => one.hash).sort(),
+      expect(
+        cluster
+          .document("log")
+          .changes.map((one) => one.hash)
+          .sort(),
+      ).toEqual(
+        hub
+          .document("log")
+          .changes.map((one) => one.hash)
+          .sort(),
       );
       expect(cluster.document("log")).toMatchObject({ position: 4, pending: 0 });
       // Six own writes and one more: each once everywhere, and echoes nowhere.
@@ -185,7 +207,12 @@ describe("imports", () => {
   test("S3: the parent's word is replicated, never goes back, takes no revision, and cannot exceed what we have", () => {
     const { site, hub } = siteAndHub();
     const parent = hub.cluster;
-    for (const [said, kept] of [[2, 2], [1, 2], [4, 2], [3, 3]] as const) {
+    for (const [said, kept] of [
+      [2, 2],
+      [1, 2],
+      [4, 2],
+      [3, 3],
+    ] as const) {
       expect(site.system({ kind: "parentHolds", parent, revision: revision(said) })).toEqual({ kind: "noted" });
       expect(site.position.parentHolds).toBe(kept);
     }

@@ -1,20 +1,35 @@
 /** A cluster of one replica without Raft: commands in, results, rows and ledger out. */
 import { hash } from "node:crypto";
-import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
-import { isActorId, isChangeHash, isClusterId, isLinkId, isSessionId, index, revision, seq, term } from "@openclaw/core/ids.ts";
+import { toHex, utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import type { ActorId, ChangeHash, ClusterId, Epoch, LinkId, SessionId } from "@openclaw/core/ids.ts";
-import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import {
+  index,
+  isActorId,
+  isChangeHash,
+  isClusterId,
+  isLinkId,
+  isSessionId,
+  revision,
+  seq,
+  term,
+} from "@openclaw/core/ids.ts";
 import type { DocumentChange, LedgerRecord, LinkItem } from "@openclaw/core/ledger/record.ts";
+import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { Sha256, StoredRecord } from "@openclaw/core/ports.ts";
 import type { Entry } from "@openclaw/core/raft/message.ts";
 import { createApply } from "@openclaw/core/state-machine/apply.ts";
-import { encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
 import type {
-  Command, CommandHeader, CommandResult, Outcome, SystemCommand, UserCommand,
+  Command,
+  CommandHeader,
+  CommandResult,
+  Outcome,
+  SystemCommand,
+  UserCommand,
 } from "@openclaw/core/state-machine/command.ts";
+import { encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
 import { initialWrites } from "@openclaw/core/state-machine/position.ts";
-import { query } from "@openclaw/core/state-machine/query-run.ts";
 import type { Answer, KeyValue, Query } from "@openclaw/core/state-machine/query.ts";
+import { query } from "@openclaw/core/state-machine/query-run.ts";
 import { MemoryView } from "../../simulation/memory-view.ts";
 
 export const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
@@ -153,3 +168,11 @@ export function only<T>(items: readonly T[]): T {
 export const text = (bytes: Uint8Array): string => utf8Text(bytes) ?? "not text";
 export const ok = (at: number): Outcome => ({ ok: true, revision: revision(at) });
 export const at = seq;
+
+/** Bytes as hex, whatever holds them and whatever a decoder hung on them: for comparing. */
+export function hexed(value: unknown): unknown {
+  if (value instanceof Uint8Array) return `bytes ${toHex(value)}`;
+  if (Array.isArray(value)) return value.map(hexed);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, hexed(field)]));
+}

@@ -1,8 +1,8 @@
-import { describe, expect, test } from "vitest";
-import { isSessionId } from "@openclaw/core/ids.ts";
 import type { SessionId } from "@openclaw/core/ids.ts";
+import { isSessionId } from "@openclaw/core/ids.ts";
 import { RESULTS_MAX, SESSIONS_MAX } from "@openclaw/core/limits.ts";
-import { at, checked, header, ok, OneCluster, put, sessionId } from "./one-cluster.ts";
+import { describe, expect, test } from "vitest";
+import { at, checked, header, OneCluster, ok, put, sessionId } from "./one-cluster.ts";
 
 const step = (seq: number, lowWater = 1, id = sessionId("1")) => ({ id, seq: at(seq), lowWater: at(lowWater) });
 
@@ -70,7 +70,12 @@ describe("sessions", () => {
   test("Q1: the session longest unused is forgotten first", () => {
     const site = withSession();
     const id = (i: number): SessionId => checked(i.toString(16).padStart(32, "0"), isSessionId);
-    site.commit(...Array.from({ length: SESSIONS_MAX - 1 }, (_, i) => ({ header: header(i), kind: "openSession", session: id(i) }) as const));
+    site.commit(
+      ...Array.from(
+        { length: SESSIONS_MAX - 1 },
+        (_, i) => ({ header: header(i), kind: "openSession", session: id(i) }) as const,
+      ),
+    );
     // A use counts when it is 1,024 entries younger.
     for (let i = 0; i < 1_024; i++) site.commitBytes(new Uint8Array(0));
     site.run(put("a", "1"), step(1));

@@ -1,0 +1,109 @@
+import { utf8 } from "@openclaw/core/bytes.ts";
+import { isActorId, isChangeHash, isLinkId, revision } from "@openclaw/core/ids.ts";
+import { chainHash, genesisHash, leafHash, verifyRun } from "@openclaw/core/ledger/chain.ts";
+import type { LedgerEvent, LinkItem } from "@openclaw/core/ledger/record.ts";
+import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import { selectForChild, selectForParent } from "@openclaw/core/ledger/selection.ts";
+import type { StoredRecord } from "@openclaw/core/ports.ts";
+import type { Subscription } from "@openclaw/core/sync/message.ts";
+import { expect, test } from "vitest";
+import { checked, clusterId, sha256 } from "../state-machine/one-cluster.ts";
+
+interface Written {
+  readonly event: LedgerEvent;
+  /** Cluster where it was first written, and the link that brought it; absent: written here. */
+  readonly origin?: string;
+  readonly link?: string;
+}
+
+const put = (key: string): LedgerEvent => ({ kind: "put", key: utf8(key), value: utf8("x"), encryption: null });
+const edit = (collection: string): LedgerEvent => ({
+  kind: "change",
+  collection,
+  document: "log",
+  change: {
+    hash: checked("1".repeat(64), isChangeHash),
+    actor: checked("aa", isActorId),
+    seq: 1,
+    deps: [],
+    bytes: utf8("change"),
+  },
+  encryption: null,
+});
+
+const genesis = genesisHash(sha256, clusterId("west"), 0, "a".repeat(32));
+
+function ledger(...all: readonly Written[]): StoredRecord[] {
+  let last = genesis;
+  return all.map(({ event, origin, link }, i) => {
+    const at = revision(i + 1);
+    const record = encodeRecord({
+      partition: 0,
+      revision: at,
+      time: 1,
+      principal: "ada",
+      origin: origin === undefined ? null : { cluster: clusterId(origin), epoch: "b".repeat(32), revision: at },
+      link: origin === undefined ? null : checked(link ?? origin, isLinkId),
+      salt: new Uint8Array(16),
+      events: [event],
+    });
+    last = chainHash(sha256, last, 0, at, leafHash(sha256, record));
+    return { revision: at, record, hash: last };
+  });
+}
+
+/** As the notation "1 2-4 5": bodies by number, skips as ranges. */
+const shape = (items: readonly LinkItem[]): string =>
+  items.map((item) => (item.kind === "skip" ? `${item.from}-${item.to}` : String(item.revision))).join(" ");
+
+const wants = (some: Partial<Subscription>): Subscription => ({
+  prefixes: [],
+  collections: [],
+  mirrors: false,
+  ...some,
+});
+
+test("L5: what the parent's link brought goes up as skips; what children brought goes up whole", () => {
+  const records = ledger(
+    { event: put("own") },
+    { event: put("a"), origin: "hub" },
+    { event: put("b"), origin: "nevada", link: "hub" },
+    { event: put("c"), origin: "california" },
+    { event: edit("notes"), origin: "hub" },
+  );
+  const items = selectForParent(records, clusterId("hub"));
+  expect(shape(items)).toBe("1 2-3 4 5-5");
+  expect(verifyRun(sha256, genesis, 0, items, records.at(-1)?.hash ?? genesis)).toBe(true);
+});
+
+test("L5: what a child brought, or wrote and another link brought, never goes back to it", () => {
+  const records = ledger(
+    { event: edit("notes"), origin: "california" },
+    { event: edit("notes"), origin: "alaska" },
+    { event: edit("notes"), origin: "california", link: "hub" },
+    { event: edit("notes"), origin: "valley", link: "california" },
+  );
+  const subscription = wants({ collections: ["notes"] });
+  expect(shape(selectForChild(records, clusterId("california"), subscription))).toBe("1-1 2 3-4");
+  expect(shape(selectForChild(records, null, subscription))).toBe("1 2 3 4");
+});
+
+test("a child gets what it subscribed to: own keys by prefix, mirrors if it asked, documents by collection", () => {
+  const records = ledger(
+    { event: put("quakes/1") },
+    { event: put("other") },
+    { event: { kind: "delete", key: utf8("quakes/1") } },
+    { event: put("quakes/2"), origin: "alaska" },
+    { event: edit("notes"), origin: "alaska" },
+    { event: edit("drafts") },
+  );
+  const child = clusterId("california");
+  expect(shape(selectForChild(records, child, wants({})))).toBe("1-6");
+  expect(shape(selectForChild(records, child, wants({ prefixes: [utf8("quakes/")] })))).toBe("1 2-2 3 4-6");
+  expect(shape(selectForChild(records, child, wants({ prefixes: [utf8("quakes/")], mirrors: true })))).toBe(
+    "1 2-2 3 4 5-6",
+  );
+  expect(shape(selectForChild(records, child, wants({ collections: ["notes"] })))).toBe("1-4 5 6-6");
+  expect(shape(selectForChild(records, child, wants({ prefixes: [utf8("")] })))).toBe("1 2 3 4-6");
+  expect(selectForChild([], child, wants({}))).toEqual([]);
+});

@@ -1,0 +1,121 @@
+/** Arbitrary commands of every kind, few names each, so that they meet. */
+
+import { utf8 } from "@openclaw/core/bytes.ts";
+import { isSessionId, revision } from "@openclaw/core/ids.ts";
+import { chainHash, genesisHash, leafHash } from "@openclaw/core/ledger/chain.ts";
+import type { LedgerEvent, LinkItem } from "@openclaw/core/ledger/record.ts";
+import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import type { Command, CommandHeader, SystemCommand, UserCommand } from "@openclaw/core/state-machine/command.ts";
+import fc from "fast-check";
+import { at, change, checked, clusterId, epoch, linkId, sessionId, sha256 } from "./one-cluster.ts";
+
+const key = fc.constantFrom("a", "b", "ab", "").map(utf8);
+const value = fc.constantFrom("x", "", "longer").map(utf8);
+
+const documentChange = fc
+  .record({
+    number: fc.integer({ min: 1, max: 12 }),
+    deps: fc.uniqueArray(fc.integer({ min: 1, max: 12 }), { maxLength: 2 }),
+  })
+  // Actor and sequence follow from the number, as they do from a hash; 1 and 7, 2 and 8, … are in conflict.
+  .map(({ number, deps }) => change(number, "abc"[number % 3] ?? "a", (number % 6) + 1, deps));
+
+const userCommand: fc.Arbitrary<UserCommand> = fc.oneof(
+  fc.record({ kind: fc.constant("put" as const), key, value }),
+  fc.record({ kind: fc.constant("delete" as const), key }),
+  fc.record({ kind: fc.constant("compareAndSet" as const), key, expected: fc.nat(5).map(revision), value }),
+  fc.record({
+    kind: fc.constant("change" as const),
+    collection: fc.constant("notes"),
+    document: fc.constantFrom("log", "other"),
+    changes: fc.array(documentChange, { maxLength: 3 }),
+  }),
+);
+
+const event: fc.Arbitrary<LedgerEvent> = fc.oneof(
+  fc.record({ kind: fc.constant("put" as const), key, value, encryption: fc.constant(null) }),
+  fc.record({ kind: fc.constant("delete" as const), key }),
+  documentChange.map((one) => ({
+    kind: "change" as const,
+    collection: "notes",
+    document: "log",
+    change: one,
+    encryption: null,
+  })),
+);
+
+/** A piece of one fixed ledger of alaska: pieces of several commands overlap, follow each other, or leave a gap. */
+const ledgerEvents = fc.sample(fc.array(event, { minLength: 1, maxLength: 3 }), { seed: 7, numRuns: 12 });
+const alaska = ledgerEvents.reduce<{ items: LinkItem[]; hashes: Uint8Array[] }>(
+  ({ items, hashes }, events, i) => {
+    const r = revision(i + 1);
+    const salt = sha256(utf8(String(i))).subarray(0, 16);
+    const record = encodeRecord({
+      partition: 0,
+      revision: r,
+      time: i,
+      principal: "bob",
+      origin: null,
+      link: null,
+      salt,
+      events,
+    });
+    const hash = chainHash(sha256, hashes.at(-1) ?? new Uint8Array(), 0, r, leafHash(sha256, record));
+    return { items: [...items, { kind: "body", revision: r, record }], hashes: [...hashes, hash] };
+  },
+  { items: [], hashes: [genesisHash(sha256, clusterId("alaska"), 0, epoch("b").nonce)] },
+);
+
+const importLedger: fc.Arbitrary<SystemCommand> = fc
+  .tuple(fc.nat(9), fc.integer({ min: 1, max: 6 }))
+  .map(([from, length]) => {
+    const items = alaska.items.slice(from, from + length);
+    const hash = alaska.hashes[from + items.length] ?? new Uint8Array(32);
+    return {
+      kind: "importLedger",
+      link: linkId("alaska"),
+      cluster: clusterId("alaska"),
+      epoch: epoch("b"),
+      items,
+      hash,
+    };
+  });
+
+const systemCommand: fc.Arbitrary<SystemCommand> = fc.oneof(
+  fc.constantFrom("1", "2").map((digit) => ({ kind: "openSession" as const, session: sessionId(digit) })),
+  importLedger,
+  fc.record({
+    kind: fc.constant("importCommands" as const),
+    link: fc.constantFrom("c", "d").map((digit) => linkId(digit.repeat(32))),
+    from: fc.integer({ min: 1, max: 4 }).map(at),
+    lowWater: fc.integer({ min: 1, max: 4 }).map(at),
+    commands: fc.array(
+      fc.oneof(userCommand, fc.constant({ kind: "refused" as const, code: "FORBIDDEN" as const, details: "a" })),
+      { maxLength: 4 },
+    ),
+  }),
+  fc.record({
+    kind: fc.constant("parentHolds" as const),
+    parent: fc.constant(clusterId("hub")),
+    revision: fc.nat(8).map(revision),
+  }),
+);
+
+const header: fc.Arbitrary<CommandHeader> = fc.record({
+  principal: fc.constantFrom("ada", "größe"),
+  time: fc.integer(),
+  salt: fc.uint8Array({ minLength: 16, maxLength: 16 }),
+  request: fc.nat(),
+  proposer: fc.constant("00112233aabbccdd"),
+  session: fc.option(
+    fc.record({
+      id: fc.constantFrom("1", "2").map((digit) => checked(digit.repeat(32), isSessionId)),
+      seq: fc.integer({ min: 1, max: 8 }).map(at),
+      lowWater: fc.integer({ min: 1, max: 4 }).map(at),
+    }),
+  ),
+});
+
+export const anyCommand: fc.Arbitrary<Command> = fc
+  .tuple(header, fc.oneof({ arbitrary: userCommand, weight: 2 }, { arbitrary: systemCommand, weight: 1 }))
+  .map(([head, body]) => ({ header: head, ...body }));
