@@ -1,6 +1,6 @@
 /** A follower's work: takes what the leader sends, and learns what is committed (paper §5.3). */
 import { invariant } from "../errors.ts";
-import { type Index, index } from "../ids.ts";
+import { type Index, index, type NodeId } from "../ids.ts";
 import type { Election } from "./election.ts";
 import type { RaftMessage } from "./message.ts";
 import type { NodeState } from "./node-state.ts";
@@ -46,7 +46,7 @@ export class Follower {
     if (!node.installing && message.match > log.commit) {
       // The leader counts on our having this entry. If we do, all before it is the leader's, too, and may be committed.
       if (log.termAt(message.match) === message.matchTerm) log.commitTo(index(Math.min(message.commit, message.match)));
-      else this.#lost(message.match);
+      else this.#lost(message.from, message.match);
     }
     // Who recovers may have forgotten a newer term: it vouches for no read (R5).
     const context = node.recovery.active ? 0 : message.context;
@@ -79,12 +79,15 @@ export class Follower {
   }
 
   /** R5: this node acknowledged the entry `match` to this very leader, and has it no longer. */
-  #lost(match: Index): void {
+  #lost(leader: NodeId, match: Index): void {
     const { log, recovery, durability } = this.#node;
     recovery.lost(match);
-    if (log.lastIndex < match) return;
-    // Another entry stands in its place: a truncation was lost as well.
-    log.truncate(match);
-    durability.truncated(match);
+    if (log.lastIndex >= match) {
+      // Another entry stands in its place: a truncation was lost as well.
+      log.truncate(match);
+      durability.truncated(match);
+    }
+    // The leader believes us to be up to date, and has no reason to send anything.
+    this.#node.acknowledge(leader, log.commit);
   }
 }

@@ -47,6 +47,7 @@ export class Progress {
         return true;
     }
   }
+  /** Whether the next append should only ask where the logs meet. */
   get probesEmpty(): boolean {
     return this.#unanswered;
   }
@@ -156,6 +157,8 @@ export class Progress {
     this.state = "replicate";
     this.next = index(this.match + 1);
     this.inflights.clear();
+    this.#paused = false;
+    this.#unanswered = false;
     this.#stalled = false;
   }
 }

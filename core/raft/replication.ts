@@ -135,8 +135,9 @@ export class Replication {
   onHeartbeatResponse(message: Of<"heartbeatResponse">): void {
     const progress = this.#progress.get(message.from);
     if (progress === undefined) return;
-    if (progress.alive()) this.#sendAppend(message.from, progress, true);
-    if (progress.state === "probe") this.#due = true;
+    const ask = progress.alive();
+    if (ask && progress.next > this.#node.log.base.index) this.#sendAppend(message.from, progress, true);
+    else if (ask || progress.state === "probe") this.#due = true;
   }
 
   snapshotEnded(to: NodeId): void {
@@ -189,14 +190,15 @@ export class Replication {
 
   #sendTo(to: NodeId, progress: Progress): void {
     const { log } = this.#node;
+    // A full window does not matter here: what is in flight may be lost, and cannot be sent again.
+    if (progress.next <= log.base.index && (progress.state === "replicate" || !progress.paused)) {
+      // A follower that is not there gets no snapshot; its first answer brings us back here.
+      if (!progress.active) return;
+      progress.awaitSnapshot();
+      this.#snapshotsTo.push(to);
+      return;
+    }
     while (!progress.paused) {
-      if (progress.next <= log.base.index) {
-        // A follower that is not there gets no snapshot; its first answer brings us back here.
-        if (!progress.active) return;
-        progress.awaitSnapshot();
-        this.#snapshotsTo.push(to);
-        return;
-      }
       const news = progress.next <= log.lastIndex || progress.commitSent < log.commit;
       if (progress.state === "replicate" && !news) return;
       this.#sendAppend(to, progress, progress.probesEmpty);
@@ -207,7 +209,7 @@ export class Replication {
     const { log } = this.#node;
     const prevIndex = index(progress.next - 1);
     const prevTerm = log.termAt(prevIndex);
-    if (prevTerm === null) return;
+    invariant(prevTerm !== null, "an append follows an entry whose term is known");
     const entries = empty
       ? []
       : log.slice(progress.next, log.lastIndex, this.#options.maxBatchBytes, BATCH_ITEMS_MAX);

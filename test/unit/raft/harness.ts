@@ -1,0 +1,406 @@
+/**
+ * Raft nodes on a hand-flushed network and disks that can be held back. Nothing moves but by `settle`, `deliver`,
+ * `completeWrite` and `tick`; a crash loses what was not durable. Checks after every step what must hold always
+ * (checks.ts).
+ */
+import { invariant } from "@openclaw/core/errors.ts";
+import { type Index, index, isNodeId, type NodeId, type Term, term } from "@openclaw/core/ids.ts";
+import type { LogBase } from "@openclaw/core/ports.ts";
+import type { Entry, HardState, RaftMessage, RaftMessageKind, SnapshotMeta } from "@openclaw/core/raft/message.ts";
+import { Raft } from "@openclaw/core/raft/raft.ts";
+import type { RaftOptions } from "@openclaw/core/raft/options.ts";
+import type { ReadState, Ready } from "@openclaw/core/raft/ready.ts";
+import { Checks } from "./checks.ts";
+
+export function nodeId(text: string): NodeId {
+  if (!isNodeId(text)) throw new Error(`${text} is no node id`);
+  return text;
+}
+
+export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+export const text = (data: Uint8Array): string => new TextDecoder().decode(data);
+
+export const entry = (at: number, ofTerm: number, data = ""): Entry => ({
+  index: index(at),
+  term: term(ofTerm),
+  kind: data === "" ? "noop" : "commands",
+  data: bytes(data),
+});
+
+/** A log of these terms from index 1 on, as the paper draws it. */
+export const logOf = (...terms: readonly number[]): readonly Entry[] =>
+  terms.map((ofTerm, at) => entry(at + 1, ofTerm, `${at + 1}@${ofTerm}`));
+
+/** What survives a crash. */
+export class Disk {
+  hardState: HardState = { term: term(0), vote: null, commit: index(0) };
+  base: LogBase = { index: index(0), term: term(0) };
+  entries: Entry[] = [];
+  highWater: Index = index(0);
+  /** Entries that `rot` took, by index: they were on this disk when they were acknowledged. */
+  readonly rotten = new Map<Index, Term>();
+  /** Applied state, as of the last checkpoint or installed snapshot. */
+  state: LogBase = { index: index(0), term: term(0) };
+
+  get lastIndex(): Index {
+    return index(this.base.index + this.entries.length);
+  }
+
+  append(hardState: HardState | null, entries: readonly Entry[]): void {
+    if (hardState !== null) this.hardState = hardState;
+    const first = entries[0];
+    if (first === undefined) return;
+    invariant(first.index <= this.lastIndex + 1, "a gap on disk");
+    const rotten = this.highWater > this.lastIndex;
+    this.entries.length = first.index - this.base.index - 1;
+    this.entries.push(...entries);
+    this.#mark(rotten);
+  }
+
+  reset(base: LogBase): void {
+    const rotten = this.highWater > this.lastIndex;
+    this.base = base;
+    this.entries = [];
+    this.#mark(rotten);
+  }
+
+  /** A leader may shorten the log; but a mark above a log that lost entries stands until the log is back there (R5). */
+  #mark(rotten: boolean): void {
+    this.highWater = rotten ? index(Math.max(this.highWater, this.lastIndex)) : this.lastIndex;
+  }
+
+  /** The last entries are unreadable after a start. */
+  rot(count: number): void {
+    for (let left = count; left > 0; left--) {
+      const entry = this.entries.pop();
+      if (entry !== undefined) this.rotten.set(entry.index, entry.term);
+    }
+  }
+
+  compact(upTo: Index): void {
+    const ofTerm = this.termAt(upTo);
+    invariant(ofTerm !== null, "compacts what it holds");
+    this.entries = this.entries.slice(upTo - this.base.index);
+    this.base = { index: upTo, term: ofTerm };
+  }
+
+  termAt(at: Index): Term | null {
+    if (at === this.base.index) return this.base.term;
+    return this.entries[at - this.base.index - 1]?.term ?? null;
+  }
+
+  /** Whether this entry, or a state that has it applied, would be found after a power cut; rot came later than its acknowledgement. */
+  holds(at: Index, ofTerm: Term): boolean {
+    if (at <= this.state.index || at < this.base.index || this.termAt(at) === ofTerm) return true;
+    return this.rotten.get(at) === ofTerm;
+  }
+}
+
+interface Write {
+  readonly ready: Ready;
+}
+
+export class TestNode {
+  readonly id: NodeId;
+  readonly disk = new Disk();
+  /** Null while it is down. */
+  raft: Raft | null = null;
+  writes: Write[] = [];
+  /** Held: writes stay in flight until `completeWrite`. */
+  diskHeld = false;
+  applied: LogBase = { index: index(0), term: term(0) };
+  readStates: ReadState[] = [];
+  readsDropped: number[] = [];
+  forwarded: string[] = [];
+  snapshotsTo: NodeId[] = [];
+  installs: SnapshotMeta[] = [];
+
+  constructor(id: NodeId) {
+    this.id = id;
+  }
+
+  get up(): Raft {
+    invariant(this.raft !== null, `${this.id} is down`);
+    return this.raft;
+  }
+}
+
+export interface ClusterOptions {
+  /** Of the election timeout; default: a fixed order of timeouts by position. */
+  readonly random?: () => number;
+  readonly raft?: Partial<RaftOptions>;
+  /** Snapshots are sent by hand. */
+  readonly snapshotsByHand?: boolean;
+  /** Every message passes through this on its way, such as encode and decode. */
+  readonly wire?: (message: RaftMessage) => RaftMessage;
+}
+
+export class TestCluster {
+  readonly ids: readonly NodeId[];
+  readonly nodes: readonly TestNode[];
+  readonly checks: Checks;
+  readonly #byId = new Map<NodeId, TestNode>();
+  readonly #options: ClusterOptions;
+  readonly #cut = new Set<string>();
+  /** On the wire, oldest first. */
+  wire: RaftMessage[] = [];
+
+  constructor(names: readonly string[], options: ClusterOptions = {}) {
+    this.ids = names.map(nodeId);
+    this.nodes = this.ids.map((id) => new TestNode(id));
+    for (const node of this.nodes) this.#byId.set(node.id, node);
+    this.#options = options;
+    this.checks = new Checks(this.nodes);
+  }
+
+  /** Starts every node that is down, from its disk. */
+  start(): this {
+    for (const node of this.nodes) if (node.raft === null) this.restart(node.id);
+    return this;
+  }
+
+  node(name: string): TestNode {
+    const node = this.#byId.get(nodeId(name));
+    invariant(node !== undefined, `no node ${name}`);
+    return node;
+  }
+
+  raft(name: string): Raft {
+    return this.node(name).up;
+  }
+
+  restart(name: string): Raft {
+    const node = this.node(name);
+    invariant(node.raft === null, `${name} is up`);
+    const { disk } = node;
+    const highWater = disk.highWater;
+    if (disk.state.index > disk.lastIndex) disk.reset(disk.state);
+    node.applied = disk.state;
+    const at = this.nodes.indexOf(node);
+    node.raft = new Raft({
+      id: node.id,
+      membership: { voters: this.ids },
+      hardState: disk.hardState,
+      base: disk.base,
+      entries: disk.entries.slice(),
+      applied: disk.state.index,
+      recoverTo: highWater,
+      random: this.#options.random ?? (() => at / this.nodes.length),
+      ...this.#options.raft,
+    });
+    return node.raft;
+  }
+
+  /** Loses what is not durable; `reached` writes in flight got to the disk before the power went. */
+  crash(name: string, reached = 0): void {
+    const node = this.node(name);
+    for (const { ready } of node.writes.splice(0).slice(0, reached)) node.disk.append(ready.hardState, ready.entries);
+    node.raft = null;
+    node.readStates = [];
+    node.readsDropped = [];
+    node.snapshotsTo = [];
+  }
+
+  /** Takes every Ready of every node and does what can be done at once. */
+  pump(): void {
+    for (const node of this.nodes) this.#pumpNode(node);
+  }
+
+  /** The oldest write in flight reaches the disk. */
+  completeWrite(name: string): void {
+    const node = this.node(name);
+    const write = node.writes.shift();
+    invariant(write !== undefined, `${name} writes nothing`);
+    const { hardState, entries, afterDurable, persisted } = write.ready;
+    node.disk.append(hardState, entries);
+    for (const message of afterDurable) this.#put(message);
+    invariant(persisted !== null, "a write has an end");
+    node.up.durable(persisted);
+    this.pump();
+  }
+
+  /** Delivers one message from the wire, and keeps it there if it is `repeated`. */
+  deliverAt(position: number, repeated = false): void {
+    const message = repeated ? this.wire[position] : this.wire.splice(position, 1)[0];
+    if (message === undefined) return;
+    this.step(message);
+  }
+
+  /** Loses one message from the wire. The transfer of a snapshot is not a message: its sender sees that it failed. */
+  loseAt(position: number): void {
+    const [message] = this.wire.splice(position, 1);
+    if (message?.kind === "snapshot") this.#snapshotArrived(message, false);
+  }
+
+  step(message: RaftMessage): void {
+    const node = this.#byId.get(message.to);
+    const reaches = node !== undefined && node.raft !== null && !this.#isCut(message.from, message.to);
+    if (reaches) {
+      node.raft?.step(message);
+      this.pump();
+    }
+    if (message.kind === "snapshot") this.#snapshotArrived(message, reaches);
+  }
+
+  /** Delivers what matches, until nothing does; completes the writes of disks that are not held. */
+  settle(matches: (message: RaftMessage) => boolean = () => true): void {
+    this.pump();
+    for (let rounds = 0; ; rounds++) {
+      invariant(rounds < 100_000, "the cluster does not settle");
+      const writer = this.nodes.find((node) => node.raft !== null && !node.diskHeld && node.writes.length > 0);
+      if (writer !== undefined) {
+        this.completeWrite(writer.id);
+        continue;
+      }
+      const at = this.wire.findIndex(matches);
+      if (at < 0) return;
+      this.deliverAt(at);
+    }
+  }
+
+  /** Ticks the nodes named (all that are up without), and settles after each tick. */
+  tick(times = 1, names: readonly string[] = this.ids): void {
+    for (let count = 0; count < times; count++) {
+      for (const name of names) this.node(name).raft?.tick();
+      this.settle();
+    }
+  }
+
+  /** Makes this node the leader; the others are quiet long enough to vote for it. */
+  elect(name: string): Raft {
+    const raft = this.raft(name);
+    for (const node of this.nodes) {
+      if (node.id === name || node.raft === null) continue;
+      // Past the lease, but not past any election timeout of their own: those are drawn from 10 to 20 ticks.
+      for (let count = 0; count < 10 && node.raft.role === "follower"; count++) node.raft.tick();
+    }
+    this.drop();
+    for (let count = 0; count < 40 && raft.role !== "leader"; count++) {
+      raft.tick();
+      this.settle();
+    }
+    invariant(raft.role === "leader", `${name} was not elected`);
+    this.settle();
+    return raft;
+  }
+
+  propose(name: string, data: string): Index {
+    const proposed = this.raft(name).propose(bytes(data));
+    invariant(proposed.ok, `${name} refused ${data}`);
+    this.pump();
+    return proposed.index;
+  }
+
+  /** Removes messages from the wire; returns them. */
+  drop(matches: (message: RaftMessage) => boolean = () => true): readonly RaftMessage[] {
+    this.pump();
+    const dropped = this.wire.filter(matches);
+    this.wire = this.wire.filter((message) => !matches(message));
+    return dropped;
+  }
+
+  /** Cuts the link from one to the other, in that direction only. */
+  cutFrom(from: string, to: string): void {
+    this.#cut.add(`${from}>${to}`);
+  }
+  /** Cuts this node off from everybody. */
+  isolate(name: string): void {
+    for (const id of this.ids) {
+      if (id === name) continue;
+      this.cutFrom(name, id);
+      this.cutFrom(id, name);
+    }
+  }
+  heal(): void {
+    this.#cut.clear();
+  }
+
+  /** Makes this node's applied state durable and cuts its log there (R7). */
+  compact(name: string, keep = 0): void {
+    const node = this.node(name);
+    node.disk.state = node.applied;
+    if (node.applied.index - keep <= node.disk.base.index) return;
+    node.up.compact(index(node.applied.index - keep));
+    // What is not yet on disk has stayed in the log.
+    node.disk.compact(index(node.up.status().firstIndex - 1));
+  }
+
+  /** Sends the snapshot that this node would make now. */
+  sendSnapshot(from: string, to: string): void {
+    const node = this.node(from);
+    const meta: SnapshotMeta = { ...node.applied, membership: { voters: this.ids } };
+    this.#put({ kind: "snapshot", from: node.id, to: nodeId(to), term: node.up.term, meta });
+  }
+
+  leaders(): readonly NodeId[] {
+    return this.nodes.filter((node) => node.raft?.role === "leader").map((node) => node.id);
+  }
+
+  /** Messages of one kind on the wire. */
+  on<Kind extends RaftMessageKind>(kind: Kind): readonly Extract<RaftMessage, { kind: Kind }>[] {
+    this.pump();
+    return this.wire.filter((message): message is Extract<RaftMessage, { kind: Kind }> => message.kind === kind);
+  }
+
+  #pumpNode(node: TestNode): void {
+    const { raft } = node;
+    if (raft === null) return;
+    for (let rounds = 0; raft.hasReady(); rounds++) {
+      invariant(rounds < 10_000, `${node.id} is never done`);
+      this.#handle(node, raft, raft.ready());
+    }
+    this.checks.node(node);
+  }
+
+  #handle(node: TestNode, raft: Raft, ready: Ready): void {
+    for (const message of ready.messages) this.#put(message);
+    if (ready.snapshot !== null) this.#install(node, raft, ready.snapshot);
+    if (ready.persisted !== null) node.writes.push({ ready });
+    else invariant(ready.afterDurable.length + ready.entries.length === 0 && ready.hardState === null, "no write, no answer");
+    for (const committed of ready.committed) {
+      this.checks.committed(node, committed);
+      node.applied = { index: committed.index, term: committed.term };
+    }
+    raft.applied(node.applied.index);
+    for (const state of ready.readStates) {
+      this.checks.read(node, state);
+      node.readStates.push(state);
+    }
+    node.readsDropped.push(...ready.readsDropped);
+    node.forwarded.push(...ready.forwarded.map(text));
+    for (const to of ready.snapshotsTo) {
+      node.snapshotsTo.push(to);
+      if (this.#options.snapshotsByHand !== true) this.sendSnapshot(node.id, to);
+    }
+  }
+
+  /** R8. The log store works in order: what was in flight is on disk before the reset. */
+  #install(node: TestNode, raft: Raft, meta: SnapshotMeta): void {
+    for (const { ready } of node.writes.splice(0)) {
+      node.disk.append(ready.hardState, ready.entries);
+      for (const message of ready.afterDurable) this.#put(message);
+      invariant(ready.persisted !== null, "a write has an end");
+      raft.durable(ready.persisted);
+    }
+    node.disk.state = { index: meta.index, term: meta.term };
+    node.disk.reset(node.disk.state);
+    node.applied = node.disk.state;
+    node.installs.push(meta);
+    raft.snapshotInstalled(meta);
+  }
+
+  #snapshotArrived(message: RaftMessage, reached: boolean): void {
+    const sender = this.#byId.get(message.from)?.raft ?? null;
+    if (reached) sender?.snapshotSent(message.to);
+    else sender?.snapshotFailed(message.to);
+  }
+
+  #put(message: RaftMessage): void {
+    invariant(message.to !== message.from, "nobody writes to itself");
+    this.wire.push(this.#options.wire?.(message) ?? message);
+  }
+
+  #isCut(from: NodeId, to: NodeId): boolean {
+    return this.#cut.has(`${from}>${to}`);
+  }
+}

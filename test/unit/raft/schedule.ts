@@ -1,0 +1,188 @@
+/**
+ * One random schedule from one seed: loss, repetition, reordering, cut links, slow disks, crashes that lose what was not
+ * durable, compaction and snapshots. checks.ts watches every step; at the end everything heals, and the group must agree
+ * and go on.
+ */
+import { decodeMessages, encodeMessages } from "@openclaw/core/raft/message-codec.ts";
+import type { RaftMessage } from "@openclaw/core/raft/message.ts";
+import { SeededRandom } from "../../simulation/seeded-random.ts";
+import { bytes, TestCluster, type TestNode } from "./harness.ts";
+
+const STEPS = 2_000;
+
+/** Weights of what may happen next; drawn anew for each seed, so that seeds differ in kind. */
+type Step = "tick" | "deliver" | "write" | "propose" | "read" | "crash" | "restart" | "cut" | "heal" | "compact";
+
+export class Schedule {
+  readonly #random: SeededRandom;
+  readonly #cluster: TestCluster;
+  readonly #loss: number;
+  readonly #repeat: number;
+  readonly #weights: readonly (readonly [Step, number])[];
+  /** R5: the disk of this node, of three or more, loses entries at a crash. */
+  readonly #rotting: TestNode | null;
+  #proposals = 0;
+  #reads = 0;
+
+  constructor(seed: number) {
+    this.#random = new SeededRandom(seed);
+    const size = this.#pick([1, 2, 3, 3, 3, 5, 5]);
+    const names = ["a", "b", "c", "d", "e"].slice(0, size);
+    this.#cluster = new TestCluster(names, {
+      random: () => this.#random.unit(),
+      raft: { electionTicks: 4, maxInflight: this.#pick([1, 3, 64]), maxBatchBytes: this.#pick([1, 60, 1_000_000]) },
+      wire: (message) => rewired(message),
+    }).start();
+    for (const node of this.#cluster.nodes) node.diskHeld = true;
+    this.#loss = this.#pick([0, 0, 0.05, 0.2]);
+    this.#repeat = this.#pick([0, 0.05, 0.2]);
+    this.#rotting = size > 2 ? this.#pick([null, null, ...this.#cluster.nodes.slice(0, 1)]) : null;
+    const trouble = this.#pick([0, 1, 3]);
+    this.#weights = [
+      ["tick", 12], ["deliver", 60], ["write", 30], ["propose", 8], ["read", 3],
+      ["crash", trouble], ["restart", 2 * trouble], ["cut", trouble], ["heal", trouble], ["compact", this.#pick([0, 4])],
+    ];
+  }
+
+  run(): void {
+    for (let step = 0; step < STEPS; step++) {
+      this.#step(this.#draw());
+      if (step % 50 === 0) this.#cluster.checks.logsMatch();
+    }
+    this.#healed();
+  }
+
+  #step(step: Step): void {
+    const cluster = this.#cluster;
+    const node = this.#pick(cluster.nodes);
+    switch (step) {
+      case "tick":
+        node.raft?.tick();
+        cluster.pump();
+        return;
+      case "deliver":
+        return this.#deliver();
+      case "write":
+        if (node.raft !== null && node.writes.length > 0) cluster.completeWrite(node.id);
+        return;
+      case "propose":
+        this.#propose(node);
+        return;
+      case "read":
+        this.#read(node);
+        return;
+      case "crash":
+        if (node.raft === null) return;
+        cluster.crash(node.id, Math.floor(this.#random.unit() * (node.writes.length + 1)));
+        if (node === this.#rotting) node.disk.rot(Math.floor(this.#random.unit() * 4));
+        return;
+      case "restart":
+        if (node.raft === null) cluster.restart(node.id);
+        return;
+      case "cut":
+        cluster.cutFrom(node.id, this.#pick(cluster.nodes).id);
+        return;
+      case "heal":
+        cluster.heal();
+        return;
+      case "compact":
+        if (node.raft !== null) cluster.compact(node.id, Math.floor(this.#random.unit() * 4));
+        return;
+    }
+  }
+
+  #deliver(): void {
+    const { wire } = this.#cluster;
+    if (wire.length === 0) return;
+    // Mostly in order, at times from anywhere.
+    const at = this.#random.unit() < 0.7 ? 0 : Math.floor(this.#random.unit() * wire.length);
+    if (this.#random.unit() < this.#loss) this.#cluster.loseAt(at);
+    else this.#cluster.deliverAt(at, this.#random.unit() < this.#repeat);
+    // A wire holds only so much: the oldest is lost.
+    while (wire.length > 500) this.#cluster.loseAt(0);
+  }
+
+  #propose(node: TestNode): void {
+    if (node.raft === null) return;
+    node.raft.propose(bytes(`p${++this.#proposals}`));
+    this.#cluster.pump();
+  }
+
+  #read(node: TestNode): void {
+    if (node.raft === null) return;
+    const context = ++this.#reads;
+    this.#cluster.checks.asksRead(node, context);
+    node.raft.readIndex(context);
+    this.#cluster.pump();
+  }
+
+  /** Everything works again: one leader, one history, and new writes and reads get through. */
+  #healed(): void {
+    const cluster = this.#cluster;
+    cluster.heal();
+    for (const node of cluster.nodes) node.diskHeld = false;
+    cluster.start();
+    for (let ticks = 0; ticks < 200 && !this.#agreed(); ticks++) cluster.tick();
+    must(this.#agreed(), "healed, the group does not agree");
+    const [leader] = cluster.leaders();
+    if (leader === undefined) throw new Error("no leader");
+    // A node may have lost what nobody else has. It is whole when the log is that long again.
+    for (const node of cluster.nodes) {
+      for (const due = node.up.status().recoveringTo ?? 0; cluster.raft(leader).status().lastIndex < due; ) {
+        cluster.propose(leader, "filler");
+        cluster.settle();
+      }
+    }
+    cluster.propose(leader, "last");
+    cluster.settle();
+    cluster.tick(3);
+    for (const node of cluster.nodes) {
+      node.readStates = [];
+      this.#read(node);
+    }
+    cluster.tick(3);
+    for (const node of cluster.nodes) {
+      must(node.applied.index === cluster.checks.lastCommitted, `${node.id} has not applied everything`);
+      must(node.readStates.length === 1, `${node.id} read ${node.readStates.length} times`);
+      must(node.up.status().recoveringTo === null, `${node.id} believes that it lost entries`);
+    }
+    must(cluster.checks.history.at(-1) === "last", "the last proposal is not committed");
+    cluster.checks.logsMatch();
+  }
+
+  #agreed(): boolean {
+    const { nodes } = this.#cluster;
+    if (this.#cluster.leaders().length !== 1) return false;
+    const [first] = nodes;
+    return nodes.every(({ raft, applied }) => {
+      const { lastIndex } = raft?.status() ?? {};
+      return lastIndex === first?.raft?.status().lastIndex && applied.index === lastIndex && raft?.leader !== null;
+    });
+  }
+
+  #draw(): Step {
+    const total = this.#weights.reduce((sum, [, weight]) => sum + weight, 0);
+    let at = this.#random.unit() * total;
+    for (const [step, weight] of this.#weights) {
+      at -= weight;
+      if (at < 0) return step;
+    }
+    return "tick";
+  }
+
+  #pick<T>(choices: readonly T[]): T {
+    const choice = choices[Math.floor(this.#random.unit() * choices.length)];
+    if (choice === undefined) throw new Error("nothing to pick from");
+    return choice;
+  }
+}
+
+function rewired(message: RaftMessage): RaftMessage {
+  const [copy] = decodeMessages(encodeMessages([message]));
+  if (copy === undefined) throw new Error("a message was lost in the codec");
+  return copy;
+}
+
+function must(condition: boolean, otherwise: string): void {
+  if (!condition) throw new Error(otherwise);
+}
