@@ -22,7 +22,7 @@ export class CannotGoOn extends Error {}
  */
 export async function install() {
   if (!isInstalled()) {
-    const expected = lockedPackages().length;
+    const expected = lockedPackages().filter(([, locked]) => fitsHere(locked)).length;
     const [command, ...args] = npmCommand();
     const ok = await runQuietly(
       "Installing dependencies (npm ci)",
@@ -56,6 +56,11 @@ function lockedPackages() {
   if (packages === undefined) throw new CannotGoOn("package-lock.json is missing or damaged; restore it with git.");
   return Object.entries(packages).filter(([name]) => name.startsWith("node_modules/"));
 }
+
+const fitsHere = ({ os, cpu, libc }) =>
+  [os ?? process.platform].flat().includes(process.platform) &&
+  [cpu ?? process.arch].flat().includes(process.arch) &&
+  !(libc ?? []).includes("musl");
 
 /** npm as it runs us, so that the versions agree; else the one on the path. */
 function npmCommand() {
