@@ -114,7 +114,8 @@ async function serve(deps: ApiDeps, stream: EventStream, selection: Selection, s
   try {
     for await (const page of ledgerPages(deps.replica, revision(start.revision), stream.signal)) {
       const events = page.records.flatMap((stored) => eventsOf(stored, selection, start));
-      if (events.length > 0) progress.told(page.records.at(-1)?.revision ?? 0);
+      const last = events.at(-1);
+      if (last !== undefined) progress.told(Number.parseInt(last.id, 10));
       await stream.send(events);
       if (page.records.length === 0) progress.tell(page.revision);
     }
@@ -165,15 +166,16 @@ class Progress {
   }
 }
 
+type KeyChange = ServerEvent & { readonly id: string };
 type KeyEvent = Exclude<LedgerEvent, { kind: "change" }>;
 
-function eventsOf(stored: StoredRecord, { prefix, origin, principal }: Selection, start: Resume): ServerEvent[] {
+function eventsOf(stored: StoredRecord, { prefix, origin, principal }: Selection, start: Resume): KeyChange[] {
   const record = decoded(stored);
   if (origin !== "*" && (record.origin?.cluster ?? null) !== origin) return [];
   const matching = record.events.filter(
     (event): event is KeyEvent => event.kind !== "change" && startsWith(event.key, prefix),
   );
-  return matching.flatMap((event, at): ServerEvent[] => {
+  return matching.flatMap((event, at): KeyChange[] => {
     if (record.revision === start.revision && at < start.skip) return [];
     // Asked again at every event: rights are not a matter of connecting only (pitfall 50).
     if (!principal.mayReadKey(event.key)) return [];

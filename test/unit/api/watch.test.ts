@@ -104,6 +104,14 @@ describe("pitfall 23: a watch", () => {
     expect(last?.id).toBe(String(last?.data.revision));
   });
 
+  test("tells its progress past the last match, too: who waits for a revision is not left waiting", async () => {
+    const first = await node.put("tail/a", "1");
+    const last = await node.put("elsewhere", "x");
+    const reader = await watch(`prefix=tail/&from=${first}`);
+    await reader.until((all) => all.some(({ event, data }) => event === "progress" && data.revision >= last));
+    expect(texts(reader)).toEqual(["1"]);
+  });
+
   test("of another origin sees nothing of ours", async () => {
     const at = await node.put("live/origin", "ours");
     const mirror = await watch(`origin=alaska&from=${at}`);

@@ -1,0 +1,148 @@
+/**
+ * The HTTP client of the command line: several endpoints, the next one when one cannot be reached. It writes request
+ * paths itself, because a URL parser would tidy a key such as `..` away.
+ */
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
+import { request as httpsRequest } from "node:https";
+import { isErrorCode, OpenClawError } from "@openclaw/core/errors.ts";
+
+/** Ms without any answer: longer than a node itself waits. */
+const ANSWER_MS_MAX = 20_000;
+/** Bytes of an answer that is not a stream. */
+const ANSWER_BYTES_MAX = 64 * 1_048_576;
+/** Failures of which we know that nothing was sent. */
+const NOT_SENT = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND", "EAI_AGAIN"]);
+
+export interface Call {
+  readonly method: "GET" | "PUT" | "POST" | "DELETE";
+  /** With its query, percent-encoded. */
+  readonly path: string;
+  readonly body?: Uint8Array;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Answered {
+  readonly body: Buffer;
+  readonly headers: IncomingMessage["headers"];
+}
+
+/** A failure in the words of whoever refused, not of our table. */
+export class Refused extends OpenClawError {
+  constructor(code: OpenClawError["code"], message: string) {
+    super(code);
+    this.message = message;
+  }
+}
+
+export class ApiClient {
+  readonly #endpoints: readonly URL[];
+  readonly #token: string | null;
+  /** Where the last call succeeded; the next one begins there. */
+  #current = 0;
+
+  /** @throws OpenClawError BAD_REQUEST when an endpoint is no http(s) URL */
+  constructor(endpoints: readonly string[], token: string | null) {
+    this.#endpoints = endpoints.map((endpoint) => {
+      if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
+        throw new OpenClawError("BAD_REQUEST", `${endpoint} is no endpoint; one looks like http://127.0.0.1:8101`);
+      }
+      return new URL(endpoint);
+    });
+    this.#token = token;
+  }
+
+  /** @throws OpenClawError whatever the node answers, or UNAVAILABLE when no endpoint can be reached */
+  async call(call: Call): Promise<Answered> {
+    const response = await this.stream(call);
+    const chunks: Buffer[] = [];
+    let length = 0;
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length > ANSWER_BYTES_MAX) throw new OpenClawError("FRAME_TOO_LARGE", "the answer");
+      chunks.push(chunk);
+    }
+    return { body: Buffer.concat(chunks), headers: response.headers };
+  }
+
+  async json(call: Call): Promise<unknown> {
+    const { body } = await this.call(call);
+    return JSON.parse(body.toString("utf8"));
+  }
+
+  /** A successful response, its body still to be read. */
+  async stream(call: Call): Promise<IncomingMessage> {
+    let failure = "";
+    for (let tried = 0; tried < this.#endpoints.length; tried++) {
+      const at = (this.#current + tried) % this.#endpoints.length;
+      const endpoint = this.#endpoints[at];
+      if (endpoint === undefined) continue;
+      try {
+        const response = await this.#send(endpoint, call);
+        this.#current = at;
+        if ((response.statusCode ?? 500) < 300) return response;
+        throw await refusalOf(response);
+      } catch (error) {
+        if (error instanceof OpenClawError) throw error;
+        failure += `${failure === "" ? "" : "; "}${endpoint.origin}: ${reason(error)}`;
+        // A write that may have arrived is not sent again: only the caller knows whether twice is too often.
+        if (call.method !== "GET" && !wasNotSent(error)) {
+          throw new OpenClawError("UNAVAILABLE", `${failure}; whether it took effect is unknown`);
+        }
+      }
+    }
+    throw new Refused("UNAVAILABLE", `no node can be reached: ${failure}`);
+  }
+
+  #send(endpoint: URL, { method, path, body, headers }: Call): Promise<IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      const open = endpoint.protocol === "https:" ? httpsRequest : httpRequest;
+      const request: ClientRequest = open(
+        {
+          hostname: endpoint.hostname.replace(/^\[|\]$/g, ""),
+          port: endpoint.port,
+          method,
+          path,
+          agent: false,
+          headers: {
+            ...headers,
+            ...(this.#token === null ? {} : { authorization: `Bearer ${this.#token}` }),
+            ...(body === undefined ? {} : { "content-length": body.length }),
+          },
+        },
+        (response) => {
+          clearTimeout(late);
+          resolve(response);
+        },
+      );
+      const late = setTimeout(() => request.destroy(new Error(`no answer within ${ANSWER_MS_MAX} ms`)), ANSWER_MS_MAX);
+      request.on("error", (error) => {
+        clearTimeout(late);
+        reject(error);
+      });
+      request.end(body);
+    });
+  }
+}
+
+async function refusalOf(response: IncomingMessage): Promise<OpenClawError> {
+  let text = "";
+  for await (const chunk of response) text += String(chunk).slice(0, 10_000);
+  try {
+    const body: unknown = JSON.parse(text);
+    if (typeof body === "object" && body !== null && "code" in body && isErrorCode(body.code)) {
+      return new Refused(body.code, "message" in body ? String(body.message) : "");
+    }
+  } catch {
+    // Not our JSON: a proxy's page, say. It is told as what it is below.
+  }
+  return new OpenClawError("UNAVAILABLE", `HTTP ${response.statusCode}, not from an OpenClaw node`);
+}
+
+const wasNotSent = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && NOT_SENT.has(String(error.code));
+
+const reason = (error: unknown): string => {
+  if (error instanceof AggregateError) return error.errors.map(reason).join(", ");
+  if (!(error instanceof Error)) return String(error);
+  return "code" in error && error.message === "" ? String(error.code) : error.message;
+};

@@ -1,0 +1,354 @@
+/** The `openclaw` command and its help. A tier with a node of its own (the hub) brings what its nodes add. */
+import { Buffer } from "node:buffer";
+import { utf8 } from "@openclaw/core/bytes.ts";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "@openclaw/core/limits.ts";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { percentEncoded } from "../api/url-bytes.ts";
+import { enrolChild, initCluster } from "../init.ts";
+import type { NodeOptions } from "../node.ts";
+import { ApiClient } from "./client.ts";
+import { EXIT } from "./failure.ts";
+import { statusText } from "./status.ts";
+import { watch } from "./watch.ts";
+
+const ENDPOINT = "http://127.0.0.1:8101";
+
+export interface ProgramOptions {
+  readonly name?: string;
+  readonly description?: string;
+  readonly node?: NodeOptions;
+}
+
+export function createProgram({ name = "openclaw", description, node = {} }: ProgramOptions = {}): Command {
+  const program = new Command(name)
+    .description(description ?? "Persistent state for the edge: nodes, keys and documents")
+    .showHelpAfterError("(add --help for the options and examples)")
+    .helpCommand(true)
+    .addHelpText(
+      "after",
+      examples(
+        `${name} init --cluster shop --nodes 3 --dir ./shop`,
+        `${name} node start --config ./shop/shop-1/config.yaml`,
+        `${name} put till/1 open`,
+        `${name} watch till/`,
+      ) +
+        `\nExit codes: ${EXIT.done} done, ${EXIT.refused} refused, ${EXIT.usage} usage, ${EXIT.retry} try again, ${EXIT.notFound} no such key`,
+    );
+  addInit(program);
+  addEnrol(program);
+  addNode(program, node);
+  addPut(program);
+  addGet(program);
+  addDelete(program);
+  addList(program);
+  addWatch(program);
+  addStatus(program);
+  return program;
+}
+
+function addInit(program: Command): void {
+  program
+    .command("init")
+    .description("make a new cluster's keys, credentials and configurations; overwrites nothing")
+    .requiredOption("--cluster <name>", "the cluster's name: lower-case letters, digits and dashes")
+    .option("--nodes <count>", "members, 1 to 7", wholeNumber, 3)
+    .option("--dir <folder>", "where to put it (default: ./<cluster>)")
+    .option("--host <address>", "address that the nodes listen at", "127.0.0.1")
+    .option("--http-port <port>", "of the first node; the others follow", wholeNumber, 8_101)
+    .option("--p2p-port <port>", "of the first node; the others follow", wholeNumber, 9_101)
+    .option("--ws-port <port>", "of the first node; the others follow", wholeNumber, 9_201)
+    .option("--parent <name>", "the parent's cluster name")
+    .option("--parent-key <hex>", "the parent's public key")
+    .option("--parent-address <multiaddr>", "where a member of the parent is; repeat it for several", collected)
+    .option(
+      "--subscribe <collection>",
+      "a document collection to get from the parent; repeat it for several",
+      collected,
+    )
+    .option("--page <folder>", "a folder that every node serves at /")
+    .addHelpText(
+      "after",
+      examples(
+        "openclaw init --cluster shop --nodes 3",
+        "openclaw init --cluster shop --parent hub --parent-key 6f…2a --parent-address /ip4/192.0.2.7/tcp/9101/p2p/12D3Koo…",
+      ),
+    )
+    .action(async (options: InitOptions) => {
+      const { cluster, nodes, host, page } = options;
+      const from = (first: number): number[] => Array.from({ length: nodes }, (_, i) => first + i);
+      const parent = parentOf(options);
+      const made = await initCluster({
+        directory: options.dir ?? `./${cluster}`,
+        cluster,
+        nodes,
+        host,
+        httpPorts: from(options.httpPort),
+        p2pPorts: from(options.p2pPort),
+        wsPorts: from(options.wsPort),
+        ...(parent === undefined ? {} : { parent }),
+        ...(page === undefined ? {} : { page }),
+      });
+      print(`cluster ${made.cluster}, public key ${made.clusterKey}`);
+      for (const { node, config, http } of made.nodes) print(`${node}  ${http}  ${config}`);
+      print("Keep cluster.key safe and apart: it admits nodes, and no running node needs it.");
+      print("Start each node with: openclaw node start --config FILE");
+      if (parent !== undefined) {
+        print(
+          `Enrol it at the parent with: openclaw enrol --dir PARENT --cluster ${made.cluster} --key ${made.clusterKey}`,
+        );
+      }
+    });
+}
+
+interface InitOptions {
+  readonly cluster: string;
+  readonly nodes: number;
+  readonly dir?: string;
+  readonly host: string;
+  readonly httpPort: number;
+  readonly p2pPort: number;
+  readonly wsPort: number;
+  readonly parent?: string;
+  readonly parentKey?: string;
+  readonly parentAddress?: string[];
+  readonly subscribe?: string[];
+  readonly page?: string;
+}
+
+function parentOf({ parent, parentKey, parentAddress, subscribe }: InitOptions) {
+  if (parent === undefined) return undefined;
+  if (parentKey === undefined || parentAddress === undefined) {
+    throw new OpenClawError("BAD_REQUEST", "--parent needs --parent-key and --parent-address");
+  }
+  return {
+    cluster: parent,
+    clusterKey: parentKey,
+    addresses: parentAddress,
+    subscribe: { collections: subscribe ?? [] },
+  };
+}
+
+function addEnrol(program: Command): void {
+  program
+    .command("enrol")
+    .description("let a child cluster ship its ledger here: pin its key in every configuration of this cluster")
+    .requiredOption("--dir <folder>", "this cluster's folder")
+    .requiredOption("--cluster <name>", "the child's name")
+    .requiredOption("--key <hex>", "the child's public key, as `init` printed it")
+    .addHelpText("after", examples("openclaw enrol --dir ./hub --cluster shop --key 6f…2a"))
+    .action(async ({ dir, cluster, key }: { dir: string; cluster: string; key: string }) => {
+      await enrolChild(dir, { cluster, clusterKey: key });
+      print(`${cluster} is enrolled; restart the nodes of ${dir}`);
+    });
+}
+
+function addNode(program: Command, options: NodeOptions): void {
+  const node = program.command("node").description("run a node");
+  node
+    .command("start")
+    .description("run a node in the foreground until Ctrl-C")
+    .requiredOption("--config <file>", "the node's configuration")
+    .addHelpText("after", examples("openclaw node start --config ./shop/shop-1/config.yaml"))
+    .action(async ({ config }: { config: string }) => {
+      // Loaded only here: the other commands need neither libp2p nor SQLite.
+      const { runNode } = await import("./node-start.ts");
+      await runNode(config, options);
+    });
+}
+
+function addPut(program: Command): void {
+  reaching(program.command("put <key> [value]"))
+    .description("put a value; without one, or with -, it is read from standard input")
+    .option(
+      "--expected <revision>",
+      "only if the key is at this revision; 0: only if there is no such key",
+      wholeNumber,
+    )
+    .addHelpText(
+      "after",
+      examples(
+        "openclaw put till/1 open",
+        "openclaw put till/1 closed --expected 17",
+        "openclaw put logo - < logo.png",
+      ),
+    )
+    .action(async (key: string, value: string | undefined, options: Reach & { expected?: number }) => {
+      const body = value === undefined || value === "-" ? await standardInput() : utf8(value);
+      const query = options.expected === undefined ? "" : `?expected=${options.expected}`;
+      const answer = await clientOf(options).json({ method: "PUT", path: `${keyPath(key)}${query}`, body });
+      print(JSON.stringify(answer));
+    });
+}
+
+function addGet(program: Command): void {
+  reaching(program.command("get <key>"))
+    .description("write a value's bytes to standard output")
+    .option("--local", "what the node has applied, without asking the others")
+    .option("--origin <cluster>", "read the mirror of this cluster's keys")
+    .option("--verbose", "write its revisions to standard error")
+    .addHelpText(
+      "after",
+      examples("openclaw get till/1", "openclaw get logo > logo.png", "openclaw get quakes/nc73 --origin california"),
+    )
+    .action(async (key: string, options: Reach & Reading & { verbose?: boolean }) => {
+      const { body, headers } = await clientOf(options).call({
+        method: "GET",
+        path: `${keyPath(key)}${readQuery(options)}`,
+      });
+      process.stdout.write(body);
+      if (process.stdout.isTTY) process.stdout.write("\n");
+      if (options.verbose === true) {
+        for (const part of ["mod-revision", "create-revision", "version", "revision"]) {
+          process.stderr.write(`${part} ${String(headers[`x-openclaw-${part}`])}\n`);
+        }
+      }
+    });
+}
+
+function addDelete(program: Command): void {
+  reaching(program.command("delete <key>"))
+    .description("delete a key")
+    .addHelpText("after", examples("openclaw delete till/1"))
+    .action(async (key: string, options: Reach) => {
+      print(JSON.stringify(await clientOf(options).json({ method: "DELETE", path: keyPath(key) })));
+    });
+}
+
+function addList(program: Command): void {
+  reaching(program.command("list [prefix]"))
+    .description("list keys and values, one JSON object a line")
+    .option("--local", "what the node has applied, without asking the others")
+    .option("--origin <cluster>", "read the mirror of this cluster's keys")
+    .option("--limit <rows>", "at most so many", wholeNumber, 1_000)
+    .addHelpText("after", examples("openclaw list till/", "openclaw list quakes/ --origin california --limit 10"))
+    .action(async (prefix: string | undefined, options: Reach & Reading & { limit: number }) => {
+      const query = readQuery(options, [
+        ["prefix", percentEncoded(utf8(prefix ?? ""))],
+        ["limit", String(options.limit)],
+      ]);
+      const answer = (await clientOf(options).json({ method: "GET", path: `/v1/kv${query}` })) as {
+        rows: unknown[];
+        more: boolean;
+      };
+      for (const row of answer.rows) print(JSON.stringify(row));
+      if (answer.more) process.stderr.write("there is more; raise --limit\n");
+    });
+}
+
+function addWatch(program: Command): void {
+  reaching(program.command("watch [prefix]"))
+    .description("follow the changes of a prefix until Ctrl-C, across restarts of nodes")
+    .option("--from <revision>", "begin there instead of now", wholeNumber)
+    .option("--origin <cluster>", "the mirror of this cluster's keys; * for every origin")
+    .option("--json", "one JSON object a line")
+    .addHelpText(
+      "after",
+      examples(
+        "openclaw watch till/",
+        "openclaw watch quakes/ --from 1 --json",
+        "openclaw watch --endpoint http://10.0.0.5:8101 --endpoint http://10.0.0.6:8101",
+      ),
+    )
+    .action(async (prefix: string | undefined, options: Reach & { from?: number; origin?: string; json?: boolean }) => {
+      const stop = new AbortController();
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
+      const query = queryText([
+        ["prefix", percentEncoded(utf8(prefix ?? ""))],
+        ["from", options.from === undefined ? undefined : String(options.from)],
+        ["origin", options.origin === undefined ? undefined : encodeURIComponent(options.origin)],
+      ]);
+      await watch(clientOf(options), {
+        path: `/v1/watch${query}`,
+        json: options.json === true,
+        write: print,
+        warn: (line) => void process.stderr.write(`${line}; trying again\n`),
+        signal: stop.signal,
+      });
+    });
+}
+
+function addStatus(program: Command): void {
+  reaching(program.command("status"))
+    .description("where a node and its cluster stand")
+    .option("--hash", "also hash the node's whole state")
+    .option("--json", "as JSON")
+    .addHelpText("after", examples("openclaw status", "openclaw status --hash --json --endpoint http://127.0.0.1:8102"))
+    .action(async (options: Reach & { hash?: boolean; json?: boolean }) => {
+      const path = `/v1/status${options.hash === true ? "?hash=true" : ""}`;
+      const answer = await clientOf(options).json({ method: "GET", path });
+      print(options.json === true ? JSON.stringify(answer) : statusText(answer));
+    });
+}
+
+interface Reach {
+  readonly endpoint: readonly string[];
+  readonly token?: string;
+}
+interface Reading {
+  readonly local?: boolean;
+  readonly origin?: string;
+}
+
+function reaching(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        "--endpoint <url>",
+        "a node's HTTP address; repeat it, and the next is tried when one cannot be reached",
+      )
+        .env("OPENCLAW_ENDPOINT")
+        .default([ENDPOINT], ENDPOINT)
+        .argParser((value: string, before: string[]) => [
+          ...(before[0] === ENDPOINT ? [] : before),
+          ...value.split(","),
+        ]),
+    )
+    .addOption(
+      new Option("--token <jwt>", "a bearer token; better in the environment, where other users do not see it").env(
+        "OPENCLAW_TOKEN",
+      ),
+    );
+}
+
+const clientOf = ({ endpoint, token }: Reach): ApiClient => new ApiClient(endpoint, token ?? null);
+
+function keyPath(key: string): string {
+  if (utf8(key).length > KEY_BYTES_MAX) throw new OpenClawError("KEY_TOO_LARGE");
+  return `/v1/kv/${percentEncoded(utf8(key))}`;
+}
+
+function readQuery({ local, origin }: Reading, more: [string, string | undefined][] = []): string {
+  return queryText([
+    ...more,
+    ["consistency", local === true ? "local" : undefined],
+    ["origin", origin === undefined ? undefined : encodeURIComponent(origin)],
+  ]);
+}
+
+function queryText(pairs: readonly [string, string | undefined][]): string {
+  const given = pairs.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
+  return given.length === 0 ? "" : `?${given.join("&")}`;
+}
+
+async function standardInput(): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > VALUE_BYTES_MAX) throw new OpenClawError("VALUE_TOO_LARGE");
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("a whole number, please");
+  return Number(text);
+}
+
+const collected = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
+
+const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+
+const print = (line: string): void => void process.stdout.write(`${line}\n`);

@@ -1,0 +1,83 @@
+/** `openclaw status`: one node's view of its cluster, for a person. */
+import { z } from "zod";
+
+const Status = z.object({
+  cluster: z.string(),
+  node: z.string(),
+  role: z.string(),
+  leader: z.string().nullable(),
+  term: z.number(),
+  revision: z.number(),
+  applied: z.number(),
+  commit: z.number(),
+  quorum: z.number(),
+  members: z.array(
+    z.object({
+      node: z.string(),
+      http: z.string().nullable(),
+      match: z.number().nullable(),
+      heardMsAgo: z.number().nullable(),
+      revision: z.number().nullable(),
+    }),
+  ),
+  parent: z
+    .object({
+      cluster: z.string(),
+      enabled: z.boolean(),
+      connected: z.boolean(),
+      holds: z.number(),
+      lag: z.number(),
+      failure: z.string().nullable(),
+    })
+    .nullable(),
+  notes: z.array(z.string()),
+  state: z.object({ hash: z.string(), rows: z.number() }).optional(),
+});
+
+export function statusText(answer: unknown): string {
+  const status = Status.parse(answer);
+  const { cluster, node, role, leader, term, revision, applied, commit, quorum, parent, state } = status;
+  const rows = status.members.map(({ node: name, http, match, heardMsAgo, revision: at }) => [
+    name === leader ? `${name} (leader)` : name,
+    at === null ? "-" : String(at),
+    match === null ? "-" : String(match),
+    heardMsAgo === null ? "not heard" : name === node ? "this node" : `${(heardMsAgo / 1_000).toFixed(1)} s ago`,
+    http ?? "",
+  ]);
+  return [
+    `cluster ${cluster}, asked ${node} (${role}), term ${term}`,
+    `leader ${leader ?? "none known"}; ${quorum} of ${status.members.length} must be alive for a write`,
+    `revision ${revision}; log: commit ${commit}, applied ${applied}`,
+    ...(parent === null ? ["no parent"] : [parentLine(parent)]),
+    ...(state === undefined ? [] : [`state hash ${state.hash} (${state.rows} rows)`]),
+    "",
+    ...table([["member", "revision", "log", "heard", "http"], ...rows]),
+    ...status.notes.map((note) => `! ${note}`),
+  ].join("\n");
+}
+
+function parentLine({
+  cluster,
+  enabled,
+  connected,
+  holds,
+  lag,
+  failure,
+}: NonNullable<z.infer<typeof Status>["parent"]>): string {
+  const link = !enabled
+    ? "paused by an operator"
+    : connected
+      ? "connected"
+      : `not connected${failure === null ? "" : `: ${failure}`}`;
+  return `parent ${cluster}: ${link} at this node; it holds revision ${holds}, ${lag} behind`;
+}
+
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+}
