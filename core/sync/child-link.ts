@@ -45,7 +45,8 @@ export interface EventRun {
 export interface ChildLinkOwner {
   readonly source: PushSource;
   welcomed(welcome: Welcome): void;
-  pushed(pushed: Pushed): void;
+  /** @param to last item of the push that this answers; every earlier push is answered, too */
+  pushed(pushed: Pushed, to: number): void;
   /** Answer with `taken` when it is stored. */
   events(run: EventRun): void;
   holds(upstream: Revision): void;
@@ -155,6 +156,11 @@ export class ChildLink {
     this.#end(null);
   }
 
+  /** Ends the connection for that reason. */
+  fail(error: OpenClawError): void {
+    this.#end(error);
+  }
+
   #received(message: ParentMessage): void {
     if (this.#phase === "closed") return;
     this.#quiet();
@@ -214,7 +220,7 @@ export class ChildLink {
       } while (this.#pumpAgain);
     } catch (error) {
       if (error instanceof InvariantViolation) throw error;
-      this.#fail(error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error }));
+      this.fail(error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error }));
     } finally {
       this.#pumping = false;
     }
@@ -230,20 +236,20 @@ export class ChildLink {
     if (pushed.cursor < to) return this.#malformed(`a push up to ${to} was answered with cursor ${pushed.cursor}`);
     this.#refusals = 0;
     this.#answered();
-    this.#owner.pushed(pushed);
+    this.#owner.pushed(pushed, to);
     this.#resume();
   }
 
   /** S2: order is never traded. Pushes behind a refused one are refused, too; the stream goes on when all are answered. */
   #refused(code: OpenClawError["code"], details: string, cursor: number): void {
     if (this.#inFlight.shift() === undefined) return this.#malformed("a refusal of no push");
-    if (code !== "GAP") return this.#fail(new OpenClawError(code, details));
+    if (code !== "GAP") return this.fail(new OpenClawError(code, details));
     this.#answered();
     if (this.#rewindTo === null && ++this.#refusals > REFUSALS_MAX) {
       const oldest = this.#owner.source.oldest();
-      if (cursor >= oldest) return this.#fail(new OpenClawError("GAP", details));
+      if (cursor >= oldest) return this.fail(new OpenClawError("GAP", details));
       // Not a late answer: it stands. What lies between was acknowledged to us, and we no longer have it.
-      return this.#fail(new OpenClawError("SESSION_EXPIRED", `the parent is at ${cursor}, and acknowledged ${oldest} before`));
+      return this.fail(new OpenClawError("SESSION_EXPIRED", `the parent is at ${cursor}, and acknowledged ${oldest} before`));
     }
     this.#rewindTo = cursor;
     this.#resume();
@@ -264,7 +270,7 @@ export class ChildLink {
     try {
       to = runEnd(items, this.#downTo);
     } catch (error) {
-      return this.#fail(asOpenClawError(error) ?? new OpenClawError("GAP"));
+      return this.fail(asOpenClawError(error) ?? new OpenClawError("GAP"));
     }
     this.#downTo = to;
     this.#untaken.push(to);
@@ -283,7 +289,7 @@ export class ChildLink {
   #expectAnswer(): void {
     this.#cancelDeadline();
     this.#cancelDeadline = this.#clock.after(ANSWER_MS_MAX, () => {
-      this.#fail(new OpenClawError("UNAVAILABLE", `the parent did not answer for ${ANSWER_MS_MAX} ms`));
+      this.fail(new OpenClawError("UNAVAILABLE", `the parent did not answer for ${ANSWER_MS_MAX} ms`));
     });
   }
 
@@ -299,18 +305,14 @@ export class ChildLink {
       if (this.#phase !== "open") return;
       this.ask({ kind: "position" }, "local", ANSWER_MS_MAX).catch((error: unknown) => {
         const failure = asOpenClawError(error);
-        if (failure?.code === "UNAVAILABLE") this.#fail(failure);
+        if (failure?.code === "UNAVAILABLE") this.fail(failure);
         else this.#quiet();
       });
     });
   }
 
   #malformed(what: string): void {
-    this.#fail(new OpenClawError("MALFORMED_FRAME", what));
-  }
-
-  #fail(error: OpenClawError): void {
-    this.#end(error);
+    this.fail(new OpenClawError("MALFORMED_FRAME", what));
   }
 
   #end(reason: OpenClawError | null): void {

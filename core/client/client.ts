@@ -1,0 +1,450 @@
+/**
+ * What an app holds: key-values, documents, its outbox and its status. The same in a browser and in Node; what differs
+ * (storage, the way to a gateway, locks between tabs) comes in through the options.
+ */
+import { toHex, utf8 } from "../bytes.ts";
+import { OpenClawError } from "../errors.ts";
+import { type ClusterId, isLinkId, type LinkId, type Revision, revision, type Seq, seq } from "../ids.ts";
+import type { DocumentChange } from "../ledger/record.ts";
+import { RESULTS_MAX } from "../limits.ts";
+import type { Clock, Random } from "../ports.ts";
+import type { ChildLinkOwner, Welcome } from "../sync/child-link.ts";
+import type { ChildConnection, Subscription } from "../sync/message.ts";
+import { Documents } from "./documents.ts";
+import { Down } from "./down.ts";
+import { type Claim, drainOutboxes } from "./drain.ts";
+import { type Draft, Journal } from "./journal.ts";
+import { type Bytes, Keys } from "./keys.ts";
+import { Outbox } from "./outbox.ts";
+import { hashesOf, Rungs } from "./rungs.ts";
+import { Settlement } from "./settlement.ts";
+import { SiteLink, type LinkState } from "./site-link.ts";
+import type { ClientStore, FailedRow, OutboxRow } from "./store.ts";
+
+export interface ClientOptions {
+  readonly store: ClientStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** One try at a connection to any gateway of the site; the client waits and tries again. */
+  connect(): Promise<ChildConnection>;
+  /** Asked at each connection; null where the site asks for none. */
+  token?(): string | null | Promise<string | null>;
+  /** What to keep a mirror of from the start. Documents and watches add what they need. */
+  readonly subscribe?: { readonly prefixes?: readonly Bytes[]; readonly collections?: readonly string[]; readonly mirrors?: boolean };
+  /** This session's stream and actor. Drawn afresh unless given; never give one that another session may use (D4). */
+  readonly link?: LinkId;
+  /** Granted to everyone unless given: right where one process has the store to itself. */
+  readonly claim?: Claim;
+}
+
+export interface ClientStatus {
+  readonly link: LinkState;
+  /** The site's name, once it was met. */
+  readonly cluster: ClusterId | null;
+  /** Edits of this device that are not yet at the site. */
+  readonly unsynced: number;
+  /** Edits that the site refused for good. */
+  readonly failed: number;
+  /** The site's ledger is mirrored here up to this revision. */
+  readonly cursor: Revision;
+  /** The site's parent holds the site's ledger up to this revision. */
+  readonly upstream: Revision;
+  readonly lastError: OpenClawError | null;
+}
+
+/** How often a connected client looks for outboxes that other sessions left behind, ms. */
+const DRAIN_EVERY_MS = 30_000;
+/** How long an advance of the hub may wait for another write before it is stored by its own, ms. */
+const HOLDS_STORE_MS = 1_000;
+/** Changes asked for at once when a document is fetched. */
+const FETCH_CHANGES_MAX = 512;
+
+/** Opens what the device holds, and begins to connect. @throws OpenClawError CLIENT_STORAGE_FAILED */
+export async function openClient(options: ClientOptions): Promise<Client> {
+  const { store, random } = options;
+  const claim = options.claim ?? (async () => () => undefined);
+  const link = options.link ?? drawLink(random);
+  // Held while this session lives, so that no other drains what it is still sending.
+  const release = await claim(link);
+  const rows: OutboxRow[] = [];
+  for (const queued of await store.outboxLinks()) rows.push(...(await allRows(store, queued)));
+  const own = rows.filter((row) => row.link === link);
+  const outbox = new Outbox(link, own[0]?.seq ?? (await store.nextSeq(link)));
+  for (const row of own) outbox.add({ row, edits: [], round: 0 });
+  const [down, awaiting, failed] = await Promise.all([store.down(), store.awaiting(), store.failed()]);
+  const rungs = new Rungs();
+  rungs.restore(rows, awaiting, failed, down?.upstream ?? revision(0), down?.cursor ?? revision(0));
+  const client = new Client(options, { outbox, rungs, down, failed, claim, release, foreign: rows.length - own.length });
+  client.goOnline();
+  return client;
+}
+
+interface Restored {
+  readonly outbox: Outbox;
+  readonly rungs: Rungs;
+  readonly down: Awaited<ReturnType<ClientStore["down"]>>;
+  readonly failed: readonly FailedRow[];
+  readonly claim: Claim;
+  readonly release: (() => void) | null;
+  readonly foreign: number;
+}
+
+export class Client {
+  /** Key-values of the site, and mirrors of others'. */
+  readonly kv: Keys;
+  /** Documents that any tier may change, offline too. */
+  readonly docs: Documents;
+  readonly #options: ClientOptions;
+  readonly #restored: Restored;
+  readonly #rungs: Rungs;
+  readonly #journal: Journal;
+  readonly #settlement: Settlement;
+  readonly #down: Down;
+  readonly #site: SiteLink;
+  readonly #listeners = new Set<() => void>();
+  readonly #claims = new Map<LinkId, (() => void) | null>();
+  #cluster: ClusterId | null;
+  #status: ClientStatus | null = null;
+  #foreign: number;
+  #draining = false;
+  #cancelDrain: () => void = () => {};
+  #cancelHolds: (() => void) | null = null;
+  #stopped = false;
+  /** What went wrong besides the connection; null after a write that went well. */
+  #trouble: OpenClawError | null = null;
+
+  constructor(options: ClientOptions, restored: Restored) {
+    const { store, clock, random } = options;
+    const { outbox, rungs, down } = restored;
+    this.#options = options;
+    this.#restored = restored;
+    this.#rungs = rungs;
+    this.#foreign = restored.foreign;
+    this.#cluster = (down?.cluster ?? null) as ClusterId | null;
+    this.#claims.set(outbox.link, restored.release);
+    this.#journal = new Journal(store, outbox, () => {
+      this.#site.link?.wake();
+      this.#changed();
+    });
+    this.#settlement = new Settlement(store, this.#journal, rungs);
+    this.#settlement.restore(restored.failed);
+    const assertRoom = (): void => {
+      if (this.#stopped) throw new OpenClawError("STOPPED", "the client is stopped");
+      if (this.#journal.outbox.full) throw new OpenClawError("OVERLOADED", "too many edits wait for the site");
+    };
+    const enqueue = (draft: Draft): void => this.#enqueue(draft);
+    this.docs = new Documents({
+      store,
+      rungs,
+      clock,
+      actor: outbox.link,
+      assertRoom,
+      enqueue,
+      subscribe: (collection) => this.#want({ prefixes: [], collections: [collection], mirrors: false }),
+      fetch: (collection, document) => this.#fetch(collection, document),
+    });
+    this.kv = new Keys({
+      store,
+      rungs,
+      assertRoom,
+      enqueue,
+      ask: (query, consistency) => this.#site.ask(query, consistency),
+      covers: (prefix, origin) => this.#down.coversPrefix(prefix, origin !== null),
+      subscribePrefix: (prefix, origin) => this.#want({ prefixes: [prefix], collections: [], mirrors: origin !== null }),
+    });
+    this.#down = new Down(
+      {
+        journal: this.#journal,
+        rungs,
+        documents: this.docs,
+        keys: this.kv,
+        taken: (cursor) => {
+          this.#site.link?.taken(cursor);
+          this.#changed();
+        },
+        failed: (error) => this.#site.link?.fail(error),
+      },
+      down,
+      {
+        prefixes: (options.subscribe?.prefixes ?? []).map((prefix) => (typeof prefix === "string" ? utf8(prefix) : prefix)),
+        collections: options.subscribe?.collections ?? [],
+        mirrors: options.subscribe?.mirrors ?? false,
+      },
+    );
+    this.#site = new SiteLink({
+      connect: () => options.connect(),
+      clock,
+      random,
+      hello: async () => ({
+        link: this.#journal.outbox.link,
+        child: { kind: "client", token: await this.#token() },
+        down: this.#down.hello(),
+      }),
+      owner: () => this.#owner(),
+      changed: () => this.#changed(),
+      ended: (reason) => this.#ended(reason),
+    });
+  }
+
+  /** This session's stream and actor. */
+  get link(): LinkId {
+    return this.#restored.outbox.link;
+  }
+
+  /** The same object until something changed. */
+  status(): ClientStatus {
+    this.#status ??= {
+      link: this.#site.state,
+      cluster: this.#cluster,
+      unsynced: this.#journal.outbox.size + this.#journal.unstored + this.#foreign,
+      failed: this.#settlement.failed.length,
+      cursor: this.#down.cursor,
+      upstream: this.#rungs.upstream,
+      lastError: this.#trouble ?? this.#site.lastError,
+    };
+    return this.#status;
+  }
+
+  /** Calls back when `status` changed; the returned function ends it. */
+  subscribe(listener: () => void): () => void {
+    const call = (): void => listener();
+    this.#listeners.add(call);
+    return () => this.#listeners.delete(call);
+  }
+
+  /** Edits that the site refused for good, oldest first. They stay until they are forgotten. */
+  failed(): readonly FailedRow[] {
+    return this.#settlement.failed;
+  }
+
+  /** @throws OpenClawError CLIENT_STORAGE_FAILED */
+  async forgetFailed(rows: readonly FailedRow[]): Promise<void> {
+    await this.#settlement.forgetFailed(rows);
+    this.#changed();
+  }
+
+  /** Lets go of the site: everything goes on here. */
+  goOffline(): void {
+    this.#cancelDrain();
+    this.#site.stop();
+  }
+
+  /** Connects, at once if it was waiting to. */
+  goOnline(): void {
+    if (!this.#stopped) this.#site.start();
+  }
+
+  /** Ends the client and closes its store. What is stored waits for the next session. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.goOffline();
+    this.#stopped = true;
+    this.#cancelHolds?.();
+    // Behind everything that is on its way into the store.
+    await this.#journal.commit({});
+    for (const release of this.#claims.values()) release?.();
+    await this.#options.store.close();
+  }
+
+  #owner(): Omit<ChildLinkOwner, "closed"> {
+    const { outbox } = this.#journal;
+    const settle = (outcomes: Parameters<Settlement["settle"]>[1], to: number): void => {
+      this.#settlement.settle(outbox, outcomes, to).then(() => this.#settled(), (error: unknown) => this.#fail(error));
+    };
+    return {
+      source: outbox,
+      welcomed: (welcome) => {
+        try {
+          this.#welcomed(welcome);
+          settle(welcome.outcomes, welcome.cursor);
+        } catch (error) {
+          this.#fail(error);
+        }
+      },
+      pushed: ({ outcomes }, to) => settle(outcomes, to),
+      events: (run) => this.#down.received(run),
+      holds: (upstream) => this.#holds(upstream),
+    };
+  }
+
+  #welcomed(welcome: Welcome): void {
+    this.#down.welcomed(welcome.cluster, welcome.epoch);
+    this.#cluster = welcome.cluster;
+    this.#holds(welcome.upstream);
+    this.#drain();
+    this.#changed();
+  }
+
+  #settled(): void {
+    this.#site.link?.wake();
+    this.docs.rungsMoved();
+    this.#changed();
+  }
+
+  #holds(upstream: Revision): void {
+    if (!this.#rungs.hubHolds(upstream)) return;
+    this.docs.rungsMoved();
+    this.#changed();
+    this.#cancelHolds ??= this.#options.clock.after(HOLDS_STORE_MS, () => {
+      this.#cancelHolds = null;
+      const down = this.#down.position();
+      const write = { hubHolds: this.#rungs.upstream, ...(down === null ? {} : { down }) };
+      this.#journal.commit({ write }).catch((error: unknown) => this.#fail(error));
+    });
+  }
+
+  /** What is committed in an epoch that is over may be gone: documents are sent again, which harms nothing (L3). */
+  async #newEpoch(): Promise<void> {
+    const { store } = this.#options;
+    const drafts: Draft[] = [];
+    for (const { document } of await store.awaiting()) {
+      if (document === null) continue;
+      const wanted = new Set(document.hashes);
+      for (const change of await store.document(document.collection, document.document)) {
+        if (!wanted.has(change.hash)) continue;
+        const command = { kind: "change", collection: document.collection, document: document.document, changes: [change] } as const;
+        drafts.push({ command, edits: [], round: 0 });
+      }
+    }
+    this.#rungs.withdraw();
+    this.#down.forget();
+    await this.#journal.commit({ drafts, write: { mirrorReset: true, hubHolds: revision(Number.MAX_SAFE_INTEGER) } });
+    for (const { command } of drafts) this.#rungs.stored(hashesOf({ command }));
+    this.docs.rungsMoved();
+  }
+
+  async #ended(reason: OpenClawError | null): Promise<void> {
+    this.#cancelDrain();
+    try {
+      if (reason?.code === "WRONG_EPOCH") await this.#newEpoch();
+      if (reason?.code === "SESSION_EXPIRED") await this.#newLink();
+    } catch (error) {
+      // The next connection ends for the same reason, and this is tried again.
+      this.#note(error);
+    }
+    this.#changed();
+  }
+
+  /** The site no longer knows this stream: what is left of it goes on under another name. */
+  async #newLink(): Promise<void> {
+    const fresh = drawLink(this.#options.random);
+    this.#claims.set(fresh, await this.#restored.claim(fresh));
+    await this.#settlement.abandon(this.#journal.outbox, new Outbox(fresh, seq(1)));
+  }
+
+  /** Outboxes that other sessions left: now, and every while. */
+  #drain(): void {
+    this.#cancelDrain();
+    this.#cancelDrain = this.#options.clock.after(DRAIN_EVERY_MS, () => this.#drain());
+    if (this.#draining) return;
+    this.#draining = true;
+    const { store, clock } = this.#options;
+    const options = {
+      store,
+      clock,
+      settlement: this.#settlement,
+      claim: this.#restored.claim,
+      connect: () => this.#options.connect(),
+      token: () => this.#token(),
+    };
+    drainOutboxes(options, new Set(this.#claims.keys()))
+      .then(() => this.#countForeign())
+      // The next round tries again; what is left shows as unsynced.
+      .catch((error: unknown) => this.#countForeign().then(() => this.#note(error)))
+      .finally(() => {
+        this.#draining = false;
+        this.#settled();
+      });
+  }
+
+  async #countForeign(): Promise<void> {
+    let count = 0;
+    for (const link of await this.#options.store.outboxLinks()) {
+      if (!this.#claims.has(link)) count += (await allRows(this.#options.store, link)).length;
+    }
+    this.#foreign = count;
+  }
+
+  #enqueue(draft: Draft): void {
+    this.#journal.commit({ drafts: [draft] }).then(
+      () => {
+        this.#trouble = null;
+        this.#rungs.stored(hashesOf(draft));
+        if (draft.command.kind === "change") this.docs.rungsMoved();
+      },
+      (error: unknown) => {
+        const failure = error instanceof OpenClawError ? error : new OpenClawError("CLIENT_STORAGE_FAILED", String(error), { cause: error });
+        this.#trouble = failure;
+        this.#rungs.notStored(hashesOf(draft), failure);
+        for (const edit of draft.edits) edit.notStored(failure);
+        this.#changed();
+      },
+    );
+  }
+
+  #want(more: Subscription): void {
+    if (this.#down.want(more)) this.#site.restart();
+  }
+
+  /** A document that is not on this device, from the gateway; nothing when it cannot be asked. */
+  async #fetch(collection: string, document: string): Promise<readonly DocumentChange[]> {
+    const changes: DocumentChange[] = [];
+    try {
+      let limit = FETCH_CHANGES_MAX;
+      for (let after = 0; this.#site.state === "online"; ) {
+        try {
+          const page = await this.#site.ask({ kind: "document", collection, document, after, limit }, "local");
+          changes.push(...page.changes);
+          if (!page.more) break;
+          after = page.position;
+        } catch (error) {
+          if (!(error instanceof OpenClawError) || error.code !== "FRAME_TOO_LARGE" || limit === 1) throw error;
+          limit = Math.max(1, Math.floor(limit / 8));
+        }
+      }
+    } catch (error) {
+      // It comes with the stream when the site can be reached again, as far as this session may see it.
+      this.#note(error);
+    }
+    if (changes.length > 0) await this.#journal.commit({ write: { changes: [{ collection, document, changes }] } });
+    return changes;
+  }
+
+  async #token(): Promise<string | null> {
+    return (await this.#options.token?.()) ?? null;
+  }
+
+  /** Storage, or the parent, cannot go on: the connection ends, and the next one takes up where storage is. */
+  #fail(error: unknown): void {
+    if (error instanceof OpenClawError && error.code === "CLIENT_STORAGE_FAILED") this.#note(error);
+    const failure = error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error });
+    this.#site.link?.fail(failure);
+  }
+
+  #note(error: unknown): void {
+    this.#trouble = error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error });
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#status = null;
+    for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+function drawLink(random: Random): LinkId {
+  const link = toHex(random.bytes(16));
+  if (!isLinkId(link)) throw new OpenClawError("INTERNAL", "a link is 32 hex digits");
+  return link;
+}
+
+async function allRows(store: ClientStore, link: LinkId): Promise<readonly OutboxRow[]> {
+  const rows: OutboxRow[] = [];
+  for (let from: Seq = seq(1); ; ) {
+    const page = await store.outbox(link, from, RESULTS_MAX);
+    rows.push(...page);
+    const last = page.at(-1);
+    if (last === undefined || page.length < RESULTS_MAX) return rows;
+    from = seq(last.seq + 1);
+  }
+}

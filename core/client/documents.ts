@@ -1,0 +1,301 @@
+/**
+ * Open documents. Each is one Automerge document in memory, however many handles an app has of it; local changes go to
+ * the outbox, received ones are put in many at a time (one by one costs six times as much).
+ */
+import * as Automerge from "@automerge/automerge/slim";
+import { OpenClawError } from "../errors.ts";
+import type { ChangeHash, LinkId } from "../ids.ts";
+import type { DocumentChange } from "../ledger/record.ts";
+import { BATCH_ITEMS_MAX } from "../limits.ts";
+import type { Clock } from "../ports.ts";
+import { changesSince, headsOf } from "./changes.ts";
+import { LocalEdit, type Edit } from "./edit.ts";
+import { genesis } from "./genesis.ts";
+import type { Draft } from "./journal.ts";
+import type { Rungs } from "./rungs.ts";
+import type { ClientStore, Rung } from "./store.ts";
+
+/** Documents open at once; a further one is refused OVERLOADED. */
+const OPEN_MAX = 1_024;
+/** Own edits that `edits()` tells of: the newest. */
+const EDITS_MAX = 1_000;
+
+/** Where one of this device's own changes stands. */
+export interface EditState {
+  readonly hash: ChangeHash;
+  /** Null while it is not yet stored on this device. */
+  readonly rung: Rung | null;
+  /** Why the parent refused it for good; it then stays on this device only. */
+  readonly failure: OpenClawError | null;
+}
+
+/** An open document, ready to be read and changed. */
+export interface DocumentHandle<T> {
+  readonly collection: string;
+  readonly id: string;
+  /** The document as it is now; the same object until it changes. */
+  doc(): Automerge.Doc<T>;
+  heads(): readonly ChangeHash[];
+  /** Changes the document. It shows at once; how safe it is, the edit tells. An edit that changes nothing has no hashes. */
+  change(edit: (doc: T) => void): Edit;
+  /** Changes the document as it was at `heads`. @throws OpenClawError MISSING when one of them is not here */
+  changeAt(heads: readonly ChangeHash[], edit: (doc: T) => void): Edit;
+  /** Calls back when the document or a rung changed; the returned function ends it. */
+  subscribe(listener: () => void): () => void;
+  /** This device's own edits, oldest first: those not yet at the hub, and those of this page. */
+  edits(): readonly EditState[];
+  /** Null while the change is not yet stored on this device. */
+  rung(hash: ChangeHash): Rung | null;
+  /** Resolves when the change is on that rung. @throws OpenClawError what it failed with */
+  settled(hash: ChangeHash, rung: Rung): Promise<void>;
+  /** Ends this handle: its listeners are not called any more. */
+  close(): void;
+}
+
+/** What documents need of their client. */
+export interface DocumentsHost {
+  readonly store: ClientStore;
+  readonly rungs: Rungs;
+  readonly clock: Clock;
+  readonly actor: LinkId;
+  /** @throws OpenClawError OVERLOADED, STOPPED */
+  assertRoom(): void;
+  /** Stores changes and queues them for the parent. */
+  enqueue(draft: Draft): void;
+  /** Makes sure that the collection is part of what the parent streams. */
+  subscribe(collection: string): void;
+  /** What the parent has of a document that is not on this device; empty when it cannot be asked. */
+  fetch(collection: string, document: string): Promise<readonly DocumentChange[]>;
+}
+
+type Content = Record<string, unknown>;
+
+export class Documents {
+  readonly #host: DocumentsHost;
+  readonly #open = new Map<string, Promise<OpenDocument>>();
+  /** Those of `#open` that are ready. */
+  readonly #ready = new Map<string, OpenDocument>();
+
+  constructor(host: DocumentsHost) {
+    this.#host = host;
+  }
+
+  /**
+   * Opens a document. `initial` is its content if it has none here yet: give everyone the same.
+   * @throws OpenClawError OVERLOADED, CLIENT_STORAGE_FAILED
+   */
+  async open<T extends object = Content>(collection: string, id: string, options: { readonly initial?: T } = {}): Promise<DocumentHandle<T>> {
+    const name = nameOf(collection, id);
+    let opening = this.#open.get(name);
+    if (opening === undefined) {
+      if (this.#open.size >= OPEN_MAX) throw new OpenClawError("OVERLOADED", `${OPEN_MAX} documents are open`);
+      this.#host.subscribe(collection);
+      const document = new OpenDocument(collection, id, this.#host, () => {
+        this.#open.delete(name);
+        this.#ready.delete(name);
+      });
+      this.#ready.set(name, document);
+      opening = document.load();
+      this.#open.set(name, opening);
+      opening.catch(() => {
+        this.#open.delete(name);
+        this.#ready.delete(name);
+      });
+    }
+    const document = await opening;
+    if (options.initial !== undefined) document.begin({ ...options.initial } as Content);
+    return document.handle<T>();
+  }
+
+  /** Received changes that are stored: they show in the open document. */
+  received(collection: string, id: string, changes: readonly DocumentChange[]): void {
+    this.#ready.get(nameOf(collection, id))?.receive(changes);
+  }
+
+  /** Rungs moved. */
+  rungsMoved(): void {
+    for (const document of this.#ready.values()) document.rungsMoved();
+  }
+}
+
+class OpenDocument {
+  readonly #collection: string;
+  readonly #id: string;
+  readonly #host: DocumentsHost;
+  readonly #ended: () => void;
+  #doc: Automerge.Doc<Content>;
+  /** Received while the stored changes were still being read; null once they are. */
+  #early: DocumentChange[] | null = [];
+  readonly #listeners = new Set<() => void>();
+  #handles = 0;
+  #reloading = false;
+  #own: ChangeHash[] = [];
+  #edits: readonly EditState[] | null = null;
+
+  constructor(collection: string, id: string, host: DocumentsHost, ended: () => void) {
+    this.#collection = collection;
+    this.#id = id;
+    this.#host = host;
+    this.#ended = ended;
+    this.#doc = Automerge.init<Content>({ actor: host.actor });
+  }
+
+  async load(): Promise<OpenDocument> {
+    const { store, rungs } = this.#host;
+    let changes = await store.document(this.#collection, this.#id);
+    if (changes.length === 0) changes = await this.#host.fetch(this.#collection, this.#id);
+    const own = changes.filter(({ hash }) => rungs.isOwn(hash)).map(({ hash }) => hash);
+    this.#own = [...own.slice(-EDITS_MAX), ...this.#own];
+    const early = this.#early ?? [];
+    this.#early = null;
+    this.#apply([...changes, ...early]);
+    return this;
+  }
+
+  /** Writes the initial content unless the document has some. */
+  begin(initial: Content): void {
+    if (Automerge.getHeads(this.#doc).length > 0) return;
+    const changes = genesis(this.#collection, this.#id, initial);
+    if (changes.length === 0) return;
+    this.#host.assertRoom();
+    this.#enqueue(changes);
+    this.#apply(changes);
+    this.#changed();
+  }
+
+  receive(changes: readonly DocumentChange[]): void {
+    if (this.#early !== null) {
+      this.#early.push(...changes);
+      return;
+    }
+    this.#apply(changes);
+    this.#changed();
+  }
+
+  rungsMoved(): void {
+    if (this.#own.length > 0) this.#changed();
+  }
+
+  handle<T extends object>(): DocumentHandle<T> {
+    this.#handles++;
+    const own = new Set<() => void>();
+    let closed = false;
+    const assertOpen = (): void => {
+      if (closed) throw new OpenClawError("STOPPED", "the document's handle is closed");
+    };
+    return {
+      collection: this.#collection,
+      id: this.#id,
+      // The app says what its documents hold; nothing here looks into them.
+      doc: () => this.#doc as unknown as Automerge.Doc<T>,
+      heads: () => headsOf(this.#doc),
+      change: (edit) => {
+        assertOpen();
+        return this.#change((doc, options) => Automerge.change(doc, options, (draft) => edit(draft as unknown as T)));
+      },
+      changeAt: (heads, edit) => {
+        assertOpen();
+        // Automerge takes unknown heads for no heads, and would make the change at the beginning of time.
+        if (!Automerge.hasHeads(this.#doc, [...heads])) throw new OpenClawError("MISSING", "changes that are not on this device");
+        return this.#change((doc, options) => Automerge.changeAt(doc, [...heads], options, (draft) => edit(draft as unknown as T)).newDoc);
+      },
+      subscribe: (listener) => {
+        const call = (): void => listener();
+        own.add(call);
+        this.#listeners.add(call);
+        return () => {
+          own.delete(call);
+          this.#listeners.delete(call);
+        };
+      },
+      edits: () => this.#editStates(),
+      rung: (hash) => this.#host.rungs.rung(hash),
+      settled: (hash, rung) => this.#host.rungs.settled(hash, rung),
+      close: () => {
+        if (closed) return;
+        closed = true;
+        for (const call of own) this.#listeners.delete(call);
+        this.#handles--;
+        if (this.#handles === 0) this.#ended();
+      },
+    };
+  }
+
+  #change(make: (doc: Automerge.Doc<Content>, options: { time: number }) => Automerge.Doc<Content>): Edit {
+    if (this.#reloading) throw new OpenClawError("CLIENT_STORAGE_FAILED", "the document is being read again");
+    this.#host.assertRoom();
+    const before = headsOf(this.#doc);
+    const time = Math.floor(this.#host.clock.wall() / 1_000);
+    const next = make(this.#doc, { time });
+    const changes = changesSince(next, before);
+    this.#doc = next;
+    const edit = this.#enqueue(changes);
+    if (changes.length > 0) this.#changed();
+    return edit;
+  }
+
+  /** Nothing to store, or to wait for, when nothing changed. */
+  #enqueue(changes: readonly DocumentChange[]): Edit {
+    const { rungs } = this.#host;
+    const hashes = changes.map(({ hash }) => hash);
+    const edit = new LocalEdit(hashes, (at) => rungs.atHub(at));
+    if (changes.length === 0) {
+      edit.committed(rungs.upstream);
+      return edit;
+    }
+    rungs.made(hashes);
+    this.#own = [...this.#own, ...hashes].slice(-EDITS_MAX);
+    const command = { kind: "change", collection: this.#collection, document: this.#id, changes } as const;
+    this.#host.enqueue({ command, edits: [edit], round: 0 });
+    edit.device.catch(() => this.#reload()).catch(() => this.#ended());
+    return edit;
+  }
+
+  /** An edit could not be stored: what is shown goes back to what is. */
+  async #reload(): Promise<void> {
+    if (this.#reloading) return;
+    this.#reloading = true;
+    const changes = await this.#host.store.document(this.#collection, this.#id);
+    this.#doc = Automerge.init<Content>({ actor: this.#host.actor });
+    this.#apply(changes);
+    const stored = new Set(changes.map(({ hash }) => hash));
+    this.#own = this.#own.filter((hash) => stored.has(hash));
+    this.#reloading = false;
+    this.#changed();
+  }
+
+  #apply(changes: readonly DocumentChange[]): void {
+    if (changes.length === 0) return;
+    for (let at = 0; at < changes.length; at += BATCH_ITEMS_MAX) {
+      const batch = changes.slice(at, at + BATCH_ITEMS_MAX);
+      try {
+        [this.#doc] = Automerge.applyChanges(this.#doc, batch.map(({ bytes }) => bytes));
+      } catch {
+        // One bad change makes Automerge refuse its whole batch (D2): the others still count, and it is told of.
+        for (const change of batch) this.#applyOne(change);
+      }
+    }
+  }
+
+  #applyOne(change: DocumentChange): void {
+    try {
+      [this.#doc] = Automerge.applyChanges(this.#doc, [change.bytes]);
+    } catch (error) {
+      const failure = new OpenClawError("QUARANTINED", `${change.hash}: ${error instanceof Error ? error.message : String(error)}`);
+      this.#host.rungs.failed([change.hash], failure);
+    }
+  }
+
+  #editStates(): readonly EditState[] {
+    const { rungs } = this.#host;
+    this.#edits ??= this.#own.map((hash) => ({ hash, rung: rungs.rung(hash), failure: rungs.failure(hash) }));
+    return this.#edits;
+  }
+
+  #changed(): void {
+    this.#edits = null;
+    for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+const nameOf = (collection: string, id: string): string => JSON.stringify([collection, id]);

@@ -1,0 +1,69 @@
+/** What a local write gives its caller: promises for the rungs it climbs (DESIGN §1). */
+import type { OpenClawError } from "../errors.ts";
+import type { ChangeHash, Revision } from "../ids.ts";
+
+export interface Edit {
+  /** The document changes it made; empty for a key, and for an edit that changed nothing. */
+  readonly hashes: readonly ChangeHash[];
+  /** Resolves when the edit can no longer be lost by this device (S1). @throws OpenClawError CLIENT_STORAGE_FAILED, OVERLOADED */
+  readonly device: Promise<void>;
+  /**
+   * Resolves with the site's revision when a majority of the site has it on disk.
+   * @throws OpenClawError what the site refused it with: COMPARE_FAILED, FORBIDDEN, QUARANTINED, SESSION_EXPIRED, …
+   */
+  readonly site: Promise<Revision>;
+  /** Resolves when a majority of the site's parent has it on disk: never at a site without a parent. */
+  hub(): Promise<void>;
+}
+
+/** The side of an edit that its owner settles. */
+export class LocalEdit implements Edit {
+  readonly hashes: readonly ChangeHash[];
+  readonly device: Promise<void>;
+  readonly site: Promise<Revision>;
+  readonly #whenHub: (at: Revision) => Promise<void>;
+  #stored: () => void = () => {};
+  #committed: (at: Revision) => void = () => {};
+  #failDevice: (error: OpenClawError) => void = () => {};
+  #failSite: (error: OpenClawError) => void = () => {};
+
+  constructor(hashes: readonly ChangeHash[], whenHub: (at: Revision) => Promise<void>) {
+    this.hashes = hashes;
+    this.#whenHub = whenHub;
+    this.device = new Promise((resolve, reject) => {
+      this.#stored = resolve;
+      this.#failDevice = reject;
+    });
+    this.site = new Promise((resolve, reject) => {
+      this.#committed = resolve;
+      this.#failSite = reject;
+    });
+    // A caller need not look at both. What failed is in the client's status and list of failed edits, too.
+    this.device.catch(() => undefined);
+    this.site.catch(() => undefined);
+  }
+
+  hub(): Promise<void> {
+    return this.site.then((at) => this.#whenHub(at));
+  }
+
+  stored(): void {
+    this.#stored();
+  }
+
+  committed(at: Revision): void {
+    this.#stored();
+    this.#committed(at);
+  }
+
+  /** It never reached this device's storage. */
+  notStored(error: OpenClawError): void {
+    this.#failDevice(error);
+    this.#failSite(error);
+  }
+
+  /** It is stored here, and the parent refused it. */
+  refused(error: OpenClawError): void {
+    this.#failSite(error);
+  }
+}

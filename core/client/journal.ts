@@ -1,0 +1,225 @@
+/**
+ * Every write to the device's storage, one after the other. What waits while one is in flight is the next one (R3), so
+ * that a hundred edits cost one transaction; each part of it is still stored wholly or not at all. New rows get their
+ * numbers here, so that a number whose write failed is not a hole in the stream.
+ */
+import { toHex } from "../bytes.ts";
+import { InvariantViolation, OpenClawError } from "../errors.ts";
+import { type Seq, seq } from "../ids.ts";
+import type { DocumentChange } from "../ledger/record.ts";
+import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX } from "../limits.ts";
+import type { UserCommand } from "../state-machine/command.ts";
+import type { LocalEdit } from "./edit.ts";
+import { commandBytes, type Outbox, type Unanswered } from "./outbox.ts";
+import type { ClientStore, ClientWrite, OutboxRow } from "./store.ts";
+
+/** A command on its way into the outbox. */
+export interface Draft {
+  readonly command: UserCommand;
+  readonly edits: readonly LocalEdit[];
+  readonly round: number;
+}
+
+/** One step: its drafts and its write are stored together. */
+export interface JournalPart {
+  readonly drafts?: readonly Draft[];
+  readonly write?: ClientWrite;
+  /** Drafts go to this outbox from here on: the parent forgot the one before. */
+  readonly outbox?: Outbox;
+}
+
+/** Changes of one document in one row: they stand or fall together, and take one revision. */
+const ROW_CHANGES_MAX = 256;
+const ROW_BYTES_MAX = BATCH_BYTES_MAX / 4;
+
+interface Waiting {
+  readonly part: JournalPart;
+  readonly resolve: () => void;
+  readonly reject: (error: OpenClawError) => void;
+}
+
+export class Journal {
+  readonly #store: ClientStore;
+  readonly #queued: () => void;
+  #outbox: Outbox;
+  #waiting: Waiting[] = [];
+  #running = false;
+  /** Drafts of the write in flight. */
+  #writing = 0;
+
+  /** @param queued called when new rows are in the outbox */
+  constructor(store: ClientStore, outbox: Outbox, queued: () => void) {
+    this.#store = store;
+    this.#outbox = outbox;
+    this.#queued = queued;
+  }
+
+  /** The outbox that drafts go to. */
+  get outbox(): Outbox {
+    return this.#outbox;
+  }
+
+  /** Drafts that are not yet stored. */
+  get unstored(): number {
+    return this.#writing + this.#waiting.reduce((sum, { part }) => sum + (part.drafts?.length ?? 0), 0);
+  }
+
+  /** Resolves when the part is stored and its rows are in the outbox. @throws OpenClawError CLIENT_STORAGE_FAILED */
+  commit(part: JournalPart): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ part, resolve, reject });
+      if (this.#running) return;
+      this.#running = true;
+      // What the caller does in the same turn shares the write.
+      void Promise.resolve().then(() => this.#run());
+    });
+  }
+
+  async #run(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#take();
+      this.#writing = batch.reduce((sum, { part }) => sum + (part.drafts?.length ?? 0), 0);
+      try {
+        await this.#write(batch);
+      } catch (error) {
+        await this.#oneByOne(batch, storageError(error));
+      }
+      this.#writing = 0;
+    }
+    this.#running = false;
+  }
+
+  /** One bad part must not take the others with it; but a change that follows a lost one is lost, too. */
+  async #oneByOne(batch: readonly Waiting[], first: OpenClawError): Promise<void> {
+    const lost = new Set<string>();
+    const refuse = (one: Waiting, error: OpenClawError): void => {
+      for (const name of documentsOf(one.part)) lost.add(name);
+      one.reject(error);
+    };
+    for (const one of batch) {
+      if (batch.length === 1 || documentsOf(one.part).some((name) => lost.has(name))) refuse(one, first);
+      else await this.#write([one]).catch((error: unknown) => refuse(one, storageError(error)));
+    }
+    const behind = this.#waiting.filter(({ part }) => documentsOf(part).some((name) => lost.has(name)));
+    this.#waiting = this.#waiting.filter((one) => !behind.includes(one));
+    for (const one of behind) one.reject(first);
+  }
+
+  #take(): Waiting[] {
+    let drafts = 0;
+    let count = 0;
+    for (const { part } of this.#waiting) {
+      drafts += part.drafts?.length ?? 0;
+      // A reset of the mirror, or of the outbox, comes before the rows of its own write: nothing may be in front of it.
+      const first = part.write?.mirrorReset === true || part.outbox !== undefined;
+      if (count > 0 && (drafts > BATCH_ITEMS_MAX || first)) break;
+      count++;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  async #write(batch: readonly Waiting[]): Promise<void> {
+    const outbox = batch[0]?.part.outbox ?? this.#outbox;
+    const rows = rowsOf(batch.flatMap(({ part }) => part.drafts ?? []), outbox);
+    const changes = rows.flatMap(({ row: { command } }) => (command.kind === "change" ? [command] : []));
+    const write = merged([
+      { enqueue: rows.map(({ row }) => row), changes },
+      ...batch.flatMap(({ part }) => (part.write === undefined ? [] : [part.write])),
+    ]);
+    await this.#store.write(write);
+    this.#outbox = outbox;
+    this.#writing = 0;
+    for (const row of rows) outbox.add(row);
+    for (const { part, resolve } of batch) {
+      for (const draft of part.drafts ?? []) for (const edit of draft.edits) edit.stored();
+      resolve();
+    }
+    if (rows.length > 0) this.#queued();
+  }
+}
+
+const documentsOf = (part: JournalPart): readonly string[] =>
+  (part.drafts ?? []).flatMap(({ command }) => (command.kind === "change" ? [JSON.stringify([command.collection, command.document])] : []));
+
+/** Drafts as rows, numbered. Neighbours of one document become one row. */
+function rowsOf(drafts: readonly Draft[], outbox: Outbox): Unanswered[] {
+  const rows: { command: UserCommand; edits: readonly LocalEdit[]; round: number; bytes: number }[] = [];
+  for (const { command, edits, round } of drafts) {
+    const bytes = commandBytes(command);
+    const last = rows.at(-1);
+    if (last !== undefined && last.round === round && last.bytes + bytes <= ROW_BYTES_MAX) {
+      const joined = join(last.command, command);
+      if (joined !== null) {
+        last.command = joined;
+        last.edits = [...last.edits, ...edits];
+        last.bytes += bytes;
+        continue;
+      }
+    }
+    rows.push({ command, edits, round, bytes });
+  }
+  return rows.map(({ command, edits, round }, i) => {
+    const at: Seq = seq(outbox.nextSeq + i);
+    const row: OutboxRow = { link: outbox.link, seq: at, command };
+    return { row, edits, round };
+  });
+}
+
+function join(first: UserCommand, second: UserCommand): UserCommand | null {
+  if (first.kind !== "change" || second.kind !== "change") return null;
+  if (first.collection !== second.collection || first.document !== second.document) return null;
+  if (first.changes.length + second.changes.length > ROW_CHANGES_MAX) return null;
+  const changes: readonly DocumentChange[] = [...first.changes, ...second.changes];
+  return { ...first, changes };
+}
+
+function merged(writes: readonly ClientWrite[]): ClientWrite {
+  const last = <K extends keyof ClientWrite>(field: K): Pick<ClientWrite, K> | undefined =>
+    writes.findLast((write) => write[field] !== undefined);
+  const down = last("down")?.down;
+  const holds = writes.flatMap(({ hubHolds }) => (hubHolds === undefined ? [] : [hubHolds]));
+  const hubHolds = holds.length === 0 ? undefined : holds.reduce((a, b) => (a > b ? a : b));
+  // Keys are joined by the caller of each write; between two of them the later one must win.
+  const mirror = lastOfEachKey(writes);
+  return {
+    enqueue: writes.flatMap((write) => write.enqueue ?? []),
+    changes: writes.flatMap((write) => write.changes ?? []),
+    answered: writes.flatMap((write) => write.answered ?? []),
+    awaiting: writes.flatMap((write) => write.awaiting ?? []),
+    failed: writes.flatMap((write) => write.failed ?? []),
+    forgetFailed: writes.flatMap((write) => write.forgetFailed ?? []),
+    ...mirror,
+    ...(down === undefined ? {} : { down }),
+    ...(hubHolds === undefined ? {} : { hubHolds }),
+    ...(writes.some((write) => write.mirrorReset === true) ? { mirrorReset: true } : {}),
+  };
+}
+
+function lastOfEachKey(writes: readonly ClientWrite[]): Pick<ClientWrite, "mirrorPuts" | "mirrorDeletes"> {
+  const touching = writes.filter((write) => (write.mirrorPuts?.length ?? 0) + (write.mirrorDeletes?.length ?? 0) > 0);
+  const [only] = touching;
+  if (only === undefined) return {};
+  if (touching.length === 1) return { mirrorPuts: only.mirrorPuts ?? [], mirrorDeletes: only.mirrorDeletes ?? [] };
+  const puts = new Map<string, NonNullable<ClientWrite["mirrorPuts"]>[number]>();
+  const deletes = new Map<string, NonNullable<ClientWrite["mirrorDeletes"]>[number]>();
+  for (const write of touching) {
+    for (const row of write.mirrorPuts ?? []) {
+      deletes.delete(mirrorName(row));
+      puts.set(mirrorName(row), row);
+    }
+    for (const row of write.mirrorDeletes ?? []) {
+      puts.delete(mirrorName(row));
+      deletes.set(mirrorName(row), row);
+    }
+  }
+  return { mirrorPuts: [...puts.values()], mirrorDeletes: [...deletes.values()] };
+}
+
+/** Tells mirror rows apart. A cluster's name has no slash. */
+export const mirrorName = (row: { readonly key: Uint8Array; readonly origin: string | null }): string =>
+  `${row.origin ?? ""}/${toHex(row.key)}`;
+
+function storageError(error: unknown): OpenClawError {
+  if (error instanceof InvariantViolation) throw error;
+  return error instanceof OpenClawError ? error : new OpenClawError("CLIENT_STORAGE_FAILED", String(error), { cause: error });
+}

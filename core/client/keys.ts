@@ -1,0 +1,241 @@
+/** Key-values of a client: reads from the mirror of what it subscribed to, or from its gateway; writes through the outbox. */
+import { compareBytes, prefixEnd, toHex, utf8 } from "../bytes.ts";
+import { OpenClawError } from "../errors.ts";
+import { isClusterId, type ClusterId, type Revision, revision } from "../ids.ts";
+import { KEY_BYTES_MAX, RANGE_ROWS_MAX, VALUE_BYTES_MAX } from "../limits.ts";
+import type { UserCommand } from "../state-machine/command.ts";
+import type { Answer } from "../state-machine/query.ts";
+import type { ChildQuery } from "../sync/message.ts";
+import { type Edit, LocalEdit } from "./edit.ts";
+import type { Draft } from "./journal.ts";
+import type { Rungs } from "./rungs.ts";
+import type { ClientStore } from "./store.ts";
+
+/** A text stands for its UTF-8 bytes. */
+export type Bytes = string | Uint8Array;
+
+export interface KeyRow {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  /** Of its last put; 0 while this device's own put is not yet at the site. */
+  readonly modRevision: Revision;
+}
+
+export interface ReadOptions {
+  /**
+   * `local` (the default) reads this device's mirror, with this page's own puts on top, where a subscribed prefix covers
+   * the key, and otherwise what the gateway has applied. `linearizable` asks the site.
+   */
+  readonly consistency?: "local" | "linearizable";
+  /** Another cluster's name, to read the mirror of its keys; null, the default, for the site's own. */
+  readonly origin?: string | null;
+}
+
+export interface KeyEvent {
+  readonly kind: "put" | "delete";
+  readonly key: Uint8Array;
+  /** Empty for a delete. */
+  readonly value: Uint8Array;
+  readonly origin: string | null;
+  /** In the origin's ledger. */
+  readonly revision: Revision;
+  readonly principal: string;
+  /** Wall clock where it was written, ms since 1970: an annotation. */
+  readonly time: number;
+}
+
+/** What keys need of their client. */
+export interface KeysHost {
+  readonly store: ClientStore;
+  readonly rungs: Rungs;
+  /** @throws OpenClawError OVERLOADED, STOPPED */
+  assertRoom(): void;
+  enqueue(draft: Draft): void;
+  /** @throws OpenClawError UNAVAILABLE, FORBIDDEN, … */
+  ask<Q extends ChildQuery>(query: Q, consistency: "linearizable" | "local"): Promise<Answer<Q>>;
+  /** True if the mirror holds every key of that prefix and origin. */
+  covers(prefix: Uint8Array, origin: string | null): boolean;
+  subscribePrefix(prefix: Uint8Array, origin: string | null): void;
+}
+
+/** An own write that the mirror does not show yet. */
+interface Overlay {
+  readonly key: Uint8Array;
+  /** Null deletes. */
+  readonly value: Uint8Array | null;
+  /** The site's revision once known: the mirror shows it when it is past that. */
+  at: Revision | null;
+}
+
+const ASKED_ROWS_MAX = 1_000;
+
+export class Keys {
+  readonly #host: KeysHost;
+  readonly #overlays = new Map<string, readonly Overlay[]>();
+  /** The mirror shows the site's ledger up to here. */
+  #cursor = revision(0);
+  readonly #watchers = new Set<{ readonly prefix: Uint8Array; readonly listener: (events: readonly KeyEvent[]) => void }>();
+
+  constructor(host: KeysHost) {
+    this.#host = host;
+  }
+
+  /** The value of a key, or null. @throws OpenClawError UNAVAILABLE, FORBIDDEN, KEY_EMPTY, KEY_TOO_LARGE */
+  async get(key: Bytes, options: ReadOptions = {}): Promise<KeyRow | null> {
+    const bytes = checkedKey(key);
+    const origin = options.origin ?? null;
+    if (options.consistency === "linearizable" || !this.#host.covers(bytes, origin)) {
+      const answer = await this.#host.ask({ kind: "get", origin: clusterOf(origin), key: bytes }, options.consistency ?? "local");
+      return answer.row;
+    }
+    const own = origin === null ? this.#overlays.get(toHex(bytes))?.at(-1) : undefined;
+    if (own !== undefined) return overlaid(own);
+    const rows = await this.#host.store.mirror(origin, bytes);
+    return rows.find((row) => row.key.length === bytes.length) ?? null;
+  }
+
+  /** Rows whose key starts with `prefix`, in key order. @throws OpenClawError UNAVAILABLE, FORBIDDEN */
+  async list(prefix: Bytes, options: ReadOptions = {}): Promise<readonly KeyRow[]> {
+    const bytes = toBytes(prefix);
+    const origin = options.origin ?? null;
+    if (options.consistency === "linearizable" || !this.#host.covers(bytes, origin)) {
+      return this.#listAsked(bytes, clusterOf(origin), options.consistency ?? "local");
+    }
+    const rows = new Map((await this.#host.store.mirror(origin, bytes)).map((row): [string, KeyRow] => [toHex(row.key), row]));
+    if (origin === null) {
+      for (const [name, overlays] of this.#overlays) {
+        const own = overlays.at(-1);
+        if (own === undefined || !startsWith(own.key, bytes)) continue;
+        const row = overlaid(own);
+        if (row === null) rows.delete(name);
+        else rows.set(name, row);
+      }
+    }
+    return [...rows.values()].sort((a, b) => compareBytes(a.key, b.key));
+  }
+
+  /** Queues a put. @throws OpenClawError KEY_EMPTY, KEY_TOO_LARGE, VALUE_TOO_LARGE, OVERLOADED, STOPPED */
+  put(key: Bytes, value: Bytes): Edit {
+    return this.#write({ kind: "put", key: checkedKey(key), value: checkedValue(value) });
+  }
+
+  /** Queues a delete; of a key that does not exist it does nothing. @throws OpenClawError KEY_EMPTY, KEY_TOO_LARGE, OVERLOADED, STOPPED */
+  delete(key: Bytes): Edit {
+    return this.#write({ kind: "delete", key: checkedKey(key) });
+  }
+
+  /**
+   * Queues a put that takes place only if the key's mod revision is `expected` when it reaches the site; 0 means that the
+   * key does not exist. Its `site` rejects with COMPARE_FAILED otherwise.
+   */
+  compareAndSet(key: Bytes, expected: number, value: Bytes): Edit {
+    return this.#write({ kind: "compareAndSet", key: checkedKey(key), expected: revision(expected), value: checkedValue(value) });
+  }
+
+  /**
+   * Calls back with every later change under `prefix`, of the site and of mirrored origins, in ledger order, after it is
+   * stored here. What is there already, `list` gives: watch first, then list. The returned function ends it.
+   */
+  watch(prefix: Bytes, listener: (events: readonly KeyEvent[]) => void): () => void {
+    const bytes = toBytes(prefix);
+    this.#host.subscribePrefix(bytes, null);
+    const watcher = { prefix: bytes, listener };
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  /** Events that are stored, in order, and the cursor they lead to. */
+  received(events: readonly KeyEvent[], cursor: Revision): void {
+    this.#cursor = cursor;
+    for (const [name, overlays] of this.#overlays) {
+      this.#keep(name, overlays.filter(({ at }) => at === null || at > cursor));
+    }
+    if (events.length === 0) return;
+    for (const { prefix, listener } of [...this.#watchers]) {
+      const own = events.filter(({ key }) => startsWith(key, prefix));
+      if (own.length > 0) listener(own);
+    }
+  }
+
+  #write(command: Exclude<UserCommand, { kind: "change" }>): Edit {
+    this.#host.assertRoom();
+    const edit = new LocalEdit([], (at) => this.#host.rungs.atHub(at));
+    this.#host.enqueue({ command, edits: [edit], round: 0 });
+    // What a comparison leads to, only the site knows.
+    if (command.kind !== "compareAndSet" && this.#host.covers(command.key, null)) this.#overlay(command, edit);
+    return edit;
+  }
+
+  #overlay(command: Extract<UserCommand, { kind: "put" | "delete" }>, edit: Edit): void {
+    const name = toHex(command.key);
+    const overlay: Overlay = { key: command.key, value: command.kind === "put" ? command.value : null, at: null };
+    this.#overlays.set(name, [...(this.#overlays.get(name) ?? []), overlay]);
+    const remove = (): void => this.#keep(name, (this.#overlays.get(name) ?? []).filter((one) => one !== overlay));
+    edit.site.then(
+      (at) => {
+        overlay.at = at;
+        if (at <= this.#cursor) remove();
+      },
+      remove,
+    );
+  }
+
+  #keep(name: string, overlays: readonly Overlay[]): void {
+    if (overlays.length === 0) this.#overlays.delete(name);
+    else this.#overlays.set(name, overlays);
+  }
+
+  async #listAsked(prefix: Uint8Array, origin: ClusterId | null, consistency: "linearizable" | "local"): Promise<readonly KeyRow[]> {
+    const to = prefixEnd(prefix) ?? null;
+    const rows: KeyRow[] = [];
+    let from = prefix;
+    let limit = ASKED_ROWS_MAX;
+    for (;;) {
+      let answer: Answer<Extract<ChildQuery, { kind: "range" }>>;
+      try {
+        answer = await this.#host.ask({ kind: "range", origin, from, to, limit }, consistency);
+      } catch (error) {
+        // Large values: fewer of them fit one frame. One always does.
+        if (!(error instanceof OpenClawError) || error.code !== "FRAME_TOO_LARGE" || limit === 1) throw error;
+        limit = Math.max(1, Math.floor(limit / 8));
+        continue;
+      }
+      rows.push(...answer.rows);
+      const last = answer.rows.at(-1);
+      if (!answer.more || last === undefined) return rows;
+      if (rows.length >= RANGE_ROWS_MAX) throw new OpenClawError("OVERLOADED", `more than ${RANGE_ROWS_MAX} rows; list a longer prefix`);
+      // The first key after the last one.
+      from = new Uint8Array([...last.key, 0]);
+    }
+  }
+}
+
+/** A copy: what the caller does to its own bytes afterwards must not change what is stored and sent. */
+const toBytes = (bytes: Bytes): Uint8Array => (typeof bytes === "string" ? utf8(bytes) : bytes.slice());
+
+function checkedKey(key: Bytes): Uint8Array {
+  const bytes = toBytes(key);
+  if (bytes.length === 0) throw new OpenClawError("KEY_EMPTY");
+  if (bytes.length > KEY_BYTES_MAX) throw new OpenClawError("KEY_TOO_LARGE", `${bytes.length} bytes`);
+  return bytes;
+}
+
+function checkedValue(value: Bytes): Uint8Array {
+  const bytes = toBytes(value);
+  if (bytes.length > VALUE_BYTES_MAX) throw new OpenClawError("VALUE_TOO_LARGE", `${bytes.length} bytes`);
+  return bytes;
+}
+
+function clusterOf(origin: string | null): ClusterId | null {
+  if (origin !== null && !isClusterId(origin)) throw new OpenClawError("BAD_REQUEST", "the origin is not a cluster's name");
+  return origin;
+}
+
+const overlaid = ({ key, value, at }: Overlay): KeyRow | null =>
+  value === null ? null : { key, value, modRevision: at ?? revision(0) };
+
+export function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
+  if (bytes.length < prefix.length) return false;
+  for (let i = 0; i < prefix.length; i++) if (bytes[i] !== prefix[i]) return false;
+  return true;
+}

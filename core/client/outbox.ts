@@ -1,0 +1,147 @@
+/**
+ * The queued commands of one link, in order: what is stored here and not yet answered. The source of the link's pushes.
+ * A row leaves when its outcome is stored, and only then does the low-water mark pass it (Q1).
+ */
+import { invariant } from "../errors.ts";
+import { type LinkId, type Seq, seq } from "../ids.ts";
+import { BATCH_BYTES_MAX, RESULTS_MAX } from "../limits.ts";
+import type { UserCommand } from "../state-machine/command.ts";
+import type { Push, PushSource } from "../sync/child-link.ts";
+import type { LocalEdit } from "./edit.ts";
+import type { OutboxRow } from "./store.ts";
+
+/** Commands in one push: half of what the parent remembers for us, so that two pushes can be under way. */
+const PUSH_COMMANDS_MAX = RESULTS_MAX / 2;
+/** Rows, and bytes, that wait for an answer; a further edit is refused OVERLOADED. */
+export const OUTBOX_ROWS_MAX = 100_000;
+export const OUTBOX_BYTES_MAX = 256 * BATCH_BYTES_MAX;
+
+/** A stored row that has no outcome yet. */
+export interface Unanswered {
+  readonly row: OutboxRow;
+  /** Those of this page that wait for it; a row of a dead page has none. */
+  readonly edits: readonly LocalEdit[];
+  /** How often its changes were sent again with what the parent missed (D3). */
+  readonly round: number;
+}
+
+export class Outbox implements PushSource {
+  readonly link: LinkId;
+  readonly #rows = new Map<Seq, Unanswered>();
+  /** Rows whose outcome is here, and being stored. */
+  readonly #answered = new Set<Seq>();
+  #bytes = 0;
+  #nextSeq: Seq;
+  #sentTo = 0;
+  /** Fetches rows that are not in memory; null when there are none. */
+  readonly #more: (() => Promise<void>) | null;
+
+  constructor(link: LinkId, nextSeq: Seq, more: (() => Promise<void>) | null = null) {
+    this.link = link;
+    this.#nextSeq = nextSeq;
+    this.#more = more;
+  }
+
+  get size(): number {
+    return this.#rows.size;
+  }
+
+  get nextSeq(): Seq {
+    return this.#nextSeq;
+  }
+
+  get full(): boolean {
+    return this.#rows.size >= OUTBOX_ROWS_MAX || this.#bytes >= OUTBOX_BYTES_MAX;
+  }
+
+  /** The first row without an outcome: everything below it is settled and stored. */
+  get lowWater(): Seq {
+    return this.#rows.keys().next().value ?? this.#nextSeq;
+  }
+
+  rows(): Iterable<Unanswered> {
+    return this.#rows.values();
+  }
+
+  /** Takes up the outcome of a row, once: false if it is settled, or about to be. */
+  answer(at: Seq): Unanswered | undefined {
+    if (this.#answered.has(at)) return undefined;
+    const unanswered = this.#rows.get(at);
+    if (unanswered !== undefined) this.#answered.add(at);
+    return unanswered;
+  }
+
+  /** The outcome could not be stored: it will come again. */
+  unanswer(at: Seq): void {
+    this.#answered.delete(at);
+  }
+
+  /** True if the parent may have it already. */
+  wasSent(at: Seq): boolean {
+    return at <= this.#sentTo;
+  }
+
+  /** A row that is stored now. Rows come in their order. */
+  add(unanswered: Unanswered): void {
+    const { seq: at, command } = unanswered.row;
+    invariant(at >= this.#nextSeq, `row ${at} of an outbox that is at ${this.#nextSeq}`);
+    this.#nextSeq = seq(at + 1);
+    this.#rows.set(at, unanswered);
+    this.#bytes += commandBytes(command);
+  }
+
+  /** Its outcome is stored. */
+  settle(at: Seq): Unanswered | undefined {
+    const unanswered = this.#rows.get(at);
+    if (unanswered === undefined) return undefined;
+    this.#rows.delete(at);
+    this.#answered.delete(at);
+    this.#bytes -= commandBytes(unanswered.row.command);
+    return unanswered;
+  }
+
+  oldest(): number {
+    return this.lowWater - 1;
+  }
+
+  async next(after: number): Promise<Push | null> {
+    if (this.#rows.size === 0) await this.#more?.();
+    const { lowWater } = this;
+    // Never more than the parent remembers the outcomes of: the rest waits until we have stored some.
+    const end = lowWater + RESULTS_MAX;
+    const commands: UserCommand[] = [];
+    let from = 0;
+    let bytes = 0;
+    for (let at = Math.max(after + 1, lowWater); at < Math.min(end, this.#nextSeq); at++) {
+      const row = this.#rows.get(seq(at))?.row;
+      if (row === undefined) {
+        // Settled while a later one is not: a push has no holes, so this one ends here, or has not begun.
+        if (commands.length > 0) break;
+        continue;
+      }
+      const size = commandBytes(row.command);
+      if (commands.length > 0 && (commands.length >= PUSH_COMMANDS_MAX || bytes + size > BATCH_BYTES_MAX)) break;
+      if (commands.length === 0) from = at;
+      commands.push(row.command);
+      bytes += size;
+    }
+    if (commands.length === 0) return null;
+    const to = from + commands.length - 1;
+    this.#sentTo = Math.max(this.#sentTo, to);
+    return { to, message: { kind: "pushCommands", from: seq(from), lowWater, commands } };
+  }
+}
+
+/** Bytes that a command takes on the way, roughly. */
+export function commandBytes(command: UserCommand): number {
+  const overhead = 64;
+  switch (command.kind) {
+    case "put":
+    case "compareAndSet":
+      return overhead + command.key.length + command.value.length;
+    case "delete":
+      return overhead + command.key.length;
+    case "change":
+      return command.changes.reduce((sum, change) => sum + overhead + 32 * change.deps.length + change.bytes.length, overhead);
+  }
+}

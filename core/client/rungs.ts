@@ -1,0 +1,175 @@
+/** How far each document change is safe: the facts, and who waits for them. */
+import { OpenClawError } from "../errors.ts";
+import { type ChangeHash, type Revision, revision } from "../ids.ts";
+import type { Awaiting, FailedRow, OutboxRow, Rung } from "./store.ts";
+
+const ORDER: Readonly<Record<Rung, number>> = { device: 1, site: 2, hub: 3 };
+const rank = (rung: Rung | null): number => (rung === null ? 0 : ORDER[rung]);
+
+/** Committed changes whose own revision is remembered. */
+const COMMITTED_MAX = 20_000;
+
+interface Waiter {
+  readonly rung: Rung;
+  readonly resolve: () => void;
+  readonly reject: (error: OpenClawError) => void;
+}
+
+export class Rungs {
+  /** Made on this device, and since this page began or not yet at the hub then. */
+  readonly #own = new Set<ChangeHash>();
+  /** Made here and not yet stored. */
+  readonly #unsaved = new Set<ChangeHash>();
+  /** In an outbox of this device. */
+  readonly #queued = new Set<ChangeHash>();
+  /** Committed by the site at this revision, and not known to be at the hub. */
+  readonly #committed = new Map<ChangeHash, Revision>();
+  readonly #failed = new Map<ChangeHash, OpenClawError>();
+  readonly #waiters = new Map<ChangeHash, Waiter[]>();
+  /** Callers who wait for a revision to reach the hub. */
+  #revisionWaiters: { readonly at: Revision; readonly resolve: () => void }[] = [];
+  #upstream = revision(0);
+  /** Changes stored before this page, of which no revision is known, are at most of this one. */
+  #storedTo = revision(0);
+
+  /** What the device's storage knows at start. */
+  restore(outbox: Iterable<OutboxRow>, awaiting: readonly Awaiting[], failed: readonly FailedRow[], upstream: Revision, storedTo: Revision): void {
+    this.#upstream = upstream;
+    this.#storedTo = storedTo;
+    for (const row of outbox) for (const hash of hashesOf(row)) this.#queued.add(hash);
+    for (const { document, revision: at } of awaiting) for (const hash of document?.hashes ?? []) this.#committed.set(hash, at);
+    for (const row of failed) for (const hash of hashesOf(row)) this.#failed.set(hash, new OpenClawError(row.code, row.details));
+    for (const hashes of [this.#queued, this.#committed.keys(), this.#failed.keys()]) for (const hash of hashes) this.#own.add(hash);
+  }
+
+  isOwn(hash: ChangeHash): boolean {
+    return this.#own.has(hash);
+  }
+
+  get upstream(): Revision {
+    return this.#upstream;
+  }
+
+  /** Null while it is on no rung: not yet stored on this device. */
+  rung(hash: ChangeHash): Rung | null {
+    if (this.#unsaved.has(hash)) return null;
+    const at = this.#committed.get(hash);
+    if (at !== undefined) return at <= this.#upstream ? "hub" : "site";
+    if (this.#queued.has(hash) || this.#failed.has(hash)) return "device";
+    return this.#storedTo <= this.#upstream ? "hub" : "site";
+  }
+
+  failure(hash: ChangeHash): OpenClawError | null {
+    return this.#failed.get(hash) ?? null;
+  }
+
+  made(hashes: readonly ChangeHash[]): void {
+    for (const hash of hashes) {
+      this.#own.add(hash);
+      this.#unsaved.add(hash);
+    }
+  }
+
+  stored(hashes: readonly ChangeHash[]): void {
+    for (const hash of hashes) {
+      this.#unsaved.delete(hash);
+      this.#queued.add(hash);
+      this.#tell(hash);
+    }
+  }
+
+  notStored(hashes: readonly ChangeHash[], error: OpenClawError): void {
+    for (const hash of hashes) {
+      this.#unsaved.delete(hash);
+      this.#reject(hash, error);
+    }
+  }
+
+  /** The site holds them at `at`: an outcome says so, or an event that brought them. */
+  committed(hashes: readonly ChangeHash[], at: Revision): void {
+    for (const hash of hashes) {
+      this.#queued.delete(hash);
+      this.#failed.delete(hash);
+      const known = this.#committed.get(hash);
+      if (known === undefined || known > at) this.#committed.set(hash, at);
+      this.#tell(hash);
+    }
+    if (this.#committed.size > COMMITTED_MAX) this.#forgetOldest();
+  }
+
+  failed(hashes: readonly ChangeHash[], error: OpenClawError): void {
+    for (const hash of hashes) {
+      this.#queued.delete(hash);
+      if (this.#committed.has(hash)) continue;
+      this.#failed.set(hash, error);
+      this.#reject(hash, error);
+    }
+  }
+
+  forgetFailed(hashes: readonly ChangeHash[]): void {
+    for (const hash of hashes) this.#failed.delete(hash);
+  }
+
+  /** The hub holds the site's ledger up to here. True if that is news. */
+  hubHolds(upstream: Revision): boolean {
+    if (upstream <= this.#upstream) return false;
+    this.#upstream = upstream;
+    for (const hash of [...this.#waiters.keys()]) this.#tell(hash);
+    const reached = this.#revisionWaiters.filter(({ at }) => at <= upstream);
+    this.#revisionWaiters = this.#revisionWaiters.filter(({ at }) => at > upstream);
+    for (const { resolve } of reached) resolve();
+    return true;
+  }
+
+  /** L3: the parent is in another epoch, and its revisions mean something else: what is committed there is to be told anew. */
+  withdraw(): void {
+    this.#upstream = revision(0);
+    this.#storedTo = revision(0);
+    this.#committed.clear();
+  }
+
+  /** @throws OpenClawError what the edit failed with */
+  settled(hash: ChangeHash, rung: Rung): Promise<void> {
+    const failure = this.#failed.get(hash);
+    if (failure !== undefined && rung !== "device") return Promise.reject(failure);
+    if (rank(this.rung(hash)) >= rank(rung)) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const waiters = this.#waiters.get(hash);
+      const waiter = { rung, resolve, reject };
+      if (waiters === undefined) this.#waiters.set(hash, [waiter]);
+      else waiters.push(waiter);
+    });
+  }
+
+  atHub(at: Revision): Promise<void> {
+    if (at <= this.#upstream) return Promise.resolve();
+    return new Promise((resolve) => this.#revisionWaiters.push({ at, resolve }));
+  }
+
+  #tell(hash: ChangeHash): void {
+    const waiters = this.#waiters.get(hash);
+    if (waiters === undefined) return;
+    const reached = rank(this.rung(hash));
+    const left = waiters.filter((waiter) => rank(waiter.rung) > reached);
+    for (const waiter of waiters) if (rank(waiter.rung) <= reached) waiter.resolve();
+    if (left.length === 0) this.#waiters.delete(hash);
+    else this.#waiters.set(hash, left);
+  }
+
+  #reject(hash: ChangeHash, error: OpenClawError): void {
+    for (const waiter of this.#waiters.get(hash) ?? []) waiter.reject(error);
+    this.#waiters.delete(hash);
+  }
+
+  /** The oldest half counts from now on with the newest revision among it. */
+  #forgetOldest(): void {
+    for (const [hash, at] of this.#committed) {
+      if (this.#committed.size <= COMMITTED_MAX / 2) break;
+      this.#committed.delete(hash);
+      if (at > this.#storedTo) this.#storedTo = at;
+    }
+  }
+}
+
+export const hashesOf = ({ command }: Pick<OutboxRow, "command">): readonly ChangeHash[] =>
+  command.kind === "change" ? command.changes.map((change) => change.hash) : [];

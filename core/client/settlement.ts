@@ -1,0 +1,173 @@
+/**
+ * What outcomes do to an outbox: a row that succeeded leaves it, one that was refused is kept as failed, and one whose
+ * document lacked changes at the parent is sent again with them (D3), behind the others.
+ */
+import { OpenClawError } from "../errors.ts";
+import { type ChangeHash, isChangeHash, type Seq } from "../ids.ts";
+import type { DocumentChange } from "../ledger/record.ts";
+import type { Outcome } from "../state-machine/command.ts";
+import { causalOrder } from "./causal-order.ts";
+import type { LocalEdit } from "./edit.ts";
+import type { Draft, Journal } from "./journal.ts";
+import type { Outbox, Unanswered } from "./outbox.ts";
+import { hashesOf, type Rungs } from "./rungs.ts";
+import type { Awaiting, ClientStore, FailedRow } from "./store.ts";
+
+/** First with what is not yet at the parent as far as we know, then with all that the document is made of. */
+const ROUNDS_MAX = 2;
+
+const EXPIRED: Outcome = {
+  ok: false,
+  code: "SESSION_EXPIRED",
+  details: "the site no longer knows whether this write took place; read, then decide",
+};
+
+export type Answered = { readonly seq: Seq; readonly outcome: Outcome };
+
+export class Settlement {
+  readonly #store: ClientStore;
+  readonly #journal: Journal;
+  readonly #rungs: Rungs;
+  /** Failed rows, oldest first. */
+  #failed: readonly FailedRow[] = [];
+
+  constructor(store: ClientStore, journal: Journal, rungs: Rungs) {
+    this.#store = store;
+    this.#journal = journal;
+    this.#rungs = rungs;
+  }
+
+  get failed(): readonly FailedRow[] {
+    return this.#failed;
+  }
+
+  restore(failed: readonly FailedRow[]): void {
+    this.#failed = failed;
+  }
+
+  async forgetFailed(rows: readonly FailedRow[]): Promise<void> {
+    await this.#journal.commit({ write: { forgetFailed: rows } });
+    this.#failed = this.#failed.filter((row) => !rows.includes(row));
+    for (const row of rows) this.#rungs.forgetFailed(hashesOf(row));
+  }
+
+  /**
+   * Takes the outcomes of rows up to `to`. A row among those without one gets none any more: the parent forgot it.
+   * @throws OpenClawError CLIENT_STORAGE_FAILED: nothing is settled, and the outcomes come again
+   */
+  async settle(outbox: Outbox, outcomes: readonly Answered[], to: number): Promise<void> {
+    const told = new Set(outcomes.map(({ seq }) => seq));
+    const silent: Answered[] = [];
+    for (const { row } of outbox.rows()) {
+      if (row.seq > to) break;
+      if (!told.has(row.seq)) silent.push({ seq: row.seq, outcome: EXPIRED });
+    }
+    await this.#take(outbox, [...outcomes, ...silent], null);
+  }
+
+  /**
+   * The parent knows nothing of this link any more. Document changes are sent again under `fresh`: they are what they are,
+   * however often they come. A key's write that may have taken place is not run twice (Q1).
+   */
+  async abandon(outbox: Outbox, fresh: Outbox | null): Promise<void> {
+    await this.#take(outbox, [...outbox.rows()].map(({ row }) => ({ seq: row.seq, outcome: EXPIRED })), fresh);
+  }
+
+  async #take(outbox: Outbox, outcomes: readonly Answered[], fresh: Outbox | null): Promise<void> {
+    const rows = outcomes.flatMap(({ seq, outcome }) => {
+      const unanswered = outbox.answer(seq);
+      return unanswered === undefined ? [] : [{ ...unanswered, outcome }];
+    });
+    if (rows.length === 0 && fresh === null) return;
+    const awaiting: Awaiting[] = [];
+    const failed: FailedRow[] = [];
+    const again: Unanswered[] = [];
+    const named = new Set<ChangeHash>();
+    const unsent: Draft[] = [];
+    for (const { row, edits, round, outcome } of rows) {
+      const { command } = row;
+      if (outcome.ok) {
+        if (command.kind !== "change") continue;
+        const document = { collection: command.collection, document: command.document, hashes: hashesOf(row) };
+        awaiting.push({ link: row.link, seq: row.seq, revision: outcome.revision, document });
+      } else if (command.kind === "change" && outcome.code === "SESSION_EXPIRED") {
+        unsent.push({ command, edits, round });
+      } else if (command.kind === "change" && outcome.code === "MISSING" && round < ROUNDS_MAX) {
+        again.push({ row, edits, round: round + 1 });
+        for (const hash of outcome.details.split(",")) if (isChangeHash(hash)) named.add(hash);
+      } else if (fresh !== null && !outbox.wasSent(row.seq)) {
+        unsent.push({ command, edits, round });
+      } else {
+        failed.push({ ...row, code: outcome.code, details: outcome.details });
+      }
+    }
+    const answered = rows.map(({ row }) => row);
+    try {
+      const drafts = [...(await this.#withMissing(again, named, outbox)), ...unsent];
+      const write = { answered, awaiting, failed };
+      await this.#journal.commit({ drafts, write, ...(fresh === null ? {} : { outbox: fresh }) });
+    } catch (error) {
+      for (const { seq } of answered) outbox.unanswer(seq);
+      throw error;
+    }
+    this.#failed = [...this.#failed, ...failed];
+    for (const { row, edits, outcome } of rows) {
+      outbox.settle(row.seq);
+      if (outcome.ok) {
+        this.#rungs.committed(hashesOf(row), outcome.revision);
+        for (const edit of edits) edit.committed(outcome.revision);
+      }
+    }
+    for (const row of failed) {
+      const error = new OpenClawError(row.code, row.details);
+      this.#rungs.failed(hashesOf(row), error);
+      for (const { row: own, edits } of rows) if (own.seq === row.seq) for (const edit of edits) edit.refused(error);
+    }
+  }
+
+  /** The refused changes, document by document, each after what it depends on that the parent may lack. */
+  async #withMissing(rows: readonly Unanswered[], named: ReadonlySet<ChangeHash>, settling: Outbox): Promise<readonly Draft[]> {
+    const drafts: Draft[] = [];
+    const byDocument = Map.groupBy(rows, ({ row: { command } }) =>
+      command.kind === "change" ? JSON.stringify([command.collection, command.document]) : "",
+    );
+    for (const group of byDocument.values()) {
+      const command = group[0]?.row.command;
+      if (command?.kind !== "change") continue;
+      const round = Math.max(...group.map((one) => one.round));
+      const stored = await this.#store.document(command.collection, command.document);
+      const refused = new Set(group.flatMap(({ row }) => hashesOf(row)));
+      // What is queued already goes ahead of what is queued now, if it is on the same link.
+      const ahead = new Set<ChangeHash>();
+      for (const { row } of this.#journal.outbox.rows()) for (const hash of hashesOf(row)) ahead.add(hash);
+      if (settling !== this.#journal.outbox) for (const hash of refused) ahead.delete(hash);
+      const mayLack = (hash: ChangeHash): boolean => named.has(hash) || this.#rungs.rung(hash) === "device";
+      const wanted = (change: DocumentChange): boolean =>
+        refused.has(change.hash) || (!ahead.has(change.hash) && (round >= ROUNDS_MAX || mayLack(change.hash)));
+      const byLast = new Map<ChangeHash | undefined, readonly LocalEdit[]>();
+      for (const { row, edits } of group) byLast.set(hashesOf(row).at(-1), [...(byLast.get(hashesOf(row).at(-1)) ?? []), ...edits]);
+      for (const change of causalOrder(ancestry(stored, refused, wanted))) {
+        drafts.push({ command: { ...command, changes: [change] }, edits: byLast.get(change.hash) ?? [], round });
+      }
+    }
+    return drafts;
+  }
+}
+
+/** The changes of `from` and, through changes that are wanted, what they depend on. */
+function ancestry(
+  stored: readonly DocumentChange[],
+  from: ReadonlySet<ChangeHash>,
+  wanted: (change: DocumentChange) => boolean,
+): readonly DocumentChange[] {
+  const byHash = new Map(stored.map((change) => [change.hash, change]));
+  const found = new Set<DocumentChange>();
+  const queue = [...from];
+  for (let hash = queue.pop(); hash !== undefined; hash = queue.pop()) {
+    const change = byHash.get(hash);
+    if (change === undefined || found.has(change) || !wanted(change)) continue;
+    found.add(change);
+    queue.push(...change.deps);
+  }
+  return stored.filter((change) => found.has(change));
+}

@@ -1,0 +1,162 @@
+/** Keeps this page's link to its site: connects, and connects again; hands over what comes. */
+import { InvariantViolation, OpenClawError } from "../errors.ts";
+import type { Clock, Random } from "../ports.ts";
+import type { Answer } from "../state-machine/query.ts";
+import { ChildLink, type ChildLinkOwner, type Hello } from "../sync/child-link.ts";
+import type { ChildConnection, ChildQuery } from "../sync/message.ts";
+import { Backoff } from "./backoff.ts";
+
+export type LinkState = "online" | "connecting" | "offline";
+
+/** First and longest delay between two tries to connect, ms. */
+const RETRY_MS_FIRST = 250;
+const RETRY_MS_MAX = 10_000;
+/** A question that is not answered by then fails, ms. */
+const ASK_MS_MAX = 10_000;
+
+export interface SiteLinkOptions {
+  /** One try at a connection to any gateway. */
+  connect(): Promise<ChildConnection>;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Called at each connection. */
+  hello(): Promise<Omit<Hello, "kind" | "version">>;
+  owner(): Omit<ChildLinkOwner, "closed">;
+  /** The state, or the last error, changed. */
+  changed(): void;
+  /** A connection ended; resolves when the next one may begin. */
+  ended(reason: OpenClawError | null): Promise<void>;
+}
+
+export class SiteLink {
+  readonly #options: SiteLinkOptions;
+  readonly #backoff: Backoff;
+  #state: LinkState = "offline";
+  #wanted = false;
+  #running: Promise<void> | null = null;
+  #link: ChildLink | null = null;
+  #lastError: OpenClawError | null = null;
+  /** Numbers the connections, so that one that comes too late is known. */
+  #attempt = 0;
+
+  constructor(options: SiteLinkOptions) {
+    this.#options = options;
+    this.#backoff = new Backoff(options.clock, options.random, RETRY_MS_FIRST, RETRY_MS_MAX);
+  }
+
+  get state(): LinkState {
+    return this.#state;
+  }
+
+  /** Why there is no connection, or why the last one ended; null after one was welcomed. */
+  get lastError(): OpenClawError | null {
+    return this.#lastError;
+  }
+
+  get link(): ChildLink | null {
+    return this.#link;
+  }
+
+  /** Connects, and stays connected. Ends a wait between two tries. */
+  start(): void {
+    this.#wanted = true;
+    this.#backoff.reset();
+    this.#backoff.wake();
+    if (this.#running === null) {
+      this.#set("connecting");
+      this.#running = this.#run();
+    }
+  }
+
+  /** Lets go of the connection, and makes no other. */
+  stop(): void {
+    this.#wanted = false;
+    this.#attempt++;
+    this.#link?.close();
+    this.#backoff.wake();
+    this.#set("offline");
+  }
+
+  /** Ends the connection and makes a new one, as what is asked of the parent has changed. */
+  restart(): void {
+    if (!this.#wanted) return;
+    this.#attempt++;
+    this.#backoff.reset();
+    this.#link?.close();
+    this.#backoff.wake();
+  }
+
+  ask<Q extends ChildQuery>(query: Q, consistency: "linearizable" | "local"): Promise<Answer<Q>> {
+    if (this.#link === null) return Promise.reject(new OpenClawError("UNAVAILABLE", "not connected to the site"));
+    return this.#link.ask(query, consistency, ASK_MS_MAX);
+  }
+
+  async #run(): Promise<void> {
+    while (this.#wanted) {
+      this.#set("connecting");
+      const attempt = ++this.#attempt;
+      const reason = await this.#connection(attempt);
+      this.#lastError = reason;
+      await this.#options.ended(reason);
+      if (!this.#wanted) break;
+      // Ended by `restart`: at once.
+      if (reason !== null) await this.#wait();
+    }
+    this.#running = null;
+    if (this.#wanted) this.start();
+  }
+
+  async #wait(): Promise<void> {
+    this.#set("connecting");
+    await this.#backoff.wait();
+  }
+
+  /** One connection, from the try to its end. */
+  async #connection(attempt: number): Promise<OpenClawError | null> {
+    try {
+      const hello = await this.#options.hello();
+      const connection = await this.#options.connect();
+      if (attempt !== this.#attempt) {
+        connection.close();
+        return null;
+      }
+      return await this.#converse(connection, hello);
+    } catch (error) {
+      if (error instanceof InvariantViolation) throw error;
+      return error instanceof OpenClawError ? error : new OpenClawError("UNAVAILABLE", String(error), { cause: error });
+    }
+  }
+
+  #converse(connection: ChildConnection, hello: Omit<Hello, "kind" | "version">): Promise<OpenClawError | null> {
+    const owner = this.#options.owner();
+    return new Promise((resolve) => {
+      let over = false;
+      const link = new ChildLink({
+        connection,
+        hello,
+        clock: this.#options.clock,
+        owner: {
+          ...owner,
+          welcomed: (welcome) => {
+            this.#backoff.reset();
+            this.#lastError = null;
+            this.#set("online");
+            owner.welcomed(welcome);
+          },
+          closed: (reason) => {
+            over = true;
+            this.#link = null;
+            resolve(reason);
+          },
+        },
+      });
+      // It may have been closed before it was handed to us.
+      if (!over) this.#link = link;
+    });
+  }
+
+  #set(state: LinkState): void {
+    this.#state = state;
+    this.#options.changed();
+  }
+}

@@ -1,0 +1,32 @@
+/** What a client wants of its parent's ledger, and whether one wish is part of another. */
+import { equalBytes } from "../bytes.ts";
+import type { LedgerEvent } from "../ledger/record.ts";
+import type { Subscription } from "../sync/message.ts";
+import { startsWith } from "./keys.ts";
+
+export const NOTHING: Subscription = { prefixes: [], collections: [], mirrors: false };
+
+export const isEmpty = ({ prefixes, collections }: Subscription): boolean => prefixes.length === 0 && collections.length === 0;
+
+/** True if every key of that prefix, and origin, comes with the subscription. */
+export const coversPrefix = (subscription: Subscription, prefix: Uint8Array, mirrored: boolean): boolean =>
+  (!mirrored || subscription.mirrors) && subscription.prefixes.some((wide) => startsWith(prefix, wide));
+
+/** True if all that `narrow` brings comes with `wide`, too. */
+export const covers = (wide: Subscription, narrow: Subscription): boolean =>
+  narrow.collections.every((collection) => wide.collections.includes(collection)) &&
+  narrow.prefixes.every((prefix) => coversPrefix(wide, prefix, narrow.mirrors));
+
+export const coversEvent = (subscription: Subscription, event: LedgerEvent, mirrored: boolean): boolean =>
+  event.kind === "change" ? subscription.collections.includes(event.collection) : coversPrefix(subscription, event.key, mirrored);
+
+/** Both together; what one of them has already is not named twice. */
+export function union(a: Subscription, b: Subscription): Subscription {
+  const prefixes = [...a.prefixes];
+  for (const prefix of b.prefixes) if (!prefixes.some((known) => equalBytes(known, prefix))) prefixes.push(prefix);
+  return {
+    prefixes: prefixes.filter((prefix) => !prefixes.some((wide) => wide !== prefix && startsWith(prefix, wide))),
+    collections: [...new Set([...a.collections, ...b.collections])],
+    mirrors: a.mirrors || b.mirrors,
+  };
+}
