@@ -12,6 +12,7 @@ import { query } from "@openclaw/core/state-machine/query-run.ts";
 import type { Apply } from "@openclaw/core/state-machine/view.ts";
 import { ensureFolder, fsyncPath } from "./files.ts";
 import { packRecords } from "./record-batch.ts";
+import { packResults } from "./result-batch.ts";
 import { sha256 } from "./sha256.ts";
 import { type Connection, checkpoint, openExclusive, openingError } from "./sqlite.ts";
 import type { PackedApplied, StateCalls, StateOpening } from "./state-protocol.ts";
@@ -25,10 +26,10 @@ export const STATE_FILE = "state.db";
 const TRANSACTION_MS_MAX = 30;
 const TRANSACTION_BYTES_MAX = 1_048_576;
 /**
- * 16 MiB. SQLite's own checkpoint at a commit bounds the WAL between ours. It does not touch R7's reasoning: it only
+ * 32 MiB: SQLite's own checkpoint at a commit bounds the WAL between ours. It does not touch R7's reasoning: it only
  * moves committed pages into the database earlier, and ours then finds nothing left to move.
  */
-const WAL_PAGES_MAX = 4_096;
+const WAL_PAGES_MAX = 8_192;
 
 export const stateIdentity = (cluster: string): StoreIdentity => ({
   format: STATE_FORMAT,
@@ -152,7 +153,7 @@ export class StateFile {
       records.length + outcome.writes.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0);
     const applied = {
       index: this.#applied.index,
-      results: outcome.results,
+      results: packResults(outcome.results),
       records,
       position: this.read({ kind: "position" }),
     };

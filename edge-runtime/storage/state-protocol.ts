@@ -1,6 +1,6 @@
 /** What the main thread asks of the state's worker. */
 import type { ClusterId, Epoch, Index, Revision } from "@openclaw/core/ids.ts";
-import type { Applied, SnapshotHeader, StoredState } from "@openclaw/core/ports.ts";
+import type { SnapshotHeader, StoredState } from "@openclaw/core/ports.ts";
 import type { Membership, SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import type { Answer, Position, Query } from "@openclaw/core/state-machine/query.ts";
 
@@ -14,7 +14,8 @@ export interface StateOpening {
 
 export interface PackedApplied {
   readonly index: Index;
-  readonly results: Applied["results"];
+  /** As `packResults` writes them. */
+  readonly results: Uint8Array;
   /** As `packRecords` writes them. */
   readonly records: Uint8Array;
   readonly position: Position;

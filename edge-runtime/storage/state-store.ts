@@ -14,6 +14,7 @@ import { encodeEntries } from "@openclaw/core/raft/entry-codec.ts";
 import type { Entry, Membership, SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
 import { unpackRecords } from "./record-batch.ts";
+import { unpackResults } from "./result-batch.ts";
 import type { SnapshotFile, StateCalls } from "./state-protocol.ts";
 import { WorkerChannel } from "./worker-channel.ts";
 
@@ -59,7 +60,7 @@ export class SqliteStateStore implements StateStore {
       bytes: packed.length,
       transfer: [packed.buffer as ArrayBuffer],
     });
-    return { ...applied, records: unpackRecords(applied.records) };
+    return { ...applied, results: unpackResults(applied.results), records: unpackRecords(applied.records) };
   }
 
   async read<Q extends Query>(query: Q): Promise<Answer<Q>> {

@@ -142,7 +142,7 @@ function run(call: Call<StateCalls>): void {
   switch (call.kind) {
     case "apply": {
       const applied = file.apply(call.ask);
-      port.answer(call, applied, [bufferOf(applied.records)]);
+      port.answer(call, applied, [bufferOf(applied.records), bufferOf(applied.results)]);
       break;
     }
     case "read":
