@@ -42,6 +42,7 @@ export function createApply(sha256: Sha256, cluster: ClusterId): Apply {
           unreachable(entry.kind);
       }
     }
+    ledger.close();
     return { writes: tx.writes(), records: ledger.records, results };
   };
 }

@@ -20,7 +20,7 @@ export interface ClientLinkRow {
 }
 
 export const clientLinkRow: RowCodec<ClientLinkRow> = {
-  encode: (row) => encode([row.use, row.cursor, row.lowWater, rememberedTuple(row.outcomes)]),
+  encode: (row) => encode([row.use, row.cursor, row.lowWater, ...rememberedTuple(row.outcomes)]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "client link row");
     return {

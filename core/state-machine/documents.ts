@@ -40,8 +40,10 @@ export function runChangeCommand(
   }
   const keys = new DocumentKeys(collection, document);
   const plan = planChanges(tx, keys, changes);
-  const rows = changes.map(({ hash }) => tx.read(keys.change(changeHashBytes(hash)), changeRow));
-  const standings = changes.map(({ hash }, i): Standing | undefined => plan.standing.get(hash) ?? rows[i]?.standing);
+  const known = changes.map(({ hash }) =>
+    plan.standing.has(hash) ? undefined : tx.read(keys.change(changeHashBytes(hash)), changeRow),
+  );
+  const standings = changes.map(({ hash }, i): Standing | undefined => plan.standing.get(hash) ?? known[i]?.standing);
 
   const lost = changes.filter((_, i) => standings[i] === "quarantined");
   if (lost.length > 0)
@@ -53,7 +55,7 @@ export function runChangeCommand(
         .join(","),
     );
   if (standings.includes("pending")) return refused("MISSING", missing(tx, plan, changes).join(","));
-  if (plan.fresh.length === 0) return accepted(revision(Math.max(...rows.map((row) => row?.revision ?? 0))));
+  if (plan.fresh.length === 0) return accepted(revision(Math.max(...known.map((row) => row?.revision ?? 0))));
   carryOut(tx, plan, ledger.next);
   return accepted(
     ledger.append(

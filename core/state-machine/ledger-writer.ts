@@ -60,7 +60,11 @@ export class LedgerWriter {
     const hash = chainHash(this.#sha256, this.#position.hash, PARTITION, at, leafHash(this.#sha256, record));
     this.records.push({ revision: at, record, hash });
     this.#position = { ...this.#position, revision: at, hash };
-    this.#tx.write(POSITION_KEY, positionRow, this.#position);
     return at;
+  }
+
+  /** Writes where the ledger stands now: once a run, however many records there were. */
+  close(): void {
+    if (this.records.length > 0) this.#tx.write(POSITION_KEY, positionRow, this.#position);
   }
 }

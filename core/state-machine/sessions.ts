@@ -18,7 +18,7 @@ interface SessionRow {
 }
 
 const sessionRow: RowCodec<SessionRow> = {
-  encode: (row) => encode([row.use, row.lowWater, rememberedTuple(row.outcomes)]),
+  encode: (row) => encode([row.use, row.lowWater, ...rememberedTuple(row.outcomes)]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "session row");
     return { use: reader.count(), lowWater: seq(reader.count()), outcomes: readRemembered(reader) };
