@@ -24,7 +24,7 @@ const CONFIG_BYTES_MAX = 262_144;
 /** Members of one Raft group (DESIGN §1). */
 const MEMBERS_MAX = 7;
 
-export const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
+const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 
 const clusterId = z.custom<ClusterId>(isClusterId, "a cluster's name: lower-case letters, digits and dashes");
 const nodeId = z.custom<NodeId>(isNodeId, "a node's name: lower-case letters, digits and dashes");

@@ -2,7 +2,6 @@
 import type { ErrorCode } from "@openclaw/core/errors.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { UplinkStatus } from "./api/deps.ts";
 
 /** Seconds: from one fsync on a fast disk to an election and a retry. */
 const COMMIT_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
@@ -12,7 +11,7 @@ export interface MetricSources {
   /** Raft messages dropped at the transport's limits since the start. */
   readonly transportDrops: () => number;
   /** Null without a parent. */
-  readonly uplink: () => UplinkStatus | null;
+  readonly uplink: () => { readonly connected: boolean } | null;
 }
 
 export class Metrics {

@@ -54,12 +54,6 @@ export interface UplinkDoor {
   setEnabled(enabled: boolean): void;
 }
 
-/** A child's link as the parent sees it on this node. */
-export interface ChildPresence {
-  readonly cluster: string;
-  readonly connected: boolean;
-}
-
 export interface ApiDeps {
   readonly replica: ReplicaDoor;
   readonly authority: ApiAuthority;

@@ -4,7 +4,7 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { errorBody } from "./answers.ts";
 
 /** A reader whose socket takes nothing for this long is cut off, ms. Its buffer meanwhile is one page of events. */
-export const STALL_MS_MAX = 30_000;
+const STALL_MS_MAX = 30_000;
 /** Comments sent when there is nothing else, so that proxies and clients see a live connection, ms. */
 const KEEP_ALIVE_MS = 15_000;
 

@@ -25,7 +25,7 @@ export const consistencySchema = {
   description: "local: what this node has applied, without asking the others",
 } as const;
 
-export const originSchema = {
+const originSchema = {
   type: "string",
   description: "Read the mirror of this cluster's keys instead of our own",
 } as const;
@@ -248,7 +248,7 @@ export async function readable({ replica }: ApiDeps, consistency: Consistency): 
 }
 
 /** @throws OpenClawError BAD_REQUEST */
-export function originOf(text: string | undefined): ClusterId | null {
+function originOf(text: string | undefined): ClusterId | null {
   if (text === undefined || text === "") return null;
   if (!isClusterId(text)) throw new OpenClawError("BAD_REQUEST", "origin is a cluster's name");
   return text;
@@ -304,7 +304,7 @@ const shown = ({ key, value, modRevision, createRevision, version }: KeyValue) =
   version,
 });
 
-export const base64 = (bytes: Uint8Array): string => viewed(bytes).toString("base64");
+const base64 = (bytes: Uint8Array): string => viewed(bytes).toString("base64");
 
 export function keyAsText(key: Uint8Array): { key: string | null; keyBase64?: string } {
   const text = utf8Text(key);

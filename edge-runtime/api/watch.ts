@@ -14,7 +14,7 @@ import { ledgerPages } from "./ledger-pages.ts";
 import { queryBytes } from "./url-bytes.ts";
 
 /** Watchers of one node; one more is OVERLOADED. */
-export const WATCHERS_MAX = 1_000;
+const WATCHERS_MAX = 1_000;
 /** While nothing matches, a watcher learns at most this often how far it is, ms. */
 const PROGRESS_MS = 1_000;
 

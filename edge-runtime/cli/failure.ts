@@ -16,7 +16,7 @@ const NEXT: Partial<Record<ErrorCode, string>> = {
   PORT_IN_USE: "`ss -ltnp` shows who has it; or change the port in the configuration.",
   DATA_IN_USE: "Is this node running already? End that process first.",
   DATA_FOREIGN: "Check `dataDir` in the configuration.",
-  DATA_CORRUPT: "Move the data folder away and start again: the node catches up from its peers.",
+  DATA_CORRUPT: "Do not just remove it: docs/errors.md says when this node may start from an empty folder.",
   INTERNAL: "The node's log has the cause.",
 };
 

@@ -12,11 +12,11 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { CHANGE_BYTES_MAX } from "@openclaw/core/limits.ts";
 
 /** Bytes of a change after inflating: eight times what may travel. */
-export const CHANGE_INFLATED_BYTES_MAX = 8 * CHANGE_BYTES_MAX;
+const CHANGE_INFLATED_BYTES_MAX = 8 * CHANGE_BYTES_MAX;
 /** Rows of any one column of a change; about one a character typed or pasted. */
 export const CHANGE_ROWS_MAX = 131_072;
 /** Bytes of text that the key column may stand for once its runs are unrolled. */
-export const CHANGE_KEY_BYTES_MAX = 16 * CHANGE_BYTES_MAX;
+const CHANGE_KEY_BYTES_MAX = 16 * CHANGE_BYTES_MAX;
 
 const MAGIC = Uint8Array.of(0x85, 0x6f, 0x4a, 0x83);
 const TYPE_CHANGE = 1;

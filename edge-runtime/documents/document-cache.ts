@@ -12,7 +12,7 @@ const CACHED_DOCUMENTS_MAX = 64;
 /** Bytes of changes behind the documents held; Automerge needs several times that. */
 const CACHED_BYTES_MAX = 32 * 1_048_576;
 /** Bytes of changes of one document: beyond it, loading would starve the node. */
-export const DOCUMENT_BYTES_MAX = 64 * 1_048_576;
+const DOCUMENT_BYTES_MAX = 64 * 1_048_576;
 
 /** Documents whose poison is remembered; beyond it all is forgotten and found again. */
 const POISONED_DOCUMENTS_MAX = 1_024;

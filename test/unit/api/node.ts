@@ -16,7 +16,7 @@ import { MemoryNetwork } from "../../simulation/memory-network.ts";
 import { MemoryStateStore } from "../../simulation/memory-state-store.ts";
 
 export const CLUSTER = "california" as ClusterId;
-export const NODE = "california-1" as NodeId;
+const NODE = "california-1" as NodeId;
 export const EPOCH: Epoch = { counter: 1, nonce: "ab".repeat(16), parent: null, departure: revision(0) };
 const PEER = "12D3KooWGzBNFHtPEwQ7mAsjQ3bUMCjSsiv2Qu1Y3QXrJ9RZzZzZ";
 

@@ -231,7 +231,7 @@ describe("no request hangs, and every failure has a code", () => {
   });
 
   test("what nobody expected is INTERNAL and says nothing of itself; a broken invariant stops the node", async () => {
-    const surprise = await failing(new TypeError("secret path /home/x"));
+    const surprise = await failing(new TypeError("a secret detail"));
     const response = await surprise.app.inject("/v1/failing");
     expect(response.json()).toEqual({ code: "INTERNAL", message: ERRORS.INTERNAL.message, retryable: false });
     expect(fatals).toEqual([]);
