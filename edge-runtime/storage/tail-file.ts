@@ -2,9 +2,9 @@
  * The second copy of the log's tail (R5), in a file that shares no page, checksum or recovery with SQLite's. Two slots,
  * written in turn, so that a torn write leaves the other.
  *
- * It is written before a commit is acknowledged and fsynced right after, beside the next commit rather than in its way.
- * So it survives kill -9 exactly, and a power cut with at most the last commits missing; an older copy is harmless, and
- * would hide a loss only if the power cut came with rot in just those last commits.
+ * It is written before a commit is acknowledged, and fsynced now and then beside the commits rather than in their way: so
+ * it survives kill -9 exactly, and a power cut with the last commits missing. An older copy is harmless; it would hide a
+ * loss only if the power cut came with rot in just those last commits.
  */
 import { closeSync, constants, fdatasync, fdatasyncSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
@@ -17,6 +17,8 @@ import { sha256 } from "./sha256.ts";
 /** A page each: no disk writes less. */
 const SLOT_BYTES = 4_096;
 const SLOTS = 2;
+/** Rest between two fsyncs, ms: they share the disk with the commits, and would double their number. */
+const SYNC_REST_MS = 50;
 const SUM_BYTES = 32;
 const LENGTH_BYTES = 2;
 
@@ -24,7 +26,9 @@ export class TailFile {
   readonly #path: string;
   readonly #fd: number;
   readonly #onError: (error: unknown) => void;
+  /** An fsync is in flight. */
   #syncing = false;
+  #rest: NodeJS.Timeout | null = null;
   #dirty = false;
   #closed = false;
 
@@ -68,21 +72,27 @@ export class TailFile {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    if (this.#rest !== null) clearTimeout(this.#rest);
     if (this.#dirty && !this.#syncing) fdatasyncSync(this.#fd);
     // An fsync in flight uses the descriptor: its callback closes it.
     if (!this.#syncing) closeSync(this.#fd);
   }
 
   #syncInBackground(): void {
-    if (this.#syncing || !this.#dirty || this.#closed) return;
+    if (this.#syncing || this.#rest !== null || !this.#dirty || this.#closed) return;
     this.#syncing = true;
     this.#dirty = false;
     fdatasync(this.#fd, (error) => {
       this.#syncing = false;
       if (error !== null) this.#onError(error);
       if (this.#closed) closeSync(this.#fd);
-      else this.#syncInBackground();
+      else this.#rest = setTimeout(() => this.#rested(), SYNC_REST_MS);
     });
+  }
+
+  #rested(): void {
+    this.#rest = null;
+    this.#syncInBackground();
   }
 
   #put(tail: LogTail): void {
