@@ -116,6 +116,26 @@ describe("apply", () => {
     );
   });
 
+  test("R9: no altered batch stops a replica, and no command in it runs in part", () => {
+    const batches = fc.sample(fc.array(anyCommand, { minLength: 1, maxLength: 6 }), { seed: 4, numRuns: 40 });
+    const encoded = batches.map((batch) => encodeCommands(batch));
+    const spots = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 });
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(39), spots), { maxLength: 12 }), (rounds) => {
+        const site = new OneCluster("california");
+        for (const [which, changes] of rounds) {
+          const bytes = encoded[which]?.slice() ?? new Uint8Array(0);
+          for (const [at, byte] of changes) bytes[at % bytes.length] = byte;
+          site.commitBytes(bytes);
+        }
+        site.query({ kind: "links" });
+        site.document("log");
+        expect(site.position.revision).toBe(site.ledger.length);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   test("R9: in a batch with one command that cannot be read, the others run", () => {
     const site = new OneCluster("california");
     const tuple = ["ada", 1, new Uint8Array(16), 1, "00", null];
