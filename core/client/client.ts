@@ -35,6 +35,8 @@ export interface ClientOptions {
   readonly link?: LinkId;
   /** Granted to everyone unless given: right where one process has the store to itself. */
   readonly claim?: Claim;
+  /** Called at the end of `stop`: lets go of what `connect` uses. */
+  stopped?(): Promise<void>;
 }
 
 export interface ClientStatus {
@@ -244,6 +246,7 @@ export class Client {
     await this.#journal.commit({});
     for (const release of this.#claims.values()) release?.();
     await this.#options.store.close();
+    await this.#options.stopped?.();
   }
 
   #owner(): Omit<ChildLinkOwner, "closed"> {

@@ -4,7 +4,7 @@ import type { Clock, Random } from "../ports.ts";
 import type { Answer } from "../state-machine/query.ts";
 import { ChildLink, type ChildLinkOwner, type Hello } from "../sync/child-link.ts";
 import type { ChildConnection, ChildQuery } from "../sync/message.ts";
-import { Backoff } from "./backoff.ts";
+import { Backoff } from "../sync/backoff.ts";
 
 export type LinkState = "online" | "connecting" | "offline";
 

@@ -1,0 +1,39 @@
+/** The client for Node.js programs: the same as in a browser, over TCP, and with its outbox in memory unless told where. */
+// Gives core's Automerge its WebAssembly: both entries of the package share one instance.
+import "@automerge/automerge";
+import { generateKeyPair } from "@libp2p/crypto/keys";
+import { peerIdFromPrivateKey } from "@libp2p/peer-id";
+import { type Client, type ClientOptions, openClient } from "@openclaw/core/client/client.ts";
+import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import { childConnection } from "@openclaw/core/sync/connection.ts";
+import { createHost } from "./network/host.ts";
+import { dialInTurn } from "./sync/dial-in-turn.ts";
+import { systemClock, systemRandom } from "./system-ports.ts";
+
+export interface OpenClawOptions extends Pick<ClientOptions, "subscribe" | "token"> {
+  /** Multiaddrs of the site's gateways, each with its `/p2p/…`. */
+  readonly gateways: readonly string[];
+  /** Where edits wait that are not yet at the site; in memory, and gone with the process, unless given. */
+  readonly store?: ClientOptions["store"];
+}
+
+/** Opens a client of a site. @throws OpenClawError CONFIG_INVALID for an address that is none, CLIENT_STORAGE_FAILED */
+export async function openClaw(options: OpenClawOptions): Promise<Client> {
+  if (options.gateways.length === 0) throw new OpenClawError("CONFIG_INVALID", "no gateway to dial");
+  const privateKey = await generateKeyPair("Ed25519");
+  const host = await createHost({ identity: { privateKey, peer: peerIdFromPrivateKey(privateKey).toString() }, listen: [], topics: [] });
+  const stopping = new AbortController();
+  const dial = dialInTurn(host, options.gateways, systemRandom);
+  return openClient({
+    ...options,
+    store: options.store ?? new MemoryClientStore(),
+    clock: systemClock,
+    random: systemRandom,
+    connect: async () => childConnection(await dial(stopping.signal)),
+    stopped: async () => {
+      stopping.abort(new OpenClawError("STOPPED"));
+      await host.stop();
+    },
+  });
+}

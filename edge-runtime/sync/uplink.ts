@@ -1,0 +1,65 @@
+/** This node's way to the parent cluster: who to dial, and what core's uplink says of it. */
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import type { ClusterId } from "@openclaw/core/ids.ts";
+import type { Clock, Random } from "@openclaw/core/ports.ts";
+import { utf8 } from "@openclaw/core/bytes.ts";
+import { childConnection } from "@openclaw/core/sync/connection.ts";
+import type { ChildConnection } from "@openclaw/core/sync/message.ts";
+import { Uplink as CoreUplink, type UplinkReplica } from "@openclaw/core/sync/uplink.ts";
+import type { UplinkDoor, UplinkStatus } from "../api/deps.ts";
+import type { NodeConfig } from "../config.ts";
+import type { Host } from "../network/host.ts";
+import type { NetworkLog } from "../network/network-log.ts";
+import { dialInTurn } from "./dial-in-turn.ts";
+
+export interface UplinkOptions {
+  readonly host: Host;
+  readonly replica: UplinkReplica;
+  readonly parent: NonNullable<NodeConfig["parent"]>;
+  readonly cluster: ClusterId;
+  readonly credential: Uint8Array;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: NetworkLog;
+}
+
+export class Uplink implements UplinkDoor {
+  readonly #core: CoreUplink;
+  readonly #stopping = new AbortController();
+
+  constructor({ host, replica, parent, cluster, credential, clock, random, log }: UplinkOptions) {
+    const dial = dialInTurn(host, parent.addresses, random);
+    this.#core = new CoreUplink({
+      replica,
+      cluster,
+      parent: parent.cluster,
+      credential,
+      subscription: { ...parent.subscribe, prefixes: parent.subscribe.prefixes.map((prefix) => utf8(prefix)) },
+      clock,
+      random,
+      connect: async (): Promise<ChildConnection> => childConnection(await dial(this.#stopping.signal)),
+      connected: () => log.info({ parent: parent.cluster }, "the uplink is up"),
+      ended: (reason) => {
+        if (reason !== null) log.warn({ parent: parent.cluster, code: reason.code, err: reason }, "the uplink is down");
+      },
+    });
+  }
+
+  start(): void {
+    this.#core.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new OpenClawError("STOPPED"));
+    await this.#core.stop();
+  }
+
+  setEnabled(enabled: boolean): void {
+    this.#core.setEnabled(enabled);
+  }
+
+  status(): UplinkStatus {
+    const { parent, enabled, connected, cursor, lastError } = this.#core.status();
+    return { parent, enabled, connected, cursor, failure: lastError?.message ?? null };
+  }
+}
