@@ -1,11 +1,12 @@
 /** Opens the sync stream to any gateway of the site: the one that served last, then the others in turn. */
-import type { Libp2p } from "libp2p";
+
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { childConnection } from "@openclaw/core/sync/connection.ts";
 import type { ChildConnection } from "@openclaw/core/sync/message.ts";
+import type { Libp2p } from "libp2p";
+import { FrameStream } from "./frame-stream.ts";
 import type { Gateway } from "./gateways.ts";
 import { browserRandom } from "./ports.ts";
-import { FrameStream } from "./frame-stream.ts";
 
 export const SYNC_PROTOCOL = "/openclaw/sync/1";
 
@@ -99,7 +100,9 @@ export class SiteConnection {
   }
 
   #libp2p(): Promise<Libp2p> {
-    this.#host ??= import("./libp2p-host.ts").then(({ createHost }) => createHost(() => this.#gateways.flatMap((gateway) => gateway.addresses)));
+    this.#host ??= import("./libp2p-host.ts").then(({ createHost }) =>
+      createHost(() => this.#gateways.flatMap((gateway) => gateway.addresses)),
+    );
     // A chunk that could not be loaded is asked for again at the next try.
     this.#host.catch(() => {
       this.#host = undefined;
@@ -109,4 +112,6 @@ export class SiteConnection {
 }
 
 const asUnavailable = (error: unknown): OpenClawError =>
-  error instanceof OpenClawError ? error : new OpenClawError("UNAVAILABLE", error instanceof Error ? error.message : String(error));
+  error instanceof OpenClawError
+    ? error
+    : new OpenClawError("UNAVAILABLE", error instanceof Error ? error.message : String(error));

@@ -2,8 +2,9 @@
  * One connection to IndexedDB that stays usable: reopened when the browser closes it (pitfall 41), let go when a newer
  * version of the app wants to upgrade (pitfall 42), and with every failure told as CLIENT_STORAGE_FAILED.
  */
-import { openDB } from "idb";
+
 import { OpenClawError } from "@openclaw/core/errors.ts";
+import { openDB } from "idb";
 import { type ClientDatabase, type ClientSchema, createSchema, SCHEMA_VERSION } from "./schema.ts";
 
 export class Database {
@@ -57,7 +58,8 @@ export class Database {
       let connection: ClientDatabase | undefined;
       openDB<ClientSchema>(this.name, SCHEMA_VERSION, {
         upgrade: (database) => createSchema(database),
-        blocked: () => reject(new OpenClawError("CLIENT_STORAGE_FAILED", "another tab runs an older version; close it and reload")),
+        blocked: () =>
+          reject(new OpenClawError("CLIENT_STORAGE_FAILED", "another tab runs an older version; close it and reload")),
         // A newer version wants in. Whoever writes next here is told to reload, by the VersionError of the next open.
         blocking: () => {
           forget();

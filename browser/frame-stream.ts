@@ -65,7 +65,9 @@ export class FrameStream implements Frames {
     if (this.#ended !== null) return;
     this.#end(null);
     // Sent bytes are flushed; what the gateway still sends falls on a stream that nobody listens to.
-    this.#stream.close({ signal: AbortSignal.timeout(CLOSE_MS_MAX) }).catch((error: unknown) => this.#stream.abort(asError(error)));
+    this.#stream
+      .close({ signal: AbortSignal.timeout(CLOSE_MS_MAX) })
+      .catch((error: unknown) => this.#stream.abort(asError(error)));
   }
 
   /** Ends it at once, without a word to the other side: the network is gone. */
@@ -102,4 +104,5 @@ export class FrameStream implements Frames {
   }
 }
 
-const asError = (error: unknown): Error => (error instanceof Error ? error : new OpenClawError("UNAVAILABLE", String(error)));
+const asError = (error: unknown): Error =>
+  error instanceof Error ? error : new OpenClawError("UNAVAILABLE", String(error));

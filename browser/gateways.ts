@@ -61,7 +61,9 @@ async function ask(url: string, token: string | null): Promise<string> {
     if (!response.ok) throw new Error(`status ${response.status}`);
     return await response.text();
   } catch (error) {
-    throw new OpenClawError("UNAVAILABLE", `no answer from ${url}, and none is remembered on this device`, { cause: error });
+    throw new OpenClawError("UNAVAILABLE", `no answer from ${url}, and none is remembered on this device`, {
+      cause: error,
+    });
   }
 }
 

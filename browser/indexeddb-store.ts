@@ -1,12 +1,21 @@
 /** The client's store on IndexedDB. Every write is one strict transaction and resolves at its `complete` (S1). */
-import type { IDBPTransaction } from "idb";
+
 import { prefixEnd, toHex } from "@openclaw/core/bytes.ts";
 import { causalOrder } from "@openclaw/core/client/causal-order.ts";
-import type { Awaiting, ClientStore, ClientWrite, DownCursor, FailedRow, MirrorRow, OutboxRow } from "@openclaw/core/client/store.ts";
+import type {
+  Awaiting,
+  ClientStore,
+  ClientWrite,
+  DownCursor,
+  FailedRow,
+  MirrorRow,
+  OutboxRow,
+} from "@openclaw/core/client/store.ts";
 import { type ChangeHash, type LinkId, type Revision, type Seq, seq } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import { BATCH_ITEMS_MAX } from "@openclaw/core/limits.ts";
 import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
+import type { IDBPTransaction } from "idb";
 import { Database } from "./database.ts";
 import type { BatchName, ClientSchema, StoreName } from "./schema.ts";
 
@@ -110,7 +119,9 @@ export class IndexedDbStore implements ClientStore {
   }
 
   async document(collection: string, document: string): Promise<readonly DocumentChange[]> {
-    const batches = await this.#database.run((database) => database.getAll("changes", documentRange(collection, document)));
+    const batches = await this.#database.run((database) =>
+      database.getAll("changes", documentRange(collection, document)),
+    );
     const changes = causalOrder(batches.flat());
     this.#remember(documentKey(collection, document), new Set(changes.map((change) => change.hash)));
     if (batches.length > CHANGE_ROWS_MAX) await this.#pack(collection, document);
@@ -133,7 +144,12 @@ export class IndexedDbStore implements ClientStore {
 
   mirror(origin: string | null, prefix: Uint8Array): Promise<readonly MirrorRow[]> {
     const end = prefixEnd(prefix);
-    const range = IDBKeyRange.bound([origin ?? "", keyBuffer(prefix)], [origin ?? "", end === undefined ? [] : keyBuffer(end)], false, true);
+    const range = IDBKeyRange.bound(
+      [origin ?? "", keyBuffer(prefix)],
+      [origin ?? "", end === undefined ? [] : keyBuffer(end)],
+      false,
+      true,
+    );
     return this.#database.run((database) => database.getAll("mirror", range));
   }
 
@@ -153,7 +169,9 @@ export class IndexedDbStore implements ClientStore {
     const key = documentKey(collection, document);
     const known = this.#known.get(key);
     if (known !== undefined) return known;
-    const batches = await this.#database.run((database) => database.getAll("changes", documentRange(collection, document)));
+    const batches = await this.#database.run((database) =>
+      database.getAll("changes", documentRange(collection, document)),
+    );
     return this.#remember(key, new Set(batches.flat().map((change) => change.hash)));
   }
 
@@ -176,7 +194,9 @@ export class IndexedDbStore implements ClientStore {
         const changes = causalOrder((await store.getAll(range)).flat());
         await store.delete(range);
         for (let from = 0, batch = 0; from < changes.length; from += BATCH_ITEMS_MAX, batch++) {
-          const name = (names[batch] ??= this.#nextName());
+          // Drawn once: the step may be repeated.
+          const name = names[batch] ?? this.#nextName();
+          names[batch] = name;
           await store.put(changes.slice(from, from + BATCH_ITEMS_MAX), [collection, document, ...name]);
         }
       } catch (error) {
@@ -244,13 +264,18 @@ async function forgetFailed(step: Step, forgotten: NonNullable<ClientWrite["forg
 }
 
 /** Not awaited one by one: thousands of rows may come with one batch of events. Requests of one transaction keep their order. */
-async function mirror(step: Step, puts: readonly MirrorRow[], deletes: NonNullable<ClientWrite["mirrorDeletes"]>): Promise<void> {
+async function mirror(
+  step: Step,
+  puts: readonly MirrorRow[],
+  deletes: NonNullable<ClientWrite["mirrorDeletes"]>,
+): Promise<void> {
   const requests: Promise<unknown>[] = [];
   for (const row of puts) {
     const compacted = { ...row, key: compact(row.key), value: compact(row.value) };
     requests.push(step.objectStore("mirror").put(compacted, [row.origin ?? "", keyBuffer(row.key)]));
   }
-  for (const { key, origin } of deletes) requests.push(step.objectStore("mirror").delete([origin ?? "", keyBuffer(key)]));
+  for (const { key, origin } of deletes)
+    requests.push(step.objectStore("mirror").delete([origin ?? "", keyBuffer(key)]));
   await Promise.all(requests);
 }
 
@@ -273,7 +298,8 @@ const documentRange = (collection: string, document: string): IDBKeyRange =>
   IDBKeyRange.bound([collection, document], [collection, document, []]);
 
 /** A view into a received frame would be stored with the whole frame: structured clone copies the buffer, not the view. */
-const compact = (bytes: Uint8Array): Uint8Array => (bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice());
+const compact = (bytes: Uint8Array): Uint8Array =>
+  bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
 const keyBuffer = (key: Uint8Array): ArrayBuffer => new Uint8Array(key).buffer;
 const compactChange = (change: DocumentChange): DocumentChange => ({ ...change, bytes: compact(change.bytes) });
 const compactRow = (row: OutboxRow): OutboxRow => ({ ...row, command: compactCommand(row.command) });
@@ -299,4 +325,3 @@ function abort(step: { abort(): void; readonly done: Promise<void> }): void {
     // It was over already: the error that brought us here ended it.
   }
 }
-

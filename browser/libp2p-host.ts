@@ -31,7 +31,8 @@ export function createHost(addresses: () => readonly string[]): Promise<Libp2p> 
     connectionGater: {
       // The default of browsers refuses `ws://` and private addresses, which a site on a local network has. What the
       // app named is dialled, and nothing that a peer advertises.
-      denyDialMultiaddr: (address) => !addresses().some((named) => withoutPeer(multiaddr(named)) === withoutPeer(address)),
+      denyDialMultiaddr: (address) =>
+        !addresses().some((named) => withoutPeer(multiaddr(named)) === withoutPeer(address)),
     },
   });
 }

@@ -2,34 +2,25 @@
  * Who is alive: each page session holds a Web Lock named by its link for as long as it lives, so that a lock that can be
  * had belongs to a session that is over, and whoever gets it may drain its outbox (D4).
  */
-import type { LinkId } from "@openclaw/core/ids.ts";
+import type { Claim } from "@openclaw/core/client/drain.ts";
 
-export class LinkLocks {
-  readonly #prefix: string;
-  readonly #releases: (() => void)[] = [];
-
-  /** @param store the database's name: links of two sites are apart */
-  constructor(store: string) {
-    this.#prefix = `openclaw:${store}:`;
-  }
-
-  /** True if nobody else has the link, which is then ours until `release` or the end of the page. Never waits. */
-  claim(link: LinkId): Promise<boolean> {
-    // Without Web Locks (an insecure origin) nobody can be shown to be dead: each session drains its own only.
+/** @param store the database's name: links of two sites are apart */
+export function webLockClaims(store: string): Claim {
+  return (link) => {
+    // Without Web Locks (an insecure origin) nobody can be shown to be dead: each session sends its own rows only.
     const locks = navigator.locks as LockManager | undefined;
-    if (locks === undefined) return Promise.resolve(false);
+    if (locks === undefined) return Promise.resolve(null);
     return new Promise((resolve, reject) => {
       locks
-        .request(this.#prefix + link, { ifAvailable: true }, (lock) => {
-          resolve(lock !== null);
-          if (lock === null) return;
-          return new Promise<void>((release) => this.#releases.push(release));
+        .request(`openclaw:${store}:${link}`, { ifAvailable: true }, (lock) => {
+          if (lock === null) {
+            resolve(null);
+            return undefined;
+          }
+          // Held until this is settled, or until the page is gone.
+          return new Promise<void>((release) => resolve(release));
         })
         .catch(reject);
     });
-  }
-
-  releaseAll(): void {
-    for (const release of this.#releases.splice(0)) release();
-  }
+  };
 }

@@ -2,9 +2,10 @@
  * The layout of a client's database, version 1. IndexedDB costs by the put, not by the byte (DESIGN §6), so that
  * whatever one call writes of one kind is one packed row.
  */
-import type { DBSchema, IDBPDatabase } from "idb";
+
 import type { Awaiting, DownCursor, FailedRow, MirrorRow, OutboxRow } from "@openclaw/core/client/store.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
+import type { DBSchema, IDBPDatabase } from "idb";
 
 export const SCHEMA_VERSION = 1;
 

@@ -23,7 +23,11 @@ export async function connectedElsewhere(
   return new Set(answers.flat());
 }
 
-async function ask({ node, http }: HubMember, authorization: string | undefined, log: RunningNode["log"]): Promise<readonly string[]> {
+async function ask(
+  { node, http }: HubMember,
+  authorization: string | undefined,
+  log: RunningNode["log"],
+): Promise<readonly string[]> {
   try {
     const response = await fetch(`${http}/v1/sites?scope=node`, {
       headers: authorization === undefined ? {} : { authorization },
@@ -33,7 +37,10 @@ async function ask({ node, http }: HubMember, authorization: string | undefined,
     const rows: unknown = await response.json();
     return Array.isArray(rows) ? rows.flatMap(connectedCluster) : [];
   } catch (error) {
-    log.debug({ member: node, reason: error instanceof Error ? error.message : String(error) }, "a hub member did not say what it sees");
+    log.debug(
+      { member: node, reason: error instanceof Error ? error.message : String(error) },
+      "a hub member did not say what it sees",
+    );
     return [];
   }
 }

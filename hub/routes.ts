@@ -49,7 +49,8 @@ export function hubRoutes(app: App, node: HubNode): void {
 function siteRoutes(app: App, node: HubNode): void {
   const watch = new SiteWatch();
   const others = node.config.members.filter((member) => member.node !== node.config.node);
-  const connectedHere = (): string[] => node.children.presence().flatMap((child) => (child.connected ? [child.cluster] : []));
+  const connectedHere = (): string[] =>
+    node.children.presence().flatMap((child) => (child.connected ? [child.cluster] : []));
 
   const look = async (connected: ReadonlySet<string>): Promise<readonly SiteRow[]> => {
     const { links } = await node.replica.read({ kind: "links" });

@@ -57,13 +57,16 @@ export type SiteView = Omit<SiteRow, "lagSeconds" | "lastShipped">;
 
 export function viewSites({ enrolled, links, connected, heard }: SiteSources): readonly SiteView[] {
   // A client's link has no epoch: only clusters have one.
-  const clusters = new Map<string, LinkState>(links.flatMap((link) => (link.epoch === null ? [] : [[link.link, link]])));
+  const clusters = new Map<string, LinkState>(
+    links.flatMap((link) => (link.epoch === null ? [] : [[link.link, link]])),
+  );
   const names = new Set<ClusterId>([...enrolled, ...([...clusters.keys()] as ClusterId[])]);
   return [...names].sort().map((cluster) => {
     const link = clusters.get(cluster);
     const members = heard.filter((member) => member.cluster === cluster).sort((a, b) => (a.node < b.node ? -1 : 1));
     const cursor = (link?.cursor ?? 0) as Revision;
-    const siteRevision = members.length === 0 ? null : (Math.max(...members.map((member) => member.revision)) as Revision);
+    const siteRevision =
+      members.length === 0 ? null : (Math.max(...members.map((member) => member.revision)) as Revision);
     return {
       cluster,
       enrolled: enrolled.includes(cluster),
@@ -82,7 +85,8 @@ export function viewSites({ enrolled, links, connected, heard }: SiteSources): r
 /** Of those who name a leader, the one in the highest term is right. */
 function leaderOf(members: readonly HeardMember[]): NodeId | null {
   let best: HeardMember | undefined;
-  for (const member of members) if (member.leader !== null && (best === undefined || member.term > best.term)) best = member;
+  for (const member of members)
+    if (member.leader !== null && (best === undefined || member.term > best.term)) best = member;
   return best?.leader ?? null;
 }
 
@@ -99,7 +103,8 @@ export class SiteWatch {
       seen.cursor = view.cursor;
       if (view.lagRevisions === 0) seen.behindSince = null;
       else if (view.lagRevisions !== null) seen.behindSince ??= now;
-      const lagSeconds = view.lagRevisions === null ? null : seen.behindSince === null ? 0 : (now - seen.behindSince) / 1_000;
+      const lagSeconds =
+        view.lagRevisions === null ? null : seen.behindSince === null ? 0 : (now - seen.behindSince) / 1_000;
       return { ...view, lagSeconds, lastShipped: seen.moved };
     });
   }

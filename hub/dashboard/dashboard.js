@@ -82,7 +82,8 @@ function showSite(card, site) {
   const state = card.querySelector(".state");
   state.dataset.state = site.connected ? "up" : site.enrolled ? "down" : "waiting";
   state.textContent = site.connected ? "link up" : site.enrolled ? "link down" : "never connected";
-  const lag = site.lagRevisions === null ? "unknown" : `${count.format(site.lagRevisions)} rev.${seconds(site.lagSeconds)}`;
+  const lag =
+    site.lagRevisions === null ? "unknown" : `${count.format(site.lagRevisions)} rev.${seconds(site.lagSeconds)}`;
   facts(card.querySelector(".facts"), [
     ["Leader", site.leader ?? "unknown", ""],
     ["Revision at the site", site.siteRevision === null ? "unknown" : count.format(site.siteRevision)],

@@ -14,7 +14,7 @@ const FLAGS = [
 ];
 
 export function chromiumPath(): string {
-  const path = process.env["CHROMIUM_PATH"] ?? "/usr/bin/chromium";
+  const path = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
   if (!existsSync(path)) throw new Error(`no Chromium at ${path}: apt-get install chromium, or set CHROMIUM_PATH`);
   return path;
 }
@@ -35,7 +35,10 @@ export function complaints(page: Page): string[] {
   page.on("pageerror", (error) => found.push(String(error)));
   page.on("console", (message) => {
     // A gateway that is down is reported by the browser itself, as a failed request; that is not the page's error.
-    if (message.type() === "error" && !/ERR_CONNECTION|ERR_INTERNET_DISCONNECTED|WebSocket connection to/.test(message.text())) {
+    if (
+      message.type() === "error" &&
+      !/ERR_CONNECTION|ERR_INTERNET_DISCONNECTED|WebSocket connection to/.test(message.text())
+    ) {
       found.push(message.text());
     }
   });

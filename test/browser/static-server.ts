@@ -17,7 +17,10 @@ export interface StaticServer {
 }
 
 /** @param answers JSON by path, before the folder's files */
-export async function serveFolder(folder: string, answers: Readonly<Record<string, unknown>> = {}): Promise<StaticServer> {
+export async function serveFolder(
+  folder: string,
+  answers: Readonly<Record<string, unknown>> = {},
+): Promise<StaticServer> {
   const server = createServer((request, response) => serve(folder, answers, request, response));
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -35,7 +38,12 @@ export async function serveFolder(folder: string, answers: Readonly<Record<strin
   };
 }
 
-function serve(folder: string, answers: Readonly<Record<string, unknown>>, request: IncomingMessage, response: ServerResponse): void {
+function serve(
+  folder: string,
+  answers: Readonly<Record<string, unknown>>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
   const path = normalize(new URL(request.url ?? "/", "http://localhost").pathname);
   if (Object.hasOwn(answers, path)) {
     response.setHeader("content-type", "application/json");

@@ -13,7 +13,14 @@ Object.assign(globalThis, {
       for (let number = from; number < from + count; number++) {
         await store.write({
           enqueue: [{ link, seq: seq(number), command: { kind: "put", key: utf8(`k${number}`), value: utf8("v") } }],
-          mirrorPuts: [{ key: Uint8Array.of(0xff, number), origin: null, value: utf8(`v${number}`), modRevision: revision(number) }],
+          mirrorPuts: [
+            {
+              key: Uint8Array.of(0xff, number),
+              origin: null,
+              value: utf8(`v${number}`),
+              modRevision: revision(number),
+            },
+          ],
         });
       }
       await store.close();

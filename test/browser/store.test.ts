@@ -6,7 +6,7 @@ import type { Page } from "playwright-core";
 import { build } from "vite";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { launchChromium } from "./chromium.ts";
-import { serveFolder, type StaticServer } from "./static-server.ts";
+import { type StaticServer, serveFolder } from "./static-server.ts";
 
 interface StoreTest {
   write(from: number, count: number): Promise<void>;
@@ -27,7 +27,11 @@ beforeAll(async () => {
       target: "es2024",
       outDir: join(folder, "page"),
       emptyOutDir: true,
-      lib: { entry: fileURLToPath(new URL("store-page.ts", import.meta.url)), formats: ["es"], fileName: () => "store.js" },
+      lib: {
+        entry: fileURLToPath(new URL("store-page.ts", import.meta.url)),
+        formats: ["es"],
+        fileName: () => "store.js",
+      },
     },
   });
   await writeFile(join(folder, "page/index.html"), `<!doctype html><script type="module" src="/store.js"></script>`);

@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
 import { SiteConnection, SYNC_PROTOCOL } from "@openclaw/browser/connection.ts";
 import type { Gateway } from "@openclaw/browser/gateways.ts";
 import { isLinkId, revision } from "@openclaw/core/ids.ts";
@@ -10,6 +9,7 @@ import type { ChildConnection, ChildMessage, ParentMessage } from "@openclaw/cor
 import { FrameStream } from "@openclaw/edge-runtime/network/frame.ts";
 import { createHost, type Host } from "@openclaw/edge-runtime/network/host.ts";
 import { createIdentity } from "@openclaw/edge-runtime/network/identity.ts";
+import { afterEach, beforeEach, expect, test } from "vitest";
 
 /** A host as gateways have it, which answers every message with how many it heard. */
 interface Peer extends Gateway {

@@ -1,5 +1,5 @@
-import { expect, test } from "vitest";
 import { parseSite } from "@openclaw/browser/gateways.ts";
+import { expect, test } from "vitest";
 
 test("the addresses that a browser can dial are put together by gateway", () => {
   const answer = {

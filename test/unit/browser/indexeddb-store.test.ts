@@ -1,10 +1,10 @@
 import "fake-indexeddb/auto";
-import { deleteDB, openDB } from "idb";
-import { expect, test, vi } from "vitest";
 import { IndexedDbStore } from "@openclaw/browser/indexeddb-store.ts";
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { isActorId, isChangeHash, isLinkId, revision, seq } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
+import { deleteDB, openDB } from "idb";
+import { expect, test, vi } from "vitest";
 import { clientStoreContract } from "../../contracts/client-store.ts";
 
 let count = 0;
@@ -136,7 +136,8 @@ test("two tabs write the same change: a reader sees it once", async () => {
   const name = freshName();
   const [one, two] = [new IndexedDbStore(name), new IndexedDbStore(name)];
   await Promise.all([one.document("c", "d"), two.document("c", "d")]);
-  for (const store of [one, two]) await store.write({ changes: [{ collection: "c", document: "d", changes: [change(1)] }] });
+  for (const store of [one, two])
+    await store.write({ changes: [{ collection: "c", document: "d", changes: [change(1)] }] });
   expect(await one.document("c", "d")).toHaveLength(1);
   await one.close();
   await two.close();

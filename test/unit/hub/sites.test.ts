@@ -1,8 +1,8 @@
-import { expect, test } from "vitest";
-import { type HeardMember, type SiteSources, SiteWatch, viewSites } from "@openclaw/hub/sites.ts";
 import { EMPTY_BYTES } from "@openclaw/core/bytes.ts";
 import { type ClusterId, type Epoch, isClusterId, isLinkId, isNodeId, revision } from "@openclaw/core/ids.ts";
 import type { LinkState } from "@openclaw/core/state-machine/query.ts";
+import { type HeardMember, type SiteSources, SiteWatch, viewSites } from "@openclaw/hub/sites.ts";
+import { expect, test } from "vitest";
 
 function checked<T>(value: string, is: (value: unknown) => value is T): T {
   if (!is(value)) throw new Error(`not valid: ${value}`);
@@ -53,7 +53,13 @@ test("lag, leader and members come from what the members say", () => {
     ["california-2", "follower"],
     ["california-3", "leader"],
   ]);
-  expect(viewSites(sources)[0]).toMatchObject({ siteRevision: null, lagRevisions: null, leader: null, cursor: 0, epoch: null });
+  expect(viewSites(sources)[0]).toMatchObject({
+    siteRevision: null,
+    lagRevisions: null,
+    leader: null,
+    cursor: 0,
+    epoch: null,
+  });
 });
 
 test("a cursor ahead of old gossip is no negative lag", () => {

@@ -1,0 +1,90 @@
+/** OpenClaw in a browser: a client whose storage is IndexedDB and whose site is any of its gateways, over WebSocket. */
+import type { Client, ClientOptions } from "@openclaw/core/client/client.ts";
+import { SiteConnection } from "./connection.ts";
+import { gatewaysOf, loadSite, type Site } from "./gateways.ts";
+import { IndexedDbStore } from "./indexeddb-store.ts";
+import { webLockClaims } from "./link-locks.ts";
+import { browserClock, browserRandom } from "./ports.ts";
+
+export type { Client, ClientStatus } from "@openclaw/core/client/client.ts";
+export type { DocumentHandle, EditState } from "@openclaw/core/client/documents.ts";
+export type { Edit } from "@openclaw/core/client/edit.ts";
+export type { KeyEvent, KeyRow } from "@openclaw/core/client/keys.ts";
+export type { Rung } from "@openclaw/core/client/store.ts";
+
+export interface OpenClawOptions {
+  /** The URL of a gateway's `/v1/gateways`, or multiaddrs such as `/dns4/edge-1.example/tcp/443/wss/p2p/12D3…`. */
+  readonly gateways: string | readonly string[];
+  /** Where Automerge's WebAssembly is; with Vite, `import url from "@automerge/automerge/automerge.wasm?url"`. */
+  readonly automergeWasm: string;
+  /** A bearer token, or what gives a fresh one at each connection; none where the site asks for none. */
+  readonly token?: string | (() => Promise<string | null>);
+  /** Of the database; unless given, the site's name where it is known, else `openclaw`. */
+  readonly name?: string;
+  /** What to mirror on this device from the start. */
+  readonly subscribe?: NonNullable<ClientOptions["subscribe"]>;
+}
+
+/**
+ * Opens what this device holds, online or not, and keeps in touch with the site from then on.
+ * @throws OpenClawError CLIENT_STORAGE_FAILED; UNAVAILABLE at the first visit, when the gateways must be asked for and
+ * none answers
+ */
+export async function openClaw(options: OpenClawOptions): Promise<Client> {
+  const token = async (): Promise<string | null> =>
+    typeof options.token === "function" ? options.token() : (options.token ?? null);
+  // Nothing here waits for another: WebAssembly, libp2p, the client's own code and the list of gateways.
+  const opening = loadClient(options.automergeWasm);
+  opening.catch(() => undefined);
+  let connection: SiteConnection | undefined;
+  const site = await siteOf(options.gateways, await token(), (news) => connection?.setGateways(news.gateways));
+  const gateways = new SiteConnection(site.gateways);
+  connection = gateways;
+  // Needed at the first connection only, which asks again if this fails.
+  gateways.prepare().catch(() => undefined);
+  // Against eviction (pitfall 43). Browsers may say no; the rungs tell what that would cost.
+  void navigator.storage?.persist?.().catch(() => false);
+
+  const name = options.name ?? site.cluster ?? "openclaw";
+  const { openClient } = await opening;
+  const client = await openClient({
+    store: new IndexedDbStore(name),
+    clock: browserClock,
+    random: browserRandom,
+    connect: () => gateways.connect(),
+    token,
+    claim: webLockClaims(name),
+    ...(options.subscribe === undefined ? {} : { subscribe: options.subscribe }),
+  });
+  followNetwork(client, gateways);
+  return client;
+}
+
+async function siteOf(
+  gateways: OpenClawOptions["gateways"],
+  token: string | null,
+  onNews: (site: Site) => void,
+): Promise<Pick<Site, "gateways"> & { readonly cluster: string | null }> {
+  if (typeof gateways === "string") return loadSite(gateways, token, onNews);
+  return { cluster: null, gateways: gatewaysOf(gateways) };
+}
+
+/** The part that needs Automerge. Both are loaded at once; neither is in an app's first chunk. */
+async function loadClient(automergeWasm: string): Promise<typeof import("@openclaw/core/client/client.ts")> {
+  const client = import("@openclaw/core/client/client.ts");
+  const { initializeWasm, isWasmInitialized } = await import("@automerge/automerge/slim");
+  if (!isWasmInitialized()) await initializeWasm(automergeWasm);
+  return client;
+}
+
+/** The browser knows before any time-out that the network is gone, or back. */
+function followNetwork(client: Client, gateways: SiteConnection): void {
+  const offline = (): void => {
+    // A socket may outlive the announcement, and what is sent on it may even arrive: who is offline sends nothing.
+    void gateways.drop();
+    client.goOffline();
+  };
+  addEventListener("offline", offline);
+  addEventListener("online", () => client.goOnline());
+  if (!navigator.onLine) offline();
+}

@@ -1,0 +1,47 @@
+/** What whoever drives the page from outside may call: `window.openclawDemo`. */
+import type { Client } from "@openclaw/browser";
+import type { LogDocument, Patch } from "./log-document.ts";
+
+export interface Transaction {
+  readonly patches: readonly Patch[];
+  /** Heads at which the positions hold: hashes of changes, or places of earlier transactions of the same run. None: the empty text. */
+  readonly parents: readonly (string | number)[];
+}
+
+export interface DemoHooks {
+  readonly client: Client;
+  /** One change each, at its parents; resolves with their hashes when all are on this device. */
+  playRun(run: readonly Transaction[]): Promise<readonly string[]>;
+  text(): string;
+  heads(): readonly string[];
+  /** Edits that the site has not taken yet. */
+  unsynced(): number;
+  changeHashes(): readonly string[];
+}
+
+declare global {
+  var openclawDemo: DemoHooks | undefined;
+}
+
+export const demoHooks = (client: Client, log: LogDocument): DemoHooks => ({
+  client,
+  async playRun(run) {
+    const hashes: string[] = [];
+    const stored: Promise<void>[] = [];
+    for (const [i, { patches, parents }] of run.entries()) {
+      const heads = parents.map((parent) => (typeof parent === "number" ? (hashes[parent] ?? "") : parent));
+      const edit = log.patch(patches, heads);
+      const [hash] = edit.hashes;
+      if (hash === undefined || edit.hashes.length > 1)
+        throw new Error(`transaction ${i} is ${edit.hashes.length} changes`);
+      hashes.push(hash);
+      stored.push(edit.device);
+    }
+    await Promise.all(stored);
+    return hashes;
+  },
+  text: () => log.text(),
+  heads: () => log.heads(),
+  unsynced: () => client.status().unsynced,
+  changeHashes: () => log.changeHashes().sort(),
+});

@@ -1,0 +1,99 @@
+/** The page of a site: its quakes, and the shift log that all sites share. */
+import wasmUrl from "@automerge/automerge/automerge.wasm?url";
+import { openClaw } from "@openclaw/browser";
+import { demoHooks } from "./demo-hooks.ts";
+import { showEdits } from "./edits.ts";
+import { followQuakes } from "./quake-view.ts";
+import { QUAKES_PREFIX } from "./quakes.ts";
+import { registerWorker } from "./register-worker.ts";
+import { bindTextarea } from "./shift-log.ts";
+import { setText, showLink, showUnsafe } from "./status-view.ts";
+
+const COLLECTION = "shift-log";
+const DOCUMENT = "main";
+/** Between two tries to open at the very first visit, while no gateway answers, ms. */
+const RETRY_MS = 2_000;
+
+function element<T extends HTMLElement>(id: string, type: new () => T): T {
+  const found = document.getElementById(id);
+  if (!(found instanceof type)) throw new Error(`the page has no ${id}`);
+  return found;
+}
+
+const link = element("link", HTMLElement);
+const notice = element("notice", HTMLElement);
+const tell = (error: unknown): void => {
+  notice.hidden = false;
+  notice.replaceChildren(error instanceof Error ? error.message : String(error));
+  console.error(error);
+};
+
+registerWorker((takeOver) => {
+  const button = document.createElement("button");
+  button.textContent = "Reload";
+  button.addEventListener("click", takeOver);
+  notice.hidden = false;
+  notice.replaceChildren("A new version of this page is ready.", button);
+}).catch((error: unknown) => tell(new Error("This page will not open offline", { cause: error })));
+
+async function open(): ReturnType<typeof openClaw> {
+  for (;;) {
+    try {
+      return await openClaw({
+        gateways: "/v1/gateways",
+        automergeWasm: wasmUrl,
+        subscribe: { prefixes: [QUAKES_PREFIX], collections: [COLLECTION] },
+      });
+    } catch (error) {
+      if (!(error instanceof Error) || !("code" in error) || error.code !== "UNAVAILABLE") throw error;
+      setText(link, "No gateway answers; trying again");
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+}
+
+async function start(): Promise<void> {
+  const client = await open();
+  const status = (): void => {
+    const now = client.status();
+    showLink(link, now);
+    if (now.cluster !== null) {
+      setText(element("site", HTMLElement), now.cluster);
+      document.title = `${now.cluster} · OpenClaw`;
+    }
+    if (now.lastError?.code === "CLIENT_STORAGE_FAILED") tell(now.lastError);
+  };
+  client.subscribe(status);
+  status();
+
+  const quakes = {
+    rows: element("quakes", HTMLElement),
+    count: element("quakes-count", HTMLElement),
+    map: element("map", HTMLElement),
+  };
+  followQuakes(client, quakes).catch(tell);
+
+  // Automerge is there by now; a static import would put it before everything else.
+  const { LogDocument } = await import("./log-document.ts");
+  const handle = await client.docs.open(COLLECTION, DOCUMENT, { initial: { text: "" } });
+  const log = new LogDocument(handle);
+  const showText = bindTextarea(element("log-text", HTMLTextAreaElement), log, tell);
+  const showLog = (): void => {
+    showText();
+    showUnsafe(element("unsafe", HTMLElement), log.edits());
+    showEdits(element("edits", HTMLElement), log.shown());
+  };
+  let drawing = false;
+  handle.subscribe(() => {
+    if (drawing) return;
+    drawing = true;
+    requestAnimationFrame(() => {
+      drawing = false;
+      showLog();
+    });
+  });
+  showLog();
+  globalThis.openclawDemo = demoHooks(client, log);
+}
+
+start().catch(tell);

@@ -1,0 +1,105 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { BrowserContext, Page } from "playwright-core";
+import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { buildPage } from "../../demo/build-page.ts";
+import { complaints, launchChromium } from "./chromium.ts";
+import { type StaticServer, serveFolder } from "./static-server.ts";
+
+/** A site all of whose gateways are dead: nobody listens at port 9 of this machine. */
+const DEAD_SITE = {
+  cluster: "california",
+  gateways: ["/ip4/127.0.0.1/tcp/9/ws/p2p/12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf"],
+  http: [],
+};
+
+let folder: string;
+let dist: string;
+let server: StaticServer;
+let context: BrowserContext;
+
+beforeAll(async () => {
+  dist = await buildPage();
+});
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "openclaw-page-"));
+  server = await serveFolder(dist, { "/v1/gateways": DEAD_SITE });
+  context = await launchChromium(join(folder, "profile"));
+});
+afterEach(async () => {
+  await context.close();
+  await server.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function openPage(): Promise<{ page: Page; found: string[] }> {
+  const page = await context.newPage();
+  const found = complaints(page);
+  await page.goto(server.url);
+  await page.waitForFunction(() => globalThis.openclawDemo !== undefined);
+  return { page, found };
+}
+
+test("S1: typing with no gateway alive is safe on the device, and says so", async () => {
+  const { page, found } = await openPage();
+  await page.getByLabel("Text of the shift log").pressSequentially("Pump 2 is loud.");
+  await page.locator("#edits .rung").first().waitFor();
+  await expect.poll(() => page.locator("#edits .rung").first().textContent()).toBe("device");
+  expect(await page.locator("#unsafe").textContent()).toMatch(/^\d+ edits not yet safe at the hub$/);
+  expect(await page.locator("#edits .what").first().textContent()).toBe("+ Pump 2 is loud.");
+  expect(await page.locator("#link").textContent()).toBe("No gateway answers; trying again");
+  expect(found).toEqual([]);
+});
+
+test("the page reloads with every gateway dead, with its text and what is not yet safe", async () => {
+  const { page, found } = await openPage();
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
+  const area = page.getByLabel("Text of the shift log");
+  await area.pressSequentially("Before. ");
+  await page.waitForFunction(() => document.querySelector("#edits .rung")?.textContent === "device");
+  const before = await page.evaluate(() => globalThis.openclawDemo?.changeHashes());
+  await server.stop();
+  await page.reload();
+  await page.waitForFunction(() => globalThis.openclawDemo !== undefined);
+  expect(await area.inputValue()).toBe("Before. ");
+  expect(await page.evaluate(() => globalThis.openclawDemo?.changeHashes())).toEqual(before);
+  expect(await page.evaluate(() => globalThis.openclawDemo?.unsynced())).toBeGreaterThan(0);
+  await area.press("End");
+  await area.pressSequentially("After.");
+  expect(await page.evaluate(() => globalThis.openclawDemo?.text())).toBe("Before. After.");
+  expect(found).toEqual([]);
+});
+
+test("a run of transactions is applied at its parents' heads, one change each", async () => {
+  const { page } = await openPage();
+  const { hashes, text, changes } = await page.evaluate(async () => {
+    const demo = globalThis.openclawDemo;
+    if (demo === undefined) throw new Error("no page");
+    const first = await demo.playRun([{ patches: [[0, 0, "ac"]], parents: [] }]);
+    const beside = await demo.playRun([
+      { patches: [[1, 0, "b"]], parents: first },
+      // Does not see the b.
+      {
+        patches: [
+          [2, 0, "d"],
+          [3, 0, "e"],
+        ],
+        parents: first,
+      },
+    ]);
+    const [merged] = await demo.playRun([{ patches: [[0, 1, "A"]], parents: beside }]);
+    return { hashes: [...first, ...beside, merged], text: demo.text(), changes: demo.changeHashes() };
+  });
+  expect(text).toBe("Abcde");
+  expect(new Set(hashes).size).toBe(4);
+  // The first is the empty text itself.
+  expect(changes).toHaveLength(5);
+});
+
+test("it fits 360 pixels", async () => {
+  const { page } = await openPage();
+  await page.setViewportSize({ width: 360, height: 740 });
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
+});
