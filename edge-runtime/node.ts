@@ -186,7 +186,7 @@ async function compose(
     members: config.members,
     uplink,
     metrics,
-    origins: [],
+    origins: config.http.origins,
     page: config.page,
     log,
     onFatal,
