@@ -87,9 +87,9 @@ export class Fleet {
     );
   }
 
-  /** Stops every node and waits for it. */
+  /** Stops every node, for good, and waits for it. */
   async stop(): Promise<void> {
-    await Promise.all(this.nodes.map((node) => node.stop()));
+    await Promise.all(this.nodes.map((node) => node.retire()));
     fs.rmSync(path.join(this.folder, PIDS), { force: true });
   }
 

@@ -87,7 +87,8 @@ function whereToLook(fleet: Fleet): string {
   ].join("\n");
 }
 
-async function check(options: Options, signal: AbortSignal): Promise<boolean> {
+/** @returns the exit code */
+async function check(options: Options, signal: AbortSignal): Promise<number> {
   const report = options.json ? () => undefined : (text: string) => void process.stderr.write(`${text}\n`);
   const started = performance.now();
   const result = await runCheck({ ...options, report, signal }).catch((error: unknown) => {
@@ -98,18 +99,19 @@ async function check(options: Options, signal: AbortSignal): Promise<boolean> {
   });
   for (const finding of result.findings) report(`NOT AS IT SHOULD BE: ${finding}`);
   say(JSON.stringify(result));
-  return result.ok;
+  return result.ok ? 0 : 1;
 }
 
 try {
   const options = parseOptions(process.argv.slice(2));
   if (options.help) process.stdout.write(HELP);
-  else if (options.check) process.exitCode = (await check(options, untilInterrupted())) ? 0 : 1;
+  else if (options.check) process.exitCode = await check(options, untilInterrupted());
   else await live(options, untilInterrupted());
 } catch (error) {
   // A stack helps only where the person can do nothing about it.
   const text =
     error instanceof Refusal ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
   process.stderr.write(`${text}\n`);
-  process.exitCode = 1;
+  // What a failed story still waits for is of no interest any more; its processes are gone.
+  process.exit(1);
 }

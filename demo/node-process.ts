@@ -38,8 +38,8 @@ export class NodeProcess {
   readonly #observer: NodeObserver;
   #child: ChildProcess | null = null;
   #exited: Promise<void> = Promise.resolve();
-  /** What we want of it; a death that we did not ask for is a crash. */
-  #wanted: "running" | "dead" = "dead";
+  /** What we want of it; a death that we did not ask for is a crash, and who is retired is not started again. */
+  #wanted: "running" | "dead" | "retired" = "dead";
   #restartMs = RESTART_MS.first;
   #restart: NodeJS.Timeout | undefined;
 
@@ -56,7 +56,9 @@ export class NodeProcess {
     return this.#child?.pid ?? null;
   }
 
+  /** @throws Refusal when the fleet is being stopped */
   start(): void {
+    if (this.#wanted === "retired") throw new Refusal(`${this.name} is not started: the fleet stops`);
     this.#wanted = "running";
     const log = fs.openSync(this.logFile, "a");
     const startedAt = performance.now();
@@ -69,7 +71,7 @@ export class NodeProcess {
       const ended = (how: string): void => {
         this.#child = null;
         resolve();
-        if (this.#wanted === "dead") return;
+        if (this.#wanted !== "running") return;
         if (performance.now() - startedAt > RESTART_MS.resetAfter) this.#restartMs = RESTART_MS.first;
         this.#observer.report(
           `${this.name} ${how}; starting it again in ${this.#restartMs} ms. Its log: ${this.logFile}`,
@@ -105,8 +107,17 @@ export class NodeProcess {
   }
 
   /** Lets it stop in good order. */
-  async stop(): Promise<void> {
-    this.#wanted = "dead";
+  stop(): Promise<void> {
+    return this.#end("dead");
+  }
+
+  /** The same, for good. */
+  retire(): Promise<void> {
+    return this.#end("retired");
+  }
+
+  async #end(wanted: "dead" | "retired"): Promise<void> {
+    this.#wanted = wanted;
     clearTimeout(this.#restart);
     this.#child?.kill("SIGTERM");
     const late = setTimeout(() => {

@@ -3,15 +3,19 @@ import { type Browser, type BrowserContext, chromium, type Page } from "playwrig
 import { Refusal } from "../refusal.ts";
 import type { Patch } from "./trace.ts";
 
-/** What the page offers to whoever drives it (demo/page/main.ts). */
+/** A transaction to be typed. A parent is a change's hash, or the place of an earlier transaction of the same run. */
+export interface Typed {
+  readonly patches: readonly Patch[];
+  readonly parents: readonly (string | number)[];
+}
+
+/** What the page offers to whoever drives it (demo/page/demo-hooks.ts), as far as an operator needs it. */
 interface DemoPage {
   /** Applies transactions at the heads given, one after the other; resolves when they are on this device, with their hashes. */
-  playRun(
-    run: readonly { readonly patches: readonly Patch[]; readonly parents: readonly string[] }[],
-  ): Promise<readonly string[]>;
+  playRun(run: readonly Typed[]): Promise<readonly string[]>;
   text(): string;
   heads(): readonly string[];
-  /** Changes that the site has not taken yet. */
+  /** Edits that the site has not taken yet. */
   unsynced(): number;
   changeHashes(): readonly string[];
 }
@@ -19,12 +23,6 @@ interface DemoPage {
 declare global {
   /** Set by the page, in the browser. */
   var openclawDemo: DemoPage | undefined;
-}
-
-/** A transaction to be typed. A parent is a change's hash, or the number of an earlier transaction of the same run. */
-export interface Typed {
-  readonly patches: readonly Patch[];
-  readonly parents: readonly (string | number)[];
 }
 
 /** Containers have neither a sandbox nor a GPU; and nothing but the page is to use the network. */
@@ -41,43 +39,37 @@ export class Operator {
   readonly #browser: Browser;
   readonly #context: BrowserContext;
   readonly #page: Page;
-  /** What the page complained of. */
-  readonly complaints: readonly string[];
+  readonly #complaints: string[] = [];
 
-  private constructor(
-    site: string,
-    browser: Browser,
-    context: BrowserContext,
-    page: Page,
-    complaints: readonly string[],
-  ) {
+  private constructor(site: string, browser: Browser, context: BrowserContext, page: Page) {
     this.site = site;
     this.#browser = browser;
     this.#context = context;
     this.#page = page;
-    this.complaints = complaints;
+    page.on("pageerror", (error) => this.#complaints.push(error.message));
   }
 
-  /** @throws Refusal when there is no browser */
-  static async open(site: string, url: string): Promise<Operator> {
+  /** Starts a browser. @throws Refusal when there is none */
+  static async launch(site: string): Promise<Operator> {
     const executablePath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
     const browser = await chromium.launch({ executablePath, args: FLAGS }).catch((error: Error) => {
       throw new Refusal(
         `No browser could be started (${executablePath}); CHROMIUM_PATH names another. ${error.message}`,
       );
     });
-    try {
-      const context = await browser.newContext();
-      const page = await context.newPage();
-      const complaints: string[] = [];
-      page.on("pageerror", (error) => complaints.push(`${site}: ${error.message}`));
-      await page.goto(url, { timeout: LOAD_MS });
-      await page.waitForFunction(() => globalThis.openclawDemo !== undefined, undefined, { timeout: LOAD_MS });
-      return new Operator(site, browser, context, page, complaints);
-    } catch (error) {
-      await browser.close();
-      throw error;
-    }
+    const context = await browser.newContext();
+    return new Operator(site, browser, context, await context.newPage());
+  }
+
+  /** What the page complained of. */
+  get complaints(): readonly string[] {
+    return this.#complaints;
+  }
+
+  /** Opens a gateway's page and waits until it can be typed into. */
+  async open(url: string): Promise<void> {
+    await this.#page.goto(url, { timeout: LOAD_MS });
+    await this.#page.waitForFunction(() => globalThis.openclawDemo !== undefined, undefined, { timeout: LOAD_MS });
   }
 
   async goOffline(): Promise<void> {
@@ -91,12 +83,8 @@ export class Operator {
   /** Types a run, each transaction at its parents' heads, as fast as this device stores it. @returns their hashes */
   type(run: readonly Typed[]): Promise<readonly string[]> {
     return this.#page.evaluate(async (transactions) => {
-      const hashes: string[] = [];
-      for (const { patches, parents } of transactions) {
-        const heads = parents.map((parent) => (typeof parent === "number" ? (hashes[parent] ?? "") : parent));
-        hashes.push(...((await globalThis.openclawDemo?.playRun([{ patches, parents: heads }])) ?? []));
-      }
-      return hashes;
+      if (globalThis.openclawDemo === undefined) throw new Error("the page is gone");
+      return globalThis.openclawDemo.playRun(transactions);
     }, run);
   }
 
@@ -128,10 +116,6 @@ export class Operator {
       if (page === undefined) throw new Error("the page is gone");
       return { text: page.text(), heads: page.heads(), unsynced: page.unsynced(), hashes: page.changeHashes() };
     });
-  }
-
-  screenshot(path: string): Promise<unknown> {
-    return this.#page.screenshot({ path });
   }
 
   async close(): Promise<void> {

@@ -79,14 +79,17 @@ export async function runCheck(options: CheckOptions): Promise<CheckResult> {
     const sites = sitesFor([]);
     const fleet = await Fleet.open({ folder, sites, page: await buildPage(), ports: "any", fresh: false, report });
     cleanup.push(() => fleet.stop());
-    await fleet.start(options.signal);
-    const operators = await Promise.all(
-      fleet.sites.map(async (site) => {
-        const operator = await Operator.open(site.name, site.urls[0] ?? "");
-        cleanup.push(() => operator.close());
-        return operator;
-      }),
-    );
+    const launch = async (site: string): Promise<Operator> => {
+      const operator = await Operator.launch(site);
+      cleanup.push(() => operator.close());
+      return operator;
+    };
+    const starting = fleet.start(options.signal);
+    starting.catch(() => undefined);
+    const operators: Operator[] = [];
+    for (const { name } of fleet.sites) operators.push(await launch(name));
+    await starting;
+    await Promise.all(operators.map((operator) => operator.open(fleet.site(operator.site).urls[0] ?? "")));
     report(`${fleet.nodes.length} nodes and ${operators.length} browsers are up; replaying the earthquakes`);
 
     const quaking = await replayWithFaults(fleet, sites, quakes, report, options.signal);
@@ -137,7 +140,9 @@ export async function runCheck(options: CheckOptions): Promise<CheckResult> {
   try {
     return await Promise.race([told, interrupted(options.signal)]);
   } finally {
-    for (const undo of cleanup.reverse()) await undo();
+    for (const undo of cleanup.reverse()) {
+      await undo().catch((error: unknown) => report(`cleaning up: ${String(error)}`));
+    }
   }
 }
 
