@@ -29,7 +29,7 @@ export interface ReplicaOptions {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly random: Random;
-  /** One Raft tick. Heartbeat 1 tick, election 10–20 ticks. */
+  /** One Raft tick, ms. Heartbeat 2 ticks, election 10–20 ticks. */
   readonly tickMs: number;
   /** The replica can no longer vouch for its disk, or an invariant broke: stop the process. Called at most once. */
   readonly onFatal: (error: Error) => void;
@@ -67,6 +67,8 @@ export interface LedgerAdvance {
   readonly parentHolds: Revision;
 }
 
+/** A leader is heard every second tick; an election starts after 10 to 20 (core/raft/options.ts). */
+const HEARTBEAT_TICKS = 2;
 /** Committed entries that may wait for apply; a replica that is further behind refuses new commands (etcd's maxGapBetweenApplyAndCommitIndex). */
 const APPLY_BACKLOG_MAX = 4_096;
 /** Entries and bytes handed to one apply. */
@@ -139,6 +141,7 @@ export class Replica {
       entries: storedLog.entries,
       applied: stored.applied,
       recoverTo: storedLog.highWater,
+      heartbeatTicks: HEARTBEAT_TICKS,
       random: () => random.unit(),
     });
     this.#phase = "running";

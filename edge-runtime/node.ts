@@ -29,7 +29,7 @@ import { Children } from "./sync/children.ts";
 import { Uplink } from "./sync/uplink.ts";
 import { systemClock, systemRandom } from "./system-ports.ts";
 
-/** One Raft tick, ms: a heartbeat each tick, an election after 10 to 20. */
+/** One Raft tick, ms: a heartbeat every second one, an election after 10 to 20. */
 const TICK_MS = 50;
 
 export interface RunningNode {
