@@ -65,16 +65,16 @@ export function viewSites({ enrolled, links, connected, heard }: SiteSources): r
     const link = clusters.get(cluster);
     const members = heard.filter((member) => member.cluster === cluster).sort((a, b) => (a.node < b.node ? -1 : 1));
     const cursor = (link?.cursor ?? 0) as Revision;
-    const siteRevision =
-      members.length === 0 ? null : (Math.max(...members.map((member) => member.revision)) as Revision);
+    // Gossip is up to two seconds old: what is here already, the site has.
+    const heardRevision = Math.max(cursor, ...members.map((member) => member.revision)) as Revision;
+    const siteRevision = members.length === 0 ? null : heardRevision;
     return {
       cluster,
       enrolled: enrolled.includes(cluster),
       connected: connected.has(cluster),
       cursor,
       siteRevision,
-      // Gossip is up to two seconds old: the cursor may be ahead of it.
-      lagRevisions: siteRevision === null ? null : Math.max(0, siteRevision - cursor),
+      lagRevisions: siteRevision === null ? null : siteRevision - cursor,
       epoch: link?.epoch ?? null,
       leader: leaderOf(members),
       members: members.map(({ node, role, revision, http, at }) => ({ node, role, revision, http, seen: at })),

@@ -1,0 +1,179 @@
+/** The page and the dashboard over a real fleet: a hub and a site of three gateways, each a process. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { BrowserContext, Locator, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { buildPage } from "../../demo/build-page.ts";
+import { type Cluster, Fleet } from "../../demo/fleet.ts";
+import { loadQuakes } from "../../demo/quakes.ts";
+import { SiteClient } from "../../demo/site-client.ts";
+import { complaints, launchChromium } from "./chromium.ts";
+
+const QUAKES = 30;
+/** Ms for a change to get from a browser to the hub and its rung back, on a busy machine. */
+const CLIMB_MS = 30_000;
+
+let folder: string;
+let fleet: Fleet;
+let site: Cluster;
+const contexts: BrowserContext[] = [];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "openclaw-fleet-"));
+  const reports: string[] = [];
+  fleet = await Fleet.open({
+    folder: join(folder, "fleet"),
+    page: await buildPage(),
+    ports: "any",
+    fresh: true,
+    sites: [{ name: "california", networks: ["ci", "nc"] }],
+    report: (text) => reports.push(text),
+  });
+  site = fleet.site("california");
+  await fleet.start();
+  const events = (await loadQuakes("test/data/earthquakes.json")).filter((event) => event.network === "ci");
+  const client = new SiteClient(site.urls);
+  for (const event of events.filter((event) => !event.revises).slice(0, QUAKES)) {
+    await client.put(event.key, event.value, 0);
+  }
+});
+afterEach(async () => {
+  for (const context of contexts.splice(0)) await context.close();
+});
+afterAll(async () => {
+  await fleet?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function device(name: string): Promise<BrowserContext> {
+  const context = await launchChromium(join(folder, name));
+  contexts.push(context);
+  return context;
+}
+
+async function openPage(context: BrowserContext, gateway: number): Promise<{ page: Page; found: string[] }> {
+  const page = await context.newPage();
+  const found = complaints(page);
+  await page.goto(site.urls[gateway] ?? "");
+  await page.waitForFunction(() => globalThis.openclawDemo !== undefined);
+  return { page, found };
+}
+
+const log = (page: Page): Locator => page.getByLabel("Text of the shift log");
+/** The latest edit holds this text, and is on that rung. */
+const reaches = (page: Page, text: string, rung: string): Promise<void> =>
+  expect
+    .poll(() => page.locator("#edits li").first().locator(".rung, .what").allTextContents(), { timeout: CLIMB_MS })
+    .toEqual([rung, expect.stringContaining(text)]);
+
+async function openDashboard(): Promise<Page> {
+  const page = await (await device("dashboard")).newPage();
+  await page.goto(fleet.hub.urls[0] ?? "");
+  await page.locator("[data-site=california]").waitFor();
+  return page;
+}
+
+test("the page shows the site's quakes, and an edit climbs to the hub", async () => {
+  const { page, found } = await openPage(await device("one"), 0);
+  await page.getByText("Connected to this site").waitFor();
+  expect(await page.locator("h1").textContent()).toBe("california");
+  await expect.poll(() => page.locator("#quakes tr").count(), { timeout: CLIMB_MS }).toBe(QUAKES);
+  expect(await page.locator("#map circle").count()).toBe(QUAKES);
+  const times = await page
+    .locator("#quakes time")
+    .evaluateAll((nodes) => nodes.map((node) => node.getAttribute("datetime")));
+  expect(times).toEqual(times.toSorted().reverse());
+
+  await log(page).pressSequentially("Pump 2 is loud. ");
+  await reaches(page, "Pump 2 is loud.", "hub");
+  await expect
+    .poll(() => page.locator("#unsafe").textContent(), { timeout: CLIMB_MS })
+    .toBe("All my edits are safe at the hub");
+  expect(await page.evaluate(() => globalThis.openclawDemo?.unsynced())).toBe(0);
+  expect(found).toEqual([]);
+});
+
+test("what is typed at one gateway shows at another, and moves no caret", async () => {
+  const [one, two] = [await openPage(await device("one"), 0), await openPage(await device("two"), 1)];
+  await log(one.page).fill("Begin. End.");
+  await expect.poll(() => log(two.page).inputValue(), { timeout: CLIMB_MS }).toBe("Begin. End.");
+  // Two stands before "End".
+  await log(two.page).evaluate((area: HTMLTextAreaElement) => area.setSelectionRange(7, 7));
+  await log(one.page).evaluate((area: HTMLTextAreaElement) => area.setSelectionRange(0, 0));
+  await log(one.page).pressSequentially("Now: ");
+  await expect.poll(() => log(two.page).inputValue(), { timeout: CLIMB_MS }).toBe("Now: Begin. End.");
+  await log(two.page).pressSequentially("The ");
+  await expect.poll(() => log(one.page).inputValue(), { timeout: CLIMB_MS }).toBe("Now: Begin. The End.");
+  expect([...one.found, ...two.found]).toEqual([]);
+});
+
+test("who is offline sends nothing, and catches up when back", async () => {
+  const context = await device("one");
+  const { page } = await openPage(context, 2);
+  await page.getByText("Connected to this site").waitFor();
+  await context.setOffline(true);
+  await page.getByText("This device is offline").waitFor();
+  await log(page).press("Control+End");
+  await log(page).pressSequentially(" Offline.");
+  await reaches(page, "Offline.", "device");
+  expect(await page.evaluate(() => globalThis.openclawDemo?.unsynced())).toBeGreaterThan(0);
+  await context.setOffline(false);
+  await reaches(page, "Offline.", "hub");
+});
+
+test("the page reloads with every gateway dead, edits go on, and reach the hub when the site is back", async () => {
+  const { page, found } = await openPage(await device("three"), 0);
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
+  await expect.poll(() => page.locator("#quakes tr").count(), { timeout: CLIMB_MS }).toBe(QUAKES);
+  await log(page).fill("Before. ");
+  await expect.poll(() => page.locator("#unsafe").textContent(), { timeout: CLIMB_MS }).toMatch(/^All my edits/);
+  const map = await page.locator("#map circle").count();
+
+  await Promise.all(site.nodes.map((node) => node.kill()));
+  await page.reload();
+  await page.waitForFunction(() => globalThis.openclawDemo !== undefined);
+  expect(await page.locator("h1").textContent()).toBe("california");
+  await page.getByText("No gateway answers; trying again").waitFor();
+  expect(await log(page).inputValue()).toBe("Before. ");
+  await expect.poll(() => page.locator("#quakes tr").count()).toBe(QUAKES);
+  expect(await page.locator("#map circle").count()).toBe(map);
+  await log(page).press("Control+End");
+  await log(page).pressSequentially("After.");
+  await reaches(page, "After.", "device");
+  // A second reload: what was written with no gateway alive is there, under another page session.
+  await page.reload();
+  await page.waitForFunction(() => globalThis.openclawDemo !== undefined);
+  expect(await log(page).inputValue()).toBe("Before. After.");
+
+  const dashboard = await openDashboard();
+  await dashboard.locator("[data-site=california] .state[data-state=down]").waitFor();
+
+  for (const node of site.nodes) node.start();
+  await Promise.all(site.nodes.map((node) => node.ready()));
+  await reaches(page, "After.", "hub");
+  await dashboard.locator("[data-site=california] .state[data-state=up]").waitFor();
+  expect(found).toEqual([]);
+});
+
+test("the dashboard shows the site: link, leader, members, revision and lag", async () => {
+  const page = await openDashboard();
+  const found = complaints(page);
+  const card = page.locator("[data-site=california]");
+  await card.getByText("link up").waitFor();
+  expect(await page.locator("h1").textContent()).toBe("hub");
+  await expect.poll(() => card.locator("tbody tr").count()).toBe(3);
+  const fact = (name: string): Promise<string | null> =>
+    card
+      .locator("dl div", { has: page.getByText(name, { exact: true }) })
+      .locator("dd")
+      .textContent();
+  await expect.poll(() => fact("Leader")).toMatch(/^california-[123]$/);
+  await expect.poll(() => fact("Lag")).toBe("0 rev., 0.0 s");
+  const status = await (await fetch(`${site.urls[0]}/v1/status`)).json();
+  await expect.poll(() => fact("Revision here")).toBe(status.revision.toLocaleString("en"));
+  expect(await card.locator("tr[data-state=leader]").count()).toBe(1);
+  expect(await page.locator("#fresh").getAttribute("data-state")).toBe("fresh");
+  expect(found).toEqual([]);
+});
