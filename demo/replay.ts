@@ -86,7 +86,7 @@ export async function replay(
 }
 
 /** Leaves out what is stored already, and says at which revisions. Pure. */
-export function remaining(
+function remaining(
   events: readonly QuakeEvent[],
   stored: ReadonlyMap<string, StoredValue>,
 ): { readonly todo: readonly QuakeEvent[]; readonly revisions: readonly (readonly [string, Promise<number>])[] } {

@@ -22,7 +22,7 @@ export interface StoredValue {
 }
 
 /** An answer that no retry will change, or none in time. */
-export class SiteRefusal extends Error {
+class SiteRefusal extends Error {
   readonly code: string;
 
   constructor(code: string, message: string) {

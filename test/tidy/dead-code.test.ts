@@ -24,7 +24,9 @@ function entries(): ReadonlySet<string> {
 }
 
 const isEntry = (file: string): boolean =>
-  /\.test\.ts$|\.d\.ts$|(^|\/)vite\.config\.ts$|^test\/bench\/[^/]+\.ts$|^test\/integration\/faults\/|(^|\/)service-worker\.ts$/.test(file);
+  /\.test\.ts$|\.d\.ts$|(^|\/)vite\.config\.ts$|^test\/bench\/[^/]+\.ts$|^test\/integration\/faults\/|(^|\/)service-worker\.ts$/.test(
+    file,
+  );
 
 function unusedFiles(sources: readonly SourceFile[], named: ReadonlySet<string>): readonly string[] {
   const used = new Set(sources.flatMap((source) => source.imports.map(({ file }) => file)));

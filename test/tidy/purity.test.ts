@@ -5,7 +5,7 @@ import { isNode, type Node, parseSource, projectSources, type SourceFile, walk }
 /** Globals of time, chance and surroundings. What core needs of them comes through core/ports.ts. */
 const FORBIDDEN = new Set([
   ...["Date", "performance", "setTimeout", "setInterval", "setImmediate", "queueMicrotask", "requestIdleCallback"],
-  ...["crypto", "process", "globalThis", "window", "self", "navigator", "fetch", "console", "Intl", "Temporal"],
+  ...["crypto", "process", "globalThis", "window", "navigator", "fetch", "console", "Intl", "Temporal"],
 ]);
 
 /** Methods whose answer depends on the machine's locale (pitfall 22) or on chance. */

@@ -92,7 +92,7 @@ export function parseSource(file: string, text: string): SourceFile {
   walk(program, (node) => {
     const literal = urlOfModule(node);
     if (literal !== null && SOURCE.test(literal)) {
-      imports.push({ ...target(file, literal), names: null, typeOnly: false });
+      imports.push({ ...target(file, `./${literal}`), names: null, typeOnly: false });
     }
   });
   return { path: file, text, imports, exports, program };
@@ -134,11 +134,11 @@ export function walk(value: unknown, visit: (node: Node) => void): void {
   }
 }
 
-/** The first argument of `new URL("./x.ts", import.meta.url)`: how a worker's or a child's file is named. */
+/** The first argument of `new URL("x.ts", import.meta.url)`: how a worker's or a child's file is named. */
 function urlOfModule(node: Node): string | null {
   if (node.type !== "NewExpression" || !isNode(node.callee) || node.callee.name !== "URL") return null;
   const [first, second]: readonly unknown[] = Array.isArray(node.arguments) ? node.arguments : [];
-  if (!isNode(first) || typeof first.value !== "string" || !first.value.startsWith(".")) return null;
+  if (!isNode(first) || typeof first.value !== "string" || first.value.includes(":")) return null;
   return isNode(second) && isNode(second.object) && second.object.type === "MetaProperty" ? first.value : null;
 }
 
