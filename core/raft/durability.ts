@@ -3,8 +3,8 @@
  *
  * Several writes may be in flight; they complete in order. An answer waits for every write that was in flight or due
  * when it was made. A write claims the log up to its last entry, and a truncation lowers the claims of those in flight:
- * so an old completion never vouches for an entry that a later write replaces, not even when a third one brings the same
- * (term, index) back (pitfall 11).
+ * so an old completion never vouches for an entry that a later write replaces, not even when a third one brings the
+ * same (term, index) back (pitfall 11).
  */
 import { invariant } from "../errors.ts";
 import { type Index, index, type NodeId, type Term } from "../ids.ts";
@@ -97,7 +97,9 @@ export class Durability {
     for (const write of this.#writes) if (write.claim > before) write.claim = before;
   }
 
-  /** A snapshot replaced the log up to `base`. Whoever asks waits until it is installed; old writes vouch for nothing. */
+  /**
+   * A snapshot replaced the log up to `base`. Whoever asks waits until it is installed; old writes vouch for nothing.
+   */
   reset(base: Index): void {
     this.#written = base;
     this.#durable = base;

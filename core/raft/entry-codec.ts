@@ -5,7 +5,7 @@ import { index, isNodeId, type NodeId, term } from "../ids.ts";
 import type { Entry, EntryKind, HardState, Membership, SnapshotMeta } from "./message.ts";
 
 /** Voters of one group (DESIGN §1). */
-export const VOTERS_MAX = 7;
+const VOTERS_MAX = 7;
 
 /** Position is the number on disk and on the wire: append only. */
 const ENTRY_KINDS = ["noop", "commands"] as const satisfies readonly EntryKind[];
@@ -24,7 +24,8 @@ export function decodeEntries(bytes: Uint8Array): readonly Entry[] {
   const first = reader.count();
   const list = reader.list();
   reader.end();
-  if ((first === 0) !== (list.length === 0)) throw new OpenClawError("MALFORMED_FRAME", "entries without a first index");
+  if ((first === 0) !== (list.length === 0))
+    throw new OpenClawError("MALFORMED_FRAME", "entries without a first index");
   return readEntries(list, { index: first - 1, term: 0 }, Number.MAX_SAFE_INTEGER);
 }
 
@@ -49,7 +50,8 @@ export function readEntries(
     const entryTerm = reader.count();
     const kind = ENTRY_KINDS[reader.count()];
     if (kind === undefined) throw new OpenClawError("MALFORMED_FRAME", "an entry of an unknown kind");
-    if (entryTerm < last.term || entryTerm === 0) throw new OpenClawError("MALFORMED_FRAME", "an entry's term goes back");
+    if (entryTerm < last.term || entryTerm === 0)
+      throw new OpenClawError("MALFORMED_FRAME", "an entry's term goes back");
     const entry: Entry = { term: term(entryTerm), index: index(last.index + 1), kind, data: reader.bytes() };
     if (!Number.isSafeInteger(entry.index)) throw new OpenClawError("MALFORMED_FRAME", "an index past all numbers");
     entries.push(entry);

@@ -25,7 +25,7 @@ export class Follower {
 
     const end = index(message.prevIndex + message.entries.length);
     if (end <= log.commit) {
-      // Old news. Also where prevIndex is compacted here, and where it is 0: nothing may be appended again (pitfall 13).
+      // Old news. Nothing may be appended again, not where prevIndex is compacted here, nor where it is 0 (pitfall 13).
       node.acknowledge(message.from, log.commit);
       return;
     }

@@ -65,7 +65,8 @@ export class RaftLog {
 
   /**
    * Takes a leader's entries, which follow one of ours (paper §5.3, receiver steps 3 and 4). Entries that are here
-   * already stay: a delayed append must not cut off what a later one brought. Returns where our own log was cut, or null.
+   * already stay: a delayed append must not cut off what a later one brought. Returns where our own log was cut, or
+   * null.
    */
   merge(entries: readonly Entry[]): Index | null {
     let known = 0;
@@ -80,7 +81,10 @@ export class RaftLog {
 
   /** Forgets the entries at and above `from`. */
   truncate(from: Index): void {
-    invariant(from > this.#commit, `entry ${from} is committed (up to ${this.#commit}) and another leader has another one`);
+    invariant(
+      from > this.#commit,
+      `entry ${from} is committed (up to ${this.#commit}) and another leader has another one`,
+    );
     this.#entries.length = from - this.#base.index - 1;
   }
 

@@ -59,7 +59,10 @@ export type RaftMessage =
     })
   /** Everything up to `match` is on the sender's disk. */
   | (Envelope & { readonly kind: "appendAccepted"; readonly match: Index })
-  /** `hintIndex`, `hintTerm`: the sender's last entry whose term is at most `prevTerm`, so that the leader skips whole terms. */
+  /**
+   * `hintIndex`, `hintTerm`: the sender's last entry whose term is at most `prevTerm`, so that the leader skips whole
+   * terms.
+   */
   | (Envelope & {
       readonly kind: "appendRejected";
       readonly prevIndex: Index;
@@ -89,7 +92,10 @@ export type RaftMessage =
   /** A follower asks its leader for a ReadIndex; `context` is the follower's own number. */
   | (Envelope & { readonly kind: "readIndex"; readonly context: number })
   | (Envelope & { readonly kind: "readIndexResponse"; readonly context: number; readonly index: Index })
-  /** Commands that a follower's callers propose. Lost when there is no leader: the proposer retries in its session (Q1). */
+  /**
+   * Commands that a follower's callers propose. Lost when there is no leader: the proposer retries in its session
+   * (Q1).
+   */
   | (Envelope & { readonly kind: "forward"; readonly data: Uint8Array });
 
 export type RaftMessageKind = RaftMessage["kind"];

@@ -55,7 +55,10 @@ export class NodeState {
     return messages;
   }
 
-  /** Tells the leader that this node holds its log up to `match`, once that is on disk; uncounted while it recovers (R5). */
+  /**
+   * Tells the leader that this node holds its log up to `match`, once that is on disk; uncounted while it recovers
+   * (R5).
+   */
   acknowledge(to: NodeId, match: Index): void {
     const kind = this.recovery.covers(match) ? "appendAccepted" : "appendUncounted";
     this.answer({ kind, ...this.envelope(to), match });

@@ -5,7 +5,7 @@
  *   replicate  they meet: appends follow each other, `next` runs ahead of `match` by what is in flight
  *   snapshot   the follower needs entries that are compacted: no appends until it holds a snapshot
  */
-import { invariant } from "../errors.ts";
+import { invariant, unreachable } from "../errors.ts";
 import { type Index, index } from "../ids.ts";
 import { Inflights } from "./inflights.ts";
 
@@ -13,7 +13,10 @@ export type ProgressState = "probe" | "replicate" | "snapshot";
 
 export class Progress {
   readonly inflights: Inflights;
-  /** The last entry the follower has said to hold on disk, in this term. Goes back only when it says that it lost entries (R5, pitfall 20). */
+  /**
+   * The last entry the follower has said to hold on disk, in this term. Goes back only when it says that it lost
+   * entries (R5, pitfall 20).
+   */
   match: Index = index(0);
   /** The next entry to send. */
   next: Index;
@@ -45,6 +48,8 @@ export class Progress {
         return this.inflights.full;
       case "snapshot":
         return true;
+      default:
+        return unreachable(this.state);
     }
   }
   /** Whether the next append should only ask where the logs meet. */
@@ -140,7 +145,10 @@ export class Progress {
     this.#matchAtTick = this.match;
   }
 
-  /** The follower answers, so an append that it did not answer may be lost. True when it should be asked by an empty one. */
+  /**
+   * The follower answers, so an append that it did not answer may be lost. True when it should be asked by an empty
+   * one.
+   */
   alive(): boolean {
     this.active = true;
     if (this.state === "probe" && this.#paused) {

@@ -49,7 +49,9 @@ export class Raft {
   #applied: Index;
   #forwarded: Uint8Array[] = [];
 
-  /** @throws OpenClawError DATA_CORRUPT if a group of one has lost entries: there is nobody to recover them from (R5) */
+  /**
+   * @throws OpenClawError DATA_CORRUPT if a group of one has lost entries: there is nobody to recover them from (R5)
+   */
   constructor(options: RaftOptions) {
     const { id, membership, hardState, base, entries, applied, random } = options;
     const settings = { ...RAFT_DEFAULTS, ...options };
@@ -116,7 +118,10 @@ export class Raft {
     if (this.#replication.tick()) this.#replication.sendHeartbeats(this.#reads.roundInFlight);
   }
 
-  /** A leader takes a batch of commands. Committed it comes back in `Ready.committed`, unless another leader replaces it. */
+  /**
+   * A leader takes a batch of commands. Committed it comes back in `Ready.committed`, unless another leader replaces
+   * it.
+   */
   propose(data: Uint8Array): Proposed {
     invariant(data.length <= PROPOSAL_BYTES_MAX, "a proposal fits a frame");
     if (this.role !== "leader") return { ok: false, code: "NOT_LEADER" };
@@ -180,8 +185,8 @@ export class Raft {
   }
 
   /**
-   * Forgets entries up to and including `upTo`: they are applied, and the state that holds them is durable (R7). Entries
-   * whose write is still in flight stay until the next call.
+   * Forgets entries up to and including `upTo`: they are applied, and the state that holds them is durable (R7).
+   * Entries whose write is still in flight stay until the next call.
    */
   compact(upTo: Index): void {
     invariant(upTo <= this.#applied, "only applied entries are compacted");
@@ -253,32 +258,45 @@ export class Raft {
     if (this.role === "leader") this.#replication.heard(message.from);
     switch (message.kind) {
       case "preVote":
-        return this.#election.onPreVote(message);
+        this.#election.onPreVote(message);
+        return;
       case "preVoteResponse":
-        return this.#election.onPreVoteResponse(message);
+        this.#election.onPreVoteResponse(message);
+        return;
       case "vote":
-        return this.#election.onVote(message);
+        this.#election.onVote(message);
+        return;
       case "voteResponse":
-        return this.#election.onVoteResponse(message);
+        this.#election.onVoteResponse(message);
+        return;
       case "append":
-        return this.#follower.onAppend(message);
+        this.#follower.onAppend(message);
+        return;
       case "appendAccepted":
-        return this.#replication.onAccepted(message);
+        this.#replication.onAccepted(message);
+        return;
       case "appendRejected":
-        return this.#replication.onRejected(message);
+        this.#replication.onRejected(message);
+        return;
       case "appendUncounted":
-        return this.#replication.onUncounted(message);
+        this.#replication.onUncounted(message);
+        return;
       case "heartbeat":
-        return this.#follower.onHeartbeat(message);
+        this.#follower.onHeartbeat(message);
+        return;
       case "heartbeatResponse":
         this.#replication.onHeartbeatResponse(message);
-        return this.#reads.onHeartbeatResponse(message);
+        this.#reads.onHeartbeatResponse(message);
+        return;
       case "snapshot":
-        return this.#install.onSnapshot(message);
+        this.#install.onSnapshot(message);
+        return;
       case "readIndex":
-        return this.#reads.onReadIndex(message);
+        this.#reads.onReadIndex(message);
+        return;
       case "readIndexResponse":
-        return this.#reads.onReadIndexResponse(message);
+        this.#reads.onReadIndexResponse(message);
+        return;
       case "forward":
         if (this.role === "leader" && this.#forwarded.length < FORWARDED_MAX) this.#forwarded.push(message.data);
         return;

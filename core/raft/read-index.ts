@@ -1,8 +1,8 @@
 /**
  * Linearizable reads without clocks (thesis §6.4): a leader notes its commit index, and a round of heartbeats then
  * proves that it still led when it did. Reads that arrive during a round wait for the next one: a round confirms only
- * what was asked before it started, one is in flight (rule R1), and none starts before an entry of the leader's own term
- * is committed (pitfall 2).
+ * what was asked before it started, one is in flight (rule R1), and none starts before an entry of the leader's own
+ * term is committed (pitfall 2).
  *
  * A follower asks its leader, for all its readers at once, under a number of its own. The number starts at random: an
  * answer from before a restart must not answer a later read (pitfall 3).
@@ -80,7 +80,8 @@ export class ReadIndex {
   /** A follower's question to us. It repeats one that is not answered, under the same number. */
   onReadIndex(message: Of<"readIndex">): void {
     if (this.#node.role !== "leader") return;
-    if (this.#round?.followers.get(message.from) !== message.context) this.#followers.set(message.from, message.context);
+    if (this.#round?.followers.get(message.from) !== message.context)
+      this.#followers.set(message.from, message.context);
   }
 
   onReadIndexResponse(message: Of<"readIndexResponse">): void {
@@ -104,7 +105,10 @@ export class ReadIndex {
     this.#send(question);
   }
 
-  /** The leader or the term changed: what was asked under the old one is asked again by whoever still wants it (pitfall 3). */
+  /**
+   * The leader or the term changed: what was asked under the old one is asked again by whoever still wants it (pitfall
+   * 3).
+   */
   leaderChanged(): void {
     const asked = [...(this.#round?.contexts ?? []), ...(this.#question?.contexts ?? [])];
     for (const context of asked) this.#dropped.push(context);

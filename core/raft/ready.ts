@@ -31,13 +31,22 @@ export interface Ready {
   readonly hardState: HardState | null;
   readonly entries: readonly Entry[];
   readonly afterDurable: readonly RaftMessage[];
-  /** The end of the write; null when nothing has to be written. Its report vouches only for what no later write replaces (R2, pitfall 11). */
+  /**
+   * The end of the write; null when nothing has to be written. Its report vouches only for what no later write
+   * replaces (R2, pitfall 11).
+   */
   readonly persisted: { readonly term: Term; readonly index: Index } | null;
   readonly committed: readonly Entry[];
   readonly readStates: readonly ReadState[];
-  /** ReadIndex contexts that were dropped (the leader changed, or too many wait): ask again. Without a leader they wait. */
+  /**
+   * ReadIndex contexts that were dropped (the leader changed, or too many wait): ask again. Without a leader they
+   * wait.
+   */
   readonly readsDropped: readonly number[];
-  /** Followers that need a snapshot because the log no longer reaches back to them. Report with `snapshotSent` or `snapshotFailed`. */
+  /**
+   * Followers that need a snapshot because the log no longer reaches back to them. Report with `snapshotSent` or
+   * `snapshotFailed`.
+   */
   readonly snapshotsTo: readonly NodeId[];
   /** Command batches forwarded by followers, for this leader to propose. */
   readonly forwarded: readonly Uint8Array[];

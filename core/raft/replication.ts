@@ -55,7 +55,8 @@ export class Replication {
     this.#heartbeatElapsed = 0;
     this.#settled = this.#settledIndex();
     this.#unsettledBytes = 0;
-    for (let at = this.#settled + 1; at <= log.lastIndex; at++) this.#unsettledBytes += entryBytes(log.entryAt(index(at)));
+    for (let at = this.#settled + 1; at <= log.lastIndex; at++)
+      this.#unsettledBytes += entryBytes(log.entryAt(index(at)));
     this.#append("noop", NO_DATA);
   }
 
@@ -110,7 +111,10 @@ export class Replication {
     const progress = this.#progress.get(message.from);
     if (progress === undefined) return;
     const { log } = this.#node;
-    invariant(message.match <= log.lastIndex, `${message.from} acknowledged ${message.match}, which its leader never sent`);
+    invariant(
+      message.match <= log.lastIndex,
+      `${message.from} acknowledged ${message.match}, which its leader never sent`,
+    );
     if (progress.accepted(message.match, log.base.index)) this.commit();
     this.#due = true;
   }
@@ -144,7 +148,10 @@ export class Replication {
     this.#progress.get(to)?.snapshotEnded(this.#node.log.base.index);
   }
 
-  /** Counts what is on disks. Only an entry of our own term is committed by counting, the earlier ones with it (pitfall 20). */
+  /**
+   * Counts what is on disks. Only an entry of our own term is committed by counting, the earlier ones with it (pitfall
+   * 20).
+   */
   commit(): void {
     const { log, quorum, id, durability } = this.#node;
     const held = quorum.held((voter) =>
@@ -210,9 +217,7 @@ export class Replication {
     const prevIndex = index(progress.next - 1);
     const prevTerm = log.termAt(prevIndex);
     invariant(prevTerm !== null, "an append follows an entry whose term is known");
-    const entries = empty
-      ? []
-      : log.slice(progress.next, log.lastIndex, this.#options.maxBatchBytes, BATCH_ITEMS_MAX);
+    const entries = empty ? [] : log.slice(progress.next, log.lastIndex, this.#options.maxBatchBytes, BATCH_ITEMS_MAX);
     let bytes = 0;
     for (const entry of entries) bytes += entryBytes(entry);
     const commit = log.commit;

@@ -62,7 +62,10 @@ export class SnapshotInstall {
 
   installed(meta: SnapshotMeta): void {
     const install = this.#install;
-    invariant(install.phase === "handedOut" && install.meta.index === meta.index, "no such snapshot is being installed");
+    invariant(
+      install.phase === "handedOut" && install.meta.index === meta.index,
+      "no such snapshot is being installed",
+    );
     const node = this.#node;
     this.#install = { phase: "none" };
     node.installing = false;

@@ -1,4 +1,6 @@
-/** What every message passes first: who may say it, and what its term means (paper §5.1, with PreVote and CheckQuorum). */
+/**
+ * What every message passes first: who may say it, and what its term means (paper §5.1, with PreVote and CheckQuorum).
+ */
 import { unreachable } from "../errors.ts";
 import type { Election } from "./election.ts";
 import type { RaftMessage } from "./message.ts";

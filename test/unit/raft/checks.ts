@@ -2,8 +2,8 @@
 import { type Index, index, type NodeId, type Term } from "@openclaw/core/ids.ts";
 import type { Entry } from "@openclaw/core/raft/message.ts";
 import type { ReadState } from "@openclaw/core/raft/ready.ts";
-import type { TestNode } from "./harness.ts";
-import { text } from "./harness.ts";
+import { text } from "./fixtures.ts";
+import type { TestNode } from "./test-node.ts";
 
 export class Checks {
   readonly #nodes: readonly TestNode[];
@@ -51,7 +51,8 @@ export class Checks {
       if (known.term === entry.term && known.data === data) return;
       throw new Error(`${node.id} applies another entry ${entry.index} than was committed`);
     }
-    if (entry.index !== this.#committed.length + 1) throw new Error(`entry ${entry.index} is committed before the one before it`);
+    if (entry.index !== this.#committed.length + 1)
+      throw new Error(`entry ${entry.index} is committed before the one before it`);
     const holders = this.#nodes.filter(({ disk }) => disk.holds(entry.index, entry.term)).length;
     if (holders <= this.#nodes.length / 2) throw new Error(`entry ${entry.index} is committed on ${holders} disks`);
     this.#committed.push({ term: entry.term, data });
@@ -65,7 +66,8 @@ export class Checks {
   /** Linearizability of ReadIndex: a read sees whatever was committed when it was asked. */
   read(node: TestNode, state: ReadState): void {
     const least = this.#asked.get(`${node.id}/${state.context}`) ?? index(0);
-    if (state.index < least) throw new Error(`${node.id} may read at ${state.index}, but ${least} was committed when it asked`);
+    if (state.index < least)
+      throw new Error(`${node.id} may read at ${state.index}, but ${least} was committed when it asked`);
   }
 
   /** Log matching: where two logs agree in one entry they agree in all before it. */

@@ -1,7 +1,8 @@
 import { index, term } from "@openclaw/core/ids.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
 import { describe, expect, test } from "vitest";
-import { logOf, nodeId, TestCluster } from "./harness.ts";
+import { logOf, nodeId } from "./fixtures.ts";
+import { TestCluster } from "./harness.ts";
 
 const three = (): TestCluster => new TestCluster(["a", "b", "c"]).start();
 
@@ -15,7 +16,11 @@ describe("election", () => {
   });
 
   test("the timeout is drawn anew from 10 to 20 ticks", () => {
-    for (const [random, ticks] of [[0, 10], [0.5, 15], [0.99, 19]] as const) {
+    for (const [random, ticks] of [
+      [0, 10],
+      [0.5, 15],
+      [0.99, 19],
+    ] as const) {
       const cluster = new TestCluster(["a", "b", "c"], { random: () => random }).start();
       for (let count = 1; count < ticks; count++) cluster.raft("a").tick();
       expect(cluster.raft("a").role).toBe("follower");
@@ -33,14 +38,21 @@ describe("election", () => {
   test("one vote a term, the first who asks (paper §5.2)", () => {
     const cluster = three();
     const vote = (from: string): RaftMessage => ({
-      kind: "vote", from: nodeId(from), to: nodeId("c"), term: term(1), lastIndex: index(0), lastTerm: term(0),
+      kind: "vote",
+      from: nodeId(from),
+      to: nodeId("c"),
+      term: term(1),
+      lastIndex: index(0),
+      lastTerm: term(0),
     });
     cluster.step(vote("a"));
     cluster.step(vote("b"));
     cluster.step(vote("a"));
     cluster.completeWrite("c");
     expect(cluster.on("voteResponse").map(({ to, granted }) => [to, granted])).toEqual([
-      ["a", true], ["b", false], ["a", true],
+      ["a", true],
+      ["b", false],
+      ["a", true],
     ]);
   });
 
@@ -56,8 +68,12 @@ describe("election", () => {
       cluster.node("c").disk.append({ term: term(3), vote: null, commit: index(0) }, logOf(1, 2, 3));
       cluster.start();
       cluster.step({
-        kind: "vote", from: nodeId("a"), to: nodeId("c"), term: term(5),
-        lastIndex: index(lastIndex), lastTerm: term(lastTerm),
+        kind: "vote",
+        from: nodeId("a"),
+        to: nodeId("c"),
+        term: term(5),
+        lastIndex: index(lastIndex),
+        lastTerm: term(lastTerm),
       });
       cluster.completeWrite("c");
       expect(cluster.on("voteResponse").map((answer) => answer.granted)).toEqual([granted]);
@@ -128,7 +144,12 @@ describe("R1: PreVote", () => {
       for (const to of ["a", "b"]) {
         for (let campaign = 2; campaign < 1_002; campaign++) {
           cluster.step({
-            kind, from: nodeId("c"), to: nodeId(to), term: term(campaign), lastIndex: index(99), lastTerm: term(99),
+            kind,
+            from: nodeId("c"),
+            to: nodeId(to),
+            term: term(campaign),
+            lastIndex: index(99),
+            lastTerm: term(99),
           });
         }
       }
@@ -141,7 +162,12 @@ describe("R1: PreVote", () => {
   test("a pre-vote changes neither term nor vote of the voter", () => {
     const cluster = three();
     cluster.step({
-      kind: "preVote", from: nodeId("a"), to: nodeId("b"), term: term(7), lastIndex: index(0), lastTerm: term(0),
+      kind: "preVote",
+      from: nodeId("a"),
+      to: nodeId("b"),
+      term: term(7),
+      lastIndex: index(0),
+      lastTerm: term(0),
     });
     expect(cluster.raft("b").term).toBe(0);
     expect(cluster.on("preVoteResponse")).toMatchObject([{ granted: true, term: 7 }]);
@@ -219,13 +245,24 @@ describe("strangers", () => {
   test("pitfall 18: a stranger gets a vote and is followed, for our membership may be the stale one", () => {
     const cluster = three();
     cluster.step({
-      kind: "vote", from: nodeId("z"), to: nodeId("c"), term: term(1), lastIndex: index(0), lastTerm: term(0),
+      kind: "vote",
+      from: nodeId("z"),
+      to: nodeId("c"),
+      term: term(1),
+      lastIndex: index(0),
+      lastTerm: term(0),
     });
     cluster.completeWrite("c");
     expect(cluster.on("voteResponse")).toMatchObject([{ to: "z", granted: true }]);
     cluster.step({
-      kind: "heartbeat", from: nodeId("z"), to: nodeId("c"), term: term(1),
-      match: index(0), matchTerm: term(0), commit: index(0), context: 0,
+      kind: "heartbeat",
+      from: nodeId("z"),
+      to: nodeId("c"),
+      term: term(1),
+      match: index(0),
+      matchTerm: term(0),
+      commit: index(0),
+      context: 0,
     });
     expect(cluster.raft("c").leader).toBe("z");
   });
@@ -235,7 +272,11 @@ describe("strangers", () => {
     cluster.node("a").raft?.tick();
     for (let count = 0; count < 30; count++) cluster.raft("a").tick();
     const answer = (from: string): RaftMessage => ({
-      kind: "preVoteResponse", from: nodeId(from), to: nodeId("a"), term: term(1), granted: true,
+      kind: "preVoteResponse",
+      from: nodeId(from),
+      to: nodeId("a"),
+      term: term(1),
+      granted: true,
     });
     cluster.step(answer("y"));
     cluster.step(answer("z"));
@@ -247,7 +288,12 @@ describe("strangers", () => {
   test("a message for somebody else is ignored", () => {
     const cluster = three();
     cluster.raft("b").step({
-      kind: "vote", from: nodeId("a"), to: nodeId("c"), term: term(5), lastIndex: index(0), lastTerm: term(0),
+      kind: "vote",
+      from: nodeId("a"),
+      to: nodeId("c"),
+      term: term(5),
+      lastIndex: index(0),
+      lastTerm: term(0),
     });
     expect(cluster.raft("b").term).toBe(0);
   });

@@ -4,126 +4,14 @@
  * (checks.ts).
  */
 import { invariant } from "@openclaw/core/errors.ts";
-import { type Index, index, isNodeId, type NodeId, type Term, term } from "@openclaw/core/ids.ts";
-import type { LogBase } from "@openclaw/core/ports.ts";
-import type { Entry, HardState, RaftMessage, RaftMessageKind, SnapshotMeta } from "@openclaw/core/raft/message.ts";
+import { type Index, index, type NodeId } from "@openclaw/core/ids.ts";
+import type { RaftMessage, RaftMessageKind, SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import { Raft } from "@openclaw/core/raft/raft.ts";
 import type { RaftOptions } from "@openclaw/core/raft/options.ts";
-import type { ReadState, Ready } from "@openclaw/core/raft/ready.ts";
+import type { Ready } from "@openclaw/core/raft/ready.ts";
 import { Checks } from "./checks.ts";
-
-export function nodeId(text: string): NodeId {
-  if (!isNodeId(text)) throw new Error(`${text} is no node id`);
-  return text;
-}
-
-export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
-export const text = (data: Uint8Array): string => new TextDecoder().decode(data);
-
-export const entry = (at: number, ofTerm: number, data = ""): Entry => ({
-  index: index(at),
-  term: term(ofTerm),
-  kind: data === "" ? "noop" : "commands",
-  data: bytes(data),
-});
-
-/** A log of these terms from index 1 on, as the paper draws it. */
-export const logOf = (...terms: readonly number[]): readonly Entry[] =>
-  terms.map((ofTerm, at) => entry(at + 1, ofTerm, `${at + 1}@${ofTerm}`));
-
-/** What survives a crash. */
-export class Disk {
-  hardState: HardState = { term: term(0), vote: null, commit: index(0) };
-  base: LogBase = { index: index(0), term: term(0) };
-  entries: Entry[] = [];
-  highWater: Index = index(0);
-  /** Entries that `rot` took, by index: they were on this disk when they were acknowledged. */
-  readonly rotten = new Map<Index, Term>();
-  /** Applied state, as of the last checkpoint or installed snapshot. */
-  state: LogBase = { index: index(0), term: term(0) };
-
-  get lastIndex(): Index {
-    return index(this.base.index + this.entries.length);
-  }
-
-  append(hardState: HardState | null, entries: readonly Entry[]): void {
-    if (hardState !== null) this.hardState = hardState;
-    const first = entries[0];
-    if (first === undefined) return;
-    invariant(first.index <= this.lastIndex + 1, "a gap on disk");
-    const rotten = this.highWater > this.lastIndex;
-    this.entries.length = first.index - this.base.index - 1;
-    this.entries.push(...entries);
-    this.#mark(rotten);
-  }
-
-  reset(base: LogBase): void {
-    const rotten = this.highWater > this.lastIndex;
-    this.base = base;
-    this.entries = [];
-    this.#mark(rotten);
-  }
-
-  /** A leader may shorten the log; but a mark above a log that lost entries stands until the log is back there (R5). */
-  #mark(rotten: boolean): void {
-    this.highWater = rotten ? index(Math.max(this.highWater, this.lastIndex)) : this.lastIndex;
-  }
-
-  /** The last entries are unreadable after a start. */
-  rot(count: number): void {
-    for (let left = count; left > 0; left--) {
-      const entry = this.entries.pop();
-      if (entry !== undefined) this.rotten.set(entry.index, entry.term);
-    }
-  }
-
-  compact(upTo: Index): void {
-    const ofTerm = this.termAt(upTo);
-    invariant(ofTerm !== null, "compacts what it holds");
-    this.entries = this.entries.slice(upTo - this.base.index);
-    this.base = { index: upTo, term: ofTerm };
-  }
-
-  termAt(at: Index): Term | null {
-    if (at === this.base.index) return this.base.term;
-    return this.entries[at - this.base.index - 1]?.term ?? null;
-  }
-
-  /** Whether this entry, or a state that has it applied, would be found after a power cut; rot came later than its acknowledgement. */
-  holds(at: Index, ofTerm: Term): boolean {
-    if (at <= this.state.index || at < this.base.index || this.termAt(at) === ofTerm) return true;
-    return this.rotten.get(at) === ofTerm;
-  }
-}
-
-interface Write {
-  readonly ready: Ready;
-}
-
-export class TestNode {
-  readonly id: NodeId;
-  readonly disk = new Disk();
-  /** Null while it is down. */
-  raft: Raft | null = null;
-  writes: Write[] = [];
-  /** Held: writes stay in flight until `completeWrite`. */
-  diskHeld = false;
-  applied: LogBase = { index: index(0), term: term(0) };
-  readStates: ReadState[] = [];
-  readsDropped: number[] = [];
-  forwarded: string[] = [];
-  snapshotsTo: NodeId[] = [];
-  installs: SnapshotMeta[] = [];
-
-  constructor(id: NodeId) {
-    this.id = id;
-  }
-
-  get up(): Raft {
-    invariant(this.raft !== null, `${this.id} is down`);
-    return this.raft;
-  }
-}
+import { bytes, nodeId, text } from "./fixtures.ts";
+import { TestNode } from "./test-node.ts";
 
 export interface ClusterOptions {
   /** Of the election timeout; default: a fixed order of timeouts by position. */
@@ -356,7 +244,11 @@ export class TestCluster {
     for (const message of ready.messages) this.#put(message);
     if (ready.snapshot !== null) this.#install(node, raft, ready.snapshot);
     if (ready.persisted !== null) node.writes.push({ ready });
-    else invariant(ready.afterDurable.length + ready.entries.length === 0 && ready.hardState === null, "no write, no answer");
+    else
+      invariant(
+        ready.afterDurable.length + ready.entries.length === 0 && ready.hardState === null,
+        "no write, no answer",
+      );
     for (const committed of ready.committed) {
       this.checks.committed(node, committed);
       node.applied = { index: committed.index, term: committed.term };

@@ -14,7 +14,7 @@ function play(seed: number): void {
 }
 
 for (let from = 1; from <= SEEDS; from += 50) {
-  test(`seeds ${from} to ${from + 49}: one leader a term, logs match, what is committed stays, and healed it goes on`, () => {
+  test(`seeds ${from} to ${from + 49}: one leader a term, one history, and healed it goes on`, () => {
     for (let seed = from; seed < from + 50; seed++) play(seed);
   });
 }

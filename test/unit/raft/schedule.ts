@@ -1,12 +1,14 @@
 /**
- * One random schedule from one seed: loss, repetition, reordering, cut links, slow disks, crashes that lose what was not
- * durable, compaction and snapshots. checks.ts watches every step; at the end everything heals, and the group must agree
- * and go on.
+ * One random schedule from one seed: loss, repetition, reordering, cut links, slow disks, crashes that lose what was
+ * not durable, compaction and snapshots. checks.ts watches every step; at the end everything heals, and the group must
+ * agree and go on.
  */
 import { decodeMessages, encodeMessages } from "@openclaw/core/raft/message-codec.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
 import { SeededRandom } from "../../simulation/seeded-random.ts";
-import { bytes, TestCluster, type TestNode } from "./harness.ts";
+import { bytes } from "./fixtures.ts";
+import { TestCluster } from "./harness.ts";
+import type { TestNode } from "./test-node.ts";
 
 const STEPS = 2_000;
 
@@ -39,8 +41,16 @@ export class Schedule {
     this.#rotting = size > 2 ? this.#pick([null, null, ...this.#cluster.nodes.slice(0, 1)]) : null;
     const trouble = this.#pick([0, 1, 3]);
     this.#weights = [
-      ["tick", 12], ["deliver", 60], ["write", 30], ["propose", 8], ["read", 3],
-      ["crash", trouble], ["restart", 2 * trouble], ["cut", trouble], ["heal", trouble], ["compact", this.#pick([0, 4])],
+      ["tick", 12],
+      ["deliver", 60],
+      ["write", 30],
+      ["propose", 8],
+      ["read", 3],
+      ["crash", trouble],
+      ["restart", 2 * trouble],
+      ["cut", trouble],
+      ["heal", trouble],
+      ["compact", this.#pick([0, 4])],
     ];
   }
 
@@ -61,7 +71,8 @@ export class Schedule {
         cluster.pump();
         return;
       case "deliver":
-        return this.#deliver();
+        this.#deliver();
+        return;
       case "write":
         if (node.raft !== null && node.writes.length > 0) cluster.completeWrite(node.id);
         return;

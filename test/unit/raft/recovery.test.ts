@@ -1,0 +1,224 @@
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import { index, term } from "@openclaw/core/ids.ts";
+import { describe, expect, test } from "vitest";
+import { nodeId } from "./fixtures.ts";
+import { TestCluster } from "./harness.ts";
+
+/** a leads; c has lost its last `count` entries, and is down. */
+function damaged(count: number, options: ConstructorParameters<typeof TestCluster>[1] = {}): TestCluster {
+  const cluster = new TestCluster(["a", "b", "c"], options).start();
+  cluster.elect("a");
+  for (let number = 0; number < 5; number++) cluster.propose("a", `x${number}`);
+  cluster.settle();
+  cluster.crash("c");
+  cluster.node("c").disk.rot(count);
+  return cluster;
+}
+
+describe("R5: a node that lost entries", () => {
+  test("R5: knows it by the high-water mark, and is whole when the log is on disk again", () => {
+    const cluster = damaged(3);
+    cluster.restart("c");
+    expect(cluster.raft("c").status()).toMatchObject({ lastIndex: 3, recoveringTo: 6 });
+    cluster.tick(3);
+    expect(cluster.raft("c").status()).toMatchObject({ lastIndex: 6, recoveringTo: null });
+    expect(cluster.node("c").applied.index).toBe(6);
+  });
+
+  test("R5: knows it by the stored commit", () => {
+    const cluster = damaged(3);
+    cluster.node("c").disk.hardState = { term: term(1), vote: null, commit: index(5) };
+    cluster.node("c").disk.highWater = cluster.node("c").disk.lastIndex;
+    expect(cluster.restart("c").status().recoveringTo).toBe(5);
+  });
+
+  test("R5: knows it by its leader, who remembers what was acknowledged", () => {
+    const cluster = damaged(3);
+    const { disk } = cluster.node("c");
+    disk.highWater = disk.lastIndex;
+    disk.hardState = { ...disk.hardState, commit: index(0) };
+    cluster.restart("c");
+    expect(cluster.raft("c").status().recoveringTo).toBeNull();
+    cluster.raft("a").tick();
+    cluster.settle(({ kind }) => kind === "heartbeat");
+    expect(cluster.raft("c").status().recoveringTo).toBe(6);
+    cluster.tick(3);
+    expect(cluster.raft("c").status()).toMatchObject({ lastIndex: 6, recoveringTo: null });
+  });
+
+  test("R5: even when a lost truncation left other entries in their place", () => {
+    // b led term 1 and wrote three entries that nobody else has; then a led term 2, and b took its entries instead.
+    const cluster = new TestCluster(["a", "b", "c"]).start();
+    cluster.elect("b");
+    cluster.isolate("b");
+    for (let number = 0; number < 4; number++) cluster.propose("b", "never");
+    cluster.settle();
+    const orphaned = cluster.node("b").disk.entries.slice();
+    cluster.crash("b");
+    cluster.drop();
+    cluster.heal();
+    cluster.elect("a");
+    cluster.restart("b");
+    for (let number = 0; number < 3; number++) cluster.propose("a", `x${number}`);
+    cluster.tick(3);
+    expect(cluster.node("b").applied.index).toBe(5);
+    // All that b wrote after its own term is gone from its disk, and with it every trace of it.
+    cluster.crash("b");
+    const rotten = cluster.node("b").disk;
+    rotten.entries = orphaned;
+    rotten.highWater = rotten.lastIndex;
+    rotten.hardState = { ...rotten.hardState, commit: index(0) };
+    cluster.restart("b");
+    cluster.tick(3);
+    expect(cluster.raft("b").status()).toMatchObject({ lastIndex: 5, commit: 5, recoveringTo: null });
+    expect(rotten.entries.map((item) => item.term)).toEqual([1, 2, 2, 2, 2]);
+  });
+
+  test("R5: neither campaigns nor grants votes or pre-votes", () => {
+    const cluster = damaged(1);
+    const raft = cluster.restart("c");
+    for (let ticks = 0; ticks < 100; ticks++) raft.tick();
+    expect(raft.role).toBe("follower");
+    for (const kind of ["preVote", "vote"] as const) {
+      cluster.step({
+        kind,
+        from: nodeId("b"),
+        to: nodeId("c"),
+        term: term(9),
+        lastIndex: index(99),
+        lastTerm: term(9),
+      });
+    }
+    cluster.settle(() => false);
+    expect(cluster.on("preVoteResponse")).toMatchObject([{ granted: false }]);
+    expect(cluster.on("voteResponse")).toMatchObject([{ granted: false }]);
+    expect(raft.status().recoveringTo).toBe(6);
+  });
+
+  test("R5: a lost entry that only this node and a dead leader had is not voted away", () => {
+    const cluster = new TestCluster(["a", "b", "c"]).start();
+    cluster.elect("a");
+    cluster.isolate("b");
+    cluster.propose("a", "acknowledged");
+    cluster.settle();
+    expect(cluster.checks.history).toEqual(["acknowledged"]);
+    cluster.crash("a");
+    cluster.crash("c");
+    cluster.node("c").disk.rot(1);
+    cluster.heal();
+    cluster.restart("c");
+    // b and c are a majority, but neither has the entry. They wait for a rather than guess.
+    cluster.tick(300);
+    expect(cluster.leaders()).toEqual([]);
+    expect(cluster.raft("c").status().recoveringTo).toBe(2);
+    cluster.restart("a");
+    cluster.tick(60);
+    expect(cluster.leaders()).toEqual(["a"]);
+    expect(cluster.checks.history).toEqual(["acknowledged"]);
+    expect(cluster.raft("c").status().recoveringTo).toBeNull();
+  });
+
+  test("R5: is not counted towards a commit until it has caught up", () => {
+    const cluster = damaged(3, { raft: { maxBatchBytes: 18 } });
+    cluster.crash("b");
+    cluster.restart("c");
+    cluster.node("c").diskHeld = true;
+    cluster.propose("a", "new");
+    cluster.tick(2, ["a"]);
+    const seen = [];
+    while (cluster.raft("c").status().recoveringTo !== null) {
+      seen.push([cluster.raft("c").status().lastIndex, cluster.raft("a").status().commit]);
+      cluster.completeWrite("c");
+      cluster.tick(2, ["a"]);
+    }
+    expect(seen).toEqual([
+      [4, 6],
+      [5, 6],
+      [6, 6],
+    ]);
+    cluster.node("c").diskHeld = false;
+    cluster.tick(2, ["a"]);
+    expect(cluster.raft("a").status().commit).toBe(7);
+  });
+
+  test("R5: what it stores meanwhile is not committed by it, however often it says so", () => {
+    const cluster = damaged(1);
+    // It once had three entries more than anybody else remembers.
+    cluster.node("c").disk.highWater = index(9);
+    cluster.crash("b");
+    cluster.restart("c");
+    for (const data of ["seven", "eight"]) {
+      cluster.propose("a", data);
+      cluster.tick(3);
+      expect(cluster.raft("a").status()).toMatchObject({ commit: 6, progress: [{}, {}, { id: "c", active: true }] });
+    }
+    expect(cluster.raft("c").status()).toMatchObject({ lastIndex: 8, recoveringTo: 9 });
+    cluster.propose("a", "nine");
+    cluster.tick(1);
+    expect(cluster.raft("a").status().commit).toBe(9);
+    expect(cluster.raft("c").status().recoveringTo).toBeNull();
+  });
+
+  test("R5: confirms no ReadIndex round", () => {
+    const cluster = damaged(3, { raft: { maxBatchBytes: 18 } });
+    cluster.crash("b");
+    cluster.restart("c");
+    cluster.raft("a").readIndex(1);
+    cluster.settle(({ kind }) => kind === "heartbeat" || kind === "heartbeatResponse");
+    expect(cluster.node("a").readStates).toEqual([]);
+    cluster.tick(3, ["a"]);
+    cluster.tick(3, ["a"]);
+    expect(cluster.node("a").readStates).toHaveLength(1);
+  });
+
+  test("R5: catches up by a snapshot as well", () => {
+    const cluster = damaged(5);
+    for (const name of ["a", "b"]) cluster.compact(name);
+    cluster.restart("c");
+    cluster.tick(4);
+    expect(cluster.node("c").installs.map((meta) => meta.index)).toEqual([6]);
+    expect(cluster.raft("c").status().recoveringTo).toBeNull();
+    cluster.propose("a", "after");
+    cluster.tick(1);
+    expect(cluster.node("c").applied.index).toBe(7);
+  });
+
+  test("R5: still recovers after a second crash half-way", () => {
+    const cluster = damaged(3, { raft: { maxBatchBytes: 18 } });
+    cluster.restart("c");
+    cluster.node("c").diskHeld = true;
+    cluster.tick(2);
+    cluster.completeWrite("c");
+    cluster.crash("c");
+    expect(cluster.restart("c").status()).toMatchObject({ lastIndex: 4, recoveringTo: 6 });
+  });
+
+  test("R5: a group of one that lost entries stops and says so", () => {
+    const cluster = new TestCluster(["a"]).start();
+    cluster.tick(1);
+    cluster.propose("a", "x");
+    cluster.settle();
+    cluster.crash("a");
+    cluster.node("a").disk.rot(1);
+    try {
+      cluster.restart("a");
+      expect.unreachable();
+    } catch (error) {
+      expect(error).toBeInstanceOf(OpenClawError);
+      expect(error).toMatchObject({ code: "DATA_CORRUPT" });
+    }
+  });
+
+  test("a log that is merely shorter than the leader's is whole", () => {
+    const cluster = new TestCluster(["a", "b", "c"]).start();
+    cluster.elect("a");
+    cluster.isolate("c");
+    cluster.propose("a", "x");
+    cluster.settle();
+    cluster.crash("c");
+    cluster.heal();
+    expect(cluster.restart("c").status().recoveringTo).toBeNull();
+    cluster.tick(2);
+    expect(cluster.node("c").applied.index).toBe(2);
+  });
+});
