@@ -72,7 +72,7 @@ export async function openClient(options: ClientOptions): Promise<Client> {
   for (const queued of await store.outboxLinks()) rows.push(...(await allRows(store, queued)));
   const own = rows.filter((row) => row.link === link);
   const outbox = new Outbox(link, own[0]?.seq ?? (await store.nextSeq(link)));
-  for (const row of own) outbox.add({ row, edits: [], round: 0 });
+  outbox.restore(own);
   const [down, awaiting, failed] = await Promise.all([store.down(), store.awaiting(), store.failed()]);
   const rungs = new Rungs();
   rungs.restore(rows, awaiting, failed, down?.upstream ?? revision(0), down?.cursor ?? revision(0));
@@ -142,6 +142,7 @@ export class Client {
       actor: outbox.link,
       assertRoom,
       enqueue,
+      stored: () => this.#journal.commit({}),
       subscribe: (collection) => this.#want({ prefixes: [], collections: [collection], mirrors: false }),
       fetch: (collection, document) => this.#fetch(collection, document),
     });
@@ -321,6 +322,7 @@ export class Client {
     try {
       if (reason?.code === "WRONG_EPOCH") await this.#newEpoch();
       if (reason?.code === "SESSION_EXPIRED") await this.#newLink();
+      else this.#journal.outbox.lostSight();
     } catch (error) {
       // The next connection ends for the same reason, and this is tried again.
       this.#note(error);
@@ -373,6 +375,7 @@ export class Client {
       () => {
         this.#trouble = null;
         this.#rungs.stored(hashesOf(draft));
+        for (const edit of draft.edits) edit.stored();
         if (draft.command.kind === "change") this.docs.rungsMoved();
       },
       (error: unknown) => {

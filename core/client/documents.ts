@@ -62,6 +62,8 @@ export interface DocumentsHost {
   assertRoom(): void;
   /** Stores changes and queues them for the parent. */
   enqueue(draft: Draft): void;
+  /** Resolves when everything given to `enqueue` so far is stored, or is known not to be. */
+  stored(): Promise<void>;
   /** Makes sure that the collection is part of what the parent streams. */
   subscribe(collection: string): void;
   /** What the parent has of a document that is not on this device; empty when it cannot be asked. */
@@ -142,6 +144,8 @@ class OpenDocument {
 
   async load(): Promise<OpenDocument> {
     const { store, rungs } = this.#host;
+    // An earlier handle's last edits may still be on their way; read without them, their numbers would be used again.
+    await this.#host.stored();
     let changes = await store.document(this.#collection, this.#id);
     if (changes.length === 0) changes = await this.#host.fetch(this.#collection, this.#id);
     const own = changes.filter(({ hash }) => rungs.isOwn(hash)).map(({ hash }) => hash);

@@ -43,7 +43,7 @@ async function drain(options: DrainOptions, link: LinkId): Promise<void> {
   const [first] = await store.outbox(link, seq(1), 1);
   if (first === undefined) return;
   const outbox: Outbox = new Outbox(link, first.seq, async () => {
-    for (const row of await store.outbox(link, outbox.nextSeq, RESULTS_MAX)) outbox.add({ row, edits: [], round: 0 });
+    outbox.restore(await store.outbox(link, outbox.nextSeq, RESULTS_MAX));
   });
   await outbox.next(0);
   const token = await options.token();

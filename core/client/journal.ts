@@ -130,10 +130,7 @@ export class Journal {
     this.#outbox = outbox;
     this.#writing = 0;
     for (const row of rows) outbox.add(row);
-    for (const { part, resolve } of batch) {
-      for (const draft of part.drafts ?? []) for (const edit of draft.edits) edit.stored();
-      resolve();
-    }
+    for (const { resolve } of batch) resolve();
     if (rows.length > 0) this.#queued();
   }
 }

@@ -33,6 +33,7 @@ export class Outbox implements PushSource {
   #bytes = 0;
   #nextSeq: Seq;
   #sentTo = 0;
+  #unsureTo = 0;
   /** Fetches rows that are not in memory; null when there are none. */
   readonly #more: (() => Promise<void>) | null;
 
@@ -76,9 +77,14 @@ export class Outbox implements PushSource {
     this.#answered.delete(at);
   }
 
-  /** True if the parent may have it already. */
-  wasSent(at: Seq): boolean {
-    return at <= this.#sentTo;
+  /** A connection ended with pushes unanswered: whether they took place is not known. */
+  lostSight(): void {
+    this.#unsureTo = this.#sentTo;
+  }
+
+  /** True if the parent may have run it. */
+  mayHaveRun(at: Seq): boolean {
+    return at <= this.#unsureTo;
   }
 
   /** A row that is stored now. Rows come in their order. */
@@ -88,6 +94,12 @@ export class Outbox implements PushSource {
     this.#nextSeq = seq(at + 1);
     this.#rows.set(at, unanswered);
     this.#bytes += commandBytes(command);
+  }
+
+  /** Rows of an earlier session: whether the parent has run them is not known. */
+  restore(rows: readonly OutboxRow[]): void {
+    for (const row of rows) this.add({ row, edits: [], round: 0 });
+    this.#unsureTo = this.#nextSeq - 1;
   }
 
   /** Its outcome is stored. */

@@ -95,7 +95,7 @@ export class Settlement {
       } else if (command.kind === "change" && outcome.code === "MISSING" && round < ROUNDS_MAX) {
         again.push({ row, edits, round: round + 1 });
         for (const hash of outcome.details.split(",")) if (isChangeHash(hash)) named.add(hash);
-      } else if (fresh !== null && !outbox.wasSent(row.seq)) {
+      } else if (fresh !== null && !outbox.mayHaveRun(row.seq)) {
         unsent.push({ command, edits, round });
       } else {
         failed.push({ ...row, code: outcome.code, details: outcome.details });
@@ -135,7 +135,8 @@ export class Settlement {
       const command = group[0]?.row.command;
       if (command?.kind !== "change") continue;
       const round = Math.max(...group.map((one) => one.round));
-      const stored = await this.#store.document(command.collection, command.document);
+      const own = group.flatMap(({ row }) => (row.command.kind === "change" ? row.command.changes : []));
+      const stored = causalOrder([...(await this.#store.document(command.collection, command.document)), ...own]);
       const refused = new Set(group.flatMap(({ row }) => hashesOf(row)));
       // What is queued already goes ahead of what is queued now, if it is on the same link.
       const ahead = new Set<ChangeHash>();
@@ -146,7 +147,7 @@ export class Settlement {
         refused.has(change.hash) || (!ahead.has(change.hash) && (round >= ROUNDS_MAX || mayLack(change.hash)));
       const byLast = new Map<ChangeHash | undefined, readonly LocalEdit[]>();
       for (const { row, edits } of group) byLast.set(hashesOf(row).at(-1), [...(byLast.get(hashesOf(row).at(-1)) ?? []), ...edits]);
-      for (const change of causalOrder(ancestry(stored, refused, wanted))) {
+      for (const change of ancestry(stored, refused, wanted)) {
         drafts.push({ command: { ...command, changes: [change] }, edits: byLast.get(change.hash) ?? [], round });
       }
     }
@@ -154,7 +155,7 @@ export class Settlement {
   }
 }
 
-/** The changes of `from` and, through changes that are wanted, what they depend on. */
+/** The changes of `from` and, through changes that are wanted, what they depend on; in the order of `stored`. */
 function ancestry(
   stored: readonly DocumentChange[],
   from: ReadonlySet<ChangeHash>,

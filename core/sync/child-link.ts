@@ -243,7 +243,9 @@ export class ChildLink {
   /** S2: order is never traded. Pushes behind a refused one are refused, too; the stream goes on when all are answered. */
   #refused(code: OpenClawError["code"], details: string, cursor: number): void {
     if (this.#inFlight.shift() === undefined) return this.#malformed("a refusal of no push");
-    if (code !== "GAP") return this.fail(new OpenClawError(code, details));
+    // A parent that has nothing of this link cannot tell a lost push from a forgotten link; who still has all of it can.
+    const isGap = code === "GAP" || (code === "SESSION_EXPIRED" && cursor >= this.#owner.source.oldest());
+    if (!isGap) return this.fail(new OpenClawError(code, details));
     this.#answered();
     if (this.#rewindTo === null && ++this.#refusals > REFUSALS_MAX) {
       const oldest = this.#owner.source.oldest();

@@ -96,14 +96,14 @@ export class ParentLink {
 
   #received(message: ChildMessage): void {
     if (this.#phase === "closed") return;
+    this.#cancelSilence();
+    this.#cancelSilence = this.#clock.after(SILENCE_MS_MAX, () => this.fail(new OpenClawError("UNAVAILABLE", "the child fell silent")));
     if (this.#phase === "waiting") {
       if (message.kind !== "hello") return this.fail(new OpenClawError("MALFORMED_FRAME", `${message.kind} before hello`));
       this.#phase = "admitting";
       this.#admit(message).catch((error: unknown) => this.fail(error));
       return;
     }
-    this.#cancelSilence();
-    this.#cancelSilence = this.#clock.after(SILENCE_MS_MAX, () => this.fail(new OpenClawError("UNAVAILABLE", "the child fell silent")));
     const admitted = this.#admitted;
     if (admitted === null) return this.fail(new OpenClawError("MALFORMED_FRAME", `${message.kind} before welcome`));
     if (this.#expired(admitted.principal)) return;

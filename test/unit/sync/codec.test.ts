@@ -1,0 +1,154 @@
+import { toHex } from "@openclaw/core/bytes.ts";
+import { encode } from "@openclaw/core/codec.ts";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import { isActorId, isChangeHash, revision, seq } from "@openclaw/core/ids.ts";
+import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
+import { decodeChildMessage, decodeParentMessage, encodeChildMessage, encodeParentMessage } from "@openclaw/core/sync/codec.ts";
+import { type ChildMessage, type ParentMessage, SYNC_VERSION } from "@openclaw/core/sync/message.ts";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { clusterId, linkId } from "./world.ts";
+
+const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
+const hash32 = new Uint8Array(32).fill(7);
+const hash = "ab".repeat(32);
+const actor = "cd".repeat(16);
+const nonce = "ef".repeat(16);
+if (!isChangeHash(hash) || !isActorId(actor)) throw new Error("ids");
+const change: DocumentChange = { hash, actor, seq: 3, deps: [hash], bytes: bytes(1, 2) };
+const epoch = { counter: 2, nonce, parent: "00".repeat(16), departure: revision(9) };
+const row = { key: bytes(1), value: bytes(), createRevision: revision(1), modRevision: revision(2), version: 2 };
+
+const items = [
+  { kind: "skip", from: revision(1), to: revision(4), hash: hash32 },
+  { kind: "body", revision: revision(5), record: bytes(1, 2, 3) },
+  { kind: "stub", revision: revision(6), leaf: hash32, reason: "private" },
+] as const;
+
+const fromChild: readonly ChildMessage[] = [
+  { kind: "hello", version: SYNC_VERSION, link: linkId(nonce), child: { kind: "client", token: "t" }, down: null },
+  {
+    kind: "hello",
+    version: SYNC_VERSION,
+    link: linkId("california"),
+    child: { kind: "site", cluster: clusterId("california"), epoch, credential: bytes(9) },
+    down: { subscription: { prefixes: [bytes(1)], collections: ["log"], mirrors: true }, cursor: revision(7), epoch: nonce },
+  },
+  { kind: "pushLedger", items, hash: hash32 },
+  {
+    kind: "pushCommands",
+    from: seq(4),
+    lowWater: seq(2),
+    commands: [
+      { kind: "put", key: bytes(1), value: bytes(2) },
+      { kind: "delete", key: bytes(1) },
+      { kind: "compareAndSet", key: bytes(1), expected: revision(0), value: bytes(2) },
+      { kind: "change", collection: "log", document: "today", changes: [change] },
+    ],
+  },
+  { kind: "taken", cursor: revision(7) },
+  { kind: "ask", id: 1, consistency: "linearizable", query: { kind: "get", origin: null, key: bytes(1) } },
+  { kind: "ask", id: 2, consistency: "local", query: { kind: "range", origin: clusterId("alaska"), from: bytes(1), to: null, limit: 9 } },
+  { kind: "ask", id: 3, consistency: "local", query: { kind: "document", collection: "log", document: "today", after: 2, limit: 9 } },
+  { kind: "ask", id: 4, consistency: "local", query: { kind: "documents", collection: "log" } },
+  { kind: "ask", id: 5, consistency: "local", query: { kind: "changes", collection: "log", document: "today", hashes: [hash] } },
+  { kind: "ask", id: 6, consistency: "local", query: { kind: "position" } },
+];
+
+const outcomes = [
+  { seq: seq(4), outcome: { ok: true, revision: revision(8) } },
+  { seq: seq(5), outcome: { ok: false, code: "MISSING", details: hash } },
+] as const;
+
+const fromParent: readonly ParentMessage[] = [
+  { kind: "welcome", version: SYNC_VERSION, cluster: clusterId("hub"), epoch, cursor: 3, outcomes, upstream: revision(2) },
+  { kind: "pushed", cursor: 5, outcomes },
+  { kind: "refused", code: "GAP", details: "no", cursor: 3 },
+  { kind: "events", items, hash: hash32 },
+  { kind: "holds", upstream: revision(4) },
+  { kind: "answer", id: 1, answer: { kind: "get", answer: { row, revision: revision(3) } } },
+  { kind: "answer", id: 1, answer: { kind: "get", answer: { row: null, revision: revision(3) } } },
+  { kind: "answer", id: 2, answer: { kind: "range", answer: { rows: [row], more: true, revision: revision(3) } } },
+  {
+    kind: "answer",
+    id: 3,
+    answer: { kind: "document", answer: { changes: [change], position: 1, more: false, heads: [hash], pending: 2, quarantined: [{ hash, actor }] } },
+  },
+  { kind: "answer", id: 4, answer: { kind: "documents", answer: { documents: ["today"] } } },
+  { kind: "answer", id: 5, answer: { kind: "changes", answer: { changes: [change] } } },
+  {
+    kind: "answer",
+    id: 6,
+    answer: { kind: "position", answer: { cluster: clusterId("hub"), epoch, revision: revision(3), hash: hash32, parentHolds: revision(1) } },
+  },
+  { kind: "askFailed", id: 7, code: "FORBIDDEN", details: "" },
+  { kind: "missing", collection: "log", document: "today", hashes: [hash] },
+  { kind: "goodbye", code: "STOPPED", details: "" },
+];
+
+function codeOf(decode: () => unknown): string {
+  try {
+    decode();
+    return "ok";
+  } catch (error) {
+    if (error instanceof OpenClawError) return error.code;
+    throw error;
+  }
+}
+
+describe("sync messages as bytes", () => {
+  for (const message of fromChild) {
+    test(`X1: a child's ${message.kind} comes back as it was, in equal bytes`, () => {
+      const encoded = encodeChildMessage(message);
+      expect(decodeChildMessage(encoded)).toEqual(message);
+      expect(toHex(encodeChildMessage(decodeChildMessage(encoded)))).toBe(toHex(encoded));
+    });
+  }
+  for (const message of fromParent) {
+    test(`X1: a parent's ${message.kind} comes back as it was, in equal bytes`, () => {
+      const encoded = encodeParentMessage(message);
+      expect(decodeParentMessage(encoded)).toEqual(message);
+      expect(toHex(encodeParentMessage(decodeParentMessage(encoded)))).toBe(toHex(encoded));
+    });
+  }
+
+  test("X1: another version is refused by name, whatever else it says", () => {
+    expect(codeOf(() => decodeChildMessage(encode([0, 2, "laid out", ["otherwise"]])))).toBe("UNKNOWN_VERSION");
+    expect(codeOf(() => decodeParentMessage(encode([0, 9])))).toBe("UNKNOWN_VERSION");
+  });
+
+  test("X1: a message with a field more, a field less or of another kind is malformed", () => {
+    for (const bad of [[3], [3, 1, 1], [3, -1], [3, "1"], [99], [], "hello", [0, 1, "NOT A LINK", [0, null], null], [4, 1, true, [77]]] as const) {
+      expect(codeOf(() => decodeChildMessage(encode(bad)))).toBe("MALFORMED_FRAME");
+    }
+    for (const bad of [[4], [2, "NO_SUCH_CODE", "", 1], [5, 1, [0, null]], [99, 1]] as const) {
+      expect(codeOf(() => decodeParentMessage(encode(bad)))).toBe("MALFORMED_FRAME");
+    }
+  });
+
+  test("X1: lists have limits", () => {
+    const many = Array.from({ length: 1_025 }, () => [1, bytes(1)] as const);
+    expect(codeOf(() => decodeChildMessage(encode([2, 1, 1, many])))).toBe("MALFORMED_FRAME");
+    expect(codeOf(() => decodeChildMessage(encode([4, 1, false, [1, null, bytes(), null, 10_001]])))).toBe("MALFORMED_FRAME");
+    const prefixes = Array.from({ length: 257 }, () => bytes(1));
+    expect(codeOf(() => decodeChildMessage(encode([0, 1, nonce, [0, null], [[prefixes, [], false], 0, null]])))).toBe("MALFORMED_FRAME");
+  });
+
+  test("X1: bytes of a stranger are malformed and nothing worse", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (noise) => {
+        expect(["ok", "MALFORMED_FRAME", "UNKNOWN_VERSION"]).toContain(codeOf(() => decodeChildMessage(noise)));
+        expect(["ok", "MALFORMED_FRAME", "UNKNOWN_VERSION"]).toContain(codeOf(() => decodeParentMessage(noise)));
+      }),
+      { seed: 7, numRuns: 2_000 },
+    );
+    const good = encodeChildMessage(fromChild[3] ?? { kind: "taken", cursor: revision(1) });
+    for (let at = 0; at < good.length; at++) {
+      const cut = good.slice(0, at);
+      const flipped = good.slice();
+      flipped[at] = (flipped[at] ?? 0) ^ 0x81;
+      expect(codeOf(() => decodeChildMessage(cut))).toBe("MALFORMED_FRAME");
+      expect(["ok", "MALFORMED_FRAME", "UNKNOWN_VERSION"]).toContain(codeOf(() => decodeChildMessage(flipped)));
+    }
+  });
+});

@@ -1,0 +1,362 @@
+/**
+ * A world for tests of sync: clusters that commit at once, clients, and wires that deliver nothing until they are
+ * flushed and may be cut at any frame. Every frame goes through the codec. Time is virtual.
+ */
+import "@automerge/automerge";
+import { type Client, type ClientOptions, openClient } from "@openclaw/core/client/client.ts";
+import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
+import { toHex } from "@openclaw/core/bytes.ts";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import { type ClusterId, type Epoch, index, isClusterId, isLinkId, isNodeId, type LinkId, revision, term } from "@openclaw/core/ids.ts";
+import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import type { LedgerEvent } from "@openclaw/core/ledger/record.ts";
+import type { Random } from "@openclaw/core/ports.ts";
+import type { LedgerAdvance, ReplicaStatus } from "@openclaw/core/replica.ts";
+import type { CommandResult, Outcome, SystemCommand, UserCommand } from "@openclaw/core/state-machine/command.ts";
+import { encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
+import type { Answer, Position, Query } from "@openclaw/core/state-machine/query.ts";
+import type { Principal } from "@openclaw/core/sync/authority.ts";
+import type { ParentBackend } from "@openclaw/core/sync/backend.ts";
+import { childConnection, parentConnection } from "@openclaw/core/sync/connection.ts";
+import type { ChildConnection, FrameConnection, Subscription } from "@openclaw/core/sync/message.ts";
+import { ParentLink } from "@openclaw/core/sync/parent-link.ts";
+import { Uplink } from "@openclaw/core/sync/uplink.ts";
+import { MemoryStateStore } from "../../simulation/memory-state-store.ts";
+import { SeededRandom } from "../../simulation/seeded-random.ts";
+import { settle, VirtualClock } from "../../simulation/virtual-clock.ts";
+
+export function clusterId(text: string): ClusterId {
+  if (!isClusterId(text)) throw new Error(`no cluster: ${text}`);
+  return text;
+}
+
+export function linkId(text: string): LinkId {
+  if (!isLinkId(text)) throw new Error(`no link: ${text}`);
+  return text;
+}
+
+/** A proposal that was lost is offered again after this long, as a replica does. */
+const LOST_MS = 1_000;
+
+const all = (): boolean => true;
+export const ANYBODY: Principal = {
+  name: "anonymous",
+  mayReadKey: all,
+  mayReadPrefix: all,
+  mayWriteKey: all,
+  mayReadDocument: all,
+  mayReadCollection: all,
+  mayWriteDocument: all,
+  expires: null,
+};
+
+type Handlers = Parameters<FrameConnection<Uint8Array, Uint8Array>["receive"]>[0];
+
+/** Two ends and what is between them. */
+export class Wire {
+  readonly child: End = new End(this);
+  readonly parent: End = new End(this);
+  open = true;
+
+  /** Frames on their way. */
+  get waiting(): number {
+    return this.child.inbox.length + this.parent.inbox.length;
+  }
+
+  /** Both sides see the connection end; what was on its way is lost. */
+  cut(): void {
+    if (!this.open) return;
+    this.open = false;
+    for (const end of [this.child, this.parent]) {
+      end.inbox.length = 0;
+      end.handlers?.closed(new OpenClawError("UNAVAILABLE", "the wire was cut"));
+    }
+  }
+
+  /** Delivers one frame, if there is one. */
+  deliver(): boolean {
+    for (const end of [this.parent, this.child]) {
+      if (end.handlers === null) continue;
+      const frame = end.inbox.shift();
+      if (frame === undefined) continue;
+      end.handlers.message(frame);
+      return true;
+    }
+    return false;
+  }
+}
+
+class End implements FrameConnection<Uint8Array, Uint8Array> {
+  readonly #wire: Wire;
+  readonly inbox: Uint8Array[] = [];
+  handlers: Handlers | null = null;
+  /** Frames sent from here. */
+  sent = 0;
+
+  constructor(wire: Wire) {
+    this.#wire = wire;
+  }
+
+  send(frame: Uint8Array): boolean {
+    if (!this.#wire.open) return false;
+    this.sent++;
+    (this === this.#wire.child ? this.#wire.parent : this.#wire.child).inbox.push(frame);
+    return true;
+  }
+
+  receive(handlers: Handlers): void {
+    this.handlers = handlers;
+  }
+
+  /** What was sent before still arrives; then the other side sees the end. */
+  close(): void {
+    if (!this.#wire.open) return;
+    this.#wire.open = false;
+    const other = this === this.#wire.child ? this.#wire.parent : this.#wire.child;
+    for (const frame of other.inbox.splice(0)) other.handlers?.message(frame);
+    other.handlers?.closed(null);
+  }
+}
+
+/** A cluster of one that commits at once: the state machine, the ledger, and nothing of Raft. */
+export class TestCluster {
+  readonly id: ClusterId;
+  readonly epoch: Epoch;
+  readonly #world: World;
+  readonly #state: MemoryStateStore;
+  readonly #listeners = new Set<(advance: LedgerAdvance) => void>();
+  readonly #leadership = new Set<(status: ReplicaStatus) => void>();
+  #position: Position | null = null;
+  #applied = 0;
+  #applying: Promise<unknown> = Promise.resolve();
+  /** Every proposal that committed. */
+  readonly proposals: (SystemCommand | UserCommand)[] = [];
+  /** Events that this cluster itself wrote, in order. */
+  readonly ledgerEvents: LedgerEvent[] = [];
+  /** The next so many imports are lost at first: they commit behind the one that follows them, or after LOST_MS. */
+  loseImports = 0;
+  #lost: (() => void)[] = [];
+  leads = true;
+  uplink: Uplink | null = null;
+  principal: (token: string | null) => Principal = () => ANYBODY;
+  /** Hashes of changes that the check refuses. */
+  readonly badChanges = new Set<string>();
+  /** Sites that are let in. */
+  readonly children = new Set<ClusterId>();
+  readonly links = new Set<ParentLink>();
+
+  constructor(world: World, name: string, nonce: string = toHex(world.random.bytes(16))) {
+    this.#world = world;
+    this.id = clusterId(name);
+    this.epoch = { counter: 1, nonce, parent: null, departure: revision(0) };
+    this.#state = new MemoryStateStore({ cluster: this.id, epoch: this.epoch, membership: { voters: [] } });
+  }
+
+  async start(): Promise<this> {
+    this.#position = (await this.#state.open()).position;
+    return this;
+  }
+
+  position(): Position {
+    if (this.#position === null) throw new Error("not started");
+    return this.#position;
+  }
+
+  async execute(command: UserCommand): Promise<Outcome> {
+    const result = await this.#commit(command, "tester");
+    if (result.kind !== "outcome") throw new Error(result.kind);
+    return result.outcome;
+  }
+
+  propose(command: SystemCommand, { principal }: { principal: string }): Promise<CommandResult> {
+    const isImport = command.kind === "importCommands" || command.kind === "importLedger";
+    if (isImport && this.loseImports > 0) {
+      this.loseImports--;
+      const lost = new Promise<CommandResult>((resolve) => this.#lost.push(() => resolve(this.#commit(command, principal))));
+      this.#world.clock.after(LOST_MS, () => this.#findLost());
+      return lost;
+    }
+    const result = this.#commit(command, principal);
+    this.#findLost();
+    return result;
+  }
+
+  #findLost(): void {
+    for (const go of this.#lost.splice(0)) go();
+  }
+
+  #commit(command: SystemCommand | UserCommand, principal: string): Promise<CommandResult> {
+    const run = async (): Promise<CommandResult> => {
+      this.proposals.push(command);
+      const header = { principal, time: Math.trunc(this.#world.clock.wall()), salt: this.#world.random.bytes(16), request: 1, proposer: "0".repeat(16), session: null };
+      const data = encodeCommands([{ ...command, header }]);
+      const applied = await this.#state.apply([{ term: term(1), index: index(++this.#applied), kind: "commands", data }]);
+      this.#position = applied.position;
+      for (const { record } of applied.records) {
+        const { origin, events } = decodeRecord(record);
+        if (origin === null) this.ledgerEvents.push(...events);
+      }
+      const advance = { records: applied.records, revision: applied.position.revision, parentHolds: applied.position.parentHolds };
+      for (const listener of [...this.#listeners]) listener(advance);
+      const [first] = applied.results;
+      if (first === undefined) throw new Error("no result");
+      return first.result;
+    };
+    const committed = this.#applying.then(run);
+    this.#applying = committed.catch(() => undefined);
+    return committed;
+  }
+
+  async barrier(): Promise<void> {
+    await this.#applying;
+  }
+
+  read<Q extends Query>(query: Q): Promise<Answer<Q>> {
+    return this.#state.read(query);
+  }
+
+  ledger(from: ReturnType<typeof revision>, maxBytes: number): ReturnType<MemoryStateStore["ledger"]> {
+    return this.#state.ledger(from, maxBytes);
+  }
+
+  follow(listener: (advance: LedgerAdvance) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  onLeadership(listener: (status: ReplicaStatus) => void): () => void {
+    this.#leadership.add(listener);
+    return () => this.#leadership.delete(listener);
+  }
+
+  status(): ReplicaStatus {
+    const node = `${this.id}-1`;
+    if (!isNodeId(node)) throw new Error(node);
+    // Only what the uplink looks at.
+    return { id: node, role: this.leads ? "leader" : "follower" } as ReplicaStatus;
+  }
+
+  lead(leads: boolean): void {
+    this.leads = leads;
+    for (const listener of [...this.#leadership]) listener(this.status());
+  }
+
+  get backend(): ParentBackend {
+    return {
+      authority: { authenticate: async (token) => this.principal(token) },
+      verifySite: async ({ cluster }) => {
+        if (!this.children.has(cluster)) throw new OpenClawError("UNKNOWN_CHILD", cluster);
+        return { ...ANYBODY, name: `site:${cluster}` };
+      },
+      checkChanges: async (changes) => {
+        const bad = changes.find(({ hash }) => this.badChanges.has(hash));
+        return bad === undefined ? null : { code: "CHANGE_INVALID", details: bad.hash };
+      },
+      propose: (command, principal) => this.propose(command, { principal }),
+      barrier: () => this.barrier(),
+      read: (query) => this.read(query),
+      ledger: (from, maxBytes) => this.ledger(from, maxBytes),
+      position: () => this.position(),
+      follow: (listener) => this.follow(listener),
+    };
+  }
+
+  /** A new connection to this cluster, as a child has it. */
+  connect(): ChildConnection {
+    if (this.#world.unreachable.has(this.id)) throw new OpenClawError("UNAVAILABLE", `${this.id} is out of reach`);
+    const wire = new Wire();
+    this.#world.wires.add(wire);
+    const link = new ParentLink({
+      connection: parentConnection(wire.parent),
+      backend: this.backend,
+      clock: this.#world.clock,
+      remotePeer: "peer",
+      closed: () => this.links.delete(link),
+    });
+    this.links.add(link);
+    return childConnection(wire.child);
+  }
+
+  async get(key: string, origin: string | null = null): Promise<string | null> {
+    const from = origin === null ? null : clusterId(origin);
+    const { row } = await this.read({ kind: "get", origin: from, key: new TextEncoder().encode(key) });
+    return row === null ? null : new TextDecoder().decode(row.value);
+  }
+}
+
+export class World {
+  readonly clock = new VirtualClock();
+  readonly random: Random;
+  readonly wires = new Set<Wire>();
+  readonly unreachable = new Set<ClusterId>();
+
+  constructor(seed = 1) {
+    this.random = new SeededRandom(seed);
+  }
+
+  cluster(name: string, nonce?: string): Promise<TestCluster> {
+    return new TestCluster(this, name, nonce).start();
+  }
+
+  /** Makes `child` a site of `parent`. */
+  uplink(child: TestCluster, parent: TestCluster, subscription: Partial<Subscription> = {}): Uplink {
+    parent.children.add(child.id);
+    const uplink = new Uplink({
+      replica: child,
+      cluster: child.id,
+      parent: parent.id,
+      credential: new Uint8Array(1),
+      subscription: { prefixes: [], collections: [], mirrors: false, ...subscription },
+      clock: this.clock,
+      random: this.random,
+      connect: async () => parent.connect(),
+    });
+    child.uplink = uplink;
+    uplink.start();
+    return uplink;
+  }
+
+  client(cluster: TestCluster, options: Partial<ClientOptions> = {}): Promise<Client> {
+    return openClient({
+      store: new MemoryClientStore(),
+      clock: this.clock,
+      random: this.random,
+      connect: async () => cluster.connect(),
+      ...options,
+    });
+  }
+
+  /** Delivers what is on its way, and what follows from it, until nothing moves. Time stands still. */
+  async flush(): Promise<void> {
+    await settle();
+    for (let round = 0; round < 10_000; round++) {
+      let moved = false;
+      for (const wire of this.wires) {
+        while (wire.deliver()) moved = true;
+        if (!wire.open && wire.waiting === 0) this.wires.delete(wire);
+      }
+      await settle();
+      if (!moved) return;
+    }
+    throw new Error("the world does not come to rest");
+  }
+
+  /** Lets time pass, delivering everything as it goes. */
+  async elapse(ms: number): Promise<void> {
+    const until = this.clock.now() + ms;
+    await this.flush();
+    while (this.clock.step(until)) await this.flush();
+  }
+
+  cutAll(): void {
+    for (const wire of [...this.wires]) wire.cut();
+    this.wires.clear();
+  }
+}
+
+/** The code a promise is rejected with, or "ok". */
+export const codeOf = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => "ok",
+    (error: unknown) => (error instanceof OpenClawError ? error.code : String(error)),
+  );
