@@ -2,6 +2,9 @@
 import type { Client } from "@openclaw/browser";
 import type { LogDocument, Patch } from "./log-document.ts";
 
+/** After so long at one go the page gets a turn, ms. */
+const TURN_MS_MAX = 30;
+
 export interface Transaction {
   readonly patches: readonly Patch[];
   /** Heads at which the positions hold: hashes of changes, or places of earlier transactions of the same run. None: the empty text. */
@@ -28,6 +31,7 @@ export const demoHooks = (client: Client, log: LogDocument): DemoHooks => ({
   async playRun(run) {
     const hashes: string[] = [];
     const stored: Promise<void>[] = [];
+    let turn = performance.now();
     for (const [i, { patches, parents }] of run.entries()) {
       const heads = parents.map((parent) => (typeof parent === "number" ? (hashes[parent] ?? "") : parent));
       const edit = log.patch(patches, heads);
@@ -36,6 +40,10 @@ export const demoHooks = (client: Client, log: LogDocument): DemoHooks => ({
         throw new Error(`transaction ${i} is ${edit.hashes.length} changes`);
       hashes.push(hash);
       stored.push(edit.device);
+      if (performance.now() - turn > TURN_MS_MAX) {
+        await new Promise((resolve) => setTimeout(resolve));
+        turn = performance.now();
+      }
     }
     await Promise.all(stored);
     return hashes;

@@ -66,9 +66,12 @@ function item(edit: EditGroup): HTMLLIElement {
   what.className = "what";
   what.textContent = summary(edit);
   const time = document.createElement("time");
-  const date = new Date(edit.time * 1_000);
-  time.dateTime = date.toISOString();
-  time.textContent = date.toLocaleTimeString();
+  // The first change of a document is the same whoever makes it, and has no time.
+  if (edit.time > 0) {
+    const date = new Date(edit.time * 1_000);
+    time.dateTime = date.toISOString();
+    time.textContent = date.toLocaleTimeString();
+  }
   const item = document.createElement("li");
   item.append(badge, what, time);
   return item;

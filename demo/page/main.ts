@@ -13,6 +13,8 @@ const COLLECTION = "shift-log";
 const DOCUMENT = "main";
 /** Between two tries to open at the very first visit, while no gateway answers, ms. */
 const RETRY_MS = 2_000;
+/** What changes within it is shown at once, ms: laying out a long text takes its time. */
+const SHOW_MS = 50;
 
 function element<T extends HTMLElement>(id: string, type: new () => T): T {
   const found = document.getElementById(id);
@@ -87,10 +89,10 @@ async function start(): Promise<void> {
   handle.subscribe(() => {
     if (drawing) return;
     drawing = true;
-    requestAnimationFrame(() => {
+    setTimeout(() => {
       drawing = false;
       showLog();
-    });
+    }, SHOW_MS);
   });
   showLog();
   globalThis.openclawDemo = demoHooks(client, log);

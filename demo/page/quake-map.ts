@@ -10,6 +10,8 @@ const MARGIN = 0.08;
 const SPAN_MIN = 2;
 const STEPS = [0.5, 1, 2, 5, 10, 20, 30];
 const LINES_WANTED = 6;
+/** Room for a label before the right edge. */
+const LABEL_WIDTH = 45;
 
 interface Frame {
   readonly west: number;
@@ -28,7 +30,7 @@ export function showMap(container: HTMLElement, quakes: readonly Quake[]): void 
   const step = STEPS.find((degrees) => (frame.east - frame.west) / degrees <= LINES_WANTED) ?? 60;
   for (let degrees = Math.ceil(frame.west / step) * step; degrees < frame.east; degrees += step) {
     svg.append(element("line", { class: "grid", x1: x(degrees), x2: x(degrees), y1: 0, y2: HEIGHT }));
-    svg.append(text(x(degrees) + 3, HEIGHT - 5, longitudeText(degrees)));
+    if (x(degrees) < WIDTH - LABEL_WIDTH) svg.append(text(x(degrees) + 3, HEIGHT - 5, longitudeText(degrees)));
   }
   for (let degrees = Math.ceil(frame.south / step) * step; degrees < frame.north; degrees += step) {
     svg.append(element("line", { class: "grid", x1: 0, x2: WIDTH, y1: y(degrees), y2: y(degrees) }));
@@ -82,6 +84,7 @@ const label = (quakes: readonly Quake[]): string =>
 
 function longitudeText(degrees: number): string {
   const turned = ((((degrees + 180) % 360) + 360) % 360) - 180;
+  if (turned === 0 || turned === -180) return `${Math.abs(turned)}°`;
   return `${Math.abs(turned)}° ${turned < 0 ? "W" : "E"}`;
 }
 

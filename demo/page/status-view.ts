@@ -22,8 +22,8 @@ function linkText({ link, lastError }: ClientStatus): string {
 export function showUnsafe(node: HTMLElement, edits: readonly EditState[]): void {
   const unsafe = edits.filter((edit) => edit.rung !== "hub").length;
   node.dataset.count = String(unsafe);
-  if (unsafe === 0) setText(node, edits.length === 0 ? "" : "All my edits are safe at the hub");
-  else setText(node, `${unsafe} ${unsafe === 1 ? "edit" : "edits"} not yet safe at the hub`);
+  if (unsafe === 0) setText(node, edits.length === 0 ? "" : "All my changes are safe at the hub");
+  else setText(node, `${unsafe} ${unsafe === 1 ? "change" : "changes"} not yet safe at the hub`);
 }
 
 /** An unchanged text is not set again: a screen reader would read it out. */

@@ -45,6 +45,9 @@ async function ask(path) {
 function fresh(state, text) {
   const node = element("fresh");
   node.dataset.state = state;
+  // Read out when something is wrong, not once a second.
+  if (state === "stale") node.setAttribute("role", "alert");
+  else node.removeAttribute("role");
   if (state === "stale" || node.textContent !== text) node.textContent = text;
 }
 

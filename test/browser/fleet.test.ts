@@ -89,7 +89,7 @@ test("the page shows the site's quakes, and an edit climbs to the hub", async ()
   await reaches(page, "Pump 2 is loud.", "hub");
   await expect
     .poll(() => page.locator("#unsafe").textContent(), { timeout: CLIMB_MS })
-    .toBe("All my edits are safe at the hub");
+    .toBe("All my changes are safe at the hub");
   expect(await page.evaluate(() => globalThis.openclawDemo?.unsynced())).toBe(0);
   expect(found).toEqual([]);
 });
@@ -128,7 +128,7 @@ test("the page reloads with every gateway dead, edits go on, and reach the hub w
   await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
   await expect.poll(() => page.locator("#quakes tr").count(), { timeout: CLIMB_MS }).toBe(QUAKES);
   await log(page).fill("Before. ");
-  await expect.poll(() => page.locator("#unsafe").textContent(), { timeout: CLIMB_MS }).toMatch(/^All my edits/);
+  await expect.poll(() => page.locator("#unsafe").textContent(), { timeout: CLIMB_MS }).toMatch(/^All my changes/);
   const map = await page.locator("#map circle").count();
 
   await Promise.all(site.nodes.map((node) => node.kill()));
