@@ -1,5 +1,5 @@
 /** What Raft keeps on disk and ships in snapshots, as bytes: entries, hard state, snapshot meta, membership. */
-import { decode, encode, type Encodable, TupleReader } from "../codec.ts";
+import { decode, type Encodable, encode, TupleReader } from "../codec.ts";
 import { OpenClawError } from "../errors.ts";
 import { index, isNodeId, type NodeId, term } from "../ids.ts";
 import type { Entry, EntryKind, HardState, Membership, SnapshotMeta } from "./message.ts";

@@ -4,9 +4,9 @@
  *
  * Entries follow one another, so an index is never written: an append implies it from `prevIndex`.
  */
-import { decode, encode, type Encodable, TupleReader } from "../codec.ts";
+import { decode, type Encodable, encode, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
-import { index, isNodeId, isNonce, type NodeId, PARTITION, term, type Term } from "../ids.ts";
+import { index, isNodeId, isNonce, type NodeId, PARTITION, type Term, term } from "../ids.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
 import { entriesTuple, metaTuple, readEntries, readMeta } from "./entry-codec.ts";
 import type { RaftMessage, RaftMessageKind } from "./message.ts";

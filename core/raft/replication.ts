@@ -40,7 +40,7 @@ export class Replication {
   }
 
   get hasWork(): boolean {
-    return this.#due || this.#snapshotsTo.length > 0;
+    return this.#due;
   }
 
   /** This node was elected: its no-op commits what earlier terms left (paper §5.4.2, pitfall 20). */
@@ -62,7 +62,6 @@ export class Replication {
 
   stop(): void {
     this.#progress = new Map();
-    this.#snapshotsTo = [];
     this.#due = false;
   }
 
@@ -171,6 +170,7 @@ export class Replication {
     for (const [to, progress] of this.#progress) this.#sendTo(to, progress);
   }
 
+  /** Who came to need a snapshot in the last `flush`: taken with it. */
   takeSnapshotsTo(): readonly NodeId[] {
     const snapshotsTo = this.#snapshotsTo;
     this.#snapshotsTo = [];

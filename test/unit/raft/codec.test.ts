@@ -11,6 +11,7 @@ import {
   encodeMembership,
   encodeSnapshotMeta,
 } from "@openclaw/core/raft/entry-codec.ts";
+import type { Entry, RaftMessage } from "@openclaw/core/raft/message.ts";
 import {
   decodeMessages,
   decodeRaftFrame,
@@ -18,7 +19,6 @@ import {
   encodeRaftFrame,
   FRAME_MESSAGES_MAX,
 } from "@openclaw/core/raft/message-codec.ts";
-import type { Entry, RaftMessage } from "@openclaw/core/raft/message.ts";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { bytes, entry, logOf, nodeId } from "./fixtures.ts";

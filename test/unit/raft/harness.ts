@@ -6,8 +6,8 @@
 import { invariant } from "@openclaw/core/errors.ts";
 import { type Index, index, type NodeId } from "@openclaw/core/ids.ts";
 import type { RaftMessage, RaftMessageKind, SnapshotMeta } from "@openclaw/core/raft/message.ts";
-import { Raft } from "@openclaw/core/raft/raft.ts";
 import type { RaftOptions } from "@openclaw/core/raft/options.ts";
+import { Raft } from "@openclaw/core/raft/raft.ts";
 import type { Ready } from "@openclaw/core/raft/ready.ts";
 import { Checks } from "./checks.ts";
 import { bytes, nodeId, text } from "./fixtures.ts";

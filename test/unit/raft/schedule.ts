@@ -3,8 +3,9 @@
  * not durable, compaction and snapshots. checks.ts watches every step; at the end everything heals, and the group must
  * agree and go on.
  */
-import { decodeMessages, encodeMessages } from "@openclaw/core/raft/message-codec.ts";
+
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
+import { decodeMessages, encodeMessages } from "@openclaw/core/raft/message-codec.ts";
 import { SeededRandom } from "../../simulation/seeded-random.ts";
 import { bytes } from "./fixtures.ts";
 import { TestCluster } from "./harness.ts";
