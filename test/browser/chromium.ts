@@ -1,6 +1,6 @@
 /** A real Chromium for tests, with a profile of its own that may outlive the process. */
 import { existsSync } from "node:fs";
-import { type BrowserContext, chromium, type Page } from "playwright-core";
+import { type BrowserContext, chromium, type Page } from "playwright";
 
 const FLAGS = [
   "--headless",
@@ -13,7 +13,7 @@ const FLAGS = [
   "--disable-sync",
 ];
 
-export function chromiumPath(): string {
+function chromiumPath(): string {
   const path = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
   if (!existsSync(path)) throw new Error(`no Chromium at ${path}: apt-get install chromium, or set CHROMIUM_PATH`);
   return path;
