@@ -4,62 +4,28 @@
  */
 import { toHex, utf8 } from "../bytes.ts";
 import { OpenClawError } from "../errors.ts";
-import { type ClusterId, isLinkId, type LinkId, type Revision, revision, type Seq, seq } from "../ids.ts";
+import { type ClusterId, isLinkId, type LinkId, type Revision, revision, seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
-import { RESULTS_MAX } from "../limits.ts";
-import type { Clock, Random } from "../ports.ts";
+import type { Random } from "../ports.ts";
 import type { ChildLinkOwner, Welcome } from "../sync/child-link.ts";
-import type { ChildConnection, Subscription } from "../sync/message.ts";
+import type { Subscription } from "../sync/message.ts";
 import { Documents } from "./documents.ts";
 import { Down } from "./down.ts";
-import { type Claim, drainOutboxes } from "./drain.ts";
+import { allRows, type Claim, Drainer } from "./drain.ts";
+import { fetchChanges } from "./fetch.ts";
 import { type Draft, Journal } from "./journal.ts";
-import { type Bytes, Keys } from "./keys.ts";
+import { Keys } from "./keys.ts";
 import { Outbox } from "./outbox.ts";
+import type { ClientOptions, ClientStatus } from "./options.ts";
 import { hashesOf, Rungs } from "./rungs.ts";
 import { Settlement } from "./settlement.ts";
-import { SiteLink, type LinkState } from "./site-link.ts";
+import { SiteLink } from "./site-link.ts";
 import type { ClientStore, FailedRow, OutboxRow } from "./store.ts";
 
-export interface ClientOptions {
-  readonly store: ClientStore;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** One try at a connection to any gateway of the site; the client waits and tries again. */
-  connect(): Promise<ChildConnection>;
-  /** Asked at each connection; null where the site asks for none. */
-  token?(): string | null | Promise<string | null>;
-  /** What to keep a mirror of from the start. Documents and watches add what they need. */
-  readonly subscribe?: { readonly prefixes?: readonly Bytes[]; readonly collections?: readonly string[]; readonly mirrors?: boolean };
-  /** This session's stream and actor. Drawn afresh unless given; never give one that another session may use (D4). */
-  readonly link?: LinkId;
-  /** Granted to everyone unless given: right where one process has the store to itself. */
-  readonly claim?: Claim;
-  /** Called at the end of `stop`: lets go of what `connect` uses. */
-  stopped?(): Promise<void>;
-}
+export type { ClientOptions, ClientStatus } from "./options.ts";
 
-export interface ClientStatus {
-  readonly link: LinkState;
-  /** The site's name, once it was met. */
-  readonly cluster: ClusterId | null;
-  /** Edits of this device that are not yet at the site. */
-  readonly unsynced: number;
-  /** Edits that the site refused for good. */
-  readonly failed: number;
-  /** The site's ledger is mirrored here up to this revision. */
-  readonly cursor: Revision;
-  /** The site's parent holds the site's ledger up to this revision. */
-  readonly upstream: Revision;
-  readonly lastError: OpenClawError | null;
-}
-
-/** How often a connected client looks for outboxes that other sessions left behind, ms. */
-const DRAIN_EVERY_MS = 30_000;
 /** How long an advance of the hub may wait for another write before it is stored by its own, ms. */
 const HOLDS_STORE_MS = 1_000;
-/** Changes asked for at once when a document is fetched. */
-const FETCH_CHANGES_MAX = 512;
 
 /** Opens what the device holds, and begins to connect. @throws OpenClawError CLIENT_STORAGE_FAILED */
 export async function openClient(options: ClientOptions): Promise<Client> {
@@ -104,12 +70,12 @@ export class Client {
   readonly #down: Down;
   readonly #site: SiteLink;
   readonly #listeners = new Set<() => void>();
-  readonly #claims = new Map<LinkId, (() => void) | null>();
+  /** Those of this session: another one takes the place of one that the site forgot. */
+  readonly #links = new Set<LinkId>();
+  readonly #releases: (() => void)[] = [];
   #cluster: ClusterId | null;
   #status: ClientStatus | null = null;
-  #foreign: number;
-  #draining = false;
-  #cancelDrain: () => void = () => {};
+  readonly #drainer: Drainer;
   #cancelHolds: (() => void) | null = null;
   #stopped = false;
   /** What went wrong besides the connection; null after a write that went well. */
@@ -121,9 +87,8 @@ export class Client {
     this.#options = options;
     this.#restored = restored;
     this.#rungs = rungs;
-    this.#foreign = restored.foreign;
     this.#cluster = (down?.cluster ?? null) as ClusterId | null;
-    this.#claims.set(outbox.link, restored.release);
+    this.#own(outbox.link, restored.release);
     this.#journal = new Journal(store, outbox, () => {
       this.#site.link?.wake();
       this.#changed();
@@ -174,6 +139,12 @@ export class Client {
         mirrors: options.subscribe?.mirrors ?? false,
       },
     );
+    const drained = (error: unknown): void => {
+      if (error !== null) this.#note(error);
+      this.#settled();
+    };
+    const drain = { store, clock, settlement: this.#settlement, claim: restored.claim, connect: () => options.connect(), token: () => this.#token() };
+    this.#drainer = new Drainer(drain, this.#links, restored.foreign, drained);
     this.#site = new SiteLink({
       connect: () => options.connect(),
       clock,
@@ -199,7 +170,7 @@ export class Client {
     this.#status ??= {
       link: this.#site.state,
       cluster: this.#cluster,
-      unsynced: this.#journal.outbox.size + this.#journal.unstored + this.#foreign,
+      unsynced: this.#journal.outbox.size + this.#journal.unstored + this.#drainer.waiting,
       failed: this.#settlement.failed.length,
       cursor: this.#down.cursor,
       upstream: this.#rungs.upstream,
@@ -228,7 +199,7 @@ export class Client {
 
   /** Lets go of the site: everything goes on here. */
   goOffline(): void {
-    this.#cancelDrain();
+    this.#drainer.stop();
     this.#site.stop();
   }
 
@@ -245,7 +216,7 @@ export class Client {
     this.#cancelHolds?.();
     // Behind everything that is on its way into the store.
     await this.#journal.commit({});
-    for (const release of this.#claims.values()) release?.();
+    for (const release of this.#releases) release();
     await this.#options.store.close();
     await this.#options.stopped?.();
   }
@@ -275,8 +246,13 @@ export class Client {
     this.#down.welcomed(welcome.cluster, welcome.epoch);
     this.#cluster = welcome.cluster;
     this.#holds(welcome.upstream);
-    this.#drain();
+    this.#drainer.start();
     this.#changed();
+  }
+
+  #own(link: LinkId, release: (() => void) | null): void {
+    this.#links.add(link);
+    if (release !== null) this.#releases.push(release);
   }
 
   #settled(): void {
@@ -318,7 +294,7 @@ export class Client {
   }
 
   async #ended(reason: OpenClawError | null): Promise<void> {
-    this.#cancelDrain();
+    this.#drainer.stop();
     try {
       if (reason?.code === "WRONG_EPOCH") await this.#newEpoch();
       if (reason?.code === "SESSION_EXPIRED") await this.#newLink();
@@ -333,41 +309,8 @@ export class Client {
   /** The site no longer knows this stream: what is left of it goes on under another name. */
   async #newLink(): Promise<void> {
     const fresh = drawLink(this.#options.random);
-    this.#claims.set(fresh, await this.#restored.claim(fresh));
+    this.#own(fresh, await this.#restored.claim(fresh));
     await this.#settlement.abandon(this.#journal.outbox, new Outbox(fresh, seq(1)));
-  }
-
-  /** Outboxes that other sessions left: now, and every while. */
-  #drain(): void {
-    this.#cancelDrain();
-    this.#cancelDrain = this.#options.clock.after(DRAIN_EVERY_MS, () => this.#drain());
-    if (this.#draining) return;
-    this.#draining = true;
-    const { store, clock } = this.#options;
-    const options = {
-      store,
-      clock,
-      settlement: this.#settlement,
-      claim: this.#restored.claim,
-      connect: () => this.#options.connect(),
-      token: () => this.#token(),
-    };
-    drainOutboxes(options, new Set(this.#claims.keys()))
-      .then(() => this.#countForeign())
-      // The next round tries again; what is left shows as unsynced.
-      .catch((error: unknown) => this.#countForeign().then(() => this.#note(error)))
-      .finally(() => {
-        this.#draining = false;
-        this.#settled();
-      });
-  }
-
-  async #countForeign(): Promise<void> {
-    let count = 0;
-    for (const link of await this.#options.store.outboxLinks()) {
-      if (!this.#claims.has(link)) count += (await allRows(this.#options.store, link)).length;
-    }
-    this.#foreign = count;
   }
 
   #enqueue(draft: Draft): void {
@@ -394,23 +337,14 @@ export class Client {
 
   /** A document that is not on this device, from the gateway; nothing when it cannot be asked. */
   async #fetch(collection: string, document: string): Promise<readonly DocumentChange[]> {
-    const changes: DocumentChange[] = [];
+    if (this.#site.state !== "online") return [];
+    let changes: readonly DocumentChange[];
     try {
-      let limit = FETCH_CHANGES_MAX;
-      for (let after = 0; this.#site.state === "online"; ) {
-        try {
-          const page = await this.#site.ask({ kind: "document", collection, document, after, limit }, "local");
-          changes.push(...page.changes);
-          if (!page.more) break;
-          after = page.position;
-        } catch (error) {
-          if (!(error instanceof OpenClawError) || error.code !== "FRAME_TOO_LARGE" || limit === 1) throw error;
-          limit = Math.max(1, Math.floor(limit / 8));
-        }
-      }
+      changes = await fetchChanges((query) => this.#site.ask(query, "local"), collection, document);
     } catch (error) {
       // It comes with the stream when the site can be reached again, as far as this session may see it.
       this.#note(error);
+      return [];
     }
     if (changes.length > 0) await this.#journal.commit({ write: { changes: [{ collection, document, changes }] } });
     return changes;
@@ -442,15 +376,4 @@ function drawLink(random: Random): LinkId {
   const link = toHex(random.bytes(16));
   if (!isLinkId(link)) throw new OpenClawError("INTERNAL", "a link is 32 hex digits");
   return link;
-}
-
-async function allRows(store: ClientStore, link: LinkId): Promise<readonly OutboxRow[]> {
-  const rows: OutboxRow[] = [];
-  for (let from: Seq = seq(1); ; ) {
-    const page = await store.outbox(link, from, RESULTS_MAX);
-    rows.push(...page);
-    const last = page.at(-1);
-    if (last === undefined || page.length < RESULTS_MAX) return rows;
-    from = seq(last.seq + 1);
-  }
 }

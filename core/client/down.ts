@@ -130,7 +130,7 @@ export class Down {
   }
 
   async #take(runs: readonly EventRun[]): Promise<void> {
-    const to = runs.reduce((end, run) => (run.to > end ? run.to : end), this.#cursor);
+    const to = runs.at(-1)?.to ?? this.#cursor;
     const taken = new Taken();
     for (const { items } of runs) {
       for (const item of items) if (item.kind === "body") taken.add(decodeRecord(item.record), (event, mirrored) => this.#isKnown(event, mirrored, item.revision));

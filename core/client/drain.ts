@@ -3,19 +3,19 @@
  * over a connection of its own, by whoever gets the link's claim.
  */
 import { InvariantViolation, OpenClawError } from "../errors.ts";
-import { type LinkId, seq } from "../ids.ts";
+import { type LinkId, type Seq, seq } from "../ids.ts";
 import { RESULTS_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
 import { ChildLink } from "../sync/child-link.ts";
 import type { ChildConnection } from "../sync/message.ts";
 import { Outbox } from "./outbox.ts";
 import type { Settlement } from "./settlement.ts";
-import type { ClientStore } from "./store.ts";
+import type { ClientStore, OutboxRow } from "./store.ts";
 
 /** Sees to it that one page at a time has a link; null when another has it, so that its page is alive. */
 export type Claim = (link: LinkId) => Promise<(() => void) | null>;
 
-export interface DrainOptions {
+interface DrainOptions {
   readonly store: ClientStore;
   readonly settlement: Settlement;
   readonly clock: Clock;
@@ -24,17 +24,86 @@ export interface DrainOptions {
   token(): Promise<string | null>;
 }
 
-/** Drains every outbox but those in `except`, one after the other. @throws OpenClawError what a connection ended with */
-export async function drainOutboxes(options: DrainOptions, except: ReadonlySet<LinkId>): Promise<void> {
-  for (const link of await options.store.outboxLinks()) {
-    if (except.has(link)) continue;
-    const release = await options.claim(link);
-    if (release === null) continue;
+/** How often outboxes that other sessions left behind are looked for, ms. */
+const LOOK_EVERY_MS = 30_000;
+
+/** While the site can be reached, drains every outbox on this device but this session's own, one after the other. */
+export class Drainer {
+  readonly #options: DrainOptions;
+  /** Links of this session. */
+  readonly #own: ReadonlySet<LinkId>;
+  /** Called after each round, with what it failed with or null. */
+  readonly #done: (error: unknown) => void;
+  #draining = false;
+  #waiting: number;
+  #cancel: () => void = () => {};
+
+  /** @param waiting rows of other links in the store */
+  constructor(options: DrainOptions, own: ReadonlySet<LinkId>, waiting: number, done: (error: unknown) => void) {
+    this.#options = options;
+    this.#own = own;
+    this.#waiting = waiting;
+    this.#done = done;
+  }
+
+  /** Rows of other sessions that wait on this device, as of the last look. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** The site can be reached: looks now, and every while. */
+  start(): void {
+    this.#cancel();
+    this.#cancel = this.#options.clock.after(LOOK_EVERY_MS, () => this.start());
+    if (this.#draining) return;
+    this.#draining = true;
+    // What could not be sent shows as unsynced, and the next look tries again.
+    this.#round().then(
+      () => this.#end(null),
+      (error: unknown) => this.#end(error),
+    );
+  }
+
+  stop(): void {
+    this.#cancel();
+  }
+
+  async #round(): Promise<void> {
     try {
-      await drain(options, link);
+      for (const link of await this.#options.store.outboxLinks()) {
+        if (this.#own.has(link)) continue;
+        const release = await this.#options.claim(link);
+        if (release === null) continue;
+        await drain(this.#options, link).finally(release);
+      }
     } finally {
-      release();
+      this.#waiting = await this.#count();
     }
+  }
+
+  #end(error: unknown): void {
+    this.#draining = false;
+    this.#done(error);
+  }
+
+  async #count(): Promise<number> {
+    let count = 0;
+    for (const link of await this.#options.store.outboxLinks()) {
+      if (!this.#own.has(link)) count += (await allRows(this.#options.store, link)).length;
+    }
+    return count;
+  }
+}
+
+/** Every row of a link's outbox. */
+export async function allRows(store: ClientStore, link: LinkId): Promise<readonly OutboxRow[]> {
+  const rows: OutboxRow[] = [];
+  for (let from: Seq = seq(1); ; ) {
+    const page = await store.outbox(link, from, RESULTS_MAX);
+    rows.push(...page);
+    const last = page.at(-1);
+    if (last === undefined || page.length < RESULTS_MAX) return rows;
+    from = seq(last.seq + 1);
   }
 }
 

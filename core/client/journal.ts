@@ -5,7 +5,7 @@
  */
 import { toHex } from "../bytes.ts";
 import { InvariantViolation, OpenClawError } from "../errors.ts";
-import { type Seq, seq } from "../ids.ts";
+import { revision, type Seq, seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX } from "../limits.ts";
 import type { UserCommand } from "../state-machine/command.ts";
@@ -175,7 +175,7 @@ function merged(writes: readonly ClientWrite[]): ClientWrite {
     writes.findLast((write) => write[field] !== undefined);
   const down = last("down")?.down;
   const holds = writes.flatMap(({ hubHolds }) => (hubHolds === undefined ? [] : [hubHolds]));
-  const hubHolds = holds.length === 0 ? undefined : holds.reduce((a, b) => (a > b ? a : b));
+  const hubHolds = holds.length === 0 ? undefined : revision(Math.max(...holds));
   // Keys are joined by the caller of each write; between two of them the later one must win.
   const mirror = lastOfEachKey(writes);
   return {

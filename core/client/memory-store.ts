@@ -92,8 +92,10 @@ export class MemoryClientStore implements ClientStore {
 }
 
 function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
-  let value = map.get(key);
-  if (value === undefined) map.set(key, (value = make()));
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const value = make();
+  map.set(key, value);
   return value;
 }
 

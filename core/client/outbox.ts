@@ -13,8 +13,8 @@ import type { OutboxRow } from "./store.ts";
 /** Commands in one push: half of what the parent remembers for us, so that two pushes can be under way. */
 const PUSH_COMMANDS_MAX = RESULTS_MAX / 2;
 /** Rows, and bytes, that wait for an answer; a further edit is refused OVERLOADED. */
-export const OUTBOX_ROWS_MAX = 100_000;
-export const OUTBOX_BYTES_MAX = 256 * BATCH_BYTES_MAX;
+const OUTBOX_ROWS_MAX = 100_000;
+const OUTBOX_BYTES_MAX = 256 * BATCH_BYTES_MAX;
 
 /** A stored row that has no outcome yet. */
 export interface Unanswered {

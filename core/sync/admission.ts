@@ -8,7 +8,7 @@ import type { Principal } from "./authority.ts";
 import type { ChildQuery } from "./message.ts";
 
 /** Bytes of all changes of one command: its record must fit a frame on every later link. */
-export const COMMAND_CHANGE_BYTES_MAX = 2 * CHANGE_BYTES_MAX;
+const COMMAND_CHANGE_BYTES_MAX = 2 * CHANGE_BYTES_MAX;
 
 export interface Refusal {
   readonly code: ErrorCode;

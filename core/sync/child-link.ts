@@ -61,7 +61,7 @@ const KEEP_ALIVE_MS = 20_000;
 /** Refused pushes, without one that was taken, after which the connection is given up. */
 const REFUSALS_MAX = 3;
 /** Questions that wait for an answer; a further one is refused OVERLOADED. */
-export const ASKS_IN_FLIGHT_MAX = 64;
+const ASKS_IN_FLIGHT_MAX = 64;
 
 interface Asking {
   readonly resolve: (answer: ChildAnswer) => void;

@@ -30,7 +30,7 @@ const PARENT = {
 } as const satisfies Record<ParentMessage["kind"], number>;
 
 /** Collections, and prefixes, that one subscription may name. */
-export const SUBSCRIPTION_ITEMS_MAX = 256;
+const SUBSCRIPTION_ITEMS_MAX = 256;
 
 export function encodeChildMessage(message: ChildMessage): Uint8Array {
   switch (message.kind) {

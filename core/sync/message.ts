@@ -102,8 +102,6 @@ export type ParentMessage =
   /** The last frame before the parent closes the stream. */
   | { readonly kind: "goodbye"; readonly code: ErrorCode; readonly details: string };
 
-export type SyncMessage = ChildMessage | ParentMessage;
-
 /** Pushes in flight that the parent has not answered; a child waits beyond that. */
 export const PUSHES_IN_FLIGHT_MAX = 8;
 /** Frames of events sent that the child has not taken; a parent waits beyond that. */

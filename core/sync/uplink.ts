@@ -109,7 +109,7 @@ export class Uplink {
       parent,
       enabled: this.#enabled,
       connected: this.#link?.open === true,
-      cursor: this.#holds > parentHolds ? this.#holds : parentHolds,
+      cursor: revision(Math.max(this.#holds, parentHolds)),
       lastError: this.#lastError,
     };
   }

@@ -5,13 +5,7 @@ import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import type { OutboxRow } from "@openclaw/core/client/store.ts";
 import { describe, expect, test } from "vitest";
 import { codeOf, type TestCluster, World } from "../sync/world.ts";
-
-interface Log {
-  text: string;
-}
-
-const EMPTY: Log = { text: "" };
-const append = (text: string) => (doc: Log): void => Automerge.splice(doc as Automerge.Doc<Log>, ["text"], doc.text.length, 0, text);
+import { append, EMPTY, type Log } from "./log.ts";
 
 const open = (client: Client): Promise<DocumentHandle<Log>> => client.docs.open<Log>("log", "today", { initial: EMPTY });
 

@@ -360,3 +360,11 @@ export const codeOf = (promise: Promise<unknown>): Promise<string> =>
     () => "ok",
     (error: unknown) => (error instanceof OpenClawError ? error.code : String(error)),
   );
+
+export async function siteWithClient(seed = 1): Promise<{ world: World; site: TestCluster; client: Client }> {
+  const world = new World(seed);
+  const site = await world.cluster("california");
+  const client = await world.client(site);
+  await world.flush();
+  return { world, site, client };
+}

@@ -1,0 +1,42 @@
+/** What a client is opened with, and what it says of itself. */
+import type { OpenClawError } from "../errors.ts";
+import type { ClusterId, LinkId, Revision } from "../ids.ts";
+import type { Clock, Random } from "../ports.ts";
+import type { ChildConnection } from "../sync/message.ts";
+import type { Claim } from "./drain.ts";
+import type { Bytes } from "./keys.ts";
+import type { LinkState } from "./site-link.ts";
+import type { ClientStore } from "./store.ts";
+
+export interface ClientOptions {
+  readonly store: ClientStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** One try at a connection to any gateway of the site; the client waits and tries again. */
+  connect(): Promise<ChildConnection>;
+  /** Asked at each connection; null where the site asks for none. */
+  token?(): string | null | Promise<string | null>;
+  /** What to keep a mirror of from the start. Documents and watches add what they need. */
+  readonly subscribe?: { readonly prefixes?: readonly Bytes[]; readonly collections?: readonly string[]; readonly mirrors?: boolean };
+  /** This session's stream and actor. Drawn afresh unless given; never give one that another session may use (D4). */
+  readonly link?: LinkId;
+  /** Granted to everyone unless given: right where one process has the store to itself. */
+  readonly claim?: Claim;
+  /** Called at the end of `stop`: lets go of what `connect` uses. */
+  stopped?(): Promise<void>;
+}
+
+export interface ClientStatus {
+  readonly link: LinkState;
+  /** The site's name, once it was met. */
+  readonly cluster: ClusterId | null;
+  /** Edits of this device that are not yet at the site. */
+  readonly unsynced: number;
+  /** Edits that the site refused for good. */
+  readonly failed: number;
+  /** The site's ledger is mirrored here up to this revision. */
+  readonly cursor: Revision;
+  /** The site's parent holds the site's ledger up to this revision. */
+  readonly upstream: Revision;
+  readonly lastError: OpenClawError | null;
+}
