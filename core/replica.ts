@@ -12,7 +12,7 @@ import type { Entry, Membership, RaftMessage, SnapshotMeta } from "./raft/messag
 import { Raft } from "./raft/raft.ts";
 import type { RaftStatus, Ready, Role } from "./raft/ready.ts";
 import { Barriers } from "./replica/barriers.ts";
-import { LogRetention } from "./replica/log-retention.ts";
+import { LogRetention, type RetentionLimits } from "./replica/log-retention.ts";
 import { Proposals } from "./replica/proposals.ts";
 import type { CommandResult, Outcome, SystemCommand, UserCommand } from "./state-machine/command.ts";
 import { encodeCommands } from "./state-machine/command-codec.ts";
@@ -31,6 +31,8 @@ export interface ReplicaOptions {
   readonly random: Random;
   /** One Raft tick, ms. Heartbeat 2 ticks, election 10–20 ticks. */
   readonly tickMs: number;
+  /** How much of the log is kept; the default suits a node. */
+  readonly retention?: RetentionLimits;
   /** The replica can no longer vouch for its disk, or an invariant broke: stop the process. Called at most once. */
   readonly onFatal: (error: Error) => void;
 }
@@ -82,7 +84,7 @@ export class Replica {
   readonly #options: ReplicaOptions;
   readonly #proposals: Proposals;
   readonly #barriers: Barriers;
-  readonly #retention = new LogRetention();
+  readonly #retention: LogRetention;
   readonly #listeners = new Set<(advance: LedgerAdvance) => void>();
   readonly #leadershipListeners = new Set<(status: ReplicaStatus) => void>();
   #raft: Raft | null = null;
@@ -111,6 +113,7 @@ export class Replica {
   constructor(options: ReplicaOptions) {
     this.#options = options;
     this.#membership = options.membership;
+    this.#retention = new LogRetention(options.retention);
     this.#proposals = new Proposals(options.clock, options.random);
     this.#barriers = new Barriers(options.clock);
   }
@@ -119,6 +122,16 @@ export class Replica {
   async start(): Promise<void> {
     invariant(this.#phase === "new", "a replica starts once");
     this.#phase = "starting";
+    try {
+      await this.#open();
+    } catch (error) {
+      this.#phase = "stopped";
+      await this.#closeStores();
+      throw error;
+    }
+  }
+
+  async #open(): Promise<void> {
     const { log, state, transport, clock, random, id } = this.#options;
     const stored = await state.open();
     let storedLog = await log.open();
@@ -157,12 +170,14 @@ export class Replica {
     this.#pump();
   }
 
+  /** Also after a failure of its own, whose stores are still open. */
   async stop(): Promise<void> {
-    if (this.#phase === "stopped") return;
-    const started = this.#phase === "running";
-    this.#halt(new OpenClawError("STOPPED"));
-    if (!started) return;
+    if (this.#phase !== "stopped") this.#halt(new OpenClawError("STOPPED"));
     await Promise.allSettled([this.#lastAppend, this.#applying, this.#installing]);
+    await this.#closeStores();
+  }
+
+  async #closeStores(): Promise<void> {
     await Promise.all([this.#options.log.close(), this.#options.state.close()]);
   }
 
