@@ -5,25 +5,41 @@
 import { type Index, index } from "../ids.ts";
 import type { Entry } from "../raft/message.ts";
 
-/** A checkpoint and a cut are due when the log holds more than this. */
-const ENTRIES_MAX = 8_000;
-const BYTES_MAX = 16 * 1_048_576;
-/** What stays behind the applied index after a cut. */
-const ENTRIES_KEPT = 2_000;
-const BYTES_KEPT = 4 * 1_048_576;
-/** The log grows by this much between two checkpoints, even when a cut could not bring it below its bounds. */
-const ENTRIES_BETWEEN = 1_000;
-const BYTES_BETWEEN = 2 * 1_048_576;
+export interface RetentionLimits {
+  /** A checkpoint and a cut are due when the log holds more than this. */
+  readonly entriesMax: number;
+  readonly bytesMax: number;
+  /** What stays behind the applied index after a cut. */
+  readonly entriesKept: number;
+  readonly bytesKept: number;
+  /** The log grows by this much between two checkpoints, even when a cut could not bring it below its bounds. */
+  readonly entriesBetween: number;
+  readonly bytesBetween: number;
+}
+
+const RETENTION: RetentionLimits = {
+  entriesMax: 8_000,
+  bytesMax: 16 * 1_048_576,
+  entriesKept: 2_000,
+  bytesKept: 4 * 1_048_576,
+  entriesBetween: 1_000,
+  bytesBetween: 2 * 1_048_576,
+};
 /** What an entry costs besides its data. */
 const ENTRY_OVERHEAD = 64;
 
 export class LogRetention {
+  readonly #limits: RetentionLimits;
   #base = 0;
   /** Bytes of each entry from base + 1 on. */
   #sizes: number[] = [];
   #bytes = 0;
   #entriesSince = 0;
   #bytesSince = 0;
+
+  constructor(limits: RetentionLimits = RETENTION) {
+    this.#limits = limits;
+  }
 
   /** The log now holds `entries` after `base`. */
   restart(base: Index, entries: readonly Entry[]): void {
@@ -48,8 +64,9 @@ export class LogRetention {
 
   /** Whether a checkpoint and a cut should be tried now. */
   due(): boolean {
-    const over = this.#sizes.length > ENTRIES_MAX || this.#bytes > BYTES_MAX;
-    return over && (this.#entriesSince >= ENTRIES_BETWEEN || this.#bytesSince >= BYTES_BETWEEN);
+    const { entriesMax, bytesMax, entriesBetween, bytesBetween } = this.#limits;
+    const over = this.#sizes.length > entriesMax || this.#bytes > bytesMax;
+    return over && (this.#entriesSince >= entriesBetween || this.#bytesSince >= bytesBetween);
   }
 
   tried(): void {
@@ -59,10 +76,11 @@ export class LogRetention {
 
   /** Where to cut, given that everything up to `applied` is durable in the state; null if there is nothing to cut. */
   cut(applied: Index): Index | null {
+    const { entriesKept, bytesKept } = this.#limits;
     let kept = 0;
     let bytes = 0;
     let at = Math.min(applied - this.#base, this.#sizes.length);
-    while (at > 0 && kept < ENTRIES_KEPT && bytes < BYTES_KEPT) {
+    while (at > 0 && kept < entriesKept && bytes < bytesKept) {
       bytes += this.#sizes[--at] ?? 0;
       kept++;
     }
