@@ -1,7 +1,8 @@
 /** Whole replicas over stores and links in memory, under virtual time: what a test of a cluster starts from. */
 import { type ClusterId, type NodeId, revision } from "@openclaw/core/ids.ts";
 import type { Membership } from "@openclaw/core/raft/message.ts";
-import { Replica } from "@openclaw/core/replica.ts";
+import type { RetentionLimits } from "@openclaw/core/replica/log-retention.ts";
+import { type LedgerAdvance, Replica } from "@openclaw/core/replica.ts";
 import { MemoryLogStore } from "./memory-log-store.ts";
 import { MemoryNetwork } from "./memory-network.ts";
 import { MemoryStateStore } from "./memory-state-store.ts";
@@ -16,6 +17,15 @@ export interface MemoryMember {
   log: MemoryLogStore;
   state: MemoryStateStore;
   failure: Error | null;
+  /** False between a power cut and the next start. */
+  up: boolean;
+}
+
+export interface MemoryClusterOptions {
+  /** Shorter than the default, so that a short test sees snapshots. */
+  readonly retention?: RetentionLimits;
+  /** Every advance of every member, from its start on. */
+  readonly onAdvance?: (member: MemoryMember, advance: LedgerAdvance) => void;
 }
 
 export class MemoryCluster {
@@ -25,9 +35,11 @@ export class MemoryCluster {
   readonly #random: SeededRandom;
   readonly #membership: Membership;
   readonly #cluster = "test" as ClusterId;
+  readonly #options: MemoryClusterOptions;
   readonly #epoch = { counter: 1, nonce: "ab".repeat(16), parent: null, departure: revision(0) };
 
-  constructor(size: number, seed = 1) {
+  constructor(size: number, seed = 1, options: MemoryClusterOptions = {}) {
+    this.#options = options;
     this.#random = new SeededRandom(seed);
     const ids = Array.from({ length: size }, (_, i) => `n${i + 1}` as NodeId);
     this.#membership = { voters: ids };
@@ -39,13 +51,14 @@ export class MemoryCluster {
   }
 
   #member(id: NodeId, log: MemoryLogStore, state: MemoryStateStore): MemoryMember {
-    const member: MemoryMember = { id, log, state, failure: null, replica: this.#replica(id, log, state, (error) => {
+    const member: MemoryMember = { id, log, state, failure: null, up: false, replica: this.#replica(id, log, state, (error) => {
       member.failure = error;
     }) };
     return member;
   }
 
   #replica(id: NodeId, log: MemoryLogStore, state: MemoryStateStore, onFatal: (error: Error) => void): Replica {
+    const { retention } = this.#options;
     return new Replica({
       cluster: this.#cluster,
       id,
@@ -57,12 +70,20 @@ export class MemoryCluster {
       clock: this.clock,
       random: this.#random,
       tickMs: TICK_MS,
+      ...(retention === undefined ? {} : { retention }),
       onFatal,
     });
   }
 
   async start(): Promise<void> {
-    await Promise.all(this.members.map((member) => member.replica.start()));
+    await Promise.all(this.members.map((member) => this.#start(member)));
+  }
+
+  async #start(member: MemoryMember): Promise<void> {
+    const { onAdvance } = this.#options;
+    if (onAdvance !== undefined) member.replica.follow((advance) => onAdvance(member, advance));
+    member.up = true;
+    await member.replica.start();
   }
 
   elapse(ms: number): Promise<void> {
@@ -73,7 +94,7 @@ export class MemoryCluster {
   async leader(withinMs = 10_000): Promise<MemoryMember> {
     const until = this.clock.now() + withinMs;
     for (;;) {
-      const running = this.members.filter((member) => member.failure === null);
+      const running = this.members.filter((member) => member.up && member.failure === null);
       const leader = running.find(({ id, replica }) => {
         const status = replica.status();
         if (status.role !== "leader") return false;
@@ -88,16 +109,27 @@ export class MemoryCluster {
 
   /** A power cut: what was not durable is gone; the node starts again on what is left. */
   async powerCut(member: MemoryMember): Promise<void> {
+    this.powerOff(member);
+    await this.powerOn(member);
+  }
+
+  /** Of the log writes that were not answered, the first `logSurvivors` reached the disk nevertheless. */
+  powerOff(member: MemoryMember, logSurvivors = 0): void {
+    member.up = false;
     this.network.leave(member.id);
-    const log = member.log.crash();
-    const state = member.state.crash();
-    await member.replica.stop();
-    member.log = log;
-    member.state = state;
+    member.log = member.log.crash(logSurvivors);
+    member.state = member.state.crash();
+    // The process is gone: nothing waits for its calls to the old stores to end.
+    member.replica.stop().catch((error: unknown) => {
+      member.failure = error instanceof Error ? error : new Error(String(error));
+    });
+  }
+
+  async powerOn(member: MemoryMember): Promise<void> {
     member.failure = null;
-    member.replica = this.#replica(member.id, log, state, (error) => {
+    member.replica = this.#replica(member.id, member.log, member.state, (error) => {
       member.failure = error;
     });
-    await member.replica.start();
+    await this.#start(member);
   }
 }

@@ -47,11 +47,19 @@ export class MemoryLogStore implements LogStore {
     this.#flush();
   }
 
-  /** The store that starts after a power cut: what was not durable is gone. This one answers nothing any more. */
-  crash(): MemoryLogStore {
+  /**
+   * The store that starts after a power cut: what was not durable is gone, but for the first `survivors` writes that
+   * reached the disk without having been answered. This one answers nothing any more.
+   */
+  crash(survivors = 0): MemoryLogStore {
     this.#held = true;
-    this.#waiting = [];
+    for (const { change } of this.#waiting.splice(0).slice(0, survivors)) this.#durable = change(this.#durable);
     return new MemoryLogStore(this.#durable);
+  }
+
+  /** Writes that were handed over and not answered. */
+  get waiting(): number {
+    return this.#waiting.length;
   }
 
   get durable(): StoredLog {

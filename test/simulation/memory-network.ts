@@ -1,14 +1,29 @@
-/** Transports of one cluster in one process: each link has a delay and can be cut in one direction. */
+/** Transports of one cluster in one process: each link has a delay, can be cut in one direction, and may be unreliable. */
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { NodeId } from "@openclaw/core/ids.ts";
-import type { Clock, SnapshotHeader, Transport, TransportHandlers } from "@openclaw/core/ports.ts";
+import type { Clock, Random, SnapshotHeader, Transport, TransportHandlers } from "@openclaw/core/ports.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
+
+/** What a link does to messages besides delaying them. */
+export interface Unreliability {
+  readonly random: Random;
+  /** Of messages, 0 to 1. */
+  readonly lost: number;
+  readonly repeated: number;
+  /** Up to this much is added to each delay, ms: messages overtake each other. */
+  readonly jitterMs: number;
+}
+
+/** How often the sender of a snapshot looks whether the receiver is still there, ms. */
+const SNAPSHOT_LOOK_MS = 500;
 
 export class MemoryNetwork {
   readonly #clock: Clock;
   readonly #nodes = new Map<NodeId, TransportHandlers>();
   readonly #cut = new Set<string>();
   readonly delayMs: number;
+  /** Null: every message arrives once, in order. */
+  unreliability: Unreliability | null = null;
 
   constructor(clock: Clock, delayMs = 1) {
     this.#clock = clock;
@@ -36,22 +51,61 @@ export class MemoryNetwork {
   }
 
   transport(node: NodeId): Transport {
-    const open = (to: NodeId): boolean => !this.#cut.has(`${node}>${to}`) && this.#nodes.has(to);
+    let handlers: TransportHandlers | null = null;
+    // What a node still does after it has left is not heard.
+    const here = (): boolean => handlers === null || this.#nodes.get(node) === handlers;
+    const open = (to: NodeId): boolean => here() && !this.#cut.has(`${node}>${to}`) && this.#nodes.has(to);
     return {
-      receive: (handlers) => {
-        this.#nodes.set(node, handlers);
+      receive: (taken) => {
+        handlers = taken;
+        this.#nodes.set(node, taken);
       },
       send: (to: NodeId, messages: readonly RaftMessage[]) => {
         if (!open(to)) return;
-        this.#clock.after(this.delayMs, () => {
-          if (open(to)) this.#nodes.get(to)?.messages(messages);
-        });
+        for (const delayMs of this.#arrivals()) {
+          this.#clock.after(delayMs, () => {
+            if (!this.#cut.has(`${node}>${to}`)) this.#nodes.get(to)?.messages(messages);
+          });
+        }
       },
       sendSnapshot: async (to: NodeId, header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>) => {
+        const unreachable = new OpenClawError("UNAVAILABLE", `${to} cannot be reached`);
         const target = this.#nodes.get(to);
-        if (target === undefined || !open(to)) throw new OpenClawError("UNAVAILABLE", `${to} cannot be reached`);
-        await target.snapshot(header, chunks);
+        const reached = (): boolean => open(to) && this.#nodes.get(to) === target;
+        if (target === undefined || !reached()) throw unreachable;
+        const clock = this.#clock;
+        const delayMs = this.delayMs;
+        async function* carried(): AsyncIterable<Uint8Array> {
+          for await (const chunk of chunks) {
+            await new Promise<void>((resolve) => clock.after(delayMs, resolve));
+            if (!reached()) throw unreachable;
+            yield chunk;
+          }
+        }
+        const lost = Promise.withResolvers<never>();
+        let cancel = (): void => {};
+        const look = (): void => {
+          if (reached()) cancel = clock.after(SNAPSHOT_LOOK_MS, look);
+          else lost.reject(unreachable);
+        };
+        look();
+        try {
+          await Promise.race([target.snapshot(header, carried()), lost.promise]);
+        } catch (cause) {
+          throw new OpenClawError("UNAVAILABLE", `${to} did not take the snapshot`, { cause });
+        } finally {
+          cancel();
+        }
       },
     };
+  }
+
+  /** When the copies of a message arrive; none if it is lost. */
+  #arrivals(): readonly number[] {
+    if (this.unreliability === null) return [this.delayMs];
+    const { random, lost, repeated, jitterMs } = this.unreliability;
+    if (random.unit() < lost) return [];
+    const delay = (): number => this.delayMs + Math.floor(random.unit() * (jitterMs + 1));
+    return random.unit() < repeated ? [delay(), delay()] : [delay()];
   }
 }

@@ -1,4 +1,7 @@
-/** A StateStore in memory. `crash` gives the store as a power cut would leave it: as of its last checkpoint or install. */
+/**
+ * A StateStore in memory: one call after the other, at once or, between `hold` and `release`, when the test says so.
+ * `crash` gives the store as a power cut would leave it: as of its last checkpoint or install.
+ */
 import { hash } from "node:crypto";
 import { concatBytes, equalBytes } from "@openclaw/core/bytes.ts";
 import { decode, encode, TupleReader } from "@openclaw/core/codec.ts";
@@ -52,6 +55,8 @@ export class MemoryStateStore implements StateStore {
   #membership: Membership;
   #durable: Image;
   #staged: { readonly header: SnapshotHeader; readonly image: Image } | null = null;
+  #lastCall: Promise<unknown> = Promise.resolve();
+  #held: { readonly released: Promise<void>; readonly release: () => void } | null = null;
 
   constructor(options: MemoryStateOptions, durable: Image = emptyImage(options)) {
     this.#options = options;
@@ -74,11 +79,63 @@ export class MemoryStateStore implements StateStore {
     return this.#view;
   }
 
+  /** The worker does nothing until `release`. */
+  hold(): void {
+    if (this.#held !== null) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#held = { released: promise, release: resolve };
+  }
+
+  release(): void {
+    this.#held?.release();
+    this.#held = null;
+  }
+
   async open(): Promise<StoredState> {
     return this.#stored();
   }
 
-  async apply(entries: readonly Entry[]): Promise<Applied> {
+  apply(entries: readonly Entry[]): Promise<Applied> {
+    return this.#inTurn(() => this.#applyNow(entries));
+  }
+
+  read<Q extends Query>(question: Q): Promise<Answer<Q>> {
+    return this.#inTurn(() => query(this.#view, question, sha256));
+  }
+
+  ledger(from: Revision, maxBytes: number): Promise<LedgerSlice> {
+    return this.#inTurn(() => this.#ledgerNow(from, maxBytes));
+  }
+
+  checkpoint(): Promise<StoredState> {
+    return this.#inTurn(() => this.checkpointNow());
+  }
+
+  snapshot(): Promise<StateSnapshot> {
+    return this.#inTurn(() => this.#snapshotNow());
+  }
+
+  install(meta: SnapshotMeta): Promise<StoredState> {
+    return this.#inTurn(() => this.#installNow(meta));
+  }
+
+  /** What a disk may do by itself at any time: everything applied so far becomes durable. */
+  checkpointNow(): StoredState {
+    this.#durable = this.#image();
+    return this.#stored();
+  }
+
+  #inTurn<T>(run: () => T): Promise<T> {
+    const turn = this.#lastCall.then(async () => {
+      await this.#held?.released;
+      return run();
+    });
+    // Whoever called is told; the next call goes on.
+    this.#lastCall = turn.catch(() => undefined);
+    return turn;
+  }
+
+  #applyNow(entries: readonly Entry[]): Applied {
     for (const entry of entries) {
       invariant(entry.index === this.#applied + 1, `entry ${entry.index} does not follow ${this.#applied}`);
       this.#applied = entry.index;
@@ -90,11 +147,7 @@ export class MemoryStateStore implements StateStore {
     return { index: this.#applied, results, records, position: readPosition(this.#view) };
   }
 
-  async read<Q extends Query>(question: Q): Promise<Answer<Q>> {
-    return query(this.#view, question, sha256);
-  }
-
-  async ledger(from: Revision, maxBytes: number): Promise<LedgerSlice> {
+  #ledgerNow(from: Revision, maxBytes: number): LedgerSlice {
     const first = this.#ledger[0]?.revision ?? revision(1);
     if (from < first) throw new OpenClawError("COMPACTED", `the ledger begins at ${first}`);
     const records: StoredRecord[] = [];
@@ -107,12 +160,7 @@ export class MemoryStateStore implements StateStore {
     return { records, revision: readPosition(this.#view).revision };
   }
 
-  async checkpoint(): Promise<StoredState> {
-    this.#durable = this.#image();
-    return this.#stored();
-  }
-
-  async snapshot(): Promise<StateSnapshot> {
+  #snapshotNow(): StateSnapshot {
     const image = this.#image();
     const bytes = encodeImage(image);
     return {
@@ -138,7 +186,7 @@ export class MemoryStateStore implements StateStore {
     this.#staged = { header, image: decodeImage(bytes) };
   }
 
-  async install(meta: SnapshotMeta): Promise<StoredState> {
+  #installNow(meta: SnapshotMeta): StoredState {
     const staged = this.#staged;
     if (staged === null || staged.header.meta.index !== meta.index || staged.header.meta.term !== meta.term) {
       throw new OpenClawError("DATA_CORRUPT", "no such snapshot is staged");
@@ -155,7 +203,7 @@ export class MemoryStateStore implements StateStore {
   }
 
   async close(): Promise<void> {
-    await this.checkpoint();
+    this.checkpointNow();
   }
 
   #image(): Image {
