@@ -187,20 +187,23 @@ class OpenDocument {
     const assertOpen = (): void => {
       if (closed) throw new OpenClawError("STOPPED", "the document's handle is closed");
     };
+    const change = (edit: (doc: T) => void): Edit => {
+      assertOpen();
+      return this.#change((doc, options) => Automerge.change(doc, options, (draft) => edit(draft as unknown as T)));
+    };
     return {
       collection: this.#collection,
       id: this.#id,
       // The app says what its documents hold; nothing here looks into them.
       doc: () => this.#doc as unknown as Automerge.Doc<T>,
       heads: () => headsOf(this.#doc),
-      change: (edit) => {
-        assertOpen();
-        return this.#change((doc, options) => Automerge.change(doc, options, (draft) => edit(draft as unknown as T)));
-      },
+      change,
       changeAt: (heads, edit) => {
         assertOpen();
         // Automerge takes unknown heads for no heads, and would make the change at the beginning of time.
         if (!Automerge.hasHeads(this.#doc, [...heads])) throw new OpenClawError("MISSING", "changes that are not on this device");
+        // At the present heads it is a change like any other, without the cost of going back.
+        if (sameHeads(heads, headsOf(this.#doc))) return change(edit);
         return this.#change((doc, options) => Automerge.changeAt(doc, [...heads], options, (draft) => edit(draft as unknown as T)).newDoc);
       },
       subscribe: (listener) => {
@@ -248,7 +251,8 @@ class OpenDocument {
       return edit;
     }
     rungs.made(hashes);
-    this.#own = [...this.#own, ...hashes].slice(-EDITS_MAX);
+    this.#own.push(...hashes);
+    if (this.#own.length > 2 * EDITS_MAX) this.#own = this.#own.slice(-EDITS_MAX);
     const command = { kind: "change", collection: this.#collection, document: this.#id, changes } as const;
     this.#host.enqueue({ command, edits: [edit], round: 0 });
     edit.device.catch(() => this.#reload()).catch(() => this.#ended());
@@ -292,7 +296,7 @@ class OpenDocument {
 
   #editStates(): readonly EditState[] {
     const { rungs } = this.#host;
-    this.#edits ??= this.#own.map((hash) => ({ hash, rung: rungs.rung(hash), failure: rungs.failure(hash) }));
+    this.#edits ??= this.#own.slice(-EDITS_MAX).map((hash) => ({ hash, rung: rungs.rung(hash), failure: rungs.failure(hash) }));
     return this.#edits;
   }
 
@@ -301,5 +305,8 @@ class OpenDocument {
     for (const listener of [...this.#listeners]) listener();
   }
 }
+
+const sameHeads = (a: readonly ChangeHash[], b: readonly ChangeHash[]): boolean =>
+  a.length === b.length && a.every((head) => b.includes(head));
 
 const nameOf = (collection: string, id: string): string => JSON.stringify([collection, id]);
