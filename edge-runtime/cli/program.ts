@@ -10,6 +10,7 @@ import type { NodeOptions } from "../node.ts";
 import { ApiClient } from "./client.ts";
 import { EXIT } from "./failure.ts";
 import { statusText } from "./status.ts";
+import { untilReady, WAIT_SECONDS } from "./wait.ts";
 import { watch } from "./watch.ts";
 
 const ENDPOINT = "http://127.0.0.1:8101";
@@ -273,10 +274,16 @@ function addStatus(program: Command): void {
     .description("where a node and its cluster stand")
     .option("--hash", "also hash the node's whole state")
     .option("--json", "as JSON")
-    .addHelpText("after", examples("openclaw status", "openclaw status --hash --json --endpoint http://127.0.0.1:8102"))
-    .action(async (options: Reach & { hash?: boolean; json?: boolean }) => {
+    .option("--wait [seconds]", "first wait until the node answers and knows a leader (30 s unless given)", wholeNumber)
+    .addHelpText(
+      "after",
+      examples("openclaw status", "openclaw status --wait", "openclaw status --hash --json --endpoint http://127.0.0.1:8102"),
+    )
+    .action(async (options: Reach & { hash?: boolean; json?: boolean; wait?: number | true }) => {
       const path = `/v1/status${options.hash === true ? "?hash=true" : ""}`;
-      const answer = await clientOf(options).json({ method: "GET", path });
+      const client = clientOf(options);
+      if (options.wait !== undefined) await untilReady(client, options.wait === true ? WAIT_SECONDS : options.wait);
+      const answer = await client.json({ method: "GET", path });
       print(options.json === true ? JSON.stringify(answer) : statusText(answer));
     });
 }
