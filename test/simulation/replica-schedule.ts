@@ -95,9 +95,11 @@ export class ReplicaSchedule {
       case "heal":
         return network.heal();
       case "holdLog":
-        return member.log.hold();
+        if (member.up) member.log.hold();
+        return;
       case "holdState":
-        return member.state.hold();
+        if (member.up) member.state.hold();
+        return;
       case "release":
         member.log.release();
         return member.state.release();
