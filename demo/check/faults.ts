@@ -27,15 +27,25 @@ export async function killLeader(site: Cluster, report: (text: string) => void):
   report(`${leader} is back`);
 }
 
-/** Cuts the site's uplink until `done`. @returns seconds until the hub had caught up with what the site wrote meanwhile */
+export interface Cut {
+  /** `performance.now()` when the last gateway's uplink was down. */
+  readonly cutAtMs: number;
+  /** How much the site wrote that the hub had not, when the uplink was joined again. */
+  readonly revisionsBehind: number;
+  /** From then on until the hub had it all. */
+  readonly catchUpSeconds: number;
+}
+
+/** Cuts the site's uplink until `done`, and waits until the hub has caught up. */
 export async function cutUplink(
   fleet: Fleet,
   site: Cluster,
   done: Promise<unknown>,
   report: (text: string) => void,
-): Promise<{ readonly catchUpSeconds: number; readonly revisionsBehind: number }> {
+): Promise<Cut> {
   report(`cutting the uplink of ${site.name}`);
   await setUplink(site.urls, false);
+  const cutAtMs = performance.now();
   // Whether the writes went well is for whoever made them to say.
   await Promise.all([Promise.allSettled([done]), sleep(CUT_MS)]);
   const { revision } = await statusOf(site.urls[0] ?? "");
@@ -47,5 +57,5 @@ export async function cutUplink(
   await eventually(`the hub catches up with ${site.name}`, CATCH_UP_MS, async () =>
     (await hubCursor(hub, site.name)) >= revision ? true : null,
   );
-  return { catchUpSeconds: (performance.now() - started) / 1_000, revisionsBehind };
+  return { cutAtMs, revisionsBehind, catchUpSeconds: (performance.now() - started) / 1_000 };
 }

@@ -12,7 +12,7 @@ import { Refusal } from "../refusal.ts";
 import { type AcknowledgedPut, longestGapMs, replay } from "../replay.ts";
 import { SiteClient } from "../site-client.ts";
 import { sitesFor } from "../sites.ts";
-import { cutUplink, killLeader } from "./faults.ts";
+import { type Cut, cutUplink, killLeader } from "./faults.ts";
 import { Operator } from "./operator.ts";
 import { Reference } from "./reference-worker.ts";
 import { documentAt, eventually } from "./status.ts";
@@ -56,6 +56,8 @@ const CUT = "alaska";
 /** The part of a site's puts that is acknowledged when its fault happens. */
 const KILL_AT = 0.5;
 const CUT_AT = 0.4;
+/** With fewer puts left the replay may be over before the uplink of the last gateway is down. */
+const CUT_EVENTS_MIN = 200;
 /** Puts of one site under way at once: enough that a group commit has something to group, and a death something to hit. */
 const IN_FLIGHT = 16;
 const CONVERGE_MS = 120_000;
@@ -120,7 +122,7 @@ export async function runCheck(options: CheckOptions): Promise<CheckResult> {
     const whole = transactions.length === trace.transactions.length;
     const documentEqualsEndContent = whole ? text === trace.endContent : null;
     return {
-      ok: findings.length === 0 && documentEqualsEndContent !== false && quaking.whileCut > 0,
+      ok: findings.length === 0 && documentEqualsEndContent !== false && quaking.wroteAlone,
       putsAcknowledged: quaking.count,
       ...verdict,
       longestWriteGapMs: Math.round(quaking.longestWriteGapMs),
@@ -159,6 +161,8 @@ interface Quaking {
   readonly count: number;
   readonly retried: number;
   readonly whileCut: number;
+  /** The site went on without the hub; or had too little left to write for that to be seen. */
+  readonly wroteAlone: boolean;
   readonly longestWriteGapMs: number;
   readonly catchUpSeconds: number;
 }
@@ -170,41 +174,46 @@ async function replayWithFaults(
   report: (text: string) => void,
   signal: AbortSignal,
 ): Promise<Quaking> {
-  const faults: Promise<unknown>[] = [];
-  let catchUpSeconds = 0;
-  let cutAt = Number.POSITIVE_INFINITY;
   const replays = sites.map(async ({ name, networks }) => {
+    const site = fleet.site(name);
     const events = quakes.filter(({ network }) => networks.includes(network));
     const written = Promise.withResolvers<void>();
+    const faultAt = Math.ceil(events.length * (name === KILLED ? KILL_AT : CUT_AT));
+    const faults: Promise<Cut | null>[] = [];
+    const happen = (): void => {
+      if (faults.length > 0) return;
+      if (name === KILLED) faults.push(killLeader(site, report).then(() => null));
+      if (name === CUT) faults.push(cutUplink(fleet, site, written.promise, report));
+      // Their failure is thrown below.
+      for (const fault of faults) fault.catch(() => undefined);
+    };
     const onAcknowledged = (_: AcknowledgedPut, count: number): void => {
-      if (name === KILLED && count === Math.ceil(events.length * KILL_AT))
-        faults.push(killLeader(fleet.site(name), report));
-      if (name === CUT && count === Math.ceil(events.length * CUT_AT)) {
-        const cut = cutUplink(fleet, fleet.site(name), written.promise, report).then((result) => {
-          catchUpSeconds = result.catchUpSeconds;
-        });
-        cutAt = performance.now();
-        faults.push(cut);
-      }
+      if (count === faultAt) happen();
     };
     try {
       const options = { speed: Number.POSITIVE_INFINITY, inFlightMax: IN_FLIGHT, signal, onAcknowledged };
-      const { acknowledged } = await replay(name, new SiteClient(fleet.site(name).urls), events, options);
-      return [name, acknowledged] as const;
+      const { acknowledged } = await replay(name, new SiteClient(site.urls), events, options);
+      // With too few events to have a middle, things go wrong all the same.
+      happen();
+      written.resolve();
+      const [cut = null] = await Promise.all(faults);
+      return { name, acknowledged, cut, unwritten: events.length - faultAt };
     } finally {
       written.resolve();
     }
   });
-  const puts = new Map(await Promise.all(replays));
-  await Promise.all(faults);
-  const all = [...puts.values()].flat();
+  const sitesDone = await Promise.all(replays);
+  const all = sitesDone.flatMap(({ acknowledged }) => acknowledged);
+  const alone = sitesDone.find(({ cut }) => cut !== null);
+  const whileCut = (alone?.acknowledged ?? []).filter(({ atMs }) => atMs > (alone?.cut?.cutAtMs ?? 0)).length;
   return {
-    puts,
+    puts: new Map(sitesDone.map(({ name, acknowledged }) => [name, acknowledged])),
     count: all.length,
     retried: all.filter(({ attempts }) => attempts > 1).length,
-    whileCut: (puts.get(CUT) ?? []).filter(({ atMs }) => atMs > cutAt).length,
-    longestWriteGapMs: Math.max(...[...puts.values()].map(longestGapMs)),
-    catchUpSeconds,
+    whileCut,
+    wroteAlone: whileCut > 0 || (alone?.unwritten ?? 0) < CUT_EVENTS_MIN,
+    longestWriteGapMs: Math.max(...sitesDone.map(({ acknowledged }) => longestGapMs(acknowledged))),
+    catchUpSeconds: alone?.cut?.catchUpSeconds ?? 0,
   };
 }
 
