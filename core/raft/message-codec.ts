@@ -6,20 +6,13 @@
  */
 import { decode, type Encodable, encode, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
-import { index, isNodeId, isNonce, type NodeId, PARTITION, type Term, term } from "../ids.ts";
+import { index, isNodeId, type NodeId, type Term, term } from "../ids.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
 import { entriesTuple, metaTuple, readEntries, readMeta } from "./entry-codec.ts";
 import type { RaftMessage, RaftMessageKind } from "./message.ts";
 
 /** Messages in one frame: a peer that has more to say sends a second frame. */
 export const FRAME_MESSAGES_MAX = BATCH_ITEMS_MAX;
-
-export interface RaftFrame {
-  /** Of the sender's epoch. A receiver in another epoch stops or refuses; it never steps the messages. */
-  readonly epochCounter: number;
-  readonly epochNonce: string;
-  readonly messages: readonly RaftMessage[];
-}
 
 /** Position is the number on the wire: append only. */
 const KINDS = [
@@ -40,20 +33,6 @@ const KINDS = [
 ] as const satisfies readonly RaftMessageKind[];
 
 const KIND_NUMBERS = new Map<RaftMessageKind, number>(KINDS.map((kind, number) => [kind, number]));
-
-export const encodeRaftFrame = (frame: RaftFrame): Uint8Array =>
-  encode([PARTITION, frame.epochCounter, frame.epochNonce, frame.messages.map(messageTuple)]);
-
-/** Entries' data are views of `bytes`: the caller no longer writes to it. @throws OpenClawError MALFORMED_FRAME */
-export function decodeRaftFrame(bytes: Uint8Array): RaftFrame {
-  const reader = new TupleReader(decode(bytes), "raft frame");
-  if (reader.count() !== PARTITION) throw new OpenClawError("MALFORMED_FRAME", "a partition that does not exist");
-  const epochCounter = reader.count();
-  const epochNonce = reader.that(isNonce, "an epoch's nonce");
-  const messages = readMessages(reader.list());
-  reader.end();
-  return { epochCounter, epochNonce, messages };
-}
 
 export const encodeMessages = (messages: readonly RaftMessage[]): Uint8Array => encode(messages.map(messageTuple));
 

@@ -14,9 +14,7 @@ import {
 import type { Entry, RaftMessage } from "@openclaw/core/raft/message.ts";
 import {
   decodeMessages,
-  decodeRaftFrame,
   encodeMessages,
-  encodeRaftFrame,
   FRAME_MESSAGES_MAX,
 } from "@openclaw/core/raft/message-codec.ts";
 import fc from "fast-check";
@@ -87,7 +85,6 @@ const message: fc.Arbitrary<RaftMessage> = fc.oneof(
 );
 
 const decoders: readonly ((input: Uint8Array) => unknown)[] = [
-  decodeRaftFrame,
   decodeMessages,
   decodeEntries,
   decodeHardState,
@@ -116,13 +113,6 @@ describe("round trips", () => {
       }),
       { numRuns: 500 },
     );
-  });
-
-  test("L3: a frame carries partition and epoch", () => {
-    const frame = { epochCounter: 3, epochNonce: "0123456789abcdef".repeat(2), messages: [] };
-    expect(decodeRaftFrame(encodeRaftFrame(frame))).toEqual(frame);
-    expect(() => decodeRaftFrame(encode([1, 3, frame.epochNonce, []]))).toThrow(OpenClawError);
-    expect(() => decodeRaftFrame(encode([0, 3, "short", []]))).toThrow(OpenClawError);
   });
 
   test("entries, hard state, meta, membership", () => {
