@@ -1,6 +1,6 @@
 /**
- * Raft messages as bytes. A frame is a batch: [partition, epoch counter, epoch nonce, [message, …]] (rule L3), and a
- * message is [kind, from, to, term, …] with the fields in the order of message.ts.
+ * Raft messages as bytes. A batch is [message, …], and a message is [kind, from, to, term, …] with the fields in the order
+ * of message.ts. Partition and epoch stand before each batch, where the transport stamps it (rule L3).
  *
  * Entries follow one another, so an index is never written: an append implies it from `prevIndex`.
  */
