@@ -1,4 +1,5 @@
 /** The README's example for an app, as it stands there: built by Vite, served by a gateway, run in Chromium. */
+import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +12,13 @@ import { launchChromium } from "./chromium.ts";
 
 const CLIMB_MS = 30_000;
 const WORKSPACE = fileURLToPath(new URL("../../browser", import.meta.url));
+
+const TSC = fileURLToPath(new URL("../../node_modules/typescript/bin/tsc", import.meta.url));
+const TSCONFIG = JSON.stringify({
+  extends: "../tsconfig.json",
+  compilerOptions: { types: ["vite/client"], typeRoots: ["../../node_modules"] },
+  include: ["app.ts"],
+});
 
 let folder: string;
 let fleet: Fleet;
@@ -34,6 +42,8 @@ beforeAll(async () => {
     const example = (await readmeExample("browser")).replace("http://127.0.0.1:8101", gateway);
     await writeFile(join(source, "app.ts"), `${example}\ndocument.title = "all quiet, at the hub";\n`);
     await writeFile(join(source, "index.html"), `<!doctype html><title>…</title><script type="module" src="./app.ts"></script>`);
+    await writeFile(join(source, "tsconfig.json"), TSCONFIG);
+    execFileSync(process.execPath, [TSC, "-p", source], { stdio: "inherit" });
     await build({ root: source, configFile: false, logLevel: "error", build: { outDir: page, target: "es2024", modulePreload: { polyfill: false } } });
   } finally {
     await rm(source, { recursive: true, force: true });
