@@ -6,7 +6,7 @@ import * as Automerge from "@automerge/automerge/slim";
 import { OpenClawError } from "../errors.ts";
 import type { ChangeHash, LinkId } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
-import { BATCH_ITEMS_MAX } from "../limits.ts";
+import { BATCH_ITEMS_MAX, CHANGE_BYTES_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
 import { changesSince, headsOf } from "./changes.ts";
 import { LocalEdit, type Edit } from "./edit.ts";
@@ -36,7 +36,10 @@ export interface DocumentHandle<T> {
   /** The document as it is now; the same object until it changes. */
   doc(): Automerge.Doc<T>;
   heads(): readonly ChangeHash[];
-  /** Changes the document. It shows at once; how safe it is, the edit tells. An edit that changes nothing has no hashes. */
+  /**
+   * Changes the document. It shows at once; how safe it is, the edit tells. An edit that changes nothing has no hashes.
+   * @throws OpenClawError CHANGE_TOO_LARGE, OVERLOADED, STOPPED, CLIENT_STORAGE_FAILED
+   */
   change(edit: (doc: T) => void): Edit;
   /** Changes the document as it was at `heads`. @throws OpenClawError MISSING when one of them is not here */
   changeAt(heads: readonly ChangeHash[], edit: (doc: T) => void): Edit;
@@ -236,6 +239,12 @@ class OpenDocument {
     const next = make(this.#doc, { time });
     const changes = changesSince(next, before);
     this.#doc = next;
+    const large = changes.find(({ bytes }) => bytes.length > CHANGE_BYTES_MAX);
+    if (large !== undefined) {
+      // Automerge has no way back but to begin again from what is stored.
+      void this.#reload();
+      throw new OpenClawError("CHANGE_TOO_LARGE", `${large.bytes.length} bytes`);
+    }
     const edit = this.#enqueue(changes);
     if (changes.length > 0) this.#changed();
     return edit;
@@ -255,15 +264,23 @@ class OpenDocument {
     if (this.#own.length > 2 * EDITS_MAX) this.#own = this.#own.slice(-EDITS_MAX);
     const command = { kind: "change", collection: this.#collection, document: this.#id, changes } as const;
     this.#host.enqueue({ command, edits: [edit], round: 0 });
-    edit.device.catch(() => this.#reload()).catch(() => this.#ended());
+    edit.device.catch(() => void this.#reload());
     return edit;
   }
 
-  /** An edit could not be stored: what is shown goes back to what is. */
+  /** An edit could not be stored: what is shown goes back to what is. Never rejects. */
   async #reload(): Promise<void> {
     if (this.#reloading) return;
     this.#reloading = true;
-    const changes = await this.#host.store.document(this.#collection, this.#id);
+    let changes: readonly DocumentChange[];
+    try {
+      await this.#host.stored();
+      changes = await this.#host.store.document(this.#collection, this.#id);
+    } catch {
+      // Storage is gone altogether. Handles refuse every edit; who opens the document again hears why.
+      this.#ended();
+      return;
+    }
     this.#doc = Automerge.init<Content>({ actor: this.#host.actor });
     this.#apply(changes);
     const stored = new Set(changes.map(({ hash }) => hash));

@@ -12,6 +12,9 @@ import type { OutboxRow } from "./store.ts";
 
 /** Commands in one push: half of what the parent remembers for us, so that two pushes can be under way. */
 const PUSH_COMMANDS_MAX = RESULTS_MAX / 2;
+/** Commands, for each push that is in flight, or bytes, that make another push worth a frame. */
+const PUSH_COMMANDS_MIN = 16;
+const PUSH_BYTES_MIN = 65_536;
 /** Rows, and bytes, that wait for an answer; a further edit is refused OVERLOADED. */
 const OUTBOX_ROWS_MAX = 100_000;
 const OUTBOX_BYTES_MAX = 256 * BATCH_BYTES_MAX;
@@ -116,7 +119,7 @@ export class Outbox implements PushSource {
     return this.lowWater - 1;
   }
 
-  async next(after: number): Promise<Push | null> {
+  async next(after: number, inFlight = 0): Promise<Push | null> {
     if (this.#rows.size === 0) await this.#more?.();
     const { lowWater } = this;
     // Never more than the parent remembers the outcomes of: the rest waits until we have stored some.
@@ -138,6 +141,8 @@ export class Outbox implements PushSource {
       bytes += size;
     }
     if (commands.length === 0) return null;
+    // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
+    if (commands.length < PUSH_COMMANDS_MIN * inFlight && bytes < PUSH_BYTES_MIN) return null;
     const to = from + commands.length - 1;
     this.#sentTo = Math.max(this.#sentTo, to);
     return { to, message: { kind: "pushCommands", from: seq(from), lowWater, commands } };

@@ -27,8 +27,11 @@ export interface Push {
 
 /** What waits to be pushed. Asked again from an earlier place after a rewind. */
 export interface PushSource {
-  /** The frame that starts at `after + 1`, or null if nothing waits: call `wake` when something does. */
-  next(after: number): Promise<Push | null>;
+  /**
+   * The frame that starts at `after + 1`, or null if nothing waits that is worth a frame behind `inFlight` others: it is
+   * asked again when one of those is answered; call `wake` when more waits.
+   */
+  next(after: number, inFlight: number): Promise<Push | null>;
   /** The lowest `after` it can still serve: what lies below was acknowledged, and is gone. */
   oldest(): number;
 }
@@ -208,7 +211,7 @@ export class ChildLink {
         this.#pumpAgain = false;
         while (this.#mayPush()) {
           const after = this.#sentTo;
-          const push = await this.#owner.source.next(after);
+          const push = await this.#owner.source.next(after, this.#inFlight.length);
           if (push === null) break;
           // Refused or closed meanwhile: the source is asked again from where the stream goes on.
           if (!this.#mayPush() || this.#sentTo !== after) continue;

@@ -22,6 +22,8 @@ const HOLDS_EVERY_MS = 100;
 const BARE_IMPORT_MS = 5_000;
 /** Bare runs that may wait. */
 const BARE_RUNS_MAX = 64;
+/** Revisions, for each push that is in flight, that make another push worth a frame. */
+const PUSH_REVISIONS_MIN = 32;
 const PROPOSE_MS_MAX = 10_000;
 const RETRY_MS_FIRST = 100;
 const RETRY_MS_MAX = 5_000;
@@ -179,7 +181,7 @@ export class Uplink {
         hello,
         clock: this.#options.clock,
         owner: {
-          source: { next: (after) => this.#next(after), oldest: () => 0 },
+          source: { next: (after, inFlight) => this.#next(after, inFlight), oldest: () => 0 },
           welcomed: (welcome) => this.#welcomed(welcome),
           pushed: ({ cursor }) => this.#parentHas(revision(cursor)),
           events: (run) => this.#received(run),
@@ -221,9 +223,11 @@ export class Uplink {
   }
 
   /** The next run of our ledger for the parent. */
-  async #next(after: number): Promise<Push | null> {
+  async #next(after: number, inFlight: number): Promise<Push | null> {
     const { replica, parent } = this.#options;
-    if (after >= replica.position().revision) return null;
+    const waiting = replica.position().revision - after;
+    // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
+    if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
     const slice = await replica.ledger(revision(after + 1), BATCH_BYTES_MAX);
     const records = slice.records.slice(0, BATCH_ITEMS_MAX);
     const last = records.at(-1);

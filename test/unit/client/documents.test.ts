@@ -124,6 +124,22 @@ describe("a document", () => {
     expect(handle.edits()).toEqual([]);
   });
 
+  test("CHANGE_TOO_LARGE: an edit that could not travel is refused at once, and undone", async () => {
+    const world = new World();
+    const site = await world.cluster("california");
+    const client = await world.client(site);
+    const handle = await open(client);
+    handle.change(append("kept"));
+    const noise = Array.from({ length: 1_200_000 }, () => String.fromCharCode(0x4e00 + Math.floor(world.random.unit() * 20_000))).join("");
+    expect(() => handle.change(append(noise))).toThrow("1,048,576");
+    await world.flush();
+    expect(handle.doc().text).toBe("kept");
+    const edit = handle.change(append(" on"));
+    await world.flush();
+    expect(await codeOf(edit.site)).toBe("ok");
+    expect(await textAt(site)).toBe("kept on");
+  });
+
   test("handles of one document share it; a closed one is told nothing, and the last one lets it go", async () => {
     const world = new World();
     const client = await world.client(await world.cluster("california"));
