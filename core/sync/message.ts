@@ -56,7 +56,7 @@ export type ChildMessage =
       readonly lowWater: Seq;
       readonly commands: readonly UserCommand[];
     }
-  /** The child has stored events up to here. */
+  /** The child has stored what it was sent up to here; a run without a body is taken as it comes, and asked for again after a crash. */
   | { readonly kind: "taken"; readonly cursor: Revision }
   | { readonly kind: "ask"; readonly id: number; readonly consistency: "linearizable" | "local"; readonly query: ChildQuery };
 

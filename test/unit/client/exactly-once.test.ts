@@ -45,6 +45,49 @@ describe("exactly once", () => {
     expect(client.status().lastError).toBeNull();
   });
 
+  test("a gateway that lags behind its site does not make a client repeat, or skip, anything", async () => {
+    const { world, site, client } = await siteWithClient();
+    for (let i = 0; i < 5; i++) {
+      client.kv.put(`k${i}`, "v");
+      await world.flush();
+    }
+    site.laggingLink = await site.read({ kind: "link", link: client.link });
+    // Five more: three answered, two on their way when the wire is cut.
+    for (let i = 5; i < 8; i++) {
+      client.kv.put(`k${i}`, "v");
+      await world.flush();
+    }
+    const last = [client.kv.put("k8", "v"), client.kv.put("k9", "v")];
+    for (;;) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (site.position().revision === 10) break;
+      for (const wire of world.wires) wire.deliver();
+    }
+    world.cutAll();
+    await world.elapse(2_000);
+    expect(await Promise.all(last.map((edit) => edit.site))).toEqual([9, 10]);
+    expect(client.kv.put("k10", "v")).toBeDefined();
+    await world.flush();
+    expect(site.position().revision).toBe(11);
+    expect(client.status()).toMatchObject({ unsynced: 0, failed: 0, lastError: null });
+  });
+
+  test("X1: a client that may not send waits, and what waits goes in one push", async () => {
+    const { world, site, client } = await siteWithClient();
+    const [wire] = world.wires;
+    wire?.child.block();
+    client.kv.put("a", "1");
+    await world.flush();
+    const [sent, proposals] = [wire?.child.sent, site.proposals.length];
+    const edits = Array.from({ length: 20 }, (_, i) => client.kv.put(`k${i}`, "v"));
+    await world.flush();
+    expect(wire?.child.sent).toBe(sent);
+    wire?.child.unblock();
+    await world.flush();
+    expect(await Promise.all(edits.map((edit) => edit.site))).toHaveLength(20);
+    expect(site.proposals.length - proposals).toBe(1);
+  });
+
   test("D4: what a page left behind is sent by the next one, once, though its push had arrived", async () => {
     const world = new World();
     const site = await world.cluster("california");

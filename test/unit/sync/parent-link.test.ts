@@ -225,6 +225,22 @@ describe("events from a parent", () => {
     expect(shapes(later)).toEqual(Array.from({ length: 50 - EVENTS_IN_FLIGHT_MAX }, (_, i) => `body ${i + 9}-${i + 9}`));
   });
 
+  test("X1: a child that does not read gets nothing more until it does: events, answers and holds wait", async () => {
+    const { child, site } = await setup();
+    await child.hello({ down });
+    child.wire.parent.block();
+    await put(site, "q/1");
+    await child.say({ kind: "taken", cursor: revision(1) });
+    const before = child.wire.parent.sent;
+    await put(site, "q/2");
+    await site.propose({ kind: "parentHolds", parent: clusterId("hub"), revision: revision(1) }, { principal: "node" });
+    await child.say({ kind: "ask", id: 1, consistency: "local", query: { kind: "position" } });
+    expect(child.wire.parent.sent).toBe(before);
+    child.wire.parent.unblock();
+    const heard = await child.listen();
+    expect(heard.map(({ kind }) => kind).sort()).toEqual(["answer", "events", "holds"]);
+  });
+
   test("taking what was never sent is malformed", async () => {
     const { child } = await setup();
     await child.hello({ down });

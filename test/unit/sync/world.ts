@@ -92,6 +92,17 @@ class End implements FrameConnection<Uint8Array, Uint8Array> {
   handlers: Handlers | null = null;
   /** Frames sent from here. */
   sent = 0;
+  #blocked = false;
+
+  /** The other side does not read: what is sent still waits on the wire, but the sender is told to stop. */
+  block(): void {
+    this.#blocked = true;
+  }
+
+  unblock(): void {
+    this.#blocked = false;
+    this.handlers?.drained();
+  }
 
   constructor(wire: Wire) {
     this.#wire = wire;
@@ -101,7 +112,7 @@ class End implements FrameConnection<Uint8Array, Uint8Array> {
     if (!this.#wire.open) return false;
     this.sent++;
     (this === this.#wire.child ? this.#wire.parent : this.#wire.child).inbox.push(frame);
-    return true;
+    return !this.#blocked;
   }
 
   receive(handlers: Handlers): void {
@@ -139,6 +150,8 @@ export class TestCluster {
   leads = true;
   uplink: Uplink | null = null;
   principal: (token: string | null) => Principal = () => ANYBODY;
+  /** What a gateway that lags behind says of every link, if it does. */
+  laggingLink: Answer<Extract<Query, { kind: "link" }>> | null = null;
   /** Hashes of changes that the check refuses. */
   readonly badChanges = new Set<string>();
   /** Sites that are let in. */
@@ -211,7 +224,8 @@ export class TestCluster {
     await this.#applying;
   }
 
-  read<Q extends Query>(query: Q): Promise<Answer<Q>> {
+  async read<Q extends Query>(query: Q): Promise<Answer<Q>> {
+    if (query.kind === "link" && this.laggingLink !== null) return this.laggingLink as Answer<Q>;
     return this.#state.read(query);
   }
 
