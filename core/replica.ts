@@ -6,14 +6,17 @@ import { toHex } from "./bytes.ts";
 import { InvariantViolation, invariant, OpenClawError } from "./errors.ts";
 import { type ClusterId, type Epoch, type Index, type NodeId, type Revision, type SessionId, type Term, index } from "./ids.ts";
 import type {
-  Clock, LedgerSlice, LogStore, Random, SnapshotHeader, StateStore, StoredRecord, Transport,
+  Clock, LedgerSlice, LogStore, Random, SnapshotHeader, StateStore, StoredLog, StoredRecord, StoredState, Transport,
 } from "./ports.ts";
-import type { Entry, Membership, RaftMessage, SnapshotMeta } from "./raft/message.ts";
+import type { Membership, RaftMessage, SnapshotMeta } from "./raft/message.ts";
 import { Raft } from "./raft/raft.ts";
 import type { RaftStatus, Ready, Role } from "./raft/ready.ts";
+import { ApplyBacklog } from "./replica/apply-backlog.ts";
 import { Barriers } from "./replica/barriers.ts";
+import { Forwarded } from "./replica/forwarded.ts";
 import { LogRetention, type RetentionLimits } from "./replica/log-retention.ts";
 import { Proposals } from "./replica/proposals.ts";
+import { within } from "./replica/within.ts";
 import type { CommandResult, Outcome, SystemCommand, UserCommand } from "./state-machine/command.ts";
 import { encodeCommands } from "./state-machine/command-codec.ts";
 import type { Answer, Position, Query } from "./state-machine/query.ts";
@@ -71,12 +74,13 @@ export interface LedgerAdvance {
 
 /** A leader is heard every second tick; an election starts after 10 to 20 (core/raft/options.ts). */
 const HEARTBEAT_TICKS = 2;
-/** Committed entries that may wait for apply; a replica that is further behind refuses new commands (etcd's maxGapBetweenApplyAndCommitIndex). */
-const APPLY_BACKLOG_MAX = 4_096;
-/** Entries and bytes handed to one apply. */
-const APPLY_ENTRIES_MAX = 256;
-/** Forwarded batches that wait for the log write in flight; beyond it they are dropped, and their proposers retry. */
-const FORWARDED_MAX = 256;
+/**
+ * A log write without an answer for this many ticks (30 s at 50 ms) will have none: the disk hangs. A leader would lead on
+ * meanwhile, because its heartbeats need no disk, and commit nothing. Ticks, not ms: a machine that slept had none.
+ */
+const DISK_SILENT_TICKS_MAX = 600;
+/** A copy of the state is costly: after a failed transfer the next one waits this long, ms. */
+const SNAPSHOT_REST_MS = 2_000;
 
 type Phase = "new" | "starting" | "running" | "stopped";
 
@@ -99,9 +103,11 @@ export class Replica {
   /** The last log write; the next one's completion follows it. */
   #lastAppend: Promise<void> = Promise.resolve();
   #appendsInFlight = 0;
+  /** Ticks since the last answer to a write, while there are writes. */
+  #diskSilentTicks = 0;
   #flushScheduled = false;
-  #forwarded: Uint8Array[] = [];
-  #committed: Entry[] = [];
+  readonly #forwarded = new Forwarded();
+  readonly #committed = new ApplyBacklog();
   #applying: Promise<void> | null = null;
   #installing: Promise<void> | null = null;
   #snapshotsWanted = new Set<NodeId>();
@@ -134,14 +140,9 @@ export class Replica {
   async #open(): Promise<void> {
     const { log, state, transport, clock, random, id } = this.#options;
     const stored = await state.open();
-    let storedLog = await log.open();
-    if (stored.applied > lastIndexOf(storedLog)) {
-      // R8: a snapshot was installed and the crash came before the log's reset.
-      const base = { index: stored.applied, term: stored.appliedTerm };
-      const highWater = storedLog.highWater;
-      await log.reset(base);
-      storedLog = { hardState: storedLog.hardState, base, entries: [], highWater };
-    }
+    this.#assertStarting();
+    const storedLog = await this.#fitting(await log.open(), stored);
+    this.#assertStarting();
     this.#position = stored.position;
     this.#applied = stored.applied;
     if (stored.applied > 0) this.#membership = stored.membership;
@@ -167,7 +168,30 @@ export class Replica {
       this.#tick();
     };
     this.#cancelTick = clock.after(this.#options.tickMs, tick);
-    this.#pump();
+    this.#drive(() => {});
+  }
+
+  /**
+   * The log, which holds the entry that the state applied last. If it holds none or another one there (R8), a snapshot was
+   * installed, or a follower applied what was committed before its own disk had it, and the crash came before the log's
+   * write: nothing of such a log is of use, for what follows an entry that is not the committed one is not either.
+   */
+  async #fitting(stored: StoredLog, { applied, appliedTerm }: StoredState): Promise<StoredLog> {
+    const { hardState, base, entries, highWater } = stored;
+    if (applied < base.index) {
+      throw new OpenClawError("DATA_CORRUPT", `the state ends at ${applied}, before the log's first entry, ${base.index + 1}`);
+    }
+    const at = applied === base.index ? base : entries[applied - base.index - 1];
+    if (at?.term === appliedTerm) return stored;
+    const last = entries.at(-1)?.index ?? base.index;
+    const fresh = { index: applied, term: appliedTerm };
+    await this.#options.log.reset(fresh);
+    // As the store itself does (R5): what was lost stays lost, what is dropped here is not missed.
+    return { hardState, base: fresh, entries: [], highWater: last < highWater ? highWater : applied };
+  }
+
+  #assertStarting(): void {
+    if (this.#phase !== "starting") throw new OpenClawError("STOPPED");
   }
 
   /** Also after a failure of its own, whose stores are still open. */
@@ -187,12 +211,14 @@ export class Replica {
    */
   async execute(command: UserCommand, options: ProposeOptions): Promise<Outcome> {
     this.#assertRunning();
-    const deadline = this.#options.clock.now() + options.timeoutMs;
-    if (this.#proposals.session === null) await this.#openSession(options.timeoutMs);
-    const result = await this.#submit(command, { ...options, timeoutMs: deadline - this.#options.clock.now() });
+    const { clock } = this.#options;
+    const deadline = clock.now() + options.timeoutMs;
+    while (this.#proposals.session === null) await within(clock, deadline - clock.now(), this.#openSession());
+    const { session } = this.#proposals;
+    const result = await this.#submit(command, { ...options, timeoutMs: deadline - clock.now() });
     if (result.kind !== "outcome") throw new InvariantViolation(`a user command was answered ${result.kind}`);
     if (!result.outcome.ok && result.outcome.code === "SESSION_EXPIRED") {
-      this.#proposals.adopt(null);
+      this.#proposals.expired(session);
       throw new OpenClawError("SESSION_EXPIRED");
     }
     return result.outcome;
@@ -203,7 +229,6 @@ export class Replica {
    * @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED
    */
   propose(command: SystemCommand, options: ProposeOptions): Promise<CommandResult> {
-    this.#assertRunning();
     return this.#submit(command, options);
   }
 
@@ -263,19 +288,21 @@ export class Replica {
   }
 
   async #submit(command: UserCommand | SystemCommand, options: ProposeOptions): Promise<CommandResult> {
-    if (this.#committed.length > APPLY_BACKLOG_MAX) throw new OpenClawError("OVERLOADED", "apply is behind");
+    this.#assertRunning();
+    if (this.#committed.full) throw new OpenClawError("OVERLOADED", "apply is behind");
     const answer = this.#proposals.submit(command, options.principal, options.timeoutMs);
     this.#schedule();
     return answer;
   }
 
-  /** One at a time, whoever needs it first. */
-  #openSession(timeoutMs: number): Promise<void> {
+  /** One at a time, for all who need it; it is tried until it succeeds or the replica stops. */
+  #openSession(): Promise<void> {
     this.#openingSession ??= (async () => {
       try {
         const session = toHex(this.#options.random.bytes(16)) as SessionId;
         const command: SystemCommand = { kind: "openSession", session };
-        const result = await this.#submit(command, { principal: `node:${this.#options.id}`, timeoutMs });
+        const principal = `node:${this.#options.id}`;
+        const result = await this.#submit(command, { principal, timeoutMs: Number.POSITIVE_INFINITY });
         invariant(result.kind === "sessionOpened", "openSession was answered with something else");
         this.#proposals.adopt(session);
       } finally {
@@ -286,18 +313,20 @@ export class Replica {
   }
 
   #tick(): void {
-    if (this.#phase !== "running") return;
-    this.#running().tick();
-    this.#proposals.tick();
-    this.#barriers.tick();
-    this.#pump();
+    this.#drive((raft) => {
+      if (this.#appendsInFlight > 0 && ++this.#diskSilentTicks > DISK_SILENT_TICKS_MAX) {
+        throw new OpenClawError("STORAGE_FAILED", "the log's disk does not answer");
+      }
+      raft.tick();
+      this.#proposals.tick();
+      this.#barriers.tick();
+    });
   }
 
   #received(messages: readonly RaftMessage[]): void {
-    if (this.#phase !== "running") return;
-    const raft = this.#running();
-    for (const message of messages) raft.step(message);
-    this.#pump();
+    this.#drive((raft) => {
+      for (const message of messages) raft.step(message);
+    });
   }
 
   /** What arrives within one turn of the event loop shares a batch. */
@@ -306,19 +335,20 @@ export class Replica {
     this.#flushScheduled = true;
     void Promise.resolve().then(() => {
       this.#flushScheduled = false;
-      this.#pump();
+      this.#drive(() => {});
     });
   }
 
-  /** Offers what waits, then does all that Raft asks. Never throws: an error here is a broken invariant. */
-  #pump(): void {
+  /** Everything that happens while we run: `work`, then all that Raft asks. Never throws: an error here is fatal. */
+  #drive(work: (raft: Raft) => void): void {
     if (this.#phase !== "running") return;
     try {
       const raft = this.#running();
-      this.#offer(raft);
-      while (this.#installing === null && raft.hasReady()) {
-        this.#handle(raft.ready());
+      work(raft);
+      while (this.#installing === null) {
         this.#offer(raft);
+        if (!raft.hasReady()) break;
+        this.#handle(raft.ready());
       }
       this.#noteLeadership(raft);
     } catch (error) {
@@ -332,14 +362,14 @@ export class Replica {
     if (raft.role === "leader") {
       // R3: a batch is what waits while the previous write is in flight.
       if (this.#appendsInFlight > 0) return;
-      for (const data of this.#forwarded.splice(0)) if (!raft.propose(data).ok) break;
+      for (const data of this.#forwarded.take()) if (!raft.propose(data).ok) break;
       if (!this.#proposals.queued) return;
       const batch = this.#proposals.take();
       // A refusal (OVERLOADED, or the leadership just lost) leaves the batch to the retry of its proposals.
       if (batch.length > 0) raft.propose(encodeCommands(batch));
       return;
     }
-    this.#forwarded = [];
+    this.#forwarded.take();
     if (raft.leader === null) return;
     while (this.#proposals.queued) {
       const batch = this.#proposals.take();
@@ -354,46 +384,40 @@ export class Replica {
       this.#handleRest(ready);
       return;
     }
-    this.#installing = this.#install(ready.snapshot)
-      .then(() => {
-        this.#handleRest(ready);
-        this.#installing = null;
-        this.#pump();
-      })
-      .catch((error: unknown) => this.#fatal(error));
+    this.#installing = this.#install(ready.snapshot).then(
+      () =>
+        this.#drive(() => {
+          this.#installing = null;
+          this.#handleRest(ready);
+        }),
+      (error: unknown) => this.#fatal(error),
+    );
   }
 
   #handleRest(ready: Ready): void {
     this.#persist(ready);
-    for (const entry of ready.committed) this.#committed.push(entry);
+    this.#committed.push(ready.committed);
     this.#applyNext();
     for (const state of ready.readStates) this.#barriers.confirmed(state, this.#applied);
     for (const context of ready.readsDropped) this.#barriers.dropped(context);
     for (const to of ready.snapshotsTo) this.#snapshotsWanted.add(to);
     this.#sendSnapshots();
-    for (const data of ready.forwarded) if (this.#forwarded.length < FORWARDED_MAX) this.#forwarded.push(data);
+    if (!this.#committed.full) this.#forwarded.push(ready.forwarded);
   }
 
   #persist(ready: Ready): void {
     const { persisted, afterDurable } = ready;
-    if (persisted === null && ready.hardState === null) {
-      // Nothing new to write, but an answer may rest on a write that is still in flight.
-      if (afterDurable.length > 0) {
-        if (this.#appendsInFlight === 0) this.#send(afterDurable);
-        else void this.#lastAppend.then(() => this.#send(afterDurable));
-      }
-      return;
-    }
+    if (persisted === null) return;
     this.#appendsInFlight++;
     this.#retention.appended(ready.entries);
     this.#lastAppend = this.#options.log.append(ready.hardState, ready.entries).then(
-      () => {
-        this.#appendsInFlight--;
-        if (this.#phase !== "running") return;
-        this.#send(afterDurable);
-        if (persisted !== null) this.#running().durable(persisted);
-        this.#pump();
-      },
+      () =>
+        this.#drive((raft) => {
+          this.#appendsInFlight--;
+          this.#diskSilentTicks = 0;
+          this.#send(afterDurable);
+          raft.durable(persisted);
+        }),
       (error: unknown) => this.#fatal(error),
     );
   }
@@ -411,23 +435,21 @@ export class Replica {
 
   /** One apply in flight; what commits meanwhile is the next batch. */
   #applyNext(): void {
-    if (this.#applying !== null || this.#committed.length === 0 || this.#phase !== "running") return;
-    const batch = this.#committed.splice(0, APPLY_ENTRIES_MAX);
-    this.#applying = this.#options.state.apply(batch).then(
-      (applied) => {
-        this.#applying = null;
-        if (this.#phase !== "running") return;
-        const before = this.position();
-        this.#position = applied.position;
-        this.#applied = applied.index;
-        this.#running().applied(applied.index);
-        for (const { proposer, request, result } of applied.results) this.#proposals.settle(proposer, request, result);
-        this.#barriers.applied(applied.index);
-        if (applied.records.length > 0 || before.parentHolds !== applied.position.parentHolds) this.#advance(applied.records);
-        this.#applyNext();
-        this.#pump();
-        this.#compact();
-      },
+    if (this.#applying !== null || this.#committed.empty || this.#phase !== "running") return;
+    this.#applying = this.#options.state.apply(this.#committed.take()).then(
+      (applied) =>
+        this.#drive((raft) => {
+          this.#applying = null;
+          const before = this.position();
+          this.#position = applied.position;
+          this.#applied = applied.index;
+          raft.applied(applied.index);
+          for (const { proposer, request, result } of applied.results) this.#proposals.settle(proposer, request, result);
+          this.#barriers.applied(applied.index);
+          if (applied.records.length > 0 || before.parentHolds !== applied.position.parentHolds) this.#advance(applied.records);
+          this.#applyNext();
+          this.#compact();
+        }),
       (error: unknown) => this.#fatal(error),
     );
   }
@@ -439,8 +461,10 @@ export class Replica {
 
   /** R8: the new state first, then the log, then (by Raft) the acknowledgement. */
   async #install(meta: SnapshotMeta): Promise<void> {
+    // The snapshot holds what waits; what is being applied comes before it.
+    this.#committed.clear();
     await this.#applying;
-    this.#committed = [];
+    if (this.#phase !== "running") return;
     const stored = await this.#options.state.install(meta);
     await this.#options.log.reset({ index: meta.index, term: meta.term });
     if (this.#phase !== "running") return;
@@ -475,15 +499,16 @@ export class Replica {
     this.#sendingSnapshot = true;
     this.#sendSnapshot(to)
       .then(
-        () => this.#running().snapshotSent(to),
-        (error: unknown) => {
-          if (!(error instanceof OpenClawError)) throw error;
-          this.#running().snapshotFailed(to);
+        () => this.#drive((raft) => raft.snapshotSent(to)),
+        async (error: unknown) => {
+          // Unreachable, or no room for a copy. What else a store says of itself is no failed transfer.
+          if (!(error instanceof OpenClawError && error.retryable)) throw error;
+          this.#drive((raft) => raft.snapshotFailed(to));
+          await new Promise<void>((resolve) => this.#options.clock.after(SNAPSHOT_REST_MS, resolve));
         },
       )
       .then(() => {
         this.#sendingSnapshot = false;
-        this.#pump();
         this.#sendSnapshots();
       })
       .catch((error: unknown) => this.#fatal(error));
@@ -560,8 +585,4 @@ export class Replica {
     this.#halt(new OpenClawError("STOPPED", "", { cause: error }));
     this.#options.onFatal(error);
   }
-}
-
-function lastIndexOf(log: { readonly base: { readonly index: Index }; readonly entries: readonly Entry[] }): Index {
-  return log.entries.at(-1)?.index ?? log.base.index;
 }

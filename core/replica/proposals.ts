@@ -14,9 +14,9 @@ import type {
 import { toHex } from "../bytes.ts";
 
 /** Callers that may wait at once: those of the session (its window is RESULTS_MAX) plus the node's own. Beyond: OVERLOADED. */
-export const WAITING_MAX = RESULTS_MAX;
+const WAITING_MAX = RESULTS_MAX;
 /** Command bytes that may wait at once; beyond: OVERLOADED. */
-export const WAITING_BYTES_MAX = 64 * BATCH_BYTES_MAX;
+const WAITING_BYTES_MAX = 64 * BATCH_BYTES_MAX;
 /** Bytes of one command: with its header it must fit an entry, and an entry a frame. */
 const COMMAND_BYTES_MAX = PROPOSAL_BYTES_MAX - 65_536;
 /** A command without an answer is offered again after this long, in ms. */
@@ -71,8 +71,17 @@ export class Proposals {
     return this.#session;
   }
 
-  /** Starts using `session`; null after it expired. Steps of an earlier session keep their own numbers. */
-  adopt(session: SessionId | null): void {
+  /** Starts using `session`. Steps of an earlier one keep their own numbers. */
+  adopt(session: SessionId): void {
+    this.#use(session);
+  }
+
+  /** The cluster has forgotten `session`. A step of it may hear so late, when another has taken its place. */
+  expired(session: SessionId | null): void {
+    if (session === this.#session) this.#use(null);
+  }
+
+  #use(session: SessionId | null): void {
     this.#session = session;
     this.#lastSeq = 0;
     this.#openSeqs.clear();
@@ -80,7 +89,7 @@ export class Proposals {
 
   /** @throws OpenClawError OVERLOADED at once; rejects with UNAVAILABLE after `timeoutMs`. */
   submit(body: UserCommand | SystemCommand, principal: string, timeoutMs: number): Promise<CommandResult> {
-    const bytes = sizeOf(body);
+    const bytes = sizeOf(body) + textBytes(principal);
     if (bytes > COMMAND_BYTES_MAX) throw new OpenClawError("FRAME_TOO_LARGE", `a command is at most ${COMMAND_BYTES_MAX} bytes`);
     if (this.#waiting.size >= WAITING_MAX) throw new OpenClawError("OVERLOADED", `${WAITING_MAX} commands are waiting`);
     if (this.#bytes + bytes > WAITING_BYTES_MAX) throw new OpenClawError("OVERLOADED", `${WAITING_BYTES_MAX} bytes are waiting`);
@@ -172,17 +181,20 @@ export class Proposals {
   tick(): void {
     if (this.#waiting.size === 0) return;
     const now = this.#clock.now();
-    let again = false;
+    let changed = false;
     for (const waiter of this.#waiting.values()) {
       if (now >= waiter.deadline) {
         this.#forget(waiter);
         waiter.reject(new OpenClawError("UNAVAILABLE", "no answer in time"));
+        changed = true;
       } else if (waiter.offered !== null && now - waiter.offered >= RETRY_MS) {
         waiter.offered = null;
-        again = true;
+        changed = true;
       }
     }
-    if (again) this.#queue = [...this.#waiting.values()].filter((waiter) => waiter.offered === null).map((waiter) => waiter.request);
+    if (!changed) return;
+    this.#queue = [];
+    for (const waiter of this.#waiting.values()) if (waiter.offered === null) this.#queue.push(waiter.request);
   }
 
   /** Rejects everyone who waits. */
@@ -213,25 +225,37 @@ function isUser(body: UserCommand | SystemCommand): body is UserCommand {
   }
 }
 
-/** Bytes that a command holds, roughly: what the limits count. */
+/** At most this many bytes a UTF-16 unit, and its length. */
+const textBytes = (text: string): number => 3 * text.length + 5;
+/** What surrounds the bytes of a command, a change or an item: numbers, hashes, lengths. */
+const OVERHEAD_BYTES = 128;
+
+/** Never less than what the command is encoded in, but for its principal: a batch larger than it seems might not fit an entry. */
 function sizeOf(body: ImportedCommand | SystemCommand): number {
-  const overhead = 128;
   switch (body.kind) {
     case "put":
     case "compareAndSet":
-      return overhead + body.key.length + body.value.length;
+      return OVERHEAD_BYTES + body.key.length + body.value.length;
     case "delete":
-      return overhead + body.key.length;
-    case "change":
-      return body.changes.reduce((sum, change) => sum + change.bytes.length, overhead);
+      return OVERHEAD_BYTES + body.key.length;
+    case "change": {
+      let bytes = OVERHEAD_BYTES + textBytes(body.collection) + textBytes(body.document);
+      for (const change of body.changes) {
+        bytes += OVERHEAD_BYTES + change.actor.length + 32 * change.deps.length + change.bytes.length;
+      }
+      return bytes;
+    }
+    case "refused":
+      return OVERHEAD_BYTES + textBytes(body.details);
     case "importLedger":
-      return body.items.reduce((sum, item) => sum + (item.kind === "body" ? item.record.length : 64), overhead);
+      return body.items.reduce(
+        (sum, item) => sum + OVERHEAD_BYTES + (item.kind === "body" ? item.record.length : 0),
+        4 * OVERHEAD_BYTES,
+      );
     case "importCommands":
-      return body.commands.reduce((sum, command) => sum + sizeOf(command), overhead);
+      return body.commands.reduce((sum, command) => sum + sizeOf(command), OVERHEAD_BYTES);
     case "openSession":
     case "parentHolds":
-      return overhead;
-    default:
-      return overhead;
+      return OVERHEAD_BYTES;
   }
 }
