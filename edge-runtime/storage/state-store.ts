@@ -20,6 +20,11 @@ import { WorkerChannel } from "./worker-channel.ts";
 
 /** Bytes of a chunk of a snapshot. */
 const CHUNK_BYTES = 262_144;
+/**
+ * Reads that wait for the worker; one more is refused OVERLOADED. Less than the channel takes: the rest of it is for the
+ * replica's own calls, which are few at a time, and an apply that is refused stops the node.
+ */
+const READS_MAX = 4_000;
 
 export interface SqliteStateOptions {
   /** Created if it is not there; this process alone uses it from `open` on. */
@@ -34,6 +39,7 @@ export class SqliteStateStore implements StateStore {
   readonly #options: SqliteStateOptions;
   #channel: WorkerChannel<StateCalls> | null = null;
   #closing: Promise<void> | null = null;
+  #reads = 0;
 
   constructor(options: SqliteStateOptions) {
     this.#options = options;
@@ -63,14 +69,29 @@ export class SqliteStateStore implements StateStore {
     return { ...applied, results: unpackResults(applied.results), records: unpackRecords(applied.records) };
   }
 
-  async read<Q extends Query>(query: Q): Promise<Answer<Q>> {
+  /** @throws OpenClawError OVERLOADED */
+  read<Q extends Query>(query: Q): Promise<Answer<Q>> {
     // The answer to a question has the question's kind: query() in core is typed so.
-    return (await this.#open().call("read", compact(query))) as Answer<Q>;
+    return this.#reading(async (channel) => (await channel.call("read", compact(query))) as Answer<Q>);
   }
 
-  async ledger(from: Revision, maxBytes: number): Promise<LedgerSlice> {
-    const slice = await this.#open().call("ledger", { from, maxBytes });
-    return { records: unpackRecords(slice.records), revision: slice.revision };
+  /** @throws OpenClawError OVERLOADED, COMPACTED */
+  ledger(from: Revision, maxBytes: number): Promise<LedgerSlice> {
+    return this.#reading(async (channel) => {
+      const slice = await channel.call("ledger", { from, maxBytes });
+      return { records: unpackRecords(slice.records), revision: slice.revision };
+    });
+  }
+
+  async #reading<T>(read: (channel: WorkerChannel<StateCalls>) => Promise<T>): Promise<T> {
+    const channel = this.#open();
+    if (this.#reads >= READS_MAX) throw new OpenClawError("OVERLOADED", `${READS_MAX} reads are waiting`);
+    this.#reads++;
+    try {
+      return await read(channel);
+    } finally {
+      this.#reads--;
+    }
   }
 
   checkpoint(): Promise<StoredState> {

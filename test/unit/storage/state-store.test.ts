@@ -110,6 +110,20 @@ test("copies for followers are bounded, disposed of, and cleaned up after a kill
   await (await store.snapshot()).dispose();
 });
 
+test("X1: reads beyond the limit are refused, and none of them gets in the way of an apply", async () => {
+  const store = await opened(temporaryFolder());
+  const reads = Array.from({ length: 5_000 }, () =>
+    store.read({ kind: "position" }).then(
+      () => "answered",
+      (error: { code: string }) => error.code,
+    ),
+  );
+  await expect(store.apply([putAt(1, "a", "1")])).resolves.toMatchObject({ index: 1 });
+  await expect(store.checkpoint()).resolves.toMatchObject({ applied: 1 });
+  expect(new Set(await Promise.all(reads))).toEqual(new Set(["answered", "OVERLOADED"]));
+  expect((await store.ledger(revision(1), 1)).records).toHaveLength(1);
+});
+
 test("a closed state refuses, STOPPED", async () => {
   const store = await opened(temporaryFolder());
   await store.close();
