@@ -3,15 +3,21 @@
  * try may have been lost (leader changed, or no answer for a while): user commands carry a step of this replica's
  * session, so that they run at most once (Q1); system commands carry cursors, so that a repetition moves nothing.
  */
+
+import { toHex } from "../bytes.ts";
 import { invariant, OpenClawError } from "../errors.ts";
 import { type Seq, type SessionId, seq } from "../ids.ts";
 import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX, RESULTS_MAX } from "../limits.ts";
 import type { Clock, Random } from "../ports.ts";
 import { PROPOSAL_BYTES_MAX } from "../raft/raft.ts";
 import type {
-  Command, CommandResult, ImportedCommand, SessionStep, SystemCommand, UserCommand,
+  Command,
+  CommandResult,
+  ImportedCommand,
+  SessionStep,
+  SystemCommand,
+  UserCommand,
 } from "../state-machine/command.ts";
-import { toHex } from "../bytes.ts";
 
 /** Callers that may wait at once: those of the session (its window is RESULTS_MAX) plus the node's own. Beyond: OVERLOADED. */
 const WAITING_MAX = RESULTS_MAX;
@@ -90,9 +96,11 @@ export class Proposals {
   /** @throws OpenClawError OVERLOADED at once; rejects with UNAVAILABLE after `timeoutMs`. */
   submit(body: UserCommand | SystemCommand, principal: string, timeoutMs: number): Promise<CommandResult> {
     const bytes = sizeOf(body) + textBytes(principal);
-    if (bytes > COMMAND_BYTES_MAX) throw new OpenClawError("FRAME_TOO_LARGE", `a command is at most ${COMMAND_BYTES_MAX} bytes`);
+    if (bytes > COMMAND_BYTES_MAX)
+      throw new OpenClawError("FRAME_TOO_LARGE", `a command is at most ${COMMAND_BYTES_MAX} bytes`);
     if (this.#waiting.size >= WAITING_MAX) throw new OpenClawError("OVERLOADED", `${WAITING_MAX} commands are waiting`);
-    if (this.#bytes + bytes > WAITING_BYTES_MAX) throw new OpenClawError("OVERLOADED", `${WAITING_BYTES_MAX} bytes are waiting`);
+    if (this.#bytes + bytes > WAITING_BYTES_MAX)
+      throw new OpenClawError("OVERLOADED", `${WAITING_BYTES_MAX} bytes are waiting`);
     const session = isUser(body) ? this.#nextStep() : null;
     const request = ++this.#lastRequest;
     const { promise, resolve, reject } = Promise.withResolvers<CommandResult>();
@@ -117,7 +125,8 @@ export class Proposals {
   #nextStep(): { readonly id: SessionId; readonly seq: Seq } {
     invariant(this.#session !== null, "a user command before its session");
     const lowest = this.#openSeqs.values().next().value ?? this.#lastSeq + 1;
-    if (this.#lastSeq + 1 - lowest >= RESULTS_MAX) throw new OpenClawError("OVERLOADED", "the session's window is full");
+    if (this.#lastSeq + 1 - lowest >= RESULTS_MAX)
+      throw new OpenClawError("OVERLOADED", "the session's window is full");
     this.#openSeqs.add(seq(++this.#lastSeq));
     return { id: this.#session, seq: seq(this.#lastSeq) };
   }

@@ -1,19 +1,22 @@
 /** Whole replicas over stores and links in memory, under virtual time: what a test of a cluster starts from. */
 import { type ClusterId, type NodeId, revision } from "@openclaw/core/ids.ts";
 import type { Membership } from "@openclaw/core/raft/message.ts";
+import type { LedgerAdvance } from "@openclaw/core/replica/contract.ts";
 import type { RetentionLimits } from "@openclaw/core/replica/log-retention.ts";
-import { type LedgerAdvance, Replica } from "@openclaw/core/replica.ts";
+import { Replica } from "@openclaw/core/replica.ts";
 import { MemoryLogStore } from "./memory-log-store.ts";
 import { MemoryNetwork } from "./memory-network.ts";
 import { MemoryStateStore } from "./memory-state-store.ts";
 import { SeededRandom } from "./seeded-random.ts";
-import { elapse, VirtualClock } from "./virtual-clock.ts";
+import { elapse, ProcessClock, VirtualClock } from "./virtual-clock.ts";
 
 const TICK_MS = 50;
 
 export interface MemoryMember {
   readonly id: NodeId;
   replica: Replica;
+  /** May be stopped for a while, as a process may. */
+  clock: ProcessClock;
   log: MemoryLogStore;
   state: MemoryStateStore;
   failure: Error | null;
@@ -51,13 +54,14 @@ export class MemoryCluster {
   }
 
   #member(id: NodeId, log: MemoryLogStore, state: MemoryStateStore): MemoryMember {
-    const member: MemoryMember = { id, log, state, failure: null, up: false, replica: this.#replica(id, log, state, (error) => {
+    const clock = new ProcessClock(this.clock);
+    const member: MemoryMember = { id, clock, log, state, failure: null, up: false, replica: this.#replica(id, clock, log, state, (error) => {
       member.failure = error;
     }) };
     return member;
   }
 
-  #replica(id: NodeId, log: MemoryLogStore, state: MemoryStateStore, onFatal: (error: Error) => void): Replica {
+  #replica(id: NodeId, clock: ProcessClock, log: MemoryLogStore, state: MemoryStateStore, onFatal: (error: Error) => void): Replica {
     const { retention } = this.#options;
     return new Replica({
       cluster: this.#cluster,
@@ -66,8 +70,8 @@ export class MemoryCluster {
       epoch: this.#epoch,
       log,
       state,
-      transport: this.network.transport(id),
-      clock: this.clock,
+      transport: this.network.transport(id, clock),
+      clock,
       random: this.#random,
       tickMs: TICK_MS,
       ...(retention === undefined ? {} : { retention }),
@@ -98,7 +102,9 @@ export class MemoryCluster {
       const leader = running.find(({ id, replica }) => {
         const status = replica.status();
         if (status.role !== "leader") return false;
-        const followers = running.filter((other) => other.replica.status().leader === id && other.replica.status().term === status.term);
+        const followers = running.filter(
+          (other) => other.replica.status().leader === id && other.replica.status().term === status.term,
+        );
         return followers.length * 2 > this.members.length;
       });
       if (leader !== undefined) return leader;
@@ -113,11 +119,11 @@ export class MemoryCluster {
     await this.powerOn(member);
   }
 
-  /** Of the log writes that were not answered, the first `logSurvivors` reached the disk nevertheless. */
-  powerOff(member: MemoryMember, logSurvivors = 0): void {
+  /** Of the log writes that were not answered, the first `logSurvivors` reached the disk nevertheless; `rotten`: see the log. */
+  powerOff(member: MemoryMember, logSurvivors = 0, rotten = 0): void {
     member.up = false;
     this.network.leave(member.id);
-    member.log = member.log.crash(logSurvivors);
+    member.log = member.log.crash(logSurvivors, rotten);
     member.state = member.state.crash();
     // The process is gone: nothing waits for its calls to the old stores to end.
     member.replica.stop().catch((error: unknown) => {
@@ -127,7 +133,8 @@ export class MemoryCluster {
 
   async powerOn(member: MemoryMember): Promise<void> {
     member.failure = null;
-    member.replica = this.#replica(member.id, member.log, member.state, (error) => {
+    member.clock = new ProcessClock(this.clock);
+    member.replica = this.#replica(member.id, member.clock, member.log, member.state, (error) => {
       member.failure = error;
     });
     await this.#start(member);

@@ -1,6 +1,6 @@
 /**
  * One random schedule of whole replicas from one seed: messages that are lost, repeated and overtaken, links that are cut
- * in one direction, slow and held disks, power cuts of any number of nodes, short logs. At the end everything works
+ * in one direction, slow and held disks, a disk that rots, power cuts of any number of nodes, short logs. At the end everything works
  * again, and the cluster must agree, go on, and have kept every promise that it made.
  */
 import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
@@ -9,7 +9,7 @@ import type { Revision } from "@openclaw/core/ids.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
-import type { LedgerAdvance } from "@openclaw/core/replica.ts";
+import type { LedgerAdvance } from "@openclaw/core/replica/contract.ts";
 import { MemoryCluster, type MemoryMember } from "./memory-cluster.ts";
 import { RegisterHistory } from "./register-history.ts";
 import { SeededRandom } from "./seeded-random.ts";
@@ -19,7 +19,7 @@ const KEY = utf8("register");
 /** Healed, a cluster agrees and answers within this, ms: elections, retries, and a snapshot. */
 const HEALED_MS = 20_000;
 
-type Step = "write" | "read" | "powerOff" | "powerOn" | "cut" | "isolate" | "heal" | "holdLog" | "holdState" | "release" | "checkpoint";
+type Step = "write" | "read" | "powerOff" | "blackout" | "powerOn" | "stop" | "resume" | "cut" | "isolate" | "heal" | "holdLog" | "holdState" | "release" | "checkpoint";
 
 export class ReplicaSchedule {
   readonly history = new RegisterHistory();
@@ -29,6 +29,9 @@ export class ReplicaSchedule {
   readonly #faults: string[] = [];
   /** The last revision that each member's follower knows of. */
   readonly #followed = new Map<MemoryMember, Revision>();
+  /** R5: the log of this member, of three or more, loses entries at a power cut. */
+  readonly #rotting: MemoryMember | null;
+  readonly #fsyncMs: number;
   #writes = 0;
 
   constructor(seed: number) {
@@ -40,18 +43,24 @@ export class ReplicaSchedule {
     ]);
     const onAdvance = (member: MemoryMember, advance: LedgerAdvance): void => this.#advanced(member, advance);
     this.#cluster = new MemoryCluster(this.#pick([1, 2, 3, 3, 3, 5]), seed, { retention, onAdvance });
+    const [first = null] = this.#cluster.members;
+    this.#rotting = this.#cluster.members.length > 2 ? this.#pick([null, first]) : null;
     this.#cluster.network.unreliability = {
       random: this.#random,
       lost: this.#pick([0, 0.02, 0.2]),
       repeated: this.#pick([0, 0.1]),
       jitterMs: this.#pick([0, 5, 120]),
     };
+    this.#fsyncMs = this.#pick([1, 30, 300]);
     const trouble = this.#pick([1, 3]);
     this.#weights = [
       ["write", 40],
       ["read", 20],
       ["powerOff", trouble],
+      ["blackout", trouble / 4],
       ["powerOn", 2 * trouble],
+      ["stop", trouble],
+      ["resume", 2 * trouble],
       ["cut", trouble],
       ["isolate", trouble],
       ["heal", 2 * trouble],
@@ -65,6 +74,7 @@ export class ReplicaSchedule {
   /** @returns what is wrong */
   async run(): Promise<readonly string[]> {
     await this.#cluster.start();
+    for (const member of this.#cluster.members) this.#slowDisk(member);
     for (let step = 0; step < STEPS && this.#faults.length === 0; step++) {
       await this.#step(this.#draw());
       await this.#cluster.elapse(Math.floor(this.#random.unit() * this.#pick([1, 20, 200, 400])));
@@ -85,6 +95,14 @@ export class ReplicaSchedule {
       case "powerOff":
         if (member.up) this.#powerOff(member);
         return;
+      case "blackout":
+        for (const each of members) if (each.up) this.#powerOff(each);
+        for (const each of members) await this.#powerOn(each);
+        return;
+      case "stop":
+        return member.clock.stop();
+      case "resume":
+        return member.clock.resume();
       case "powerOn":
         if (!member.up) await this.#powerOn(member);
         return;
@@ -110,7 +128,7 @@ export class ReplicaSchedule {
   }
 
   #write(member: MemoryMember, timeoutMs: number): void {
-    if (!member.up) return;
+    if (!member.up || member.clock.stopped) return;
     const value = `v${++this.#writes}`;
     const acknowledged = this.history.write(value);
     member.replica.execute({ kind: "put", key: KEY, value: utf8(value) }, { principal: "tester", timeoutMs }).then(
@@ -123,7 +141,7 @@ export class ReplicaSchedule {
   }
 
   #read(member: MemoryMember, timeoutMs: number): void {
-    if (!member.up) return;
+    if (!member.up || member.clock.stopped) return;
     const ended = this.history.read();
     const { replica } = member;
     const answered = async (): Promise<void> => {
@@ -144,12 +162,20 @@ export class ReplicaSchedule {
   }
 
   #powerOff(member: MemoryMember): void {
-    this.#cluster.powerOff(member, Math.floor(this.#random.unit() * (member.log.waiting + 1)));
+    const survivors = Math.floor(this.#random.unit() * (member.log.waiting + 1));
+    this.#cluster.powerOff(member, survivors, member === this.#rotting ? this.#pick([0, 1, 5]) : 0);
   }
 
   async #powerOn(member: MemoryMember): Promise<void> {
     this.#followed.delete(member);
     await this.#cluster.powerOn(member);
+    this.#slowDisk(member);
+  }
+
+  /** An fsync takes its time, and what comes meanwhile shares the next one. */
+  #slowDisk(member: MemoryMember): void {
+    const { clock } = member;
+    member.log.latency = (done) => clock.after(Math.floor(this.#random.unit() * this.#fsyncMs), done);
   }
 
   #advanced(member: MemoryMember, { records, revision: reached }: LedgerAdvance): void {
@@ -172,6 +198,7 @@ export class ReplicaSchedule {
     for (const member of members) {
       member.log.release();
       member.state.release();
+      member.clock.resume();
       if (!member.up) await this.#powerOn(member);
     }
     await this.#eventually("one leader, and everything applied", () => this.#agreed());

@@ -11,7 +11,7 @@ import { type ClusterId, type Epoch, index, isClusterId, isLinkId, isNodeId, typ
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { LedgerEvent } from "@openclaw/core/ledger/record.ts";
 import type { Random } from "@openclaw/core/ports.ts";
-import type { LedgerAdvance, ReplicaStatus } from "@openclaw/core/replica.ts";
+import type { LedgerAdvance, ReplicaStatus } from "@openclaw/core/replica/contract.ts";
 import type { CommandResult, Outcome, SystemCommand, UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
 import type { Answer, Position, Query } from "@openclaw/core/state-machine/query.ts";

@@ -1,0 +1,101 @@
+/**
+ * The state as it is applied here: takes committed entries in order, one apply in flight, and tells who follows the
+ * ledger.
+ */
+import { invariant } from "../errors.ts";
+import { type Index, index } from "../ids.ts";
+import type { Applied, StateStore, StoredRecord, StoredState } from "../ports.ts";
+import type { Entry } from "../raft/message.ts";
+import type { Position } from "../state-machine/query.ts";
+import { ApplyBacklog } from "./apply-backlog.ts";
+import type { LedgerAdvance } from "./contract.ts";
+
+export interface AppliedStateOptions {
+  readonly state: StateStore;
+  readonly running: () => boolean;
+  /** A batch was applied; `record` makes it count here. Runs among everything else that happens to the replica. */
+  readonly applied: (applied: Applied, record: () => void) => void;
+  readonly failed: (error: unknown) => void;
+}
+
+export class AppliedState {
+  readonly #options: AppliedStateOptions;
+  readonly #backlog = new ApplyBacklog();
+  readonly #listeners = new Set<(advance: LedgerAdvance) => void>();
+  #position: Position | null = null;
+  #index: Index = index(0);
+  #applying: Promise<void> | null = null;
+
+  constructor(options: AppliedStateOptions) {
+    this.#options = options;
+  }
+
+  /** The last applied entry. */
+  get index(): Index {
+    return this.#index;
+  }
+
+  get position(): Position {
+    invariant(this.#position !== null, "position before start");
+    return this.#position;
+  }
+
+  /** Apply is so far behind that no more should be taken in. */
+  get full(): boolean {
+    return this.#backlog.full;
+  }
+
+  /** Calls back for every advance; the returned function ends it. */
+  follow(listener: (advance: LedgerAdvance) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  open(stored: StoredState): void {
+    this.#position = stored.position;
+    this.#index = stored.applied;
+  }
+
+  push(committed: readonly Entry[]): void {
+    this.#backlog.push(committed);
+    this.next();
+  }
+
+  /** What commits while a batch is applied is the next batch. */
+  next(): void {
+    const { state, running, applied, failed } = this.#options;
+    if (this.#applying !== null || this.#backlog.empty || !running()) return;
+    this.#applying = state.apply(this.#backlog.take()).then((batch) => {
+      this.#applying = null;
+      applied(batch, () => this.#record(batch));
+    }, failed);
+  }
+
+  /** Drops what waits: a snapshot holds it. Resolves when nothing is being applied any more. */
+  async drain(): Promise<void> {
+    this.#backlog.clear();
+    await this.#applying;
+  }
+
+  /** A snapshot was installed. */
+  replace(stored: StoredState): void {
+    this.open(stored);
+    this.#advance([]);
+  }
+
+  settled(): Promise<void> {
+    return this.#applying ?? Promise.resolve();
+  }
+
+  #record({ index: last, position, records }: Applied): void {
+    const before = this.position;
+    this.#position = position;
+    this.#index = last;
+    if (records.length > 0 || before.parentHolds !== position.parentHolds) this.#advance(records);
+  }
+
+  #advance(records: readonly StoredRecord[]): void {
+    const { revision, parentHolds } = this.position;
+    for (const listener of this.#listeners) listener({ records, revision, parentHolds });
+  }
+}

@@ -1,0 +1,57 @@
+/** What a replica is made of, and what it tells. */
+import type { ClusterId, Epoch, Index, NodeId, Revision, Term } from "../ids.ts";
+import type { Clock, LogStore, Random, StateStore, StoredRecord, Transport } from "../ports.ts";
+import type { Membership } from "../raft/message.ts";
+import type { RaftStatus, Role } from "../raft/ready.ts";
+import type { RetentionLimits } from "./log-retention.ts";
+
+export interface ReplicaOptions {
+  readonly cluster: ClusterId;
+  readonly id: NodeId;
+  /** Founding voters, used when the stores are empty. */
+  readonly membership: Membership;
+  readonly epoch: Epoch;
+  readonly log: LogStore;
+  readonly state: StateStore;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** One Raft tick, ms. Heartbeat 2 ticks, election 10–20 ticks. */
+  readonly tickMs: number;
+  /** How much of the log is kept; the default suits a node. */
+  readonly retention?: RetentionLimits;
+  /** The replica can no longer vouch for its disk, or an invariant broke: stop the process. Called at most once. */
+  readonly onFatal: (error: Error) => void;
+}
+
+export interface ProposeOptions {
+  readonly principal: string;
+  /** Give up with UNAVAILABLE after this long. */
+  readonly timeoutMs: number;
+}
+
+export interface ReplicaStatus {
+  readonly cluster: ClusterId;
+  readonly id: NodeId;
+  readonly epoch: Epoch;
+  readonly raft: RaftStatus;
+  readonly role: Role;
+  readonly leader: NodeId | null;
+  readonly term: Term;
+  readonly applied: Index;
+  readonly revision: Revision;
+  readonly members: readonly NodeId[];
+  readonly waiting: number;
+}
+
+/**
+ * What watchers, the uplink and children see, in ledger order, after it is applied here. After a snapshot was installed
+ * the records between are not delivered: a listener whose next revision is not the first record's, or who is behind
+ * `revision` with no records, pages from `ledger`.
+ */
+export interface LedgerAdvance {
+  readonly records: readonly StoredRecord[];
+  readonly revision: Revision;
+  /** The parent holds our ledger up to here (S3). */
+  readonly parentHolds: Revision;
+}
