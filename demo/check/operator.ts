@@ -18,6 +18,17 @@ interface DemoPage {
   /** Edits that the site has not taken yet. */
   unsynced(): number;
   changeHashes(): readonly string[];
+  readonly client: { status(): unknown };
+}
+
+export interface OperatorState {
+  readonly text: string;
+  readonly heads: readonly string[];
+  /** Of every change, sorted. */
+  readonly hashes: readonly string[];
+  readonly unsynced: number;
+  /** What the client says of its link, for people. */
+  readonly link: string;
 }
 
 declare global {
@@ -103,18 +114,24 @@ export class Operator {
       { wanted: heads, limit: timeoutMs, look: LOOK_MS },
     );
     if (seen) return;
-    const { unsynced } = await this.state();
+    const complaints = this.complaints.length === 0 ? "" : `; it complained: ${this.complaints.join("; ")}`;
     throw new Error(
-      `the browser at ${this.site} did not see the other's changes within ${timeoutMs / 1_000} s (${unsynced} of its own ` +
-        `not taken by the site yet)${this.complaints.length === 0 ? "" : `; it complained: ${this.complaints.join("; ")}`}`,
+      `the browser at ${this.site} did not see ${heads.map((head) => head.slice(0, 8)).join("+")} within ` +
+        `${timeoutMs / 1_000} s${complaints}`,
     );
   }
 
-  state(): Promise<{ text: string; heads: readonly string[]; unsynced: number; hashes: readonly string[] }> {
+  state(): Promise<OperatorState> {
     return this.#page.evaluate(() => {
       const page = globalThis.openclawDemo;
       if (page === undefined) throw new Error("the page is gone");
-      return { text: page.text(), heads: page.heads(), unsynced: page.unsynced(), hashes: page.changeHashes() };
+      return {
+        text: page.text(),
+        heads: page.heads(),
+        unsynced: page.unsynced(),
+        hashes: page.changeHashes(),
+        link: JSON.stringify(page.client.status()),
+      };
     });
   }
 

@@ -8,10 +8,12 @@ const LOOK_MS = 100;
 const status = z.object({
   cluster: z.string(),
   node: z.string(),
+  role: z.string(),
   leader: z.string().nullable(),
   applied: z.number(),
   revision: z.number(),
   ledgerHash: z.string(),
+  parent: z.unknown(),
   state: z.object({ hash: z.string(), rows: z.number(), revision: z.number(), ledgerHash: z.string() }).optional(),
 });
 const sites = z.array(z.object({ cluster: z.string(), cursor: z.number() }));

@@ -19,6 +19,7 @@ import { documentAt, eventually } from "./status.ts";
 import { loadTrace } from "./trace.ts";
 import { typeTrace } from "./typing.ts";
 import { type Verdict, verify } from "./verify.ts";
+import { whereabouts } from "./whereabouts.ts";
 
 export interface CheckOptions {
   /** GeoJSON feed of earthquakes. */
@@ -102,6 +103,9 @@ export async function runCheck(options: CheckOptions): Promise<CheckResult> {
       if (round % Math.ceil(rounds / 20) === 0 || round === rounds) {
         report(`round ${round} of ${rounds}: ${played} transactions played and exchanged`);
       }
+    }).catch(async (error: unknown) => {
+      report(`typing ended; this is how things stand:\n${await whereabouts(fleet, operators)}`);
+      throw error;
     });
     const typedAt = performance.now();
     const wanted = [...heads].sort().join();
