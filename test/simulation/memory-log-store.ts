@@ -1,6 +1,6 @@
 /**
- * A LogStore in memory. Writes become durable in order, at once or, between `hold` and `release`, when the test says so;
- * `crash` gives the store as a power cut would leave it.
+ * A LogStore in memory. Writes become durable in order: at once, or after `latency`, or, between `hold` and `release`,
+ * when the test says so. `crash` gives the store as a power cut would leave it.
  */
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import type { Index } from "@openclaw/core/ids.ts";
@@ -21,7 +21,11 @@ interface Waiting {
   readonly failed: (error: Error) => void;
 }
 
+/** When the next write is done: calls back once. */
+export type Latency = (done: () => void) => void;
+
 export class MemoryLogStore implements LogStore {
+  latency: Latency = (done) => done();
   #durable: StoredLog;
   #held = false;
   #failure: OpenClawError | null = null;
@@ -49,12 +53,16 @@ export class MemoryLogStore implements LogStore {
 
   /**
    * The store that starts after a power cut: what was not durable is gone, but for the first `survivors` writes that
-   * reached the disk without having been answered. This one answers nothing any more.
+   * reached the disk without having been answered, and for the last `rotten` entries, which no longer pass their check
+   * (R5). This one answers nothing any more.
    */
-  crash(survivors = 0): MemoryLogStore {
+  crash(survivors = 0, rotten = 0): MemoryLogStore {
     this.#held = true;
     for (const { change } of this.#waiting.splice(0).slice(0, survivors)) this.#durable = change(this.#durable);
-    return new MemoryLogStore(this.#durable);
+    const { hardState, base, entries, highWater } = this.#durable;
+    const left = entries.slice(0, Math.max(0, entries.length - rotten));
+    const commit = index(Math.min(hardState.commit, lastIndex(base, left)));
+    return new MemoryLogStore({ hardState: { ...hardState, commit }, base, entries: left, highWater });
   }
 
   /** Writes that were handed over and not answered. */
@@ -77,7 +85,7 @@ export class MemoryLogStore implements LogStore {
       const kept = log.entries.slice(0, first.index - log.base.index - 1);
       invariant(first.index === log.base.index + kept.length + 1, "appended entries follow the log");
       const all = [...kept, ...entries];
-      return { ...log, hardState: hardState ?? log.hardState, entries: all, highWater: lastIndex(log.base, all) };
+      return moved({ ...log, hardState: hardState ?? log.hardState }, log.base, all);
     });
   }
 
@@ -88,7 +96,7 @@ export class MemoryLogStore implements LogStore {
   }
 
   reset(base: LogBase): Promise<void> {
-    return this.#write((log) => ({ ...log, base, entries: [], highWater: base.index }));
+    return this.#write((log) => moved(log, base, []));
   }
 
   async close(): Promise<void> {}
@@ -96,7 +104,7 @@ export class MemoryLogStore implements LogStore {
   #write(change: (log: StoredLog) => StoredLog): Promise<void> {
     return new Promise((done, failed) => {
       this.#waiting.push({ change, done, failed });
-      this.#flush();
+      this.latency(() => this.#flush());
     });
   }
 
@@ -111,6 +119,13 @@ export class MemoryLogStore implements LogStore {
       done();
     }
   }
+}
+
+/** The high water of a whole log moves with its end, that of one that lost entries stays until they are back (R5). */
+function moved(log: StoredLog, base: LogBase, entries: readonly Entry[]): StoredLog {
+  const whole = lastIndex(log.base, log.entries) >= log.highWater;
+  const last = lastIndex(base, entries);
+  return { ...log, base, entries, highWater: whole ? last : index(Math.max(log.highWater, last)) };
 }
 
 const lastIndex = (base: LogBase, entries: readonly Entry[]): Index => entries.at(-1)?.index ?? base.index;

@@ -3,6 +3,7 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { NodeId } from "@openclaw/core/ids.ts";
 import type { Clock, Random, SnapshotHeader, Transport, TransportHandlers } from "@openclaw/core/ports.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
+import type { ProcessClock } from "./virtual-clock.ts";
 
 /** What a link does to messages besides delaying them. */
 export interface Unreliability {
@@ -14,6 +15,8 @@ export interface Unreliability {
   readonly jitterMs: number;
 }
 
+/** A snapshot's chunk takes that many times as long as a message. */
+const CHUNK_SLOWNESS = 20;
 /** How often the sender of a snapshot looks whether the receiver is still there, ms. */
 const SNAPSHOT_LOOK_MS = 500;
 
@@ -21,6 +24,7 @@ export class MemoryNetwork {
   readonly #clock: Clock;
   readonly #nodes = new Map<NodeId, TransportHandlers>();
   readonly #cut = new Set<string>();
+  readonly #processes = new Map<NodeId, ProcessClock>();
   readonly delayMs: number;
   /** Null: every message arrives once, in order. */
   unreliability: Unreliability | null = null;
@@ -50,7 +54,9 @@ export class MemoryNetwork {
     this.#nodes.delete(node);
   }
 
-  transport(node: NodeId): Transport {
+  /** @param process that of the node, if it may be stopped: what arrives meanwhile waits */
+  transport(node: NodeId, process?: ProcessClock): Transport {
+    if (process !== undefined) this.#processes.set(node, process);
     let handlers: TransportHandlers | null = null;
     // What a node still does after it has left is not heard.
     const here = (): boolean => handlers === null || this.#nodes.get(node) === handlers;
@@ -64,7 +70,7 @@ export class MemoryNetwork {
         if (!open(to)) return;
         for (const delayMs of this.#arrivals()) {
           this.#clock.after(delayMs, () => {
-            if (!this.#cut.has(`${node}>${to}`)) this.#nodes.get(to)?.messages(messages);
+            if (!this.#cut.has(`${node}>${to}`)) this.#arrived(to, messages);
           });
         }
       },
@@ -74,10 +80,11 @@ export class MemoryNetwork {
         const reached = (): boolean => open(to) && this.#nodes.get(to) === target;
         if (target === undefined || !reached()) throw unreachable;
         const clock = this.#clock;
-        const delayMs = this.delayMs;
+        const slowMs = (this.unreliability?.jitterMs ?? 0) * CHUNK_SLOWNESS;
+        const delay = (): number => this.delayMs + Math.floor((this.unreliability?.random.unit() ?? 0) * slowMs);
         async function* carried(): AsyncIterable<Uint8Array> {
           for await (const chunk of chunks) {
-            await new Promise<void>((resolve) => clock.after(delayMs, resolve));
+            await new Promise<void>((resolve) => clock.after(delay(), resolve));
             if (!reached()) throw unreachable;
             yield chunk;
           }
@@ -98,6 +105,14 @@ export class MemoryNetwork {
         }
       },
     };
+  }
+
+  #arrived(to: NodeId, messages: readonly RaftMessage[]): void {
+    const target = this.#nodes.get(to);
+    if (target === undefined) return;
+    const process = this.#processes.get(to);
+    if (process === undefined) target.messages(messages);
+    else process.run(() => target.messages(messages));
   }
 
   /** When the copies of a message arrive; none if it is lost. */

@@ -19,7 +19,10 @@ const KEY = utf8("register");
 /** Healed, a cluster agrees and answers within this, ms: elections, retries, and a snapshot. */
 const HEALED_MS = 20_000;
 
-type Step = "write" | "read" | "powerOff" | "blackout" | "powerOn" | "stop" | "resume" | "cut" | "isolate" | "heal" | "holdLog" | "holdState" | "release" | "checkpoint";
+/** Longer than any election timeout: others elect another leader, and the one that slept does not know. */
+const OVERSLEPT_MS = 3_000;
+
+type Step = "write" | "read" | "powerOff" | "blackout" | "powerOn" | "stop" | "resume" | "oversleep" | "cut" | "isolate" | "heal" | "holdLog" | "holdState" | "release" | "checkpoint";
 
 export class ReplicaSchedule {
   readonly history = new RegisterHistory();
@@ -57,10 +60,11 @@ export class ReplicaSchedule {
       ["write", 40],
       ["read", 20],
       ["powerOff", trouble],
-      ["blackout", trouble / 4],
+      ["blackout", trouble],
       ["powerOn", 2 * trouble],
       ["stop", trouble],
       ["resume", 2 * trouble],
+      ["oversleep", trouble / 2],
       ["cut", trouble],
       ["isolate", trouble],
       ["heal", 2 * trouble],
@@ -99,6 +103,8 @@ export class ReplicaSchedule {
         for (const each of members) if (each.up) this.#powerOff(each);
         for (const each of members) await this.#powerOn(each);
         return;
+      case "oversleep":
+        return this.#oversleep();
       case "stop":
         return member.clock.stop();
       case "resume":
@@ -159,6 +165,20 @@ export class ReplicaSchedule {
   #unanswered(what: string, error: unknown): void {
     if (error instanceof OpenClawError && (error.code === "UNAVAILABLE" || error.code === "STOPPED")) return;
     this.#faults.push(`${what}: ${String(error)}`);
+  }
+
+  /** A leader stops, is cut off, and is read from before it can notice either (pitfall 3). */
+  async #oversleep(): Promise<void> {
+    const { members, network } = this.#cluster;
+    const leader = members.find((member) => member.up && member.replica.status().role === "leader");
+    if (leader === undefined) return;
+    network.isolate(leader.id);
+    leader.clock.stop();
+    await this.#cluster.elapse(OVERSLEPT_MS);
+    for (const member of members) this.#write(member, 1_500);
+    await this.#cluster.elapse(this.#pick([20, 500]));
+    leader.clock.resume();
+    this.#read(leader, 3_000);
   }
 
   #powerOff(member: MemoryMember): void {

@@ -45,6 +45,57 @@ export class VirtualClock implements Clock {
   }
 }
 
+/** The clock of one process, which may be stopped for a while (SIGSTOP): what is due meanwhile happens afterwards. */
+export class ProcessClock implements Clock {
+  readonly #world: Clock;
+  #late: (() => void)[] | null = null;
+
+  constructor(world: Clock) {
+    this.#world = world;
+  }
+
+  get stopped(): boolean {
+    return this.#late !== null;
+  }
+
+  now(): number {
+    return this.#world.now();
+  }
+
+  wall(): number {
+    return this.#world.wall();
+  }
+
+  after(ms: number, callback: () => void): () => void {
+    let cancelled = false;
+    const cancel = this.#world.after(ms, () =>
+      this.run(() => {
+        if (!cancelled) callback();
+      }),
+    );
+    return () => {
+      cancelled = true;
+      cancel();
+    };
+  }
+
+  /** Now, or when the process goes on. */
+  run(callback: () => void): void {
+    if (this.#late === null) callback();
+    else this.#late.push(callback);
+  }
+
+  stop(): void {
+    this.#late ??= [];
+  }
+
+  resume(): void {
+    const late = this.#late ?? [];
+    this.#late = null;
+    for (const callback of late) callback();
+  }
+}
+
 /** Lets every promise that can settle do so. Memory stores settle in microtasks, so a few macrotasks are enough. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 4; i++) await new Promise<void>((resolve) => setImmediate(resolve));
