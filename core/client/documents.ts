@@ -8,6 +8,7 @@ import type { ChangeHash, LinkId } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { BATCH_ITEMS_MAX, CHANGE_BYTES_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
+import { causalOrder } from "./causal-order.ts";
 import { changesSince, headsOf } from "./changes.ts";
 import { LocalEdit, type Edit } from "./edit.ts";
 import { genesis } from "./genesis.ts";
@@ -87,7 +88,7 @@ export class Documents {
 
   /**
    * Opens a document. `initial` is its content if it has none here yet: give everyone the same.
-   * @throws OpenClawError OVERLOADED, CLIENT_STORAGE_FAILED
+   * @throws OpenClawError OVERLOADED, CHANGE_TOO_LARGE, CLIENT_STORAGE_FAILED
    */
   async open<T extends object = Content>(collection: string, id: string, options: { readonly initial?: T } = {}): Promise<DocumentHandle<T>> {
     const name = nameOf(collection, id);
@@ -129,7 +130,7 @@ class OpenDocument {
   readonly #host: DocumentsHost;
   readonly #ended: () => void;
   #doc: Automerge.Doc<Content>;
-  /** Received while the stored changes were still being read; null once they are. */
+  /** Received while the stored changes are being read; null once they are. */
   #early: DocumentChange[] | null = [];
   readonly #listeners = new Set<() => void>();
   #handles = 0;
@@ -142,7 +143,7 @@ class OpenDocument {
     this.#id = id;
     this.#host = host;
     this.#ended = ended;
-    this.#doc = Automerge.init<Content>({ actor: host.actor });
+    this.#doc = this.#empty();
   }
 
   async load(): Promise<OpenDocument> {
@@ -153,9 +154,7 @@ class OpenDocument {
     if (changes.length === 0) changes = await this.#host.fetch(this.#collection, this.#id);
     const own = changes.filter(({ hash }) => rungs.isOwn(hash)).map(({ hash }) => hash);
     this.#own = [...own.slice(-EDITS_MAX), ...this.#own];
-    const early = this.#early ?? [];
-    this.#early = null;
-    this.#apply([...changes, ...early]);
+    this.#build(changes);
     return this;
   }
 
@@ -165,8 +164,9 @@ class OpenDocument {
     const changes = genesis(this.#collection, this.#id, initial);
     if (changes.length === 0) return;
     this.#host.assertRoom();
+    assertTravels(changes);
     this.#enqueue(changes);
-    this.#apply(changes);
+    this.#doc = applied(this.#doc, changes);
     this.#changed();
   }
 
@@ -175,7 +175,13 @@ class OpenDocument {
       this.#early.push(...changes);
       return;
     }
-    this.#apply(changes);
+    try {
+      this.#doc = applied(this.#doc, changes);
+    } catch {
+      // Automerge may have taken half of it in: what would be made on top of that, nobody else could apply.
+      void this.#reload();
+      return;
+    }
     this.#changed();
   }
 
@@ -239,11 +245,12 @@ class OpenDocument {
     const next = make(this.#doc, { time });
     const changes = changesSince(next, before);
     this.#doc = next;
-    const large = changes.find(({ bytes }) => bytes.length > CHANGE_BYTES_MAX);
-    if (large !== undefined) {
+    try {
+      assertTravels(changes);
+    } catch (error) {
       // Automerge has no way back but to begin again from what is stored.
       void this.#reload();
-      throw new OpenClawError("CHANGE_TOO_LARGE", `${large.bytes.length} bytes`);
+      throw error;
     }
     const edit = this.#enqueue(changes);
     if (changes.length > 0) this.#changed();
@@ -268,10 +275,11 @@ class OpenDocument {
     return edit;
   }
 
-  /** An edit could not be stored: what is shown goes back to what is. Never rejects. */
+  /** What is shown is not what is stored, and goes back to it. Never rejects. */
   async #reload(): Promise<void> {
     if (this.#reloading) return;
     this.#reloading = true;
+    this.#early = [];
     let changes: readonly DocumentChange[];
     try {
       await this.#host.stored();
@@ -281,34 +289,47 @@ class OpenDocument {
       this.#ended();
       return;
     }
-    this.#doc = Automerge.init<Content>({ actor: this.#host.actor });
-    this.#apply(changes);
+    this.#build(changes);
     const stored = new Set(changes.map(({ hash }) => hash));
     this.#own = this.#own.filter((hash) => stored.has(hash));
     this.#reloading = false;
     this.#changed();
   }
 
-  #apply(changes: readonly DocumentChange[]): void {
-    if (changes.length === 0) return;
-    for (let at = 0; at < changes.length; at += BATCH_ITEMS_MAX) {
-      const batch = changes.slice(at, at + BATCH_ITEMS_MAX);
-      try {
-        [this.#doc] = Automerge.applyChanges(this.#doc, batch.map(({ bytes }) => bytes));
-      } catch {
-        // One bad change makes Automerge refuse its whole batch (D2): the others still count, and it is told of.
-        for (const change of batch) this.#applyOne(change);
-      }
+  /** The document anew, of what is stored and what came while that was read. */
+  #build(stored: readonly DocumentChange[]): void {
+    const early = this.#early ?? [];
+    this.#early = null;
+    const changes = early.length === 0 ? stored : causalOrder([...stored, ...early]);
+    try {
+      this.#doc = applied(this.#empty(), changes);
+    } catch {
+      this.#doc = this.#sound(changes);
     }
   }
 
-  #applyOne(change: DocumentChange): void {
-    try {
-      [this.#doc] = Automerge.applyChanges(this.#doc, [change.bytes]);
-    } catch (error) {
-      const failure = new OpenClawError("QUARANTINED", `${change.hash}: ${error instanceof Error ? error.message : String(error)}`);
-      this.#host.rungs.failed([change.hash], failure);
+  /**
+   * The document without the changes that Automerge will not apply (a twin, D2; or one that passed the check, D1, and
+   * names what never was), which are told of. What fails leaves the document broken: after it the others begin anew.
+   */
+  #sound(changes: readonly DocumentChange[]): Automerge.Doc<Content> {
+    const good: DocumentChange[] = [];
+    let doc = this.#empty();
+    for (const change of changes) {
+      try {
+        doc = applied(doc, [change]);
+        good.push(change);
+      } catch (error) {
+        const failure = new OpenClawError("QUARANTINED", `${change.hash}: ${error instanceof Error ? error.message : String(error)}`);
+        this.#host.rungs.failed([change.hash], failure);
+        doc = applied(this.#empty(), good);
+      }
     }
+    return doc;
+  }
+
+  #empty(): Automerge.Doc<Content> {
+    return Automerge.init<Content>({ actor: this.#host.actor });
   }
 
   #editStates(): readonly EditState[] {
@@ -321,6 +342,21 @@ class OpenDocument {
     this.#edits = null;
     for (const listener of [...this.#listeners]) listener();
   }
+}
+
+/** Throws what Automerge throws; `doc` may then be broken. */
+function applied(doc: Automerge.Doc<Content>, changes: readonly DocumentChange[]): Automerge.Doc<Content> {
+  let next = doc;
+  for (let at = 0; at < changes.length; at += BATCH_ITEMS_MAX) {
+    [next] = Automerge.applyChanges(next, changes.slice(at, at + BATCH_ITEMS_MAX).map(({ bytes }) => bytes));
+  }
+  return next;
+}
+
+/** @throws OpenClawError CHANGE_TOO_LARGE: no parent would take it, and all that waits behind it would wait for ever */
+function assertTravels(changes: readonly DocumentChange[]): void {
+  const large = changes.find(({ bytes }) => bytes.length > CHANGE_BYTES_MAX);
+  if (large !== undefined) throw new OpenClawError("CHANGE_TOO_LARGE", `${large.bytes.length} bytes`);
 }
 
 const sameHeads = (a: readonly ChangeHash[], b: readonly ChangeHash[]): boolean =>
