@@ -1,4 +1,7 @@
-/** Opens the sync stream to any gateway of the site: the one that served last, then the others in turn. */
+/**
+ * Opens the sync stream to any gateway of the site: the one that served last, then the others in turn; beginning behind it
+ * if the last connection ended of itself, for a gateway that is cut off from its own site still answers.
+ */
 
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { childConnection } from "@openclaw/core/sync/connection.ts";
@@ -45,7 +48,8 @@ export class SiteConnection {
   }
 
   /** One try at each gateway; the caller waits and tries again. @throws OpenClawError UNAVAILABLE */
-  async connect(): Promise<ChildConnection> {
+  async connect(ended: OpenClawError | null = null): Promise<ChildConnection> {
+    if (ended !== null) this.#next++;
     const { signal } = this.#dialling;
     const failures: string[] = [];
     for (let tried = 0; tried < this.#gateways.length; tried++) {

@@ -51,7 +51,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
     store: new IndexedDbStore(name),
     clock: browserClock,
     random: browserRandom,
-    connect: () => gateways.connect(),
+    connect: (ended) => gateways.connect(ended),
     token,
     claim: webLockClaims(name),
     ...(options.subscribe === undefined ? {} : { subscribe: options.subscribe }),

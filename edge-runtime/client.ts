@@ -30,7 +30,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
     store: options.store ?? new MemoryClientStore(),
     clock: systemClock,
     random: systemRandom,
-    connect: async () => childConnection(await dial(stopping.signal)),
+    connect: async (ended) => childConnection(await dial(stopping.signal, ended)),
     stopped: async () => {
       stopping.abort(new OpenClawError("STOPPED"));
       await host.stop();

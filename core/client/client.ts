@@ -143,16 +143,16 @@ export class Client {
       if (error !== null) this.#note(error);
       this.#settled();
     };
-    const drain = { store, clock, settlement: this.#settlement, claim: restored.claim, connect: () => options.connect(), token: () => this.#token() };
+    const drain = { store, clock, settlement: this.#settlement, claim: restored.claim, connect: () => options.connect(null), token: () => this.#token() };
     this.#drainer = new Drainer(drain, this.#links, restored.foreign, drained);
     this.#site = new SiteLink({
-      connect: () => options.connect(),
+      connect: (ended) => options.connect(ended),
       clock,
       random,
       hello: async () => ({
         link: this.#journal.outbox.link,
         child: { kind: "client", token: await this.#token() },
-        down: this.#down.hello(),
+        down: await this.#down.hello(),
       }),
       owner: () => this.#owner(),
       changed: () => this.#changed(),
@@ -267,7 +267,8 @@ export class Client {
     this.#changed();
     this.#cancelHolds ??= this.#options.clock.after(HOLDS_STORE_MS, () => {
       this.#cancelHolds = null;
-      const down = this.#down.position();
+      // Not the cursor of events that are on their way into the store: those may fail where this does not.
+      const down = this.#down.stored();
       const write = { hubHolds: this.#rungs.upstream, ...(down === null ? {} : { down }) };
       this.#journal.commit({ write }).catch((error: unknown) => this.#fail(error));
     });
@@ -308,9 +309,13 @@ export class Client {
 
   /** The site no longer knows this stream: what is left of it goes on under another name. */
   async #newLink(): Promise<void> {
-    const fresh = drawLink(this.#options.random);
-    this.#own(fresh, await this.#restored.claim(fresh));
-    await this.#settlement.abandon(this.#journal.outbox, new Outbox(fresh, seq(1)));
+    const link = drawLink(this.#options.random);
+    this.#own(link, await this.#restored.claim(link));
+    const [old, fresh] = [this.#journal.outbox, new Outbox(link, seq(1))];
+    // Again for the rows that were on their way into the old one when it was given up.
+    do {
+      await this.#settlement.abandon(old, fresh);
+    } while (old.size > 0);
   }
 
   #enqueue(draft: Draft): void {

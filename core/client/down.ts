@@ -41,7 +41,7 @@ export class Down {
   #cluster: ClusterId | null = null;
   #epoch: Epoch | null = null;
   #runs: EventRun[] = [];
-  #storing = false;
+  #storing: Promise<void> | null = null;
 
   constructor(host: DownHost, stored: DownCursor | null, wanted: Subscription) {
     this.#host = host;
@@ -68,8 +68,12 @@ export class Down {
     return true;
   }
 
-  /** What to ask of the parent when a connection begins. */
-  hello(): Hello["down"] {
+  /**
+   * What to ask of the parent when a connection begins. What the one before brought is stored by then, or known not to be:
+   * coming later, it would move the cursor of a stream that begins anew past what that has to bring.
+   */
+  async hello(): Promise<Hello["down"]> {
+    await this.#storing;
     if (isEmpty(this.#wanted)) return null;
     // What was streamed on goes on; a wider wish begins again, as what was left out before is wanted now.
     const goesOn = covers(this.#streamed, this.#wanted);
@@ -97,8 +101,13 @@ export class Down {
     this.#streamed = NOTHING;
   }
 
-  /** What stands in storage with the next write, or null while nothing new may. */
-  position(): DownCursor | null {
+  /** What stands in storage, with how far the parent's parent is now; null while nothing does. */
+  stored(): DownCursor | null {
+    return this.#stored === null ? null : { ...this.#stored, upstream: this.#host.rungs.upstream };
+  }
+
+  /** What stands in storage with the next events, or null while nothing new may. */
+  #position(): DownCursor | null {
     if (this.#cluster === null || this.#epoch === null || isEmpty(this.#streamed)) return null;
     // A stream that was begun anew is behind what is stored, and brings what is known: the old cursor stands till then.
     if (this.#stored !== null && this.#cursor < this.#stored.cursor && !covers(this.#stored.subscription, this.#streamed)) return null;
@@ -113,11 +122,10 @@ export class Down {
 
   received(run: EventRun): void {
     this.#runs.push(run);
-    if (!this.#storing) void this.#store();
+    this.#storing ??= this.#store();
   }
 
   async #store(): Promise<void> {
-    this.#storing = true;
     try {
       while (this.#runs.length > 0) await this.#take(this.#runs.splice(0));
     } catch (error) {
@@ -125,7 +133,8 @@ export class Down {
       this.#runs = [];
       this.#host.failed(error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error }));
     } finally {
-      this.#storing = false;
+      // In the turn that found nothing left: a run that comes in the next one begins anew.
+      this.#storing = null;
     }
   }
 
@@ -137,7 +146,7 @@ export class Down {
     }
     const before = this.#cursor;
     this.#cursor = to;
-    const down = this.position();
+    const down = this.#position();
     if (!runs.every(({ items }) => isBare(items)) || to - this.#written >= UNWRITTEN_MAX) {
       const write: ClientWrite = { ...taken.write(), ...(down === null ? {} : { down }) };
       try {

@@ -12,8 +12,11 @@ export interface ClientOptions {
   readonly store: ClientStore;
   readonly clock: Clock;
   readonly random: Random;
-  /** One try at a connection to any gateway of the site; the client waits and tries again. */
-  connect(): Promise<ChildConnection>;
+  /**
+   * One try at a connection to any gateway of the site; the client waits and tries again. `ended`: why the connection
+   * before ended, or could not be had: another gateway may do better. Null when there was none, or it was ended here.
+   */
+  connect(ended: OpenClawError | null): Promise<ChildConnection>;
   /** Asked at each connection; null where the site asks for none. */
   token?(): string | null | Promise<string | null>;
   /** What to keep a mirror of from the start. Documents and watches add what they need. */

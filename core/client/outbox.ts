@@ -39,6 +39,7 @@ export class Outbox implements PushSource {
   #unsureTo = 0;
   /** Fetches rows that are not in memory; null when there are none. */
   readonly #more: (() => Promise<void>) | null;
+  #fetching: Promise<void> | null = null;
 
   constructor(link: LinkId, nextSeq: Seq, more: (() => Promise<void>) | null = null) {
     this.link = link;
@@ -120,7 +121,7 @@ export class Outbox implements PushSource {
   }
 
   async next(after: number, inFlight = 0): Promise<Push | null> {
-    if (this.#rows.size === 0) await this.#more?.();
+    if (this.#rows.size === 0) await this.#fetch();
     const { lowWater } = this;
     // Never more than the parent remembers the outcomes of: the rest waits until we have stored some.
     const end = lowWater + RESULTS_MAX;
@@ -146,6 +147,14 @@ export class Outbox implements PushSource {
     const to = from + commands.length - 1;
     this.#sentTo = Math.max(this.#sentTo, to);
     return { to, message: { kind: "pushCommands", from: seq(from), lowWater, commands } };
+  }
+
+  /** Once for all who ask meanwhile: a row is taken up once. */
+  #fetch(): Promise<void> | null {
+    this.#fetching ??= this.#more?.().finally(() => {
+      this.#fetching = null;
+    }) ?? null;
+    return this.#fetching;
   }
 }
 

@@ -20,7 +20,7 @@ export class Rungs {
   readonly #own = new Set<ChangeHash>();
   /** Made here and not yet stored. */
   readonly #unsaved = new Set<ChangeHash>();
-  /** In an outbox of this device. */
+  /** In an outbox of this device; or refused, and the app has forgotten that: on this device and nowhere else. */
   readonly #queued = new Set<ChangeHash>();
   /** Committed by the site at this revision, and not known to be at the hub. */
   readonly #committed = new Map<ChangeHash, Revision>();
@@ -107,7 +107,7 @@ export class Rungs {
   }
 
   forgetFailed(hashes: readonly ChangeHash[]): void {
-    for (const hash of hashes) this.#failed.delete(hash);
+    for (const hash of hashes) if (this.#failed.delete(hash)) this.#queued.add(hash);
   }
 
   /** The hub holds the site's ledger up to here. True if that is news. */

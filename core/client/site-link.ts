@@ -15,8 +15,8 @@ const RETRY_MS_MAX = 10_000;
 const ASK_MS_MAX = 10_000;
 
 export interface SiteLinkOptions {
-  /** One try at a connection to any gateway. */
-  connect(): Promise<ChildConnection>;
+  /** One try at a connection to any gateway; told why the one before ended. */
+  connect(ended: OpenClawError | null): Promise<ChildConnection>;
   readonly clock: Clock;
   readonly random: Random;
   /** Called at each connection. */
@@ -115,7 +115,7 @@ export class SiteLink {
   async #connection(attempt: number): Promise<OpenClawError | null> {
     try {
       const hello = await this.#options.hello();
-      const connection = await this.#options.connect();
+      const connection = await this.#options.connect(this.#lastError);
       if (attempt !== this.#attempt) {
         connection.close();
         return null;
@@ -138,7 +138,6 @@ export class SiteLink {
         owner: {
           ...owner,
           welcomed: (welcome) => {
-            this.#backoff.reset();
             this.#lastError = null;
             this.#set("online");
             owner.welcomed(welcome);

@@ -18,8 +18,11 @@ import type { Transaction } from "./transaction.ts";
 export type ChangeCommand = Extract<UserCommand, { kind: "change" }>;
 export type ChangeEvent = Extract<LedgerEvent, { kind: "change" }>;
 
-/** Hashes that one MISSING names; when those are pushed, the next answer names the next. */
-const MISSING_NAMED_MAX = 128;
+/**
+ * Hashes that one MISSING names; when those are pushed, the next answer names the next. All that a client's link remembers
+ * (RESULTS_MAX such answers) has to fit one frame.
+ */
+const MISSING_NAMED_MAX = 32;
 
 /** All of one push or nothing of it (D2, D3). */
 export function runChangeCommand(

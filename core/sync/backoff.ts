@@ -7,6 +7,8 @@ export class Backoff {
   readonly #firstMs: number;
   readonly #maxMs: number;
   #failures = 0;
+  /** When the last wait was over. */
+  #waited = 0;
   #wake: () => void = () => {};
 
   constructor(clock: Clock, random: Random, firstMs: number, maxMs: number) {
@@ -16,22 +18,27 @@ export class Backoff {
     this.#maxMs = maxMs;
   }
 
-  /** It worked: the next failure waits the first time again. */
+  /** The next failure waits the first time again. */
   reset(): void {
     this.#failures = 0;
   }
 
-  /** Resolves after the next delay, or at `wake`. */
-  wait(): Promise<void> {
+  /**
+   * Resolves after the next delay, or at `wake`. What held for as long as the longest delay was no failure; a shorter try is
+   * one, however far it came: who is let in and then refused must not come again at once, and again.
+   */
+  async wait(): Promise<void> {
+    if (this.#clock.now() - this.#waited >= this.#maxMs) this.reset();
     const ms = Math.min(this.#maxMs, this.#firstMs * 2 ** this.#failures) * (0.5 + this.#random.unit() / 2);
     this.#failures = Math.min(this.#failures + 1, 30);
-    return new Promise((resolve) => {
+    await new Promise<void>((resolve) => {
       const cancel = this.#clock.after(ms, resolve);
       this.#wake = () => {
         cancel();
         resolve();
       };
     });
+    this.#waited = this.#clock.now();
   }
 
   /** Ends the wait under way. */

@@ -59,7 +59,7 @@ export interface ChildLinkOwner {
 
 /** A parent that has not answered a hello, a push or a keep-alive for so long is taken for dead, ms. */
 const ANSWER_MS_MAX = 15_000;
-/** Quiet time after which the child asks for the parent's position, so that a dead parent is noticed and a live stream stays open, ms. */
+/** How often the child asks for the parent's position, so that a dead parent is noticed and a live stream stays open, ms. */
 const KEEP_ALIVE_MS = 20_000;
 /** Refused pushes, without one that was taken, after which the connection is given up. */
 const REFUSALS_MAX = 3;
@@ -166,7 +166,6 @@ export class ChildLink {
 
   #received(message: ParentMessage): void {
     if (this.#phase === "closed") return;
-    this.#quiet();
     if (message.kind === "goodbye") return this.#end(new OpenClawError(message.code, message.details));
     if (this.#phase === "hello") {
       if (message.kind !== "welcome") return this.#malformed(`${message.kind} before welcome`);
@@ -199,6 +198,7 @@ export class ChildLink {
     }
     this.#phase = "open";
     this.#cancelDeadline();
+    this.#keepAlive();
     this.#sentTo = Math.max(welcome.cursor, this.#owner.source.oldest());
     this.#owner.welcomed(welcome);
     this.wake();
@@ -239,7 +239,8 @@ export class ChildLink {
     if (pushed.cursor < to) return this.#malformed(`a push up to ${to} was answered with cursor ${pushed.cursor}`);
     this.#refusals = 0;
     this.#answered();
-    this.#owner.pushed(pushed, to);
+    // Behind a refused push an earlier connection of ours may have filled the gap: those outcomes come when it is pushed again.
+    if (this.#rewindTo === null) this.#owner.pushed(pushed, to);
     this.#resume();
   }
 
@@ -303,16 +304,18 @@ export class ChildLink {
     else this.#cancelDeadline();
   }
 
-  /** Something was received: the parent lives. Counts the quiet time from here. */
-  #quiet(): void {
-    this.#cancelKeepAlive();
+  /** Whatever else goes by: a child that only listens would be taken for dead (parent-link). */
+  #keepAlive(): void {
     this.#cancelKeepAlive = this.#clock.after(KEEP_ALIVE_MS, () => {
       if (this.#phase !== "open") return;
-      this.ask({ kind: "position" }, "local", ANSWER_MS_MAX).catch((error: unknown) => {
-        const failure = asOpenClawError(error);
-        if (failure?.code === "UNAVAILABLE") this.fail(failure);
-        else this.#quiet();
-      });
+      this.ask({ kind: "position" }, "local", ANSWER_MS_MAX).then(
+        () => this.#keepAlive(),
+        (error: unknown) => {
+          const failure = asOpenClawError(error);
+          if (failure?.code === "UNAVAILABLE") this.fail(failure);
+          else this.#keepAlive();
+        },
+      );
     });
   }
 

@@ -28,6 +28,8 @@ const HELLO_MS_MAX = 10_000;
 const SILENCE_MS_MAX = 60_000;
 /** Questions in work at once for one child; a further one is refused OVERLOADED. */
 const ASKS_MAX = 64;
+/** Characters that are remembered of why a command was refused: it may quote a name as long as a frame. */
+const DETAILS_MAX = 512;
 /** Longest a timer runs before it looks again, ms: what every runtime's timer can hold. */
 const TIMER_MS_MAX = 86_400_000;
 
@@ -130,15 +132,14 @@ export class ParentLink {
     if (hello.down !== null && hello.down.epoch !== null && hello.down.epoch !== epoch.nonce) {
       throw new OpenClawError("WRONG_EPOCH", `the cursor is of epoch ${hello.down.epoch}, this is ${epoch.nonce}`);
     }
-    const { link } = await this.#backend.read({ kind: "link", link: hello.link });
-    if (this.#phase !== "admitting") return;
-    const position = this.#backend.position();
-    if (hello.down !== null && hello.down.cursor > position.revision) {
+    if (hello.down !== null && hello.down.cursor > this.#backend.position().revision) {
       // Ahead is not a fork (L3): another node of ours was further. This one catches up first.
       await this.#backend.barrier();
       if (hello.down.cursor > this.#backend.position().revision) throw new OpenClawError("FORK", "the child took more than there is");
     }
-    this.#holdsSent = position.parentHolds;
+    const { link } = await this.#backend.read({ kind: "link", link: hello.link });
+    // Read in the turn in which it is told and followed: an advance between the two would be told by nobody.
+    this.#holdsSent = this.#backend.position().parentHolds;
     this.#welcome(hello, link, cluster, principal);
   }
 
@@ -204,6 +205,9 @@ export class ParentLink {
       if (this.#phase !== "open") return;
       if ("error" in done) this.fail(done.error);
       else this.#answerPush(message, done.result);
+    }).catch((error: unknown) => {
+      if (error instanceof InvariantViolation) throw error;
+      this.fail(error);
     });
   }
 
@@ -336,7 +340,7 @@ export class ParentLink {
   }
 }
 
-const refused = ({ code, details }: Refusal): ImportedCommand => ({ kind: "refused", code, details });
+const refused = ({ code, details }: Refusal): ImportedCommand => ({ kind: "refused", code, details: details.slice(0, DETAILS_MAX) });
 
 const changesOf = (command: ImportedCommand): readonly DocumentChange[] => (command.kind === "change" ? command.changes : []);
 

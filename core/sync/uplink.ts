@@ -40,8 +40,8 @@ export interface UplinkOptions {
   readonly subscription: Subscription;
   readonly clock: Clock;
   readonly random: Random;
-  /** One try at a connection to the parent. */
-  connect(): Promise<ChildConnection>;
+  /** One try at a connection to the parent; told why the one before ended, as another of its nodes may do better. */
+  connect(ended: OpenClawError | null): Promise<ChildConnection>;
   /** A connection ended, with why; null when it was ended here. */
   ended?(reason: OpenClawError | null): void;
   connected?(): void;
@@ -147,7 +147,7 @@ export class Uplink {
   async #connection(): Promise<OpenClawError | null> {
     try {
       const hello = await this.#hello();
-      const connection = await this.#options.connect();
+      const connection = await this.#options.connect(this.#lastError);
       if (!this.#wanted) {
         connection.close();
         return null;
@@ -208,7 +208,6 @@ export class Uplink {
       return;
     }
     this.#welcome = welcome;
-    this.#backoff.reset();
     this.#lastError = null;
     this.#options.connected?.();
     if (welcome.cursor <= replica.position().revision) return this.#parentHas(revision(welcome.cursor));

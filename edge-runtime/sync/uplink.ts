@@ -37,7 +37,7 @@ export class Uplink implements UplinkDoor {
       subscription: { ...parent.subscribe, prefixes: parent.subscribe.prefixes.map((prefix) => utf8(prefix)) },
       clock,
       random,
-      connect: async (): Promise<ChildConnection> => childConnection(await dial(this.#stopping.signal)),
+      connect: async (ended): Promise<ChildConnection> => childConnection(await dial(this.#stopping.signal, ended)),
       connected: () => log.info({ parent: parent.cluster }, "the uplink is up"),
       ended: (reason) => {
         if (reason !== null) log.warn({ parent: parent.cluster, code: reason.code, err: reason }, "the uplink is down");

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SiteConnection, SYNC_PROTOCOL } from "@openclaw/browser/connection.ts";
 import type { Gateway } from "@openclaw/browser/gateways.ts";
+import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isLinkId, revision } from "@openclaw/core/ids.ts";
 import { decodeChildMessage, encodeParentMessage } from "@openclaw/core/sync/codec.ts";
 import type { ChildConnection, ChildMessage, ParentMessage } from "@openclaw/core/sync/message.ts";
@@ -120,6 +121,16 @@ test("when its gateway dies the stream ends, and the next connect finds another"
   await closed;
   await site.connect();
   expect(site.gateway).not.toBe(first?.peer);
+});
+
+test("a gateway that answers but ended the last connection is not asked first again", async () => {
+  const site = siteOf(await startPeer("california-1"), await startPeer("california-2"));
+  await site.connect();
+  const first = site.gateway;
+  await site.connect(null);
+  expect(site.gateway).toBe(first);
+  await site.connect(new OpenClawError("UNAVAILABLE", "no majority"));
+  expect(site.gateway).not.toBe(first);
 });
 
 test("going offline cuts the stream at once, and later a new one can be had", async () => {
