@@ -55,7 +55,7 @@ export class StateFile {
   #transaction: OpenTransaction | null = null;
 
   /**
-   * @param onError called when the transaction that is open could not be committed in time
+   * @param onError called when the open transaction could not be committed: nothing may be applied after it
    * @throws OpenClawError DATA_IN_USE, DATA_FOREIGN, DATA_NEWER, DATA_CORRUPT, SQLITE_TOO_OLD, STORAGE_FAILED, STORAGE_FULL
    */
   static open(opening: StateOpening, onError: (error: unknown) => void): StateFile {
@@ -118,8 +118,14 @@ export class StateFile {
     if (this.#transaction === null) return;
     clearTimeout(this.#transaction.timer);
     this.#transaction = null;
-    this.#tables.setApplied(this.#applied);
-    this.#connection.exec("COMMIT");
+    try {
+      this.#tables.setApplied(this.#applied);
+      this.#connection.exec("COMMIT");
+    } catch (error) {
+      // What was applied, and perhaps answered, is not in the file: whoever asked for the commit may go on, the state may not.
+      this.#onError(error);
+      throw error;
+    }
   }
 
   /** R7: everything applied before the call is in the database file, and that is fsynced. */
@@ -181,8 +187,8 @@ export class StateFile {
   #commitInTime(): void {
     try {
       this.commit();
-    } catch (error) {
-      this.#onError(error);
+    } catch {
+      // Told to `onError`; nobody else asked.
     }
   }
 }
