@@ -95,7 +95,6 @@ export class Documents {
     let opening = this.#open.get(name);
     if (opening === undefined) {
       if (this.#open.size >= OPEN_MAX) throw new OpenClawError("OVERLOADED", `${OPEN_MAX} documents are open`);
-      this.#host.subscribe(collection);
       const document = new OpenDocument(collection, id, this.#host, () => {
         this.#open.delete(name);
         this.#ready.delete(name);
@@ -109,6 +108,8 @@ export class Documents {
       });
     }
     const document = await opening;
+    // After it was fetched: a wider subscription is a new connection. That brings all there is, and what came meanwhile.
+    this.#host.subscribe(collection);
     if (options.initial !== undefined) document.begin({ ...options.initial } as Content);
     return document.handle<T>();
   }

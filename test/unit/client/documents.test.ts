@@ -285,12 +285,12 @@ describe("three tiers", () => {
     world.uplink(alaska, hub, { collections: ["log"] });
     const a = await world.client(california);
     const b = await world.client(alaska);
+    const opening = [open(a), open(b)] as const;
     await world.flush();
-    const left = await open(a);
+    const [left, right] = await Promise.all(opening);
     const edit = left.change(append("from california"));
     const seen = new Set<unknown>();
     left.subscribe(() => seen.add(left.rung(edit.hashes[0] ?? ("" as never))));
-    const right = await open(b);
     right.change(append("from alaska"));
     await world.elapse(10_000);
     await edit.hub();

@@ -147,8 +147,9 @@ describe("exactly once", () => {
     const client = await world.client(before, { store, connect: async () => site.connect() });
     const link = client.link;
     client.kv.put("a", "1");
+    const opening = client.docs.open<Log>("log", "today", { initial: EMPTY });
     await world.flush();
-    const handle = await client.docs.open<Log>("log", "today", { initial: EMPTY });
+    const handle = await opening;
     await world.flush();
     // Sent, but the answer does not come; then the site loses its memory.
     const sent = client.kv.put("b", "2");

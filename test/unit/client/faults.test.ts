@@ -80,6 +80,32 @@ describe("a change that Automerge chokes on", () => {
   });
 });
 
+describe("a document of a collection that was not subscribed to", () => {
+  test("is whole when it opens, while the site can be reached", async () => {
+    const world = new World();
+    const site = await world.cluster("california");
+    const writer = await world.client(site);
+    (await writer.docs.open<Log>("log", "today", { initial: EMPTY })).change(append("hello"));
+    await world.flush();
+    /** Reads as slowly as a disk. */
+    class SlowStore extends MemoryClientStore {
+      override async document(collection: string, document: string): Promise<readonly DocumentChange[]> {
+        await new Promise((resolve) => setImmediate(resolve));
+        return super.document(collection, document);
+      }
+    }
+    const reader = await world.client(site, { store: new SlowStore() });
+    await world.flush();
+    const opening = reader.docs.open<Log>("log", "today").then((handle) => handle.doc().text);
+    await world.elapse(2_000);
+    expect(await opening).toBe("hello");
+    // And it goes on from there.
+    await writer.docs.open<Log>("log", "today").then((handle) => handle.change(append(" again")));
+    await world.elapse(2_000);
+    expect((await reader.docs.open<Log>("log", "today")).doc().text).toBe("hello again");
+  });
+});
+
 describe("limits", () => {
   test("CHANGE_TOO_LARGE: a first content that could not travel is refused at once, and holds up nothing", async () => {
     const world = new World();
