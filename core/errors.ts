@@ -16,56 +16,149 @@ export const ERRORS = {
   BAD_REQUEST: { retryable: false, status: 400, message: "the request is malformed" },
   KEY_EMPTY: { retryable: false, status: 400, message: "a key has at least one byte" },
   KEY_TOO_LARGE: { retryable: false, status: 413, message: "a key is at most 4,096 bytes" },
-  VALUE_TOO_LARGE: { retryable: false, status: 413, message: "a value is at most 1,048,576 bytes; store large objects elsewhere and keep their address here" },
+  VALUE_TOO_LARGE: {
+    retryable: false,
+    status: 413,
+    message: "a value is at most 1,048,576 bytes; store large objects elsewhere and keep their address here",
+  },
   CHANGE_TOO_LARGE: { retryable: false, status: 413, message: "a document change is at most 1,048,576 bytes" },
-  DOCUMENT_TOO_LARGE: { retryable: false, status: 413, message: "a document's changes are at most 67,108,864 bytes; begin a new document" },
-  CHANGE_INVALID: { retryable: false, status: 400, message: "the bytes are not an Automerge change, or its parts disagree" },
+  DOCUMENT_TOO_LARGE: {
+    retryable: false,
+    status: 413,
+    message: "a document's changes are at most 67,108,864 bytes; begin a new document",
+  },
+  CHANGE_INVALID: {
+    retryable: false,
+    status: 400,
+    message: "the bytes are not an Automerge change, or its parts disagree",
+  },
   NOT_FOUND: { retryable: false, status: 404, message: "there is nothing under that name" },
-  COMPARE_FAILED: { retryable: false, status: 412, message: "the key is not at the expected revision; read it again and decide" },
-  MISSING: { retryable: false, status: 409, message: "the change depends on changes that are not here; push those first" },
-  QUARANTINED: { retryable: false, status: 409, message: "another change with this actor and sequence number stands; make the edit again under a fresh actor" },
+  COMPARE_FAILED: {
+    retryable: false,
+    status: 412,
+    message: "the key is not at the expected revision; read it again and decide",
+  },
+  MISSING: {
+    retryable: false,
+    status: 409,
+    message: "the change depends on changes that are not here; push those first",
+  },
+  QUARANTINED: {
+    retryable: false,
+    status: 409,
+    message: "another change with this actor and sequence number stands; make the edit again under a fresh actor",
+  },
   READ_ONLY: { retryable: false, status: 403, message: "this prefix is a mirror; write at its home" },
   // Authority
   UNAUTHENTICATED: { retryable: false, status: 401, message: "no valid token; send Authorization: Bearer" },
   FORBIDDEN: { retryable: false, status: 403, message: "the token does not cover this prefix" },
-  CROSS_SITE: { retryable: false, status: 403, message: "a page of another site may not call this node; list its origin under http.origins" },
-  INSECURE_BIND: { retryable: false, status: 500, message: "without credentials a node binds loopback only; configure auth.publicKey or bind 127.0.0.1" },
+  CROSS_SITE: {
+    retryable: false,
+    status: 403,
+    message: "a page of another site may not call this node; list its origin under http.origins",
+  },
+  INSECURE_BIND: {
+    retryable: false,
+    status: 500,
+    message: "without credentials a node binds loopback only; configure auth.publicKey or bind 127.0.0.1",
+  },
   // Availability
   OVERLOADED: { retryable: true, status: 429, message: "too much is waiting; slow down and retry" },
-  UNAVAILABLE: { retryable: true, status: 503, message: "no majority answered in time; whether a write took effect is unknown, retry within the session" },
+  UNAVAILABLE: {
+    retryable: true,
+    status: 503,
+    message: "no majority answered in time; whether a write took effect is unknown, retry within the session",
+  },
   NOT_LEADER: { retryable: true, status: 503, message: "this node is not the leader" },
   STORAGE_FULL: { retryable: true, status: 507, message: "the disk is full; free space, then retry" },
   STOPPED: { retryable: true, status: 503, message: "the node is stopping" },
-  SESSION_EXPIRED: { retryable: false, status: 409, message: "the session no longer remembers this request; its outcome is unknown, read before writing again" },
+  SESSION_EXPIRED: {
+    retryable: false,
+    status: 409,
+    message: "the session no longer remembers this request; its outcome is unknown, read before writing again",
+  },
   COMPACTED: { retryable: false, status: 410, message: "that revision is no longer kept; start from a snapshot" },
   REVISION_AHEAD: { retryable: true, status: 409, message: "this node has not reached that revision yet; retry" },
   // Links
   GAP: { retryable: true, status: 409, message: "the batch does not follow the cursor; rewind to the cursor named" },
-  FORK: { retryable: false, status: 409, message: "another ledger stands at that revision; the link is stopped until an operator decides" },
-  WRONG_EPOCH: { retryable: false, status: 409, message: "the peer is in another epoch of this cluster; the older one must stop" },
+  FORK: {
+    retryable: false,
+    status: 409,
+    message: "another ledger stands at that revision; the link is stopped until an operator decides",
+  },
+  WRONG_EPOCH: {
+    retryable: false,
+    status: 409,
+    message: "the peer is in another epoch of this cluster; the older one must stop",
+  },
   WRONG_CLUSTER: { retryable: false, status: 403, message: "the peer belongs to another cluster" },
-  NOT_ADMITTED: { retryable: false, status: 403, message: "the peer has no credential signed by the cluster's key; enrol it first" },
-  UNKNOWN_CHILD: { retryable: false, status: 403, message: "this cluster is not enrolled here; enrol it at the hub first" },
-  UNKNOWN_VERSION: { retryable: false, status: 400, message: "the peer speaks another protocol version; upgrade the older side" },
+  NOT_ADMITTED: {
+    retryable: false,
+    status: 403,
+    message: "the peer has no credential signed by the cluster's key; enrol it first",
+  },
+  UNKNOWN_CHILD: {
+    retryable: false,
+    status: 403,
+    message: "this cluster is not enrolled here; enrol it at the hub first",
+  },
+  UNKNOWN_VERSION: {
+    retryable: false,
+    status: 400,
+    message: "the peer speaks another protocol version; upgrade the older side",
+  },
   MALFORMED_FRAME: { retryable: false, status: 400, message: "the frame could not be decoded" },
   FRAME_TOO_LARGE: { retryable: false, status: 413, message: "the frame is larger than the limit" },
   // Start
-  CONFIG_INVALID: { retryable: false, status: 500, message: "the configuration is not valid; the line named must be mended" },
-  PORT_IN_USE: { retryable: false, status: 500, message: "the port is taken by another process; stop it or configure another port" },
+  CONFIG_INVALID: {
+    retryable: false,
+    status: 500,
+    message: "the configuration is not valid; the line named must be mended",
+  },
+  PORT_IN_USE: {
+    retryable: false,
+    status: 500,
+    message: "the port is taken by another process; stop it or configure another port",
+  },
   DATA_IN_USE: { retryable: false, status: 500, message: "another process has this data folder open; stop it first" },
-  DATA_FOREIGN: { retryable: false, status: 500, message: "the data folder belongs to another node; point dataDir at this node's own" },
-  DATA_NEWER: { retryable: false, status: 500, message: "the data folder was written by a newer version; run that version" },
-  DATA_CORRUPT: { retryable: false, status: 500, message: "stored data failed its check; replace this node's disk and let it catch up from its peers" },
-  SQLITE_TOO_OLD: { retryable: false, status: 500, message: "SQLite before 3.51.3 can corrupt a database; reinstall with npm ci" },
-  STORAGE_FAILED: { retryable: false, status: 500, message: "the disk refused a write; the node stopped, because what it holds can no longer be vouched for" },
+  DATA_FOREIGN: {
+    retryable: false,
+    status: 500,
+    message: "the data folder belongs to another node; point dataDir at this node's own",
+  },
+  DATA_NEWER: {
+    retryable: false,
+    status: 500,
+    message: "the data folder was written by a newer version; run that version",
+  },
+  DATA_CORRUPT: {
+    retryable: false,
+    status: 500,
+    message: "stored data failed its check; replace this node's disk and let it catch up from its peers",
+  },
+  SQLITE_TOO_OLD: {
+    retryable: false,
+    status: 500,
+    message: "SQLite before 3.51.3 can corrupt a database; reinstall with npm ci",
+  },
+  STORAGE_FAILED: {
+    retryable: false,
+    status: 500,
+    message: "the disk refused a write; the node stopped, because what it holds can no longer be vouched for",
+  },
   // Clients
-  CLIENT_STORAGE_FAILED: { retryable: false, status: 500, message: "this device's storage refused the write; the edit is not safe on this device" },
+  CLIENT_STORAGE_FAILED: {
+    retryable: false,
+    status: 500,
+    message: "this device's storage refused the write; the edit is not safe on this device",
+  },
   INTERNAL: { retryable: false, status: 500, message: "an unexpected error; the log of this node has it" },
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof ERRORS;
 
-export const isErrorCode = (text: unknown): text is ErrorCode => typeof text === "string" && Object.hasOwn(ERRORS, text);
+export const isErrorCode = (text: unknown): text is ErrorCode =>
+  typeof text === "string" && Object.hasOwn(ERRORS, text);
 
 /** An expected failure. Only `code` and `details` cross a wire; the receiver looks the rest up in its own table. */
 export class OpenClawError extends Error {

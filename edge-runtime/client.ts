@@ -22,7 +22,11 @@ export interface OpenClawOptions extends Pick<ClientOptions, "subscribe" | "toke
 export async function openClaw(options: OpenClawOptions): Promise<Client> {
   if (options.gateways.length === 0) throw new OpenClawError("CONFIG_INVALID", "no gateway to dial");
   const privateKey = await generateKeyPair("Ed25519");
-  const host = await createHost({ identity: { privateKey, peer: peerIdFromPrivateKey(privateKey).toString() }, listen: [], topics: [] });
+  const host = await createHost({
+    identity: { privateKey, peer: peerIdFromPrivateKey(privateKey).toString() },
+    listen: [],
+    topics: [],
+  });
   const stopping = new AbortController();
   const dial = dialInTurn(host, options.gateways, systemRandom);
   return openClient({

@@ -164,7 +164,15 @@ async function compose(
   const documents = new Materialiser(replica);
   started.push(() => documents.stop());
 
-  const children = await Children.open({ host, replica, authority, changeCheck, children: config.children, clock: systemClock, log });
+  const children = await Children.open({
+    host,
+    replica,
+    authority,
+    changeCheck,
+    children: config.children,
+    clock: systemClock,
+    log,
+  });
   started.push(() => children.stop());
 
   const { parent } = config;
@@ -177,7 +185,11 @@ async function compose(
     started.push(() => uplink.stop());
   }
 
-  const metrics = new Metrics({ replica, transportDrops: () => droppedBy(transport.counters), uplink: () => uplink?.status() ?? null });
+  const metrics = new Metrics({
+    replica,
+    transportDrops: () => droppedBy(transport.counters),
+    uplink: () => uplink?.status() ?? null,
+  });
   const app = await buildApi({
     replica,
     authority,
@@ -230,12 +242,16 @@ function keyring(config: NodeConfig, own: ClusterPublicKey): (cluster: ClusterId
 function bootstrapOf(config: NodeConfig, self: string): readonly string[] {
   return config.members
     .filter(({ peer }) => peer !== self)
-    .flatMap(({ peer, addresses }) => addresses.filter((address) => !address.endsWith("/ws")).map((address) => `${address}/p2p/${peer}`));
+    .flatMap(({ peer, addresses }) =>
+      addresses.filter((address) => !address.endsWith("/ws")).map((address) => `${address}/p2p/${peer}`),
+    );
 }
 
 /** How others reach our API: what the member list says of us, else where we listen. */
 function advertised(config: NodeConfig): string {
-  return config.members.find(({ node }) => node === config.node)?.http ?? `http://${config.http.host}:${config.http.port}`;
+  return (
+    config.members.find(({ node }) => node === config.node)?.http ?? `http://${config.http.host}:${config.http.port}`
+  );
 }
 
 async function listen(app: FastifyInstance, { http }: NodeConfig): Promise<string> {

@@ -15,8 +15,8 @@ import { allRows, type Claim, Drainer } from "./drain.ts";
 import { fetchChanges } from "./fetch.ts";
 import { type Draft, Journal } from "./journal.ts";
 import { Keys } from "./keys.ts";
-import { Outbox } from "./outbox.ts";
 import type { ClientOptions, ClientStatus } from "./options.ts";
+import { Outbox } from "./outbox.ts";
 import { hashesOf, Rungs } from "./rungs.ts";
 import { Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
@@ -42,7 +42,15 @@ export async function openClient(options: ClientOptions): Promise<Client> {
   const [down, awaiting, failed] = await Promise.all([store.down(), store.awaiting(), store.failed()]);
   const rungs = new Rungs();
   rungs.restore(rows, awaiting, failed, down?.upstream ?? revision(0), down?.cursor ?? revision(0));
-  const client = new Client(options, { outbox, rungs, down, failed, claim, release, foreign: rows.length - own.length });
+  const client = new Client(options, {
+    outbox,
+    rungs,
+    down,
+    failed,
+    claim,
+    release,
+    foreign: rows.length - own.length,
+  });
   client.goOnline();
   return client;
 }
@@ -118,7 +126,8 @@ export class Client {
       enqueue,
       ask: (query, consistency) => this.#site.ask(query, consistency),
       covers: (prefix, origin) => this.#down.coversPrefix(prefix, origin !== null),
-      subscribePrefix: (prefix, origin) => this.#want({ prefixes: [prefix], collections: [], mirrors: origin !== null }),
+      subscribePrefix: (prefix, origin) =>
+        this.#want({ prefixes: [prefix], collections: [], mirrors: origin !== null }),
     });
     this.#down = new Down(
       {
@@ -134,7 +143,9 @@ export class Client {
       },
       down,
       {
-        prefixes: (options.subscribe?.prefixes ?? []).map((prefix) => (typeof prefix === "string" ? utf8(prefix) : prefix)),
+        prefixes: (options.subscribe?.prefixes ?? []).map((prefix) =>
+          typeof prefix === "string" ? utf8(prefix) : prefix,
+        ),
         collections: options.subscribe?.collections ?? [],
         mirrors: options.subscribe?.mirrors ?? false,
       },
@@ -143,7 +154,14 @@ export class Client {
       if (error !== null) this.#note(error);
       this.#settled();
     };
-    const drain = { store, clock, settlement: this.#settlement, claim: restored.claim, connect: () => options.connect(null), token: () => this.#token() };
+    const drain = {
+      store,
+      clock,
+      settlement: this.#settlement,
+      claim: restored.claim,
+      connect: () => options.connect(null),
+      token: () => this.#token(),
+    };
     this.#drainer = new Drainer(drain, this.#links, restored.foreign, drained);
     this.#site = new SiteLink({
       connect: (ended) => options.connect(ended),
@@ -224,7 +242,10 @@ export class Client {
   #owner(): Omit<ChildLinkOwner, "closed"> {
     const { outbox } = this.#journal;
     const settle = (outcomes: Parameters<Settlement["settle"]>[1], to: number): void => {
-      this.#settlement.settle(outbox, outcomes, to).then(() => this.#settled(), (error: unknown) => this.#fail(error));
+      this.#settlement.settle(outbox, outcomes, to).then(
+        () => this.#settled(),
+        (error: unknown) => this.#fail(error),
+      );
     };
     return {
       source: outbox,
@@ -283,7 +304,12 @@ export class Client {
       const wanted = new Set(document.hashes);
       for (const change of await store.document(document.collection, document.document)) {
         if (!wanted.has(change.hash)) continue;
-        const command = { kind: "change", collection: document.collection, document: document.document, changes: [change] } as const;
+        const command = {
+          kind: "change",
+          collection: document.collection,
+          document: document.document,
+          changes: [change],
+        } as const;
         drafts.push({ command, edits: [], round: 0 });
       }
     }
@@ -327,7 +353,10 @@ export class Client {
         if (draft.command.kind === "change") this.docs.rungsMoved();
       },
       (error: unknown) => {
-        const failure = error instanceof OpenClawError ? error : new OpenClawError("CLIENT_STORAGE_FAILED", String(error), { cause: error });
+        const failure =
+          error instanceof OpenClawError
+            ? error
+            : new OpenClawError("CLIENT_STORAGE_FAILED", String(error), { cause: error });
         this.#trouble = failure;
         this.#rungs.notStored(hashesOf(draft), failure);
         for (const edit of draft.edits) edit.notStored(failure);
@@ -362,12 +391,14 @@ export class Client {
   /** Storage, or the parent, cannot go on: the connection ends, and the next one takes up where storage is. */
   #fail(error: unknown): void {
     if (error instanceof OpenClawError && error.code === "CLIENT_STORAGE_FAILED") this.#note(error);
-    const failure = error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error });
+    const failure =
+      error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error });
     this.#site.link?.fail(failure);
   }
 
   #note(error: unknown): void {
-    this.#trouble = error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error });
+    this.#trouble =
+      error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error });
     this.#changed();
   }
 

@@ -10,7 +10,7 @@ import { BATCH_ITEMS_MAX, CHANGE_BYTES_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
 import { causalOrder } from "./causal-order.ts";
 import { changesSince, headsOf } from "./changes.ts";
-import { LocalEdit, type Edit } from "./edit.ts";
+import { type Edit, LocalEdit } from "./edit.ts";
 import { genesis } from "./genesis.ts";
 import type { Draft } from "./journal.ts";
 import type { Rungs } from "./rungs.ts";
@@ -90,7 +90,11 @@ export class Documents {
    * Opens a document. `initial` is its content if it has none here yet: give everyone the same.
    * @throws OpenClawError OVERLOADED, CHANGE_TOO_LARGE, CLIENT_STORAGE_FAILED
    */
-  async open<T extends object = Content>(collection: string, id: string, options: { readonly initial?: T } = {}): Promise<DocumentHandle<T>> {
+  async open<T extends object = Content>(
+    collection: string,
+    id: string,
+    options: { readonly initial?: T } = {},
+  ): Promise<DocumentHandle<T>> {
     const name = nameOf(collection, id);
     let opening = this.#open.get(name);
     if (opening === undefined) {
@@ -211,10 +215,13 @@ class OpenDocument {
       changeAt: (heads, edit) => {
         assertOpen();
         // Automerge takes unknown heads for no heads, and would make the change at the beginning of time.
-        if (!Automerge.hasHeads(this.#doc, [...heads])) throw new OpenClawError("MISSING", "changes that are not on this device");
+        if (!Automerge.hasHeads(this.#doc, [...heads]))
+          throw new OpenClawError("MISSING", "changes that are not on this device");
         // At the present heads it is a change like any other, without the cost of going back.
         if (sameHeads(heads, headsOf(this.#doc))) return change(edit);
-        return this.#change((doc, options) => Automerge.changeAt(doc, [...heads], options, (draft) => edit(draft as unknown as T)).newDoc);
+        return this.#change(
+          (doc, options) => Automerge.changeAt(doc, [...heads], options, (draft) => edit(draft as unknown as T)).newDoc,
+        );
       },
       subscribe: (listener) => {
         const call = (): void => listener();
@@ -321,7 +328,10 @@ class OpenDocument {
         doc = applied(doc, [change]);
         good.push(change);
       } catch (error) {
-        const failure = new OpenClawError("QUARANTINED", `${change.hash}: ${error instanceof Error ? error.message : String(error)}`);
+        const failure = new OpenClawError(
+          "QUARANTINED",
+          `${change.hash}: ${error instanceof Error ? error.message : String(error)}`,
+        );
         this.#host.rungs.failed([change.hash], failure);
         doc = applied(this.#empty(), good);
       }
@@ -335,7 +345,9 @@ class OpenDocument {
 
   #editStates(): readonly EditState[] {
     const { rungs } = this.#host;
-    this.#edits ??= this.#own.slice(-EDITS_MAX).map((hash) => ({ hash, rung: rungs.rung(hash), failure: rungs.failure(hash) }));
+    this.#edits ??= this.#own
+      .slice(-EDITS_MAX)
+      .map((hash) => ({ hash, rung: rungs.rung(hash), failure: rungs.failure(hash) }));
     return this.#edits;
   }
 
@@ -349,7 +361,10 @@ class OpenDocument {
 function applied(doc: Automerge.Doc<Content>, changes: readonly DocumentChange[]): Automerge.Doc<Content> {
   let next = doc;
   for (let at = 0; at < changes.length; at += BATCH_ITEMS_MAX) {
-    [next] = Automerge.applyChanges(next, changes.slice(at, at + BATCH_ITEMS_MAX).map(({ bytes }) => bytes));
+    [next] = Automerge.applyChanges(
+      next,
+      changes.slice(at, at + BATCH_ITEMS_MAX).map(({ bytes }) => bytes),
+    );
   }
   return next;
 }

@@ -4,8 +4,8 @@
  */
 import { InvariantViolation, OpenClawError } from "../errors.ts";
 import { type ChangeHash, type ClusterId, type Epoch, type Revision, revision } from "../ids.ts";
-import { decodeRecord } from "../ledger/record-codec.ts";
 import type { DocumentChange, LedgerRecord } from "../ledger/record.ts";
+import { decodeRecord } from "../ledger/record-codec.ts";
 import type { EventRun, Hello } from "../sync/child-link.ts";
 import type { Subscription } from "../sync/message.ts";
 import { isBare } from "../sync/run.ts";
@@ -80,15 +80,21 @@ export class Down {
     if (!goesOn) this.#cursor = revision(0);
     this.#streamed = this.#wanted;
     this.#written = this.#cursor;
-    return { subscription: this.#wanted, cursor: this.#cursor, epoch: this.#epoch?.nonce ?? this.#stored?.epoch ?? null };
+    return {
+      subscription: this.#wanted,
+      cursor: this.#cursor,
+      epoch: this.#epoch?.nonce ?? this.#stored?.epoch ?? null,
+    };
   }
 
   /** @throws OpenClawError WRONG_CLUSTER; WRONG_EPOCH: what is here is of another epoch, `forget` it */
   welcomed(cluster: ClusterId, epoch: Epoch): void {
     const knownCluster = this.#cluster ?? this.#stored?.cluster ?? cluster;
-    if (knownCluster !== cluster) throw new OpenClawError("WRONG_CLUSTER", `this device holds data of ${knownCluster}, not of ${cluster}`);
+    if (knownCluster !== cluster)
+      throw new OpenClawError("WRONG_CLUSTER", `this device holds data of ${knownCluster}, not of ${cluster}`);
     const known = this.#epoch?.nonce ?? this.#stored?.epoch ?? epoch.nonce;
-    if (known !== epoch.nonce) throw new OpenClawError("WRONG_EPOCH", `this device knew epoch ${known}, the site is in ${epoch.nonce}`);
+    if (known !== epoch.nonce)
+      throw new OpenClawError("WRONG_EPOCH", `this device knew epoch ${known}, the site is in ${epoch.nonce}`);
     this.#cluster = cluster;
     this.#epoch = epoch;
   }
@@ -110,7 +116,12 @@ export class Down {
   #position(): DownCursor | null {
     if (this.#cluster === null || this.#epoch === null || isEmpty(this.#streamed)) return null;
     // A stream that was begun anew is behind what is stored, and brings what is known: the old cursor stands till then.
-    if (this.#stored !== null && this.#cursor < this.#stored.cursor && !covers(this.#stored.subscription, this.#streamed)) return null;
+    if (
+      this.#stored !== null &&
+      this.#cursor < this.#stored.cursor &&
+      !covers(this.#stored.subscription, this.#streamed)
+    )
+      return null;
     return {
       cluster: this.#cluster,
       epoch: this.#epoch.nonce,
@@ -131,7 +142,9 @@ export class Down {
     } catch (error) {
       if (error instanceof InvariantViolation) throw error;
       this.#runs = [];
-      this.#host.failed(error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error }));
+      this.#host.failed(
+        error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error }),
+      );
     } finally {
       // In the turn that found nothing left: a run that comes in the next one begins anew.
       this.#storing = null;
@@ -142,7 +155,9 @@ export class Down {
     const to = runs.at(-1)?.to ?? this.#cursor;
     const taken = new Taken();
     for (const { items } of runs) {
-      for (const item of items) if (item.kind === "body") taken.add(decodeRecord(item.record), (event, mirrored) => this.#isKnown(event, mirrored, item.revision));
+      for (const item of items)
+        if (item.kind === "body")
+          taken.add(decodeRecord(item.record), (event, mirrored) => this.#isKnown(event, mirrored, item.revision));
     }
     const before = this.#cursor;
     this.#cursor = to;
@@ -159,7 +174,8 @@ export class Down {
     }
     if (down !== null) this.#stored = down;
     for (const { hashes, at } of taken.committed) this.#host.rungs.committed(hashes, at);
-    for (const { collection, document, changes } of taken.documents.values()) this.#host.documents.received(collection, document, changes);
+    for (const { collection, document, changes } of taken.documents.values())
+      this.#host.documents.received(collection, document, changes);
     this.#host.keys.received(taken.events, to);
     if (taken.committed.length > 0) this.#host.documents.rungsMoved();
     this.#host.taken(to);
@@ -167,7 +183,9 @@ export class Down {
 
   /** In a stream that was begun anew: this was taken before, and what came after it since then must not be undone. */
   #isKnown(event: LedgerRecord["events"][number], mirrored: boolean, at: Revision): boolean {
-    return this.#stored !== null && at <= this.#stored.cursor && coversEvent(this.#stored.subscription, event, mirrored);
+    return (
+      this.#stored !== null && at <= this.#stored.cursor && coversEvent(this.#stored.subscription, event, mirrored)
+    );
   }
 }
 
@@ -176,7 +194,10 @@ class Taken {
   readonly documents = new Map<string, { collection: string; document: string; changes: DocumentChange[] }>();
   readonly committed: { readonly hashes: readonly ChangeHash[]; readonly at: Revision }[] = [];
   readonly events: KeyEvent[] = [];
-  readonly #mirror = new Map<string, { readonly key: Uint8Array; readonly origin: string | null; readonly row: MirrorRow | null }>();
+  readonly #mirror = new Map<
+    string,
+    { readonly key: Uint8Array; readonly origin: string | null; readonly row: MirrorRow | null }
+  >();
 
   add(record: LedgerRecord, isKnown: (event: LedgerRecord["events"][number], mirrored: boolean) => boolean): void {
     const origin = record.origin?.cluster ?? null;
@@ -197,7 +218,15 @@ class Taken {
           break;
         }
         case "delete":
-          this.events.push({ kind: "delete", key: event.key, value: new Uint8Array(0), origin, revision: at, principal, time });
+          this.events.push({
+            kind: "delete",
+            key: event.key,
+            value: new Uint8Array(0),
+            origin,
+            revision: at,
+            principal,
+            time,
+          });
           this.#mirrored({ key: event.key, origin, row: null });
           break;
       }

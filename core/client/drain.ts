@@ -122,7 +122,12 @@ async function drain(options: DrainOptions, link: LinkId): Promise<void> {
 }
 
 /** Resolves when the outbox is empty, or with why the connection ended before. */
-function converse(options: DrainOptions, outbox: Outbox, connection: ChildConnection, token: string | null): Promise<OpenClawError | null> {
+function converse(
+  options: DrainOptions,
+  outbox: Outbox,
+  connection: ChildConnection,
+  token: string | null,
+): Promise<OpenClawError | null> {
   const { settlement, clock } = options;
   return new Promise((resolve, reject) => {
     const settle = (outcomes: Parameters<Settlement["settle"]>[1], to: number): void => {
@@ -132,7 +137,10 @@ function converse(options: DrainOptions, outbox: Outbox, connection: ChildConnec
         .then((next) => (next === null && outbox.size === 0 ? link.close() : link.wake()))
         .catch((error: unknown) => {
           if (error instanceof InvariantViolation) reject(error);
-          else link.fail(error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error }));
+          else
+            link.fail(
+              error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error }),
+            );
         });
     };
     const link = new ChildLink({

@@ -12,7 +12,11 @@ import { changesSince } from "./changes.ts";
  * The actor is derived from the name and from the content, so that two contents are two authors: under one author the
  * second would be quarantined with all that follows it (D2).
  */
-export function genesis(collection: string, document: string, initial: Readonly<Record<string, unknown>>): readonly DocumentChange[] {
+export function genesis(
+  collection: string,
+  document: string,
+  initial: Readonly<Record<string, unknown>>,
+): readonly DocumentChange[] {
   const name = `openclaw genesis\n${JSON.stringify([collection, document])}\n`;
   const draft = create(toHex(sha256(utf8(name)).subarray(0, 16)), initial);
   const [content] = changesSince(draft, []);

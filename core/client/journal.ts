@@ -120,7 +120,10 @@ export class Journal {
 
   async #write(batch: readonly Waiting[]): Promise<void> {
     const outbox = batch[0]?.part.outbox ?? this.#outbox;
-    const rows = rowsOf(batch.flatMap(({ part }) => part.drafts ?? []), outbox);
+    const rows = rowsOf(
+      batch.flatMap(({ part }) => part.drafts ?? []),
+      outbox,
+    );
     const changes = rows.flatMap(({ row: { command } }) => (command.kind === "change" ? [command] : []));
     const write = merged([
       { enqueue: rows.map(({ row }) => row), changes },
@@ -136,7 +139,9 @@ export class Journal {
 }
 
 const documentsOf = (part: JournalPart): readonly string[] =>
-  (part.drafts ?? []).flatMap(({ command }) => (command.kind === "change" ? [JSON.stringify([command.collection, command.document])] : []));
+  (part.drafts ?? []).flatMap(({ command }) =>
+    command.kind === "change" ? [JSON.stringify([command.collection, command.document])] : [],
+  );
 
 /** Drafts as rows, numbered. Neighbours of one document become one row. */
 function rowsOf(drafts: readonly Draft[], outbox: Outbox): Unanswered[] {
@@ -218,5 +223,7 @@ export const mirrorName = (row: { readonly key: Uint8Array; readonly origin: str
 
 function storageError(error: unknown): OpenClawError {
   if (error instanceof InvariantViolation) throw error;
-  return error instanceof OpenClawError ? error : new OpenClawError("CLIENT_STORAGE_FAILED", String(error), { cause: error });
+  return error instanceof OpenClawError
+    ? error
+    : new OpenClawError("CLIENT_STORAGE_FAILED", String(error), { cause: error });
 }

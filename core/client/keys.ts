@@ -1,7 +1,7 @@
 /** Key-values of a client: reads from the mirror of what it subscribed to, or from its gateway; writes through the outbox. */
 import { compareBytes, prefixEnd, toHex, utf8 } from "../bytes.ts";
 import { OpenClawError } from "../errors.ts";
-import { isClusterId, type ClusterId, type Revision, revision } from "../ids.ts";
+import { type ClusterId, isClusterId, type Revision, revision } from "../ids.ts";
 import { KEY_BYTES_MAX, RANGE_ROWS_MAX, VALUE_BYTES_MAX } from "../limits.ts";
 import type { UserCommand } from "../state-machine/command.ts";
 import type { Answer } from "../state-machine/query.ts";
@@ -74,7 +74,10 @@ export class Keys {
   readonly #overlays = new Map<string, readonly Overlay[]>();
   /** The mirror shows the site's ledger up to here. */
   #cursor = revision(0);
-  readonly #watchers = new Set<{ readonly prefix: Uint8Array; readonly listener: (events: readonly KeyEvent[]) => void }>();
+  readonly #watchers = new Set<{
+    readonly prefix: Uint8Array;
+    readonly listener: (events: readonly KeyEvent[]) => void;
+  }>();
 
   constructor(host: KeysHost) {
     this.#host = host;
@@ -85,7 +88,10 @@ export class Keys {
     const bytes = checkedKey(key);
     const origin = options.origin ?? null;
     if (options.consistency === "linearizable" || !this.#host.covers(bytes, origin)) {
-      const answer = await this.#host.ask({ kind: "get", origin: clusterOf(origin), key: bytes }, options.consistency ?? "local");
+      const answer = await this.#host.ask(
+        { kind: "get", origin: clusterOf(origin), key: bytes },
+        options.consistency ?? "local",
+      );
       return answer.row;
     }
     const own = origin === null ? this.#overlays.get(toHex(bytes))?.at(-1) : undefined;
@@ -101,7 +107,9 @@ export class Keys {
     if (options.consistency === "linearizable" || !this.#host.covers(bytes, origin)) {
       return this.#listAsked(bytes, clusterOf(origin), options.consistency ?? "local");
     }
-    const rows = new Map((await this.#host.store.mirror(origin, bytes)).map((row): [string, KeyRow] => [toHex(row.key), row]));
+    const rows = new Map(
+      (await this.#host.store.mirror(origin, bytes)).map((row): [string, KeyRow] => [toHex(row.key), row]),
+    );
     if (origin === null) {
       for (const [name, overlays] of this.#overlays) {
         const own = overlays.at(-1);
@@ -129,7 +137,12 @@ export class Keys {
    * key does not exist. Its `site` rejects with COMPARE_FAILED otherwise.
    */
   compareAndSet(key: Bytes, expected: number, value: Bytes): Edit {
-    return this.#write({ kind: "compareAndSet", key: checkedKey(key), expected: revision(expected), value: checkedValue(value) });
+    return this.#write({
+      kind: "compareAndSet",
+      key: checkedKey(key),
+      expected: revision(expected),
+      value: checkedValue(value),
+    });
   }
 
   /**
@@ -148,7 +161,10 @@ export class Keys {
   received(events: readonly KeyEvent[], cursor: Revision): void {
     this.#cursor = cursor;
     for (const [name, overlays] of this.#overlays) {
-      this.#keep(name, overlays.filter(({ at }) => at === null || at > cursor));
+      this.#keep(
+        name,
+        overlays.filter(({ at }) => at === null || at > cursor),
+      );
     }
     if (events.length === 0) return;
     for (const { prefix, listener } of [...this.#watchers]) {
@@ -170,14 +186,15 @@ export class Keys {
     const name = toHex(command.key);
     const overlay: Overlay = { key: command.key, value: command.kind === "put" ? command.value : null, at: null };
     this.#overlays.set(name, [...(this.#overlays.get(name) ?? []), overlay]);
-    const remove = (): void => this.#keep(name, (this.#overlays.get(name) ?? []).filter((one) => one !== overlay));
-    edit.site.then(
-      (at) => {
-        overlay.at = at;
-        if (at <= this.#cursor) remove();
-      },
-      remove,
-    );
+    const remove = (): void =>
+      this.#keep(
+        name,
+        (this.#overlays.get(name) ?? []).filter((one) => one !== overlay),
+      );
+    edit.site.then((at) => {
+      overlay.at = at;
+      if (at <= this.#cursor) remove();
+    }, remove);
   }
 
   #keep(name: string, overlays: readonly Overlay[]): void {
@@ -185,7 +202,11 @@ export class Keys {
     else this.#overlays.set(name, overlays);
   }
 
-  async #listAsked(prefix: Uint8Array, origin: ClusterId | null, consistency: "linearizable" | "local"): Promise<readonly KeyRow[]> {
+  async #listAsked(
+    prefix: Uint8Array,
+    origin: ClusterId | null,
+    consistency: "linearizable" | "local",
+  ): Promise<readonly KeyRow[]> {
     const to = prefixEnd(prefix) ?? null;
     const rows: KeyRow[] = [];
     let from = prefix;
@@ -203,7 +224,8 @@ export class Keys {
       rows.push(...answer.rows);
       const last = answer.rows.at(-1);
       if (!answer.more || last === undefined) return rows;
-      if (rows.length >= RANGE_ROWS_MAX) throw new OpenClawError("OVERLOADED", `more than ${RANGE_ROWS_MAX} rows; list a longer prefix`);
+      if (rows.length >= RANGE_ROWS_MAX)
+        throw new OpenClawError("OVERLOADED", `more than ${RANGE_ROWS_MAX} rows; list a longer prefix`);
       // The first key after the last one.
       from = new Uint8Array([...last.key, 0]);
     }
@@ -227,7 +249,8 @@ function checkedValue(value: Bytes): Uint8Array {
 }
 
 function clusterOf(origin: string | null): ClusterId | null {
-  if (origin !== null && !isClusterId(origin)) throw new OpenClawError("BAD_REQUEST", "the origin is not a cluster's name");
+  if (origin !== null && !isClusterId(origin))
+    throw new OpenClawError("BAD_REQUEST", "the origin is not a cluster's name");
   return origin;
 }
 

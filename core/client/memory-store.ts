@@ -79,7 +79,8 @@ export class MemoryClientStore implements ClientStore {
 
   async mirror(origin: string | null, prefix: Uint8Array): Promise<readonly MirrorRow[]> {
     const rows = [...this.#mirror.values()].filter(
-      (row) => row.origin === origin && row.key.length >= prefix.length && prefix.every((byte, i) => row.key[i] === byte),
+      (row) =>
+        row.origin === origin && row.key.length >= prefix.length && prefix.every((byte, i) => row.key[i] === byte),
     );
     return rows.sort((a, b) => compareBytes(a.key, b.key));
   }

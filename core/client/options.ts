@@ -20,7 +20,11 @@ export interface ClientOptions {
   /** Asked at each connection; null where the site asks for none. */
   token?(): string | null | Promise<string | null>;
   /** What to keep a mirror of from the start. Documents and watches add what they need. */
-  readonly subscribe?: { readonly prefixes?: readonly Bytes[]; readonly collections?: readonly string[]; readonly mirrors?: boolean };
+  readonly subscribe?: {
+    readonly prefixes?: readonly Bytes[];
+    readonly collections?: readonly string[];
+    readonly mirrors?: boolean;
+  };
   /** This session's stream and actor. Drawn afresh unless given; never give one that another session may use (D4). */
   readonly link?: LinkId;
   /** Granted to everyone unless given: right where one process has the store to itself. */

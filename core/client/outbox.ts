@@ -151,9 +151,10 @@ export class Outbox implements PushSource {
 
   /** Once for all who ask meanwhile: a row is taken up once. */
   #fetch(): Promise<void> | null {
-    this.#fetching ??= this.#more?.().finally(() => {
-      this.#fetching = null;
-    }) ?? null;
+    this.#fetching ??=
+      this.#more?.().finally(() => {
+        this.#fetching = null;
+      }) ?? null;
     return this.#fetching;
   }
 }
@@ -168,6 +169,9 @@ export function commandBytes(command: UserCommand): number {
     case "delete":
       return overhead + command.key.length;
     case "change":
-      return command.changes.reduce((sum, change) => sum + overhead + 32 * change.deps.length + change.bytes.length, overhead);
+      return command.changes.reduce(
+        (sum, change) => sum + overhead + 32 * change.deps.length + change.bytes.length,
+        overhead,
+      );
   }
 }

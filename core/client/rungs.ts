@@ -33,13 +33,22 @@ export class Rungs {
   #storedTo = revision(0);
 
   /** What the device's storage knows at start. */
-  restore(outbox: Iterable<OutboxRow>, awaiting: readonly Awaiting[], failed: readonly FailedRow[], upstream: Revision, storedTo: Revision): void {
+  restore(
+    outbox: Iterable<OutboxRow>,
+    awaiting: readonly Awaiting[],
+    failed: readonly FailedRow[],
+    upstream: Revision,
+    storedTo: Revision,
+  ): void {
     this.#upstream = upstream;
     this.#storedTo = storedTo;
     for (const row of outbox) for (const hash of hashesOf(row)) this.#queued.add(hash);
-    for (const { document, revision: at } of awaiting) for (const hash of document?.hashes ?? []) this.#committed.set(hash, at);
-    for (const row of failed) for (const hash of hashesOf(row)) this.#failed.set(hash, new OpenClawError(row.code, row.details));
-    for (const hashes of [this.#queued, this.#committed.keys(), this.#failed.keys()]) for (const hash of hashes) this.#own.add(hash);
+    for (const { document, revision: at } of awaiting)
+      for (const hash of document?.hashes ?? []) this.#committed.set(hash, at);
+    for (const row of failed)
+      for (const hash of hashesOf(row)) this.#failed.set(hash, new OpenClawError(row.code, row.details));
+    for (const hashes of [this.#queued, this.#committed.keys(), this.#failed.keys()])
+      for (const hash of hashes) this.#own.add(hash);
   }
 
   isOwn(hash: ChangeHash): boolean {

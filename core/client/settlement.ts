@@ -70,7 +70,11 @@ export class Settlement {
    * however often they come. A key's write that may have taken place is not run twice (Q1).
    */
   async abandon(outbox: Outbox, fresh: Outbox | null): Promise<void> {
-    await this.#take(outbox, [...outbox.rows()].map(({ row }) => ({ seq: row.seq, outcome: EXPIRED })), fresh);
+    await this.#take(
+      outbox,
+      [...outbox.rows()].map(({ row }) => ({ seq: row.seq, outcome: EXPIRED })),
+      fresh,
+    );
   }
 
   async #take(outbox: Outbox, outcomes: readonly Answered[], fresh: Outbox | null): Promise<void> {
@@ -126,7 +130,11 @@ export class Settlement {
   }
 
   /** The refused changes, document by document, each after what it depends on that the parent may lack. */
-  async #withMissing(rows: readonly Unanswered[], named: ReadonlySet<ChangeHash>, settling: Outbox): Promise<readonly Draft[]> {
+  async #withMissing(
+    rows: readonly Unanswered[],
+    named: ReadonlySet<ChangeHash>,
+    settling: Outbox,
+  ): Promise<readonly Draft[]> {
     const drafts: Draft[] = [];
     const byDocument = Map.groupBy(rows, ({ row: { command } }) =>
       command.kind === "change" ? JSON.stringify([command.collection, command.document]) : "",
@@ -146,7 +154,8 @@ export class Settlement {
       const wanted = (change: DocumentChange): boolean =>
         refused.has(change.hash) || (!ahead.has(change.hash) && (round >= ROUNDS_MAX || mayLack(change.hash)));
       const byLast = new Map<ChangeHash | undefined, readonly LocalEdit[]>();
-      for (const { row, edits } of group) byLast.set(hashesOf(row).at(-1), [...(byLast.get(hashesOf(row).at(-1)) ?? []), ...edits]);
+      for (const { row, edits } of group)
+        byLast.set(hashesOf(row).at(-1), [...(byLast.get(hashesOf(row).at(-1)) ?? []), ...edits]);
       for (const change of ancestry(stored, refused, wanted)) {
         drafts.push({ command: { ...command, changes: [change] }, edits: byLast.get(change.hash) ?? [], round });
       }

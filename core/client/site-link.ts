@@ -2,9 +2,9 @@
 import { InvariantViolation, OpenClawError } from "../errors.ts";
 import type { Clock, Random } from "../ports.ts";
 import type { Answer } from "../state-machine/query.ts";
+import { Backoff } from "../sync/backoff.ts";
 import { ChildLink, type ChildLinkOwner, type Hello } from "../sync/child-link.ts";
 import type { ChildConnection, ChildQuery } from "../sync/message.ts";
-import { Backoff } from "../sync/backoff.ts";
 
 export type LinkState = "online" | "connecting" | "offline";
 

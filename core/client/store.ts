@@ -30,7 +30,11 @@ export interface Awaiting {
   /** The site's revision that holds it. */
   readonly revision: Revision;
   /** What it was, so that a rung can be shown per edit: the hashes of a document's changes, or null for a key. */
-  readonly document: { readonly collection: string; readonly document: string; readonly hashes: readonly ChangeHash[] } | null;
+  readonly document: {
+    readonly collection: string;
+    readonly document: string;
+    readonly hashes: readonly ChangeHash[];
+  } | null;
 }
 
 export interface MirrorRow {
@@ -57,7 +61,11 @@ export interface ClientWrite {
   /** New outbox rows, with the changes they carry added to `changes` by the caller. */
   readonly enqueue?: readonly OutboxRow[];
   /** Local or received changes of documents; a known hash is ignored. */
-  readonly changes?: readonly { readonly collection: string; readonly document: string; readonly changes: readonly DocumentChange[] }[];
+  readonly changes?: readonly {
+    readonly collection: string;
+    readonly document: string;
+    readonly changes: readonly DocumentChange[];
+  }[];
   /** Rows answered: out of the outbox; those that succeeded go to `awaiting`. */
   readonly answered?: readonly { readonly link: LinkId; readonly seq: Seq }[];
   readonly awaiting?: readonly Awaiting[];

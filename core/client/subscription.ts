@@ -6,7 +6,8 @@ import { startsWith } from "./keys.ts";
 
 export const NOTHING: Subscription = { prefixes: [], collections: [], mirrors: false };
 
-export const isEmpty = ({ prefixes, collections }: Subscription): boolean => prefixes.length === 0 && collections.length === 0;
+export const isEmpty = ({ prefixes, collections }: Subscription): boolean =>
+  prefixes.length === 0 && collections.length === 0;
 
 /** True if every key of that prefix, and origin, comes with the subscription. */
 export const coversPrefix = (subscription: Subscription, prefix: Uint8Array, mirrored: boolean): boolean =>
@@ -18,7 +19,9 @@ export const covers = (wide: Subscription, narrow: Subscription): boolean =>
   narrow.prefixes.every((prefix) => coversPrefix(wide, prefix, narrow.mirrors));
 
 export const coversEvent = (subscription: Subscription, event: LedgerEvent, mirrored: boolean): boolean =>
-  event.kind === "change" ? subscription.collections.includes(event.collection) : coversPrefix(subscription, event.key, mirrored);
+  event.kind === "change"
+    ? subscription.collections.includes(event.collection)
+    : coversPrefix(subscription, event.key, mirrored);
 
 /** Both together; what one of them has already is not named twice. */
 export function union(a: Subscription, b: Subscription): Subscription {

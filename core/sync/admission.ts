@@ -20,7 +20,8 @@ export function commandRefusal(command: UserCommand, principal: Principal): Refu
   switch (command.kind) {
     case "put":
     case "compareAndSet":
-      if (command.value.length > VALUE_BYTES_MAX) return { code: "VALUE_TOO_LARGE", details: `${command.value.length} bytes` };
+      if (command.value.length > VALUE_BYTES_MAX)
+        return { code: "VALUE_TOO_LARGE", details: `${command.value.length} bytes` };
       return keyRefusal(command.key, principal);
     case "delete":
       return keyRefusal(command.key, principal);
@@ -29,7 +30,8 @@ export function commandRefusal(command: UserCommand, principal: Principal): Refu
         return { code: "FORBIDDEN", details: `writing ${command.collection}/${command.document}` };
       }
       const bytes = command.changes.reduce((sum, change) => sum + change.bytes.length, 0);
-      if (bytes > COMMAND_CHANGE_BYTES_MAX) return { code: "CHANGE_TOO_LARGE", details: `${bytes} bytes in one command` };
+      if (bytes > COMMAND_CHANGE_BYTES_MAX)
+        return { code: "CHANGE_TOO_LARGE", details: `${bytes} bytes in one command` };
       if (command.changes.length === 0) return { code: "BAD_REQUEST", details: "a command without a change" };
       return null;
     }

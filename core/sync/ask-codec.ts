@@ -1,17 +1,27 @@
 /** Questions of a child and their answers, as tuples. */
-import { TupleReader } from "../codec.ts";
-import type { Encodable } from "../codec.ts";
+
 import { fromHex, toHex } from "../bytes.ts";
+import type { Encodable } from "../codec.ts";
+import { TupleReader } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
 import { type ChangeHash, type ClusterId, isActorId, isClusterId, revision } from "../ids.ts";
 import {
-  changeHashBytes, changeHashOf, documentChangeTuple, epochTuple, readDocumentChange, readEpoch, readHash,
+  changeHashBytes,
+  changeHashOf,
+  documentChangeTuple,
+  epochTuple,
+  readDocumentChange,
+  readEpoch,
+  readHash,
 } from "../ledger/record-codec.ts";
 import { BATCH_ITEMS_MAX, RANGE_ROWS_MAX } from "../limits.ts";
 import type { KeyValue, QueryAnswers } from "../state-machine/query.ts";
 import type { ChildAnswer, ChildQuery } from "./message.ts";
 
-const KIND = { get: 0, range: 1, document: 2, documents: 3, changes: 4, position: 5 } as const satisfies Record<ChildQuery["kind"], number>;
+const KIND = { get: 0, range: 1, document: 2, documents: 3, changes: 4, position: 5 } as const satisfies Record<
+  ChildQuery["kind"],
+  number
+>;
 
 export function queryTuple(query: ChildQuery): Encodable {
   switch (query.kind) {
@@ -53,7 +63,13 @@ function readQueryOfKind(kind: number, reader: TupleReader): ChildQuery {
     case KIND.document: {
       const collection = reader.text();
       const document = reader.text();
-      return { kind: "document", collection, document, after: reader.count(), limit: atMost(reader.count(), RANGE_ROWS_MAX) };
+      return {
+        kind: "document",
+        collection,
+        document,
+        after: reader.count(),
+        limit: atMost(reader.count(), RANGE_ROWS_MAX),
+      };
     }
     case KIND.documents:
       return { kind: "documents", collection: reader.text() };
@@ -136,7 +152,10 @@ function readAnswerOfKind(kind: number, reader: TupleReader): ChildAnswer {
       const epoch = readEpoch(reader.any());
       const at = revision(reader.count());
       const hash = readHash(reader);
-      return { kind: "position", answer: { cluster, epoch, revision: at, hash, parentHolds: revision(reader.count()) } };
+      return {
+        kind: "position",
+        answer: { cluster, epoch, revision: at, hash, parentHolds: revision(reader.count()) },
+      };
     }
     default:
       throw new OpenClawError("MALFORMED_FRAME", `an answer of unknown kind ${kind}`);

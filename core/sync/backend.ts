@@ -29,7 +29,9 @@ export interface ParentBackend {
    * Null when every change is what it claims to be (D1), else why the first bad one is not.
    * @throws OpenClawError OVERLOADED, STOPPED
    */
-  checkChanges(changes: readonly DocumentChange[]): Promise<{ readonly code: ErrorCode; readonly details: string } | null>;
+  checkChanges(
+    changes: readonly DocumentChange[],
+  ): Promise<{ readonly code: ErrorCode; readonly details: string } | null>;
   /**
    * Takes an import; resolves when it is on a majority of disks and applied here, or refused. Imports of one link that
    * are given in order are taken in order, or refused `GAP`. @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED

@@ -9,7 +9,13 @@ import type { LinkItem } from "../ledger/record.ts";
 import type { Clock } from "../ports.ts";
 import type { Answer } from "../state-machine/query.ts";
 import {
-  type ChildAnswer, type ChildConnection, type ChildMessage, type ChildQuery, EVENTS_IN_FLIGHT_MAX, type ParentMessage, PUSHES_IN_FLIGHT_MAX,
+  type ChildAnswer,
+  type ChildConnection,
+  type ChildMessage,
+  type ChildQuery,
+  EVENTS_IN_FLIGHT_MAX,
+  type ParentMessage,
+  PUSHES_IN_FLIGHT_MAX,
   SYNC_VERSION,
 } from "./message.ts";
 import { runEnd } from "./run.ts";
@@ -138,7 +144,8 @@ export class ChildLink {
   /** @throws OpenClawError UNAVAILABLE, OVERLOADED, and what the parent refuses it with */
   ask<Q extends ChildQuery>(query: Q, consistency: "linearizable" | "local", timeoutMs: number): Promise<Answer<Q>> {
     if (this.#phase !== "open") return Promise.reject(new OpenClawError("UNAVAILABLE", "not connected"));
-    if (this.#asking.size >= ASKS_IN_FLIGHT_MAX) return Promise.reject(new OpenClawError("OVERLOADED", "questions in flight"));
+    if (this.#asking.size >= ASKS_IN_FLIGHT_MAX)
+      return Promise.reject(new OpenClawError("OVERLOADED", "questions in flight"));
     const id = this.#nextAsk++;
     return new Promise((resolve, reject) => {
       const cancel = this.#clock.after(timeoutMs, () => {
@@ -194,7 +201,9 @@ export class ChildLink {
 
   #welcomed(welcome: Welcome): void {
     if (welcome.version !== SYNC_VERSION) {
-      return this.#end(new OpenClawError("UNKNOWN_VERSION", `the parent speaks ${welcome.version}, this side ${SYNC_VERSION}`));
+      return this.#end(
+        new OpenClawError("UNKNOWN_VERSION", `the parent speaks ${welcome.version}, this side ${SYNC_VERSION}`),
+      );
     }
     this.#phase = "open";
     this.#cancelDeadline();
@@ -223,14 +232,21 @@ export class ChildLink {
       } while (this.#pumpAgain);
     } catch (error) {
       if (error instanceof InvariantViolation) throw error;
-      this.fail(error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error }));
+      this.fail(
+        error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error }),
+      );
     } finally {
       this.#pumping = false;
     }
   }
 
   #mayPush(): boolean {
-    return this.#phase === "open" && this.#writable && this.#rewindTo === null && this.#inFlight.length < PUSHES_IN_FLIGHT_MAX;
+    return (
+      this.#phase === "open" &&
+      this.#writable &&
+      this.#rewindTo === null &&
+      this.#inFlight.length < PUSHES_IN_FLIGHT_MAX
+    );
   }
 
   #pushed(pushed: Pushed): void {
@@ -255,7 +271,9 @@ export class ChildLink {
       const oldest = this.#owner.source.oldest();
       if (cursor >= oldest) return this.fail(new OpenClawError("GAP", details));
       // Not a late answer: it stands. What lies between was acknowledged to us, and we no longer have it.
-      return this.fail(new OpenClawError("SESSION_EXPIRED", `the parent is at ${cursor}, and acknowledged ${oldest} before`));
+      return this.fail(
+        new OpenClawError("SESSION_EXPIRED", `the parent is at ${cursor}, and acknowledged ${oldest} before`),
+      );
     }
     this.#rewindTo = cursor;
     this.#resume();

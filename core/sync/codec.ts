@@ -2,21 +2,40 @@
  * Sync messages as bytes: one tuple a message, [kind, …fields]. Decoding is defensive (X1): what it returns has every
  * field checked. The records inside link items stay the bytes they arrived in: those are what Raft replicates (S2).
  */
-import { decode, encode, TupleReader } from "../codec.ts";
+
 import type { Encodable } from "../codec.ts";
+import { decode, encode, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, type Epoch, isClusterId, isLinkId, isNonce, revision, seq } from "../ids.ts";
 import {
-  changeHashBytes, epochTuple, linkItemTuple, readEpoch, readHash, readLinkItem,
+  changeHashBytes,
+  epochTuple,
+  linkItemTuple,
+  readEpoch,
+  readHash,
+  readLinkItem,
 } from "../ledger/record-codec.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
-import { outcomeTuple, readErrorCode, readOutcome, readUserCommand, userCommandTuple } from "../state-machine/command-codec.ts";
+import {
+  outcomeTuple,
+  readErrorCode,
+  readOutcome,
+  readUserCommand,
+  userCommandTuple,
+} from "../state-machine/command-codec.ts";
 import { answerTuple, limited, queryTuple, readAnswer, readChangeHash, readQuery } from "./ask-codec.ts";
 import {
-  type ChildIdentity, type ChildMessage, type ParentMessage, type Subscription, SYNC_VERSION,
+  type ChildIdentity,
+  type ChildMessage,
+  type ParentMessage,
+  type Subscription,
+  SYNC_VERSION,
 } from "./message.ts";
 
-const CHILD = { hello: 0, pushLedger: 1, pushCommands: 2, taken: 3, ask: 4 } as const satisfies Record<ChildMessage["kind"], number>;
+const CHILD = { hello: 0, pushLedger: 1, pushCommands: 2, taken: 3, ask: 4 } as const satisfies Record<
+  ChildMessage["kind"],
+  number
+>;
 const PARENT = {
   welcome: 0,
   pushed: 1,
@@ -40,7 +59,9 @@ export function encodeChildMessage(message: ChildMessage): Uint8Array {
         message.version,
         message.link,
         identityTuple(message.child),
-        message.down === null ? null : [subscriptionTuple(message.down.subscription), message.down.cursor, message.down.epoch],
+        message.down === null
+          ? null
+          : [subscriptionTuple(message.down.subscription), message.down.cursor, message.down.epoch],
       ]);
     case "pushLedger":
       return encode([CHILD.pushLedger, message.items.map(linkItemTuple), message.hash]);

@@ -38,7 +38,8 @@ class CodedConnection<Out, In> implements FrameConnection<Out, In> {
   /** @throws OpenClawError FRAME_TOO_LARGE: nothing was sent, and the connection stands */
   send(message: Out): boolean {
     const frame = this.#encode(message);
-    if (frame.length > FRAME_BYTES_MAX) throw new OpenClawError("FRAME_TOO_LARGE", `${frame.length} of ${FRAME_BYTES_MAX} bytes`);
+    if (frame.length > FRAME_BYTES_MAX)
+      throw new OpenClawError("FRAME_TOO_LARGE", `${frame.length} of ${FRAME_BYTES_MAX} bytes`);
     return this.#bytes.send(frame);
   }
 

@@ -5,8 +5,8 @@
  */
 import { OpenClawError } from "../errors.ts";
 import { type ClusterId, type Revision, revision } from "../ids.ts";
-import { decodeRecord } from "../ledger/record-codec.ts";
 import type { LinkItem } from "../ledger/record.ts";
+import { decodeRecord } from "../ledger/record-codec.ts";
 import { selectForChild } from "../ledger/selection.ts";
 import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX } from "../limits.ts";
 import type { Clock, StoredRecord } from "../ports.ts";
@@ -70,7 +70,8 @@ export class DownStream {
 
   /** @throws OpenClawError MALFORMED_FRAME for a cursor that was never sent */
   taken(cursor: Revision): void {
-    if (cursor > this.#sentTo) throw new OpenClawError("MALFORMED_FRAME", `${cursor} was taken, ${this.#sentTo} was sent`);
+    if (cursor > this.#sentTo)
+      throw new OpenClawError("MALFORMED_FRAME", `${cursor} was taken, ${this.#sentTo} was sent`);
     while (this.#inFlight[0] !== undefined && this.#inFlight[0] <= cursor) this.#inFlight.shift();
     if (!this.#reading) void this.#read();
   }
@@ -153,7 +154,8 @@ function mayRead(record: Uint8Array, principal: Principal): boolean {
 function hashAt(records: readonly StoredRecord[], at: Revision): Uint8Array {
   const first = records[0]?.revision ?? at;
   const stored = records[at - first];
-  if (stored === undefined || stored.revision !== at) throw new OpenClawError("INTERNAL", `the ledger has a hole at ${at}`);
+  if (stored === undefined || stored.revision !== at)
+    throw new OpenClawError("INTERNAL", `the ledger has a hole at ${at}`);
   return stored.hash;
 }
 

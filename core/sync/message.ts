@@ -45,7 +45,11 @@ export type ChildMessage =
       readonly link: LinkId;
       readonly child: ChildIdentity;
       /** Null: no events wanted. `cursor`: the last parent's revision taken; `epoch`: the parent's epoch it belongs to, null at first. */
-      readonly down: { readonly subscription: Subscription; readonly cursor: Revision; readonly epoch: string | null } | null;
+      readonly down: {
+        readonly subscription: Subscription;
+        readonly cursor: Revision;
+        readonly epoch: string | null;
+      } | null;
     }
   /** A site's ledger. `hash`: its ledger hash at the last item's revision. */
   | { readonly kind: "pushLedger"; readonly items: readonly LinkItem[]; readonly hash: Uint8Array }
@@ -58,7 +62,12 @@ export type ChildMessage =
     }
   /** The child has stored what it was sent up to here; a run without a body is taken as it comes, and asked for again after a crash. */
   | { readonly kind: "taken"; readonly cursor: Revision }
-  | { readonly kind: "ask"; readonly id: number; readonly consistency: "linearizable" | "local"; readonly query: ChildQuery };
+  | {
+      readonly kind: "ask";
+      readonly id: number;
+      readonly consistency: "linearizable" | "local";
+      readonly query: ChildQuery;
+    };
 
 export type ChildIdentity =
   /** Admitted by the child cluster's credential, which the parent pinned (R10). */

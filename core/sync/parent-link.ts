@@ -14,7 +14,13 @@ import type { Principal } from "./authority.ts";
 import type { Import, ParentBackend } from "./backend.ts";
 import { DownStream } from "./down-stream.ts";
 import {
-  type ChildAnswer, type ChildMessage, type ChildQuery, type ParentConnection, type ParentMessage, PUSHES_IN_FLIGHT_MAX, SYNC_VERSION,
+  type ChildAnswer,
+  type ChildMessage,
+  type ChildQuery,
+  type ParentConnection,
+  type ParentMessage,
+  PUSHES_IN_FLIGHT_MAX,
+  SYNC_VERSION,
 } from "./message.ts";
 
 type Hello = Extract<ChildMessage, { kind: "hello" }>;
@@ -78,7 +84,9 @@ export class ParentLink {
     this.#connection = options.connection;
     this.#backend = options.backend;
     this.#clock = options.clock;
-    this.#cancelSilence = this.#clock.after(HELLO_MS_MAX, () => this.fail(new OpenClawError("UNAVAILABLE", "no hello came")));
+    this.#cancelSilence = this.#clock.after(HELLO_MS_MAX, () =>
+      this.fail(new OpenClawError("UNAVAILABLE", "no hello came")),
+    );
     this.#connection.receive({
       message: (message) => this.#received(message),
       drained: () => this.#drained(),
@@ -99,9 +107,12 @@ export class ParentLink {
   #received(message: ChildMessage): void {
     if (this.#phase === "closed") return;
     this.#cancelSilence();
-    this.#cancelSilence = this.#clock.after(SILENCE_MS_MAX, () => this.fail(new OpenClawError("UNAVAILABLE", "the child fell silent")));
+    this.#cancelSilence = this.#clock.after(SILENCE_MS_MAX, () =>
+      this.fail(new OpenClawError("UNAVAILABLE", "the child fell silent")),
+    );
     if (this.#phase === "waiting") {
-      if (message.kind !== "hello") return this.fail(new OpenClawError("MALFORMED_FRAME", `${message.kind} before hello`));
+      if (message.kind !== "hello")
+        return this.fail(new OpenClawError("MALFORMED_FRAME", `${message.kind} before hello`));
       this.#phase = "admitting";
       this.#admit(message).catch((error: unknown) => this.fail(error));
       return;
@@ -135,7 +146,8 @@ export class ParentLink {
     if (hello.down !== null && hello.down.cursor > this.#backend.position().revision) {
       // Ahead is not a fork (L3): another node of ours was further. This one catches up first.
       await this.#backend.barrier();
-      if (hello.down.cursor > this.#backend.position().revision) throw new OpenClawError("FORK", "the child took more than there is");
+      if (hello.down.cursor > this.#backend.position().revision)
+        throw new OpenClawError("FORK", "the child took more than there is");
     }
     const { link } = await this.#backend.read({ kind: "link", link: hello.link });
     // Read in the turn in which it is told and followed: an advance between the two would be told by nobody.
@@ -144,7 +156,8 @@ export class ParentLink {
   }
 
   async #authenticate(hello: Hello): Promise<Principal> {
-    if (hello.version !== SYNC_VERSION) throw new OpenClawError("UNKNOWN_VERSION", `${hello.version}, this side speaks ${SYNC_VERSION}`);
+    if (hello.version !== SYNC_VERSION)
+      throw new OpenClawError("UNKNOWN_VERSION", `${hello.version}, this side speaks ${SYNC_VERSION}`);
     const { child, link } = hello;
     if (child.kind === "client") {
       // A client draws its link; a name would be a site's.
@@ -155,7 +168,12 @@ export class ParentLink {
     return this.#backend.verifySite({ ...child, remotePeer: this.#options.remotePeer });
   }
 
-  #welcome(hello: Hello, link: LinkState | null, cluster: Extract<ParentMessage, { kind: "welcome" }>["cluster"], principal: Principal): void {
+  #welcome(
+    hello: Hello,
+    link: LinkState | null,
+    cluster: Extract<ParentMessage, { kind: "welcome" }>["cluster"],
+    principal: Principal,
+  ): void {
     if (this.#phase !== "admitting") return;
     this.#phase = "open";
     const down =
@@ -191,33 +209,44 @@ export class ParentLink {
   }
 
   #push(message: PushLedger | PushCommands, admitted: Admitted): void {
-    if (this.#pushes >= PUSHES_IN_FLIGHT_MAX) return this.fail(new OpenClawError("OVERLOADED", `${PUSHES_IN_FLIGHT_MAX} pushes in flight`));
+    if (this.#pushes >= PUSHES_IN_FLIGHT_MAX)
+      return this.fail(new OpenClawError("OVERLOADED", `${PUSHES_IN_FLIGHT_MAX} pushes in flight`));
     if ((message.kind === "pushLedger") !== (admitted.hello.child.kind === "site")) {
       return this.fail(new OpenClawError("MALFORMED_FRAME", `${message.kind} from a ${admitted.hello.child.kind}`));
     }
     this.#pushes++;
     const proposed = this.#lastProposed.then(() => this.#propose(message, admitted));
     this.#lastProposed = proposed.then(() => undefined);
-    this.#lastAnswered = this.#lastAnswered.then(async () => {
-      const { outcome } = await proposed;
-      const done = await outcome;
-      this.#pushes--;
-      if (this.#phase !== "open") return;
-      if ("error" in done) this.fail(done.error);
-      else this.#answerPush(message, done.result);
-    }).catch((error: unknown) => {
-      if (error instanceof InvariantViolation) throw error;
-      this.fail(error);
-    });
+    this.#lastAnswered = this.#lastAnswered
+      .then(async () => {
+        const { outcome } = await proposed;
+        const done = await outcome;
+        this.#pushes--;
+        if (this.#phase !== "open") return;
+        if ("error" in done) this.fail(done.error);
+        else this.#answerPush(message, done.result);
+      })
+      .catch((error: unknown) => {
+        if (error instanceof InvariantViolation) throw error;
+        this.fail(error);
+      });
   }
 
   /** Resolves when the import is on its way; its outcome comes later, so that the next one can follow at once. */
-  async #propose(message: PushLedger | PushCommands, { hello, principal }: Admitted): Promise<{ readonly outcome: Promise<Proposed> }> {
+  async #propose(
+    message: PushLedger | PushCommands,
+    { hello, principal }: Admitted,
+  ): Promise<{ readonly outcome: Promise<Proposed> }> {
     try {
       const command = await this.#importOf(message, hello, principal);
       if (this.#phase !== "open") throw new OpenClawError("STOPPED", "the connection closed");
       const result = this.#backend.propose(command, principal.name);
-      return { outcome: result.then((done) => ({ result: done }), (error: unknown) => ({ error })) };
+      return {
+        outcome: result.then(
+          (done) => ({ result: done }),
+          (error: unknown) => ({ error }),
+        ),
+      };
     } catch (error) {
       return { outcome: Promise.resolve({ error }) };
     }
@@ -227,7 +256,14 @@ export class ParentLink {
     const { child, link } = hello;
     if (message.kind === "pushLedger") {
       if (child.kind !== "site") throw new OpenClawError("MALFORMED_FRAME", "a ledger from a client");
-      return { kind: "importLedger", link, cluster: child.cluster, epoch: child.epoch, items: message.items, hash: message.hash };
+      return {
+        kind: "importLedger",
+        link,
+        cluster: child.cluster,
+        epoch: child.epoch,
+        items: message.items,
+        hash: message.hash,
+      };
     }
     const commands = await this.#judged(message.commands, principal);
     return { kind: "importCommands", link, from: message.from, lowWater: message.lowWater, commands };
@@ -257,7 +293,9 @@ export class ParentLink {
         return;
       case "imported": {
         const outcomes =
-          message.kind === "pushLedger" ? [] : result.outcomes.flatMap((outcome, i) => numbered(outcome, message.from + i));
+          message.kind === "pushLedger"
+            ? []
+            : result.outcomes.flatMap((outcome, i) => numbered(outcome, message.from + i));
         this.#send({ kind: "pushed", cursor: result.cursor, outcomes });
         return;
       }
@@ -285,7 +323,8 @@ export class ParentLink {
     if (ask.consistency === "linearizable") await this.#backend.barrier();
     const answer = await answerTo(this.#backend, ask.query);
     // A child that does not read what it asked for waits for itself; answers are the only frames without a credit.
-    while (!this.#writable && this.#phase === "open") await new Promise<void>((resolve) => this.#waitingToWrite.push(resolve));
+    while (!this.#writable && this.#phase === "open")
+      await new Promise<void>((resolve) => this.#waitingToWrite.push(resolve));
     this.#send({ kind: "answer", id: ask.id, answer });
   }
 
@@ -340,9 +379,14 @@ export class ParentLink {
   }
 }
 
-const refused = ({ code, details }: Refusal): ImportedCommand => ({ kind: "refused", code, details: details.slice(0, DETAILS_MAX) });
+const refused = ({ code, details }: Refusal): ImportedCommand => ({
+  kind: "refused",
+  code,
+  details: details.slice(0, DETAILS_MAX),
+});
 
-const changesOf = (command: ImportedCommand): readonly DocumentChange[] => (command.kind === "change" ? command.changes : []);
+const changesOf = (command: ImportedCommand): readonly DocumentChange[] =>
+  command.kind === "change" ? command.changes : [];
 
 const numbered = (outcome: Outcome | null, at: number): { seq: ReturnType<typeof seq>; outcome: Outcome }[] =>
   outcome === null ? [] : [{ seq: seq(at), outcome }];

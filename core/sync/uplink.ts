@@ -29,7 +29,8 @@ const RETRY_MS_FIRST = 100;
 const RETRY_MS_MAX = 5_000;
 
 export type UplinkReplica = Pick<
-  Replica, "propose" | "barrier" | "read" | "ledger" | "follow" | "position" | "status" | "onLeadership"
+  Replica,
+  "propose" | "barrier" | "read" | "ledger" | "follow" | "position" | "status" | "onLeadership"
 >;
 
 export interface UplinkOptions {
@@ -215,7 +216,12 @@ export class Uplink {
     replica.barrier(PROPOSE_MS_MAX).then(
       () => {
         if (welcome.cursor <= replica.position().revision) return this.#parentHas(revision(welcome.cursor));
-        this.#fail(new OpenClawError("FORK", `the parent has revision ${welcome.cursor}, this cluster ends at ${replica.position().revision}`));
+        this.#fail(
+          new OpenClawError(
+            "FORK",
+            `the parent has revision ${welcome.cursor}, this cluster ends at ${replica.position().revision}`,
+          ),
+        );
       },
       (error: unknown) => this.#fail(error),
     );
@@ -292,7 +298,11 @@ export class Uplink {
         const runs = takeRuns(this.#runs);
         const last = runs.at(-1);
         if (last === undefined) break;
-        await this.#importRun(runs.reduce<readonly LinkItem[]>((items, run) => joinRuns(items, run.items), []), last, this.#welcome);
+        await this.#importRun(
+          runs.reduce<readonly LinkItem[]>((items, run) => joinRuns(items, run.items), []),
+          last,
+          this.#welcome,
+        );
         link?.taken(last.to);
       }
     } catch (error) {
@@ -306,7 +316,14 @@ export class Uplink {
 
   async #importRun(items: readonly LinkItem[], { hash }: EventRun, { epoch }: Welcome): Promise<void> {
     const { parent } = this.#options;
-    const result = await this.#propose({ kind: "importLedger", link: linkOf(parent), cluster: parent, epoch, items, hash });
+    const result = await this.#propose({
+      kind: "importLedger",
+      link: linkOf(parent),
+      cluster: parent,
+      epoch,
+      items,
+      hash,
+    });
     // A refusal ends the connection: the next one begins where the replicated cursor stands.
     if (result.kind === "importRefused") throw new OpenClawError(result.code, result.details);
   }

@@ -277,7 +277,11 @@ function addStatus(program: Command): void {
     .option("--wait [seconds]", "first wait until the node answers and knows a leader (30 s unless given)", wholeNumber)
     .addHelpText(
       "after",
-      examples("openclaw status", "openclaw status --wait", "openclaw status --hash --json --endpoint http://127.0.0.1:8102"),
+      examples(
+        "openclaw status",
+        "openclaw status --wait",
+        "openclaw status --hash --json --endpoint http://127.0.0.1:8102",
+      ),
     )
     .action(async (options: Reach & { hash?: boolean; json?: boolean; wait?: number | true }) => {
       const path = `/v1/status${options.hash === true ? "?hash=true" : ""}`;

@@ -78,7 +78,11 @@ export class Children {
         },
         closed: (reason) => {
           this.#children.delete(child);
-          if (reason !== null) log.warn({ err: reason, code: reason.code, child: child.cluster, peer: remotePeer }, "a child's connection ended");
+          if (reason !== null)
+            log.warn(
+              { err: reason, code: reason.code, child: child.cluster, peer: remotePeer },
+              "a child's connection ended",
+            );
         },
       });
     });

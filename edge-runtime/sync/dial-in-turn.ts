@@ -11,7 +11,11 @@ import { dialSync, type SyncStream } from "../network/sync-streams.ts";
  * @returns a function that makes one try at every node
  * @throws OpenClawError CONFIG_INVALID for an address that is none; the function: UNAVAILABLE
  */
-export function dialInTurn(host: Host, addresses: readonly string[], random: Random): (signal: AbortSignal, ended: OpenClawError | null) => Promise<SyncStream> {
+export function dialInTurn(
+  host: Host,
+  addresses: readonly string[],
+  random: Random,
+): (signal: AbortSignal, ended: OpenClawError | null) => Promise<SyncStream> {
   const nodes = [...Map.groupBy(addresses, peerOf).values()];
   // Spreads those who dial over those who are dialled.
   let next = Math.floor(random.unit() * nodes.length);

@@ -41,8 +41,12 @@ export function replicaBackend(options: {
   };
 }
 
-function verifySite({ cluster, credential, remotePeer }: SiteClaim, clusterKey: ClusterPublicKey | undefined): Principal {
-  if (clusterKey === undefined) throw new OpenClawError("UNKNOWN_CHILD", `${cluster} is not among the children configured here`);
+function verifySite(
+  { cluster, credential, remotePeer }: SiteClaim,
+  clusterKey: ClusterPublicKey | undefined,
+): Principal {
+  if (clusterKey === undefined)
+    throw new OpenClawError("UNKNOWN_CHILD", `${cluster} is not among the children configured here`);
   const { node } = verifyCredential(credential, { cluster, clusterKey, remotePeer });
   // What a site may see is its subscription's matter, until keys and collections have scopes.
   const all = (): boolean => true;

@@ -1,8 +1,9 @@
 /** This node's way to the parent cluster: who to dial, and what core's uplink says of it. */
+
+import { utf8 } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
 import type { Clock, Random } from "@openclaw/core/ports.ts";
-import { utf8 } from "@openclaw/core/bytes.ts";
 import { childConnection } from "@openclaw/core/sync/connection.ts";
 import type { ChildConnection } from "@openclaw/core/sync/message.ts";
 import { Uplink as CoreUplink, type UplinkReplica } from "@openclaw/core/sync/uplink.ts";

@@ -41,10 +41,18 @@ beforeAll(async () => {
   try {
     const example = (await readmeExample("browser")).replace("http://127.0.0.1:8101", gateway);
     await writeFile(join(source, "app.ts"), `${example}\ndocument.title = "all quiet, at the hub";\n`);
-    await writeFile(join(source, "index.html"), `<!doctype html><title>…</title><script type="module" src="./app.ts"></script>`);
+    await writeFile(
+      join(source, "index.html"),
+      `<!doctype html><title>…</title><script type="module" src="./app.ts"></script>`,
+    );
     await writeFile(join(source, "tsconfig.json"), TSCONFIG);
     execFileSync(process.execPath, [TSC, "-p", source], { stdio: "inherit" });
-    await build({ root: source, configFile: false, logLevel: "error", build: { outDir: page, target: "es2024", modulePreload: { polyfill: false } } });
+    await build({
+      root: source,
+      configFile: false,
+      logLevel: "error",
+      build: { outDir: page, target: "es2024", modulePreload: { polyfill: false } },
+    });
   } finally {
     await rm(source, { recursive: true, force: true });
   }

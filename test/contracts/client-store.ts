@@ -1,9 +1,10 @@
 /** What every ClientStore does. Call it inside a test file with the store to be tested. */
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
 import { utf8 } from "@openclaw/core/bytes.ts";
 import type { ClientStore, DownCursor, OutboxRow } from "@openclaw/core/client/store.ts";
-import { isActorId, isChangeHash, isLinkId, revision, seq, type ChangeHash, type LinkId } from "@openclaw/core/ids.ts";
+import { type ChangeHash, isActorId, isChangeHash, isLinkId, type LinkId, revision, seq } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 /** One device's storage. `open` again after `close` finds what was written. */
 export interface DeviceStorage {
@@ -77,7 +78,10 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
         seq: seq(1),
         command: { kind: "change", collection: "log", document: "today", changes: [change("1", 1, [])] },
       };
-      await store.write({ enqueue: [row], changes: [{ collection: "log", document: "today", changes: [change("1", 1, [])] }] });
+      await store.write({
+        enqueue: [row],
+        changes: [{ collection: "log", document: "today", changes: [change("1", 1, [])] }],
+      });
       await reopen();
       expect(await store.outbox(a, seq(1), 10)).toEqual([row]);
       expect(await store.document("log", "today")).toEqual([change("1", 1, [])]);
@@ -97,7 +101,12 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
       await store.write({ enqueue: [put(a, 1, "k1"), put(a, 2, "k2"), put(a, 3, "k3")] });
       await store.write({ answered: [{ link: a, seq: seq(2) }] });
       expect((await store.outbox(a, seq(1), 9)).map((row) => row.seq)).toEqual([1, 3]);
-      await store.write({ answered: [{ link: a, seq: seq(1) }, { link: a, seq: seq(3) }] });
+      await store.write({
+        answered: [
+          { link: a, seq: seq(1) },
+          { link: a, seq: seq(3) },
+        ],
+      });
       await reopen();
       expect(await store.outboxLinks()).toEqual([]);
       expect(await store.nextSeq(a)).toBe(4);
@@ -106,7 +115,12 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
 
     test("answering a row that is gone does nothing", async () => {
       await store.write({ enqueue: [put(a, 1, "k1")] });
-      await store.write({ answered: [{ link: a, seq: seq(7) }, { link: b, seq: seq(1) }] });
+      await store.write({
+        answered: [
+          { link: a, seq: seq(7) },
+          { link: b, seq: seq(1) },
+        ],
+      });
       expect((await store.outbox(a, seq(1), 9)).map((row) => row.seq)).toEqual([1]);
     });
 
@@ -120,7 +134,16 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
     test("what awaits the hub goes when the hub holds its revision", async () => {
       const awaiting = [3, 5, 9].map((at) => ({ link: a, seq: seq(at), revision: revision(at), document: null }));
       await store.write({ awaiting });
-      await store.write({ awaiting: [{ link: b, seq: seq(1), revision: revision(4), document: { collection: "c", document: "d", hashes: [hash("1")] } }] });
+      await store.write({
+        awaiting: [
+          {
+            link: b,
+            seq: seq(1),
+            revision: revision(4),
+            document: { collection: "c", document: "d", hashes: [hash("1")] },
+          },
+        ],
+      });
       await store.write({ hubHolds: revision(4) });
       await reopen();
       expect((await store.awaiting()).map((row) => row.revision).sort()).toEqual([5, 9]);
@@ -137,8 +160,12 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
     });
 
     test("a known change is kept once, and changes come back after what they depend on", async () => {
-      await store.write({ changes: [{ collection: "c", document: "d", changes: [change("3", 3, ["2"]), change("1", 1, [])] }] });
-      await store.write({ changes: [{ collection: "c", document: "d", changes: [change("2", 2, ["1"]), change("3", 3, ["2"])] }] });
+      await store.write({
+        changes: [{ collection: "c", document: "d", changes: [change("3", 3, ["2"]), change("1", 1, [])] }],
+      });
+      await store.write({
+        changes: [{ collection: "c", document: "d", changes: [change("2", 2, ["1"]), change("3", 3, ["2"])] }],
+      });
       await store.write({ changes: [{ collection: "c", document: "e", changes: [change("4", 1, ["0"])] }] });
       await store.write({ changes: [{ collection: "b", document: "z", changes: [change("5", 1, [])] }] });
       await reopen();
@@ -149,9 +176,17 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
 
     test("mirror rows are found by origin and prefix, in key order", async () => {
       await store.write({
-        mirrorPuts: [mirrorRow("q/2", null, 2), mirrorRow("q/1", null, 1), mirrorRow("r/1", null, 3), mirrorRow("q/1", "alaska", 7)],
+        mirrorPuts: [
+          mirrorRow("q/2", null, 2),
+          mirrorRow("q/1", null, 1),
+          mirrorRow("r/1", null, 3),
+          mirrorRow("q/1", "alaska", 7),
+        ],
       });
-      await store.write({ mirrorPuts: [mirrorRow("q/2", null, 8)], mirrorDeletes: [{ key: utf8("r/1"), origin: null }] });
+      await store.write({
+        mirrorPuts: [mirrorRow("q/2", null, 8)],
+        mirrorDeletes: [{ key: utf8("r/1"), origin: null }],
+      });
       expect(await store.mirror(null, utf8("q/"))).toEqual([mirrorRow("q/1", null, 1), mirrorRow("q/2", null, 8)]);
       expect(await store.mirror(null, utf8(""))).toHaveLength(2);
       expect(await store.mirror("alaska", utf8("q/1"))).toEqual([mirrorRow("q/1", "alaska", 7)]);
@@ -163,8 +198,13 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
       await store.write({
         mirrorPuts: [...keys].reverse().map((key) => ({ key, origin: null, value: key, modRevision: revision(1) })),
       });
-      expect((await store.mirror(null, Uint8Array.of())).map((row) => [...row.key])).toEqual(keys.map((key) => [...key]));
-      expect((await store.mirror(null, Uint8Array.of(0xff))).map((row) => [...row.key])).toEqual([[0xff], [0xff, 0xff]]);
+      expect((await store.mirror(null, Uint8Array.of())).map((row) => [...row.key])).toEqual(
+        keys.map((key) => [...key]),
+      );
+      expect((await store.mirror(null, Uint8Array.of(0xff))).map((row) => [...row.key])).toEqual([
+        [0xff],
+        [0xff, 0xff],
+      ]);
     });
 
     test("L3: a reset of the mirror comes before the rows of the same write", async () => {

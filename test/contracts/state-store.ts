@@ -15,8 +15,8 @@ import {
 } from "@openclaw/core/ids.ts";
 import type { SnapshotHeader, StateSnapshot, StateStore } from "@openclaw/core/ports.ts";
 import type { Entry, Membership } from "@openclaw/core/raft/message.ts";
-import { encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
 import type { Command, UserCommand } from "@openclaw/core/state-machine/command.ts";
+import { encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 function checked<T extends string>(text: string, is: (value: unknown) => value is T): T {

@@ -10,9 +10,13 @@ const PUTS = 20;
 
 /** Attaches to a process and all its threads; resolves when it watches. */
 async function watchSyncs(pid: number, file: string): Promise<ChildProcess> {
-  const strace = spawn("strace", ["-f", "-y", "-ttt", "-T", "-e", "trace=fsync,fdatasync", "-o", file, "-p", String(pid)], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
+  const strace = spawn(
+    "strace",
+    ["-f", "-y", "-ttt", "-T", "-e", "trace=fsync,fdatasync", "-o", file, "-p", String(pid)],
+    {
+      stdio: ["ignore", "ignore", "pipe"],
+    },
+  );
   onTestFinished(() => void strace.kill("SIGKILL"));
   const threads = (await fs.readdir(`/proc/${pid}/task`)).length;
   let attached = 0;
@@ -48,33 +52,38 @@ async function syncEnds(file: string): Promise<readonly number[]> {
 
 const epochSeconds = (): number => (performance.timeOrigin + performance.now()) / 1_000;
 
-test.skipIf(!CAN_ATTACH)("R4: a majority's logs are fsynced between a put and its acknowledgement (needs strace)", async () => {
-  const nodes = await startSite(3);
-  const folder = await temporaryFolder();
-  const [entry] = nodes;
-  const put = async (i: number): Promise<void> => {
-    const response = await fetch(`${entry?.http}/v1/kv/fsync%2F${i}`, { method: "PUT", body: "x" });
-    expect(response.status).toBe(200);
-    await response.arrayBuffer();
-  };
-  await put(0);
-  const traces = nodes.map(({ node }) => path.join(folder, node));
-  const watchers = await Promise.all(nodes.map(({ process }, i) => watchSyncs(process.pid ?? 0, traces[i] ?? "")));
-  const spans: { readonly from: number; readonly to: number }[] = [];
-  for (let i = 1; i <= PUTS; i++) {
-    const from = epochSeconds();
-    await put(i);
-    spans.push({ from, to: epochSeconds() });
-  }
-  await Promise.all(
-    watchers.map((strace) => {
-      const ended = new Promise((resolve) => strace.once("exit", resolve));
-      strace.kill("SIGINT");
-      return ended;
-    }),
-  );
-  const ends = await Promise.all(traces.map(syncEnds));
-  const synced = spans.map(({ from, to }) => ends.filter((node) => node.some((end) => end >= from && end <= to)).length);
-  expect(synced).toHaveLength(PUTS);
-  expect(Math.min(...synced)).toBeGreaterThanOrEqual(2);
-});
+test.skipIf(!CAN_ATTACH)(
+  "R4: a majority's logs are fsynced between a put and its acknowledgement (needs strace)",
+  async () => {
+    const nodes = await startSite(3);
+    const folder = await temporaryFolder();
+    const [entry] = nodes;
+    const put = async (i: number): Promise<void> => {
+      const response = await fetch(`${entry?.http}/v1/kv/fsync%2F${i}`, { method: "PUT", body: "x" });
+      expect(response.status).toBe(200);
+      await response.arrayBuffer();
+    };
+    await put(0);
+    const traces = nodes.map(({ node }) => path.join(folder, node));
+    const watchers = await Promise.all(nodes.map(({ process }, i) => watchSyncs(process.pid ?? 0, traces[i] ?? "")));
+    const spans: { readonly from: number; readonly to: number }[] = [];
+    for (let i = 1; i <= PUTS; i++) {
+      const from = epochSeconds();
+      await put(i);
+      spans.push({ from, to: epochSeconds() });
+    }
+    await Promise.all(
+      watchers.map((strace) => {
+        const ended = new Promise((resolve) => strace.once("exit", resolve));
+        strace.kill("SIGINT");
+        return ended;
+      }),
+    );
+    const ends = await Promise.all(traces.map(syncEnds));
+    const synced = spans.map(
+      ({ from, to }) => ends.filter((node) => node.some((end) => end >= from && end <= to)).length,
+    );
+    expect(synced).toHaveLength(PUTS);
+    expect(Math.min(...synced)).toBeGreaterThanOrEqual(2);
+  },
+);

@@ -1,8 +1,8 @@
 /** The client for Node.js against a real site of three processes, over TCP. */
 import { setTimeout as sleep } from "node:timers/promises";
+import * as Automerge from "@automerge/automerge";
 import { utf8Text } from "@openclaw/core/bytes.ts";
 import { openClaw } from "@openclaw/edge-runtime/client.ts";
-import * as Automerge from "@automerge/automerge";
 import { expect, onTestFinished, test } from "vitest";
 import { startSite } from "./site.ts";
 
@@ -10,7 +10,10 @@ const PUTS = 600;
 
 test("Q2: puts go on through the death of gateways, leader included: each once, in the caller's order", async () => {
   const nodes = await startSite(3);
-  const client = await openClaw({ gateways: nodes.flatMap(({ addresses }) => addresses.slice(0, 1)), subscribe: { prefixes: ["p/"] } });
+  const client = await openClaw({
+    gateways: nodes.flatMap(({ addresses }) => addresses.slice(0, 1)),
+    subscribe: { prefixes: ["p/"] },
+  });
   onTestFinished(() => client.stop());
   const revisions: number[] = [];
   const edits = [];
@@ -40,9 +43,13 @@ test("two clients at two gateways write one document; a third that comes later f
   onTestFinished(async () => {
     await Promise.all(clients.map((client) => client.stop()));
   });
-  const handles = await Promise.all(clients.map((client) => client.docs.open<{ text: string }>("log", "today", { initial: { text: "" } })));
+  const handles = await Promise.all(
+    clients.map((client) => client.docs.open<{ text: string }>("log", "today", { initial: { text: "" } })),
+  );
   const edits = handles.flatMap((handle, i) =>
-    Array.from({ length: 50 }, () => handle.change((doc) => Automerge.splice(doc as Automerge.Doc<typeof doc>, ["text"], 0, 0, String(i)))),
+    Array.from({ length: 50 }, () =>
+      handle.change((doc) => Automerge.splice(doc as Automerge.Doc<typeof doc>, ["text"], 0, 0, String(i))),
+    ),
   );
   await Promise.all(edits.map(({ site }) => site));
   await expect.poll(() => handles.map((handle) => handle.doc().text.length), { timeout: 10_000 }).toEqual([100, 100]);

@@ -41,7 +41,9 @@ test("README: the operator of a site starts one, writes and reads", async () => 
   const folder = await temporaryFolder();
   const bin = path.join(folder, "bin");
   await fs.mkdir(bin);
-  await fs.writeFile(path.join(bin, "openclaw"), `#!/bin/sh\nexec "${process.execPath}" "${OPENCLAW}" "$@"\n`, { mode: 0o755 });
+  await fs.writeFile(path.join(bin, "openclaw"), `#!/bin/sh\nexec "${process.execPath}" "${OPENCLAW}" "$@"\n`, {
+    mode: 0o755,
+  });
   // Three runs of three ports that follow each other.
   const [first = 0] = await freePorts([null]);
   const ports = `--http-port ${first} --p2p-port ${first + 10} --ws-port ${first + 20}`;
@@ -89,7 +91,9 @@ test("README: the operator of a hub sees every site", async () => {
     )
     .toEqual([true, true]);
   // The last line watches until it is stopped: two seconds show what is there.
-  const script = (await readmeExample("hub")).replaceAll("http://127.0.0.1:8100", hub).replace("curl -sN", "timeout 2 curl -sN");
+  const script = (await readmeExample("hub"))
+    .replaceAll("http://127.0.0.1:8100", hub)
+    .replace("curl -sN", "timeout 2 curl -sN");
   const output = await runScript(`${script.trimEnd()} || test $? = 124`, folder);
   expect(output).toContain('"cluster":"california"');
   expect(output).toContain('"key":"quakes/california-1"');

@@ -31,7 +31,12 @@ export async function layOutSite(size: number, cluster = "shop"): Promise<readon
   const ports = await freePorts(Array.from({ length: 3 * size }, () => null));
   const [httpPorts, p2pPorts, wsPorts] = [0, 1, 2].map((kind) => ports.slice(kind * size, (kind + 1) * size));
   const plan = { directory: path.join(folder, cluster), cluster, nodes: size, host: "127.0.0.1" };
-  const made = await initCluster({ ...plan, httpPorts: httpPorts ?? [], p2pPorts: p2pPorts ?? [], wsPorts: wsPorts ?? [] });
+  const made = await initCluster({
+    ...plan,
+    httpPorts: httpPorts ?? [],
+    p2pPorts: p2pPorts ?? [],
+    wsPorts: wsPorts ?? [],
+  });
   return made.nodes.map(({ node, config, http, addresses }) => {
     const args = [OPENCLAW, "node", "start", "--config", config];
     const observer = { report: () => {}, started: () => {} };

@@ -55,13 +55,27 @@ export class MemoryCluster {
 
   #member(id: NodeId, log: MemoryLogStore, state: MemoryStateStore): MemoryMember {
     const clock = new ProcessClock(this.clock);
-    const member: MemoryMember = { id, clock, log, state, failure: null, up: false, replica: this.#replica(id, clock, log, state, (error) => {
-      member.failure = error;
-    }) };
+    const member: MemoryMember = {
+      id,
+      clock,
+      log,
+      state,
+      failure: null,
+      up: false,
+      replica: this.#replica(id, clock, log, state, (error) => {
+        member.failure = error;
+      }),
+    };
     return member;
   }
 
-  #replica(id: NodeId, clock: ProcessClock, log: MemoryLogStore, state: MemoryStateStore, onFatal: (error: Error) => void): Replica {
+  #replica(
+    id: NodeId,
+    clock: ProcessClock,
+    log: MemoryLogStore,
+    state: MemoryStateStore,
+    onFatal: (error: Error) => void,
+  ): Replica {
     const { retention } = this.#options;
     return new Replica({
       cluster: this.#cluster,

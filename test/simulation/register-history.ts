@@ -70,7 +70,8 @@ export class RegisterHistory {
     }
     for (const read of this.#reads) {
       const { saw } = read;
-      if (saw !== null && revisions.get(saw.value) !== saw.revision) faults.push(`${saw.value} was read at ${saw.revision}`);
+      if (saw !== null && revisions.get(saw.value) !== saw.revision)
+        faults.push(`${saw.value} was read at ${saw.revision}`);
       // A read comes after the write it saw and before the next.
       effects.push({ ...read, what: `read ${saw?.value}`, at: (saw?.revision ?? 0) + 0.5 });
     }

@@ -22,7 +22,22 @@ const HEALED_MS = 20_000;
 /** Longer than any election timeout: others elect another leader, and the one that slept does not know. */
 const OVERSLEPT_MS = 3_000;
 
-type Step = "write" | "read" | "powerOff" | "blackout" | "powerOn" | "stop" | "resume" | "oversleep" | "cut" | "isolate" | "heal" | "holdLog" | "holdState" | "release" | "checkpoint";
+type Step =
+  | "write"
+  | "read"
+  | "powerOff"
+  | "blackout"
+  | "powerOn"
+  | "stop"
+  | "resume"
+  | "oversleep"
+  | "cut"
+  | "isolate"
+  | "heal"
+  | "holdLog"
+  | "holdState"
+  | "release"
+  | "checkpoint";
 
 export class ReplicaSchedule {
   readonly history = new RegisterHistory();
@@ -208,7 +223,8 @@ export class ReplicaSchedule {
   }
 
   #failures(): void {
-    for (const { id, failure } of this.#cluster.members) if (failure !== null) this.#faults.push(`${id} stopped: ${failure.stack}`);
+    for (const { id, failure } of this.#cluster.members)
+      if (failure !== null) this.#faults.push(`${id} stopped: ${failure.stack}`);
   }
 
   async #heal(): Promise<void> {
@@ -240,8 +256,9 @@ export class ReplicaSchedule {
     const statuses = this.#cluster.members.map(({ replica }) => replica.status());
     const leader = statuses.find(({ role }) => role === "leader");
     if (leader === undefined) return false;
-    return statuses.every(({ term, applied, leader: known }) =>
-      term === leader.term && known === leader.id && applied === leader.raft.lastIndex,
+    return statuses.every(
+      ({ term, applied, leader: known }) =>
+        term === leader.term && known === leader.id && applied === leader.raft.lastIndex,
     );
   }
 
@@ -264,7 +281,9 @@ export class ReplicaSchedule {
     for (const { replica } of this.#cluster.members) {
       const { hash } = await replica.read({ kind: "stateHash" });
       ledger = (await replica.ledger(revision(1), Number.MAX_SAFE_INTEGER)).records;
-      seen.add([hash, ...ledger.map((record) => record.hash)].map((bytes) => Buffer.from(bytes).toString("hex")).join());
+      seen.add(
+        [hash, ...ledger.map((record) => record.hash)].map((bytes) => Buffer.from(bytes).toString("hex")).join(),
+      );
     }
     if (seen.size !== 1) this.#faults.push("members differ in state or ledger");
     const ran = ledger.flatMap(({ revision: at, record }) =>

@@ -32,7 +32,11 @@ export class VirtualClock implements Clock {
   step(until: number): boolean {
     let next: Timer | undefined;
     for (const timer of this.#timers) {
-      if (timer.at <= until && (next === undefined || timer.at < next.at || (timer.at === next.at && timer.order < next.order))) next = timer;
+      if (
+        timer.at <= until &&
+        (next === undefined || timer.at < next.at || (timer.at === next.at && timer.order < next.order))
+      )
+        next = timer;
     }
     if (next === undefined) {
       this.#now = Math.max(this.#now, until);

@@ -41,13 +41,28 @@ const imported = (commands: readonly ImportedCommand[]): SystemCommand => ({
 
 /** What, from whom, and how often. */
 const BODIES: readonly [string, UserCommand | SystemCommand, string, number][] = [
-  ["a put of a caller with a long name", { kind: "put", key: new Uint8Array(1), value: new Uint8Array(1) }, "ü".repeat(8_192), 300],
+  [
+    "a put of a caller with a long name",
+    { kind: "put", key: new Uint8Array(1), value: new Uint8Array(1) },
+    "ü".repeat(8_192),
+    300,
+  ],
   ["changes with many dependencies", change(4, DEPS_MAX, 32 * DEPS_MAX), "tester", 4],
   ["a push of many such changes", change(50, DEPS_MAX, 32 * DEPS_MAX), "tester", 4],
   ["small changes of long actors", change(1_024, 1, 1), "tester", 30],
   ["large changes", change(3, 0, CHANGE_BYTES_MAX), "tester", 4],
-  ["a client's changes", imported([change(60, DEPS_MAX, 32 * DEPS_MAX)].filter((body) => body.kind === "change")), "tester", 4],
-  ["refusals", imported(Array.from({ length: 1_024 }, () => ({ kind: "refused", code: "FORBIDDEN", details: "ü".repeat(900) }))), "tester", 20],
+  [
+    "a client's changes",
+    imported([change(60, DEPS_MAX, 32 * DEPS_MAX)].filter((body) => body.kind === "change")),
+    "tester",
+    4,
+  ],
+  [
+    "refusals",
+    imported(Array.from({ length: 1_024 }, () => ({ kind: "refused", code: "FORBIDDEN", details: "ü".repeat(900) }))),
+    "tester",
+    20,
+  ],
 ];
 
 for (const [what, body, principal, times] of BODIES) {
@@ -67,7 +82,9 @@ for (const [what, body, principal, times] of BODIES) {
 test("X1: what was given up while nobody led is not kept", async () => {
   const clock = new VirtualClock();
   const waiting = proposals(clock);
-  const refused = waiting.submit({ kind: "openSession", session: SESSION }, "tester", 1_000).catch((error: { code: string }) => error.code);
+  const refused = waiting
+    .submit({ kind: "openSession", session: SESSION }, "tester", 1_000)
+    .catch((error: { code: string }) => error.code);
   clock.step(2_000);
   waiting.tick();
   expect(await refused).toBe("UNAVAILABLE");

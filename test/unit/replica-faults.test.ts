@@ -17,7 +17,14 @@ import { VirtualClock } from "../simulation/virtual-clock.ts";
 
 const put = (key: string, value: string): UserCommand => ({ kind: "put", key: utf8(key), value: utf8(value) });
 /** Cuts the log at once, so that whoever was away needs a snapshot. */
-const SHORT_LOG = { entriesMax: 1, bytesMax: 1e9, entriesKept: 0, bytesKept: 1e9, entriesBetween: 1, bytesBetween: 1e9 };
+const SHORT_LOG = {
+  entriesMax: 1,
+  bytesMax: 1e9,
+  entriesKept: 0,
+  bytesKept: 1e9,
+  entriesBetween: 1,
+  bytesBetween: 1e9,
+};
 
 /** `ok`, or the code of the refusal. */
 function execute({ replica }: MemoryMember, command: UserCommand, timeoutMs = 10_000): Promise<string> {
@@ -28,7 +35,12 @@ function execute({ replica }: MemoryMember, command: UserCommand, timeoutMs = 10
 }
 
 /** Executes while time passes. */
-async function run(cluster: MemoryCluster, member: MemoryMember, command: UserCommand, timeoutMs = 10_000): Promise<string> {
+async function run(
+  cluster: MemoryCluster,
+  member: MemoryMember,
+  command: UserCommand,
+  timeoutMs = 10_000,
+): Promise<string> {
   let answer: string | null = null;
   void execute(member, command, timeoutMs).then((code) => {
     answer = code;
@@ -38,7 +50,10 @@ async function run(cluster: MemoryCluster, member: MemoryMember, command: UserCo
   return answer ?? "never answered";
 }
 
-async function startedCluster(size: number, options = {}): Promise<{ cluster: MemoryCluster; leader: MemoryMember; others: MemoryMember[] }> {
+async function startedCluster(
+  size: number,
+  options = {},
+): Promise<{ cluster: MemoryCluster; leader: MemoryMember; others: MemoryMember[] }> {
   const cluster = new MemoryCluster(size, 1, options);
   await cluster.start();
   const leader = await cluster.leader();
@@ -52,7 +67,10 @@ const NODE = "n1" as NodeId;
 const EPOCH = { counter: 1, nonce: "ab".repeat(16), parent: null, departure: revision(0) };
 const MEMBERSHIP = { voters: [NODE] };
 
-function alone(log: MemoryLogStore, state = new MemoryStateStore({ cluster: CLUSTER, epoch: EPOCH, membership: MEMBERSHIP })) {
+function alone(
+  log: MemoryLogStore,
+  state = new MemoryStateStore({ cluster: CLUSTER, epoch: EPOCH, membership: MEMBERSHIP }),
+) {
   const clock = new VirtualClock();
   const transport = new MemoryNetwork(clock).transport(NODE);
   const random = new SeededRandom(1);
@@ -60,7 +78,17 @@ function alone(log: MemoryLogStore, state = new MemoryStateStore({ cluster: CLUS
     throw error;
   };
   const replica = new Replica({
-    cluster: CLUSTER, id: NODE, membership: MEMBERSHIP, epoch: EPOCH, log, state, transport, clock, random, tickMs: 50, onFatal,
+    cluster: CLUSTER,
+    id: NODE,
+    membership: MEMBERSHIP,
+    epoch: EPOCH,
+    log,
+    state,
+    transport,
+    clock,
+    random,
+    tickMs: 50,
+    onFatal,
   });
   return { replica, clock, state };
 }
@@ -68,7 +96,8 @@ function alone(log: MemoryLogStore, state = new MemoryStateStore({ cluster: CLUS
 test("R8: a log of other entries than the state applied does not reach anybody", async () => {
   const { cluster, leader: first, others } = await startedCluster(5);
   const [second, third, fourth, sleeper] = others;
-  if (second === undefined || third === undefined || fourth === undefined || sleeper === undefined) throw new Error("five");
+  if (second === undefined || third === undefined || fourth === undefined || sleeper === undefined)
+    throw new Error("five");
   // Entries that nobody else has are on the first leader's disk, and one member sleeps through all of it.
   cluster.network.isolate(first.id);
   cluster.network.isolate(sleeper.id);
@@ -106,7 +135,9 @@ test("R8: a log of other entries than the state applied does not reach anybody",
   expect(await run(cluster, first, put("fresh", "after"))).toBe("ok");
   await cluster.elapse(1_000);
   const ledgers = await Promise.all(
-    [first, voter, sleeper].map(async ({ replica }) => (await replica.ledger(revision(1), 1e9)).records.map(({ hash }) => toHex(hash))),
+    [first, voter, sleeper].map(async ({ replica }) =>
+      (await replica.ledger(revision(1), 1e9)).records.map(({ hash }) => toHex(hash)),
+    ),
   );
   expect(ledgers[0]).toHaveLength(6);
   for (const ledger of ledgers) expect(ledger).toEqual(ledgers[0]);
@@ -127,7 +158,10 @@ test("R4: a disk that refuses to give a snapshot stops the node; one that is sho
   const [sleeper] = others;
   if (sleeper === undefined) throw new Error("three members have a follower");
   const snapshot = leader.state.snapshot.bind(leader.state);
-  const answers = [new OpenClawError("STORAGE_FULL"), new OpenClawError("STORAGE_FAILED", "the disk refuses to be read")];
+  const answers = [
+    new OpenClawError("STORAGE_FULL"),
+    new OpenClawError("STORAGE_FAILED", "the disk refuses to be read"),
+  ];
   leader.state.snapshot = () => {
     const error = answers.shift();
     return error === undefined ? snapshot() : Promise.reject(error);
@@ -163,6 +197,35 @@ test("X1: a follower that takes no snapshot does not cost its leader a copy each
   expect(sleeper.replica.status().applied).toBe(leader.replica.status().applied);
 });
 
+test("R7: under a steady load a follower that needs a snapshot catches up, though the log grows faster than it is sent", async () => {
+  const retention = { entriesMax: 30, bytesMax: 1e9, entriesKept: 10, bytesKept: 1e9, entriesBetween: 5, bytesBetween: 1e9 };
+  const { cluster, leader, others } = await startedCluster(3, { retention });
+  const [sleeper] = others;
+  if (sleeper === undefined) throw new Error("three members have a follower");
+  const stage = sleeper.state.stage.bind(sleeper.state);
+  sleeper.state.stage = async (header, chunks) => {
+    await stage(header, chunks);
+    await new Promise<void>((resolve) => cluster.clock.after(1_000, resolve));
+  };
+  let writes = 0;
+  const load = async (ms: number): Promise<void> => {
+    for (const until = cluster.clock.now() + ms; cluster.clock.now() < until; ) {
+      void execute(leader, put("k", `${++writes}`));
+      await cluster.elapse(20);
+    }
+  };
+  cluster.network.isolate(sleeper.id);
+  await load(2_000);
+  expect(leader.replica.status().raft.firstIndex).toBeGreaterThan(30);
+  cluster.network.heal();
+  await load(8_000);
+  expect(leader.replica.status().applied - sleeper.replica.status().applied).toBeLessThan(5);
+  // Caught up, nobody is waited for.
+  await load(1_000);
+  const { firstIndex, lastIndex } = leader.replica.status().raft;
+  expect(lastIndex - firstIndex).toBeLessThan(40);
+});
+
 test("an error of a listener, or of a peer, is fatal and said once", async () => {
   const { cluster, leader, others } = await startedCluster(3);
   const [first, second] = others;
@@ -177,7 +240,13 @@ test("an error of a listener, or of a peer, is fatal and said once", async () =>
   await cluster.powerCut(first);
   await cluster.elapse(2_000);
   const { term: inTerm } = leader.replica.status();
-  const lie = { kind: "appendAccepted", from: second.id, to: leader.id, term: inTerm, match: index(1_000_000) } as const;
+  const lie = {
+    kind: "appendAccepted",
+    from: second.id,
+    to: leader.id,
+    term: inTerm,
+    match: index(1_000_000),
+  } as const;
   cluster.network.transport(second.id).send(leader.id, [lie]);
   await cluster.elapse(100);
   expect(leader.failure).toBeInstanceOf(InvariantViolation);
@@ -247,7 +316,12 @@ test("Q1: a late SESSION_EXPIRED of an old session leaves the new one alone", as
   const isSession = (key: Uint8Array): boolean => key[0] === sessionKey("0".repeat(32) as never)[0];
   const sessions = (): number => follower.state.view.rows().filter(({ key }) => isSession(key)).length;
   for (const { state } of cluster.members) {
-    state.view.write(state.view.rows().filter(({ key }) => isSession(key)).map(({ key }) => ({ key, value: null })));
+    state.view.write(
+      state.view
+        .rows()
+        .filter(({ key }) => isSession(key))
+        .map(({ key }) => ({ key, value: null })),
+    );
   }
   cluster.network.cut(follower.id, leader.id);
   const late = execute(follower, put("late", "1"));

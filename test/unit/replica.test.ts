@@ -9,9 +9,16 @@ const TIMEOUT_MS = 10_000;
 const put = (key: string, value: string): UserCommand => ({ kind: "put", key: utf8(key), value: utf8(value) });
 
 /** Runs commands while time passes; the outcome of each, or the code it was refused with. */
-async function run(cluster: MemoryCluster, member: MemoryMember, commands: readonly UserCommand[], forMs = TIMEOUT_MS): Promise<(Outcome | string)[]> {
+async function run(
+  cluster: MemoryCluster,
+  member: MemoryMember,
+  commands: readonly UserCommand[],
+  forMs = TIMEOUT_MS,
+): Promise<(Outcome | string)[]> {
   const answers: Promise<Outcome | string>[] = commands.map((command) =>
-    member.replica.execute(command, { principal: "tester", timeoutMs: TIMEOUT_MS }).catch((error: OpenClawError) => error.code),
+    member.replica
+      .execute(command, { principal: "tester", timeoutMs: TIMEOUT_MS })
+      .catch((error: OpenClawError) => error.code),
   );
   let done = false;
   const all = Promise.all(answers).then((outcomes) => {
@@ -104,7 +111,11 @@ describe("a replica", () => {
     const cluster = new MemoryCluster(3);
     await cluster.start();
     const leader = await cluster.leader();
-    const outcomes = await run(cluster, leader, Array.from({ length: 50 }, (_, i) => put(`k${i}`, `v${i}`)));
+    const outcomes = await run(
+      cluster,
+      leader,
+      Array.from({ length: 50 }, (_, i) => put(`k${i}`, `v${i}`)),
+    );
     expect(outcomes.every((outcome) => typeof outcome !== "string" && outcome.ok)).toBe(true);
     for (const member of cluster.members) await cluster.powerCut(member);
     const next = await cluster.leader();
@@ -150,7 +161,9 @@ describe("a replica", () => {
     const leader = await cluster.leader();
     await run(cluster, leader, [put("a", "1")]);
     leader.log.fail();
-    const lost = leader.replica.execute(put("b", "1"), { principal: "tester", timeoutMs: 1_000 }).catch((error: OpenClawError) => error.code);
+    const lost = leader.replica
+      .execute(put("b", "1"), { principal: "tester", timeoutMs: 1_000 })
+      .catch((error: OpenClawError) => error.code);
     await cluster.elapse(200);
     expect(await lost).toBe("STOPPED");
     expect(leader.failure).toMatchObject({ code: "STORAGE_FAILED" });
@@ -168,7 +181,11 @@ describe("a replica", () => {
       member.replica.follow(({ records }) => revisions.push(...records.map((record) => record.revision)));
       return revisions;
     });
-    await run(cluster, leader, Array.from({ length: 30 }, (_, i) => put("k", `v${i}`)));
+    await run(
+      cluster,
+      leader,
+      Array.from({ length: 30 }, (_, i) => put("k", `v${i}`)),
+    );
     await cluster.elapse(500);
     const all = Array.from({ length: 30 }, (_, i) => revision(i + 1));
     for (const revisions of seen) expect(revisions).toEqual(all);

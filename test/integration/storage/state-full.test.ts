@@ -31,10 +31,17 @@ function fill(file: string): void {
   }
 }
 
-test("R6, pitfall 30: when a commit finds the disk full nothing is applied after it, whoever asked for the commit", async ({ skip }) => {
+test("R6, pitfall 30: when a commit finds the disk full nothing is applied after it, whoever asked for the commit", async ({
+  skip,
+}) => {
   const disk = smallDisk();
   if (disk === null) return skip("needs root");
-  const options = { dataDir: join(disk, "data"), cluster: STATE_CLUSTER, epoch: STATE_EPOCH, membership: STATE_MEMBERSHIP };
+  const options = {
+    dataDir: join(disk, "data"),
+    cluster: STATE_CLUSTER,
+    epoch: STATE_EPOCH,
+    membership: STATE_MEMBERSHIP,
+  };
   const store = new SqliteStateStore(options);
   // Before the disk goes, however the test ends.
   onTestFinished(() => Promise.allSettled([store.close()]).then(() => undefined));

@@ -92,7 +92,9 @@ describe("keys of a client", () => {
     await site.execute({ kind: "put", key: utf8("q/1"), value: utf8("one") });
     const client = await world.client(site, { subscribe: { prefixes: ["q/"] } });
     const heard: string[] = [];
-    client.kv.watch("q/", (events) => heard.push(...events.map((event) => `${event.kind} ${utf8Text(event.key)} ${utf8Text(event.value)}`)));
+    client.kv.watch("q/", (events) =>
+      heard.push(...events.map((event) => `${event.kind} ${utf8Text(event.key)} ${utf8Text(event.value)}`)),
+    );
     await world.elapse(2_000);
     await site.execute({ kind: "put", key: utf8("q/2"), value: utf8("two") });
     await site.execute({ kind: "put", key: utf8("r/1"), value: utf8("elsewhere") });
@@ -137,7 +139,12 @@ describe("rights", () => {
   test("pitfall 50: a forbidden write keeps its place, is told, and what follows goes on", async () => {
     const world = new World();
     const site = await world.cluster("california");
-    site.principal = () => ({ ...ANYBODY, name: "eve", mayWriteKey: (key) => key[0] === 0x61, mayWriteDocument: () => false });
+    site.principal = () => ({
+      ...ANYBODY,
+      name: "eve",
+      mayWriteKey: (key) => key[0] === 0x61,
+      mayWriteDocument: () => false,
+    });
     const client = await world.client(site);
     const allowed = client.kv.put("a1", "1");
     const forbidden = client.kv.put("b1", "1");
@@ -163,7 +170,11 @@ describe("rights", () => {
   test("pitfall 50: what a principal may not read does not come down, and may not be asked", async () => {
     const world = new World();
     const site = await world.cluster("california");
-    site.principal = () => ({ ...ANYBODY, mayReadKey: (key) => key[0] === 0x61, mayReadPrefix: (prefix) => prefix[0] === 0x61 });
+    site.principal = () => ({
+      ...ANYBODY,
+      mayReadKey: (key) => key[0] === 0x61,
+      mayReadPrefix: (prefix) => prefix[0] === 0x61,
+    });
     const store = new MemoryClientStore();
     const client = await world.client(site, { store, subscribe: { prefixes: [""] } });
     await site.execute({ kind: "put", key: utf8("a"), value: utf8("1") });
@@ -228,7 +239,10 @@ describe("storage that fails", () => {
     const behind = handle.change(append("behind"));
     expect(handle.doc().text).toBe("kept lost behind");
     await world.flush();
-    expect([await codeOf(lost.device), await codeOf(behind.device)]).toEqual(["CLIENT_STORAGE_FAILED", "CLIENT_STORAGE_FAILED"]);
+    expect([await codeOf(lost.device), await codeOf(behind.device)]).toEqual([
+      "CLIENT_STORAGE_FAILED",
+      "CLIENT_STORAGE_FAILED",
+    ]);
     expect(handle.doc().text).toBe("kept ");
     const again = handle.change(append("again"));
     await world.flush();
@@ -318,7 +332,11 @@ describe("a client's link", () => {
     const after = await world.cluster("california");
     let site = before;
     const store = new MemoryClientStore();
-    const client = await world.client(before, { store, connect: async () => site.connect(), subscribe: { prefixes: [""], collections: ["log"] } });
+    const client = await world.client(before, {
+      store,
+      connect: async () => site.connect(),
+      subscribe: { prefixes: [""], collections: ["log"] },
+    });
     await before.execute({ kind: "put", key: utf8("gone"), value: utf8("1") });
     const handle = await client.docs.open<Log>("log", "today", { initial: EMPTY });
     handle.change(append("hello"));
@@ -327,9 +345,21 @@ describe("a client's link", () => {
     world.cutAll();
     await world.elapse(20_000);
     expect(await store.mirror(null, new Uint8Array())).toEqual([]);
-    const { changes } = await after.read({ kind: "document", collection: "log", document: "today", after: 0, limit: 9 });
+    const { changes } = await after.read({
+      kind: "document",
+      collection: "log",
+      document: "today",
+      after: 0,
+      limit: 9,
+    });
     expect(changes).toHaveLength(2);
-    expect(client.status()).toMatchObject({ link: "online", unsynced: 0, failed: 0, lastError: null, cursor: revision(1) });
+    expect(client.status()).toMatchObject({
+      link: "online",
+      unsynced: 0,
+      failed: 0,
+      lastError: null,
+      cursor: revision(1),
+    });
     expect((await store.down())?.epoch).toBe(after.epoch.nonce);
   });
 

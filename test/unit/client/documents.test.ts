@@ -7,13 +7,17 @@ import { describe, expect, test } from "vitest";
 import { codeOf, type TestCluster, World } from "../sync/world.ts";
 import { append, EMPTY, type Log } from "./log.ts";
 
-const open = (client: Client): Promise<DocumentHandle<Log>> => client.docs.open<Log>("log", "today", { initial: EMPTY });
+const open = (client: Client): Promise<DocumentHandle<Log>> =>
+  client.docs.open<Log>("log", "today", { initial: EMPTY });
 
 const changesAt = async (cluster: TestCluster) =>
   (await cluster.read({ kind: "document", collection: "log", document: "today", after: 0, limit: 10_000 })).changes;
 
 const textAt = async (cluster: TestCluster): Promise<string> => {
-  const [doc] = Automerge.applyChanges(Automerge.init<Log>(), (await changesAt(cluster)).map(({ bytes }) => bytes));
+  const [doc] = Automerge.applyChanges(
+    Automerge.init<Log>(),
+    (await changesAt(cluster)).map(({ bytes }) => bytes),
+  );
   return doc.text;
 };
 
@@ -84,7 +88,13 @@ describe("a document", () => {
     a.goOnline();
     b.goOnline();
     await world.elapse(2_000);
-    const { changes, quarantined } = await site.read({ kind: "document", collection: "log", document: "today", after: 0, limit: 9 });
+    const { changes, quarantined } = await site.read({
+      kind: "document",
+      collection: "log",
+      document: "today",
+      after: 0,
+      limit: 9,
+    });
     expect([changes.length, quarantined.length]).toEqual([2, 0]);
     expect([a.status().failed, b.status().failed]).toEqual([0, 0]);
   });
@@ -130,7 +140,9 @@ describe("a document", () => {
     const client = await world.client(site);
     const handle = await open(client);
     handle.change(append("kept"));
-    const noise = Array.from({ length: 1_200_000 }, () => String.fromCharCode(0x4e00 + Math.floor(world.random.unit() * 20_000))).join("");
+    const noise = Array.from({ length: 1_200_000 }, () =>
+      String.fromCharCode(0x4e00 + Math.floor(world.random.unit() * 20_000)),
+    ).join("");
     expect(() => handle.change(append(noise))).toThrow("1,048,576");
     await world.flush();
     expect(handle.doc().text).toBe("kept");
@@ -234,12 +246,20 @@ describe("D3: changes that the site lacks", () => {
     // A row whose dependency this device never had.
     const row = {
       link: client.link,
-      seq: (await store.nextSeq(client.link)),
+      seq: await store.nextSeq(client.link),
       command: {
         kind: "change",
         collection: "log",
         document: "today",
-        changes: [{ hash: meta.hash, actor: meta.actor, seq: meta.seq, deps: meta.deps, bytes: Automerge.getAllChanges(follow)[1] }],
+        changes: [
+          {
+            hash: meta.hash,
+            actor: meta.actor,
+            seq: meta.seq,
+            deps: meta.deps,
+            bytes: Automerge.getAllChanges(follow)[1],
+          },
+        ],
       },
     } as unknown as OutboxRow;
     const other = new MemoryClientStore();

@@ -1,8 +1,8 @@
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import { describe, expect, test } from "vitest";
-import { append, EMPTY, type Log } from "./log.ts";
 import { codeOf, siteWithClient, World } from "../sync/world.ts";
+import { append, EMPTY, type Log } from "./log.ts";
 
 describe("exactly once", () => {
   /** How many frames are delivered before the wire is cut, and whether an import is lost on the way. */
@@ -169,7 +169,9 @@ describe("exactly once", () => {
     expect(client.status()).toMatchObject({ unsynced: 0, failed: 1 });
     expect(await after.get("b")).toBeNull();
     expect(await after.get("c")).toBe("3");
-    expect((await after.read({ kind: "document", collection: "log", document: "today", after: 0, limit: 9 })).changes).toHaveLength(2);
+    expect(
+      (await after.read({ kind: "document", collection: "log", document: "today", after: 0, limit: 9 })).changes,
+    ).toHaveLength(2);
     expect(await store.outboxLinks()).toEqual([]);
     expect(client.link).toBe(link);
   });

@@ -12,9 +12,11 @@ import { codeOf, linkId, type TestCluster, World } from "../sync/world.ts";
 import { HeldStore } from "./held-store.ts";
 import { append, EMPTY, type Log } from "./log.ts";
 
-const put = (site: TestCluster, key: string, value = "v") => site.execute({ kind: "put", key: utf8(key), value: utf8(value) });
+const put = (site: TestCluster, key: string, value = "v") =>
+  site.execute({ kind: "put", key: utf8(key), value: utf8(value) });
 
-const change = (site: TestCluster, one: DocumentChange) => site.execute({ kind: "change", collection: "log", document: "today", changes: [one] });
+const change = (site: TestCluster, one: DocumentChange) =>
+  site.execute({ kind: "change", collection: "log", document: "today", changes: [one] });
 
 /** A change that decodes, and sets a key of an object that never was. */
 function poison(deps: readonly string[]): DocumentChange {
@@ -31,7 +33,10 @@ describe("a change that Automerge chokes on", () => {
     const world = new World();
     const site = await world.cluster("california");
     const [a, b] = [await world.client(site), await world.client(site)];
-    const [left, right] = [await a.docs.open<Log>("log", "today", { initial: EMPTY }), await b.docs.open<Log>("log", "today", { initial: EMPTY })];
+    const [left, right] = [
+      await a.docs.open<Log>("log", "today", { initial: EMPTY }),
+      await b.docs.open<Log>("log", "today", { initial: EMPTY }),
+    ];
     left.change(append("one"));
     await world.elapse(5_000);
     const bad = poison(left.heads());
@@ -190,7 +195,9 @@ describe("outboxes", () => {
     const link = linkId("ab".repeat(16));
     const row: OutboxRow = { link, seq: seq(1), command: { kind: "put", key: utf8("k"), value: utf8("v") } };
     await store.write({ enqueue: [row] });
-    const outbox: Outbox = new Outbox(link, seq(1), async () => outbox.restore(await store.outbox(link, outbox.nextSeq, 10)));
+    const outbox: Outbox = new Outbox(link, seq(1), async () =>
+      outbox.restore(await store.outbox(link, outbox.nextSeq, 10)),
+    );
     const pushes = await Promise.all([outbox.next(0), outbox.next(0)]);
     expect(pushes.map((push) => push?.to)).toEqual([1, 1]);
     expect(outbox.size).toBe(1);
@@ -217,8 +224,14 @@ describe("outboxes", () => {
     await world.elapse(300);
     store.release();
     await world.elapse(60_000);
-    expect(await codeOf(Promise.race([sent.site, world.elapse(1_000).then(() => Promise.reject(new Error("never told")))]))).toBe("ok");
-    expect(await codeOf(Promise.race([storing.site, world.elapse(1_000).then(() => Promise.reject(new Error("never told")))]))).toBe("ok");
+    expect(
+      await codeOf(Promise.race([sent.site, world.elapse(1_000).then(() => Promise.reject(new Error("never told")))])),
+    ).toBe("ok");
+    expect(
+      await codeOf(
+        Promise.race([storing.site, world.elapse(1_000).then(() => Promise.reject(new Error("never told")))]),
+      ),
+    ).toBe("ok");
     expect(client.status().unsynced).toBe(0);
   });
 

@@ -7,5 +7,7 @@ export interface Log {
 
 export const EMPTY: Log = { text: "" };
 
-export const append = (text: string) => (doc: Log): void =>
-  Automerge.splice(doc as Automerge.Doc<Log>, ["text"], doc.text.length, 0, text);
+export const append =
+  (text: string) =>
+  (doc: Log): void =>
+    Automerge.splice(doc as Automerge.Doc<Log>, ["text"], doc.text.length, 0, text);

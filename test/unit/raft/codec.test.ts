@@ -12,11 +12,7 @@ import {
   encodeSnapshotMeta,
 } from "@openclaw/core/raft/entry-codec.ts";
 import type { Entry, RaftMessage } from "@openclaw/core/raft/message.ts";
-import {
-  decodeMessages,
-  encodeMessages,
-  FRAME_MESSAGES_MAX,
-} from "@openclaw/core/raft/message-codec.ts";
+import { decodeMessages, encodeMessages, FRAME_MESSAGES_MAX } from "@openclaw/core/raft/message-codec.ts";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { bytes, entry, logOf, nodeId } from "./fixtures.ts";

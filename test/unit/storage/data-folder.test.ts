@@ -1,5 +1,6 @@
 /** Whose data folder it is, and who has it open. */
 import { join } from "node:path";
+import type { ClusterId, NodeId } from "@openclaw/core/ids.ts";
 import type { StateStore } from "@openclaw/core/ports.ts";
 import { LOG_FORMAT } from "@openclaw/edge-runtime/storage/log-file.ts";
 import { SqliteLogStore } from "@openclaw/edge-runtime/storage/log-store.ts";
@@ -7,7 +8,6 @@ import { openExclusive } from "@openclaw/edge-runtime/storage/sqlite.ts";
 import { STATE_FORMAT } from "@openclaw/edge-runtime/storage/state-file.ts";
 import { SqliteStateStore } from "@openclaw/edge-runtime/storage/state-store.ts";
 import { readIdentity, writeIdentity } from "@openclaw/edge-runtime/storage/store-identity.ts";
-import type { ClusterId, NodeId } from "@openclaw/core/ids.ts";
 import { expect, onTestFinished, test } from "vitest";
 import { STATE_EPOCH, STATE_MEMBERSHIP } from "../../contracts/state-store.ts";
 import { CLUSTER, NODE, OTHER_CLUSTER, OTHER_NODE, temporaryFolder } from "./storage-fixture.ts";

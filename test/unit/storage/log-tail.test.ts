@@ -1,5 +1,5 @@
 /** R5: what a start makes of a log's tail, its copy, and the rows that are readable. */
-import { index, type Index, term, type Term } from "@openclaw/core/ids.ts";
+import { type Index, index, type Term, term } from "@openclaw/core/ids.ts";
 import {
   decodeTail,
   EMPTY_TAIL,

@@ -3,7 +3,12 @@ import { encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isActorId, isChangeHash, revision, seq } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
-import { decodeChildMessage, decodeParentMessage, encodeChildMessage, encodeParentMessage } from "@openclaw/core/sync/codec.ts";
+import {
+  decodeChildMessage,
+  decodeParentMessage,
+  encodeChildMessage,
+  encodeParentMessage,
+} from "@openclaw/core/sync/codec.ts";
 import { type ChildMessage, type ParentMessage, SYNC_VERSION } from "@openclaw/core/sync/message.ts";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -32,7 +37,11 @@ const fromChild: readonly ChildMessage[] = [
     version: SYNC_VERSION,
     link: linkId("california"),
     child: { kind: "site", cluster: clusterId("california"), epoch, credential: bytes(9) },
-    down: { subscription: { prefixes: [bytes(1)], collections: ["log"], mirrors: true }, cursor: revision(7), epoch: nonce },
+    down: {
+      subscription: { prefixes: [bytes(1)], collections: ["log"], mirrors: true },
+      cursor: revision(7),
+      epoch: nonce,
+    },
   },
   { kind: "pushLedger", items, hash: hash32 },
   {
@@ -48,10 +57,25 @@ const fromChild: readonly ChildMessage[] = [
   },
   { kind: "taken", cursor: revision(7) },
   { kind: "ask", id: 1, consistency: "linearizable", query: { kind: "get", origin: null, key: bytes(1) } },
-  { kind: "ask", id: 2, consistency: "local", query: { kind: "range", origin: clusterId("alaska"), from: bytes(1), to: null, limit: 9 } },
-  { kind: "ask", id: 3, consistency: "local", query: { kind: "document", collection: "log", document: "today", after: 2, limit: 9 } },
+  {
+    kind: "ask",
+    id: 2,
+    consistency: "local",
+    query: { kind: "range", origin: clusterId("alaska"), from: bytes(1), to: null, limit: 9 },
+  },
+  {
+    kind: "ask",
+    id: 3,
+    consistency: "local",
+    query: { kind: "document", collection: "log", document: "today", after: 2, limit: 9 },
+  },
   { kind: "ask", id: 4, consistency: "local", query: { kind: "documents", collection: "log" } },
-  { kind: "ask", id: 5, consistency: "local", query: { kind: "changes", collection: "log", document: "today", hashes: [hash] } },
+  {
+    kind: "ask",
+    id: 5,
+    consistency: "local",
+    query: { kind: "changes", collection: "log", document: "today", hashes: [hash] },
+  },
   { kind: "ask", id: 6, consistency: "local", query: { kind: "position" } },
 ];
 
@@ -61,7 +85,15 @@ const outcomes = [
 ] as const;
 
 const fromParent: readonly ParentMessage[] = [
-  { kind: "welcome", version: SYNC_VERSION, cluster: clusterId("hub"), epoch, cursor: 3, outcomes, upstream: revision(2) },
+  {
+    kind: "welcome",
+    version: SYNC_VERSION,
+    cluster: clusterId("hub"),
+    epoch,
+    cursor: 3,
+    outcomes,
+    upstream: revision(2),
+  },
   { kind: "pushed", cursor: 5, outcomes },
   { kind: "refused", code: "GAP", details: "no", cursor: 3 },
   { kind: "events", items, hash: hash32 },
@@ -72,14 +104,27 @@ const fromParent: readonly ParentMessage[] = [
   {
     kind: "answer",
     id: 3,
-    answer: { kind: "document", answer: { changes: [change], position: 1, more: false, heads: [hash], pending: 2, quarantined: [{ hash, actor }] } },
+    answer: {
+      kind: "document",
+      answer: {
+        changes: [change],
+        position: 1,
+        more: false,
+        heads: [hash],
+        pending: 2,
+        quarantined: [{ hash, actor }],
+      },
+    },
   },
   { kind: "answer", id: 4, answer: { kind: "documents", answer: { documents: ["today"] } } },
   { kind: "answer", id: 5, answer: { kind: "changes", answer: { changes: [change] } } },
   {
     kind: "answer",
     id: 6,
-    answer: { kind: "position", answer: { cluster: clusterId("hub"), epoch, revision: revision(3), hash: hash32, parentHolds: revision(1) } },
+    answer: {
+      kind: "position",
+      answer: { cluster: clusterId("hub"), epoch, revision: revision(3), hash: hash32, parentHolds: revision(1) },
+    },
   },
   { kind: "askFailed", id: 7, code: "FORBIDDEN", details: "" },
   { kind: "missing", collection: "log", document: "today", hashes: [hash] },
@@ -118,7 +163,17 @@ describe("sync messages as bytes", () => {
   });
 
   test("X1: a message with a field more, a field less or of another kind is malformed", () => {
-    for (const bad of [[3], [3, 1, 1], [3, -1], [3, "1"], [99], [], "hello", [0, 1, "NOT A LINK", [0, null], null], [4, 1, true, [77]]] as const) {
+    for (const bad of [
+      [3],
+      [3, 1, 1],
+      [3, -1],
+      [3, "1"],
+      [99],
+      [],
+      "hello",
+      [0, 1, "NOT A LINK", [0, null], null],
+      [4, 1, true, [77]],
+    ] as const) {
       expect(codeOf(() => decodeChildMessage(encode(bad)))).toBe("MALFORMED_FRAME");
     }
     for (const bad of [[4], [2, "NO_SUCH_CODE", "", 1], [5, 1, [0, null]], [99, 1]] as const) {
@@ -129,9 +184,13 @@ describe("sync messages as bytes", () => {
   test("X1: lists have limits", () => {
     const many = Array.from({ length: 1_025 }, () => [1, bytes(1)] as const);
     expect(codeOf(() => decodeChildMessage(encode([2, 1, 1, many])))).toBe("MALFORMED_FRAME");
-    expect(codeOf(() => decodeChildMessage(encode([4, 1, false, [1, null, bytes(), null, 10_001]])))).toBe("MALFORMED_FRAME");
+    expect(codeOf(() => decodeChildMessage(encode([4, 1, false, [1, null, bytes(), null, 10_001]])))).toBe(
+      "MALFORMED_FRAME",
+    );
     const prefixes = Array.from({ length: 257 }, () => bytes(1));
-    expect(codeOf(() => decodeChildMessage(encode([0, 1, nonce, [0, null], [[prefixes, [], false], 0, null]])))).toBe("MALFORMED_FRAME");
+    expect(codeOf(() => decodeChildMessage(encode([0, 1, nonce, [0, null], [[prefixes, [], false], 0, null]])))).toBe(
+      "MALFORMED_FRAME",
+    );
   });
 
   test("X1: bytes of a stranger are malformed and nothing worse", () => {

@@ -5,7 +5,12 @@ import { isActorId, isChangeHash, revision, seq } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import { RESULTS_MAX } from "@openclaw/core/limits.ts";
 import { ChildLink, type Push } from "@openclaw/core/sync/child-link.ts";
-import { decodeChildMessage, decodeParentMessage, encodeChildMessage, encodeParentMessage } from "@openclaw/core/sync/codec.ts";
+import {
+  decodeChildMessage,
+  decodeParentMessage,
+  encodeChildMessage,
+  encodeParentMessage,
+} from "@openclaw/core/sync/codec.ts";
 import { childConnection, parentConnection } from "@openclaw/core/sync/connection.ts";
 import { type ChildMessage, type ParentMessage, SYNC_VERSION } from "@openclaw/core/sync/message.ts";
 import { ParentLink } from "@openclaw/core/sync/parent-link.ts";
@@ -17,12 +22,24 @@ const LINK = linkId("ab".repeat(16));
 const put = (cluster: TestCluster, key: string) => cluster.execute({ kind: "put", key: utf8(key), value: utf8("v") });
 
 /** A connection to a cluster, and what was heard on it. */
-function speak(world: World, site: TestCluster): { heard: ParentMessage[]; say(...messages: ChildMessage[]): Promise<void> } {
+function speak(
+  world: World,
+  site: TestCluster,
+): { heard: ParentMessage[]; say(...messages: ChildMessage[]): Promise<void> } {
   const wire = new Wire();
   world.wires.add(wire);
-  new ParentLink({ connection: parentConnection(wire.parent), backend: site.backend, clock: world.clock, remotePeer: "peer" });
+  new ParentLink({
+    connection: parentConnection(wire.parent),
+    backend: site.backend,
+    clock: world.clock,
+    remotePeer: "peer",
+  });
   const heard: ParentMessage[] = [];
-  wire.child.receive({ message: (frame) => void heard.push(decodeParentMessage(frame)), drained: () => undefined, closed: () => undefined });
+  wire.child.receive({
+    message: (frame) => void heard.push(decodeParentMessage(frame)),
+    drained: () => undefined,
+    closed: () => undefined,
+  });
   return {
     heard,
     say: async (...messages) => {
@@ -32,7 +49,13 @@ function speak(world: World, site: TestCluster): { heard: ParentMessage[]; say(.
   };
 }
 
-const hello: ChildMessage = { kind: "hello", version: SYNC_VERSION, link: LINK, child: { kind: "client", token: null }, down: null };
+const hello: ChildMessage = {
+  kind: "hello",
+  version: SYNC_VERSION,
+  link: LINK,
+  child: { kind: "client", token: null },
+  down: null,
+};
 
 /** A change that depends on many unknown ones. */
 function stuck(i: number): DocumentChange {
@@ -75,10 +98,21 @@ describe("a parent", () => {
     };
     new ParentLink({ connection, backend: site.backend, clock: world.clock, remotePeer: "peer" });
     const heard: ParentMessage[] = [];
-    wire.child.receive({ message: (frame) => void heard.push(decodeParentMessage(frame)), drained: () => undefined, closed: () => undefined });
+    wire.child.receive({
+      message: (frame) => void heard.push(decodeParentMessage(frame)),
+      drained: () => undefined,
+      closed: () => undefined,
+    });
     wire.child.send(encodeChildMessage(hello));
     await world.flush();
-    wire.child.send(encodeChildMessage({ kind: "pushCommands", from: seq(1), lowWater: seq(1), commands: [{ kind: "delete", key: utf8("k") }] }));
+    wire.child.send(
+      encodeChildMessage({
+        kind: "pushCommands",
+        from: seq(1),
+        lowWater: seq(1),
+        commands: [{ kind: "delete", key: utf8("k") }],
+      }),
+    );
     await world.flush();
     expect(heard).toMatchObject([{ kind: "welcome" }, { kind: "goodbye", code: "FRAME_TOO_LARGE" }]);
   });
@@ -97,11 +131,22 @@ describe("a parent", () => {
         await site.propose({ kind: "parentHolds", parent: hub.id, revision: revision(1) }, { principal: "tester" });
       },
     };
-    new ParentLink({ connection: parentConnection(wire.parent), backend: lagging, clock: world.clock, remotePeer: "peer" });
+    new ParentLink({
+      connection: parentConnection(wire.parent),
+      backend: lagging,
+      clock: world.clock,
+      remotePeer: "peer",
+    });
     const heard: ParentMessage[] = [];
-    wire.child.receive({ message: (frame) => void heard.push(decodeParentMessage(frame)), drained: () => undefined, closed: () => undefined });
+    wire.child.receive({
+      message: (frame) => void heard.push(decodeParentMessage(frame)),
+      drained: () => undefined,
+      closed: () => undefined,
+    });
     const subscription = { prefixes: [utf8("")], collections: [], mirrors: false };
-    wire.child.send(encodeChildMessage({ ...hello, down: { subscription, cursor: revision(1), epoch: site.epoch.nonce } }));
+    wire.child.send(
+      encodeChildMessage({ ...hello, down: { subscription, cursor: revision(1), epoch: site.epoch.nonce } }),
+    );
     await world.flush();
     expect(heard[0]).toMatchObject({ kind: "welcome", upstream: 1 });
   });
@@ -167,7 +212,11 @@ describe("a child", () => {
     const wire = new Wire();
     world.wires.add(wire);
     const heard: ChildMessage[] = [];
-    wire.parent.receive({ message: (frame) => void heard.push(decodeChildMessage(frame)), drained: () => undefined, closed: () => undefined });
+    wire.parent.receive({
+      message: (frame) => void heard.push(decodeChildMessage(frame)),
+      drained: () => undefined,
+      closed: () => undefined,
+    });
     const told: number[] = [];
     const next = async (after: number): Promise<Push | null> => {
       if (after >= 3) return null;
@@ -192,7 +241,15 @@ describe("a child", () => {
       await world.flush();
     };
     const site = await world.cluster("california");
-    await say({ kind: "welcome", version: SYNC_VERSION, cluster: site.id, epoch: site.epoch, cursor: 0, outcomes: [], upstream: revision(0) });
+    await say({
+      kind: "welcome",
+      version: SYNC_VERSION,
+      cluster: site.id,
+      epoch: site.epoch,
+      cursor: 0,
+      outcomes: [],
+      upstream: revision(0),
+    });
     expect(heard.slice(1)).toMatchObject([{ from: 1 }, { from: 2 }, { from: 3 }]);
     await say({ kind: "pushed", cursor: 1, outcomes: [] });
     await say({ kind: "refused", code: "GAP", details: "", cursor: 1 });

@@ -46,7 +46,9 @@ class Scripted {
     return this.heard.slice(before);
   }
 
-  hello(options: { link?: LinkId; child?: ChildIdentity; down?: Extract<ChildMessage, { kind: "hello" }>["down"] } = {}): Promise<ParentMessage[]> {
+  hello(
+    options: { link?: LinkId; child?: ChildIdentity; down?: Extract<ChildMessage, { kind: "hello" }>["down"] } = {},
+  ): Promise<ParentMessage[]> {
     const { link = LINK, child = { kind: "client", token: null }, down = null } = options;
     return this.say({ kind: "hello", version: SYNC_VERSION, link, child, down });
   }
@@ -75,14 +77,18 @@ describe("a parent's door", () => {
 
   test("UNKNOWN_CHILD: a site that is not enrolled", async () => {
     const { child } = await setup();
-    expect(await child.hello({ link: linkId("alaska"), child: site("alaska") })).toMatchObject([{ kind: "goodbye", code: "UNKNOWN_CHILD" }]);
+    expect(await child.hello({ link: linkId("alaska"), child: site("alaska") })).toMatchObject([
+      { kind: "goodbye", code: "UNKNOWN_CHILD" },
+    ]);
     expect(child.closed).toBe(true);
   });
 
   test("WRONG_CLUSTER: a site under another's link", async () => {
     const { child, site: parent } = await setup();
     parent.children.add(clusterId("alaska"));
-    expect(await child.hello({ link: linkId("nevada"), child: site("alaska") })).toMatchObject([{ kind: "goodbye", code: "WRONG_CLUSTER" }]);
+    expect(await child.hello({ link: linkId("nevada"), child: site("alaska") })).toMatchObject([
+      { kind: "goodbye", code: "WRONG_CLUSTER" },
+    ]);
   });
 
   test("UNAUTHENTICATED: a token that is none", async () => {
@@ -114,7 +120,9 @@ describe("a parent's door", () => {
     const down = { subscription: ALL, cursor: revision(0), epoch: "00".repeat(16) };
     expect(await child.hello({ down })).toMatchObject([{ kind: "goodbye", code: "WRONG_EPOCH" }]);
     const ahead = new Scripted(world, parent);
-    expect(await ahead.hello({ down: { subscription: ALL, cursor: revision(5), epoch: parent.epoch.nonce } })).toMatchObject([{ kind: "goodbye", code: "FORK" }]);
+    expect(
+      await ahead.hello({ down: { subscription: ALL, cursor: revision(5), epoch: parent.epoch.nonce } }),
+    ).toMatchObject([{ kind: "goodbye", code: "FORK" }]);
   });
 
   test("one that says nothing is closed, and so is one that fell silent", async () => {
@@ -131,11 +139,26 @@ describe("pushes at a parent", () => {
     const { child, site } = await setup();
     await child.hello();
     expect(await child.say(push(1, "a", "b"), push(3, "c"))).toMatchObject([
-      { kind: "pushed", cursor: 2, outcomes: [{ seq: 1, outcome: { ok: true, revision: 1 } }, { seq: 2, outcome: { ok: true, revision: 2 } }] },
+      {
+        kind: "pushed",
+        cursor: 2,
+        outcomes: [
+          { seq: 1, outcome: { ok: true, revision: 1 } },
+          { seq: 2, outcome: { ok: true, revision: 2 } },
+        ],
+      },
       { kind: "pushed", cursor: 3, outcomes: [{ seq: 3, outcome: { ok: true, revision: 3 } }] },
     ]);
     expect(await child.say(push(2, "b", "c", "d"))).toMatchObject([
-      { kind: "pushed", cursor: 4, outcomes: [{ seq: 2, outcome: { revision: 2 } }, { seq: 3, outcome: { revision: 3 } }, { seq: 4, outcome: { revision: 4 } }] },
+      {
+        kind: "pushed",
+        cursor: 4,
+        outcomes: [
+          { seq: 2, outcome: { revision: 2 } },
+          { seq: 3, outcome: { revision: 3 } },
+          { seq: 4, outcome: { revision: 4 } },
+        ],
+      },
     ]);
     expect(site.position().revision).toBe(4);
   });
@@ -143,7 +166,10 @@ describe("pushes at a parent", () => {
   test("L4: a gap is refused with the cursor to rewind to", async () => {
     const { child } = await setup();
     await child.hello();
-    expect(await child.say(push(1, "a"), push(5, "e"))).toMatchObject([{ kind: "pushed", cursor: 1 }, { kind: "refused", code: "GAP", cursor: 1 }]);
+    expect(await child.say(push(1, "a"), push(5, "e"))).toMatchObject([
+      { kind: "pushed", cursor: 1 },
+      { kind: "refused", code: "GAP", cursor: 1 },
+    ]);
   });
 
   test("the next connection learns the cursor and the outcomes that are not yet acknowledged", async () => {
@@ -152,7 +178,9 @@ describe("pushes at a parent", () => {
     await child.say(push(1, "a", "b"), { ...push(3, "c"), lowWater: seq(3) } as ChildMessage);
     child.wire.cut();
     const again = new Scripted(world, site);
-    expect(await again.hello()).toMatchObject([{ kind: "welcome", cursor: 3, outcomes: [{ seq: 3, outcome: { ok: true, revision: 3 } }] }]);
+    expect(await again.hello()).toMatchObject([
+      { kind: "welcome", cursor: 3, outcomes: [{ seq: 3, outcome: { ok: true, revision: 3 } }] },
+    ]);
   });
 
   test("X1: more in flight than agreed is OVERLOADED", async () => {
@@ -165,7 +193,9 @@ describe("pushes at a parent", () => {
   test("a client's commands from a site, or a site's ledger from a client, are malformed", async () => {
     const { child } = await setup();
     await child.hello();
-    expect(await child.say({ kind: "pushLedger", items: [], hash: new Uint8Array(32) })).toMatchObject([{ kind: "goodbye", code: "MALFORMED_FRAME" }]);
+    expect(await child.say({ kind: "pushLedger", items: [], hash: new Uint8Array(32) })).toMatchObject([
+      { kind: "goodbye", code: "MALFORMED_FRAME" },
+    ]);
   });
 
   test("limits of keys and values hold here, too, and take their place in the stream", async () => {
@@ -179,7 +209,12 @@ describe("pushes at a parent", () => {
     ] as const;
     const [pushed] = await child.say({ kind: "pushCommands", from: seq(1), lowWater: seq(1), commands });
     if (pushed?.kind !== "pushed") throw new Error(pushed?.kind);
-    expect(pushed.outcomes.map(({ outcome }) => (outcome.ok ? outcome.revision : outcome.code))).toEqual(["KEY_EMPTY", "KEY_TOO_LARGE", "VALUE_TOO_LARGE", 1]);
+    expect(pushed.outcomes.map(({ outcome }) => (outcome.ok ? outcome.revision : outcome.code))).toEqual([
+      "KEY_EMPTY",
+      "KEY_TOO_LARGE",
+      "VALUE_TOO_LARGE",
+      1,
+    ]);
   });
 });
 
@@ -188,7 +223,9 @@ describe("events from a parent", () => {
   const put = (site: TestCluster, key: string) => site.execute({ kind: "put", key: utf8(key), value: utf8("v") });
   const shapes = (messages: readonly ParentMessage[]): string[] =>
     messages.flatMap((message) =>
-      message.kind === "events" ? message.items.map((item) => `${item.kind} ${firstRevision(item)}-${lastRevision(item)}`) : [],
+      message.kind === "events"
+        ? message.items.map((item) => `${item.kind} ${firstRevision(item)}-${lastRevision(item)}`)
+        : [],
     );
 
   test("come from the cursor on, then live, and runs of nothing as skips", async () => {
@@ -222,7 +259,9 @@ describe("events from a parent", () => {
     const frames = child.heard.filter(({ kind }) => kind === "events");
     expect(frames).toHaveLength(EVENTS_IN_FLIGHT_MAX);
     const later = await child.say({ kind: "taken", cursor: revision(EVENTS_IN_FLIGHT_MAX) });
-    expect(shapes(later)).toEqual(Array.from({ length: 50 - EVENTS_IN_FLIGHT_MAX }, (_, i) => `body ${i + 9}-${i + 9}`));
+    expect(shapes(later)).toEqual(
+      Array.from({ length: 50 - EVENTS_IN_FLIGHT_MAX }, (_, i) => `body ${i + 9}-${i + 9}`),
+    );
   });
 
   test("X1: a child that does not read gets nothing more until it does: events, answers and holds wait", async () => {
@@ -244,7 +283,9 @@ describe("events from a parent", () => {
   test("taking what was never sent is malformed", async () => {
     const { child } = await setup();
     await child.hello({ down });
-    expect(await child.say({ kind: "taken", cursor: revision(1) })).toMatchObject([{ kind: "goodbye", code: "MALFORMED_FRAME" }]);
+    expect(await child.say({ kind: "taken", cursor: revision(1) })).toMatchObject([
+      { kind: "goodbye", code: "MALFORMED_FRAME" },
+    ]);
   });
 
   test("pitfall 50: rights are asked at every event: one that was lost hides what comes after", async () => {

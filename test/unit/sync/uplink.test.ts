@@ -2,19 +2,28 @@ import { utf8 } from "@openclaw/core/bytes.ts";
 import { describe, expect, test } from "vitest";
 import { type TestCluster, World } from "./world.ts";
 
-const put = (cluster: TestCluster, key: string, value = "v") => cluster.execute({ kind: "put", key: utf8(key), value: utf8(value) });
+const put = (cluster: TestCluster, key: string, value = "v") =>
+  cluster.execute({ kind: "put", key: utf8(key), value: utf8(value) });
 
 const mirrorAt = async (hub: TestCluster, site: TestCluster): Promise<string[]> => {
   const { rows } = await hub.read({ kind: "range", origin: site.id, from: utf8(""), to: null, limit: 10_000 });
-  return rows.map(({ key, value, modRevision }) => `${new TextDecoder().decode(key)}=${new TextDecoder().decode(value)}@${modRevision}`);
+  return rows.map(
+    ({ key, value, modRevision }) =>
+      `${new TextDecoder().decode(key)}=${new TextDecoder().decode(value)}@${modRevision}`,
+  );
 };
 
 const ownOf = async (site: TestCluster): Promise<string[]> => {
   const { rows } = await site.read({ kind: "range", origin: null, from: utf8(""), to: null, limit: 10_000 });
-  return rows.map(({ key, value, modRevision }) => `${new TextDecoder().decode(key)}=${new TextDecoder().decode(value)}@${modRevision}`);
+  return rows.map(
+    ({ key, value, modRevision }) =>
+      `${new TextDecoder().decode(key)}=${new TextDecoder().decode(value)}@${modRevision}`,
+  );
 };
 
-async function fleet(seed = 1): Promise<{ world: World; hub: TestCluster; california: TestCluster; alaska: TestCluster }> {
+async function fleet(
+  seed = 1,
+): Promise<{ world: World; hub: TestCluster; california: TestCluster; alaska: TestCluster }> {
   const world = new World(seed);
   const hub = await world.cluster("hub");
   const california = await world.cluster("california");
@@ -53,8 +62,14 @@ describe("an uplink", () => {
 
   test("L1: a converged fleet of three tiers proposes nothing for ten minutes", async () => {
     const { world, hub, california, alaska } = await fleet();
-    const [a, b] = [await world.client(california, { subscribe: { collections: ["log"] } }), await world.client(alaska, { subscribe: { prefixes: [""] } })];
-    const [left, right] = [await a.docs.open<{ n: number }>("log", "x", { initial: { n: 0 } }), await b.docs.open<{ n: number }>("log", "x", { initial: { n: 0 } })];
+    const [a, b] = [
+      await world.client(california, { subscribe: { collections: ["log"] } }),
+      await world.client(alaska, { subscribe: { prefixes: [""] } }),
+    ];
+    const [left, right] = [
+      await a.docs.open<{ n: number }>("log", "x", { initial: { n: 0 } }),
+      await b.docs.open<{ n: number }>("log", "x", { initial: { n: 0 } }),
+    ];
     left.change((doc) => {
       doc.n = 1;
     });
@@ -70,7 +85,8 @@ describe("an uplink", () => {
     await world.elapse(600_000);
     expect([hub, california, alaska].map(({ proposals }) => proposals.length)).toEqual(before);
     // Nothing but a question every twenty seconds, so that a dead parent is noticed.
-    for (const [i, { child }] of [...world.wires].entries()) expect(child.sent - (frames[i] ?? 0)).toBeLessThanOrEqual(31);
+    for (const [i, { child }] of [...world.wires].entries())
+      expect(child.sent - (frames[i] ?? 0)).toBeLessThanOrEqual(31);
   });
 
   test("L1, L5: what nobody subscribed to costs one cursor move, not one for each revision", async () => {
@@ -118,7 +134,12 @@ describe("an uplink", () => {
     other.children.add(site.id);
     world.uplink(site, hub);
     await world.flush();
-    const stolen = world.uplink(site, { ...other, id: hub.id, children: other.children, connect: () => other.connect() } as TestCluster);
+    const stolen = world.uplink(site, {
+      ...other,
+      id: hub.id,
+      children: other.children,
+      connect: () => other.connect(),
+    } as TestCluster);
     await world.elapse(3_000);
     expect(stolen.status().lastError?.code).toBe("WRONG_CLUSTER");
   });
@@ -148,8 +169,11 @@ describe("with faults", () => {
       const { world, hub, california, alaska } = await fleet(seed);
       const sites = [california, alaska];
       const clients = [];
-      for (const site of sites) clients.push(await world.client(site, { subscribe: { collections: ["log"], prefixes: [""] } }));
-      const handles = await Promise.all(clients.map((client) => client.docs.open<{ text: string }>("log", "shift", { initial: { text: "" } })));
+      for (const site of sites)
+        clients.push(await world.client(site, { subscribe: { collections: ["log"], prefixes: [""] } }));
+      const handles = await Promise.all(
+        clients.map((client) => client.docs.open<{ text: string }>("log", "shift", { initial: { text: "" } })),
+      );
       const chance = (): number => world.random.unit();
       let puts = 0;
       for (let step = 0; step < 120; step++) {
@@ -183,7 +207,11 @@ describe("with faults", () => {
         expect(await mirrorAt(hub, site)).toEqual(await ownOf(site));
         expect(site.position().parentHolds).toBe(site.position().revision);
       }
-      const documents = await Promise.all([hub, ...sites].map((cluster) => cluster.read({ kind: "document", collection: "log", document: "shift", after: 0, limit: 10_000 })));
+      const documents = await Promise.all(
+        [hub, ...sites].map((cluster) =>
+          cluster.read({ kind: "document", collection: "log", document: "shift", after: 0, limit: 10_000 }),
+        ),
+      );
       const hashes = documents.map(({ changes }) => changes.map(({ hash }) => hash).sort());
       expect(hashes[1]).toEqual(hashes[0]);
       expect(hashes[2]).toEqual(hashes[0]);
@@ -192,5 +220,4 @@ describe("with faults", () => {
 });
 
 /** Puts that took a revision at a site: all that its clients made, each once. */
-const putsIn = (site: TestCluster): number =>
-  site.ledgerEvents.filter(({ kind }) => kind === "put").length;
+const putsIn = (site: TestCluster): number => site.ledgerEvents.filter(({ kind }) => kind === "put").length;

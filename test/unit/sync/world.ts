@@ -3,13 +3,23 @@
  * flushed and may be cut at any frame. Every frame goes through the codec. Time is virtual.
  */
 import "@automerge/automerge";
+import { toHex } from "@openclaw/core/bytes.ts";
 import { type Client, type ClientOptions, openClient } from "@openclaw/core/client/client.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
-import { toHex } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { type ClusterId, type Epoch, index, isClusterId, isLinkId, isNodeId, type LinkId, revision, term } from "@openclaw/core/ids.ts";
-import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import {
+  type ClusterId,
+  type Epoch,
+  index,
+  isClusterId,
+  isLinkId,
+  isNodeId,
+  type LinkId,
+  revision,
+  term,
+} from "@openclaw/core/ids.ts";
 import type { LedgerEvent } from "@openclaw/core/ledger/record.ts";
+import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { Random } from "@openclaw/core/ports.ts";
 import type { LedgerAdvance, ReplicaStatus } from "@openclaw/core/replica/contract.ts";
 import type { CommandResult, Outcome, SystemCommand, UserCommand } from "@openclaw/core/state-machine/command.ts";
@@ -185,7 +195,9 @@ export class TestCluster {
     const isImport = command.kind === "importCommands" || command.kind === "importLedger";
     if (isImport && this.loseImports > 0) {
       this.loseImports--;
-      const lost = new Promise<CommandResult>((resolve) => this.#lost.push(() => resolve(this.#commit(command, principal))));
+      const lost = new Promise<CommandResult>((resolve) =>
+        this.#lost.push(() => resolve(this.#commit(command, principal))),
+      );
       this.#world.clock.after(LOST_MS, () => this.#findLost());
       return lost;
     }
@@ -201,15 +213,28 @@ export class TestCluster {
   #commit(command: SystemCommand | UserCommand, principal: string): Promise<CommandResult> {
     const run = async (): Promise<CommandResult> => {
       this.proposals.push(command);
-      const header = { principal, time: Math.trunc(this.#world.clock.wall()), salt: this.#world.random.bytes(16), request: 1, proposer: "0".repeat(16), session: null };
+      const header = {
+        principal,
+        time: Math.trunc(this.#world.clock.wall()),
+        salt: this.#world.random.bytes(16),
+        request: 1,
+        proposer: "0".repeat(16),
+        session: null,
+      };
       const data = encodeCommands([{ ...command, header }]);
-      const applied = await this.#state.apply([{ term: term(1), index: index(++this.#applied), kind: "commands", data }]);
+      const applied = await this.#state.apply([
+        { term: term(1), index: index(++this.#applied), kind: "commands", data },
+      ]);
       this.#position = applied.position;
       for (const { record } of applied.records) {
         const { origin, events } = decodeRecord(record);
         if (origin === null) this.ledgerEvents.push(...events);
       }
-      const advance = { records: applied.records, revision: applied.position.revision, parentHolds: applied.position.parentHolds };
+      const advance = {
+        records: applied.records,
+        revision: applied.position.revision,
+        parentHolds: applied.position.parentHolds,
+      };
       for (const listener of [...this.#listeners]) listener(advance);
       const [first] = applied.results;
       if (first === undefined) throw new Error("no result");
