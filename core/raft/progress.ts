@@ -25,6 +25,8 @@ export class Progress {
   counted = true;
   /** Heard from since the last CheckQuorum. */
   active = false;
+  /** Heard from between the last CheckQuorum and the one before. */
+  #wasActive = false;
   /** The commit index that the follower was last told in an append. */
   commitSent: Index = index(0);
   /** In `probe`: an append is out and unanswered. */
@@ -137,6 +139,17 @@ export class Progress {
     this.probeFrom(index(Math.max(this.match, base) + 1));
     this.#paused = true;
     this.#unanswered = true;
+  }
+
+  /** Heard from lately: there, as far as anybody can tell. */
+  get present(): boolean {
+    return this.active || this.#wasActive;
+  }
+
+  /** CheckQuorum looked. */
+  checked(): void {
+    this.#wasActive = this.active;
+    this.active = false;
   }
 
   /** Once a heartbeat: notes whether anything in flight was acknowledged since the last one. */

@@ -98,6 +98,11 @@ export class Raft {
     return this.#membership;
   }
 
+  /** A leader's: the last entry that every follower holds which was heard lately. What comes after it may have to be sent. */
+  get slowestMatch(): Index | null {
+    return this.#replication.slowestMatch();
+  }
+
   /** The term of an entry that the log holds or its base; null otherwise. */
   termAt(at: Index): Term | null {
     return this.#node.log.termAt(at);

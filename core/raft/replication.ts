@@ -97,8 +97,17 @@ export class Replication {
   takeQuorumActive(): boolean {
     const { quorum, id } = this.#node;
     const reached = quorum.reached((voter) => voter === id || this.#progress.get(voter)?.active === true);
-    for (const progress of this.#progress.values()) progress.active = false;
+    for (const progress of this.#progress.values()) progress.checked();
     return reached;
+  }
+
+  /** How far the slowest follower is that is there; null when this node does not lead, or leads nobody. */
+  slowestMatch(): Index | null {
+    let slowest: Index | null = null;
+    for (const { present, match } of this.#progress.values()) {
+      if (present && (slowest === null || match < slowest)) slowest = match;
+    }
+    return slowest;
   }
 
   heard(from: NodeId): void {

@@ -27,7 +27,7 @@ export class Compaction {
 
   async #cut(raft: Raft): Promise<void> {
     const { applied } = await this.#state.checkpoint();
-    const cut = this.#retention.cut(applied);
+    const cut = this.#retention.cut(applied, raft.slowestMatch);
     if (cut === null || cut < raft.status().firstIndex) return;
     const term = raft.termAt(cut);
     invariant(term !== null, "the log is cut at an entry it holds");

@@ -25,6 +25,11 @@ const RETENTION: RetentionLimits = {
   entriesBetween: 1_000,
   bytesBetween: 2 * 1_048_576,
 };
+/**
+ * A follower that is there and behind keeps its entries until the log is this many times over its bounds. Otherwise one
+ * that needs a snapshot would never catch up under a steady load: what follows the snapshot would be cut while it is sent.
+ */
+const PATIENCE = 4;
 /** What an entry costs besides its data. */
 const ENTRY_OVERHEAD = 64;
 
@@ -74,9 +79,12 @@ export class LogRetention {
     this.#bytesSince = 0;
   }
 
-  /** Where to cut, given that everything up to `applied` is durable in the state; null if there is nothing to cut. */
-  cut(applied: Index): Index | null {
-    const { entriesKept, bytesKept } = this.#limits;
+  /**
+   * Where to cut, given that everything up to `applied` is durable in the state, and that a follower holds no more than
+   * `slowest`; null if there is nothing to cut.
+   */
+  cut(applied: Index, slowest: Index | null): Index | null {
+    const { entriesMax, bytesMax, entriesKept, bytesKept } = this.#limits;
     let kept = 0;
     let bytes = 0;
     let at = Math.min(applied - this.#base, this.#sizes.length);
@@ -84,6 +92,8 @@ export class LogRetention {
       bytes += this.#sizes[--at] ?? 0;
       kept++;
     }
+    const patient = this.#sizes.length <= PATIENCE * entriesMax && this.#bytes <= PATIENCE * bytesMax;
+    if (slowest !== null && patient) at = Math.min(at, slowest - this.#base);
     return at > 0 ? index(this.#base + at) : null;
   }
 
