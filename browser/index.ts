@@ -70,8 +70,8 @@ async function siteOf(
 }
 
 /** The part that needs Automerge. Both are loaded at once; neither is in an app's first chunk. */
-async function loadClient(automergeWasm: string): Promise<typeof import("@openclaw/core/client/client.ts")> {
-  const client = import("@openclaw/core/client/client.ts");
+async function loadClient(automergeWasm: string): Promise<typeof import("@openclaw/core/client/open.ts")> {
+  const client = import("@openclaw/core/client/open.ts");
   const { initializeWasm, isWasmInitialized } = await import("@automerge/automerge/slim");
   if (!isWasmInitialized()) await initializeWasm(automergeWasm);
   return client;

@@ -178,6 +178,10 @@ export class OpenClawError extends Error {
   }
 }
 
+/** What was thrown, as an error of ours: INTERNAL unless it is one already. */
+export const asOpenClawError = (error: unknown): OpenClawError =>
+  error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error });
+
 /** A bug in us. Whoever runs the node stops it; nothing catches this and goes on. */
 export class InvariantViolation extends Error {
   constructor(message: string) {

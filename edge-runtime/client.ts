@@ -3,8 +3,9 @@
 import "@automerge/automerge";
 import { generateKeyPair } from "@libp2p/crypto/keys";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
-import { type Client, type ClientOptions, openClient } from "@openclaw/core/client/client.ts";
+import type { Client, ClientOptions } from "@openclaw/core/client/client.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
+import { openClient } from "@openclaw/core/client/open.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { childConnection } from "@openclaw/core/sync/connection.ts";
 import { createHost } from "./network/host.ts";

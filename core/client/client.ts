@@ -2,60 +2,33 @@
  * What an app holds: key-values, documents, its outbox and its status. The same in a browser and in Node; what differs
  * (storage, the way to a gateway, locks between tabs) comes in through the options.
  */
-import { toHex, utf8 } from "../bytes.ts";
-import { OpenClawError } from "../errors.ts";
-import { type ClusterId, isLinkId, type LinkId, type Revision, revision, seq } from "../ids.ts";
+import { utf8 } from "../bytes.ts";
+import { asOpenClawError, OpenClawError } from "../errors.ts";
+import { type ClusterId, type LinkId, type Revision, revision, seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
-import type { Random } from "../ports.ts";
 import type { ChildLinkOwner, Welcome } from "../sync/child-link.ts";
 import type { Subscription } from "../sync/message.ts";
 import { Documents } from "./documents.ts";
 import { Down } from "./down.ts";
-import { allRows, type Claim, Drainer } from "./drain.ts";
+import { type Claim, Drainer } from "./drain.ts";
 import { fetchChanges } from "./fetch.ts";
 import { type Draft, Journal } from "./journal.ts";
 import { Keys } from "./keys.ts";
 import type { ClientOptions, ClientStatus } from "./options.ts";
 import { Outbox } from "./outbox.ts";
-import { hashesOf, Rungs } from "./rungs.ts";
+import { drawLink } from "./own-link.ts";
+import { hashesOf, type Rungs } from "./rungs.ts";
 import { Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
-import type { ClientStore, FailedRow, OutboxRow } from "./store.ts";
+import type { ClientStore, FailedRow } from "./store.ts";
 
 export type { ClientOptions, ClientStatus } from "./options.ts";
 
 /** How long an advance of the hub may wait for another write before it is stored by its own, ms. */
 const HOLDS_STORE_MS = 1_000;
 
-/** Opens what the device holds, and begins to connect. @throws OpenClawError CLIENT_STORAGE_FAILED */
-export async function openClient(options: ClientOptions): Promise<Client> {
-  const { store, random } = options;
-  const claim = options.claim ?? (async () => () => undefined);
-  const link = options.link ?? drawLink(random);
-  // Held while this session lives, so that no other drains what it is still sending.
-  const release = await claim(link);
-  const rows: OutboxRow[] = [];
-  for (const queued of await store.outboxLinks()) rows.push(...(await allRows(store, queued)));
-  const own = rows.filter((row) => row.link === link);
-  const outbox = new Outbox(link, own[0]?.seq ?? (await store.nextSeq(link)));
-  outbox.restore(own);
-  const [down, awaiting, failed] = await Promise.all([store.down(), store.awaiting(), store.failed()]);
-  const rungs = new Rungs();
-  rungs.restore(rows, awaiting, failed, down?.upstream ?? revision(0), down?.cursor ?? revision(0));
-  const client = new Client(options, {
-    outbox,
-    rungs,
-    down,
-    failed,
-    claim,
-    release,
-    foreign: rows.length - own.length,
-  });
-  client.goOnline();
-  return client;
-}
-
-interface Restored {
+/** What the device held when the session began. */
+export interface Restored {
   readonly outbox: Outbox;
   readonly rungs: Rungs;
   readonly down: Awaited<ReturnType<ClientStore["down"]>>;
@@ -391,14 +364,12 @@ export class Client {
   /** Storage, or the parent, cannot go on: the connection ends, and the next one takes up where storage is. */
   #fail(error: unknown): void {
     if (error instanceof OpenClawError && error.code === "CLIENT_STORAGE_FAILED") this.#note(error);
-    const failure =
-      error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error });
+    const failure = asOpenClawError(error);
     this.#site.link?.fail(failure);
   }
 
   #note(error: unknown): void {
-    this.#trouble =
-      error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error });
+    this.#trouble = asOpenClawError(error);
     this.#changed();
   }
 
@@ -406,10 +377,4 @@ export class Client {
     this.#status = null;
     for (const listener of [...this.#listeners]) listener();
   }
-}
-
-function drawLink(random: Random): LinkId {
-  const link = toHex(random.bytes(16));
-  if (!isLinkId(link)) throw new OpenClawError("INTERNAL", "a link is 32 hex digits");
-  return link;
 }

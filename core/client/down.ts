@@ -2,7 +2,7 @@
  * What the parent streams down: stored first, in one write with the cursor, then shown, then acknowledged (S1). Knows how
  * far it is, and with which subscription.
  */
-import { InvariantViolation, OpenClawError } from "../errors.ts";
+import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import { type ChangeHash, type ClusterId, type Epoch, type Revision, revision } from "../ids.ts";
 import type { DocumentChange, LedgerRecord } from "../ledger/record.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
@@ -142,9 +142,7 @@ export class Down {
     } catch (error) {
       if (error instanceof InvariantViolation) throw error;
       this.#runs = [];
-      this.#host.failed(
-        error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error }),
-      );
+      this.#host.failed(asOpenClawError(error));
     } finally {
       // In the turn that found nothing left: a run that comes in the next one begins anew.
       this.#storing = null;

@@ -2,7 +2,7 @@
  * Sends what page sessions that are over left behind (D4): each of their outboxes is a child stream of its own, pushed
  * over a connection of its own, by whoever gets the link's claim.
  */
-import { InvariantViolation, OpenClawError } from "../errors.ts";
+import { asOpenClawError, InvariantViolation, type OpenClawError } from "../errors.ts";
 import { type LinkId, type Seq, seq } from "../ids.ts";
 import { RESULTS_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
@@ -137,10 +137,7 @@ function converse(
         .then((next) => (next === null && outbox.size === 0 ? link.close() : link.wake()))
         .catch((error: unknown) => {
           if (error instanceof InvariantViolation) reject(error);
-          else
-            link.fail(
-              error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error }),
-            );
+          else link.fail(asOpenClawError(error));
         });
     };
     const link = new ChildLink({

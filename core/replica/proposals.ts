@@ -25,6 +25,8 @@ const WAITING_MAX = RESULTS_MAX;
 const WAITING_BYTES_MAX = 64 * BATCH_BYTES_MAX;
 /** Bytes of one command: with its header it must fit an entry, and an entry a frame. */
 const COMMAND_BYTES_MAX = PROPOSAL_BYTES_MAX - 65_536;
+/** Of any command but an import of a ledger: the record it leaves is imported at every tier above, and grows a little at each. */
+const WRITTEN_HERE_BYTES_MAX = COMMAND_BYTES_MAX - 65_536;
 /** A command without an answer is offered again after this long, in ms. */
 const RETRY_MS = 1_000;
 
@@ -96,8 +98,8 @@ export class Proposals {
   /** @throws OpenClawError OVERLOADED at once; rejects with UNAVAILABLE after `timeoutMs`. */
   submit(body: UserCommand | SystemCommand, principal: string, timeoutMs: number): Promise<CommandResult> {
     const bytes = sizeOf(body) + textBytes(principal);
-    if (bytes > COMMAND_BYTES_MAX)
-      throw new OpenClawError("FRAME_TOO_LARGE", `a command is at most ${COMMAND_BYTES_MAX} bytes`);
+    const bytesMax = body.kind === "importLedger" ? COMMAND_BYTES_MAX : WRITTEN_HERE_BYTES_MAX;
+    if (bytes > bytesMax) throw new OpenClawError("FRAME_TOO_LARGE", `a command is at most ${bytesMax} bytes`);
     if (this.#waiting.size >= WAITING_MAX) throw new OpenClawError("OVERLOADED", `${WAITING_MAX} commands are waiting`);
     if (this.#bytes + bytes > WAITING_BYTES_MAX)
       throw new OpenClawError("OVERLOADED", `${WAITING_BYTES_MAX} bytes are waiting`);

@@ -3,7 +3,7 @@
  * in order with a window, rewinds when a push is refused, hands on events, and asks. It keeps nothing: what waits, and
  * what was taken, is its owner's.
  */
-import { InvariantViolation, OpenClawError } from "../errors.ts";
+import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import type { Revision } from "../ids.ts";
 import type { LinkItem } from "../ledger/record.ts";
 import type { Clock } from "../ports.ts";
@@ -118,7 +118,7 @@ export class ChildLink {
         this.#writable = true;
         this.wake();
       },
-      closed: (reason) => this.#end(asOpenClawError(reason)),
+      closed: (reason) => this.#end(closingReason(reason)),
     });
     this.#expectAnswer();
     this.#writable = this.#connection.send({ kind: "hello", version: SYNC_VERSION, ...options.hello });
@@ -232,9 +232,7 @@ export class ChildLink {
       } while (this.#pumpAgain);
     } catch (error) {
       if (error instanceof InvariantViolation) throw error;
-      this.fail(
-        error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error }),
-      );
+      this.fail(asOpenClawError(error));
     } finally {
       this.#pumping = false;
     }
@@ -294,7 +292,7 @@ export class ChildLink {
     try {
       to = runEnd(items, this.#downTo);
     } catch (error) {
-      return this.fail(asOpenClawError(error) ?? new OpenClawError("GAP"));
+      return this.fail(closingReason(error) ?? new OpenClawError("GAP"));
     }
     this.#downTo = to;
     this.#untaken.push(to);
@@ -329,7 +327,7 @@ export class ChildLink {
       this.ask({ kind: "position" }, "local", ANSWER_MS_MAX).then(
         () => this.#keepAlive(),
         (error: unknown) => {
-          const failure = asOpenClawError(error);
+          const failure = closingReason(error);
           if (failure?.code === "UNAVAILABLE") this.fail(failure);
           else this.#keepAlive();
         },
@@ -357,7 +355,7 @@ export class ChildLink {
 }
 
 /** A connection may close without a reason of ours; the reader of a status still gets a code. */
-function asOpenClawError(reason: unknown): OpenClawError | null {
+function closingReason(reason: unknown): OpenClawError | null {
   if (reason instanceof OpenClawError) return reason;
   if (reason === null) return new OpenClawError("UNAVAILABLE", "the parent closed the connection");
   return new OpenClawError("UNAVAILABLE", reason instanceof Error ? reason.message : String(reason), { cause: reason });

@@ -10,13 +10,12 @@ import type { Clock } from "../ports.ts";
 import type { CommandResult, ImportedCommand, Outcome } from "../state-machine/command.ts";
 import type { LinkState } from "../state-machine/query.ts";
 import { commandRefusal, mayAsk, type Refusal } from "./admission.ts";
+import { answerTo } from "./answer.ts";
 import type { Principal } from "./authority.ts";
 import type { Import, ParentBackend } from "./backend.ts";
 import { DownStream } from "./down-stream.ts";
 import {
-  type ChildAnswer,
   type ChildMessage,
-  type ChildQuery,
   type ParentConnection,
   type ParentMessage,
   PUSHES_IN_FLIGHT_MAX,
@@ -390,20 +389,3 @@ const changesOf = (command: ImportedCommand): readonly DocumentChange[] =>
 
 const numbered = (outcome: Outcome | null, at: number): { seq: ReturnType<typeof seq>; outcome: Outcome }[] =>
   outcome === null ? [] : [{ seq: seq(at), outcome }];
-
-async function answerTo(backend: ParentBackend, query: ChildQuery): Promise<ChildAnswer> {
-  switch (query.kind) {
-    case "get":
-      return { kind: "get", answer: await backend.read(query) };
-    case "range":
-      return { kind: "range", answer: await backend.read(query) };
-    case "document":
-      return { kind: "document", answer: await backend.read(query) };
-    case "documents":
-      return { kind: "documents", answer: await backend.read(query) };
-    case "changes":
-      return { kind: "changes", answer: await backend.read(query) };
-    case "position":
-      return { kind: "position", answer: await backend.read(query) };
-  }
-}

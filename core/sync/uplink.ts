@@ -2,7 +2,7 @@
  * A site's way up to its parent: ships the site's ledger, takes what the parent streams, and tells the site how far the
  * parent has it (S3). Runs on whichever node leads; all it knows is replicated, so that the next leader goes on.
  */
-import { InvariantViolation, OpenClawError } from "../errors.ts";
+import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
 import type { LinkItem } from "../ledger/record.ts";
 import { selectForParent } from "../ledger/selection.ts";
@@ -358,6 +358,3 @@ function linkOf(cluster: ClusterId): LinkId {
   if (!isLinkId(cluster)) throw new InvariantViolation("a cluster's name is a link");
   return cluster;
 }
-
-const asOpenClawError = (error: unknown): OpenClawError =>
-  error instanceof OpenClawError ? error : new OpenClawError("INTERNAL", String(error), { cause: error });

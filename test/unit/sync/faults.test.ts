@@ -15,7 +15,8 @@ import { childConnection, parentConnection } from "@openclaw/core/sync/connectio
 import { type ChildMessage, type ParentMessage, SYNC_VERSION } from "@openclaw/core/sync/message.ts";
 import { ParentLink } from "@openclaw/core/sync/parent-link.ts";
 import { describe, expect, test } from "vitest";
-import { linkId, type TestCluster, Wire, World } from "./world.ts";
+import { Wire } from "./wire.ts";
+import { linkId, type TestCluster, World } from "./world.ts";
 
 const LINK = linkId("ab".repeat(16));
 

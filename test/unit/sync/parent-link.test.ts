@@ -9,7 +9,8 @@ import type { ChildIdentity, ChildMessage, ParentMessage, Subscription } from "@
 import { EVENTS_IN_FLIGHT_MAX, PUSHES_IN_FLIGHT_MAX, SYNC_VERSION } from "@openclaw/core/sync/message.ts";
 import { ParentLink } from "@openclaw/core/sync/parent-link.ts";
 import { describe, expect, test } from "vitest";
-import { ANYBODY, clusterId, linkId, type TestCluster, Wire, World } from "./world.ts";
+import { Wire } from "./wire.ts";
+import { ANYBODY, clusterId, linkId, type TestCluster, World } from "./world.ts";
 
 const LINK = linkId("ab".repeat(16));
 const ALL: Subscription = { prefixes: [utf8("")], collections: [], mirrors: true };

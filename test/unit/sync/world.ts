@@ -4,8 +4,9 @@
  */
 import "@automerge/automerge";
 import { toHex } from "@openclaw/core/bytes.ts";
-import { type Client, type ClientOptions, openClient } from "@openclaw/core/client/client.ts";
+import type { Client, ClientOptions } from "@openclaw/core/client/client.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
+import { openClient } from "@openclaw/core/client/open.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import {
   type ClusterId,
@@ -28,12 +29,13 @@ import type { Answer, Position, Query } from "@openclaw/core/state-machine/query
 import type { Principal } from "@openclaw/core/sync/authority.ts";
 import type { ParentBackend } from "@openclaw/core/sync/backend.ts";
 import { childConnection, parentConnection } from "@openclaw/core/sync/connection.ts";
-import type { ChildConnection, FrameConnection, Subscription } from "@openclaw/core/sync/message.ts";
+import type { ChildConnection, Subscription } from "@openclaw/core/sync/message.ts";
 import { ParentLink } from "@openclaw/core/sync/parent-link.ts";
 import { Uplink } from "@openclaw/core/sync/uplink.ts";
 import { MemoryStateStore } from "../../simulation/memory-state-store.ts";
 import { SeededRandom } from "../../simulation/seeded-random.ts";
 import { settle, VirtualClock } from "../../simulation/virtual-clock.ts";
+import { Wire } from "./wire.ts";
 
 export function clusterId(text: string): ClusterId {
   if (!isClusterId(text)) throw new Error(`no cluster: ${text}`);
@@ -59,85 +61,6 @@ export const ANYBODY: Principal = {
   mayWriteDocument: all,
   expires: null,
 };
-
-type Handlers = Parameters<FrameConnection<Uint8Array, Uint8Array>["receive"]>[0];
-
-/** Two ends and what is between them. */
-export class Wire {
-  readonly child: End = new End(this);
-  readonly parent: End = new End(this);
-  open = true;
-
-  /** Frames on their way. */
-  get waiting(): number {
-    return this.child.inbox.length + this.parent.inbox.length;
-  }
-
-  /** Both sides see the connection end; what was on its way is lost. */
-  cut(): void {
-    if (!this.open) return;
-    this.open = false;
-    for (const end of [this.child, this.parent]) {
-      end.inbox.length = 0;
-      end.handlers?.closed(new OpenClawError("UNAVAILABLE", "the wire was cut"));
-    }
-  }
-
-  /** Delivers one frame, if there is one. */
-  deliver(): boolean {
-    for (const end of [this.parent, this.child]) {
-      if (end.handlers === null) continue;
-      const frame = end.inbox.shift();
-      if (frame === undefined) continue;
-      end.handlers.message(frame);
-      return true;
-    }
-    return false;
-  }
-}
-
-class End implements FrameConnection<Uint8Array, Uint8Array> {
-  readonly #wire: Wire;
-  readonly inbox: Uint8Array[] = [];
-  handlers: Handlers | null = null;
-  /** Frames sent from here. */
-  sent = 0;
-  #blocked = false;
-
-  /** The other side does not read: what is sent still waits on the wire, but the sender is told to stop. */
-  block(): void {
-    this.#blocked = true;
-  }
-
-  unblock(): void {
-    this.#blocked = false;
-    this.handlers?.drained();
-  }
-
-  constructor(wire: Wire) {
-    this.#wire = wire;
-  }
-
-  send(frame: Uint8Array): boolean {
-    if (!this.#wire.open) return false;
-    this.sent++;
-    (this === this.#wire.child ? this.#wire.parent : this.#wire.child).inbox.push(frame);
-    return !this.#blocked;
-  }
-
-  receive(handlers: Handlers): void {
-    this.handlers = handlers;
-  }
-
-  /** What was sent before still arrives; then the other side sees the end. */
-  close(): void {
-    if (!this.#wire.open) return;
-    this.#wire.open = false;
-    const other = this === this.#wire.child ? this.#wire.parent : this.#wire.child;
-    for (const frame of other.inbox.splice(0)) other.handlers?.message(frame);
-    other.handlers?.closed(null);
-  }
-}
 
 /** A cluster of one that commits at once: the state machine, the ledger, and nothing of Raft. */
 export class TestCluster {
