@@ -1,5 +1,5 @@
 /** Commands on their way into the log: what is offered fits an entry, and what is over leaves nothing behind. */
-import { type ActorId, type ChangeHash, type LinkId, type SessionId, seq } from "@openclaw/core/ids.ts";
+import { type ActorId, type ChangeHash, type ClusterId, type LinkId, revision, type SessionId, seq } from "@openclaw/core/ids.ts";
 import { CHANGE_BYTES_MAX, DEPS_MAX } from "@openclaw/core/limits.ts";
 import { PROPOSAL_BYTES_MAX } from "@openclaw/core/raft/raft.ts";
 import { Proposals } from "@openclaw/core/replica/proposals.ts";
@@ -78,6 +78,33 @@ for (const [what, body, principal, times] of BODIES) {
     if (refusal !== null) expect(["OVERLOADED", "FRAME_TOO_LARGE"]).toContain((refusal as { code: string }).code);
   });
 }
+
+test("L4: the record of the largest command fits an import at every tier above", async () => {
+  const accepts = (body: UserCommand | SystemCommand): boolean => {
+    try {
+      proposals().submit(body, "tester", 1_000).catch(() => undefined);
+      return true;
+    } catch (error) {
+      expect(error).toMatchObject({ code: "FRAME_TOO_LARGE" });
+      return false;
+    }
+  };
+  const push = (bytes: number): UserCommand => change(4, 0, Math.floor(bytes / 4));
+  let [fits, tooLarge] = [0, PROPOSAL_BYTES_MAX];
+  while (tooLarge - fits > 4) {
+    const middle = (fits + tooLarge) >>> 1;
+    if (accepts(push(middle))) fits = middle;
+    else tooLarge = middle;
+  }
+  expect(fits).toBeGreaterThan(3 * CHANGE_BYTES_MAX);
+  // Every tier adds where it came from.
+  const record = new Uint8Array(fits + 10_000);
+  const items = [{ kind: "body", revision: revision(1), record } as const];
+  const epoch = { counter: 1, nonce: hex(16), parent: null, departure: revision(0) };
+  const site = "site" as ClusterId;
+  const link = "site" as LinkId;
+  expect(accepts({ kind: "importLedger", link, cluster: site, epoch, items, hash: new Uint8Array(32) })).toBe(true);
+});
 
 test("X1: what was given up while nobody led is not kept", async () => {
   const clock = new VirtualClock();
