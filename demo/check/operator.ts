@@ -41,6 +41,8 @@ const FLAGS = [
   ...["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
   ...["--disable-component-update", "--disable-sync"],
 ];
+/** Playwright would end this process at once, with the fleet still running: cleaning up is ours. */
+const OUR_SIGNALS = { handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false };
 const LOAD_MS = 30_000;
 /** Ms between two looks at whether what was waited for is there. */
 const LOOK_MS = 10;
@@ -63,7 +65,7 @@ export class Operator {
   /** Starts a browser. @throws Refusal when there is none */
   static async launch(site: string): Promise<Operator> {
     const executablePath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
-    const browser = await chromium.launch({ executablePath, args: FLAGS }).catch((error: Error) => {
+    const browser = await chromium.launch({ executablePath, args: FLAGS, ...OUR_SIGNALS }).catch((error: Error) => {
       throw new Refusal(
         `No browser could be started (${executablePath}); CHROMIUM_PATH names another. ${error.message}`,
       );
