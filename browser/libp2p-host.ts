@@ -23,7 +23,7 @@ export type GatewayStream = Awaited<ReturnType<Libp2p["dialProtocol"]>>;
 export function createHost(addresses: () => readonly string[]): Promise<Libp2p> {
   return createLibp2p({
     addresses: { listen: [] },
-    transports: [webSockets({ maxBufferedAmount: SOCKET_BYTES_MAX, bufferedAmountPollInterval: 50 })],
+    transports: [closingWebSockets],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux({ streamOptions: { maxWriteBufferLength: STREAM_WRITE_BYTES_MAX } })],
     services: { identify: identify(), ping: ping() },
@@ -36,5 +36,28 @@ export function createHost(addresses: () => readonly string[]): Promise<Libp2p> 
     },
   });
 }
+
+/**
+ * The WebSocket transport, with sockets that close. Its own way to abort a connection is `close(1006)`, which browsers
+ * refuse (WHATWG: 1000 or 3000–4999 only), and it swallows the refusal: the socket stays open for ever, and after 255 of
+ * them Chromium opens no more.
+ */
+const closingWebSockets: ReturnType<typeof webSockets> = (components) => {
+  const transport = webSockets({ maxBufferedAmount: SOCKET_BYTES_MAX, bufferedAmountPollInterval: 50 })(components);
+  const dial = transport.dial.bind(transport);
+  transport.dial = (address, options) => {
+    const { upgrader } = options;
+    const upgradeOutbound: typeof upgrader.upgradeOutbound = (socket, upgrade) => {
+      if (hasWebSocket(socket)) socket.sendReset = () => socket.websocket.close();
+      return upgrader.upgradeOutbound(socket, upgrade);
+    };
+    const closing = Object.create(upgrader, { upgradeOutbound: { value: upgradeOutbound } });
+    return dial(address, { ...options, upgrader: closing });
+  };
+  return transport;
+};
+
+const hasWebSocket = (socket: object): socket is { websocket: WebSocket; sendReset: () => void } =>
+  "websocket" in socket && socket.websocket instanceof WebSocket && "sendReset" in socket;
 
 const withoutPeer = (address: Multiaddr): string => address.toString().replace(/\/p2p\/[^/]+$/, "");

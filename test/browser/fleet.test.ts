@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { BrowserContext, Locator, Page } from "playwright";
+import type { BrowserContext, Locator, Page, WebSocket } from "playwright";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { buildPage } from "../../demo/build-page.ts";
 import { type Cluster, Fleet } from "../../demo/fleet.ts";
@@ -176,4 +176,23 @@ test("the dashboard shows the site: link, leader, members, revision and lag", as
   expect(await card.locator("tr[data-state=leader]").count()).toBe(1);
   expect(await page.locator("#fresh").getAttribute("data-state")).toBe("fresh");
   expect(found).toEqual([]);
+});
+
+test("X1: a link that is let go of closes its socket: a browser opens no more than 255", async () => {
+  const context = await device("sockets");
+  const page = await context.newPage();
+  const sockets: WebSocket[] = [];
+  page.on("websocket", (socket) => sockets.push(socket));
+  await page.goto(site.urls[0] ?? "");
+  await page.getByText("Connected to this site").waitFor();
+  for (let round = 1; round <= 3; round++) {
+    await context.setOffline(true);
+    await page.getByText("This device is offline").waitFor();
+    await context.setOffline(false);
+    await page.getByText("Connected to this site").waitFor();
+    expect(sockets.length).toBeGreaterThan(round);
+  }
+  // A closing handshake needs the network: sockets that were closed while offline are gone soon after.
+  const open = (): number => sockets.filter((socket) => !socket.isClosed()).length;
+  await expect.poll(open, { timeout: CLIMB_MS }).toBe(1);
 });

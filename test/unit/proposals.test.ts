@@ -1,5 +1,13 @@
 /** Commands on their way into the log: what is offered fits an entry, and what is over leaves nothing behind. */
-import { type ActorId, type ChangeHash, type ClusterId, type LinkId, revision, type SessionId, seq } from "@openclaw/core/ids.ts";
+import {
+  type ActorId,
+  type ChangeHash,
+  type ClusterId,
+  type LinkId,
+  revision,
+  type SessionId,
+  seq,
+} from "@openclaw/core/ids.ts";
 import { CHANGE_BYTES_MAX, DEPS_MAX } from "@openclaw/core/limits.ts";
 import { PROPOSAL_BYTES_MAX } from "@openclaw/core/raft/raft.ts";
 import { Proposals } from "@openclaw/core/replica/proposals.ts";
@@ -82,7 +90,9 @@ for (const [what, body, principal, times] of BODIES) {
 test("L4: the record of the largest command fits an import at every tier above", async () => {
   const accepts = (body: UserCommand | SystemCommand): boolean => {
     try {
-      proposals().submit(body, "tester", 1_000).catch(() => undefined);
+      proposals()
+        .submit(body, "tester", 1_000)
+        .catch(() => undefined);
       return true;
     } catch (error) {
       expect(error).toMatchObject({ code: "FRAME_TOO_LARGE" });

@@ -198,7 +198,14 @@ test("X1: a follower that takes no snapshot does not cost its leader a copy each
 });
 
 test("R7: under a steady load a follower that needs a snapshot catches up, though the log grows faster than it is sent", async () => {
-  const retention = { entriesMax: 30, bytesMax: 1e9, entriesKept: 10, bytesKept: 1e9, entriesBetween: 5, bytesBetween: 1e9 };
+  const retention = {
+    entriesMax: 30,
+    bytesMax: 1e9,
+    entriesKept: 10,
+    bytesKept: 1e9,
+    entriesBetween: 5,
+    bytesBetween: 1e9,
+  };
   const { cluster, leader, others } = await startedCluster(3, { retention });
   const [sleeper] = others;
   if (sleeper === undefined) throw new Error("three members have a follower");
