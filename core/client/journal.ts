@@ -9,8 +9,9 @@ import { revision, type Seq, seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX } from "../limits.ts";
 import type { UserCommand } from "../state-machine/command.ts";
+import { commandBytes } from "../state-machine/command-size.ts";
 import type { LocalEdit } from "./edit.ts";
-import { commandBytes, type Outbox, type Unanswered } from "./outbox.ts";
+import type { Outbox, Unanswered } from "./outbox.ts";
 import type { ClientStore, ClientWrite, OutboxRow } from "./store.ts";
 
 /** A command on its way into the outbox. */

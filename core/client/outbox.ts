@@ -6,6 +6,7 @@ import { invariant } from "../errors.ts";
 import { type LinkId, type Seq, seq } from "../ids.ts";
 import { BATCH_BYTES_MAX, RESULTS_MAX } from "../limits.ts";
 import type { UserCommand } from "../state-machine/command.ts";
+import { commandBytes } from "../state-machine/command-size.ts";
 import type { Push, PushSource } from "../sync/child-link.ts";
 import type { LocalEdit } from "./edit.ts";
 import type { OutboxRow } from "./store.ts";
@@ -156,22 +157,5 @@ export class Outbox implements PushSource {
         this.#fetching = null;
       }) ?? null;
     return this.#fetching;
-  }
-}
-
-/** Bytes that a command takes on the way, roughly. */
-export function commandBytes(command: UserCommand): number {
-  const overhead = 64;
-  switch (command.kind) {
-    case "put":
-    case "compareAndSet":
-      return overhead + command.key.length + command.value.length;
-    case "delete":
-      return overhead + command.key.length;
-    case "change":
-      return command.changes.reduce(
-        (sum, change) => sum + overhead + 32 * change.deps.length + change.bytes.length,
-        overhead,
-      );
   }
 }

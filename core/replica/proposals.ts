@@ -10,14 +10,8 @@ import { type Seq, type SessionId, seq } from "../ids.ts";
 import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX, RESULTS_MAX } from "../limits.ts";
 import type { Clock, Random } from "../ports.ts";
 import { PROPOSAL_BYTES_MAX } from "../raft/raft.ts";
-import type {
-  Command,
-  CommandResult,
-  ImportedCommand,
-  SessionStep,
-  SystemCommand,
-  UserCommand,
-} from "../state-machine/command.ts";
+import type { Command, CommandResult, SessionStep, SystemCommand, UserCommand } from "../state-machine/command.ts";
+import { commandBytes, textBytes } from "../state-machine/command-size.ts";
 
 /** Callers that may wait at once: those of the session (its window is RESULTS_MAX) plus the node's own. Beyond: OVERLOADED. */
 const WAITING_MAX = RESULTS_MAX;
@@ -97,7 +91,7 @@ export class Proposals {
 
   /** @throws OpenClawError OVERLOADED at once; rejects with UNAVAILABLE after `timeoutMs`. */
   submit(body: UserCommand | SystemCommand, principal: string, timeoutMs: number): Promise<CommandResult> {
-    const bytes = sizeOf(body) + textBytes(principal);
+    const bytes = commandBytes(body) + textBytes(principal);
     const bytesMax = body.kind === "importLedger" ? COMMAND_BYTES_MAX : WRITTEN_HERE_BYTES_MAX;
     if (bytes > bytesMax) throw new OpenClawError("FRAME_TOO_LARGE", `a command is at most ${bytesMax} bytes`);
     if (this.#waiting.size >= WAITING_MAX) throw new OpenClawError("OVERLOADED", `${WAITING_MAX} commands are waiting`);
@@ -233,40 +227,5 @@ function isUser(body: UserCommand | SystemCommand): body is UserCommand {
       return true;
     default:
       return false;
-  }
-}
-
-/** At most this many bytes a UTF-16 unit, and its length. */
-const textBytes = (text: string): number => 3 * text.length + 5;
-/** What surrounds the bytes of a command, a change or an item: numbers, hashes, lengths. */
-const OVERHEAD_BYTES = 128;
-
-/** Never less than what the command is encoded in, but for its principal: a batch larger than it seems might not fit an entry. */
-function sizeOf(body: ImportedCommand | SystemCommand): number {
-  switch (body.kind) {
-    case "put":
-    case "compareAndSet":
-      return OVERHEAD_BYTES + body.key.length + body.value.length;
-    case "delete":
-      return OVERHEAD_BYTES + body.key.length;
-    case "change": {
-      let bytes = OVERHEAD_BYTES + textBytes(body.collection) + textBytes(body.document);
-      for (const change of body.changes) {
-        bytes += OVERHEAD_BYTES + change.actor.length + 32 * change.deps.length + change.bytes.length;
-      }
-      return bytes;
-    }
-    case "refused":
-      return OVERHEAD_BYTES + textBytes(body.details);
-    case "importLedger":
-      return body.items.reduce(
-        (sum, item) => sum + OVERHEAD_BYTES + (item.kind === "body" ? item.record.length : 0),
-        4 * OVERHEAD_BYTES,
-      );
-    case "importCommands":
-      return body.commands.reduce((sum, command) => sum + sizeOf(command), OVERHEAD_BYTES);
-    case "openSession":
-    case "parentHolds":
-      return OVERHEAD_BYTES;
   }
 }

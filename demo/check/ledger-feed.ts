@@ -1,8 +1,8 @@
 /** Reads a cluster's ledger of puts from its first revision to its present end, as any watcher would. */
 
+import { serverEvents } from "@openclaw/edge-runtime/cli/server-events.ts";
 import * as z from "zod";
 import { sha256 } from "../replay.ts";
-import { readServerEvents } from "./server-events.ts";
 
 /** A put as a ledger has it. */
 export interface LedgerPut {
@@ -42,7 +42,7 @@ export async function readPuts(http: string, origin: string | null, prefix: stri
   const puts: LedgerPut[] = [];
   let end = Number.POSITIVE_INFINITY;
   try {
-    for await (const { event, data } of readServerEvents(response.body)) {
+    for await (const { event, data } of serverEvents(response.body)) {
       clearTimeout(timer);
       timer = setTimeout(() => silence.abort(), SILENCE_MS);
       switch (event) {

@@ -1,8 +1,10 @@
 /** `openclaw watch`: follows a prefix across restarts of nodes, from the last event it saw. */
+
 import { setTimeout as delay } from "node:timers/promises";
 import { isErrorCode, OpenClawError } from "@openclaw/core/errors.ts";
 import { z } from "zod";
 import { type ApiClient, Refused } from "./client.ts";
+import { serverEvents } from "./server-events.ts";
 
 /** Between two attempts to reach a node, ms. */
 const RETRY_MS = 1_000;
@@ -67,29 +69,4 @@ function show(event: string, data: unknown, { json, write }: WatchOptions): void
 function changeLine({ kind, key, keyBase64, value, text, revision }: z.infer<typeof Change>): string {
   const shown = kind === "delete" ? "" : ` ${text ?? `base64:${value}`}`;
   return `${revision} ${kind} ${key ?? `base64:${keyBase64}`}${shown}`;
-}
-
-interface ServerEvent {
-  readonly event: string;
-  readonly id: string | undefined;
-  readonly data: unknown;
-}
-
-/** HTML standard §9.2.6, as much of it as our nodes send: fields of one line, events apart by an empty line. */
-async function* serverEvents(stream: AsyncIterable<Buffer>): AsyncGenerator<ServerEvent> {
-  const decoder = new TextDecoder();
-  let text = "";
-  for await (const chunk of stream) {
-    text += decoder.decode(chunk, { stream: true });
-    const blocks = text.split("\n\n");
-    text = blocks.pop() ?? "";
-    for (const block of blocks) {
-      const fields = new Map(
-        block.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]),
-      );
-      const data = fields.get("data");
-      if (data !== undefined)
-        yield { event: fields.get("event") ?? "message", id: fields.get("id"), data: JSON.parse(data) };
-    }
-  }
 }

@@ -1,7 +1,7 @@
 import { compareWithLedger, lastPuts } from "@openclaw/demo/check/exactly-once.ts";
 import type { LedgerPut } from "@openclaw/demo/check/ledger-feed.ts";
-import { readServerEvents } from "@openclaw/demo/check/server-events.ts";
 import type { AcknowledgedPut } from "@openclaw/demo/replay.ts";
+import { serverEvents } from "@openclaw/edge-runtime/cli/server-events.ts";
 import { expect, test } from "vitest";
 
 const ack = (key: string, revision: number, sha256 = `${key}${revision}`): AcknowledgedPut => ({
@@ -50,9 +50,9 @@ test("server-sent events are read across the borders of chunks, comments left ou
     for (const byte of bytes) yield Uint8Array.of(byte);
   }
   const events = [];
-  for await (const event of readServerEvents(chunks())) events.push(event);
+  for await (const event of serverEvents(chunks())) events.push(event);
   expect(events).toEqual([
-    { event: "hello", data: { revision: 2 } },
-    { event: "put", data: { key: "é: b" } },
+    { event: "hello", id: undefined, data: { revision: 2 } },
+    { event: "put", id: "2", data: { key: "é: b" } },
   ]);
 });
