@@ -137,7 +137,7 @@ test("the page reloads with every gateway dead, edits go on, and reach the hub w
   expect(await page.locator("h1").textContent()).toBe("california");
   await page.getByText("No gateway answers; trying again").waitFor();
   expect(await log(page).inputValue()).toBe("Before. ");
-  await expect.poll(() => page.locator("#quakes tr").count()).toBe(QUAKES);
+  await expect.poll(() => page.locator("#quakes tr").count(), { timeout: CLIMB_MS }).toBe(QUAKES);
   expect(await page.locator("#map circle").count()).toBe(map);
   await log(page).press("Control+End");
   await log(page).pressSequentially("After.");
@@ -160,21 +160,23 @@ test("the page reloads with every gateway dead, edits go on, and reach the hub w
 test("the dashboard shows the site: link, leader, members, revision and lag", async () => {
   const page = await openDashboard();
   const found = complaints(page);
+  // Roles come by gossip, which the restarts of the tests before may have left behind for some seconds.
+  const soon = <T>(look: () => Promise<T>) => expect.poll(look, { timeout: CLIMB_MS });
   const card = page.locator("[data-site=california]");
   await card.getByText("link up").waitFor();
   expect(await page.locator("h1").textContent()).toBe("hub");
-  await expect.poll(() => card.locator("tbody tr").count()).toBe(3);
+  await soon(() => card.locator("tbody tr").count()).toBe(3);
   const fact = (name: string): Promise<string | null> =>
     card
       .locator("dl div", { has: page.getByText(name, { exact: true }) })
       .locator("dd")
       .textContent();
-  await expect.poll(() => fact("Leader")).toMatch(/^california-[123]$/);
-  await expect.poll(() => fact("Lag")).toBe("0 rev., 0.0 s");
+  await soon(() => fact("Leader")).toMatch(/^california-[123]$/);
+  await soon(() => fact("Lag")).toBe("0 rev., 0.0 s");
   const status = await (await fetch(`${site.urls[0]}/v1/status`)).json();
-  await expect.poll(() => fact("Revision here")).toBe(status.revision.toLocaleString("en"));
-  expect(await card.locator("tr[data-state=leader]").count()).toBe(1);
-  expect(await page.locator("#fresh").getAttribute("data-state")).toBe("fresh");
+  await soon(() => fact("Revision here")).toBe(status.revision.toLocaleString("en"));
+  await soon(() => card.locator("tr[data-state=leader]").count()).toBe(1);
+  await soon(() => page.locator("#fresh").getAttribute("data-state")).toBe("fresh");
   expect(found).toEqual([]);
 });
 

@@ -45,7 +45,7 @@ test("S1: typing with no gateway alive is safe on the device, and says so", asyn
   const { page, found } = await openPage();
   await page.getByLabel("Text of the shift log").pressSequentially("Pump 2 is loud.");
   await page.locator("#edits .rung").first().waitFor();
-  await expect.poll(() => page.locator("#edits .rung").first().textContent()).toBe("device");
+  await expect.poll(() => page.locator("#edits .rung").first().textContent(), { timeout: 10_000 }).toBe("device");
   expect(await page.locator("#unsafe").textContent()).toMatch(/^\d+ changes not yet safe at the hub$/);
   expect(await page.locator("#edits .what").first().textContent()).toBe("+ Pump 2 is loud.");
   expect(await page.locator("#link").textContent()).toBe("No gateway answers; trying again");
