@@ -119,7 +119,8 @@ export class Replica {
     });
     this.#phase = "running";
     transport.receive({
-      messages: (messages) => this.#received(messages),
+      // A snapshot is taken when its bytes are staged, by `#receivedSnapshot` alone: a peer cannot merely claim it.
+      messages: (messages) => this.#received(messages.filter(({ kind }) => kind !== "snapshot")),
       snapshot: (header, chunks) => this.#receivedSnapshot(header, chunks),
     });
     const tick = (): void => {

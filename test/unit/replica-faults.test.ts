@@ -377,3 +377,17 @@ test("STOPPED: a replica that is stopped while it starts does not start", async 
   expect(await starting).toMatchObject({ code: "STOPPED" });
   expect(clock.step(clock.now() + 1_000)).toBe(false);
 });
+
+test("R8: a snapshot message for nothing staged stops no node", async () => {
+  const cluster = new MemoryCluster(3);
+  await cluster.start();
+  const leader = await cluster.leader();
+  const [follower, other] = cluster.members.filter((member) => member !== leader);
+  if (follower === undefined || other === undefined) throw new Error("three members have two followers");
+  const meta = { index: index(1_000), term: term(1), membership: { voters: cluster.members.map(({ id }) => id) } };
+  const forged = { kind: "snapshot", from: other.id, to: follower.id, term: leader.replica.status().term, meta } as const;
+  cluster.network.transport(other.id, other.clock).send(follower.id, [forged]);
+  await cluster.elapse(1_000);
+  expect(follower.failure).toBeNull();
+  expect(await run(cluster, follower, put("after", "1"))).toBe("ok");
+});
