@@ -385,7 +385,13 @@ test("R8: a snapshot message for nothing staged stops no node", async () => {
   const [follower, other] = cluster.members.filter((member) => member !== leader);
   if (follower === undefined || other === undefined) throw new Error("three members have two followers");
   const meta = { index: index(1_000), term: term(1), membership: { voters: cluster.members.map(({ id }) => id) } };
-  const forged = { kind: "snapshot", from: other.id, to: follower.id, term: leader.replica.status().term, meta } as const;
+  const forged = {
+    kind: "snapshot",
+    from: other.id,
+    to: follower.id,
+    term: leader.replica.status().term,
+    meta,
+  } as const;
   cluster.network.transport(other.id, other.clock).send(follower.id, [forged]);
   await cluster.elapse(1_000);
   expect(follower.failure).toBeNull();

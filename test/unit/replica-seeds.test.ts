@@ -5,7 +5,7 @@ import { ReplicaSchedule } from "../simulation/replica-schedule.ts";
 const SEEDS = 100;
 const AT_ONCE = 25;
 
-const only = process.env["SEED"];
+const only = process.env.SEED;
 const runs = only === undefined ? Array.from({ length: SEEDS / AT_ONCE }, (_, i) => i * AT_ONCE + 1) : [Number(only)];
 
 describe("what was acknowledged survives and ran once, reads are linearizable, and healed it goes on", () => {
