@@ -1,6 +1,6 @@
 /** Whole replicas over stores and links in memory, under virtual time: what a test of a cluster starts from. */
 import { type ClusterId, type NodeId, revision } from "@openclaw/core/ids.ts";
-import type { Membership } from "@openclaw/core/raft/message.ts";
+import { founding, type Membership } from "@openclaw/core/raft/membership.ts";
 import type { LedgerAdvance } from "@openclaw/core/replica/contract.ts";
 import type { RetentionLimits } from "@openclaw/core/replica/log-retention.ts";
 import { Replica } from "@openclaw/core/replica.ts";
@@ -45,7 +45,7 @@ export class MemoryCluster {
     this.#options = options;
     this.#random = new SeededRandom(seed);
     const ids = Array.from({ length: size }, (_, i) => `n${i + 1}` as NodeId);
-    this.#membership = { voters: ids };
+    this.#membership = founding(ids);
     this.members = ids.map((id) => {
       const log = new MemoryLogStore();
       const state = new MemoryStateStore({ cluster: this.#cluster, epoch: this.#epoch, membership: this.#membership });
@@ -80,7 +80,7 @@ export class MemoryCluster {
     return new Replica({
       cluster: this.#cluster,
       id,
-      membership: this.#membership,
+      membership: this.#foundingOf(id),
       epoch: this.#epoch,
       log,
       state,
@@ -91,6 +91,20 @@ export class MemoryCluster {
       ...(retention === undefined ? {} : { retention }),
       onFatal,
     });
+  }
+
+  /** A joining node knows nobody. */
+  #foundingOf(id: NodeId): Membership {
+    return this.#membership.voters.includes(id) ? this.#membership : founding([]);
+  }
+
+  /** Starts a node that is no member yet. */
+  async join(id: NodeId): Promise<MemoryMember> {
+    const state = new MemoryStateStore({ cluster: this.#cluster, epoch: this.#epoch, membership: founding([]) });
+    const member = this.#member(id, new MemoryLogStore(), state);
+    this.members.push(member);
+    await this.#start(member);
+    return member;
   }
 
   async start(): Promise<void> {
