@@ -2,16 +2,10 @@
  * The model of one key: a cell that holds a value or nothing. A register, a compare-and-set register and a string that is
  * appended to are all this one cell, at first empty.
  */
+import { cellOutlook } from "./cell-outlook.ts";
+import type { CellStep } from "./cell-step.ts";
 import type { Value } from "./history.ts";
 import { type Model, REFUSED } from "./model.ts";
-
-export type CellStep =
-  | { readonly kind: "write"; readonly value: Value }
-  | { readonly kind: "append"; readonly value: string }
-  | { readonly kind: "swap"; readonly from: Value; readonly to: Value }
-  | { readonly kind: "read"; readonly value: Value }
-  /** Saw that the value was another one. */
-  | { readonly kind: "differs"; readonly from: Value };
 
 export const cell: Model<Value, CellStep> = {
   initial: null,
@@ -36,4 +30,6 @@ export const cell: Model<Value, CellStep> = {
   observes: (step) => step.kind === "read" || step.kind === "differs",
 
   alike: (step) => JSON.stringify(step),
+
+  outlook: cellOutlook,
 };

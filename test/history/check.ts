@@ -1,9 +1,7 @@
 /** Is a history linearizable? Keys are independent, so each is checked by itself (Herlihy and Wing 1990, locality). */
-import { cell } from "./cell.ts";
-import { HistoryError, type Operation, type Value } from "./history.ts";
+import { HistoryError, type Operation } from "./history.ts";
+import { checkKey } from "./one-key.ts";
 import { canEndSo } from "./recorder.ts";
-import { relevantSteps } from "./relevance.ts";
-import { search } from "./search.ts";
 
 export interface Budget {
   /** Monotonic milliseconds. */
@@ -16,8 +14,8 @@ export interface Budget {
 
 export type Result =
   | { readonly verdict: "linearizable" }
-  /** One key is enough; the others may not have been looked at. */
-  | { readonly verdict: "not linearizable"; readonly violation: Violation }
+  /** One key is enough; the others may not have been looked at. `findViolation` says what does not fit. */
+  | { readonly verdict: "not linearizable"; readonly key: string; readonly operations: readonly Operation[] }
   | { readonly verdict: "unknown"; readonly undecided: readonly Undecided[] };
 
 export type Verdict = Result["verdict"];
@@ -29,60 +27,34 @@ export interface Undecided {
   readonly because: "time" | "memory";
 }
 
-/** The furthest that any order comes: everything that returned before `blocked` fits, and `blocked` does not. */
-export interface Violation {
-  readonly key: string;
-  readonly operations: number;
-  readonly blocked: Operation;
-  /** What else was open when it returned, and is not in the order. */
-  readonly open: readonly Operation[];
-  /** The number of operations in that order, and the last of them. */
-  readonly placed: number;
-  readonly last: readonly Operation[];
-}
-
 /** Enough for histories that are not made to be hard. */
 export const DEFAULT_BUDGET = { milliseconds: 60_000, bytes: 1024 * 1024 * 1024 } as const;
 
 /** @throws HistoryError if an operation contradicts itself */
-export function checkHistory(operations: readonly Operation[], budget: Budget): Result {
-  const keys = [...byKey(operations)].sort(([, a], [, b]) => a.length - b.length);
+export function checkHistory(history: readonly Operation[], budget: Budget): Result {
+  const keys = [...byKey(history)].sort(([, a], [, b]) => a.length - b.length);
   const end = budget.now() + budget.milliseconds;
   const undecided: Undecided[] = [];
-  for (const [i, [key, ofKey]] of keys.entries()) {
+  for (const [i, [key, operations]] of keys.entries()) {
     const now = budget.now();
     const deadline = now + (end - now) / (keys.length - i);
-    const steps = relevantSteps(ofKey);
-    const timed = steps.map((step) => step.timed);
-    const found = search<Value, (typeof timed)[number]["step"]>(cell, timed, {
-      now: budget.now,
-      deadline,
-      bytes: budget.bytes,
-    });
-    const operationsAt = (indexes: readonly number[]): readonly Operation[] =>
-      indexes.flatMap((index) => steps[index]?.operation ?? []);
-    switch (found.kind) {
+    const result = checkKey(operations, { now: budget.now, deadline, bytes: budget.bytes });
+    switch (result.kind) {
       case "order":
         break;
+      case "none":
+        return { verdict: "not linearizable", key, operations };
       case "unknown":
-        undecided.push({ key, operations: ofKey.length, because: found.because });
+        undecided.push({ key, operations: operations.length, because: result.because });
         break;
-      case "none": {
-        const [blocked] = operationsAt([found.blocked]);
-        if (blocked === undefined) throw new Error("an impasse at no operation");
-        const { placed } = found;
-        const [open, last] = [operationsAt(found.open), operationsAt(found.last)];
-        const violation = { key, operations: ofKey.length, blocked, open, placed, last };
-        return { verdict: "not linearizable", violation };
-      }
     }
   }
   return undecided.length === 0 ? { verdict: "linearizable" } : { verdict: "unknown", undecided };
 }
 
-function byKey(operations: readonly Operation[]): ReadonlyMap<string, readonly Operation[]> {
+function byKey(history: readonly Operation[]): ReadonlyMap<string, readonly Operation[]> {
   const keys = new Map<string, Operation[]>();
-  for (const operation of operations) {
+  for (const operation of history) {
     requireWellFormed(operation);
     const ofKey = keys.get(operation.key);
     if (ofKey === undefined) keys.set(operation.key, [operation]);

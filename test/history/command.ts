@@ -54,7 +54,7 @@ export function checkHistoryCommand(args: readonly string[], { print, warn, now 
     .option("--time <seconds>", "budget for a file", positive, DEFAULT_BUDGET.milliseconds / 1_000)
     .option("--memory <MB>", "budget for what the search of one key remembers", positive, DEFAULT_BUDGET.bytes / MB)
     .option("--json", "one JSON object a file")
-    .option("--explain", "say what does not fit")
+    .option("--explain", "say what does not fit, or what used up the budget; finding it has a budget of its own")
     .addHelpText("after", HELP)
     .exitOverride()
     .configureOutput({ writeOut: (text) => print(text.trimEnd()), writeErr: (text) => warn(text.trimEnd()) })
@@ -74,20 +74,18 @@ function checkFile(file: string, options: Options, { print, warn, now }: Surroun
   try {
     const began = now();
     const operations = readHistoryFile(file);
-    const result = checkHistory(operations, {
-      now,
-      milliseconds: options.time * 1_000,
-      bytes: options.memory * MB,
-    });
-    const reasons = explanation(result, "line");
+    const budget = { now, milliseconds: options.time * 1_000, bytes: options.memory * MB };
+    const result = checkHistory(operations, budget);
+    const ms = Math.round(now() - began);
+    const reasons = options.explain === true ? explanation(result, "line", budget) : [];
     if (options.json === true) {
       const unknownOutcomes = operations.filter(({ returned }) => returned === null).length;
       const { verdict } = result;
-      const ms = Math.round(now() - began);
-      print(JSON.stringify({ file, verdict, operations: operations.length, unknownOutcomes, ms, reasons }));
+      const counts = { operations: operations.length, unknownOutcomes, ms };
+      print(JSON.stringify({ file, verdict, ...counts, ...(options.explain === true ? { reasons } : {}) }));
     } else {
       print(`${file}: ${result.verdict}`);
-      if (options.explain === true) for (const reason of reasons) print(`  ${reason}`);
+      for (const reason of reasons) print(`  ${reason}`);
     }
     return EXIT_CODES[result.verdict];
   } catch (error) {

@@ -1,9 +1,16 @@
 /** Why a history is not linearizable, or why nobody knows, in a few lines for a person. */
-import type { Result, Violation } from "./check.ts";
+import type { Budget, Result } from "./check.ts";
 import type { Operation, Value } from "./history.ts";
+import { findViolation, type Violation } from "./violation.ts";
 
-/** @param moment what a moment of the history is: "line" for one that was read from a file */
-export function explanation(result: Result, moment: string): readonly string[] {
+/** Of the order before the violation so many operations are shown. */
+const LAST_MAX = 12;
+
+/**
+ * @param moment what a moment of the history is: "line" for one that was read from a file
+ * @param budget for finding the place
+ */
+export function explanation(result: Result, moment: string, budget: Budget): readonly string[] {
   switch (result.verdict) {
     case "linearizable":
       return [];
@@ -12,21 +19,25 @@ export function explanation(result: Result, moment: string): readonly string[] {
         ({ key, operations, because }) =>
           `key ${JSON.stringify(key)}, ${operations} operations: the budget of ${because} is used up`,
       );
-    case "not linearizable":
-      return ofViolation(result.violation, moment);
+    case "not linearizable": {
+      const key = `key ${JSON.stringify(result.key)}, ${result.operations.length} operations`;
+      const violation = findViolation(result.operations, budget);
+      if (violation === null) return [`${key}: the budget was used up before the place was found`];
+      return [`${key}: no order has a place for`, ...ofViolation(violation, moment)];
+    }
   }
 }
 
-function ofViolation({ key, operations, blocked, open, placed, last }: Violation, moment: string): readonly string[] {
-  const line = (operation: Operation): string => `    ${described(operation, moment)}`;
+function ofViolation({ blocked, open, order }: Violation, moment: string): readonly string[] {
+  const line = (operation: Operation): string => `  ${described(operation, moment)}`;
+  const shown = order.slice(-LAST_MAX);
   return [
-    `key ${JSON.stringify(key)}, ${operations} operations: there is no place for`,
     line(blocked),
-    placed === 0
-      ? "  and nothing before it in the order that comes furthest"
-      : `  after the ${placed} of the order that comes furthest, which ends with`,
-    ...last.map(line),
-    ...(open.length === 0 ? [] : ["  while these were open and have no place yet", ...open.map(line)]),
+    order.length === 0
+      ? "and nothing had taken effect before"
+      : `What had returned before has one; its last ${shown.length} of ${order.length} are`,
+    ...shown.map(line),
+    ...(open.length === 0 ? [] : ["and open were then, outside of this order", ...open.map(line)]),
   ];
 }
 

@@ -103,7 +103,7 @@ function callOf({ f, value }: Event): Call {
     case "cas":
       if (value.kind === "vector" && value.items.length === 2) {
         const [from, to] = value.items;
-        if (from !== undefined && to !== undefined) return { kind: f, from: valueOf(from), to: valueOf(to) };
+        if (from !== undefined && to !== undefined) return { kind: f, from: storedValue(from), to: storedValue(to) };
       }
       break;
     default:
@@ -119,13 +119,13 @@ function outcomeOf({ type, f, value }: Event): Outcome {
     case "fail":
       return { kind: f === "cas" && value.kind !== "nil" ? "differed" : "failed" };
     case "ok":
-      return f === "get" ? { kind: "saw", value: valueOf(value) } : { kind: "ok" };
+      return f === "get" ? { kind: "saw", value: storedValue(value) } : { kind: "ok" };
     default:
       throw new HistoryError(`:type is :invoke, :ok, :fail or :info, and not :${type}`);
   }
 }
 
-function valueOf(value: EdnValue): Value {
+function storedValue(value: EdnValue): Value {
   if (value.kind === "nil") return null;
   if (value.kind === "string") return value.text;
   throw new HistoryError(`a value is a string or nil, and not a ${value.kind}`);

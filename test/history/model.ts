@@ -12,6 +12,19 @@ export interface Model<State, Step> {
   observes(step: Step): boolean;
   /** Equal for steps that do the same in every state: they may stand in for each other. */
   alike(step: Step): string;
+  /** Foresight over all steps of a history, none of which has a place yet. */
+  outlook(steps: readonly Timed<Step>[]): Outlook<State>;
+}
+
+/** Follows which steps have their place in the order that is being tried, and sees from that when it cannot succeed. */
+export interface Outlook<State> {
+  placed(index: number): void;
+  unplaced(index: number): void;
+  /**
+   * After a step was placed that made `after` of `before`: true only if no way on from here gives every step that must
+   * have a place one.
+   */
+  isHopeless(before: State, after: State): boolean;
 }
 
 /** A step with the span of time in which it took effect. */

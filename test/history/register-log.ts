@@ -74,7 +74,7 @@ function callOf({ name, value }: Event): Call {
   if (name === "write" && /^-?\d/.test(value)) return { kind: "put", value: String(BigInt(value)) };
   const [, from, to] = /^\[(\S+)\s+(\S+)\]$/.exec(value) ?? [];
   if (name === "cas" && from !== undefined && to !== undefined) {
-    return { kind: "cas", from: valueOf(from), to: valueOf(to) };
+    return { kind: "cas", from: storedValue(from), to: storedValue(to) };
   }
   throw new HistoryError(`:${name} takes no ${value}`);
 }
@@ -82,12 +82,12 @@ function callOf({ name, value }: Event): Call {
 function outcomeOf({ type, name, value }: Event): Outcome {
   if (type === "info") return { kind: "unknown" };
   if (type === "fail") return { kind: name === "cas" && value !== ":timed-out" ? "differed" : "failed" };
-  if (name === "read") return { kind: "saw", value: valueOf(value) };
+  if (name === "read") return { kind: "saw", value: storedValue(value) };
   if (value === ":timed-out") throw new HistoryError(`an :ok has a value, and not ${value}`);
   return { kind: "ok" };
 }
 
-function valueOf(text: string): Value {
+function storedValue(text: string): Value {
   if (text === "nil") return null;
   if (!/^-?\d+$/.test(text)) throw new HistoryError(`a register holds a number or nil, and not ${text}`);
   return String(BigInt(text));

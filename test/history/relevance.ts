@@ -8,7 +8,7 @@
  *   is of no use after the last who may have.
  */
 import { unreachable } from "@openclaw/core/errors.ts";
-import type { CellStep } from "./cell.ts";
+import type { CellStep } from "./cell-step.ts";
 import type { Operation, Value } from "./history.ts";
 import type { Timed } from "./model.ts";
 

@@ -6,9 +6,10 @@
  * Three things keep it small. A step that only observes is taken as soon as the state accepts it, with no alternative:
  * moving it to the front of what follows changes nothing for the others. Steps that do the same are taken in one order
  * only. A step of unknown outcome is tried last, and only where the next step would go another way without it; and what
- * has used more of them than an earlier visit is not looked at (`Visited`).
+ * has used more of them than an earlier visit is not looked at (`Visited`). Beyond these, the model may see that a way is
+ * hopeless (`Outlook`).
  */
-import { type Model, REFUSED, type Timed } from "./model.ts";
+import { type Model, type Outlook, REFUSED, type Timed } from "./model.ts";
 import { type Spares, type Timeline, timelineOf } from "./timeline.ts";
 import { Visited } from "./visited.ts";
 
@@ -20,25 +21,12 @@ export interface SearchBudget {
   readonly bytes: number;
 }
 
-export type Found<State> =
+export type Found =
   /** `order`: indexes of all steps that took effect, in an order that the model accepts. */
   | { readonly kind: "order"; readonly order: readonly number[] }
-  | ({ readonly kind: "none" } & Impasse<State>)
+  | { readonly kind: "none" }
   | { readonly kind: "unknown"; readonly because: "time" | "memory" };
 
-/** The furthest that an order came: all that returned before `blocked` has its place, and `blocked` has none. */
-export interface Impasse<State> {
-  readonly blocked: number;
-  /** The other steps that are open then and have no place yet. */
-  readonly open: readonly number[];
-  /** How many steps have a place, and the last of them in their order. */
-  readonly placed: number;
-  readonly last: readonly number[];
-  readonly state: State;
-}
-
-/** Of the order that came furthest so many steps are kept. */
-const LAST_MAX = 12;
 const ROUNDS_BETWEEN_LOOKS_AT_CLOCK = 256;
 /** What a state costs besides its key: its places in a map and an array. */
 const STATE_BYTES = 100;
@@ -47,7 +35,7 @@ export function search<State, Step>(
   model: Model<State, Step>,
   steps: readonly Timed<Step>[],
   budget: SearchBudget,
-): Found<State> {
+): Found {
   return new Search(model, steps, budget).run();
 }
 
@@ -65,6 +53,7 @@ class Search<State, Step> {
   readonly #steps: readonly Timed<Step>[];
   readonly #budget: SearchBudget;
   readonly #timeline: Timeline<Step>;
+  readonly #outlook: Outlook<State>;
   readonly #visited: Visited;
   readonly #probe: Int32Array;
   readonly #slotWords: number;
@@ -78,14 +67,13 @@ class Search<State, Step> {
   /** What was placed, in order. */
   readonly #trail: number[] = [];
   readonly #frames: Frame[] = [];
-  #furthest = -1;
-  #impasse: Impasse<State> | null = null;
 
   constructor(model: Model<State, Step>, steps: readonly Timed<Step>[], budget: SearchBudget) {
     this.#model = model;
     this.#steps = steps;
     this.#budget = budget;
     this.#timeline = timelineOf(model, steps);
+    this.#outlook = model.outlook(steps);
     this.#slotWords = Math.ceil(this.#timeline.slotCount / 32);
     const setWords = Math.ceil(this.#timeline.spareCount / 32);
     this.#probe = new Int32Array(2 + this.#slotWords + setWords);
@@ -94,7 +82,7 @@ class Search<State, Step> {
     this.#used = new Int32Array(this.#timeline.kinCount);
   }
 
-  run(): Found<State> {
+  run(): Found {
     let entered = this.#enter(0, this.#number(this.#model.initial));
     for (let round = 0; entered !== "end"; round++) {
       if (entered === "full") return { kind: "unknown", because: "memory" };
@@ -109,18 +97,13 @@ class Search<State, Step> {
       else entered = this.#enter(frame.position, state);
     }
     if (entered === "end") return { kind: "order", order: [...this.#trail] };
-    if (this.#impasse === null) throw new Error("the search failed and came nowhere");
-    return { kind: "none", ...this.#impasse };
+    return { kind: "none" };
   }
 
   /** Goes on from where a step was placed: to the end, to a new configuration, or nowhere. */
   #enter(from: number, state: number): "end" | "entered" | "covered" | "full" {
     const position = this.#placeObservers(from, state);
     if (position === this.#timeline.returns.length) return "end";
-    if (position > this.#furthest) {
-      this.#furthest = position;
-      this.#impasse = this.#impasseAt(position, state);
-    }
     this.#fillProbe(position, state);
     const visit =
       this.#stateBytes + this.#visited.bytes > this.#budget.bytes ? "full" : this.#visited.visit(this.#probe);
@@ -151,7 +134,8 @@ class Search<State, Step> {
       const after = this.#after(state, index);
       if (after === null) continue;
       this.#place(index);
-      return after;
+      if (!this.#isHopeless(state, after)) return after;
+      this.#undo(frame.trail);
     }
     const spares = this.#timeline.spares[position] ?? [];
     while (frame.next < writers.length + spares.length) {
@@ -162,9 +146,9 @@ class Search<State, Step> {
       if (index === undefined || (group.from[used] ?? 0) > position || this.#hasOpenKin(writers, index)) continue;
       const after = this.#after(state, index);
       if (after === null || after === state || !this.#makesDifference(position, state, after, group)) continue;
-      this.#used[group.kin] = used + 1;
-      this.#trail.push(index);
-      return after;
+      this.#place(index);
+      if (!this.#isHopeless(state, after)) return after;
+      this.#undo(frame.trail);
     }
     return null;
   }
@@ -196,28 +180,45 @@ class Search<State, Step> {
     return false;
   }
 
+  #isHopeless(before: number, after: number): boolean {
+    return this.#outlook.isHopeless(this.#state(before), this.#state(after));
+  }
+
   #place(index: number): void {
-    this.#placed[index] = 1;
+    this.#mark(index, 1);
     this.#trail.push(index);
+    this.#outlook.placed(index);
   }
 
   #undo(length: number): void {
     while (this.#trail.length > length) {
       const index = this.#trail.pop() ?? 0;
-      if (this.#steps[index]?.kind === "must") this.#placed[index] = 0;
-      else this.#used[this.#timeline.kin[index] ?? 0] = (this.#used[this.#timeline.kin[index] ?? 0] ?? 0) - 1;
+      this.#mark(index, 0);
+      this.#outlook.unplaced(index);
     }
+  }
+
+  #mark(index: number, placed: 0 | 1): void {
+    this.#placed[index] = placed;
+    if (this.#steps[index]?.kind === "must") return;
+    const kin = this.#timeline.kin[index] ?? 0;
+    this.#used[kin] = (this.#used[kin] ?? 0) + (placed === 1 ? 1 : -1);
   }
 
   /** The state after a step; null if it is refused. */
   #after(state: number, index: number): number | null {
-    const before = this.#states[state];
+    const before = this.#state(state);
     const timed = this.#steps[index];
-    // A state may be undefined to the type checker only: numbers are given out by `#number` and steps are not added.
-    if (before === undefined || timed === undefined) throw new RangeError("no such state or step");
+    if (timed === undefined) throw new RangeError(`there is no step ${index}`);
     const after = this.#model.step(before, timed.step);
     if (after === REFUSED) return null;
     return after === before ? state : this.#number(after);
+  }
+
+  #state(number: number): State {
+    const state = this.#states[number];
+    if (state === undefined) throw new RangeError(`there is no state ${number}`);
+    return state;
   }
 
   #number(state: State): number {
@@ -245,16 +246,5 @@ class Search<State, Step> {
       const used = this.#used[kin] ?? 0;
       for (let i = 0; i < used; i++) setBit(2 + this.#slotWords, bit + i);
     }
-  }
-
-  #impasseAt(position: number, state: number): Impasse<State> | null {
-    const { returns, observers, writers } = this.#timeline;
-    const blocked = returns[position];
-    const before = this.#states[state];
-    if (blocked === undefined || before === undefined) return null;
-    const open = [...(observers[position] ?? []), ...(writers[position] ?? [])].filter(
-      (index) => index !== blocked && this.#placed[index] === 0,
-    );
-    return { blocked, open, placed: this.#trail.length, last: this.#trail.slice(-LAST_MAX), state: before };
   }
 }
