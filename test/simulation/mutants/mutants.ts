@@ -68,7 +68,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   one("recovering-node-acknowledges", "FAST'18: truncating at the first bad entry loses committed data (pitfall 27)", "raft/recovery", "return this.#target === null || match >= this.#target;", "return match >= 0;"),
   one("recovering-node-votes", "FAST'18: a node that lost entries elects a leader without them (pitfall 27)", "raft/election", "return !this.#node.recovery.active && this.#node.log", "return this.#node.log"),
-  one("commit-is-taken-for-applied", "etcd#13766: applied index apart from the state (pitfall 17)", "raft/raft", "this.#delivered = applied;\n    this.#applied = applied;", "this.#delivered = log.commit;\n    this.#applied = log.commit;"),
+  one("commit-is-taken-for-applied", "etcd#13766: applied index apart from the state (pitfall 17)", "raft/raft", "this.#delivered = applied;", "this.#delivered = log.commit;"),
   // Snapshots and stores
   one("snapshot-truncates-newer-entries", "camunda#6092: a snapshot behind the log's end cuts it (pitfall 12)", "raft/snapshot", "if (!node.installing && log.termAt(meta.index) === meta.term) {", "if (meta.index < 0) {"),
   one("snapshot-acknowledged-before-install", "acknowledged before it is durable (rule R8)", "raft/snapshot", "node.installing = true;", 'node.installing = true;\n    node.send({ kind: "appendAccepted", ...node.envelope(node.leader ?? from), match: meta.index });'),
