@@ -24,7 +24,7 @@ function entries(): ReadonlySet<string> {
 }
 
 const isEntry = (file: string): boolean =>
-  /\.test\.ts$|\.d\.ts$|(^|\/)vite\.config\.ts$|^test\/bench\/[^/]+\.ts$|^test\/integration\/faults\/|(^|\/)service-worker\.ts$/.test(
+  /\.test\.ts$|\.d\.ts$|(^|\/)vite\.config\.ts$|^test\/bench\/[^/]+\.ts$|^test\/simulation\/simulate\.ts$|^test\/integration\/faults\/|(^|\/)service-worker\.ts$/.test(
     file,
   );
 

@@ -1,0 +1,89 @@
+/** Worker processes that run seeds, one at a time each: as many as there are cores. */
+import { type ChildProcess, fork } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
+import type { RunResult } from "./run-seed.ts";
+import type { Task } from "./worker.ts";
+
+const WORKER = fileURLToPath(new URL("./worker.ts", import.meta.url));
+
+/** A seed that takes longer than this, ms, does not end: that is a violation, too. */
+const SEED_MS_MAX = 120_000;
+
+export interface TimedResult extends RunResult {
+  readonly cpuMs: number;
+}
+
+export class WorkerPool {
+  readonly size: number;
+  readonly #idle: ChildProcess[] = [];
+  readonly #all = new Set<ChildProcess>();
+
+  constructor(size = availableParallelism()) {
+    this.size = size;
+  }
+
+  /** Runs a seed in a worker that has nothing to do; not more at a time than `size`. */
+  async run(task: Task): Promise<TimedResult> {
+    const worker = this.#idle.pop() ?? this.#start();
+    const outcome = await ask(worker, task);
+    if ("result" in outcome) {
+      this.#idle.push(worker);
+      return outcome.result;
+    }
+    // What it was doing is lost; the seed itself can be run again.
+    worker.kill("SIGKILL");
+    this.#all.delete(worker);
+    return failed(task.seed, outcome.died);
+  }
+
+  /** Runs tasks on every worker until there are none; results as they come. */
+  async each(tasks: Iterator<Task, void>, done: (result: TimedResult, task: Task) => void): Promise<void> {
+    const lane = async (): Promise<void> => {
+      for (let next = tasks.next(); next.done !== true; next = tasks.next())
+        done(await this.run(next.value), next.value);
+    };
+    await Promise.all(Array.from({ length: this.size }, lane));
+  }
+
+  stop(): void {
+    for (const worker of this.#all) worker.kill("SIGKILL");
+    this.#all.clear();
+  }
+
+  #start(): ChildProcess {
+    const worker = fork(WORKER, [], { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    this.#all.add(worker);
+    return worker;
+  }
+}
+
+function ask(worker: ChildProcess, task: Task): Promise<{ readonly result: TimedResult } | { readonly died: string }> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => end({ died: `did not end within ${SEED_MS_MAX} ms` }), SEED_MS_MAX);
+    const end = (outcome: { readonly result: TimedResult } | { readonly died: string }): void => {
+      clearTimeout(timer);
+      worker.off("message", answered);
+      worker.off("exit", exited);
+      resolve(outcome);
+    };
+    const answered = (message: unknown): void => end({ result: message as TimedResult });
+    const exited = (code: number | null): void => end({ died: `ended its process with ${code}` });
+    worker.once("message", answered);
+    worker.once("exit", exited);
+    worker.send(task);
+  });
+}
+
+const failed = (seed: number, why: string): TimedResult => ({
+  seed,
+  violations: [`the run ${why}`],
+  operations: 0,
+  leaderChanges: 0,
+  virtualMs: 0,
+  faults: {},
+  traceHash: "",
+  steps: [],
+  trace: [],
+  cpuMs: 0,
+});
