@@ -70,6 +70,18 @@ export const ERRORS = {
     message: "no majority answered in time; whether a write took effect is unknown, retry within the session",
   },
   NOT_LEADER: { retryable: true, status: 503, message: "this node is not the leader" },
+  MEMBERSHIP_PENDING: {
+    retryable: true,
+    status: 409,
+    message: "another change of the members is under way, or the leader is new; retry when it is done",
+  },
+  MEMBERSHIP_INVALID: { retryable: false, status: 400, message: "the members cannot be changed like that" },
+  TRANSFER_REFUSED: { retryable: true, status: 409, message: "leadership cannot go there" },
+  REMOVED: {
+    retryable: false,
+    status: 410,
+    message: "this node was removed from its cluster; it serves no longer, and may be added again as a new node",
+  },
   STORAGE_FULL: { retryable: true, status: 507, message: "the disk is full; free space, then retry" },
   STOPPED: { retryable: true, status: 503, message: "the node is stopping" },
   SESSION_EXPIRED: {

@@ -3,7 +3,8 @@
  * Nothing here names Node, the DOM, libp2p or a database.
  */
 import type { Epoch, Index, NodeId, Revision, Term } from "./ids.ts";
-import type { Entry, HardState, Membership, RaftMessage, SnapshotMeta } from "./raft/message.ts";
+import type { Membership } from "./raft/membership.ts";
+import type { Entry, HardState, RaftMessage, SnapshotMeta } from "./raft/message.ts";
 import type { CommandResult } from "./state-machine/command.ts";
 import type { Answer, Position, Query } from "./state-machine/query.ts";
 

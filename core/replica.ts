@@ -3,9 +3,10 @@
  * the ledger.
  */
 import { InvariantViolation, invariant, OpenClawError } from "./errors.ts";
-import type { Revision } from "./ids.ts";
-import type { Applied, LedgerSlice, SnapshotHeader } from "./ports.ts";
-import type { Membership, RaftMessage, SnapshotMeta } from "./raft/message.ts";
+import type { NodeId, Revision } from "./ids.ts";
+import type { Applied, LedgerSlice, StoredState } from "./ports.ts";
+import type { MembershipChange } from "./raft/membership.ts";
+import type { RaftMessage, SnapshotMeta } from "./raft/message.ts";
 import { Raft } from "./raft/raft.ts";
 import type { Ready } from "./raft/ready.ts";
 import { AppliedState } from "./replica/applied-state.ts";
@@ -13,17 +14,17 @@ import { Barriers } from "./replica/barriers.ts";
 import { sendByPeer } from "./replica/by-peer.ts";
 import { Compaction } from "./replica/compaction.ts";
 import type { LedgerAdvance, ProposeOptions, ReplicaOptions, ReplicaStatus } from "./replica/contract.ts";
-import { Forwarded } from "./replica/forwarded.ts";
+import { GroupRequests } from "./replica/group-requests.ts";
 import { Leadership } from "./replica/leadership.ts";
 import { LogRetention } from "./replica/log-retention.ts";
 import { LogWrites } from "./replica/log-writes.ts";
+import { Offers } from "./replica/offers.ts";
 import { OwnSession } from "./replica/own-session.ts";
 import { Proposals } from "./replica/proposals.ts";
+import { SnapshotReceiver } from "./replica/snapshot-receiver.ts";
 import { SnapshotSender } from "./replica/snapshot-sender.ts";
 import { openStores } from "./replica/stored.ts";
-import { within } from "./replica/within.ts";
 import type { CommandResult, Outcome, SystemCommand, UserCommand } from "./state-machine/command.ts";
-import { encodeCommands } from "./state-machine/command-codec.ts";
 import type { Answer, Position, Query } from "./state-machine/query.ts";
 
 /** A leader is heard every second tick; an election starts after 10 to 20 (core/raft/options.ts). */
@@ -37,34 +38,48 @@ export class Replica {
   readonly #retention: LogRetention;
   readonly #compaction: Compaction;
   readonly #snapshots: SnapshotSender;
+  readonly #receiver: SnapshotReceiver;
+  readonly #requests: GroupRequests;
   readonly #session: OwnSession;
   readonly #writes: LogWrites;
+  readonly #offers: Offers;
   readonly #applied: AppliedState;
   readonly #leadership = new Leadership();
   #raft: Raft | null = null;
   #phase: Phase = "new";
-  #membership: Membership;
   #cancelTick: () => void = () => {};
   #flushScheduled = false;
-  readonly #forwarded = new Forwarded();
-  #installing: Promise<void> | null = null;
-  #receivingSnapshot: Promise<void> = Promise.resolve();
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
-    this.#membership = options.membership;
     this.#retention = new LogRetention(options.retention);
     this.#proposals = new Proposals(options.clock, options.random);
     this.#barriers = new Barriers(options.clock);
-    this.#session = new OwnSession(options.random, this.#proposals, (command) =>
-      this.#submit(command, { principal: `node:${options.id}`, timeoutMs: Number.POSITIVE_INFINITY }),
-    );
+    this.#session = new OwnSession({
+      clock: options.clock,
+      random: options.random,
+      proposals: this.#proposals,
+      principal: `node:${options.id}`,
+      submit: (command, how) => this.#submit(command, how),
+    });
     this.#writes = new LogWrites(options.log);
+    this.#offers = new Offers(this.#proposals, this.#barriers, this.#writes);
     this.#applied = new AppliedState({
       state: options.state,
       running: () => this.#phase === "running",
       applied: (batch, record) => this.#drive((raft) => this.#answer(raft, batch, record)),
       failed: (error) => this.#fatal(error),
+    });
+    this.#requests = new GroupRequests(options.clock);
+    this.#receiver = new SnapshotReceiver({
+      to: options.id,
+      state: options.state,
+      log: options.log,
+      assertRunning: () => this.#assertRunning(),
+      running: () => this.#phase === "running",
+      drained: () => this.#applied.drain(),
+      staged: (message) => this.#received([message]),
+      installed: (meta, stored) => this.#installed(meta, stored),
     });
     this.#compaction = new Compaction(options.state, options.log, this.#retention);
     this.#snapshots = new SnapshotSender({
@@ -104,11 +119,10 @@ export class Replica {
       () => this.#phase === "starting",
     );
     this.#applied.open(stored);
-    if (stored.applied > 0) this.#membership = stored.membership;
     this.#retention.restart(storedLog.base.index, storedLog.entries);
     this.#raft = new Raft({
       id,
-      membership: this.#membership,
+      membership: stored.applied > 0 ? stored.membership : this.#options.membership,
       hardState: storedLog.hardState,
       base: storedLog.base,
       entries: storedLog.entries,
@@ -119,9 +133,9 @@ export class Replica {
     });
     this.#phase = "running";
     transport.receive({
-      // A snapshot is taken when its bytes are staged, by `#receivedSnapshot` alone: a peer cannot merely claim it.
+      // A snapshot is taken when its bytes are staged, by the receiver alone: a peer cannot merely claim it.
       messages: (messages) => this.#received(messages.filter(({ kind }) => kind !== "snapshot")),
-      snapshot: (header, chunks) => this.#receivedSnapshot(header, chunks),
+      snapshot: (header, chunks) => this.#receiver.receive(header, chunks),
     });
     const tick = (): void => {
       this.#cancelTick = clock.after(this.#options.tickMs, tick);
@@ -134,7 +148,7 @@ export class Replica {
   /** Also after a failure of its own, whose stores are still open. */
   async stop(): Promise<void> {
     if (this.#phase !== "stopped") this.#halt(new OpenClawError("STOPPED"));
-    await Promise.allSettled([this.#writes.settled(), this.#applied.settled(), this.#installing]);
+    await Promise.allSettled([this.#writes.settled(), this.#applied.settled(), this.#receiver.settled()]);
     await this.#closeStores();
   }
 
@@ -148,17 +162,7 @@ export class Replica {
    */
   async execute(command: UserCommand, options: ProposeOptions): Promise<Outcome> {
     this.#assertRunning();
-    const { clock } = this.#options;
-    const deadline = clock.now() + options.timeoutMs;
-    while (this.#proposals.session === null) await within(clock, deadline - clock.now(), this.#session.ready());
-    const { session } = this.#proposals;
-    const result = await this.#submit(command, { ...options, timeoutMs: deadline - clock.now() });
-    if (result.kind !== "outcome") throw new InvariantViolation(`a user command was answered ${result.kind}`);
-    if (!result.outcome.ok && result.outcome.code === "SESSION_EXPIRED") {
-      this.#proposals.expired(session);
-      throw new OpenClawError("SESSION_EXPIRED");
-    }
-    return result.outcome;
+    return this.#session.execute(command, options);
   }
 
   /**
@@ -169,12 +173,30 @@ export class Replica {
     return this.#submit(command, options);
   }
 
+  /**
+   * Adds or removes a member; resolves when that is committed. A node that is added starts as a learner.
+   * @throws OpenClawError MEMBERSHIP_INVALID, MEMBERSHIP_PENDING, OVERLOADED, UNAVAILABLE, STOPPED
+   */
+  changeMembership(change: MembershipChange, timeoutMs: number): Promise<void> {
+    return this.#asked(() => this.#requests.change(change, timeoutMs));
+  }
+
+  /** Resolves when `to` leads. @throws OpenClawError TRANSFER_REFUSED, OVERLOADED, UNAVAILABLE, STOPPED */
+  transferLeadership(to: NodeId, timeoutMs: number): Promise<void> {
+    return this.#asked(() => this.#requests.transfer(to, timeoutMs));
+  }
+
+  /** Before a planned stop: somebody else leads, if this node does and anybody can. Never fails, and takes `timeoutMs` at most. */
+  async handOver(timeoutMs: number): Promise<void> {
+    if (this.#phase !== "running" || this.#running().role !== "leader") return;
+    const { heir } = this.#running();
+    // Whoever stops anyway has nothing to do about a transfer that fails: the others elect in their own time.
+    if (heir !== null) await this.transferLeadership(heir, timeoutMs).catch(() => {});
+  }
+
   /** Resolves when a local read is linearizable: ReadIndex, then applied (thesis §6.4). @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED */
-  async barrier(timeoutMs: number): Promise<void> {
-    this.#assertRunning();
-    const waiting = this.#barriers.wait(timeoutMs);
-    this.#schedule();
-    return waiting;
+  barrier(timeoutMs: number): Promise<void> {
+    return this.#asked(() => this.#barriers.wait(timeoutMs));
   }
 
   /** Reads local state; for a linearizable read, `await barrier()` first. */
@@ -216,15 +238,22 @@ export class Replica {
       term: raft.term,
       applied: raft.applied,
       revision: position.revision,
-      members: this.#membership.voters,
+      members: raft.committedMembership.voters,
       waiting: this.#proposals.waiting,
     };
   }
 
-  async #submit(command: UserCommand | SystemCommand, options: ProposeOptions): Promise<CommandResult> {
+  #submit(command: UserCommand | SystemCommand, options: ProposeOptions): Promise<CommandResult> {
+    return this.#asked(() => {
+      if (this.#applied.full) throw new OpenClawError("OVERLOADED", "apply is behind");
+      return this.#proposals.submit(command, options.principal, options.timeoutMs);
+    });
+  }
+
+  /** Somebody waits for what Raft is to do next. */
+  async #asked<T>(wait: () => Promise<T>): Promise<T> {
     this.#assertRunning();
-    if (this.#applied.full) throw new OpenClawError("OVERLOADED", "apply is behind");
-    const answer = this.#proposals.submit(command, options.principal, options.timeoutMs);
+    const answer = wait();
     this.#schedule();
     return answer;
   }
@@ -260,8 +289,9 @@ export class Replica {
     try {
       const raft = this.#running();
       work(raft);
-      while (this.#installing === null) {
-        this.#offer(raft);
+      while (!this.#receiver.installing) {
+        this.#requests.look(raft);
+        this.#offers.offer(raft);
         if (!raft.hasReady()) break;
         this.#handle(raft.ready());
       }
@@ -274,27 +304,6 @@ export class Replica {
     }
   }
 
-  #offer(raft: Raft): void {
-    const context = this.#barriers.ask();
-    if (context !== null) raft.readIndex(context);
-    if (raft.role === "leader") {
-      // R3: a batch is what waits while the previous write is in flight.
-      if (this.#writes.inFlight) return;
-      for (const data of this.#forwarded.take()) if (!raft.propose(data).ok) break;
-      if (!this.#proposals.queued) return;
-      const batch = this.#proposals.take();
-      // A refusal (OVERLOADED, or the leadership just lost) leaves the batch to the retry of its proposals.
-      if (batch.length > 0) raft.propose(encodeCommands(batch));
-      return;
-    }
-    this.#forwarded.take();
-    if (raft.leader === null) return;
-    while (this.#proposals.queued) {
-      const batch = this.#proposals.take();
-      if (batch.length > 0) raft.forward(encodeCommands(batch));
-    }
-  }
-
   /** The ordering contract of `Ready`. */
   #handle(ready: Ready): void {
     sendByPeer(this.#options.transport, ready.messages);
@@ -302,13 +311,10 @@ export class Replica {
       this.#handleRest(ready);
       return;
     }
-    this.#installing = this.#install(ready.snapshot).then(
-      () =>
-        this.#drive(() => {
-          this.#installing = null;
-          this.#handleRest(ready);
-        }),
-      (error: unknown) => this.#fatal(error),
+    this.#receiver.install(
+      ready.snapshot,
+      () => this.#drive(() => this.#handleRest(ready)),
+      (error) => this.#fatal(error),
     );
   }
 
@@ -318,7 +324,7 @@ export class Replica {
     for (const state of ready.readStates) this.#barriers.confirmed(state, this.#applied.index);
     for (const context of ready.readsDropped) this.#barriers.dropped(context);
     this.#snapshots.want(ready.snapshotsTo);
-    if (!this.#applied.full) this.#forwarded.push(ready.forwarded);
+    if (!this.#applied.full) this.#offers.forwarded(ready.forwarded);
   }
 
   #persist(ready: Ready): void {
@@ -343,33 +349,12 @@ export class Replica {
     this.#compaction.consider(raft).catch((error: unknown) => this.#fatal(error));
   }
 
-  /** R8: the new state first, then the log, then (by Raft) the acknowledgement. */
-  async #install(meta: SnapshotMeta): Promise<void> {
-    // The snapshot holds what waits; what is being applied comes before it.
-    await this.#applied.drain();
-    if (this.#phase !== "running") return;
-    const stored = await this.#options.state.install(meta);
-    await this.#options.log.reset({ index: meta.index, term: meta.term });
-    if (this.#phase !== "running") return;
+  /** State and log are the snapshot's. */
+  #installed(meta: SnapshotMeta, stored: StoredState): void {
     this.#retention.restart(meta.index, []);
-    this.#membership = stored.membership;
     this.#running().snapshotInstalled(meta);
     this.#applied.replace(stored);
     this.#barriers.applied(meta.index);
-  }
-
-  /** One snapshot is staged at a time, and the next waits until Raft has taken or refused it (pitfall 14). */
-  #receivedSnapshot(header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const turn = this.#receivingSnapshot.then(async () => {
-      this.#assertRunning();
-      await this.#installing;
-      await this.#options.state.stage(header, chunks);
-      const { id: to } = this.#options;
-      this.#received([{ kind: "snapshot", from: header.from, to, term: header.term, meta: header.meta }]);
-      await this.#installing;
-    });
-    this.#receivingSnapshot = turn.catch(() => {});
-    return turn;
   }
 
   #assertRunning(): void {
@@ -387,6 +372,7 @@ export class Replica {
     this.#cancelTick();
     this.#proposals.abandon(error);
     this.#barriers.abandon(error);
+    this.#requests.abandon(error);
   }
 
   #fatal(cause: unknown): void {

@@ -2,9 +2,11 @@
  * One node, composed: host, stores, replica, the parent's and the child's side of sync, the API. Nothing here decides;
  * it only says what is made of what, and in which order it starts and stops.
  */
+
 import { mkdir } from "node:fs/promises";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
+import { founding } from "@openclaw/core/raft/membership.ts";
 import { Replica } from "@openclaw/core/replica.ts";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
@@ -126,7 +128,7 @@ async function compose(
   });
   started.push(() => transport.stop());
 
-  const membership = { voters: config.members.map((member) => member.node) };
+  const membership = founding(config.members.map((member) => member.node));
   const replica = new Replica({
     cluster,
     id,

@@ -52,9 +52,13 @@ export class Election {
   tick(): void {
     const node = this.#node;
     if (++this.#elapsed < this.#timeout) return;
-    const mayCampaign = node.quorum.has(node.id) && !node.recovery.active && !node.installing;
-    if (mayCampaign) this.#preCampaign();
+    if (this.#mayCampaign && !node.removed) this.#preCampaign();
     else this.becomeFollower(node.term, null);
+  }
+
+  get #mayCampaign(): boolean {
+    const { configurations, recovery, installing } = this.#node;
+    return configurations.mayLead && !recovery.active && !installing;
   }
 
   /** One tick of a leader. True when it is time to check that a majority answers. */
@@ -68,6 +72,18 @@ export class Election {
   heardLeader(from: NodeId): void {
     if (this.#node.role !== "follower" || this.#node.leader !== from) this.becomeFollower(this.#node.term, from);
     this.#elapsed = 0;
+    this.#node.removed = false;
+  }
+
+  /** The leader hands over to us: no pre-vote, for it is not to be kept (thesis §3.10). */
+  onTimeoutNow(): void {
+    if (this.#node.role !== "leader" && this.#mayCampaign) this.#campaign(true);
+  }
+
+  /** We are no member any more, if our log does not know of a later configuration. */
+  onRemoved(message: Of<"removed">): void {
+    const { latest } = this.#node.configurations;
+    if (latest.index < message.configuration) this.#node.removed = true;
   }
 
   becomeFollower(newTerm: Term, leader: NodeId | null): void {
@@ -145,7 +161,7 @@ export class Election {
     this.#decide();
   }
 
-  #campaign(): void {
+  #campaign(transfer: boolean): void {
     const node = this.#node;
     const before = { term: node.term, role: node.role, leader: node.leader };
     this.#enterTerm(term(node.term + 1), node.id);
@@ -155,7 +171,9 @@ export class Election {
     // Our own vote counts when it is on disk, and so do the requests leave: a restart must find the vote (pitfall 9).
     node.answer({ kind: "voteResponse", ...node.envelope(node.id), granted: true });
     const { lastIndex, lastTerm } = node.log;
-    for (const to of this.#others()) node.answer({ kind: "vote", ...node.envelope(to), lastIndex, lastTerm });
+    for (const to of this.#others()) {
+      node.answer({ kind: "vote", ...node.envelope(to), lastIndex, lastTerm, transfer });
+    }
   }
 
   #decide(): void {
@@ -163,7 +181,7 @@ export class Election {
     const tally = node.quorum.tally(this.#votes);
     if (tally === "pending") return;
     if (tally === "lost") this.becomeFollower(node.term, null);
-    else if (node.role === "preCandidate") this.#campaign();
+    else if (node.role === "preCandidate") this.#campaign(false);
     else this.#lead();
   }
 
@@ -190,7 +208,8 @@ export class Election {
 
   #drawTimeout(): void {
     const { electionTicks, random } = this.#options;
-    const alone = this.#node.quorum.voters.length === 1;
+    const { quorum, id } = this.#node;
+    const alone = quorum.voters.length === 1 && quorum.has(id);
     // Nobody to collide with, nobody to wait for.
     this.#timeout = alone ? 1 : electionTicks + Math.floor(random() * electionTicks);
   }

@@ -1,14 +1,12 @@
-/** What Raft keeps on disk and ships in snapshots, as bytes: entries, hard state, snapshot meta, membership. */
+/** What Raft keeps on disk and ships in snapshots, as bytes: entries, hard state, snapshot meta. */
 import { decode, type Encodable, encode, TupleReader } from "../codec.ts";
 import { OpenClawError } from "../errors.ts";
-import { index, isNodeId, type NodeId, term } from "../ids.ts";
-import type { Entry, EntryKind, HardState, Membership, SnapshotMeta } from "./message.ts";
-
-/** Voters of one group (DESIGN §1). */
-const VOTERS_MAX = 7;
+import { index, isNodeId, term } from "../ids.ts";
+import { decodeMembership, membershipTuple, readMembership } from "./membership-codec.ts";
+import type { Entry, EntryKind, HardState, SnapshotMeta } from "./message.ts";
 
 /** Position is the number on disk and on the wire: append only. */
-const ENTRY_KINDS = ["noop", "commands"] as const satisfies readonly EntryKind[];
+const ENTRY_KINDS = ["noop", "commands", "configuration"] as const satisfies readonly EntryKind[];
 const ENTRY_KIND_NUMBERS = new Map<EntryKind, number>(ENTRY_KINDS.map((kind, number) => [kind, number]));
 
 /** Fields of an entry in the flat list: one list for all of them costs a third of a list each. */
@@ -53,6 +51,8 @@ export function readEntries(
     if (entryTerm < last.term || entryTerm === 0)
       throw new OpenClawError("MALFORMED_FRAME", "an entry's term goes back");
     const entry: Entry = { term: term(entryTerm), index: index(last.index + 1), kind, data: reader.bytes() };
+    // Raft takes a configuration up as soon as it is in the log: what cannot be read must not get there.
+    if (kind === "configuration") decodeMembership(entry.data);
     if (!Number.isSafeInteger(entry.index)) throw new OpenClawError("MALFORMED_FRAME", "an index past all numbers");
     entries.push(entry);
     last = entry;
@@ -74,11 +74,6 @@ export function decodeHardState(bytes: Uint8Array): HardState {
   return state;
 }
 
-export const encodeMembership = (membership: Membership): Uint8Array => encode(membershipTuple(membership));
-
-/** @throws OpenClawError MALFORMED_FRAME */
-export const decodeMembership = (bytes: Uint8Array): Membership => readMembership(decode(bytes));
-
 export const encodeSnapshotMeta = (meta: SnapshotMeta): Uint8Array => encode(metaTuple(meta));
 
 /** @throws OpenClawError MALFORMED_FRAME */
@@ -91,19 +86,4 @@ export function readMeta(value: Encodable): SnapshotMeta {
   const meta = { index: index(reader.count()), term: term(reader.count()), membership: readMembership(reader.any()) };
   reader.end();
   return meta;
-}
-
-/** Learners and a joint configuration's second half come as further fields. */
-const membershipTuple = (membership: Membership): Encodable => [membership.voters];
-
-function readMembership(value: Encodable): Membership {
-  const reader = new TupleReader(value, "membership");
-  const list = reader.list();
-  reader.end();
-  if (list.length > VOTERS_MAX) throw new OpenClawError("MALFORMED_FRAME", "more voters than a group may have");
-  const voters: NodeId[] = [];
-  const ids = new TupleReader(list, "voters");
-  while (voters.length < list.length) voters.push(ids.that(isNodeId, "a node id"));
-  if (new Set(voters).size !== voters.length) throw new OpenClawError("MALFORMED_FRAME", "a voter named twice");
-  return { voters };
 }

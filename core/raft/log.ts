@@ -5,6 +5,8 @@
 import { invariant } from "../errors.ts";
 import { type Index, index, type Term, term } from "../ids.ts";
 import type { LogBase } from "../ports.ts";
+import type { Configurations } from "./configurations.ts";
+import type { Membership } from "./membership.ts";
 import type { Entry } from "./message.ts";
 
 /** What an entry costs on a link or in a buffer besides its data. */
@@ -13,12 +15,15 @@ const ENTRY_OVERHEAD_BYTES = 16;
 export const entryBytes = (entry: Entry): number => entry.data.length + ENTRY_OVERHEAD_BYTES;
 
 export class RaftLog {
+  readonly #configurations: Configurations;
   #base: LogBase;
   /** The entry at position p has index base + 1 + p. */
   #entries: Entry[];
   #commit: Index;
 
-  constructor(base: LogBase, entries: readonly Entry[], commit: Index) {
+  /** @param configurations told of whatever enters and leaves the log */
+  constructor(base: LogBase, entries: readonly Entry[], commit: Index, configurations: Configurations) {
+    this.#configurations = configurations;
     this.#base = base;
     this.#entries = [];
     this.#commit = base.index;
@@ -56,6 +61,7 @@ export class RaftLog {
     if (to <= this.#commit) return;
     invariant(to <= this.lastIndex, `commit ${to} is past the last entry ${this.lastIndex}`);
     this.#commit = to;
+    this.#configurations.committed(to);
   }
 
   /** A leader's own entry. */
@@ -86,6 +92,7 @@ export class RaftLog {
       `entry ${from} is committed (up to ${this.#commit}) and another leader has another one`,
     );
     this.#entries.length = from - this.#base.index - 1;
+    this.#configurations.truncated(from);
   }
 
   /** Forgets the entries up to and including `upTo`. Costs one copy of what stays. */
@@ -98,12 +105,13 @@ export class RaftLog {
     this.#base = { index: upTo, term: at };
   }
 
-  /** A snapshot replaces everything. */
-  reset(base: LogBase): void {
+  /** A snapshot replaces everything; `membership` is the one it holds. */
+  reset(base: LogBase, membership: Membership): void {
     invariant(base.index > this.#commit, "a snapshot behind the commit truncates newer entries (pitfall 12)");
     this.#base = { index: base.index, term: base.term };
     this.#entries = [];
     this.#commit = base.index;
+    this.#configurations.reset(membership, base.index);
   }
 
   /** Entries from `from` to `to` at most; the first one always, further ones within the limits. */
@@ -151,5 +159,6 @@ export class RaftLog {
       this.#entries.push(entry);
       last = entry;
     }
+    this.#configurations.appended(entries);
   }
 }

@@ -9,6 +9,7 @@ import { OpenClawError, unreachable } from "../errors.ts";
 import { index, isNodeId, type NodeId, type Term, term } from "../ids.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
 import { entriesTuple, metaTuple, readEntries, readMeta } from "./entry-codec.ts";
+import { changeTuple, readChange } from "./membership-codec.ts";
 import type { RaftMessage, RaftMessageKind } from "./message.ts";
 
 /** Messages in one frame: a peer that has more to say sends a second frame. */
@@ -30,6 +31,10 @@ const KINDS = [
   "readIndex",
   "readIndexResponse",
   "forward",
+  "changeMembership",
+  "transferLeadership",
+  "timeoutNow",
+  "removed",
 ] as const satisfies readonly RaftMessageKind[];
 
 const KIND_NUMBERS = new Map<RaftMessageKind, number>(KINDS.map((kind, number) => [kind, number]));
@@ -55,8 +60,9 @@ function messageTuple(message: RaftMessage): Encodable {
 function fields(message: RaftMessage): readonly Encodable[] {
   switch (message.kind) {
     case "preVote":
-    case "vote":
       return [message.lastIndex, message.lastTerm];
+    case "vote":
+      return [message.lastIndex, message.lastTerm, message.transfer];
     case "preVoteResponse":
     case "voteResponse":
       return [message.granted];
@@ -78,6 +84,14 @@ function fields(message: RaftMessage): readonly Encodable[] {
       return [message.context, message.index];
     case "forward":
       return [message.data];
+    case "changeMembership":
+      return [changeTuple(message.change)];
+    case "transferLeadership":
+      return [message.target];
+    case "timeoutNow":
+      return [];
+    case "removed":
+      return [message.configuration];
     default:
       return unreachable(message);
   }
@@ -104,8 +118,15 @@ function readFields(
 ): RaftMessage {
   switch (kind) {
     case "preVote":
-    case "vote":
       return { kind, ...envelope, lastIndex: index(reader.count()), lastTerm: term(reader.count()) };
+    case "vote":
+      return {
+        kind,
+        ...envelope,
+        lastIndex: index(reader.count()),
+        lastTerm: term(reader.count()),
+        transfer: reader.flag(),
+      };
     case "preVoteResponse":
     case "voteResponse":
       return { kind, ...envelope, granted: reader.flag() };
@@ -149,6 +170,14 @@ function readFields(
       return { kind, ...envelope, context: reader.count(), index: index(reader.count()) };
     case "forward":
       return { kind, ...envelope, data: reader.bytes() };
+    case "changeMembership":
+      return { kind, ...envelope, change: readChange(reader.any()) };
+    case "transferLeadership":
+      return { kind, ...envelope, target: reader.that(isNodeId, "a node id") };
+    case "timeoutNow":
+      return { kind, ...envelope };
+    case "removed":
+      return { kind, ...envelope, configuration: index(reader.count()) };
     default:
       return unreachable(kind);
   }

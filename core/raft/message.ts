@@ -3,20 +3,16 @@
  * Thesis: Ongaro, "Consensus: Bridging Theory and Practice", 2014.
  */
 import type { Index, NodeId, Term } from "../ids.ts";
+import type { Membership, MembershipChange } from "./membership.ts";
 
-/** Who votes. Learners and joint configurations get their fields here. */
-export interface Membership {
-  readonly voters: readonly NodeId[];
-}
-
-/** What an entry holds. Raft looks at the kind only; a configuration entry gets its own kind. */
-export type EntryKind = "noop" | "commands";
+/** What an entry holds. Of commands Raft looks at the kind only. */
+export type EntryKind = "noop" | "commands" | "configuration";
 
 export interface Entry {
   readonly term: Term;
   readonly index: Index;
   readonly kind: EntryKind;
-  /** A packed batch of commands; empty for a no-op. */
+  /** A packed batch of commands, or a membership; empty for a no-op. */
   readonly data: Uint8Array;
 }
 
@@ -46,8 +42,13 @@ export type RaftMessage =
   /** Thesis §9.6. `term` is the term the sender would campaign in. */
   | (Envelope & { readonly kind: "preVote"; readonly lastIndex: Index; readonly lastTerm: Term })
   | (Envelope & { readonly kind: "preVoteResponse"; readonly granted: boolean })
-  /** Thesis §3.4. */
-  | (Envelope & { readonly kind: "vote"; readonly lastIndex: Index; readonly lastTerm: Term })
+  /** Thesis §3.4. `transfer`: the leader itself asked for this election (§3.10), so that hearing one is no reason to refuse. */
+  | (Envelope & {
+      readonly kind: "vote";
+      readonly lastIndex: Index;
+      readonly lastTerm: Term;
+      readonly transfer: boolean;
+    })
   | (Envelope & { readonly kind: "voteResponse"; readonly granted: boolean })
   /** Thesis §3.5. */
   | (Envelope & {
@@ -96,6 +97,14 @@ export type RaftMessage =
    * Commands that a follower's callers propose. Lost when there is no leader: the proposer retries in its session
    * (Q1).
    */
-  | (Envelope & { readonly kind: "forward"; readonly data: Uint8Array });
+  | (Envelope & { readonly kind: "forward"; readonly data: Uint8Array })
+  /** A change of the membership that somebody asked of a follower. Lost like a forward; repeating it changes nothing. */
+  | (Envelope & { readonly kind: "changeMembership"; readonly change: MembershipChange })
+  /** Somebody asked a follower that leadership go to `target`. */
+  | (Envelope & { readonly kind: "transferLeadership"; readonly target: NodeId })
+  /** The leader's word to whom it hands over: campaign at once (thesis §3.10). */
+  | (Envelope & { readonly kind: "timeoutNow" })
+  /** To a candidate that is no member: the configuration at this index, committed, is without it (R10). */
+  | (Envelope & { readonly kind: "removed"; readonly configuration: Index });
 
 export type RaftMessageKind = RaftMessage["kind"];

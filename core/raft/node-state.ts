@@ -1,15 +1,17 @@
 /** What the parts of one Raft node share. Term, vote, role and leader change in election.ts only. */
 import type { Index, NodeId, Term } from "../ids.ts";
+import type { Configurations } from "./configurations.ts";
 import { Durability } from "./durability.ts";
 import type { RaftLog } from "./log.ts";
-import type { HardState, Membership, RaftMessage } from "./message.ts";
-import { Quorum } from "./quorum.ts";
+import type { HardState, RaftMessage } from "./message.ts";
+import type { Quorum } from "./quorum.ts";
 import type { Role } from "./ready.ts";
 import type { Recovery } from "./recovery.ts";
 
 export class NodeState {
   readonly id: NodeId;
   readonly log: RaftLog;
+  readonly configurations: Configurations;
   readonly durability: Durability;
   readonly recovery: Recovery;
   term: Term;
@@ -18,17 +20,23 @@ export class NodeState {
   leader: NodeId | null = null;
   /** From when a snapshot replaced the log until it is installed: nothing else is written to the log, no campaign. */
   installing = false;
-  quorum: Quorum;
+  /** Told that it is no member any more (R10): it campaigns no longer, unless a leader is heard after all. */
+  removed = false;
   #messages: RaftMessage[] = [];
 
-  constructor(id: NodeId, membership: Membership, hardState: HardState, log: RaftLog, recovery: Recovery) {
+  constructor(id: NodeId, configurations: Configurations, hardState: HardState, log: RaftLog, recovery: Recovery) {
     this.id = id;
-    this.quorum = new Quorum(membership);
+    this.configurations = configurations;
     this.log = log;
     this.recovery = recovery;
     this.durability = new Durability(id, log.lastIndex);
     this.term = hardState.term;
     this.vote = hardState.vote;
+  }
+
+  /** Of the latest configuration in the log. */
+  get quorum(): Quorum {
+    return this.configurations.quorum;
   }
 
   get hasMessages(): boolean {

@@ -2,7 +2,8 @@
 import type { Index, NodeId } from "../ids.ts";
 import { BATCH_BYTES_MAX } from "../limits.ts";
 import type { LogBase } from "../ports.ts";
-import type { Entry, HardState, Membership } from "./message.ts";
+import type { Membership } from "./membership.ts";
+import type { Entry, HardState } from "./message.ts";
 
 export interface RaftOptions {
   readonly id: NodeId;

@@ -1,31 +1,40 @@
-/** Majorities of one set of voters (paper §5). A joint configuration becomes two of these. */
+/**
+ * Majorities (paper §5). In a joint configuration a decision needs one of the old voters and one of the new ones
+ * (thesis §4.3).
+ */
 import { type Index, index, type NodeId } from "../ids.ts";
-import type { Membership } from "./message.ts";
+import type { Membership } from "./membership.ts";
 
 export type Tally = "won" | "lost" | "pending";
 
 export class Quorum {
+  /** Old and new ones of a joint configuration, each once. */
   readonly voters: readonly NodeId[];
-  readonly #ids: ReadonlySet<NodeId>;
+  /** Voters and learners: whoever gets the log. */
+  readonly members: readonly NodeId[];
+  readonly #majorities: readonly (readonly NodeId[])[];
+  readonly #voters: ReadonlySet<NodeId>;
+  readonly #members: ReadonlySet<NodeId>;
 
-  constructor(membership: Membership) {
-    this.voters = membership.voters;
-    this.#ids = new Set(membership.voters);
+  constructor({ voters, outgoing, learners }: Membership) {
+    this.#majorities = outgoing.length === 0 ? [voters] : [voters, outgoing];
+    this.#voters = new Set([...voters, ...outgoing]);
+    this.voters = [...this.#voters];
+    this.#members = new Set([...this.#voters, ...learners.map(({ id }) => id)]);
+    this.members = [...this.#members];
   }
 
-  get majority(): number {
-    return Math.floor(this.voters.length / 2) + 1;
+  has(voter: NodeId): boolean {
+    return this.#voters.has(voter);
   }
 
-  has(id: NodeId): boolean {
-    return this.#ids.has(id);
+  hasMember(id: NodeId): boolean {
+    return this.#members.has(id);
   }
 
   /** Whether those who pass `test` are a majority. */
   reached(test: (voter: NodeId) => boolean): boolean {
-    let count = 0;
-    for (const voter of this.voters) if (test(voter)) count++;
-    return count >= this.majority;
+    return this.#majorities.every((voters) => count(voters, test) >= majority(voters));
   }
 
   tally(votes: ReadonlyMap<NodeId, boolean>): Tally {
@@ -36,7 +45,19 @@ export class Quorum {
 
   /** The highest index that a majority holds, given what each voter holds; 0 without voters. */
   held(match: (voter: NodeId) => Index): Index {
-    const matches = this.voters.map(match).sort((a, b) => b - a);
-    return matches[this.majority - 1] ?? index(0);
+    let least = Number.MAX_SAFE_INTEGER;
+    for (const voters of this.#majorities) {
+      const matches = voters.map(match).sort((a, b) => b - a);
+      least = Math.min(least, matches[majority(voters) - 1] ?? 0);
+    }
+    return index(least);
   }
+}
+
+const majority = (voters: readonly NodeId[]): number => Math.floor(voters.length / 2) + 1;
+
+function count(voters: readonly NodeId[], test: (voter: NodeId) => boolean): number {
+  let passing = 0;
+  for (const voter of voters) if (test(voter)) passing++;
+  return passing;
 }

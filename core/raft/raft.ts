@@ -4,24 +4,27 @@
  *     while (raft.hasReady()) handle(raft.ready());   // the order is in ready.ts; storage reports with `durable`
  *
  * A Ready is taken once and needs no further acknowledgement than `durable`, `applied` and the snapshot reports.
- * Membership change, learners and leadership transfer have their places in quorum.ts, the entry kinds and `step`.
  */
-import { invariant, OpenClawError, unreachable } from "../errors.ts";
+import { invariant, OpenClawError } from "../errors.ts";
 import { type Index, index, type NodeId, type Term } from "../ids.ts";
 import { BATCH_ITEMS_MAX, FRAME_BYTES_MAX } from "../limits.ts";
+import { Configurations } from "./configurations.ts";
+import { Dispatch } from "./dispatch.ts";
 import type { Persisted } from "./durability.ts";
 import { Election } from "./election.ts";
 import { Follower } from "./follower.ts";
 import { RaftLog } from "./log.ts";
-import type { Entry, HardState, Membership, RaftMessage, SnapshotMeta } from "./message.ts";
+import type { MembershipChange, Stepped } from "./membership.ts";
+import type { Entry, HardState, RaftMessage, SnapshotMeta } from "./message.ts";
 import { NodeState } from "./node-state.ts";
 import { RAFT_DEFAULTS, type RaftOptions } from "./options.ts";
 import { ReadIndex } from "./read-index.ts";
 import type { RaftStatus, Ready, Role } from "./ready.ts";
+import { Reconfiguration } from "./reconfiguration.ts";
 import { Recovery } from "./recovery.ts";
 import { Replication } from "./replication.ts";
 import { SnapshotInstall } from "./snapshot.ts";
-import { TermGate } from "./term-gate.ts";
+import { Transfer, type Transferred } from "./transfer.ts";
 
 export type Proposed =
   | { readonly ok: true; readonly index: Index; readonly term: Term }
@@ -29,25 +32,22 @@ export type Proposed =
 
 /** Bytes of one proposal: an entry has to fit a frame, or it would block the group for ever. */
 export const PROPOSAL_BYTES_MAX = FRAME_BYTES_MAX - 65_536;
-/** Forwarded batches kept until the next Ready; more are dropped, and their proposers retry (Q1). */
-const FORWARDED_MAX = 256;
 
 export class Raft {
   readonly #node: NodeState;
   readonly #election: Election;
-  readonly #gate: TermGate;
   readonly #replication: Replication;
-  readonly #follower: Follower;
   readonly #reads: ReadIndex;
   readonly #install: SnapshotInstall;
+  readonly #reconfiguration: Reconfiguration;
+  readonly #transfer: Transfer;
+  readonly #dispatch: Dispatch;
   readonly #maxBatchBytes: number;
-  #membership: Membership;
   /** The hard state that was last given to the disk. */
   #written: HardState;
   /** Committed entries were handed out up to here. */
   #delivered: Index;
   #applied: Index;
-  #forwarded: Uint8Array[] = [];
 
   /**
    * @throws OpenClawError DATA_CORRUPT if a group of one has lost entries: there is nobody to recover them from (R5)
@@ -63,23 +63,40 @@ export class Raft {
       const loss = `the log ends at ${lastIndex}, entry ${recovery.target} was durable, and no other node has it`;
       throw new OpenClawError("DATA_CORRUPT", loss);
     }
-    const log = new RaftLog(base, entries, index(Math.min(Math.max(hardState.commit, applied), lastIndex)));
-    this.#node = new NodeState(id, membership, hardState, log, recovery);
-    this.#membership = membership;
+    const configurations = new Configurations(id, membership, applied);
+    const commit = index(Math.min(Math.max(hardState.commit, applied), lastIndex));
+    const log = new RaftLog(base, entries, commit, configurations);
+    this.#node = new NodeState(id, configurations, hardState, log, recovery);
     this.#written = hardState;
     this.#delivered = applied;
     this.#applied = applied;
     this.#maxBatchBytes = settings.maxBatchBytes;
-    this.#replication = new Replication(this.#node, settings);
+    this.#replication = new Replication(this.#node, settings, () => this.#reconfiguration.committed());
+    this.#transfer = new Transfer(this.#node, this.#replication, settings.electionTicks);
+    this.#reconfiguration = new Reconfiguration(this.#node, this.#replication, () => this.#stepDown());
     this.#reads = new ReadIndex(this.#node, random, (round) => this.#replication.sendHeartbeats(round));
     this.#election = new Election(this.#node, settings, {
-      elected: () => this.#replication.start(),
-      deposed: () => this.#replication.stop(),
+      elected: () => {
+        this.#reconfiguration.start();
+        this.#replication.start();
+      },
+      deposed: () => {
+        this.#transfer.end();
+        this.#replication.stop();
+      },
       changed: () => this.#reads.leaderChanged(),
     });
-    this.#gate = new TermGate(this.#node, this.#election);
-    this.#follower = new Follower(this.#node, this.#election);
     this.#install = new SnapshotInstall(this.#node, this.#election);
+    this.#dispatch = new Dispatch({
+      node: this.#node,
+      election: this.#election,
+      replication: this.#replication,
+      follower: new Follower(this.#node, this.#election),
+      reads: this.#reads,
+      install: this.#install,
+      reconfiguration: this.#reconfiguration,
+      transfer: this.#transfer,
+    });
     // A snapshot may have been installed from a term that was not stored before the crash.
     if (log.lastTerm > hardState.term) this.#election.becomeFollower(log.lastTerm, null);
   }
@@ -93,14 +110,19 @@ export class Raft {
   get leader(): NodeId | null {
     return this.#node.leader;
   }
-  /** As of the last snapshot, or of the start. */
-  get membership(): Membership {
-    return this.#membership;
+  /** Leadership is being handed over: no proposal is taken. */
+  get transferring(): boolean {
+    return this.#transfer.target !== null;
   }
 
   /** A leader's: the last entry that every follower holds which was heard lately. What comes after it may have to be sent. */
   get slowestMatch(): Index | null {
     return this.#replication.slowestMatch();
+  }
+
+  /** A leader's: the voter best placed to take over; null if nobody else is there. */
+  get heir(): NodeId | null {
+    return this.#replication.mostUpToDate();
   }
 
   /** The term of an entry that the log holds or its base; null otherwise. */
@@ -120,7 +142,10 @@ export class Raft {
       this.#election.becomeFollower(this.term, null);
       return;
     }
-    if (this.#replication.tick()) this.#replication.sendHeartbeats(this.#reads.roundInFlight);
+    this.#transfer.tick();
+    if (!this.#replication.tick()) return;
+    this.#replication.sendHeartbeats(this.#reads.roundInFlight);
+    this.#reconfiguration.heartbeat();
   }
 
   /**
@@ -130,8 +155,28 @@ export class Raft {
   propose(data: Uint8Array): Proposed {
     invariant(data.length <= PROPOSAL_BYTES_MAX, "a proposal fits a frame");
     if (this.role !== "leader") return { ok: false, code: "NOT_LEADER" };
+    if (this.transferring) return { ok: false, code: "OVERLOADED" };
     const at = this.#replication.propose(data);
     return at === null ? { ok: false, code: "OVERLOADED" } : { ok: true, index: at, term: this.term };
+  }
+
+  /**
+   * Asks for a change of the membership; a follower passes it on to its leader, where it may be lost. It is made when a
+   * configuration with it is committed. Asking again does no harm.
+   */
+  changeMembership(change: MembershipChange): Stepped | { readonly ok: false; readonly code: "NOT_LEADER" } {
+    if (this.role === "leader") return this.#reconfiguration.propose(change);
+    const { leader } = this.#node;
+    if (leader !== null) this.#node.send({ kind: "changeMembership", ...this.#node.envelope(leader), change });
+    return { ok: false, code: "NOT_LEADER" };
+  }
+
+  /** Asks that `target` lead (thesis §3.10); a follower passes it on to its leader, where it may be lost. */
+  transferLeadership(target: NodeId): Transferred {
+    if (this.role === "leader") return this.#transfer.begin(target);
+    const { leader } = this.#node;
+    if (leader !== null) this.#node.send({ kind: "transferLeadership", ...this.#node.envelope(leader), target });
+    return { ok: false, code: "NOT_LEADER", details: leader === null ? "no leader is known" : `${leader} leads` };
   }
 
   /** A follower passes a batch of commands to its leader; false when it knows none. It may be lost: retry (Q1). */
@@ -153,7 +198,7 @@ export class Raft {
 
   /** A message arrived. It is from the node it names: the transport vouches for that. */
   step(message: RaftMessage): void {
-    if (this.#gate.passes(message)) this.#dispatch(message);
+    this.#dispatch.step(message);
   }
 
   /** The oldest write in flight, `Ready.persisted`, is on disk: once for each, in order (R2). */
@@ -176,7 +221,6 @@ export class Raft {
   /** The snapshot of a Ready is durable as state, and the log reset to it (R8). */
   snapshotInstalled(meta: SnapshotMeta): void {
     this.#install.installed(meta);
-    this.#membership = meta.membership;
     this.#delivered = meta.index;
     this.#applied = meta.index;
   }
@@ -207,7 +251,7 @@ export class Raft {
       this.#install.due ||
       this.#replication.hasWork ||
       this.#reads.hasWork ||
-      this.#forwarded.length > 0 ||
+      this.#dispatch.hasForwarded ||
       this.#voteChanged() ||
       (!installing && (log.lastIndex > durability.written || log.commit > this.#delivered))
     );
@@ -226,8 +270,6 @@ export class Raft {
     let afterDurable: readonly RaftMessage[] = [];
     if (persisted !== null) afterDurable = node.durability.handOut(persisted);
     else for (const answer of node.durability.releaseIdle()) node.send(answer);
-    const forwarded = this.#forwarded;
-    this.#forwarded = [];
     return {
       messages: node.takeMessages(),
       snapshot,
@@ -239,12 +281,12 @@ export class Raft {
       readStates: this.#reads.takeReadStates(),
       readsDropped: this.#reads.takeDropped(),
       snapshotsTo: this.#replication.takeSnapshotsTo(),
-      forwarded,
+      forwarded: this.#dispatch.takeForwarded(),
     };
   }
 
   status(): RaftStatus {
-    const { id, role, term, leader, log, recovery } = this.#node;
+    const { id, role, term, leader, log, recovery, configurations, removed } = this.#node;
     return {
       id,
       role,
@@ -255,59 +297,17 @@ export class Raft {
       commit: log.commit,
       applied: this.#applied,
       recoveringTo: recovery.target,
+      membership: configurations.latest.membership,
+      committedMembership: configurations.lastCommitted,
+      removed: removed || configurations.left,
+      transferringTo: this.#transfer.target,
       progress: role === "leader" ? this.#replication.status() : [],
     };
   }
 
-  #dispatch(message: RaftMessage): void {
-    if (this.role === "leader") this.#replication.heard(message.from);
-    switch (message.kind) {
-      case "preVote":
-        this.#election.onPreVote(message);
-        return;
-      case "preVoteResponse":
-        this.#election.onPreVoteResponse(message);
-        return;
-      case "vote":
-        this.#election.onVote(message);
-        return;
-      case "voteResponse":
-        this.#election.onVoteResponse(message);
-        return;
-      case "append":
-        this.#follower.onAppend(message);
-        return;
-      case "appendAccepted":
-        this.#replication.onAccepted(message);
-        return;
-      case "appendRejected":
-        this.#replication.onRejected(message);
-        return;
-      case "appendUncounted":
-        this.#replication.onUncounted(message);
-        return;
-      case "heartbeat":
-        this.#follower.onHeartbeat(message);
-        return;
-      case "heartbeatResponse":
-        this.#replication.onHeartbeatResponse(message);
-        this.#reads.onHeartbeatResponse(message);
-        return;
-      case "snapshot":
-        this.#install.onSnapshot(message);
-        return;
-      case "readIndex":
-        this.#reads.onReadIndex(message);
-        return;
-      case "readIndexResponse":
-        this.#reads.onReadIndexResponse(message);
-        return;
-      case "forward":
-        if (this.role === "leader" && this.#forwarded.length < FORWARDED_MAX) this.#forwarded.push(message.data);
-        return;
-      default:
-        return unreachable(message);
-    }
+  #stepDown(): void {
+    this.#transfer.leave();
+    this.#election.becomeFollower(this.term, null);
   }
 
   #voteChanged(): boolean {

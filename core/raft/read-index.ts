@@ -99,6 +99,8 @@ export class ReadIndex {
   }
 
   tick(): void {
+    // A membership change may have taken those away whose answer the round waits for.
+    if (this.#round !== null) this.#finishRound(this.#round);
     const question = this.#question;
     if (question === null || ++question.ticks < REPEAT_TICKS) return;
     question.ticks = 0;

@@ -1,5 +1,6 @@
 /** What Raft asks of its driver, and the order in which it must be done. */
 import type { Index, NodeId, Term } from "../ids.ts";
+import type { Membership } from "./membership.ts";
 import type { Entry, HardState, RaftMessage, SnapshotMeta } from "./message.ts";
 
 export type Role = "follower" | "preCandidate" | "candidate" | "leader";
@@ -63,6 +64,14 @@ export interface RaftStatus {
   readonly applied: Index;
   /** R5: the index this node must reach before it votes or acknowledges; null when it is whole. */
   readonly recoveringTo: Index | null;
-  /** A leader's view of each voter; empty elsewhere. */
+  /** The latest in the log, committed or not. */
+  readonly membership: Membership;
+  /** The last committed one that this node knows of. */
+  readonly committedMembership: Membership;
+  /** This node is no member any more, by its log or by a member's word (R10). */
+  readonly removed: boolean;
+  /** A leader's: who is to take over (thesis §3.10). */
+  readonly transferringTo: NodeId | null;
+  /** A leader's view of each member; empty elsewhere. */
   readonly progress: readonly { readonly id: NodeId; readonly match: Index; readonly active: boolean }[];
 }

@@ -24,8 +24,9 @@ const NO_DATA = new Uint8Array(0);
 export class Replication {
   readonly #node: NodeState;
   readonly #options: ReplicationOptions;
-  /** Of the other voters; empty while this node does not lead. */
+  /** Of the other members; empty while this node does not lead. */
   #progress: ReadonlyMap<NodeId, Progress> = new Map();
+  readonly #committed: () => void;
   #heartbeatElapsed = 0;
   /** Something may have to be sent: looked at once a Ready, so that one append carries all that came before it. */
   #due = false;
@@ -34,9 +35,11 @@ export class Replication {
   #settled: Index = index(0);
   #snapshotsTo: NodeId[] = [];
 
-  constructor(node: NodeState, options: ReplicationOptions) {
+  /** @param committed called when a leader's commit index moved */
+  constructor(node: NodeState, options: ReplicationOptions, committed: () => void) {
     this.#node = node;
     this.#options = options;
+    this.#committed = committed;
   }
 
   get hasWork(): boolean {
@@ -45,19 +48,15 @@ export class Replication {
 
   /** This node was elected: its no-op commits what earlier terms left (paper §5.4.2, pitfall 20). */
   start(): void {
-    const { log, quorum, id } = this.#node;
-    const { maxInflight, maxBatchBytes } = this.#options;
-    const next = index(log.lastIndex + 1);
-    const others = quorum.voters.filter((voter) => voter !== id);
-    this.#progress = new Map(
-      others.map((voter) => [voter, new Progress(next, maxInflight, maxBatchBytes * INFLIGHT_BATCHES)]),
-    );
+    const { log } = this.#node;
+    this.#progress = new Map();
+    this.#followMembers();
     this.#heartbeatElapsed = 0;
     this.#settled = this.#settledIndex();
     this.#unsettledBytes = 0;
     for (let at = this.#settled + 1; at <= log.lastIndex; at++)
       this.#unsettledBytes += entryBytes(log.entryAt(index(at)));
-    this.#append("noop", NO_DATA);
+    this.append("noop", NO_DATA);
   }
 
   stop(): void {
@@ -69,7 +68,7 @@ export class Replication {
   propose(data: Uint8Array): Index | null {
     const waits = this.#unsettledBytes > 0;
     if (waits && this.#unsettledBytes + data.length > this.#options.maxUncommittedBytes) return null;
-    return this.#append("commands", data);
+    return this.append("commands", data);
   }
 
   /** True when a heartbeat is due. */
@@ -108,6 +107,25 @@ export class Replication {
       if (present && (slowest === null || match < slowest)) slowest = match;
     }
     return slowest;
+  }
+
+  isActive(id: NodeId): boolean {
+    return this.#progress.get(id)?.present === true;
+  }
+
+  /** Whether this member answers and has the log up to `upTo` on its disk. */
+  holds(id: NodeId, upTo: Index): boolean {
+    const progress = this.#progress.get(id);
+    return progress?.present === true && progress.countedMatch >= upTo;
+  }
+
+  /** The voter that is there and holds most of the log, ourselves left out. */
+  mostUpToDate(): NodeId | null {
+    let best: { readonly id: NodeId; readonly match: Index } | null = null;
+    for (const [id, { present, countedMatch: match }] of this.#progress) {
+      if (present && this.#node.quorum.has(id) && (best === null || match > best.match)) best = { id, match };
+    }
+    return best?.id ?? null;
   }
 
   heard(from: NodeId): void {
@@ -168,6 +186,7 @@ export class Replication {
     if (held > log.commit && log.termAt(held) === this.#node.term) {
       log.commitTo(held);
       this.#due = true;
+      this.#committed();
     }
     this.#settle();
   }
@@ -188,20 +207,36 @@ export class Replication {
 
   status(): RaftStatus["progress"] {
     const { id, durability, quorum } = this.#node;
-    return quorum.voters.map((voter) => {
-      if (voter === id) return { id: voter, match: durability.durable, active: true };
-      const progress = this.#progress.get(voter);
-      return { id: voter, match: progress?.match ?? index(0), active: progress?.active ?? false };
+    return quorum.members.map((member) => {
+      if (member === id) return { id: member, match: durability.durable, active: true };
+      const progress = this.#progress.get(member);
+      return { id: member, match: progress?.match ?? index(0), active: progress?.present ?? false };
     });
   }
 
-  #append(kind: EntryKind, data: Uint8Array): Index {
+  /** A leader's own entry; a configuration counts from here on (thesis §4.1). */
+  append(kind: EntryKind, data: Uint8Array): Index {
     const { log, term } = this.#node;
     const entry = { term, index: index(log.lastIndex + 1), kind, data };
     log.append(entry);
     this.#unsettledBytes += entryBytes(entry);
     this.#due = true;
+    if (kind === "configuration") this.#followMembers();
     return entry.index;
+  }
+
+  /** Newcomers are probed from the end; who left is forgotten. */
+  #followMembers(): void {
+    const { log, quorum, id } = this.#node;
+    const { maxInflight, maxBatchBytes } = this.#options;
+    const progress = new Map<NodeId, Progress>();
+    for (const member of quorum.members) {
+      if (member === id) continue;
+      const known = this.#progress.get(member);
+      const next = index(log.lastIndex + 1);
+      progress.set(member, known ?? new Progress(next, maxInflight, maxBatchBytes * INFLIGHT_BATCHES));
+    }
+    this.#progress = progress;
   }
 
   #sendTo(to: NodeId, progress: Progress): void {

@@ -9,7 +9,6 @@ import { index, type NodeId } from "../ids.ts";
 import type { Election } from "./election.ts";
 import type { RaftMessage, SnapshotMeta } from "./message.ts";
 import type { NodeState } from "./node-state.ts";
-import { Quorum } from "./quorum.ts";
 
 type Of<Kind extends RaftMessage["kind"]> = Extract<RaftMessage, { kind: Kind }>;
 
@@ -47,9 +46,8 @@ export class SnapshotInstall {
       return;
     }
     if (node.role !== "follower") this.#election.becomeFollower(node.term, null);
-    log.reset({ index: meta.index, term: meta.term });
+    log.reset({ index: meta.index, term: meta.term }, meta.membership);
     node.durability.reset(meta.index);
-    node.quorum = new Quorum(meta.membership);
     node.installing = true;
     this.#install = { phase: "due", meta, from };
   }

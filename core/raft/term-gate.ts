@@ -18,6 +18,7 @@ export class TermGate {
   /** False when the message goes no further. */
   passes(message: RaftMessage): boolean {
     if (message.to !== this.#node.id || message.from === this.#node.id || !this.#admits(message)) return false;
+    if (this.#isRemoved(message)) return false;
     if (message.term > this.#node.term) return this.#entersTerm(message);
     if (message.term === this.#node.term) return true;
     this.#refuseOld(message);
@@ -25,8 +26,22 @@ export class TermGate {
   }
 
   /**
+   * A candidate that is no member, and whose log ends before the committed configuration that left it out, is told so
+   * (R10). With that entry in its log it would know; with a longer log it may know of a later one than we do.
+   */
+  #isRemoved(message: RaftMessage): boolean {
+    if (message.kind !== "preVote" && message.kind !== "vote") return false;
+    const node = this.#node;
+    const { latest } = node.configurations;
+    if (node.quorum.hasMember(message.from) || latest.index > node.log.commit) return false;
+    if (message.lastIndex >= latest.index) return false;
+    node.answer({ kind: "removed", ...node.envelope(message.from), configuration: latest.index });
+    return true;
+  }
+
+  /**
    * Requests are taken from anyone whom the transport admits: a node that slept through a membership change must hear
-   * its new leader and vote for a new voter (thesis §4.1, R10, pitfall 18). Answers count from voters only.
+   * its new leader and vote for a new voter (thesis §4.1, R10, pitfall 18). Answers count from members only.
    */
   #admits(message: RaftMessage): boolean {
     switch (message.kind) {
@@ -36,6 +51,8 @@ export class TermGate {
       case "heartbeat":
       case "snapshot":
       case "readIndexResponse":
+      case "timeoutNow":
+      case "removed":
         return true;
       case "preVoteResponse":
       case "voteResponse":
@@ -45,7 +62,9 @@ export class TermGate {
       case "heartbeatResponse":
       case "readIndex":
       case "forward":
-        return this.#node.quorum.has(message.from);
+      case "changeMembership":
+      case "transferLeadership":
+        return this.#node.quorum.hasMember(message.from);
       default:
         return unreachable(message);
     }
@@ -57,7 +76,8 @@ export class TermGate {
       case "preVote":
         return !this.#election.hearsLeader;
       case "vote":
-        if (this.#election.hearsLeader) return false;
+        // An election that the leader asked for is not to be stopped by hearing that leader (thesis §4.2.3).
+        if (this.#election.hearsLeader && !message.transfer) return false;
         this.#election.becomeFollower(message.term, null);
         return true;
       case "preVoteResponse":

@@ -1,7 +1,7 @@
 /** What a replica is made of, and what it tells. */
 import type { ClusterId, Epoch, Index, NodeId, Revision, Term } from "../ids.ts";
 import type { Clock, LogStore, Random, StateStore, StoredRecord, Transport } from "../ports.ts";
-import type { Membership } from "../raft/message.ts";
+import type { Membership } from "../raft/membership.ts";
 import type { RaftStatus, Role } from "../raft/ready.ts";
 import type { RetentionLimits } from "./log-retention.ts";
 

@@ -1,37 +1,61 @@
 /** The session in which this replica runs what its callers ask for (Q1): opened when it is first needed, and after it expired. */
 import { toHex } from "../bytes.ts";
-import { invariant } from "../errors.ts";
+import { InvariantViolation, invariant, OpenClawError } from "../errors.ts";
 import type { SessionId } from "../ids.ts";
-import type { Random } from "../ports.ts";
-import type { CommandResult, SystemCommand } from "../state-machine/command.ts";
+import type { Clock, Random } from "../ports.ts";
+import type { CommandResult, Outcome, SystemCommand, UserCommand } from "../state-machine/command.ts";
+import type { ProposeOptions } from "./contract.ts";
 import type { Proposals } from "./proposals.ts";
+import { within } from "./within.ts";
+
+export interface OwnSessionOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly proposals: Proposals;
+  /** In whose name it is opened. */
+  readonly principal: string;
+  readonly submit: (command: UserCommand | SystemCommand, options: ProposeOptions) => Promise<CommandResult>;
+}
 
 export class OwnSession {
-  readonly #random: Random;
-  readonly #proposals: Proposals;
-  readonly #submit: (command: SystemCommand) => Promise<CommandResult>;
+  readonly #options: OwnSessionOptions;
   #opening: Promise<void> | null = null;
 
-  /** @param submit proposes until it succeeds or the replica stops */
-  constructor(random: Random, proposals: Proposals, submit: (command: SystemCommand) => Promise<CommandResult>) {
-    this.#random = random;
-    this.#proposals = proposals;
-    this.#submit = submit;
+  constructor(options: OwnSessionOptions) {
+    this.#options = options;
+  }
+
+  /** Runs a command at most once. @throws OpenClawError OVERLOADED, UNAVAILABLE, SESSION_EXPIRED, STOPPED */
+  async execute(command: UserCommand, options: ProposeOptions): Promise<Outcome> {
+    const { clock, proposals, submit } = this.#options;
+    const deadline = clock.now() + options.timeoutMs;
+    while (proposals.session === null) await within(clock, deadline - clock.now(), this.ready());
+    const { session } = proposals;
+    const result = await submit(command, { ...options, timeoutMs: deadline - clock.now() });
+    if (result.kind !== "outcome") throw new InvariantViolation(`a user command was answered ${result.kind}`);
+    if (!result.outcome.ok && result.outcome.code === "SESSION_EXPIRED") {
+      proposals.expired(session);
+      throw new OpenClawError("SESSION_EXPIRED");
+    }
+    return result.outcome;
   }
 
   /** Resolves when there is one. One is opened at a time, for all who need it. */
   async ready(): Promise<void> {
-    if (this.#proposals.session !== null) return;
+    if (this.#options.proposals.session !== null) return;
     this.#opening ??= this.#open().finally(() => {
       this.#opening = null;
     });
     await this.#opening;
   }
 
+  /** Proposes until it succeeds or the replica stops. */
   async #open(): Promise<void> {
-    const session = toHex(this.#random.bytes(16)) as SessionId;
-    const result = await this.#submit({ kind: "openSession", session });
+    const { random, proposals, principal, submit } = this.#options;
+    const session = toHex(random.bytes(16)) as SessionId;
+    const opening = { kind: "openSession", session } as const;
+    const result = await submit(opening, { principal, timeoutMs: Number.POSITIVE_INFINITY });
     invariant(result.kind === "sessionOpened", "openSession was answered with something else");
-    this.#proposals.adopt(session);
+    proposals.adopt(session);
   }
 }

@@ -32,6 +32,9 @@ export function createApply(sha256: Sha256, cluster: ClusterId): Apply {
       switch (entry.kind) {
         case "noop":
           break;
+        case "configuration":
+          // Raft's own. The store keeps the membership beside the applied index.
+          break;
         case "commands":
           for (const command of readableCommands(entry.data)) {
             const { proposer, request } = command.header;

@@ -4,6 +4,7 @@ import { invariant } from "@openclaw/core/errors.ts";
 import { index, PARTITION, type Revision, term } from "@openclaw/core/ids.ts";
 import type { StoredState } from "@openclaw/core/ports.ts";
 import { decodeEntries } from "@openclaw/core/raft/entry-codec.ts";
+import { membershipAfter } from "@openclaw/core/raft/membership-codec.ts";
 import type { Entry, SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import { createApply } from "@openclaw/core/state-machine/apply.ts";
 import { initialWrites } from "@openclaw/core/state-machine/position.ts";
@@ -154,7 +155,10 @@ export class StateFile {
     this.#tables.write(outcome.writes);
     const records = this.#tables.addRecords(outcome.records);
     const last = entries.at(-1);
-    if (last !== undefined) this.#applied = { ...this.#applied, index: last.index, term: last.term };
+    if (last !== undefined) {
+      const membership = membershipAfter(this.#applied.membership, entries);
+      this.#applied = { index: last.index, term: last.term, membership };
+    }
     transaction.bytes +=
       records.length + outcome.writes.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0);
     const applied = {

@@ -1,7 +1,8 @@
 /** What the main thread asks of the state's worker. */
 import type { ClusterId, Epoch, Index, Revision } from "@openclaw/core/ids.ts";
 import type { SnapshotHeader, StoredState } from "@openclaw/core/ports.ts";
-import type { Membership, SnapshotMeta } from "@openclaw/core/raft/message.ts";
+import type { Membership } from "@openclaw/core/raft/membership.ts";
+import type { SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import type { Answer, Position, Query } from "@openclaw/core/state-machine/query.ts";
 
 export interface StateOpening {

@@ -11,7 +11,8 @@ import type {
   StoredState,
 } from "@openclaw/core/ports.ts";
 import { encodeEntries } from "@openclaw/core/raft/entry-codec.ts";
-import type { Entry, Membership, SnapshotMeta } from "@openclaw/core/raft/message.ts";
+import type { Membership } from "@openclaw/core/raft/membership.ts";
+import type { Entry, SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
 import { unpackRecords } from "./record-batch.ts";
 import { unpackResults } from "./result-batch.ts";

@@ -14,7 +14,8 @@ import {
   term,
 } from "@openclaw/core/ids.ts";
 import type { SnapshotHeader, StateSnapshot, StateStore } from "@openclaw/core/ports.ts";
-import type { Entry, Membership } from "@openclaw/core/raft/message.ts";
+import { founding, type Membership } from "@openclaw/core/raft/membership.ts";
+import type { Entry } from "@openclaw/core/raft/message.ts";
 import type { Command, UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -35,7 +36,7 @@ export const STATE_EPOCH: Epoch = {
 const NODES: readonly NodeId[] = ["california-1", "california-2", "california-3"].map((name) =>
   checked(name, isNodeId),
 );
-export const STATE_MEMBERSHIP: Membership = { voters: NODES };
+export const STATE_MEMBERSHIP: Membership = founding(NODES);
 
 /** One node's disk. A new store on it finds what an earlier one, closed by now, has written. */
 export interface StateDisk {

@@ -1,8 +1,10 @@
 /** What every Transport between the nodes of a cluster does. Call it inside a test file with the transport to be tested. */
+
 import { createHash } from "node:crypto";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type Epoch, index, type NodeId, revision, term } from "@openclaw/core/ids.ts";
 import type { SnapshotHeader, Transport } from "@openclaw/core/ports.ts";
+import { founding } from "@openclaw/core/raft/membership.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
@@ -62,7 +64,7 @@ export function snapshotHeader(from: NodeId, epoch: Epoch, chunks: readonly Uint
   return {
     from,
     term: term(3),
-    meta: { index: index(70), term: term(2), membership: { voters: [from] } },
+    meta: { index: index(70), term: term(2), membership: founding([from]) },
     epoch: { ...epoch, departure: revision(0) },
     hash: new Uint8Array(hash.digest()),
     bytes: chunks.reduce((sum, chunk) => sum + chunk.length, 0),

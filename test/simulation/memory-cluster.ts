@@ -1,6 +1,6 @@
 /** Whole replicas over stores and links in memory, under virtual time: what a test of a cluster starts from. */
 import { type ClusterId, isClusterId, type NodeId, revision } from "@openclaw/core/ids.ts";
-import type { Membership } from "@openclaw/core/raft/message.ts";
+import { founding, type Membership } from "@openclaw/core/raft/membership.ts";
 import type { LedgerAdvance } from "@openclaw/core/replica/contract.ts";
 import type { RetentionLimits } from "@openclaw/core/replica/log-retention.ts";
 import { Replica } from "@openclaw/core/replica.ts";
@@ -64,7 +64,7 @@ export class MemoryCluster {
     this.#random = new SeededRandom(seed).stream(name);
     this.#epoch = { counter: 1, nonce: "ab".repeat(16), parent: null, departure: revision(0) };
     const ids = Array.from({ length: size }, (_, i) => `n${i + 1}` as NodeId);
-    this.#membership = { voters: ids };
+    this.#membership = founding(ids);
     this.members = ids.map((id) => {
       const log = new MemoryLogStore();
       const state = new MemoryStateStore({ cluster: name, epoch: this.#epoch, membership: this.#membership });
@@ -100,7 +100,7 @@ export class MemoryCluster {
     return new Replica({
       cluster: this.id,
       id,
-      membership: this.#membership,
+      membership: this.#foundingOf(id),
       epoch: this.#epoch,
       log: new GatedLogStore(log, gate, observer),
       state: new GatedStateStore(state, gate, observer),
@@ -116,6 +116,26 @@ export class MemoryCluster {
         onFatal?.(it, error);
       },
     });
+  }
+
+  /** A joining node knows nobody. */
+  #foundingOf(id: NodeId): Membership {
+    return this.#membership.voters.includes(id) ? this.#membership : founding([]);
+  }
+
+  /** A node that is no member yet, on an empty disk. */
+  newcomer(id: NodeId): MemoryMember {
+    const state = new MemoryStateStore({ cluster: this.id, epoch: this.#epoch, membership: founding([]) });
+    const member = this.#member(id, new MemoryLogStore(), state);
+    this.members.push(member);
+    return member;
+  }
+
+  /** Starts a node that is no member yet. */
+  async join(id: NodeId): Promise<MemoryMember> {
+    const member = this.newcomer(id);
+    await this.#start(member);
+    return member;
   }
 
   async start(): Promise<void> {
@@ -142,9 +162,12 @@ export class MemoryCluster {
       const status = replica.status();
       if (status.role !== "leader") return false;
       const followers = running.filter(
-        (other) => other.replica.status().leader === id && other.replica.status().term === status.term,
+        (other) =>
+          status.members.includes(other.id) &&
+          other.replica.status().leader === id &&
+          other.replica.status().term === status.term,
       );
-      return followers.length * 2 > this.members.length;
+      return followers.length * 2 > status.members.length;
     });
   }
 

@@ -7,7 +7,7 @@ import { concatBytes, equalBytes } from "@openclaw/core/bytes.ts";
 import { decode, encode, TupleReader } from "@openclaw/core/codec.ts";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import type { ClusterId, Epoch, Index, Revision, Term } from "@openclaw/core/ids.ts";
-import { index, isNodeId, revision, term } from "@openclaw/core/ids.ts";
+import { index, revision, term } from "@openclaw/core/ids.ts";
 import type {
   Applied,
   LedgerSlice,
@@ -18,7 +18,9 @@ import type {
   StoredRecord,
   StoredState,
 } from "@openclaw/core/ports.ts";
-import type { Entry, Membership, SnapshotMeta } from "@openclaw/core/raft/message.ts";
+import type { Membership } from "@openclaw/core/raft/membership.ts";
+import { decodeMembership, encodeMembership, membershipAfter } from "@openclaw/core/raft/membership-codec.ts";
+import type { Entry, SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import { createApply } from "@openclaw/core/state-machine/apply.ts";
 import { initialWrites, readPosition } from "@openclaw/core/state-machine/position.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
@@ -151,6 +153,7 @@ export class MemoryStateStore implements StateStore {
       this.#applied = entry.index;
       this.#appliedTerm = entry.term;
     }
+    this.#membership = membershipAfter(this.#membership, entries);
     const { writes, records, results } = this.#apply(this.#view, entries);
     this.#view.write(writes);
     this.#ledger.push(...records);
@@ -252,7 +255,7 @@ const encodeImage = (image: Image): Uint8Array =>
   encode([
     image.applied,
     image.appliedTerm,
-    image.membership.voters,
+    encodeMembership(image.membership),
     image.rows.map(({ key, value }) => [key, value]),
     image.ledger.map((stored) => [stored.revision, stored.record, stored.hash]),
   ]);
@@ -262,12 +265,7 @@ function decodeImage(bytes: Uint8Array): Image {
   return {
     applied: index(reader.count()),
     appliedTerm: term(reader.count()),
-    membership: {
-      voters: reader.list().map((voter) => {
-        invariant(isNodeId(voter), "a voter is a node");
-        return voter;
-      }),
-    },
+    membership: decodeMembership(reader.bytes()),
     rows: reader.list().map((value) => {
       const row = new TupleReader(value, "row");
       return { key: row.bytes(), value: row.bytes() };

@@ -1,8 +1,10 @@
 /** What may go wrong around a replica: power cuts at bad moments, disks that hang or refuse, errors of those it calls. */
+
 import { toHex, utf8 } from "@openclaw/core/bytes.ts";
 import { InvariantViolation, OpenClawError } from "@openclaw/core/errors.ts";
 import { type ClusterId, index, type NodeId, revision, term } from "@openclaw/core/ids.ts";
 import type { StoredLog } from "@openclaw/core/ports.ts";
+import { founding } from "@openclaw/core/raft/membership.ts";
 import type { Entry } from "@openclaw/core/raft/message.ts";
 import { Replica } from "@openclaw/core/replica.ts";
 import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
@@ -65,7 +67,7 @@ async function startedCluster(
 const CLUSTER = "test" as ClusterId;
 const NODE = "n1" as NodeId;
 const EPOCH = { counter: 1, nonce: "ab".repeat(16), parent: null, departure: revision(0) };
-const MEMBERSHIP = { voters: [NODE] };
+const MEMBERSHIP = founding([NODE]);
 
 function alone(
   log: MemoryLogStore,
@@ -384,14 +386,9 @@ test("R8: a snapshot message for nothing staged stops no node", async () => {
   const leader = await cluster.leader();
   const [follower, other] = cluster.members.filter((member) => member !== leader);
   if (follower === undefined || other === undefined) throw new Error("three members have two followers");
-  const meta = { index: index(1_000), term: term(1), membership: { voters: cluster.members.map(({ id }) => id) } };
-  const forged = {
-    kind: "snapshot",
-    from: other.id,
-    to: follower.id,
-    term: leader.replica.status().term,
-    meta,
-  } as const;
+  const meta = { index: index(1_000), term: term(1), membership: founding(cluster.members.map(({ id }) => id)) };
+  const { term: now } = leader.replica.status();
+  const forged = { kind: "snapshot", from: other.id, to: follower.id, term: now, meta } as const;
   cluster.network.transport(other.id, other.clock).send(follower.id, [forged]);
   await cluster.elapse(1_000);
   expect(follower.failure).toBeNull();

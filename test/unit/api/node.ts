@@ -1,7 +1,9 @@
 /** A real one-node cluster with its stores in memory, and the API in front of it. */
+
 import { utf8 } from "@openclaw/core/bytes.ts";
 import type { ClusterId, Epoch, NodeId, Revision } from "@openclaw/core/ids.ts";
 import { revision } from "@openclaw/core/ids.ts";
+import { founding } from "@openclaw/core/raft/membership.ts";
 import { Replica } from "@openclaw/core/replica.ts";
 import { buildApi } from "@openclaw/edge-runtime/api/app.ts";
 import { openAuthority } from "@openclaw/edge-runtime/api/auth.ts";
@@ -49,10 +51,10 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
   const replica = new Replica({
     cluster: CLUSTER,
     id: NODE,
-    membership: { voters: [NODE] },
+    membership: founding([NODE]),
     epoch: EPOCH,
     log: new MemoryLogStore(),
-    state: new MemoryStateStore({ cluster: CLUSTER, epoch: EPOCH, membership: { voters: [NODE] } }),
+    state: new MemoryStateStore({ cluster: CLUSTER, epoch: EPOCH, membership: founding([NODE]) }),
     transport: new MemoryNetwork(systemClock).transport(NODE),
     clock: systemClock,
     random: systemRandom,

@@ -1,5 +1,7 @@
 /** What must hold in every state of a group (paper figure 3), checked apart from how Raft comes to it. */
 import { type Index, index, type NodeId, type Term } from "@openclaw/core/ids.ts";
+import { founding, type Membership } from "@openclaw/core/raft/membership.ts";
+import { decodeMembership } from "@openclaw/core/raft/membership-codec.ts";
 import type { Entry } from "@openclaw/core/raft/message.ts";
 import type { ReadState } from "@openclaw/core/raft/ready.ts";
 import { text } from "./fixtures.ts";
@@ -11,9 +13,12 @@ export class Checks {
   readonly #committed: { readonly term: Term; readonly data: string }[] = [];
   /** Where every commit stood when a read was asked, by node and context. */
   readonly #asked = new Map<string, Index>();
+  /** As of the last committed entry. */
+  #membership: Membership;
 
-  constructor(nodes: readonly TestNode[]) {
+  constructor(nodes: readonly TestNode[], founders: readonly NodeId[]) {
     this.#nodes = nodes;
+    this.#membership = founding(founders);
   }
 
   get lastCommitted(): Index {
@@ -48,14 +53,25 @@ export class Checks {
     const known = this.#committed[entry.index - 1];
     const data = text(entry.data);
     if (known !== undefined) {
-      if (known.term === entry.term && known.data === data) return;
+      if (known.term === entry.term && (known.data === data || entry.kind === "configuration")) return;
       throw new Error(`${node.id} applies another entry ${entry.index} than was committed`);
     }
     if (entry.index !== this.#committed.length + 1)
       throw new Error(`entry ${entry.index} is committed before the one before it`);
-    const holders = this.#nodes.filter(({ disk }) => disk.holds(entry.index, entry.term)).length;
-    if (holders <= this.#nodes.length / 2) throw new Error(`entry ${entry.index} is committed on ${holders} disks`);
-    this.#committed.push({ term: entry.term, data });
+    // Majorities are counted here and not by quorum.ts. What comes behind a committed joint configuration may be
+    // committed by the new voters alone, if their leader has gone on to the new configuration (thesis §4.3).
+    const joint = entry.kind === "configuration";
+    if (joint) this.#membership = decodeMembership(entry.data);
+    const { voters, outgoing } = this.#membership;
+    for (const group of joint && outgoing.length > 0 ? [voters, outgoing] : [voters]) this.#onMajority(entry, group);
+    this.#committed.push({ term: entry.term, data: entry.kind === "configuration" ? "" : data });
+  }
+
+  #onMajority(entry: Entry, group: readonly NodeId[]): void {
+    const holders = this.#nodes.filter(({ id, disk }) => group.includes(id) && disk.holds(entry.index, entry.term));
+    if (2 * holders.length <= group.length) {
+      throw new Error(`entry ${entry.index} is committed on ${holders.length} disks of ${group.join()}`);
+    }
   }
 
   /** Call before `readIndex`. */

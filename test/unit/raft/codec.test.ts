@@ -4,13 +4,13 @@ import { index, type NodeId, term } from "@openclaw/core/ids.ts";
 import {
   decodeEntries,
   decodeHardState,
-  decodeMembership,
   decodeSnapshotMeta,
   encodeEntries,
   encodeHardState,
-  encodeMembership,
   encodeSnapshotMeta,
 } from "@openclaw/core/raft/entry-codec.ts";
+import type { Membership, MembershipChange } from "@openclaw/core/raft/membership.ts";
+import { decodeMembership, encodeMembership } from "@openclaw/core/raft/membership-codec.ts";
 import type { Entry, RaftMessage } from "@openclaw/core/raft/message.ts";
 import { decodeMessages, encodeMessages, FRAME_MESSAGES_MAX } from "@openclaw/core/raft/message-codec.ts";
 import fc from "fast-check";
@@ -23,7 +23,17 @@ const aTerm = count.map(term);
 const aNode = fc.stringMatching(/^[a-z0-9][a-z0-9-]{0,62}$/).map(nodeId);
 const data = fc.uint8Array({ maxLength: 40 });
 const voters = fc.uniqueArray(aNode, { maxLength: 7 });
-const meta = fc.record({ index: anIndex, term: aTerm, membership: fc.record({ voters }) });
+const membership = fc
+  .tuple(voters, voters, voters, fc.option(aNode))
+  .map(([now, outgoing, others, replaces]): Membership => {
+    const learners = others.filter((id) => !now.includes(id)).map((id) => ({ id, replaces }));
+    return { voters: now, outgoing, learners };
+  });
+const meta = fc.record({ index: anIndex, term: aTerm, membership });
+const change: fc.Arbitrary<MembershipChange> = fc.oneof(
+  fc.record({ kind: fc.constant("add" as const), node: aNode, replaces: fc.option(aNode) }),
+  fc.record({ kind: fc.constant("remove" as const), node: aNode }),
+);
 
 /** Entries that follow (prevIndex, prevTerm). */
 const run = fc
@@ -40,12 +50,18 @@ const run = fc
 
 const envelope = { from: aNode, to: aNode, term: aTerm };
 const message: fc.Arbitrary<RaftMessage> = fc.oneof(
+  fc.record({ kind: fc.constant("preVote" as const), ...envelope, lastIndex: anIndex, lastTerm: aTerm }),
   fc.record({
-    kind: fc.constantFrom("preVote" as const, "vote" as const),
+    kind: fc.constant("vote" as const),
     ...envelope,
     lastIndex: anIndex,
     lastTerm: aTerm,
+    transfer: fc.boolean(),
   }),
+  fc.record({ kind: fc.constant("changeMembership" as const), ...envelope, change }),
+  fc.record({ kind: fc.constant("transferLeadership" as const), ...envelope, target: aNode }),
+  fc.record({ kind: fc.constant("timeoutNow" as const), ...envelope }),
+  fc.record({ kind: fc.constant("removed" as const), ...envelope, configuration: anIndex }),
   fc.record({
     kind: fc.constantFrom("preVoteResponse" as const, "voteResponse" as const),
     ...envelope,

@@ -1,7 +1,7 @@
 import { index, term } from "@openclaw/core/ids.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
 import { describe, expect, test } from "vitest";
-import { logOf, nodeId } from "./fixtures.ts";
+import { campaign, logOf, nodeId } from "./fixtures.ts";
 import { TestCluster } from "./harness.ts";
 
 const three = (): TestCluster => new TestCluster(["a", "b", "c"]).start();
@@ -37,14 +37,7 @@ describe("election", () => {
 
   test("one vote a term, the first who asks (paper §5.2)", () => {
     const cluster = three();
-    const vote = (from: string): RaftMessage => ({
-      kind: "vote",
-      from: nodeId(from),
-      to: nodeId("c"),
-      term: term(1),
-      lastIndex: index(0),
-      lastTerm: term(0),
-    });
+    const vote = (from: string): RaftMessage => campaign("vote", from, "c", 1, [0, 0]);
     cluster.step(vote("a"));
     cluster.step(vote("b"));
     cluster.step(vote("a"));
@@ -67,14 +60,7 @@ describe("election", () => {
       const cluster = new TestCluster(["a", "b", "c"]);
       cluster.node("c").disk.append({ term: term(3), vote: null, commit: index(0) }, logOf(1, 2, 3));
       cluster.start();
-      cluster.step({
-        kind: "vote",
-        from: nodeId("a"),
-        to: nodeId("c"),
-        term: term(5),
-        lastIndex: index(lastIndex),
-        lastTerm: term(lastTerm),
-      });
+      cluster.step(campaign("vote", "a", "c", 5, [lastIndex, lastTerm]));
       cluster.completeWrite("c");
       expect(cluster.on("voteResponse").map((answer) => answer.granted)).toEqual([granted]);
     }
@@ -142,15 +128,8 @@ describe("R1: PreVote", () => {
     cluster.elect("a");
     for (const kind of ["preVote", "vote"] as const) {
       for (const to of ["a", "b"]) {
-        for (let campaign = 2; campaign < 1_002; campaign++) {
-          cluster.step({
-            kind,
-            from: nodeId("c"),
-            to: nodeId(to),
-            term: term(campaign),
-            lastIndex: index(99),
-            lastTerm: term(99),
-          });
+        for (let ofTerm = 2; ofTerm < 1_002; ofTerm++) {
+          cluster.step(campaign(kind, "c", to, ofTerm, [99, 99]));
         }
       }
     }
@@ -244,14 +223,7 @@ describe("R1: CheckQuorum", () => {
 describe("strangers", () => {
   test("pitfall 18: a stranger gets a vote and is followed, for our membership may be the stale one", () => {
     const cluster = three();
-    cluster.step({
-      kind: "vote",
-      from: nodeId("z"),
-      to: nodeId("c"),
-      term: term(1),
-      lastIndex: index(0),
-      lastTerm: term(0),
-    });
+    cluster.step(campaign("vote", "z", "c", 1, [0, 0]));
     cluster.completeWrite("c");
     expect(cluster.on("voteResponse")).toMatchObject([{ to: "z", granted: true }]);
     cluster.step({
@@ -287,14 +259,7 @@ describe("strangers", () => {
 
   test("a message for somebody else is ignored", () => {
     const cluster = three();
-    cluster.raft("b").step({
-      kind: "vote",
-      from: nodeId("a"),
-      to: nodeId("c"),
-      term: term(5),
-      lastIndex: index(0),
-      lastTerm: term(0),
-    });
+    cluster.raft("b").step(campaign("vote", "a", "c", 5, [0, 0]));
     expect(cluster.raft("b").term).toBe(0);
   });
 });

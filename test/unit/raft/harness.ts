@@ -3,8 +3,11 @@
  * `completeWrite` and `tick`; a crash loses what was not durable. Checks after every step what must hold always
  * (checks.ts).
  */
+
 import { invariant } from "@openclaw/core/errors.ts";
 import { type Index, index, type NodeId } from "@openclaw/core/ids.ts";
+import type { MembershipChange } from "@openclaw/core/raft/membership.ts";
+import { membershipAfter } from "@openclaw/core/raft/membership-codec.ts";
 import type { RaftMessage, RaftMessageKind, SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import type { RaftOptions } from "@openclaw/core/raft/options.ts";
 import { Raft } from "@openclaw/core/raft/raft.ts";
@@ -17,6 +20,8 @@ export interface ClusterOptions {
   /** Of the election timeout; default: a fixed order of timeouts by position. */
   readonly random?: () => number;
   readonly raft?: Partial<RaftOptions>;
+  /** Who founds the group; default: all. */
+  readonly founders?: readonly string[];
   /** Snapshots are sent by hand. */
   readonly snapshotsByHand?: boolean;
   /** Every message passes through this on its way, such as encode and decode. */
@@ -35,10 +40,11 @@ export class TestCluster {
 
   constructor(names: readonly string[], options: ClusterOptions = {}) {
     this.ids = names.map(nodeId);
-    this.nodes = this.ids.map((id) => new TestNode(id));
+    const founders = (options.founders ?? names).map(nodeId);
+    this.nodes = this.ids.map((id) => new TestNode(id, founders));
     for (const node of this.nodes) this.#byId.set(node.id, node);
     this.#options = options;
-    this.checks = new Checks(this.nodes);
+    this.checks = new Checks(this.nodes, founders);
   }
 
   /** Starts every node that is down, from its disk. */
@@ -67,7 +73,7 @@ export class TestCluster {
     const at = this.nodes.indexOf(node);
     node.raft = new Raft({
       id: node.id,
-      membership: { voters: this.ids },
+      membership: disk.state.membership,
       hardState: disk.hardState,
       base: disk.base,
       entries: disk.entries.slice(),
@@ -172,6 +178,13 @@ export class TestCluster {
     return raft;
   }
 
+  /** Asks for a change; what its leader said. */
+  change(name: string, change: MembershipChange): ReturnType<Raft["changeMembership"]> {
+    const answer = this.raft(name).changeMembership(change);
+    this.pump();
+    return answer;
+  }
+
   propose(name: string, data: string): Index {
     const proposed = this.raft(name).propose(bytes(data));
     invariant(proposed.ok, `${name} refused ${data}`);
@@ -216,7 +229,7 @@ export class TestCluster {
   /** Sends the snapshot that this node would make now. */
   sendSnapshot(from: string, to: string): void {
     const node = this.node(from);
-    const meta: SnapshotMeta = { ...node.applied, membership: { voters: this.ids } };
+    const meta: SnapshotMeta = node.applied;
     this.#put({ kind: "snapshot", from: node.id, to: nodeId(to), term: node.up.term, meta });
   }
 
@@ -251,7 +264,8 @@ export class TestCluster {
       );
     for (const committed of ready.committed) {
       this.checks.committed(node, committed);
-      node.applied = { index: committed.index, term: committed.term };
+      const membership = membershipAfter(node.applied.membership, [committed]);
+      node.applied = { index: committed.index, term: committed.term, membership };
     }
     raft.applied(node.applied.index);
     for (const state of ready.readStates) {
@@ -274,7 +288,7 @@ export class TestCluster {
       invariant(ready.persisted !== null, "a write has an end");
       raft.durable(ready.persisted);
     }
-    node.disk.state = { index: meta.index, term: meta.term };
+    node.disk.state = meta;
     node.disk.reset(node.disk.state);
     node.applied = node.disk.state;
     node.installs.push(meta);

@@ -1,8 +1,11 @@
 /** The parts that have rules of their own, each alone. */
+
 import { index, type NodeId, term } from "@openclaw/core/ids.ts";
+import { Configurations } from "@openclaw/core/raft/configurations.ts";
 import { Durability } from "@openclaw/core/raft/durability.ts";
 import { Inflights } from "@openclaw/core/raft/inflights.ts";
 import { RaftLog } from "@openclaw/core/raft/log.ts";
+import { founding } from "@openclaw/core/raft/membership.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
 import { Progress } from "@openclaw/core/raft/progress.ts";
 import { Quorum } from "@openclaw/core/raft/quorum.ts";
@@ -132,15 +135,17 @@ describe("progress", () => {
   });
 });
 
+const nobody = (): Configurations => new Configurations(nodeId("a"), founding([]), index(0));
+
 describe("log", () => {
   test("a gap, a term that goes down, and a cut below the commit are bugs", () => {
-    const log = new RaftLog(ZERO, logOf(1, 2, 2), index(2));
+    const log = new RaftLog(ZERO, logOf(1, 2, 2), index(2), nobody());
     expect(() => log.append(entry(5, 2))).toThrow("does not follow");
     expect(() => log.append(entry(4, 1))).toThrow("older term");
     expect(() => log.truncate(index(2))).toThrow("is committed");
     expect(() => log.merge([entry(2, 3)])).toThrow("is committed");
     expect(() => log.commitTo(index(4))).toThrow("past the last entry");
-    expect(() => log.reset({ index: index(2), term: term(2) })).toThrow("pitfall 12");
+    expect(() => log.reset({ index: index(2), term: term(2) }, founding([]))).toThrow("pitfall 12");
   });
 
   test("where two logs may meet: the last entry of at most a term", () => {
@@ -148,6 +153,7 @@ describe("log", () => {
       { index: index(2), term: term(1) },
       [entry(3, 1), entry(4, 4), entry(5, 4), entry(6, 7)],
       index(2),
+      nobody(),
     );
     const cases = [
       [9, 6, 6],
@@ -164,7 +170,7 @@ describe("log", () => {
   });
 
   test("a slice holds one entry at least, and no more than its limits", () => {
-    const log = new RaftLog(ZERO, logOf(1, 1, 1, 1, 1), index(0));
+    const log = new RaftLog(ZERO, logOf(1, 1, 1, 1, 1), index(0), nobody());
     const lengths = [
       [1, 99],
       [39, 99],
@@ -177,14 +183,20 @@ describe("log", () => {
 });
 
 describe("quorum", () => {
-  const quorum = (size: number): Quorum => new Quorum({ voters: ["a", "b", "c", "d", "e"].slice(0, size).map(nodeId) });
+  const quorum = (size: number): Quorum => new Quorum(founding(["a", "b", "c", "d", "e"].slice(0, size).map(nodeId)));
   const held = (...matches: readonly number[]): number => {
     const of = new Map(quorum(5).voters.map((voter, at) => [voter, matches[at] ?? 0]));
     return quorum(matches.length).held((voter) => index(of.get(voter) ?? 0));
   };
 
   test("pitfall 34: a majority of two is two", () => {
-    expect([1, 2, 3, 4, 5].map((size) => quorum(size).majority)).toEqual([1, 2, 2, 3, 3]);
+    const needed = (size: number): number => {
+      for (let count = 0; ; count++) {
+        const agree = new Set(quorum(size).voters.slice(0, count));
+        if (quorum(size).reached((voter) => agree.has(voter))) return count;
+      }
+    };
+    expect([1, 2, 3, 4, 5].map(needed)).toEqual([1, 2, 2, 3, 3]);
   });
 
   test("what a majority holds", () => {

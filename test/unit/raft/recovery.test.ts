@@ -1,7 +1,7 @@
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { index, term } from "@openclaw/core/ids.ts";
 import { describe, expect, test } from "vitest";
-import { nodeId } from "./fixtures.ts";
+import { campaign } from "./fixtures.ts";
 import { TestCluster } from "./harness.ts";
 
 /** a leads; c has lost its last `count` entries, and is down. */
@@ -80,14 +80,7 @@ describe("R5: a node that lost entries", () => {
     for (let ticks = 0; ticks < 100; ticks++) raft.tick();
     expect(raft.role).toBe("follower");
     for (const kind of ["preVote", "vote"] as const) {
-      cluster.step({
-        kind,
-        from: nodeId("b"),
-        to: nodeId("c"),
-        term: term(9),
-        lastIndex: index(99),
-        lastTerm: term(9),
-      });
+      cluster.step(campaign(kind, "b", "c", 9, [99, 9]));
     }
     cluster.settle(() => false);
     expect(cluster.on("preVoteResponse")).toMatchObject([{ granted: false }]);

@@ -1,9 +1,10 @@
 /**
  * One random schedule from one seed: loss, repetition, reordering, cut links, slow disks, crashes that lose what was
- * not durable, compaction and snapshots. checks.ts watches every step; at the end everything heals, and the group must
+ * not durable, compaction and snapshots, members that come and go, leaders that hand over. checks.ts watches every step; at the end everything heals, and the group must
  * agree and go on.
  */
 
+import { isJoint, isMember } from "@openclaw/core/raft/membership.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
 import { decodeMessages, encodeMessages } from "@openclaw/core/raft/message-codec.ts";
 import { SeededRandom } from "../../simulation/seeded-random.ts";
@@ -14,7 +15,20 @@ import type { TestNode } from "./test-node.ts";
 const STEPS = 2_000;
 
 /** Weights of what may happen next; drawn anew for each seed, so that seeds differ in kind. */
-type Step = "tick" | "deliver" | "write" | "propose" | "read" | "crash" | "restart" | "cut" | "heal" | "compact";
+type Step =
+  | "tick"
+  | "deliver"
+  | "write"
+  | "propose"
+  | "read"
+  | "crash"
+  | "restart"
+  | "cut"
+  | "heal"
+  | "compact"
+  | "add"
+  | "remove"
+  | "transfer";
 
 export class Schedule {
   readonly #random: SeededRandom;
@@ -30,8 +44,10 @@ export class Schedule {
   constructor(seed: number) {
     this.#random = new SeededRandom(seed);
     const size = this.#pick([1, 2, 3, 3, 3, 5, 5]);
-    const names = ["a", "b", "c", "d", "e"].slice(0, size);
-    this.#cluster = new TestCluster(names, {
+    const names = ["a", "b", "c", "d", "e"];
+    const movable = this.#pick([false, true]);
+    this.#cluster = new TestCluster(names.slice(0, movable ? 5 : size), {
+      founders: names.slice(0, size),
       random: () => this.#random.unit(),
       raft: { electionTicks: 4, maxInflight: this.#pick([1, 3, 64]), maxBatchBytes: this.#pick([1, 60, 1_000_000]) },
       wire: (message) => rewired(message),
@@ -39,7 +55,8 @@ export class Schedule {
     for (const node of this.#cluster.nodes) node.diskHeld = true;
     this.#loss = this.#pick([0, 0, 0.05, 0.2]);
     this.#repeat = this.#pick([0, 0.05, 0.2]);
-    this.#rotting = size > 2 ? this.#pick([null, null, ...this.#cluster.nodes.slice(0, 1)]) : null;
+    // Who is down or rots might be a majority of a group that shrinks: one or the other.
+    this.#rotting = size > 2 && !movable ? this.#pick([null, null, ...this.#cluster.nodes.slice(0, 1)]) : null;
     const trouble = this.#pick([0, 1, 3]);
     this.#weights = [
       ["tick", 12],
@@ -52,6 +69,9 @@ export class Schedule {
       ["cut", trouble],
       ["heal", trouble],
       ["compact", this.#pick([0, 4])],
+      ["add", movable ? 1 : 0],
+      ["remove", movable ? 0.7 : 0],
+      ["transfer", this.#pick([0, 0.5])],
     ];
   }
 
@@ -100,6 +120,18 @@ export class Schedule {
       case "compact":
         if (node.raft !== null) cluster.compact(node.id, Math.floor(this.#random.unit() * 4));
         return;
+      case "add": {
+        const replaces = this.#pick([null, this.#pick(cluster.nodes).id]);
+        if (node.raft !== null) cluster.change(node.id, { kind: "add", node: this.#pick(cluster.nodes).id, replaces });
+        return;
+      }
+      case "remove":
+        if (node.raft !== null) cluster.change(node.id, { kind: "remove", node: this.#pick(cluster.nodes).id });
+        return;
+      case "transfer":
+        node.raft?.transferLeadership(this.#pick(cluster.nodes).id);
+        cluster.pump();
+        return;
     }
   }
 
@@ -134,26 +166,30 @@ export class Schedule {
     cluster.heal();
     for (const node of cluster.nodes) node.diskHeld = false;
     cluster.start();
-    for (let ticks = 0; ticks < 200 && !this.#agreed(); ticks++) cluster.tick();
+    for (let ticks = 0; ticks < 400 && !this.#agreed(); ticks++) cluster.tick();
     must(this.#agreed(), "healed, the group does not agree");
     const [leader] = cluster.leaders();
     if (leader === undefined) throw new Error("no leader");
     // A node may have lost what nobody else has. It is whole when the log is that long again.
-    for (const node of cluster.nodes) {
+    for (const node of this.#members()) {
       for (const due = node.up.status().recoveringTo ?? 0; cluster.raft(leader).status().lastIndex < due; ) {
         cluster.propose(leader, "filler");
         cluster.settle();
       }
     }
-    cluster.propose(leader, "last");
-    cluster.settle();
-    cluster.tick(3);
-    for (const node of cluster.nodes) {
+    // What a leader took is lost if another one follows at once: whoever proposes asks again.
+    for (let tries = 0; tries < 3 && cluster.checks.history.at(-1) !== "last"; tries++) {
+      const [now = leader] = cluster.leaders();
+      cluster.propose(now, "last");
+      cluster.settle();
+      cluster.tick(30);
+    }
+    for (const node of this.#members()) {
       node.readStates = [];
       this.#read(node);
     }
     cluster.tick(3);
-    for (const node of cluster.nodes) {
+    for (const node of this.#members()) {
       must(node.applied.index === cluster.checks.lastCommitted, `${node.id} has not applied everything`);
       must(node.readStates.length === 1, `${node.id} read ${node.readStates.length} times`);
       must(node.up.status().recoveringTo === null, `${node.id} believes that it lost entries`);
@@ -162,11 +198,23 @@ export class Schedule {
     cluster.checks.logsMatch();
   }
 
+  /** Whom the leader counts in. A node that was removed need not know, and may believe what it likes. */
+  #members(): readonly TestNode[] {
+    const leaders = this.#cluster.nodes.filter(({ raft }) => raft?.role === "leader");
+    const membership = leaders.at(-1)?.raft?.status().membership;
+    return membership === undefined ? [] : this.#cluster.nodes.filter(({ id }) => isMember(membership, id));
+  }
+
   #agreed(): boolean {
-    const { nodes } = this.#cluster;
-    if (this.#cluster.leaders().length !== 1) return false;
-    const [first] = nodes;
-    return nodes.every(({ raft, applied }) => {
+    const [leader, ...others] = this.#cluster.leaders();
+    const members = this.#members();
+    // A leader that is no member is about to step down.
+    if (others.length > 0 || !members.some(({ id }) => id === leader)) return false;
+    const [first] = members;
+    const settled = first?.raft?.status().membership;
+    if (members.some(({ raft }) => raft?.transferring)) return false;
+    if (settled === undefined || isJoint(settled) || settled.learners.length > 0) return false;
+    return members.every(({ raft, applied }) => {
       const { lastIndex } = raft?.status() ?? {};
       return lastIndex === first?.raft?.status().lastIndex && applied.index === lastIndex && raft?.leader !== null;
     });

@@ -1,4 +1,5 @@
 import { index, term } from "@openclaw/core/ids.ts";
+import { founding } from "@openclaw/core/raft/membership.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
 import { describe, expect, test } from "vitest";
 import { entry, logOf, nodeId } from "./fixtures.ts";
@@ -24,7 +25,7 @@ const snapshot = (from: string, to: string, ofTerm: number, last: readonly [numb
   meta: {
     index: index(last[0]),
     term: term(last[1]),
-    membership: { voters: ["a", "b", "c"].map(nodeId) },
+    membership: founding(["a", "b", "c"].map(nodeId)),
   },
 });
 
@@ -206,7 +207,7 @@ describe("a snapshot that arrives", () => {
     const later = raft.ready();
     expect(later).toMatchObject({ snapshot: null, entries: [], committed: [], hardState: null });
     expect(later.messages).toMatchObject([{ kind: "heartbeatResponse", context: 3 }]);
-    raft.snapshotInstalled({ index: index(50), term: term(1), membership: { voters: cluster.ids } });
+    raft.snapshotInstalled({ index: index(50), term: term(1), membership: founding(cluster.ids) });
     expect(raft.ready().messages).toMatchObject([{ kind: "appendAccepted", match: 50, to: "a" }]);
     expect(raft.status()).toMatchObject({ firstIndex: 51, lastIndex: 50, commit: 50, applied: 50 });
   });
@@ -286,7 +287,7 @@ describe("compaction", () => {
     const cluster = new TestCluster(["a", "b", "c"]);
     const { disk } = cluster.node("c");
     disk.hardState = { term: term(1), vote: nodeId("b"), commit: index(0) };
-    disk.state = { index: index(50), term: term(3) };
+    disk.state = { ...disk.state, index: index(50), term: term(3) };
     const raft = cluster.restart("c");
     expect(raft.term).toBe(3);
     expect(raft.ready().hardState).toEqual({ term: 3, vote: null, commit: 50 });

@@ -2,9 +2,13 @@
 import { invariant } from "@openclaw/core/errors.ts";
 import { type Index, index, type NodeId, type Term, term } from "@openclaw/core/ids.ts";
 import type { LogBase } from "@openclaw/core/ports.ts";
+import { founding, type Membership } from "@openclaw/core/raft/membership.ts";
 import type { Entry, HardState, SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import type { Raft } from "@openclaw/core/raft/raft.ts";
 import type { ReadState, Ready } from "@openclaw/core/raft/ready.ts";
+
+/** How far a state has come, and the membership that it holds. */
+export type AppliedPoint = LogBase & { readonly membership: Membership };
 
 /** What survives a crash. */
 class Disk {
@@ -15,7 +19,11 @@ class Disk {
   /** Entries that `rot` took, by index: they were on this disk when they were acknowledged. */
   readonly rotten = new Map<Index, Term>();
   /** Applied state, as of the last checkpoint or installed snapshot. */
-  state: LogBase = { index: index(0), term: term(0) };
+  state: AppliedPoint;
+
+  constructor(membership: Membership) {
+    this.state = { index: index(0), term: term(0), membership };
+  }
 
   get lastIndex(): Index {
     return index(this.base.index + this.entries.length);
@@ -34,7 +42,7 @@ class Disk {
 
   reset(base: LogBase): void {
     const rotten = this.highWater > this.lastIndex;
-    this.base = base;
+    this.base = { index: base.index, term: base.term };
     this.entries = [];
     this.#mark(rotten);
   }
@@ -80,21 +88,24 @@ interface Write {
 
 export class TestNode {
   readonly id: NodeId;
-  readonly disk = new Disk();
+  readonly disk: Disk;
   /** Null while it is down. */
   raft: Raft | null = null;
   writes: Write[] = [];
   /** Held: writes stay in flight until `completeWrite`. */
   diskHeld = false;
-  applied: LogBase = { index: index(0), term: term(0) };
+  applied: AppliedPoint;
   readStates: ReadState[] = [];
   readsDropped: number[] = [];
   forwarded: string[] = [];
   snapshotsTo: NodeId[] = [];
   installs: SnapshotMeta[] = [];
 
-  constructor(id: NodeId) {
+  /** @param founders those of the group, if this node is one of them; who joins later knows nobody */
+  constructor(id: NodeId, founders: readonly NodeId[]) {
     this.id = id;
+    this.disk = new Disk(founding(founders.includes(id) ? founders : []));
+    this.applied = this.disk.state;
   }
 
   get up(): Raft {

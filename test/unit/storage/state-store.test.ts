@@ -1,9 +1,11 @@
 /** The SQLite state: the contract, and what is its own. */
+
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { revision } from "@openclaw/core/ids.ts";
 import type { StateStore } from "@openclaw/core/ports.ts";
+import { founding } from "@openclaw/core/raft/membership.ts";
 import { SqliteStateStore } from "@openclaw/edge-runtime/storage/state-store.ts";
 import { expect, onTestFinished, test } from "vitest";
 import {
@@ -82,7 +84,7 @@ test("a snapshot of another cluster, or not of what its header says, is refused,
 
   const store = await opened(temporaryFolder());
   await expect(store.stage(headerOf(foreign), foreign.chunks())).rejects.toEqual(code("MALFORMED_FRAME"));
-  const early = { ...headerOf(ours), meta: { ...ours.meta, membership: { voters: [] } } };
+  const early = { ...headerOf(ours), meta: { ...ours.meta, membership: founding([]) } };
   const epoch = { ...headerOf(ours), epoch: { ...ours.epoch, counter: 2 } };
   for (const header of [early, epoch]) {
     await expect(store.stage(header, ours.chunks())).rejects.toEqual(code("MALFORMED_FRAME"));

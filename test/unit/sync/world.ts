@@ -2,6 +2,7 @@
  * A world for tests of sync: clusters that commit at once, clients, and wires that deliver nothing until they are
  * flushed and may be cut at any frame. Every frame goes through the codec. Time is virtual.
  */
+import { founding } from "@openclaw/core/raft/membership.ts";
 import "@automerge/automerge";
 import { toHex } from "@openclaw/core/bytes.ts";
 import type { Client, ClientOptions } from "@openclaw/core/client/client.ts";
@@ -95,7 +96,7 @@ export class TestCluster {
     this.#world = world;
     this.id = clusterId(name);
     this.epoch = { counter: 1, nonce, parent: null, departure: revision(0) };
-    this.#state = new MemoryStateStore({ cluster: this.id, epoch: this.epoch, membership: { voters: [] } });
+    this.#state = new MemoryStateStore({ cluster: this.id, epoch: this.epoch, membership: founding([]) });
   }
 
   async start(): Promise<this> {
