@@ -90,7 +90,7 @@ export class Callers {
 
   #call(process: string): void {
     const { site, random, clock } = this.#options;
-    const member = random.pick(site.members);
+    const member = random.pick(random.chance(0.95) ? site.group : site.members);
     const timeoutMs = random.pick([100, 1_500, 6_000]);
     if (!member.ready || member.failure !== null) return this.#think(process);
     let over = false;

@@ -2,6 +2,7 @@
 import { unreachable } from "@openclaw/core/errors.ts";
 import type { NodeId } from "@openclaw/core/ids.ts";
 import type { FaultCounts } from "./faults.ts";
+import { GroupChanges } from "./group-changes.ts";
 import type { MemoryMember } from "./memory-cluster.ts";
 import { RELIABLE } from "./memory-network.ts";
 import { OldDisk } from "./old-disk.ts";
@@ -26,13 +27,14 @@ export class Nemesis {
   readonly #site: SimulatedCluster;
   readonly #host: NemesisHost;
   readonly #random: SeededRandom;
-  /** Until then a disk of the site is slow or hangs; overlapping ones end together. */
+  readonly #group: GroupChanges;
   #over = false;
 
   constructor(site: SimulatedCluster, host: NemesisHost, { seed, steps }: Scenario) {
     this.#site = site;
     this.#host = host;
     this.#random = new SeededRandom(seed).stream("nemesis");
+    this.#group = new GroupChanges(site, host, this.#random);
     for (const step of steps) this.#at(step.at, () => this.#take(step));
   }
 
@@ -105,6 +107,10 @@ export class Nemesis {
           const copy = new OldDisk(this.#site, it);
           this.#at(step.ageMs, () => copy.putInWhenQuiet(this.#host));
         });
+      case "membership":
+        return this.#with(step.target, (it) => this.#group.change(step.change, it, step.timeoutMs));
+      case "transfer":
+        return this.#with(step.target, (it) => this.#group.transfer(it, step.timeoutMs));
       case "cutUplink":
         faults.count(step.times === 1 ? "cut uplink" : "flapping uplink");
         for (let i = 0; i < step.times; i++) this.#at(2 * i * step.forMs, () => this.#host.cutUplink(step.forMs));

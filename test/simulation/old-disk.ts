@@ -51,9 +51,11 @@ export class OldDisk {
   #quiet(): boolean {
     const leader = this.#site.cluster.leading();
     if (leader === undefined || leader === this.#member || !this.#site.mayDamage(this.#member)) return false;
-    if (!this.#site.cluster.network.whole || this.#site.disksFail) return false;
+    if (!this.#site.cluster.network.whole || this.#site.disksFail || this.#site.changing) return false;
     const status = leader.replica.status();
-    const followed = this.#site.members.every((it) => {
+    const { learners, outgoing } = status.raft.committedMembership;
+    if (learners.length > 0 || outgoing.length > 0 || !status.members.includes(this.#member.id)) return false;
+    const followed = this.#site.group.every((it) => {
       if (!it.ready || it.failure !== null || it.clock.stopped) return false;
       const { term, raft, leader: known } = it.replica.status();
       return term === status.term && known === leader.id && raft.recoveringTo === null;

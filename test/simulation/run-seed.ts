@@ -30,10 +30,15 @@ export interface RunResult {
   readonly trace: readonly string[];
 }
 
+/** The steps of a seed that the options leave. */
+export function stepsOf(seed: number, options: RunOptions): RunResult["steps"] {
+  const numbered = scenario(seed).steps.map((step, number) => ({ number, step }));
+  return numbered.filter(({ number }) => options.steps?.includes(number) !== false);
+}
+
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const whole = scenario(seed);
-  const numbered = whole.steps.map((step, number) => ({ number, step }));
-  const steps = numbered.filter(({ number }) => options.steps?.includes(number) !== false);
+  const steps = stepsOf(seed, options);
   const clock = new VirtualClock();
   const trace = new Trace(clock, options.trace === true);
   const faults = new FaultCounts();
@@ -44,6 +49,8 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<R
   process.on("unhandledRejection", unhandled);
   try {
     await simulation.run();
+  } catch (error) {
+    simulation.violation(`thrown: ${error instanceof Error ? error.stack : String(error)}`);
   } finally {
     process.off("unhandledRejection", unhandled);
   }

@@ -54,6 +54,14 @@ export type StepKind =
     }
   | { readonly kind: "network"; readonly unreliability: Unreliability; readonly forMs: number }
   | { readonly kind: "oldDisk"; readonly target: Target; readonly ageMs: number }
+  /** `replace`: a newcomer takes the place of the one that is meant; `return`: one that was removed is added again. */
+  | {
+      readonly kind: "membership";
+      readonly change: "add" | "replace" | "remove" | "return";
+      readonly target: Target;
+      readonly timeoutMs: number;
+    }
+  | { readonly kind: "transfer"; readonly target: Target; readonly timeoutMs: number }
   | { readonly kind: "cutUplink"; readonly forMs: number; readonly times: number }
   | { readonly kind: "clientDeath"; readonly client: number; readonly downMs: number; readonly evicted: boolean };
 
@@ -235,6 +243,16 @@ function drawers(random: SeededRandom): readonly Drawer[] {
       weight: 4,
       draw: () => ({ kind: "network", unreliability: unreliability(random), forMs: random.below(20_000, 1_000) }),
     },
+    {
+      weight: 3,
+      draw: () => ({
+        kind: "membership",
+        change: random.pick(["add", "add", "replace", "replace", "remove", "return"]),
+        target: target(),
+        timeoutMs: random.pick([1_000, 10_000]),
+      }),
+    },
+    { weight: 3, draw: () => ({ kind: "transfer", target: target(), timeoutMs: random.pick([500, 4_000]) }) },
     { weight: 1.5, draw: () => ({ kind: "oldDisk", target: "follower", ageMs: random.below(15_000, 500) }) },
     { weight: 3, tier: true, draw: () => ({ kind: "cutUplink", forMs: whileMs(), times: random.pick([1, 1, 4]) }) },
     {

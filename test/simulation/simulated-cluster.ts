@@ -10,7 +10,9 @@
  */
 import { hash } from "node:crypto";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import type { NodeId } from "@openclaw/core/ids.ts";
+import { isNodeId, type NodeId } from "@openclaw/core/ids.ts";
+import { isMember } from "@openclaw/core/raft/membership.ts";
+import type { RaftStatus } from "@openclaw/core/raft/ready.ts";
 import { ClusterChecks } from "./cluster-checks.ts";
 import type { FaultCounts } from "./faults.ts";
 import { MemoryCluster, type MemoryMember } from "./memory-cluster.ts";
@@ -67,6 +69,8 @@ export class SimulatedCluster {
   readonly #damaged = new Set<MemoryMember>();
   /** Points that are left until a member loses its power. */
   readonly #armed = new Map<MemoryMember, { points: number; readonly downMs: number }>();
+  /** Changes of the membership, or of the leader, that somebody waits for. */
+  #changes = 0;
   /** Nothing but the one thing that is under way may happen to this cluster. */
   calm = false;
 
@@ -105,6 +109,45 @@ export class SimulatedCluster {
     return this.cluster.members;
   }
 
+  /** Those that belong to the group, as far as anybody knows. */
+  get group(): readonly MemoryMember[] {
+    let newest: RaftStatus | null = null;
+    for (const { ready, failure, replica } of this.members) {
+      if (!ready || failure !== null) continue;
+      const { raft } = replica.status();
+      // A node that has heard nothing yet knows no group.
+      if (raft.committedMembership.voters.length === 0) continue;
+      if (newest === null || raft.commit > newest.commit) newest = raft;
+    }
+    const membership = newest?.committedMembership;
+    return membership === undefined ? this.members : this.members.filter(({ id }) => isMember(membership, id));
+  }
+
+  /** An operator asked for something that is not done yet. */
+  get changing(): boolean {
+    return this.#changes > 0;
+  }
+
+  /** Counts as under way until it settles. */
+  async change(request: Promise<void>): Promise<void> {
+    this.#changes++;
+    try {
+      await request;
+    } finally {
+      this.#changes--;
+    }
+  }
+
+  /** A node that is no member yet comes up. */
+  newcomer(): MemoryMember {
+    const id = `n${this.members.length + 1}`;
+    if (!isNodeId(id)) throw new Error(id);
+    const member = this.cluster.newcomer(id);
+    this.#disks.set(member, { slowMs: 0, failingMs: null });
+    this.#powerOn(member);
+    return member;
+  }
+
   member(id: NodeId): MemoryMember {
     const found = this.members.find((it) => it.id === id);
     if (found === undefined) throw new Error(`no member ${id}`);
@@ -124,9 +167,9 @@ export class SimulatedCluster {
     const leader = this.cluster.leading();
     switch (target) {
       case "leader":
-        return leader ?? this.#random.pick(this.members);
+        return leader ?? this.#random.pick(this.group);
       case "follower": {
-        const others = this.members.filter((it) => it !== leader);
+        const others = this.group.filter((it) => it !== leader);
         return others.length === 0 ? null : this.#random.pick(others);
       }
       case "any":
@@ -153,7 +196,7 @@ export class SimulatedCluster {
   /** True if the disk of one more member may lose what was fsynced. */
   mayDamage(member: MemoryMember): boolean {
     for (const it of [...this.#damaged]) if (this.#whole(it)) this.#damaged.delete(it);
-    return !this.calm && !this.#damaged.has(member) && 2 * (this.#damaged.size + 1) < this.members.length;
+    return !this.calm && !this.#damaged.has(member) && 2 * (this.#damaged.size + 1) < this.#voters;
   }
 
   /** What was fsynced is gone in part. Only after `mayDamage`. */
@@ -202,6 +245,16 @@ export class SimulatedCluster {
     const disk = this.#disks.get(member);
     if (disk === undefined) throw new Error(`${member.id} has no disk`);
     return disk;
+  }
+
+  /** Of the smallest group that may decide. */
+  get #voters(): number {
+    const sizes = this.group.flatMap(({ ready, replica }) => {
+      if (!ready) return [];
+      const { voters, outgoing } = replica.status().raft.membership;
+      return outgoing.length === 0 ? [voters.length] : [voters.length, outgoing.length];
+    });
+    return sizes.length === 0 ? 0 : Math.min(...sizes);
   }
 
   /** It has caught up to everything that it once had. */

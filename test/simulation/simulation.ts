@@ -117,7 +117,7 @@ export class Simulation {
     await elapse(this.#clock, CALLS_END_MS);
     await this.#eventually("the same everywhere", () => this.#agreed() && this.#applied());
     await this.#eventually("watchers who know everything", () =>
-      this.#watchers.told(this.#site.members[0]?.replica.position().revision ?? 0),
+      this.#watchers.told(this.#site.group[0]?.replica.position().revision ?? 0),
     );
     if (!this.#failed) await this.#compare();
     if (!this.#failed && this.#scenario.idle) await this.#idles();
@@ -127,7 +127,7 @@ export class Simulation {
   /** Each member takes a write and a read: liveness within a bound after the last fault healed. */
   async #goesOn(): Promise<void> {
     let answered = 0;
-    for (const member of this.#site.members) {
+    for (const member of this.#site.group) {
       for (const call of [
         this.#callers.write("last caller", member, HEALED_MS),
         this.#callers.read("last caller", member, HEALED_MS),
@@ -138,16 +138,18 @@ export class Simulation {
         );
       }
     }
-    await this.#eventually("an answer from each member", () => answered === 2 * this.#site.members.length);
+    await this.#eventually("an answer from each member", () => answered === 2 * this.#site.group.length);
   }
 
   /** One leader, known to all, and nobody far behind. */
   #agreed(): boolean {
-    if (this.#site.members.some(({ ready, failure }) => !ready || failure !== null)) return false;
-    const statuses = this.#site.members.map(({ replica }) => replica.status());
+    const { group } = this.#site;
+    if (group.some(({ ready, failure }) => !ready || failure !== null)) return false;
+    const statuses = group.map(({ replica }) => replica.status());
     const leader = statuses.find(({ role }) => role === "leader");
     if (leader === undefined) return false;
-    const { lastIndex } = leader.raft;
+    const { lastIndex, committedMembership } = leader.raft;
+    if (committedMembership.learners.length > 0 || committedMembership.outgoing.length > 0) return false;
     return statuses.every(
       ({ term, leader: known, raft }) =>
         term === leader.term && known === leader.id && raft.recoveringTo === null && raft.commit + LAG_MAX >= lastIndex,
@@ -155,7 +157,7 @@ export class Simulation {
   }
 
   #applied(): boolean {
-    const ends = this.#site.members.map(({ replica }) => replica.status());
+    const ends = this.#site.group.map(({ replica }) => replica.status());
     return ends.every(({ applied, raft }) => applied === raft.lastIndex && applied === ends[0]?.applied);
   }
 
@@ -174,7 +176,7 @@ export class Simulation {
 
   async #compare(): Promise<void> {
     let ledger: readonly StoredRecord[] = [];
-    for (const { id, state, replica } of this.#site.members) {
+    for (const { id, state, replica } of this.#site.group) {
       const { raft } = replica.status();
       const slice = await this.#meanwhile(state.ledger(revision(1), Number.MAX_SAFE_INTEGER));
       const { hash } = await this.#meanwhile(state.read({ kind: "stateHash" }));
@@ -205,8 +207,8 @@ export class Simulation {
   }
 
   async #idles(): Promise<void> {
-    const logs = (): readonly number[] => this.#site.members.map(({ replica }) => replica.status().raft.lastIndex);
-    const terms = (): readonly number[] => this.#site.members.map(({ replica }) => replica.status().term);
+    const logs = (): readonly number[] => this.#site.group.map(({ replica }) => replica.status().raft.lastIndex);
+    const terms = (): readonly number[] => this.#site.group.map(({ replica }) => replica.status().term);
     const [before, term] = [logs(), terms()];
     await elapse(this.#clock, IDLE_MS);
     if (String(before) !== String(logs()) && String(term) === String(terms())) {

@@ -50,7 +50,7 @@ export class Watchers {
 
   #connect(name: string): void {
     if (this.#ended) return;
-    const member = this.#random.pick(this.#site.members);
+    const member = this.#random.pick(this.#site.group);
     if (!member.ready || member.failure !== null) {
       this.#clock.after(RETRY_MS, () => this.#connect(name));
       return;

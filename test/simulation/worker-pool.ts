@@ -2,7 +2,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import type { RunResult } from "./run-seed.ts";
+import { type RunResult, stepsOf } from "./run-seed.ts";
 import type { Task } from "./worker.ts";
 
 const WORKER = fileURLToPath(new URL("./worker.ts", import.meta.url));
@@ -34,7 +34,7 @@ export class WorkerPool {
     // What it was doing is lost; the seed itself can be run again.
     worker.kill("SIGKILL");
     this.#all.delete(worker);
-    return failed(task.seed, outcome.died);
+    return failed(task, outcome.died);
   }
 
   /** Runs tasks on every worker until there are none; results as they come. */
@@ -75,15 +75,15 @@ function ask(worker: ChildProcess, task: Task): Promise<{ readonly result: Timed
   });
 }
 
-const failed = (seed: number, why: string): TimedResult => ({
-  seed,
+const failed = (task: Task, why: string): TimedResult => ({
+  seed: task.seed,
   violations: [`the run ${why}`],
   operations: 0,
   leaderChanges: 0,
   virtualMs: 0,
   faults: {},
   traceHash: "",
-  steps: [],
+  steps: stepsOf(task.seed, task),
   trace: [],
   cpuMs: 0,
 });
