@@ -1,13 +1,14 @@
 /** Whole replicas over stores and links in memory, under virtual time: what a test of a cluster starts from. */
-import { type ClusterId, type NodeId, revision } from "@openclaw/core/ids.ts";
+import { type ClusterId, isClusterId, type NodeId, revision } from "@openclaw/core/ids.ts";
 import { founding, type Membership } from "@openclaw/core/raft/membership.ts";
 import type { LedgerAdvance } from "@openclaw/core/replica/contract.ts";
 import type { RetentionLimits } from "@openclaw/core/replica/log-retention.ts";
 import { Replica } from "@openclaw/core/replica.ts";
 import { MemoryLogStore } from "./memory-log-store.ts";
-import { MemoryNetwork } from "./memory-network.ts";
+import { MemoryNetwork, type NetworkOptions } from "./memory-network.ts";
 import { MemoryStateStore } from "./memory-state-store.ts";
 import { SeededRandom } from "./seeded-random.ts";
+import { GatedLogStore, GatedStateStore, StoreGate, type StoreObserver } from "./store-gate.ts";
 import { elapse, ProcessClock, VirtualClock } from "./virtual-clock.ts";
 
 const TICK_MS = 50;
@@ -22,74 +23,98 @@ export interface MemoryMember {
   failure: Error | null;
   /** False between a power cut and the next start. */
   up: boolean;
+  /** True from when its stores are open. */
+  ready: boolean;
+  /** Of its monotonic clock; from the next start on. */
+  rate: number;
 }
 
 export interface MemoryClusterOptions {
+  readonly name?: string;
+  /** A world of several clusters has one clock. */
+  readonly clock?: VirtualClock;
+  readonly network?: NetworkOptions;
   /** Shorter than the default, so that a short test sees snapshots. */
   readonly retention?: RetentionLimits;
   /** Every advance of every member, from its start on. */
   readonly onAdvance?: (member: MemoryMember, advance: LedgerAdvance) => void;
+  readonly observe?: (id: NodeId) => StoreObserver;
+  /** At each call of a store, its answer, and each send: may cut this member's power. */
+  readonly onPoint?: (member: MemoryMember) => void;
+  readonly onFatal?: (member: MemoryMember, error: Error) => void;
 }
 
 export class MemoryCluster {
-  readonly clock = new VirtualClock();
-  readonly network = new MemoryNetwork(this.clock);
+  readonly clock: VirtualClock;
+  readonly network: MemoryNetwork;
   readonly members: MemoryMember[];
+  readonly id: ClusterId;
   readonly #random: SeededRandom;
   readonly #membership: Membership;
-  readonly #cluster = "test" as ClusterId;
   readonly #options: MemoryClusterOptions;
-  readonly #epoch = { counter: 1, nonce: "ab".repeat(16), parent: null, departure: revision(0) };
+  readonly #epoch;
 
   constructor(size: number, seed = 1, options: MemoryClusterOptions = {}) {
+    const name = options.name ?? "test";
+    if (!isClusterId(name)) throw new Error(`no cluster: ${name}`);
+    this.id = name;
     this.#options = options;
-    this.#random = new SeededRandom(seed);
+    this.clock = options.clock ?? new VirtualClock();
+    this.network = new MemoryNetwork(this.clock, options.network);
+    this.#random = new SeededRandom(seed).stream(name);
+    this.#epoch = { counter: 1, nonce: "ab".repeat(16), parent: null, departure: revision(0) };
     const ids = Array.from({ length: size }, (_, i) => `n${i + 1}` as NodeId);
     this.#membership = founding(ids);
     this.members = ids.map((id) => {
       const log = new MemoryLogStore();
-      const state = new MemoryStateStore({ cluster: this.#cluster, epoch: this.#epoch, membership: this.#membership });
+      const state = new MemoryStateStore({ cluster: name, epoch: this.#epoch, membership: this.#membership });
       return this.#member(id, log, state);
     });
   }
 
   #member(id: NodeId, log: MemoryLogStore, state: MemoryStateStore): MemoryMember {
-    const clock = new ProcessClock(this.clock);
-    const member: MemoryMember = {
+    // The replica is made when the member starts: everything it calls asks the member that it belongs to.
+    const member = {
       id,
-      clock,
       log,
       state,
       failure: null,
       up: false,
-      replica: this.#replica(id, clock, log, state, (error) => {
-        member.failure = error;
-      }),
+      ready: false,
+      rate: 1,
+      clock: new ProcessClock(this.clock),
     };
-    return member;
+    return Object.assign(member, { replica: this.#replica(member) });
   }
 
-  #replica(
-    id: NodeId,
-    clock: ProcessClock,
-    log: MemoryLogStore,
-    state: MemoryStateStore,
-    onFatal: (error: Error) => void,
-  ): Replica {
-    const { retention } = this.#options;
+  #replica(member: Omit<MemoryMember, "replica">): Replica {
+    const { retention, onPoint, onFatal, observe } = this.#options;
+    const { id, clock, log, state } = member;
+    const whole = (): MemoryMember | undefined => this.members.find((other) => other.id === id);
+    const point = (): void => {
+      const it = whole();
+      if (onPoint !== undefined && it?.clock === clock) onPoint(it);
+    };
+    const gate = new StoreGate(clock, point);
+    const observer = observe?.(id) ?? null;
     return new Replica({
-      cluster: this.#cluster,
+      cluster: this.id,
       id,
       membership: this.#foundingOf(id),
       epoch: this.#epoch,
-      log,
-      state,
-      transport: this.network.transport(id, clock),
+      log: new GatedLogStore(log, gate, observer),
+      state: new GatedStateStore(state, gate, observer),
+      transport: this.network.transport(id, clock, point),
       clock,
       random: this.#random,
       tickMs: TICK_MS,
       ...(retention === undefined ? {} : { retention }),
-      onFatal,
+      onFatal: (error) => {
+        const it = whole();
+        if (it === undefined || it.clock !== clock) return;
+        it.failure = error;
+        onFatal?.(it, error);
+      },
     });
   }
 
@@ -98,11 +123,17 @@ export class MemoryCluster {
     return this.#membership.voters.includes(id) ? this.#membership : founding([]);
   }
 
-  /** Starts a node that is no member yet. */
-  async join(id: NodeId): Promise<MemoryMember> {
-    const state = new MemoryStateStore({ cluster: this.#cluster, epoch: this.#epoch, membership: founding([]) });
+  /** A node that is no member yet, on an empty disk. */
+  newcomer(id: NodeId): MemoryMember {
+    const state = new MemoryStateStore({ cluster: this.id, epoch: this.#epoch, membership: founding([]) });
     const member = this.#member(id, new MemoryLogStore(), state);
     this.members.push(member);
+    return member;
+  }
+
+  /** Starts a node that is no member yet. */
+  async join(id: NodeId): Promise<MemoryMember> {
+    const member = this.newcomer(id);
     await this.#start(member);
     return member;
   }
@@ -115,26 +146,36 @@ export class MemoryCluster {
     const { onAdvance } = this.#options;
     if (onAdvance !== undefined) member.replica.follow((advance) => onAdvance(member, advance));
     member.up = true;
-    await member.replica.start();
+    const { replica } = member;
+    await replica.start();
+    if (member.replica === replica) member.ready = true;
   }
 
   elapse(ms: number): Promise<void> {
     return elapse(this.clock, ms);
   }
 
+  /** Who leads a majority, if anybody does. */
+  leading(): MemoryMember | undefined {
+    const running = this.members.filter((member) => member.up && member.ready && member.failure === null);
+    return running.find(({ id, replica }) => {
+      const status = replica.status();
+      if (status.role !== "leader") return false;
+      const followers = running.filter(
+        (other) =>
+          status.members.includes(other.id) &&
+          other.replica.status().leader === id &&
+          other.replica.status().term === status.term,
+      );
+      return followers.length * 2 > status.members.length;
+    });
+  }
+
   /** Moves time on until there is one leader that a majority follows. */
   async leader(withinMs = 10_000): Promise<MemoryMember> {
     const until = this.clock.now() + withinMs;
     for (;;) {
-      const running = this.members.filter((member) => member.up && member.failure === null);
-      const leader = running.find(({ id, replica }) => {
-        const status = replica.status();
-        if (status.role !== "leader") return false;
-        const followers = running.filter(
-          (other) => other.replica.status().leader === id && other.replica.status().term === status.term,
-        );
-        return followers.length * 2 > this.members.length;
-      });
+      const leader = this.leading();
       if (leader !== undefined) return leader;
       if (this.clock.now() >= until) throw new Error(`no leader within ${withinMs} ms`);
       await this.elapse(TICK_MS);
@@ -150,21 +191,25 @@ export class MemoryCluster {
   /** Of the log writes that were not answered, the first `logSurvivors` reached the disk nevertheless; `rotten`: see the log. */
   powerOff(member: MemoryMember, logSurvivors = 0, rotten = 0): void {
     member.up = false;
+    member.ready = false;
     this.network.leave(member.id);
     member.log = member.log.crash(logSurvivors, rotten);
     member.state = member.state.crash();
-    // The process is gone: nothing waits for its calls to the old stores to end.
-    member.replica.stop().catch((error: unknown) => {
-      member.failure = error instanceof Error ? error : new Error(String(error));
-    });
+    // Callers hear of it as of a connection that ends; nothing waits for the calls to the old stores.
+    void member.replica.stop();
+    member.clock.end();
+  }
+
+  /** Another disk is put in. */
+  replaceDisk(member: MemoryMember, log: MemoryLogStore, state: MemoryStateStore): void {
+    member.log = log;
+    member.state = state;
   }
 
   async powerOn(member: MemoryMember): Promise<void> {
     member.failure = null;
-    member.clock = new ProcessClock(this.clock);
-    member.replica = this.#replica(member.id, member.clock, member.log, member.state, (error) => {
-      member.failure = error;
-    });
+    member.clock = new ProcessClock(this.clock, member.rate);
+    member.replica = this.#replica(member);
     await this.#start(member);
   }
 }

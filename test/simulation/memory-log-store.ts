@@ -45,9 +45,13 @@ export class MemoryLogStore implements LogStore {
     this.#flush();
   }
 
-  /** From now on the disk refuses every write. */
-  fail(): void {
-    this.#failure = new OpenClawError("STORAGE_FAILED", "the disk refuses writes");
+  /** From now on the disk refuses every write, those under way as well: all that is known of these is that they may be there. */
+  fail(code: "STORAGE_FAILED" | "STORAGE_FULL" = "STORAGE_FAILED", survivors = 0): void {
+    this.#failure = new OpenClawError(code, "the disk refuses writes");
+    for (const { change, failed } of this.#waiting.splice(0, survivors)) {
+      this.#durable = change(this.#durable);
+      failed(this.#failure);
+    }
     this.#flush();
   }
 

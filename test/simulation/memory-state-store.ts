@@ -38,8 +38,8 @@ export interface MemoryStateOptions {
   readonly membership: Membership;
 }
 
-/** Everything that moves together. */
-interface Image {
+/** Everything that moves together: what a copy of the disk holds. */
+export interface Image {
   readonly applied: Index;
   readonly appliedTerm: Term;
   readonly membership: Membership;
@@ -47,7 +47,11 @@ interface Image {
   readonly ledger: readonly StoredRecord[];
 }
 
+export type StateCall = "apply" | "read" | "ledger" | "checkpoint" | "snapshot" | "install";
+
 export class MemoryStateStore implements StateStore {
+  /** How long the worker takes for a call: resolves when it is its turn to take effect. Null: at once. */
+  latency: ((call: StateCall) => Promise<void>) | null = null;
   readonly #options: MemoryStateOptions;
   readonly #apply: Apply;
   #view: MemoryView;
@@ -76,6 +80,11 @@ export class MemoryStateStore implements StateStore {
     return new MemoryStateStore(this.#options, this.#durable);
   }
 
+  /** What is on the disk now; a store made of it is an old copy of this one. */
+  get durable(): Image {
+    return this.#durable;
+  }
+
   /** The rows themselves, for tests that alter a replica behind its back. */
   get view(): MemoryView {
     return this.#view;
@@ -98,27 +107,27 @@ export class MemoryStateStore implements StateStore {
   }
 
   apply(entries: readonly Entry[]): Promise<Applied> {
-    return this.#inTurn(() => this.#applyNow(entries));
+    return this.#inTurn("apply", () => this.#applyNow(entries));
   }
 
   read<Q extends Query>(question: Q): Promise<Answer<Q>> {
-    return this.#inTurn(() => query(this.#view, question, sha256));
+    return this.#inTurn("read", () => query(this.#view, question, sha256));
   }
 
   ledger(from: Revision, maxBytes: number): Promise<LedgerSlice> {
-    return this.#inTurn(() => this.#ledgerNow(from, maxBytes));
+    return this.#inTurn("ledger", () => this.#ledgerNow(from, maxBytes));
   }
 
   checkpoint(): Promise<StoredState> {
-    return this.#inTurn(() => this.checkpointNow());
+    return this.#inTurn("checkpoint", () => this.checkpointNow());
   }
 
   snapshot(): Promise<StateSnapshot> {
-    return this.#inTurn(() => this.#snapshotNow());
+    return this.#inTurn("snapshot", () => this.#snapshotNow());
   }
 
   install(meta: SnapshotMeta): Promise<StoredState> {
-    return this.#inTurn(() => this.#installNow(meta));
+    return this.#inTurn("install", () => this.#installNow(meta));
   }
 
   /** What a disk may do by itself at any time: everything applied so far becomes durable. */
@@ -127,8 +136,9 @@ export class MemoryStateStore implements StateStore {
     return this.#stored();
   }
 
-  #inTurn<T>(run: () => T): Promise<T> {
+  #inTurn<T>(call: StateCall, run: () => T): Promise<T> {
     const turn = this.#lastCall.then(async () => {
+      if (this.latency !== null) await this.latency(call);
       await this.#held?.released;
       return run();
     });

@@ -23,10 +23,18 @@ function entries(): ReadonlySet<string> {
   return found;
 }
 
-const isEntry = (file: string): boolean =>
-  /\.test\.ts$|\.d\.ts$|(^|\/)vite\.config\.ts$|^test\/bench\/[^/]+\.ts$|^test\/integration\/faults\/|^test\/simulation\/mutants\/plant\.ts$|(^|\/)service-worker\.ts$/.test(
-    file,
-  );
+const ENTRIES = [
+  /\.test\.ts$/,
+  /\.d\.ts$/,
+  /(^|\/)vite\.config\.ts$/,
+  /(^|\/)service-worker\.ts$/,
+  /^test\/bench\/[^/]+\.ts$/,
+  /^test\/integration\/faults\//,
+  /^test\/simulation\/simulate\.ts$/,
+  /^test\/simulation\/mutants\/plant\.ts$/,
+];
+
+const isEntry = (file: string): boolean => ENTRIES.some((pattern) => pattern.test(file));
 
 function unusedFiles(sources: readonly SourceFile[], named: ReadonlySet<string>): readonly string[] {
   const used = new Set(sources.flatMap((source) => source.imports.map(({ file }) => file)));

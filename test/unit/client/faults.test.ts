@@ -95,7 +95,7 @@ describe("a document of a collection that was not subscribed to", () => {
     /** Reads as slowly as a disk. */
     class SlowStore extends MemoryClientStore {
       override async document(collection: string, document: string): Promise<readonly DocumentChange[]> {
-        await new Promise((resolve) => setImmediate(resolve));
+        await new Promise<void>((resolve) => world.clock.after(5, resolve));
         return super.document(collection, document);
       }
     }

@@ -1,0 +1,9 @@
+/** `npm run simulate [-- OPTIONS]`: installs what is missing, then runs test/simulation/simulate.ts. */
+import path from "node:path";
+import { run } from "./child.mjs";
+import { install, ROOT, script } from "./install.mjs";
+
+await script(async () => {
+  const file = path.join(ROOT, "test", "simulation", "simulate.ts");
+  return run(await install(), [file, ...process.argv.slice(2)], { cwd: ROOT });
+});

@@ -1,0 +1,122 @@
+/**
+ * Whether what callers saw is linearizable. The ledger gives all writes one order, and a read names the revision of the
+ * state it was read in; so each answered call has one place, and that order must fit what each call was told and the
+ * order in which callers saw calls end and begin.
+ */
+import type { Call, History, LedgerWrite } from "./history.ts";
+
+interface Effect {
+  readonly call: Call;
+  /** A write at its revision, a read half a step behind the revision it was read in. */
+  readonly place: number;
+}
+
+export function orderFaults(history: History, ledger: readonly LedgerWrite[]): readonly string[] {
+  const faults: string[] = [];
+  const keys = writesByKey(ledger);
+  const effects: Effect[] = [];
+  for (const call of history.calls) {
+    const { asked, answer, key } = call;
+    const writes = keys.get(key) ?? [];
+    if (asked.kind === "read") {
+      if (answer?.kind !== "saw") continue;
+      const latest = lastAtMost(writes, answer.at);
+      if (latest?.value !== answer.row?.value || latest?.revision !== answer.row?.revision) {
+        faults.push(
+          `${described(call)} at revision ${answer.at}, where ${key} is ${latest?.value} of ${latest?.revision}`,
+        );
+      }
+      effects.push({ call, place: answer.at + 0.5 });
+      continue;
+    }
+    const written = writes.find(({ value }) => value === asked.value);
+    if (written === undefined) continue;
+    const before = lastAtMost(writes, written.revision - 1)?.revision ?? 0;
+    if (asked.kind === "compareAndSet" && before !== asked.expected) {
+      faults.push(`${described(call)} stands at ${written.revision}, after ${before}`);
+    }
+    effects.push({ call, place: written.revision });
+  }
+  faults.push(...realTimeFaults(effects), ...differedFaults(history, keys, effects));
+  return faults;
+}
+
+/** A call that began after another had ended comes after it. */
+function realTimeFaults(effects: readonly Effect[]): readonly string[] {
+  const faults: string[] = [];
+  const byEnd = [...effects].sort((a, b) => a.call.ended - b.call.ended);
+  const byBegin = [...effects].sort((a, b) => a.call.began - b.call.began);
+  let ended = 0;
+  let furthest: Effect | null = null;
+  for (const effect of byBegin) {
+    for (let next = byEnd[ended]; next !== undefined && next.call.ended < effect.call.began; next = byEnd[++ended]) {
+      if (furthest === null || next.place > furthest.place) furthest = next;
+    }
+    if (furthest !== null && furthest.place > effect.place) {
+      faults.push(
+        `${described(effect.call)} at ${effect.place} began after ${described(furthest.call)} at ${furthest.place} had ended`,
+      );
+    }
+  }
+  return faults;
+}
+
+/** A comparison that did not hold must have had a moment at which the key was not as expected. */
+function differedFaults(
+  { calls }: History,
+  keys: ReadonlyMap<string, readonly LedgerWrite[]>,
+  effects: readonly Effect[],
+): readonly string[] {
+  const faults: string[] = [];
+  for (const call of calls) {
+    if (call.asked.kind !== "compareAndSet" || call.answer?.kind !== "differed") continue;
+    let from = 0;
+    let to = Number.POSITIVE_INFINITY;
+    for (const { call: other, place } of effects) {
+      if (other.ended < call.began) from = Math.max(from, place);
+      if (other.began > call.ended) to = Math.min(to, place);
+    }
+    const writes = keys.get(call.key) ?? [];
+    const { expected } = call.asked;
+    const held = (lastAtMost(writes, from)?.revision ?? 0) === expected;
+    if (held && !writes.some(({ revision }) => revision > from && revision < to)) {
+      faults.push(`${described(call)} differed, and the key was as expected all the time`);
+    }
+  }
+  return faults;
+}
+
+function writesByKey(ledger: readonly LedgerWrite[]): ReadonlyMap<string, readonly LedgerWrite[]> {
+  const keys = new Map<string, LedgerWrite[]>();
+  for (const write of ledger) {
+    const writes = keys.get(write.key);
+    if (writes === undefined) keys.set(write.key, [write]);
+    else writes.push(write);
+  }
+  return keys;
+}
+
+/** Writes ascend. */
+function lastAtMost(writes: readonly LedgerWrite[], revision: number): LedgerWrite | undefined {
+  let low = 0;
+  let high = writes.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((writes[middle]?.revision ?? 0) <= revision) low = middle + 1;
+    else high = middle;
+  }
+  return writes[low - 1];
+}
+
+function described({ process, key, asked, answer }: Call): string {
+  switch (asked.kind) {
+    case "put":
+      return `${process}'s put ${key} = ${asked.value}`;
+    case "compareAndSet":
+      return `${process}'s put ${key} = ${asked.value} after ${asked.expected}`;
+    case "read": {
+      const row = answer?.kind === "saw" ? answer.row : null;
+      return `${process}'s read of ${key} saw ${row?.value ?? "nothing"} of ${row?.revision ?? 0}`;
+    }
+  }
+}

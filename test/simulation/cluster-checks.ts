@@ -1,0 +1,77 @@
+/** The checkers that watch one cluster while it runs, and what they are shown: messages, disks, and what was applied. */
+import type { NodeId } from "@openclaw/core/ids.ts";
+import type { StoredLog } from "@openclaw/core/ports.ts";
+import type { RaftMessage } from "@openclaw/core/raft/message.ts";
+import { LeaderCompleteness } from "./checkers/leader-completeness.ts";
+import { LogMatching } from "./checkers/log-matching.ts";
+import { OneLeaderPerTerm } from "./checkers/one-leader-per-term.ts";
+import { StateAgreement } from "./checkers/state-agreement.ts";
+import { WatchOrder } from "./checkers/watch-order.ts";
+import type { StoreObserver } from "./store-gate.ts";
+import type { Trace } from "./trace.ts";
+
+/** A state is hashed whole once in so many applied entries. */
+const HASHED_EVERY = 128;
+
+export interface ClusterWitness {
+  readonly name: string;
+  readonly trace: Trace;
+  readonly violation: (text: string) => void;
+  /** The disk of a member, as a reader of it would find it. */
+  disk(node: NodeId): StoredLog;
+  /** Over every row of its state. */
+  stateHash(node: NodeId): Uint8Array;
+}
+
+export class ClusterChecks {
+  readonly leaders: OneLeaderPerTerm;
+  readonly watches: WatchOrder;
+  readonly agreement: StateAgreement;
+  readonly #matching: LogMatching;
+  readonly #completeness: LeaderCompleteness;
+  readonly #witness: ClusterWitness;
+
+  constructor(witness: ClusterWitness) {
+    const { violation } = witness;
+    this.#witness = witness;
+    this.leaders = new OneLeaderPerTerm(violation);
+    this.watches = new WatchOrder(violation);
+    this.agreement = new StateAgreement(violation);
+    this.#matching = new LogMatching(violation);
+    this.#completeness = new LeaderCompleteness(violation);
+  }
+
+  sent(from: NodeId, to: NodeId, messages: readonly RaftMessage[]): void {
+    const { trace, name } = this.#witness;
+    for (const message of messages) {
+      trace.note(message.kind, message.term);
+      if (!this.leaders.sent(from, message)) continue;
+      trace.tell(`${name}/${from}`, `leads in term ${message.term} (told ${to})`);
+      this.#completeness.leads(from, message.term, this.#witness.disk(from));
+    }
+  }
+
+  observer(node: NodeId): StoreObserver {
+    const { trace, name } = this.#witness;
+    return {
+      logged: (entries) => {
+        trace.note("logged", entries.at(-1)?.index ?? 0);
+        this.leaders.logged(entries);
+        this.#matching.logged(node, entries);
+      },
+      applied: (entries, { index, position }) => {
+        trace.note("applied", index);
+        this.#completeness.applied(node, entries);
+        this.agreement.reached(node, index, position);
+        const first = entries[0]?.index ?? index;
+        if (Math.floor(index / HASHED_EVERY) === Math.floor((first - 1) / HASHED_EVERY)) return;
+        this.agreement.hashed(node, index, this.#witness.stateHash(node));
+      },
+      installed: (meta, { position }) => {
+        trace.tell(`${name}/${node}`, `installed a snapshot of index ${meta.index}`);
+        this.agreement.reached(node, meta.index, position);
+        this.agreement.hashed(node, meta.index, this.#witness.stateHash(node));
+      },
+    };
+  }
+}

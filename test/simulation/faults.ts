@@ -1,0 +1,46 @@
+/** What a world may do to those in it. Each kind is counted where it takes effect, so that one that never does is seen. */
+
+export const FAULTS = [
+  "message loss",
+  "delay",
+  "reorder",
+  "duplication",
+  "replay of old messages",
+  "symmetric partition",
+  "asymmetric partition",
+  "bridge partition",
+  "crash at any await point",
+  "crash losing un-fsynced writes",
+  "torn writes",
+  "bit rot",
+  "misdirected reads",
+  "fsync error",
+  "disk full",
+  "slow disk",
+  "event-loop stall",
+  "clock jump",
+  "clock drift",
+  "membership change",
+  "leadership transfer",
+  "snapshot racing with appends",
+  "restore of an old disk",
+  "cut uplink",
+  "flapping uplink",
+  "client retry",
+  "client death",
+  "browser storage eviction",
+] as const;
+
+export type Fault = (typeof FAULTS)[number];
+
+export class FaultCounts {
+  readonly #counts = new Map<Fault, number>(FAULTS.map((fault) => [fault, 0]));
+
+  count(fault: Fault): void {
+    this.#counts.set(fault, (this.#counts.get(fault) ?? 0) + 1);
+  }
+
+  get all(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#counts);
+  }
+}
