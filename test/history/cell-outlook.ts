@@ -15,6 +15,8 @@ class ValueOutlook implements Outlook<Value> {
   /** The value that each step has to see, and the one that it may leave behind. */
   readonly #seen: readonly (Value | undefined)[];
   readonly #written: readonly (Value | undefined)[];
+  /** What each swap asks for, whether it must have a place or not. */
+  readonly #swapped: readonly (Value | undefined)[];
   /** How many steps without a place have to see each value, and how many may write it. */
   readonly #observers = new Map<Value, number>();
   readonly #sources = new Map<Value, number>();
@@ -27,6 +29,7 @@ class ValueOutlook implements Outlook<Value> {
     this.#written = steps.map(({ step }) =>
       step.kind === "write" ? step.value : step.kind === "swap" ? step.to : undefined,
     );
+    this.#swapped = steps.map(({ step }) => (step.kind === "swap" ? step.from : undefined));
     for (const index of steps.keys()) this.unplaced(index);
   }
 
@@ -41,6 +44,11 @@ class ValueOutlook implements Outlook<Value> {
   isHopeless(before: Value, after: Value): boolean {
     if (before === after || (this.#sources.get(before) ?? 0) > 0) return false;
     return (this.#observers.get(before) ?? 0) > 0;
+  }
+
+  isSpent(index: number, state: Value): boolean {
+    const from = this.#swapped[index];
+    return from !== undefined && from !== state && (this.#sources.get(from) ?? 0) === 0;
   }
 
   #count(index: number, change: number): void {
@@ -105,6 +113,11 @@ class AppendOutlook implements Outlook<Value> {
       if (this.#isPlaced[reset.index] === 0 && read.text.startsWith(reset.text)) return false;
     }
     return true;
+  }
+
+  /** Texts grow, and what they may grow into is not followed. */
+  isSpent(): boolean {
+    return false;
   }
 
   #firstUnplaced(list: readonly { readonly index: number }[], from: number): number {

@@ -25,6 +25,8 @@ export interface Outlook<State> {
    * have a place one.
    */
   isHopeless(before: State, after: State): boolean;
+  /** True only if from this state on the step will never again be accepted. */
+  isSpent(index: number, state: State): boolean;
 }
 
 /** A step with the span of time in which it took effect. */

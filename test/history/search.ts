@@ -242,8 +242,10 @@ class Search<State, Step> {
     };
     for (const index of observers[position] ?? []) if (this.#placed[index] === 1) setBit(2, slots[index] ?? 0);
     for (const index of writers[position] ?? []) if (this.#placed[index] === 1) setBit(2, slots[index] ?? 0);
-    for (const { kin, bit } of spares[position] ?? []) {
+    for (const { kin, bit, members } of spares[position] ?? []) {
       const used = this.#used[kin] ?? 0;
+      // What can no longer be used is as good as unused.
+      if (used > 0 && this.#outlook.isSpent(members[0] ?? 0, this.#state(state))) continue;
       for (let i = 0; i < used; i++) setBit(2 + this.#slotWords, bit + i);
     }
   }

@@ -63,9 +63,17 @@ test("a key that is too hard leaves time for the others, and one violation decid
   const history = [...hard("hard", 24), ...hard("harder", 26), ...easy("fine", "1")];
   const result = checkHistory(history, budget);
   expect(result.verdict === "unknown" && result.undecided.map(({ key }) => key)).toEqual(["hard", "harder"]);
-  expect(checkHistory([...history, ...easy("broken", "2")], { ...budget, now: ticking() }).verdict).toBe(
-    "not linearizable",
-  );
+  // It has more operations than the hard ones, so it comes after them.
+  const long = Array.from({ length: 40 }, (_, i) =>
+    easy("long", i === 39 ? "2" : "1").map(
+      (operation): Operation => ({
+        ...operation,
+        invoked: operation.invoked + 4 * i,
+        returned: (operation.returned ?? 0) + 4 * i,
+      }),
+    ),
+  ).flat();
+  expect(checkHistory([...history, ...long], { ...budget, now: ticking() }).verdict).toBe("not linearizable");
 });
 
 test("visited: covered is what has the same key and has used all that an earlier one has used", () => {

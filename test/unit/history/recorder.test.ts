@@ -78,3 +78,14 @@ test("a violation: the longest beginning that has an order, and the return that 
   expect(violation?.order.map(({ process }) => process)).toEqual([0, 1, 2]);
   expect(violation?.open.map(({ process }) => process)).toEqual([7]);
 });
+
+test("a violation: an answer that came later says nothing of what was known before", () => {
+  const recorder = new Recorder();
+  recorder.invoke(9, "k", { kind: "get" });
+  recorder.invoke(0, "k", { kind: "put", value: "a" });
+  recorder.complete(0, { kind: "ok" });
+  recorder.invoke(1, "k", { kind: "get" });
+  recorder.complete(1, { kind: "saw", value: "stale" });
+  recorder.complete(9, { kind: "saw", value: "impossible" });
+  expect(findViolation(recorder.operations(), budget)?.blocked.process).toBe(1);
+});
