@@ -3,8 +3,8 @@
  * the ledger.
  */
 import { InvariantViolation, invariant, OpenClawError } from "./errors.ts";
-import type { Revision } from "./ids.ts";
-import type { Applied, LedgerSlice, SnapshotHeader } from "./ports.ts";
+import { index, type Revision } from "./ids.ts";
+import type { Applied, LedgerSlice } from "./ports.ts";
 import type { Membership, RaftMessage, SnapshotMeta } from "./raft/message.ts";
 import { Raft } from "./raft/raft.ts";
 import type { Ready } from "./raft/ready.ts";
@@ -19,7 +19,8 @@ import { LogRetention } from "./replica/log-retention.ts";
 import { LogWrites } from "./replica/log-writes.ts";
 import { OwnSession } from "./replica/own-session.ts";
 import { Proposals } from "./replica/proposals.ts";
-import { SnapshotSender } from "./replica/snapshot-sender.ts";
+import { SnapshotReceiver } from "./replica/snapshot-receiver.ts";
+import { SNAPSHOT_BYTES_PER_SECOND, SnapshotSender } from "./replica/snapshot-sender.ts";
 import { openStores } from "./replica/stored.ts";
 import { within } from "./replica/within.ts";
 import type { CommandResult, Outcome, SystemCommand, UserCommand } from "./state-machine/command.ts";
@@ -37,6 +38,7 @@ export class Replica {
   readonly #retention: LogRetention;
   readonly #compaction: Compaction;
   readonly #snapshots: SnapshotSender;
+  readonly #incoming: SnapshotReceiver;
   readonly #session: OwnSession;
   readonly #writes: LogWrites;
   readonly #applied: AppliedState;
@@ -48,7 +50,6 @@ export class Replica {
   #flushScheduled = false;
   readonly #forwarded = new Forwarded();
   #installing: Promise<void> | null = null;
-  #receivingSnapshot: Promise<void> = Promise.resolve();
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
@@ -67,13 +68,21 @@ export class Replica {
       failed: (error) => this.#fatal(error),
     });
     this.#compaction = new Compaction(options.state, options.log, this.#retention);
+    this.#incoming = new SnapshotReceiver({
+      state: options.state,
+      assertRunning: () => this.#assertRunning(),
+      installing: () => this.#installing,
+      staged: ({ from, term, meta }) => this.#received([{ kind: "snapshot", from, to: options.id, term, meta }]),
+    });
     this.#snapshots = new SnapshotSender({
       from: options.id,
       state: options.state,
       transport: options.transport,
       clock: options.clock,
+      bytesPerSecond: options.snapshotBytesPerSecond ?? SNAPSHOT_BYTES_PER_SECOND,
       running: () => this.#phase === "running",
       term: () => this.#running().term,
+      base: () => index(this.#running().status().firstIndex - 1),
       ended: (to, outcome) =>
         this.#drive((raft) => {
           if (outcome === "sent") raft.snapshotSent(to);
@@ -119,9 +128,9 @@ export class Replica {
     });
     this.#phase = "running";
     transport.receive({
-      // A snapshot is taken when its bytes are staged, by `#receivedSnapshot` alone: a peer cannot merely claim it.
+      // A snapshot is taken when its bytes are staged, by `#incoming` alone: a peer cannot merely claim it.
       messages: (messages) => this.#received(messages.filter(({ kind }) => kind !== "snapshot")),
-      snapshot: (header, chunks) => this.#receivedSnapshot(header, chunks),
+      snapshot: (header, chunks) => this.#incoming.receive(header, chunks),
     });
     const tick = (): void => {
       this.#cancelTick = clock.after(this.#options.tickMs, tick);
@@ -218,6 +227,7 @@ export class Replica {
       revision: position.revision,
       members: this.#membership.voters,
       waiting: this.#proposals.waiting,
+      snapshots: { sending: this.#snapshots.sending, receiving: this.#incoming.receiving },
     };
   }
 
@@ -356,20 +366,6 @@ export class Replica {
     this.#running().snapshotInstalled(meta);
     this.#applied.replace(stored);
     this.#barriers.applied(meta.index);
-  }
-
-  /** One snapshot is staged at a time, and the next waits until Raft has taken or refused it (pitfall 14). */
-  #receivedSnapshot(header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const turn = this.#receivingSnapshot.then(async () => {
-      this.#assertRunning();
-      await this.#installing;
-      await this.#options.state.stage(header, chunks);
-      const { id: to } = this.#options;
-      this.#received([{ kind: "snapshot", from: header.from, to, term: header.term, meta: header.meta }]);
-      await this.#installing;
-    });
-    this.#receivingSnapshot = turn.catch(() => {});
-    return turn;
   }
 
   #assertRunning(): void {

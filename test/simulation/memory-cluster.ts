@@ -27,6 +27,7 @@ export interface MemoryMember {
 export interface MemoryClusterOptions {
   /** Shorter than the default, so that a short test sees snapshots. */
   readonly retention?: RetentionLimits;
+  readonly snapshotBytesPerSecond?: number;
   /** Every advance of every member, from its start on. */
   readonly onAdvance?: (member: MemoryMember, advance: LedgerAdvance) => void;
 }
@@ -76,7 +77,7 @@ export class MemoryCluster {
     state: MemoryStateStore,
     onFatal: (error: Error) => void,
   ): Replica {
-    const { retention } = this.#options;
+    const { retention, snapshotBytesPerSecond } = this.#options;
     return new Replica({
       cluster: this.#cluster,
       id,
@@ -89,6 +90,7 @@ export class MemoryCluster {
       random: this.#random,
       tickMs: TICK_MS,
       ...(retention === undefined ? {} : { retention }),
+      ...(snapshotBytesPerSecond === undefined ? {} : { snapshotBytesPerSecond }),
       onFatal,
     });
   }

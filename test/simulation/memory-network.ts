@@ -1,7 +1,14 @@
 /** Transports of one cluster in one process: each link has a delay, can be cut in one direction, and may be unreliable. */
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { NodeId } from "@openclaw/core/ids.ts";
-import type { Clock, Random, SnapshotHeader, Transport, TransportHandlers } from "@openclaw/core/ports.ts";
+import type {
+  Clock,
+  Random,
+  SnapshotChunks,
+  SnapshotHeader,
+  Transport,
+  TransportHandlers,
+} from "@openclaw/core/ports.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
 import type { ProcessClock } from "./virtual-clock.ts";
 
@@ -74,7 +81,7 @@ export class MemoryNetwork {
           });
         }
       },
-      sendSnapshot: async (to: NodeId, header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>) => {
+      sendSnapshot: async (to: NodeId, header: SnapshotHeader, chunks: SnapshotChunks) => {
         const unreachable = new OpenClawError("UNAVAILABLE", `${to} cannot be reached`);
         const target = this.#nodes.get(to);
         const reached = (): boolean => open(to) && this.#nodes.get(to) === target;
@@ -82,10 +89,11 @@ export class MemoryNetwork {
         const clock = this.#clock;
         const slowMs = (this.unreliability?.jitterMs ?? 0) * CHUNK_SLOWNESS;
         const delay = (): number => this.delayMs + Math.floor((this.unreliability?.random.unit() ?? 0) * slowMs);
-        async function* carried(): AsyncIterable<Uint8Array> {
-          for await (const chunk of chunks) {
+        let over = false;
+        async function* carried(from: number): AsyncIterable<Uint8Array> {
+          for await (const chunk of chunks(from)) {
             await new Promise<void>((resolve) => clock.after(delay(), resolve));
-            if (!reached()) throw unreachable;
+            if (over || !reached()) throw unreachable;
             yield chunk;
           }
         }
@@ -97,10 +105,11 @@ export class MemoryNetwork {
         };
         look();
         try {
-          await Promise.race([target.snapshot(header, carried()), lost.promise]);
+          await Promise.race([target.snapshot(header, carried), lost.promise]);
         } catch (cause) {
           throw new OpenClawError("UNAVAILABLE", `${to} did not take the snapshot`, { cause });
         } finally {
+          over = true;
           cancel();
         }
       },
