@@ -14,6 +14,7 @@ import { sendByPeer } from "./replica/by-peer.ts";
 import { Compaction } from "./replica/compaction.ts";
 import type { LedgerAdvance, ProposeOptions, ReplicaOptions, ReplicaStatus } from "./replica/contract.ts";
 import { Forwarded } from "./replica/forwarded.ts";
+import { Freshness } from "./replica/freshness.ts";
 import { Leadership } from "./replica/leadership.ts";
 import { LogRetention } from "./replica/log-retention.ts";
 import { LogWrites } from "./replica/log-writes.ts";
@@ -21,6 +22,7 @@ import { OwnSession } from "./replica/own-session.ts";
 import { Proposals } from "./replica/proposals.ts";
 import { SnapshotReceiver } from "./replica/snapshot-receiver.ts";
 import { SNAPSHOT_BYTES_PER_SECOND, SnapshotSender } from "./replica/snapshot-sender.ts";
+import { replicaStatus } from "./replica/status.ts";
 import { openStores } from "./replica/stored.ts";
 import { within } from "./replica/within.ts";
 import type { CommandResult, Outcome, SystemCommand, UserCommand } from "./state-machine/command.ts";
@@ -43,6 +45,7 @@ export class Replica {
   readonly #writes: LogWrites;
   readonly #applied: AppliedState;
   readonly #leadership = new Leadership();
+  readonly #freshness: Freshness;
   #raft: Raft | null = null;
   #phase: Phase = "new";
   #membership: Membership;
@@ -57,6 +60,7 @@ export class Replica {
     this.#retention = new LogRetention(options.retention);
     this.#proposals = new Proposals(options.clock, options.random);
     this.#barriers = new Barriers(options.clock);
+    this.#freshness = new Freshness(options.clock);
     this.#session = new OwnSession(options.random, this.#proposals, (command) =>
       this.#submit(command, { principal: `node:${options.id}`, timeoutMs: Number.POSITIVE_INFINITY }),
     );
@@ -212,23 +216,18 @@ export class Replica {
     return this.#applied.position;
   }
 
+  /** How stale a local read may be: ms since this node last knew that it held all that was committed; null when never. */
+  staleMs(): number | null {
+    this.#freshness.tick(this.#running(), this.#applied.index);
+    return this.#freshness.age;
+  }
+
   status(): ReplicaStatus {
-    const raft = this.#running().status();
-    const position = this.position();
-    return {
-      cluster: this.#options.cluster,
-      id: this.#options.id,
-      epoch: position.epoch,
-      raft,
-      role: raft.role,
-      leader: raft.leader,
-      term: raft.term,
-      applied: raft.applied,
-      revision: position.revision,
+    return replicaStatus(this.#options, this.#running().status(), this.position(), {
       members: this.#membership.voters,
       waiting: this.#proposals.waiting,
       snapshots: { sending: this.#snapshots.sending, receiving: this.#incoming.receiving },
-    };
+    });
   }
 
   async #submit(command: UserCommand | SystemCommand, options: ProposeOptions): Promise<CommandResult> {
@@ -243,6 +242,7 @@ export class Replica {
     this.#drive((raft) => {
       this.#writes.tick();
       raft.tick();
+      this.#freshness.tick(raft, this.#applied.index);
       this.#proposals.tick();
       this.#barriers.tick();
     });
@@ -250,7 +250,10 @@ export class Replica {
 
   #received(messages: readonly RaftMessage[]): void {
     this.#drive((raft) => {
-      for (const message of messages) raft.step(message);
+      for (const message of messages) {
+        raft.step(message);
+        this.#freshness.received(raft, message, this.#applied.index);
+      }
     });
   }
 

@@ -84,6 +84,9 @@ export class Raft {
     if (log.lastTerm > hardState.term) this.#election.becomeFollower(log.lastTerm, null);
   }
 
+  get id(): NodeId {
+    return this.#node.id;
+  }
   get role(): Role {
     return this.#node.role;
   }
@@ -93,6 +96,9 @@ export class Raft {
   get leader(): NodeId | null {
     return this.#node.leader;
   }
+  get commit(): Index {
+    return this.#node.log.commit;
+  }
   /** As of the last snapshot, or of the start. */
   get membership(): Membership {
     return this.#membership;
@@ -101,6 +107,11 @@ export class Raft {
   /** A leader's: the last entry that every follower holds which was heard lately. What comes after it may have to be sent. */
   get slowestMatch(): Index | null {
     return this.#replication.slowestMatch();
+  }
+
+  /** Whether those for whom `holds` is true are a quorum. */
+  reachesQuorum(holds: (voter: NodeId) => boolean): boolean {
+    return this.#node.quorum.reached(holds);
   }
 
   /** The term of an entry that the log holds or its base; null otherwise. */

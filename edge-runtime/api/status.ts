@@ -100,6 +100,10 @@ const statusProperties = {
   ledgerHash: { type: "string", description: "The chain's hash at that revision" },
   applied: { type: "integer" },
   commit: { type: "integer" },
+  staleMs: {
+    type: ["number", "null"],
+    description: "Ms since this node last knew that it held all that was committed",
+  },
   snapshots: {
     type: "object",
     additionalProperties: true,
@@ -143,6 +147,7 @@ function statusOf({ replica, members, presence, uplink }: ApiDeps) {
     lastIndex: raft.lastIndex,
     recoveringTo: raft.recoveringTo,
     waiting,
+    staleMs: replica.staleMs(),
     snapshots,
     quorum: Math.floor(voters.length / 2) + 1,
     members: voters.map((node) => {

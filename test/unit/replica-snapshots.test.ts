@@ -81,6 +81,8 @@ test("a snapshot goes no faster than configured, and heartbeats and writes pass 
     expect(receiving).toMatchObject({ peer: leader.id, index: sending.index, bytes: sending.bytes });
     expect(sending.done).toBeGreaterThanOrEqual(receiving.done);
     expect(sleeper.replica.status().leader).toBe(leader.id);
+    // It hears heartbeats, and yet it does not hold what is committed.
+    expect(sleeper.replica.staleMs()).toBeGreaterThan(5_000);
     seen.push(receiving.done);
   }
   // Three megabytes, less what may go at once.
