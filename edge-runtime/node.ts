@@ -140,6 +140,7 @@ async function compose(
     clock: systemClock,
     random: systemRandom,
     tickMs: TICK_MS,
+    snapshotBytesPerSecond: config.snapshots.bytesPerSecond,
     onFatal,
   });
   started.push(() => replica.stop());

@@ -99,6 +99,9 @@ export class Raft {
     if (log.lastTerm > hardState.term) this.#election.becomeFollower(log.lastTerm, null);
   }
 
+  get id(): NodeId {
+    return this.#node.id;
+  }
   get role(): Role {
     return this.#node.role;
   }
@@ -107,6 +110,9 @@ export class Raft {
   }
   get leader(): NodeId | null {
     return this.#node.leader;
+  }
+  get commit(): Index {
+    return this.#node.log.commit;
   }
   /** Leadership is being handed over: no proposal is taken. */
   get transferring(): boolean {
@@ -121,6 +127,11 @@ export class Raft {
   /** A leader's: the voter best placed to take over; null if nobody else is there. */
   get heir(): NodeId | null {
     return this.#replication.mostUpToDate();
+  }
+
+  /** Whether those for whom `holds` is true are a quorum. */
+  reachesQuorum(holds: (voter: NodeId) => boolean): boolean {
+    return this.#node.quorum.reached(holds);
   }
 
   /** The term of an entry that the log holds or its base; null otherwise. */

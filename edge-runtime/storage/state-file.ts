@@ -1,6 +1,6 @@
 /** Applied state and ledger on one disk (R6): one connection, whose reads see what its open transaction wrote. */
 import { join } from "node:path";
-import { invariant } from "@openclaw/core/errors.ts";
+import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import { index, PARTITION, type Revision, term } from "@openclaw/core/ids.ts";
 import type { StoredState } from "@openclaw/core/ports.ts";
 import { decodeEntries } from "@openclaw/core/raft/entry-codec.ts";
@@ -54,6 +54,7 @@ export class StateFile {
   /** As of the last applied entry, committed or not. */
   #applied: SnapshotMeta;
   #transaction: OpenTransaction | null = null;
+  #copying = false;
 
   /**
    * @param onError called when the open transaction could not be committed: nothing may be applied after it
@@ -137,11 +138,24 @@ export class StateFile {
     return stored;
   }
 
-  /** Writes a copy of the database, as of the returned meta, to a path where nothing is. */
-  copyTo(path: string): SnapshotMeta {
+  /**
+   * Writes a copy of the database to a path where nothing is, a few pages at a time: what is applied meanwhile is in it,
+   * too. @param step how many pages come next, given how many are left
+   * @throws OpenClawError UNAVAILABLE when the state was closed meanwhile
+   */
+  async copyTo(path: string, step: (left: number) => number): Promise<void> {
+    invariant(!this.#copying, "one copy is made at a time");
     this.commit();
-    this.#connection.prepare("VACUUM INTO ?").run(path);
-    return this.#applied;
+    this.#copying = true;
+    try {
+      // SQLite keeps the copy in step with what this very connection writes; only an open transaction is in its way.
+      await this.#connection.backup(path, { progress: ({ remainingPages }) => step(remainingPages) });
+    } catch (error) {
+      if (!this.#connection.open) throw new OpenClawError("UNAVAILABLE", "the state was closed while it was copied");
+      throw error;
+    } finally {
+      this.#copying = false;
+    }
   }
 
   /** Leaves a database file that is whole without its WAL. */
@@ -167,8 +181,8 @@ export class StateFile {
       records,
       position: this.read({ kind: "position" }),
     };
-    if (transaction.bytes >= TRANSACTION_BYTES_MAX || performance.now() - transaction.since >= TRANSACTION_MS_MAX)
-      this.commit();
+    const old = performance.now() - transaction.since >= TRANSACTION_MS_MAX;
+    if (this.#copying || old || transaction.bytes >= TRANSACTION_BYTES_MAX) this.commit();
     return applied;
   }
 

@@ -54,7 +54,6 @@ export const MUTANTS: readonly Mutant[] = [
     bug: "a heartbeat's commit taken without the log's agreeing (etcd raft, bcastHeartbeat's min)",
     edits: [
       {
-        file: "core/raft/replication.ts",
         find: "const commit = index(Math.min(log.commit, match));",
         replace: "const commit = log.commit;",
       },
