@@ -8,12 +8,13 @@ import type { SnapshotHeader } from "@openclaw/core/ports.ts";
 import { encodeSnapshotMeta } from "@openclaw/core/raft/entry-codec.ts";
 import type { SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
+import { requireIdentity } from "@openclaw/core/store-identity.ts";
 import { sha256 } from "./sha256.ts";
 import { openToRead, storageError } from "./sqlite.ts";
 import { stateIdentity } from "./state-file.ts";
 import { INCOMING_FILE } from "./state-install.ts";
 import { StateTables } from "./state-tables.ts";
-import { readIdentity, requireIdentity } from "./store-identity.ts";
+import { readIdentity } from "./store-identity.ts";
 
 const READ_BYTES = 1_048_576;
 

@@ -7,7 +7,7 @@
  */
 import { writeSync } from "node:fs";
 import { isNodeId } from "@openclaw/core/ids.ts";
-import { SqliteLogStore } from "@openclaw/edge-runtime/storage/log-store.ts";
+import { SegmentLogStore } from "@openclaw/edge-runtime/storage/log-store.ts";
 import { SqliteStateStore } from "@openclaw/edge-runtime/storage/state-store.ts";
 import { hardState } from "../../contracts/log-store.ts";
 import { putAt, STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP } from "../../contracts/state-store.ts";
@@ -19,7 +19,7 @@ const say = (line: string): void => {
   writeSync(1, `${line}\n`);
 };
 
-const log = new SqliteLogStore({ dataDir, cluster: STATE_CLUSTER, node });
+const log = new SegmentLogStore({ dataDir, cluster: STATE_CLUSTER, node });
 const state = new SqliteStateStore({
   dataDir,
   cluster: STATE_CLUSTER,
