@@ -12,7 +12,7 @@ interface Ending {
 }
 
 /** Lives through the steps until the power is cut. */
-function live(disk: PowerCutDisk, steps: readonly Step[]): Ending {
+export function live(disk: PowerCutDisk, steps: readonly Step[]): Ending {
   let acknowledged = EMPTY;
   let underWay = EMPTY;
   try {

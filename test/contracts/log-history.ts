@@ -71,7 +71,7 @@ export interface Shown {
 
 export const EMPTY: Shown = { hardState: hardState(0, null, 0), base: base(0, 0), highWater: 0, entries: [] };
 
-const showEntry = (entry: Entry): string => `${entry.index}:${entry.term}:${utf8Text(entry.data)}`;
+export const showEntry = (entry: Entry): string => `${entry.index}:${entry.term}:${utf8Text(entry.data)}`;
 const indexOf = (entry: string): number => Number(entry.split(":")[0]);
 
 export function shown({ tail, runs }: OpenedLog): Shown {

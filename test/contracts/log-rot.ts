@@ -4,6 +4,7 @@
  */
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { expect, test } from "vitest";
+import { live } from "./log-crash.ts";
 import {
   afterStep,
   EMPTY,
@@ -86,23 +87,18 @@ function* flips(image: DiskImage, count: number): Generator<{ readonly name: str
   }
 }
 
-/** The power is cut right after a vote, and the batch that holds it rots as well. */
-export function voteRotContract(): void {
-  test("R5: a vote outlives any wrong byte, though the power was cut right after it was given", () => {
-    for (const votes of [3, 4, HISTORY.length]) {
-      const steps = HISTORY.slice(0, votes);
-      const image = cutAfter(steps);
-      const truth = steps.reduce(afterStep, EMPTY);
-      const written = everWritten(steps);
-      for (const { name: file, at } of flips(image, FLIPS)) {
-        try {
-          judge(inMemory, flipped(image, file, at), truth, written);
-        } catch (error) {
-          throw new Error(`byte ${at} of ${file}: ${String(error)}`, { cause: error });
-        }
-      }
+/** Flips so many bytes, one at a time, and judges each. */
+function verdicts(open: OpenImage, image: DiskImage, truth: Shown, count: number): Record<Verdict, number> {
+  const written = everWritten(HISTORY);
+  const counts: Record<Verdict, number> = { whole: 0, shorter: 0, refused: 0 };
+  for (const { name, at } of flips(image, count)) {
+    try {
+      counts[judge(open, flipped(image, name, at), truth, written)]++;
+    } catch (error) {
+      throw new Error(`byte ${at} of ${name}: ${String(error)}`, { cause: error });
     }
-  });
+  }
+  return counts;
 }
 
 export function inMemory(image: DiskImage): Shown {
@@ -113,19 +109,43 @@ export function inMemory(image: DiskImage): Shown {
 
 export function logRotContract(name: string, open: OpenImage): void {
   test(`R5: ${name} with a wrong byte at each of ${FLIPS} offsets of its files`, () => {
-    const image = killedAfter(HISTORY);
-    const truth = HISTORY.reduce(afterStep, EMPTY);
-    const written = everWritten(HISTORY);
-    const counts: Record<Verdict, number> = { whole: 0, shorter: 0, refused: 0 };
-    for (const { name: file, at } of flips(image, FLIPS)) {
-      try {
-        counts[judge(open, flipped(image, file, at), truth, written)]++;
-      } catch (error) {
-        throw new Error(`byte ${at} of ${file}: ${String(error)}`, { cause: error });
-      }
-    }
+    const counts = verdicts(open, killedAfter(HISTORY), HISTORY.reduce(afterStep, EMPTY), FLIPS);
     expect(counts.whole + counts.shorter + counts.refused).toBeGreaterThanOrEqual(FLIPS);
     expect(counts.whole).toBeGreaterThan(100);
     expect(counts.shorter).toBeGreaterThan(100);
+  });
+}
+
+const segmentsIn = (image: DiskImage): number => [...image.keys()].filter((name) => name.endsWith(".segment")).length;
+
+/** Whether a second copy of the log's tail is durable at once: the term or the vote moved, or segments were dropped. */
+function isWitnessed(steps: readonly Step[]): boolean {
+  const [before, after] = [steps.slice(0, -1), steps];
+  const [was, is] = [before.reduce(afterStep, EMPTY).hardState, after.reduce(afterStep, EMPTY).hardState];
+  return was.term !== is.term || was.vote !== is.vote || segmentsIn(cutAfter(after)) < segmentsIn(cutAfter(before));
+}
+
+export function witnessContract(): void {
+  test("R5: a vote, and a base whose segments are gone, outlive any wrong byte, though the power was cut at once", () => {
+    const lives = HISTORY.map((_, i) => HISTORY.slice(0, i + 1)).filter(isWitnessed);
+    expect(lives.length).toBeGreaterThan(8);
+    for (const steps of lives) verdicts(inMemory, cutAfter(steps), steps.reduce(afterStep, EMPTY), 300);
+  });
+  test("R5: the name of a new segment proves the batches before it, though the power was cut before it had one itself", () => {
+    const { calls } = live(new PowerCutDisk(), HISTORY).disk;
+    let tried = 0;
+    for (let cut = 1; cut < calls; cut++) {
+      const { disk, acknowledged } = live(new PowerCutDisk(new Map(), cut), HISTORY);
+      const image = disk.image(LOST);
+      const newest = [...image.keys()]
+        .filter((name) => name.endsWith(".segment"))
+        .sort()
+        .at(-1);
+      const isEmpty = image.get(newest ?? "")?.every((byte) => byte === 0) ?? false;
+      if (!isEmpty || segmentsIn(image) < 2) continue;
+      tried++;
+      verdicts(inMemory, image, acknowledged, 300);
+    }
+    expect(tried).toBeGreaterThan(5);
   });
 }

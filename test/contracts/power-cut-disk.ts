@@ -2,7 +2,7 @@
  * A LogDisk in memory whose power can be cut after any call that changes something. Until a file is synced, its writes may
  * survive or not, whole or in part, in any order; until the folder is synced, so may the changes of its names, in order.
  */
-import { invariant } from "@openclaw/core/errors.ts";
+import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import type { Random } from "@openclaw/core/ports.ts";
 import type { LogDisk, LogDiskFile } from "@openclaw/core/segment-log/log-disk.ts";
 
@@ -60,7 +60,12 @@ class Inode {
   }
 
   sync(): void {
-    this.durable = this.contents.slice();
+    this.durable = Uint8Array.from(this.after(KEPT));
+    this.pending = [];
+  }
+
+  /** A sync that failed: what was to be written is clean in the page cache, and no later sync writes it (pitfall 26). */
+  failSync(): void {
     this.pending = [];
   }
 
@@ -82,6 +87,7 @@ export class PowerCutDisk implements LogDisk {
   /** The folder as of its last sync, and after each change since. */
   #folders: Names[];
   #calls = 0;
+  #syncFails = false;
   readonly #callsMax: number;
 
   /** @param callsMax changing calls that are served; the next one finds the power cut */
@@ -99,6 +105,11 @@ export class PowerCutDisk implements LogDisk {
   image(files: Survival, names: "lost" | "kept" = "kept"): DiskImage {
     const folder = (names === "lost" ? this.#folders[0] : this.#names) ?? this.#names;
     return new Map([...folder].map(([name, inode]) => [name, inode.after(files)]));
+  }
+
+  /** The next sync of a file fails. */
+  failNextSync(): void {
+    this.#syncFails = true;
   }
 
   names(): readonly string[] {
@@ -155,6 +166,11 @@ export class PowerCutDisk implements LogDisk {
       },
       sync: () => {
         this.#call();
+        if (this.#syncFails) {
+          this.#syncFails = false;
+          inode.failSync();
+          throw new OpenClawError("STORAGE_FAILED", "the sync failed");
+        }
         inode.sync();
       },
       close: () => undefined,
