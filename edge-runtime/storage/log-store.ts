@@ -5,6 +5,7 @@ import type { LogBase, LogStore, StoredLog } from "@openclaw/core/ports.ts";
 import type { Entry, HardState } from "@openclaw/core/raft/message.ts";
 import { packEntries, readRun } from "@openclaw/core/segment-log/batch-chain.ts";
 import type { LogWrite, OpenedLog, PackedEntries } from "@openclaw/core/segment-log/log-write.ts";
+import { Doorbell } from "./doorbell.ts";
 import type { LogCalls } from "./log-protocol.ts";
 import { WorkerChannel } from "./worker-channel.ts";
 
@@ -30,7 +31,11 @@ export class SegmentLogStore implements LogStore {
   /** @throws OpenClawError DATA_CORRUPT, DATA_FOREIGN, DATA_IN_USE, DATA_NEWER, STORAGE_FAILED, STORAGE_FULL */
   async open(): Promise<StoredLog> {
     invariant(this.#channel === null, "a log store is open once");
-    const channel = new WorkerChannel<LogCalls>("log worker", new URL("./log-worker.ts", import.meta.url));
+    const channel = new WorkerChannel<LogCalls>(
+      "log worker",
+      new URL("./log-worker.ts", import.meta.url),
+      new Doorbell(),
+    );
     this.#channel = channel;
     const { dataDir, cluster, node } = this.#options;
     let opened: OpenedLog;

@@ -1,5 +1,10 @@
-/** Owns the log (R4). Every write that waits goes into one commit, and all of them are answered after its fsync (R3). */
+/**
+ * Owns the log (R4). Every write that waits goes into one commit, and all of them are answered after its sync (R3). The
+ * thread does nothing else, so it waits without an event loop.
+ */
+import { workerData } from "node:worker_threads";
 import { invariant } from "@openclaw/core/errors.ts";
+import { Doorbell } from "./doorbell.ts";
 import { LogFile } from "./log-file.ts";
 import type { LogCalls } from "./log-protocol.ts";
 import { storageError } from "./sqlite.ts";
@@ -8,17 +13,31 @@ import { WorkerPort } from "./worker-port.ts";
 
 type WriteCall = Extract<Call<LogCalls>, { kind: "write" }>;
 
-/** A log without a write for about this many ms is at rest. */
+/** A log without a call for this many ms is at rest. */
 const REST_MS = 50;
 
+invariant(workerData instanceof SharedArrayBuffer, "the log's worker is given a doorbell");
+const bell = new Doorbell(workerData);
 const port = new WorkerPort<LogCalls>();
 let file: LogFile | null = null;
 /** Set by the first error: a page that failed to reach the disk is clean in the cache, so nothing is tried again (pitfall 26). */
 let failed: Error | null = null;
-let commits = 0;
-let watch: NodeJS.Timeout | null = null;
+let closed = false;
 
-port.serve((calls) => {
+for (let resting = true; !closed; ) {
+  bell.listen();
+  const calls = port.take();
+  if (calls.length > 0) {
+    serve(calls);
+    resting = false;
+  } else if (!bell.wait(resting ? Number.POSITIVE_INFINITY : REST_MS)) {
+    guarded([], "bringing the log to rest", () => file?.rest());
+    resting = true;
+  }
+}
+port.close();
+
+function serve(calls: readonly Call<LogCalls>[]): void {
   let group: WriteCall[] = [];
   for (const call of calls) {
     if (call.kind === "write") {
@@ -30,23 +49,15 @@ port.serve((calls) => {
     }
   }
   commit(group);
-});
+}
 
 function commit(group: readonly WriteCall[]): void {
   if (group.length === 0) return;
   guarded(group, "writing the log", () => {
     invariant(file !== null, "the log is open");
     file.commit(group.map((call) => call.ask));
-    for (const call of group) port.answer(call, null);
-    commits++;
-    watch ??= setTimeout(restIfIdle, REST_MS, commits);
+    port.done(group);
   });
-}
-
-/** One timer while there are writes, none afterwards: it looks whether there were any since it was set. */
-function restIfIdle(seen: number): void {
-  watch = commits === seen ? null : setTimeout(restIfIdle, REST_MS, commits);
-  if (watch === null) guarded([], "bringing the log to rest", () => file?.rest());
 }
 
 function openOrClose(call: Exclude<Call<LogCalls>, WriteCall>): void {
@@ -61,12 +72,11 @@ function openOrClose(call: Exclude<Call<LogCalls>, WriteCall>): void {
       });
       return;
     case "close":
+      closed = true;
       guarded([call], "closing the log", () => {
-        if (watch !== null) clearTimeout(watch);
         file?.close();
         port.answer(call, null);
       });
-      port.close();
   }
 }
 
@@ -76,12 +86,8 @@ function guarded(calls: readonly Call<LogCalls>[], doing: string, body: () => vo
       body();
       return;
     } catch (error) {
-      fail(error, doing);
+      failed = storageError(error, doing);
     }
   }
-  if (failed !== null) for (const call of calls) port.fail(call, failed);
-}
-
-function fail(error: unknown, doing: string): void {
-  failed ??= storageError(error, doing);
+  for (const call of calls) port.fail(call, failed);
 }
