@@ -11,6 +11,7 @@ import { initialWrites } from "@openclaw/core/state-machine/position.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
 import type { Apply } from "@openclaw/core/state-machine/view.ts";
+import { requireIdentity, type StoreIdentity } from "@openclaw/core/store-identity.ts";
 import { ensureFolder, fsyncPath } from "./files.ts";
 import { packRecords } from "./record-batch.ts";
 import { packResults } from "./result-batch.ts";
@@ -18,7 +19,7 @@ import { sha256 } from "./sha256.ts";
 import { type Connection, checkpoint, openExclusive, openingError } from "./sqlite.ts";
 import type { PackedApplied, StateCalls, StateOpening } from "./state-protocol.ts";
 import { createStateTables, StateTables } from "./state-tables.ts";
-import { readIdentity, requireIdentity, type StoreIdentity, writeIdentity } from "./store-identity.ts";
+import { readIdentity, writeIdentity } from "./store-identity.ts";
 
 export const STATE_FORMAT = 1;
 export const STATE_FILE = "state.db";

@@ -12,13 +12,14 @@ import { encodeSnapshotMeta } from "@openclaw/core/raft/entry-codec.ts";
 import type { SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import { decodeSnapshotContent, encodeSnapshotContent } from "@openclaw/core/replica/snapshot-codec.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
+import { requireIdentity } from "@openclaw/core/store-identity.ts";
 import { sha256 } from "./sha256.ts";
 import { announced, PieceHash, soundBytes } from "./snapshot-pieces.ts";
 import { openToRead, storageError } from "./sqlite.ts";
 import { stateIdentity } from "./state-file.ts";
 import { INCOMING_CONTENT, INCOMING_FILE } from "./state-install.ts";
 import { StateTables } from "./state-tables.ts";
-import { readIdentity, requireIdentity } from "./store-identity.ts";
+import { readIdentity } from "./store-identity.ts";
 
 const fsyncLater = promisify(fsync);
 
