@@ -37,7 +37,7 @@ export function entryText({ index, term, kind, data }: Entry): string {
 
 const entriesText = (entries: readonly Entry[]): string => entries.map(entryText).join(LIST);
 
-export function changeText(change: MembershipChange): string {
+function changeText(change: MembershipChange): string {
   if (change.kind === "remove") return `remove ${change.node}`;
   return `add ${change.node}${change.replaces === null ? "" : ` for ${change.replaces}`}`;
 }
