@@ -2,7 +2,7 @@
 import { index, term } from "@openclaw/core/ids.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
 import { describe, expect, test } from "vitest";
-import { logOf, nodeId } from "./fixtures.ts";
+import { nodeId } from "./fixtures.ts";
 import { TestCluster } from "./harness.ts";
 
 const A = nodeId("a");
