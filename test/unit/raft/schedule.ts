@@ -9,6 +9,7 @@ import type { RaftMessage } from "@openclaw/core/raft/message.ts";
 import { decodeMessages, encodeMessages } from "@openclaw/core/raft/message-codec.ts";
 import { SeededRandom } from "../../simulation/seeded-random.ts";
 import { bytes } from "./fixtures.ts";
+import { Gambits } from "./gambits.ts";
 import { TestCluster } from "./harness.ts";
 import type { TestNode } from "./test-node.ts";
 
@@ -21,9 +22,16 @@ type Step =
   | "write"
   | "propose"
   | "read"
+  | "shortReign"
+  | "staleRead"
+  | "slowWrite"
+  | "lateSnapshot"
+  | "leave"
   | "crash"
+  | "crashLeader"
   | "restart"
   | "cut"
+  | "isolate"
   | "heal"
   | "compact"
   | "add"
@@ -33,11 +41,14 @@ type Step =
 export class Schedule {
   readonly #random: SeededRandom;
   readonly #cluster: TestCluster;
+  readonly #gambits: Gambits;
   readonly #loss: number;
   readonly #repeat: number;
   readonly #weights: readonly (readonly [Step, number])[];
   /** R5: the disk of this node, of three or more, loses entries at a crash. */
   readonly #rotting: TestNode | null;
+  /** Their clocks stand still until the network heals. */
+  readonly #asleep = new Set<TestNode>();
   #proposals = 0;
   #reads = 0;
 
@@ -53,21 +64,30 @@ export class Schedule {
       wire: (message) => rewired(message),
     }).start();
     for (const node of this.#cluster.nodes) node.diskHeld = true;
+    this.#gambits = new Gambits(this.#cluster, this.#random, (node) => this.#read(node));
     this.#loss = this.#pick([0, 0, 0.05, 0.2]);
     this.#repeat = this.#pick([0, 0.05, 0.2]);
     // Who is down or rots might be a majority of a group that shrinks: one or the other.
     this.#rotting = size > 2 && !movable ? this.#pick([null, null, ...this.#cluster.nodes.slice(0, 1)]) : null;
-    const trouble = this.#pick([0, 1, 3]);
+    const trouble = this.#pick([0, 1, 3, 6]);
     this.#weights = [
-      ["tick", 12],
+      ["tick", this.#pick([6, 12, 24])],
       ["deliver", 60],
-      ["write", 30],
-      ["propose", 8],
-      ["read", 3],
+      // A slow disk has several writes in flight.
+      ["write", this.#pick([6, 30, 60])],
+      ["propose", this.#pick([3, 8])],
+      ["read", this.#pick([1, 6])],
+      ["shortReign", trouble / 4],
+      ["staleRead", trouble / 8],
+      ["slowWrite", trouble / 8],
+      ["lateSnapshot", trouble / 8],
+      ["leave", movable ? trouble / 8 : 0],
       ["crash", trouble],
+      ["crashLeader", this.#pick([0, trouble, 2 * trouble])],
       ["restart", 2 * trouble],
       ["cut", trouble],
-      ["heal", trouble],
+      ["isolate", this.#pick([0, trouble])],
+      ["heal", 1.5 * trouble],
       ["compact", this.#pick([0, 4])],
       ["add", movable ? 1 : 0],
       ["remove", movable ? 0.7 : 0],
@@ -88,6 +108,7 @@ export class Schedule {
     const node = this.#pick(cluster.nodes);
     switch (step) {
       case "tick":
+        if (this.#asleep.has(node)) return;
         node.raft?.tick();
         cluster.pump();
         return;
@@ -101,21 +122,42 @@ export class Schedule {
         this.#propose(node);
         return;
       case "read":
-        this.#read(node);
+        this.#read(this.#random.unit() < 0.5 ? node : (this.#leader() ?? node));
+        return;
+      case "shortReign":
+      case "staleRead":
+      case "slowWrite":
+      case "lateSnapshot":
+      case "leave":
+        for (const each of cluster.nodes) each.diskHeld = false;
+        this.#gambits[step](node);
+        for (const each of cluster.nodes) each.diskHeld = true;
         return;
       case "crash":
-        if (node.raft === null) return;
-        cluster.crash(node.id, Math.floor(this.#random.unit() * (node.writes.length + 1)));
-        if (node === this.#rotting) node.disk.rot(Math.floor(this.#random.unit() * 4));
+        this.#crash(node);
         return;
+      case "crashLeader": {
+        // Again and again: what was half replicated by one is found by the next (paper figure 8).
+        const leader = this.#leader();
+        if (leader !== null) this.#crash(leader);
+        return;
+      }
       case "restart":
         if (node.raft === null) cluster.restart(node.id);
         return;
       case "cut":
         cluster.cutFrom(node.id, this.#pick(cluster.nodes).id);
         return;
+      case "isolate": {
+        // A leader that is cut off and sleeps learns last that it is none any more (pitfall 3).
+        const victim = this.#leader() ?? node;
+        cluster.isolate(victim.id);
+        if (this.#random.unit() < 0.5) this.#asleep.add(victim);
+        return;
+      }
       case "heal":
         cluster.heal();
+        this.#asleep.clear();
         return;
       case "compact":
         if (node.raft !== null) cluster.compact(node.id, Math.floor(this.#random.unit() * 4));
@@ -133,6 +175,18 @@ export class Schedule {
         cluster.pump();
         return;
     }
+  }
+
+  /** One of those who believe to lead. */
+  #leader(): TestNode | null {
+    const leaders = this.#cluster.nodes.filter(({ raft }) => raft?.role === "leader");
+    return leaders.length === 0 ? null : this.#pick(leaders);
+  }
+
+  #crash(node: TestNode): void {
+    if (node.raft === null) return;
+    this.#cluster.crash(node.id, Math.floor(this.#random.unit() * (node.writes.length + 1)));
+    if (node === this.#rotting) node.disk.rot(Math.floor(this.#random.unit() * 4));
   }
 
   #deliver(): void {
