@@ -9,7 +9,8 @@ import { SeededRandom } from "./seeded-random.ts";
 /** Which member a step means, when it comes. */
 export type Target = "leader" | "follower" | "any";
 
-export type Step = { readonly at: number } & StepKind;
+/** Steps happen to the site unless they say that they happen to the hub. */
+export type Step = { readonly at: number; readonly hub?: true } & StepKind;
 
 export type StepKind =
   /** `survivors`: of the log writes under way, this share reached the disk. */
@@ -63,7 +64,7 @@ export type StepKind =
     }
   | { readonly kind: "transfer"; readonly target: Target; readonly timeoutMs: number }
   | { readonly kind: "cutUplink"; readonly forMs: number; readonly times: number }
-  | { readonly kind: "clientDeath"; readonly client: number; readonly downMs: number; readonly evicted: boolean };
+  | { readonly kind: "deviceDeath"; readonly device: number; readonly downMs: number; readonly evicted: boolean };
 
 export interface Scenario {
   readonly seed: number;
@@ -145,8 +146,9 @@ function steps(random: SeededRandom, tiers: boolean): readonly Step[] {
   if (random.chance(0.5))
     drawn.push({ at: 0, kind: "drift", rates: Array.from({ length: 7 }, () => 0.9 + 0.2 * random.unit()) });
   for (let i = 0; i < count; i++) {
-    const { draw } = random.weighted(weights);
-    drawn.push({ at: random.below(TROUBLE_MS, FIRST_STEP_MS), ...draw() });
+    const { draw, tier } = random.weighted(weights);
+    const hub = tiers && tier !== true && random.chance(0.25) ? ({ hub: true } as const) : {};
+    drawn.push({ at: random.below(TROUBLE_MS, FIRST_STEP_MS), ...hub, ...draw() });
   }
   return drawn.sort((a, b) => a.at - b.at);
 }
@@ -258,7 +260,7 @@ function drawers(random: SeededRandom): readonly Drawer[] {
     {
       weight: 3,
       tier: true,
-      draw: () => ({ kind: "clientDeath", client: random.below(8), downMs: whileMs(), evicted: random.chance(0.3) }),
+      draw: () => ({ kind: "deviceDeath", device: random.below(8), downMs: whileMs(), evicted: random.chance(0.3) }),
     },
   ];
 }
