@@ -10,10 +10,12 @@ type Of<Kind extends RaftMessage["kind"]> = Extract<RaftMessage, { kind: Kind }>
 export class Follower {
   readonly #node: NodeState;
   readonly #election: Election;
+  readonly #maxUnappliedBytes: number;
 
-  constructor(node: NodeState, election: Election) {
+  constructor(node: NodeState, election: Election, maxUnappliedBytes: number) {
     this.#node = node;
     this.#election = election;
+    this.#maxUnappliedBytes = maxUnappliedBytes;
   }
 
   onAppend(message: Of<"append">): void {
@@ -22,6 +24,8 @@ export class Follower {
     this.#heard(message);
     // The log on disk is being replaced: the answer to the snapshot says where to go on.
     if (node.installing) return;
+    // X1: memory must not grow with a state that is slow. As if it were lost: the leader's window fills, and it asks again.
+    if (message.entries.length > 0 && log.bytesAfter(node.applied) > this.#maxUnappliedBytes) return;
 
     const end = index(message.prevIndex + message.entries.length);
     if (end <= log.commit) {

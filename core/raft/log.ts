@@ -19,6 +19,10 @@ export class RaftLog {
   #base: LogBase;
   /** The entry at position p has index base + 1 + p. */
   #entries: Entry[];
+  /** Bytes of this entry and of all that ever were before it, by position. */
+  #ends: number[] = [];
+  /** Bytes of all that were before the first entry here. */
+  #start = 0;
   #commit: Index;
 
   /** @param configurations told of whatever enters and leaves the log */
@@ -43,6 +47,15 @@ export class RaftLog {
   }
   get commit(): Index {
     return this.#commit;
+  }
+
+  /** Bytes of the entries after `at`; of all that are here, if it lies before them. */
+  bytesAfter(at: Index): number {
+    return this.#end - (this.#ends[at - this.#base.index - 1] ?? (at > this.#base.index ? this.#end : this.#start));
+  }
+
+  get #end(): number {
+    return this.#ends.at(-1) ?? this.#start;
   }
 
   /** The term of the entry at `at`; null below the base and above the last entry. */
@@ -92,6 +105,7 @@ export class RaftLog {
       `entry ${from} is committed (up to ${this.#commit}) and another leader has another one`,
     );
     this.#entries.length = from - this.#base.index - 1;
+    this.#ends.length = this.#entries.length;
     this.#configurations.truncated(from);
   }
 
@@ -101,7 +115,10 @@ export class RaftLog {
     invariant(upTo <= this.#commit, "only committed entries are compacted");
     const at = this.termAt(upTo);
     invariant(at !== null, "the log is compacted at an entry that it holds");
-    this.#entries = this.#entries.slice(upTo - this.#base.index);
+    const gone = upTo - this.#base.index;
+    this.#start = this.#ends[gone - 1] ?? this.#start;
+    this.#entries = this.#entries.slice(gone);
+    this.#ends = this.#ends.slice(gone);
     this.#base = { index: upTo, term: at };
   }
 
@@ -109,7 +126,9 @@ export class RaftLog {
   reset(base: LogBase, membership: Membership): void {
     invariant(base.index > this.#commit, "a snapshot behind the commit truncates newer entries (pitfall 12)");
     this.#base = { index: base.index, term: base.term };
+    this.#start = this.#end;
     this.#entries = [];
+    this.#ends = [];
     this.#commit = base.index;
     this.#configurations.reset(membership, base.index);
   }
@@ -156,6 +175,7 @@ export class RaftLog {
     for (const entry of entries) {
       invariant(entry.index === last.index + 1, `entry ${entry.index} does not follow ${last.index}`);
       invariant(entry.term >= last.term, `entry ${entry.index} has an older term than the one before it`);
+      this.#ends.push(this.#end + entryBytes(entry));
       this.#entries.push(entry);
       last = entry;
     }

@@ -16,6 +16,8 @@ export class NodeState {
   readonly recovery: Recovery;
   term: Term;
   vote: NodeId | null;
+  /** The state holds everything up to here. */
+  applied: Index;
   role: Role = "follower";
   leader: NodeId | null = null;
   /** From when a snapshot replaced the log until it is installed: nothing else is written to the log, no campaign. */
@@ -24,10 +26,18 @@ export class NodeState {
   removed = false;
   #messages: RaftMessage[] = [];
 
-  constructor(id: NodeId, configurations: Configurations, hardState: HardState, log: RaftLog, recovery: Recovery) {
+  constructor(
+    id: NodeId,
+    configurations: Configurations,
+    hardState: HardState,
+    log: RaftLog,
+    applied: Index,
+    recovery: Recovery,
+  ) {
     this.id = id;
     this.configurations = configurations;
     this.log = log;
+    this.applied = applied;
     this.recovery = recovery;
     this.durability = new Durability(id, log.lastIndex);
     this.term = hardState.term;

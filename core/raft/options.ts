@@ -27,6 +27,8 @@ export interface RaftOptions {
   readonly maxBatchBytes?: number;
   /** Unanswered appends to one follower; default 64. */
   readonly maxInflight?: number;
+  /** Bytes in the log of a follower that its state does not hold yet; beyond it appends are ignored. Default 128 MiB. */
+  readonly maxUnappliedBytes?: number;
   /** Proposed bytes that are not yet committed and on this disk; beyond it OVERLOADED. Default 16 MiB. */
   readonly maxUncommittedBytes?: number;
 }
@@ -38,4 +40,5 @@ export const RAFT_DEFAULTS = {
   maxBatchBytes: BATCH_BYTES_MAX,
   maxInflight: 64,
   maxUncommittedBytes: 16 * 1_048_576,
+  maxUnappliedBytes: 128 * 1_048_576,
 };

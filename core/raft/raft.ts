@@ -47,7 +47,6 @@ export class Raft {
   #written: HardState;
   /** Committed entries were handed out up to here. */
   #delivered: Index;
-  #applied: Index;
 
   /**
    * @throws OpenClawError DATA_CORRUPT if a group of one has lost entries: there is nobody to recover them from (R5)
@@ -66,10 +65,9 @@ export class Raft {
     const configurations = new Configurations(id, membership, applied);
     const commit = index(Math.min(Math.max(hardState.commit, applied), lastIndex));
     const log = new RaftLog(base, entries, commit, configurations);
-    this.#node = new NodeState(id, configurations, hardState, log, recovery);
+    this.#node = new NodeState(id, configurations, hardState, log, applied, recovery);
     this.#written = hardState;
     this.#delivered = applied;
-    this.#applied = applied;
     this.#maxBatchBytes = settings.maxBatchBytes;
     this.#replication = new Replication(this.#node, settings, () => this.#reconfiguration.committed());
     this.#transfer = new Transfer(this.#node, this.#replication, settings.electionTicks);
@@ -91,7 +89,7 @@ export class Raft {
       node: this.#node,
       election: this.#election,
       replication: this.#replication,
-      follower: new Follower(this.#node, this.#election),
+      follower: new Follower(this.#node, this.#election, settings.maxUnappliedBytes),
       reads: this.#reads,
       install: this.#install,
       reconfiguration: this.#reconfiguration,
@@ -215,14 +213,14 @@ export class Raft {
   /** The state holds everything up to `upTo`. */
   applied(upTo: Index): void {
     invariant(upTo <= this.#delivered, "only committed entries that were handed out are applied");
-    if (upTo > this.#applied) this.#applied = upTo;
+    if (upTo > this.#node.applied) this.#node.applied = upTo;
   }
 
   /** The snapshot of a Ready is durable as state, and the log reset to it (R8). */
   snapshotInstalled(meta: SnapshotMeta): void {
     this.#install.installed(meta);
     this.#delivered = meta.index;
-    this.#applied = meta.index;
+    this.#node.applied = meta.index;
   }
 
   /** A follower of `Ready.snapshotsTo` has the snapshot, or was not reached; either way it is asked where it stands. */
@@ -238,7 +236,7 @@ export class Raft {
    * Entries whose write is still in flight stay until the next call.
    */
   compact(upTo: Index): void {
-    invariant(upTo <= this.#applied, "only applied entries are compacted");
+    invariant(upTo <= this.#node.applied, "only applied entries are compacted");
     const { log, durability, installing } = this.#node;
     if (!installing) log.compact(index(Math.min(upTo, durability.durable)));
   }
@@ -286,7 +284,7 @@ export class Raft {
   }
 
   status(): RaftStatus {
-    const { id, role, term, leader, log, recovery, configurations, removed } = this.#node;
+    const { id, role, term, leader, log, applied, recovery, configurations, removed } = this.#node;
     return {
       id,
       role,
@@ -295,7 +293,7 @@ export class Raft {
       firstIndex: index(log.base.index + 1),
       lastIndex: log.lastIndex,
       commit: log.commit,
-      applied: this.#applied,
+      applied,
       recoveringTo: recovery.target,
       membership: configurations.latest.membership,
       committedMembership: configurations.lastCommitted,

@@ -30,9 +30,6 @@ export class Replication {
   #heartbeatElapsed = 0;
   /** Something may have to be sent: looked at once a Ready, so that one append carries all that came before it. */
   #due = false;
-  /** Bytes of the entries above `#settled`, which are not yet both committed and on our own disk. */
-  #unsettledBytes = 0;
-  #settled: Index = index(0);
   #snapshotsTo: NodeId[] = [];
 
   /** @param committed called when a leader's commit index moved */
@@ -48,14 +45,9 @@ export class Replication {
 
   /** This node was elected: its no-op commits what earlier terms left (paper §5.4.2, pitfall 20). */
   start(): void {
-    const { log } = this.#node;
     this.#progress = new Map();
     this.#followMembers();
     this.#heartbeatElapsed = 0;
-    this.#settled = this.#settledIndex();
-    this.#unsettledBytes = 0;
-    for (let at = this.#settled + 1; at <= log.lastIndex; at++)
-      this.#unsettledBytes += entryBytes(log.entryAt(index(at)));
     this.append("noop", NO_DATA);
   }
 
@@ -66,8 +58,9 @@ export class Replication {
 
   /** Null when too much is waiting already. What waits alone may be of any size. */
   propose(data: Uint8Array): Index | null {
-    const waits = this.#unsettledBytes > 0;
-    if (waits && this.#unsettledBytes + data.length > this.#options.maxUncommittedBytes) return null;
+    const { log, durability } = this.#node;
+    const waiting = log.bytesAfter(index(Math.min(log.commit, durability.durable)));
+    if (waiting > 0 && waiting + data.length > this.#options.maxUncommittedBytes) return null;
     return this.append("commands", data);
   }
 
@@ -188,7 +181,6 @@ export class Replication {
       this.#due = true;
       this.#committed();
     }
-    this.#settle();
   }
 
   /** Makes the appends that are due. */
@@ -219,7 +211,6 @@ export class Replication {
     const { log, term } = this.#node;
     const entry = { term, index: index(log.lastIndex + 1), kind, data };
     log.append(entry);
-    this.#unsettledBytes += entryBytes(entry);
     this.#due = true;
     if (kind === "configuration") this.#followMembers();
     return entry.index;
@@ -267,17 +258,5 @@ export class Replication {
     const commit = log.commit;
     this.#node.send({ kind: "append", ...this.#node.envelope(to), prevIndex, prevTerm, entries, commit });
     progress.sent(entries.length, bytes, commit);
-  }
-
-  #settledIndex(): Index {
-    return index(Math.min(this.#node.log.commit, this.#node.durability.durable));
-  }
-
-  #settle(): void {
-    const settled = this.#settledIndex();
-    while (this.#settled < settled) {
-      this.#settled = index(this.#settled + 1);
-      this.#unsettledBytes -= entryBytes(this.#node.log.entryAt(this.#settled));
-    }
   }
 }

@@ -5,6 +5,9 @@
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
 import { SingleBar } from "cli-progress";
+import { mutantNamed } from "./mutants/altered.ts";
+import { type Catch, hunt, summaryOf } from "./mutants/hunt.ts";
+import { MUTANTS } from "./mutants/mutants.ts";
 import { shrink } from "./shrink.ts";
 import { Summary } from "./summary.ts";
 import { type TimedResult, WorkerPool } from "./worker-pool.ts";
@@ -19,6 +22,9 @@ randomness, all from one seed, under faults, and checks what it promised.
   --runs N       runs N seeds (default 100)
   --minutes M    runs seeds for M minutes; with --runs, whichever comes first
   --first N      begins with this seed instead of a random one
+  --mutants      plants one bug after the other in the code, and counts the seeds that it takes to catch each;
+                 exit 1 if one survives 1,000 seeds
+  --only A,B,…   with --mutants: these alone
   --json         the last line of standard output is one JSON object
   --help         this text`;
 
@@ -35,6 +41,8 @@ const { values } = parseArgs({
     runs: { type: "string" },
     minutes: { type: "string" },
     first: { type: "string" },
+    mutants: { type: "boolean" },
+    only: { type: "string" },
     json: { type: "boolean" },
     help: { type: "boolean" },
   },
@@ -102,14 +110,32 @@ async function report(pool: WorkerPool, failing: TimedResult): Promise<void> {
   say(`again: npm run simulate -- --seed ${failing.seed} --steps ${steps.join(",")}`);
 }
 
+/** @returns 1 if a planted bug was not caught */
+async function huntAll(first: number): Promise<number> {
+  const mutants = values.only === undefined ? MUTANTS : values.only.split(",").map(mutantNamed);
+  const table: Catch[] = [];
+  say(`first seed ${first}, ${mutants.length} mutants`);
+  for (const mutant of mutants) {
+    const found = await hunt(mutant, first);
+    table.push(found);
+    const seeds = found.seeds === null ? "not caught" : `${found.seeds}`.padStart(10);
+    say(`${seeds}  ${mutant.name}: ${mutant.bug}\n            ${found.violation?.split("\n")[0]?.slice(0, 160) ?? ""}`);
+  }
+  const summary = summaryOf(first, table);
+  say(`${summary.caught} of ${summary.mutants} caught, after ${summary.medianSeeds} seeds at the median`);
+  if (values.json === true) process.stdout.write(`${JSON.stringify(summary)}\n`);
+  return summary.caught === summary.mutants ? 0 : 1;
+}
+
 async function main(): Promise<number> {
   if (values.help === true) {
     process.stdout.write(`${USAGE}\n`);
     return 0;
   }
-  const pool = new WorkerPool();
   const seed = number(values.seed, "seed");
   const first = seed ?? number(values.first, "first") ?? randomInt(1, 2 ** 40);
+  if (values.mutants === true) return huntAll(first);
+  const pool = new WorkerPool();
   const summary = new Summary(first);
   try {
     const failing = seed === null ? await explore(pool, first, summary) : await replay(pool, seed, summary);

@@ -6,6 +6,7 @@ import { type RunResult, stepsOf } from "./run-seed.ts";
 import type { Task } from "./worker.ts";
 
 const WORKER = fileURLToPath(new URL("./worker.ts", import.meta.url));
+const PLANT = new URL("./mutants/plant.ts", import.meta.url).href;
 
 /** A seed that takes longer than this, ms, does not end: that is a violation, too. */
 const SEED_MS_MAX = 120_000;
@@ -19,8 +20,12 @@ export class WorkerPool {
   readonly #idle: ChildProcess[] = [];
   readonly #all = new Set<ChildProcess>();
 
-  constructor(size = availableParallelism()) {
+  readonly #mutant: string | null;
+
+  /** @param mutant a planted bug of mutants/mutants.ts; null: the code as it is */
+  constructor(size = availableParallelism(), mutant: string | null = null) {
     this.size = size;
+    this.#mutant = mutant;
   }
 
   /** Runs a seed in a worker that has nothing to do; not more at a time than `size`. */
@@ -52,7 +57,12 @@ export class WorkerPool {
   }
 
   #start(): ChildProcess {
-    const worker = fork(WORKER, [], { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    const mutant = this.#mutant;
+    // What a planted bug prints on its way down is of no use; what the code itself prints is.
+    const planted =
+      mutant === null ? {} : { execArgv: ["--import", PLANT], env: { ...process.env, OPENCLAW_MUTANT: mutant } };
+    const stderr = mutant === null ? "inherit" : "ignore";
+    const worker = fork(WORKER, [], { stdio: ["ignore", "ignore", stderr, "ipc"], ...planted });
     this.#all.add(worker);
     return worker;
   }

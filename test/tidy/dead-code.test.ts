@@ -6,7 +6,7 @@ const LINES_MAX = 400;
 
 /** Files that are run or loaded by name: by npm, by a tool, by another process. */
 function entries(): ReadonlySet<string> {
-  const found = new Set(["vitest.config.ts", "demo/main.ts", "demo/build-page.ts"]);
+  const found = new Set(["vitest.config.ts", "demo/main.ts", "demo/build-page.ts", "test/history/check-history.ts"]);
   for (const file of projectFiles(/^package\.json$/)) {
     const { exports, bin, scripts } = JSON.parse(readText(file));
     const folder = file.slice(0, -"package.json".length);
@@ -23,10 +23,18 @@ function entries(): ReadonlySet<string> {
   return found;
 }
 
-const isEntry = (file: string): boolean =>
-  /\.test\.ts$|\.d\.ts$|(^|\/)vite\.config\.ts$|^test\/bench\/[^/]+\.ts$|^test\/simulation\/simulate\.ts$|^test\/integration\/faults\/|(^|\/)service-worker\.ts$/.test(
-    file,
-  );
+const ENTRIES = [
+  /\.test\.ts$/,
+  /\.d\.ts$/,
+  /(^|\/)vite\.config\.ts$/,
+  /(^|\/)service-worker\.ts$/,
+  /^test\/bench\/[^/]+\.ts$/,
+  /^test\/integration\/faults\//,
+  /^test\/simulation\/simulate\.ts$/,
+  /^test\/simulation\/mutants\/plant\.ts$/,
+];
+
+const isEntry = (file: string): boolean => ENTRIES.some((pattern) => pattern.test(file));
 
 function unusedFiles(sources: readonly SourceFile[], named: ReadonlySet<string>): readonly string[] {
   const used = new Set(sources.flatMap((source) => source.imports.map(({ file }) => file)));

@@ -250,3 +250,21 @@ describe("conflicts", () => {
     ).toThrow("leads in term 1");
   });
 });
+
+describe("X1: a follower whose state is slow", () => {
+  test("takes no more than its log may hold unapplied, and everything when it has caught up", () => {
+    const cluster = new TestCluster(["a", "b", "c"], { raft: { maxUnappliedBytes: 1_000 } }).start();
+    cluster.elect("a");
+    cluster.node("c").applyHeld = true;
+    for (let i = 0; i < 50; i++) {
+      cluster.propose("a", `${i}`.padStart(100, "x"));
+      cluster.settle();
+    }
+    cluster.tick(10);
+    expect(cluster.raft("c").status().lastIndex).toBeLessThan(15);
+    expect(cluster.raft("a").status().commit).toBe(51);
+    cluster.node("c").applyHeld = false;
+    for (let i = 0; i < 30; i++) cluster.tick();
+    expect(cluster.node("c").applied.index).toBe(51);
+  });
+});

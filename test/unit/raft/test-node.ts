@@ -95,6 +95,8 @@ export class TestNode {
   /** Held: writes stay in flight until `completeWrite`. */
   diskHeld = false;
   applied: AppliedPoint;
+  /** Held: what is committed waits, and Raft is not told that it is applied. */
+  applyHeld = false;
   readStates: ReadState[] = [];
   readsDropped: number[] = [];
   forwarded: string[] = [];

@@ -1,0 +1,105 @@
+/**
+ * Planted bugs: each alters production code, stands for a mistake that others made in public, and has to be caught by the
+ * simulator. An edit replaces text that occurs once in its file; adding a mutant takes one entry.
+ */
+
+export interface Edit {
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+export interface Mutant {
+  readonly name: string;
+  /** The public bug it stands for; "pitfall" numbers are those of test names. */
+  readonly bug: string;
+  readonly edits: readonly Edit[];
+}
+
+const one = (name: string, bug: string, file: string, find: string, replace: string): Mutant => ({
+  name,
+  bug,
+  edits: [{ file: `core/${file}.ts`, find, replace }],
+});
+
+// biome-ignore format: a table reads best with a row a mutant
+export const MUTANTS: readonly Mutant[] = [
+  // Elections
+  one("vote-forgotten-at-restart", "hashicorp/raft#661: term and vote written apart (pitfall 9)", "raft/node-state", "this.vote = hardState.vote;", "this.vote = null;"),
+  one("vote-before-fsync", "a vote that leaves before it is on disk (thesis §3.8)", "raft/election", 'node.answer({ kind: "voteResponse", ...node.envelope(message.from), granted });\n  }\n\n  /** A request', 'node.send({ kind: "voteResponse", ...node.envelope(message.from), granted });\n  }\n\n  /** A request'),
+  one("two-votes-a-term", "a server votes for whoever asks (thesis §3.4)", "raft/election", "return vote === candidate || (vote === null && leader === null);", "return vote === candidate || leader === null;"),
+  one("own-vote-before-fsync", "a candidate counts a vote that a restart forgets (etcd#14370, pitfall 10)", "raft/election", 'node.answer({ kind: "voteResponse", ...node.envelope(node.id), granted: true });', "this.#votes.set(node.id, true);"),
+  one("any-log-is-up-to-date", "no election restriction (thesis §3.6.1)", "raft/log", "return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.lastIndex);", "return lastTerm >= 0 && lastIndex >= 0;"),
+  one("longer-log-wins", "logs compared by length alone (thesis §3.6.1)", "raft/log", "return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.lastIndex);", "return lastTerm >= 0 && lastIndex >= this.lastIndex;"),
+  one("timeouts-not-random", "split votes for ever (thesis §3.4)", "raft/election", "Math.floor(random() * electionTicks)", "Math.floor(0 * random())"),
+  one("minority-elects", "a replica is counted twice (LogCabin, willemt/raft)", "raft/quorum", "for (const voter of voters) if (test(voter)) passing++;", "for (const voter of voters) if (test(voter)) passing += passing === 0 ? 2 : 1;"),
+  one("one-majority-of-a-joint-one", "a joint configuration decided by the new voters alone (thesis §4.3)", "raft/quorum", "outgoing.length === 0 ? [voters] : [voters, outgoing]", "[voters]"),
+  one("configuration-survives-truncation", "a cut-off configuration goes on counting (canonical/raft#250, pitfall 15)", "raft/configurations", "while (this.#known.length > 1 && this.latest.index >= from) this.#known.pop();", "if (from < 0) this.#known.pop();"),
+  one("leaver-does-not-campaign", "nobody can end a joint configuration (thesis §4.2.2, pitfall 6)", "raft/configurations", "return this.#known.some(({ membership })", "return this.#known.slice(-1).some(({ membership })"),
+  one("learner-refuses-votes", "tikv#9579: a learner must vote when the candidate thinks it a voter (pitfall 18)", "raft/election", "const granted = this.#voteIsFree(message.from) && this.#mayGrant(message.lastIndex, message.lastTerm);\n    if (granted) {", "const granted =\n      node.quorum.has(node.id) && this.#voteIsFree(message.from) && this.#mayGrant(message.lastIndex, message.lastTerm);\n    if (granted) {"),
+  one("transfer-to-a-lagging-node", "hashicorp/raft GH-581: leadership handed to one that cannot lead (pitfall 19)", "raft/transfer", "if (!this.#replication.holds(this.#target, this.#node.log.lastIndex)) return;", ""),
+  // Replication
+  one("append-acknowledged-before-fsync", "nats-server#7564: acknowledged and not on disk (pitfall 31)", "raft/node-state", "this.answer({ kind, ...this.envelope(to), match });", "this.send({ kind, ...this.envelope(to), match });"),
+  one("leader-counts-unsynced", "etcd#14370: commit before the leader's own disk has it (pitfall 10)", "raft/replication", "voter === id ? durability.durable : (this.#progress", "voter === id ? log.lastIndex : (this.#progress"),
+  one("old-write-vouches-for-new", "an old completion acknowledges a truncated entry (pitfall 11)", "raft/durability", "for (const write of this.#writes) if (write.claim > before) write.claim = before;", ""),
+  one("older-term-committed-by-count", "Raft paper, figure 8 (pitfall 20)", "raft/replication", "if (held > log.commit && log.termAt(held) === this.#node.term) {", "if (held > log.commit) {"),
+  one("minority-commits", "commit by less than a majority", "raft/quorum", "matches[majority(voters) - 1] ?? 0", "matches[Math.max(0, majority(voters) - 2)] ?? 0"),
+  one("sent-counts-as-held", "match moved when an append is sent, not when it is answered (PySyncObj, by SandTable)", "raft/progress", "this.inflights.add(index(this.next - 1), bytes);", "this.inflights.add(index(this.next - 1), bytes);\n    this.match = index(this.next - 1);"),
+  one("unknown-prev-is-a-match", "prevIndex beyond the log or below its base taken for a match (willemt/raft#118, pitfall 13)", "raft/follower", "if (committed <= 0 && log.termAt(message.prevIndex) !== message.prevTerm) {", "const known = log.termAt(message.prevIndex);\n    if (committed <= 0 && known !== null && known !== message.prevTerm) {"),
+  one("prev-term-ignored", "log matching not checked (thesis §3.5)", "raft/follower", "if (committed <= 0 && log.termAt(message.prevIndex) !== message.prevTerm) {", "if (committed <= 0 && log.termAt(message.prevIndex) === null) {"),
+  one("delayed-append-truncates", "a delayed append cuts off what a later one brought (Raft paper, receiver step 3)", "raft/log", "while (entry !== undefined && this.termAt(entry.index) === entry.term) entry = entries[++known];", "while (entry !== undefined && entry.index <= this.#commit) entry = entries[++known];"),
+  one("follower-commits-its-own-suffix", "leaderCommit not bounded by the last new entry (Raft paper, receiver step 5)", "raft/follower", "log.commitTo(index(Math.min(message.commit, end)));", "log.commitTo(index(Math.min(message.commit, log.lastIndex)));"),
+  {
+    name: "heartbeat-commits-past-match",
+    bug: "a heartbeat's commit taken without the log's agreeing (etcd raft, bcastHeartbeat's min)",
+    edits: [
+      {
+        file: "core/raft/replication.ts",
+        find: "const commit = index(Math.min(log.commit, match));",
+        replace: "const commit = log.commit;",
+      },
+      {
+        file: "core/raft/follower.ts",
+        find: "if (!node.installing && message.match > log.commit) {",
+        replace:
+          "if (!node.installing) log.commitTo(index(Math.min(message.commit, log.lastIndex)));\n    if (!node.installing && message.match > log.commit) {",
+      },
+    ],
+  },
+  one("recovering-node-acknowledges", "FAST'18: truncating at the first bad entry loses committed data (pitfall 27)", "raft/recovery", "return this.#target === null || match >= this.#target;", "return match >= 0;"),
+  one("recovering-node-votes", "FAST'18: a node that lost entries elects a leader without them (pitfall 27)", "raft/election", "return !this.#node.recovery.active && this.#node.log", "return this.#node.log"),
+  one("commit-is-taken-for-applied", "etcd#13766: applied index apart from the state (pitfall 17)", "raft/raft", "this.#delivered = applied;", "this.#delivered = log.commit;"),
+  // Snapshots and stores
+  one("snapshot-truncates-newer-entries", "camunda#6092: a snapshot behind the log's end cuts it (pitfall 12)", "raft/snapshot", "if (!node.installing && log.termAt(meta.index) === meta.term) {", "if (meta.index < 0) {"),
+  one("snapshot-acknowledged-before-install", "acknowledged before it is durable (rule R8)", "raft/snapshot", "node.installing = true;", 'node.installing = true;\n    node.send({ kind: "appendAccepted", ...node.envelope(node.leader ?? from), match: meta.index });'),
+  one("log-reset-before-state", "the log is gone and the state is not there yet (rule R8)", "replica/snapshot-receiver", "const stored = await state.install(meta);\n    await log.reset({ index: meta.index, term: meta.term });", "await log.reset({ index: meta.index, term: meta.term });\n    const stored = await state.install(meta);"),
+  one("log-cut-without-checkpoint", "the log is cut behind a state that a crash takes back (rule R7, etcd#14685)", "replica/compaction", "const { applied } = await this.#state.checkpoint();", "const { applied } = raft.status();"),
+  one("followers-miss-a-snapshot", "watch events lost at an install (etcd#15271, pitfall 23)", "replica/applied-state", "this.open(stored);\n    this.#advance([]);", "this.open(stored);"),
+  // Reads
+  one("read-before-own-commit", "etcd raft, committedEntryInCurrentTerm (pitfall 2)", "raft/read-index", "return log.termAt(log.commit) === term;", "return log.commit >= 0 && term >= 0;"),
+  one("read-without-a-round", "a deposed leader answers reads (etcd#20418, pitfall 3)", "raft/read-index", "if (!node.quorum.reached((voter) => round.confirmed.has(voter))) return;", ""),
+  one("any-heartbeat-confirms", "an old answer confirms a new read (etcd#21378, pitfall 3)", "raft/read-index", "if (round === null || message.context !== round.number) return;", "if (round === null) return;"),
+  one("late-reader-joins-a-round", "a read confirmed by a round that began before it (pitfall 3)", "replica/barriers", "this.#confirmed.push({ index: state.index, barriers: round.barriers });", "this.#confirmed.push({ index: state.index, barriers: [...round.barriers, ...this.#next.splice(0)] });"),
+  one("read-before-apply", "a read let through before its index is applied (thesis §6.4)", "replica/barriers", "if (group.index <= applied)", "if (group.index <= applied || group.index > 0)"),
+  // Sessions, apply, ledger
+  one("retry-runs-twice", "a retried command runs again (thesis §6.3, pitfall 21)", "state-machine/sessions", "if (known !== undefined) return known;", "if (known !== undefined && !known.ok) return known;"),
+  one("session-expires-by-clock", "sessions that expire by a wall clock are created again and run commands twice (pitfall 21)", "state-machine/apply", "inSession(this.#tx, header.session, index, run)", "header.time % 7 === 0 ? run() : inSession(this.#tx, header.session, index, run)"),
+  one("below-the-window-runs-again", "a step whose answer was forgotten is run anew (rule Q1)", "state-machine/sessions", "if (step.seq < row.lowWater) return", "if (step.seq < 0) return"),
+  one("answer-goes-to-another", "a result finds the wrong waiter (rqlite#536's kin)", "replica/proposals", "if (proposer !== this.proposer) return;", 'if (proposer === "") return;'),
+  one("salt-from-a-clock", "apply reads what differs between replicas (openraft#1741, pitfall 22)", "state-machine/apply", "const author = this.#author(header, () => header.salt);", "const author = this.#author(header, () => crypto.getRandomValues(new Uint8Array(16)));"),
+  one("batches-change-results", "results that depend on how entries are batched (rule R9)", "state-machine/key-values", "version: (current?.version ?? 0) + 1,", "version: (current?.version ?? 0) + 1 + Number(tx.writes().length > 6),"),
+  one("chain-forgets-the-past", "a hash that does not cover what came before (rule L2)", "ledger/chain", "input.set(previous, 1);", "input[1] = previous[0] ?? 0;"),
+  one("events-told-twice", "etcd#18089: watch events doubled (pitfall 23)", "replica/applied-state", "if (records.length > 0 || before.parentHolds !== position.parentHolds) this.#advance(records);", "if (records.length > 0 || before.parentHolds !== position.parentHolds) this.#advance(records);\n    if (records.length > 1) this.#advance(records.slice(1));"),
+  // Sync between tiers, documents, clients
+  one("import-runs-an-overlap-again", "nats-server#8069: duplicates after a reconnect (pitfall 38)", "state-machine/client-links", "if (at <= row.cursor) return row.outcomes.get(at) ?? null;", "if (at < row.cursor) return row.outcomes.get(at) ?? null;"),
+  one("import-skips-a-gap", "PostgreSQL slots: a cursor past what was taken (pitfall 37)", "state-machine/ledger-imports", 'if (firstRevision(first) > cursor + 1) return refuse("GAP",', 'if (firstRevision(first) > cursor + 1_000) return refuse("GAP",'),
+  one("import-cursor-ahead", "a cursor that moves without what it covers (pitfall 37)", "state-machine/ledger-imports", "const rest = command.items.filter((item) => lastRevision(item) > cursor);", "const rest = command.items.filter((item) => lastRevision(item) > cursor + (cursor % 16 === 15 ? 1 : 0));"),
+  one("echo-goes-up-again", "two tiers ping-pong for ever (rule L5)", "ledger/selection", "return select(records, (record) => !broughtBy(record, parent));", "return select(records, (record) => !broughtBy(record, parent) || record.revision % 5 === 0);"),
+  one("mirror-misses-deletes", "a mirror that does not delete (rule L4, S4)", "state-machine/key-values", 'if (event.kind === "delete" && current === undefined) return false;', 'if (event.kind === "delete") return false;'),
+  one("stub-for-a-body", "a body of the subscription travels as a skip (rule L2)", "ledger/selection", "return subscription.collections.includes(event.collection);", "return subscription.collections.includes(event.collection) && record.revision % 7 !== 0;"),
+  one("first-come-stands", "quarantine by order of arrival: replicas differ for ever (rule D2, pitfall 45)", "state-machine/document-plan", "if (lowest !== undefined && hash < lowest) losers.add(lowest);\n    else if (lowest !== undefined) losers.add(hash);", "if (lowest !== undefined) losers.add(hash);"),
+  one("pending-never-joins", "automerge-repo: what waits for a dependency waits for ever (rule D3, pitfall 47)", "state-machine/document-plan", "const waiting = before.pending === 0 || fresh.size === 0 ? [] : pendingChanges(tx, keys);", "const waiting = before.pending >= 0 || fresh.size === 0 ? [] : pendingChanges(tx, keys);"),
+  one("hub-rung-too-early", "the parent's word taken for its majority's (rule S3)", "sync/uplink", 'return { to: last.revision, message: { kind: "pushLedger", items, hash: last.hash } };', 'this.#parentHas(last.revision);\n    return { to: last.revision, message: { kind: "pushLedger", items, hash: last.hash } };'),
+  one("outbox-row-dropped-when-sent", "an edit that was sent counts as safe (Expensify, pitfall 41)", "client/outbox", "return this.#rows.keys().next().value ?? this.#nextSeq;", "return this.#nextSeq;"),
+  one("client-cursor-before-events", "a cursor stored ahead of what it covers (rule S1)", "sync/child-link", "this.#untaken.push(to);\n    this.#owner.events({ items, to, hash });", "this.#untaken.push(to);\n    if (to % 9 !== 0) this.#owner.events({ items, to, hash });\n    else this.taken(to);"),
+];
