@@ -55,7 +55,7 @@ export class Fleet {
       },
     });
     // One of three is at the hub.
-    this.#devices = Array.from({ length: scenario.clients }, (_, i) => {
+    this.#devices = Array.from({ length: scenario.devices }, (_, i) => {
       const atHub = i % 3 === 2;
       return new Device({
         name: `device ${i + 1}`,

@@ -71,7 +71,7 @@ export interface Scenario {
   readonly members: number;
   /** Members of the hub; 0 for none, and then there are no clients that sync either. */
   readonly hubMembers: number;
-  readonly clients: number;
+  readonly devices: number;
   readonly callers: number;
   readonly thinkMs: number;
   readonly keys: number;
@@ -111,14 +111,14 @@ export function scenario(seed: number): Scenario {
     [6, 3],
     [7, 5],
   ]);
-  const tiers = random.chance(0.3);
+  const tiers = random.chance(0.2);
   return {
     seed,
     members: tiers ? Math.min(members, 5) : members,
-    hubMembers: tiers ? random.pick([1, 3]) : 0,
-    clients: tiers ? random.below(5, 2) : 0,
-    callers: random.below(8, 4),
-    thinkMs: random.pick([200, 300]),
+    hubMembers: tiers ? random.pick([1, 1, 3]) : 0,
+    devices: tiers ? random.below(5, 2) : 0,
+    callers: tiers ? 3 : random.below(7, 4),
+    thinkMs: random.pick([300, 400]),
     keys: random.pick([1, 3, 6]),
     fsyncMs: random.pick([1, 5, 30]),
     applyMs: random.pick([0, 2, 20]),
@@ -131,7 +131,7 @@ export function scenario(seed: number): Scenario {
       [limits(1e6, 1e6, 1e6), 2],
     ]),
     watchers: random.below(4, 1),
-    idle: random.chance(tiers ? 0.5 : 0.1),
+    idle: random.chance(tiers ? 0.3 : 0.1),
     steps: steps(random, tiers),
   };
 }

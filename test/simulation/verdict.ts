@@ -3,6 +3,7 @@ import { utf8Text } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
+import { callFaults } from "./checkers/calls.ts";
 import { lossFaults } from "./checkers/durability.ts";
 import { doubleFaults } from "./checkers/exactly-once.ts";
 import type { History, LedgerWrite } from "./checkers/history.ts";
@@ -26,7 +27,12 @@ export async function verdict(
     for (const fault of chainFaults(id, ledger)) cluster.violation(fault);
   }
   const writes = writesOf(ledger);
-  const faults = [...lossFaults(history, writes), ...doubleFaults(history, writes), ...orderFaults(history, writes)];
+  const faults = [
+    ...lossFaults(history, writes),
+    ...doubleFaults(history, writes),
+    ...orderFaults(history, writes),
+    ...callFaults(history),
+  ];
   for (const fault of faults) cluster.violation(fault);
   return ledger;
 }
