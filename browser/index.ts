@@ -23,6 +23,8 @@ export interface OpenClawOptions {
   readonly name?: string;
   /** What to mirror on this device from the start. */
   readonly subscribe?: NonNullable<ClientOptions["subscribe"]>;
+  /** Reads carry the highest position seen, so that no gateway answers with less than this page has written or read. */
+  readonly readYourWrites?: boolean;
 }
 
 /**
@@ -54,6 +56,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
     connect: (ended) => gateways.connect(ended),
     token,
     claim: webLockClaims(name),
+    ...(options.readYourWrites === undefined ? {} : { readYourWrites: options.readYourWrites }),
     ...(options.subscribe === undefined ? {} : { subscribe: options.subscribe }),
   });
   followNetwork(client, gateways);

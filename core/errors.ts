@@ -101,9 +101,13 @@ export const ERRORS = {
   WRONG_EPOCH: {
     retryable: false,
     status: 409,
-    message: "the peer is in another epoch of this cluster; the older one must stop",
+    message: "the peer, or the position asked for, is of another epoch of this cluster; the older one must stop",
   },
-  WRONG_CLUSTER: { retryable: false, status: 403, message: "the peer belongs to another cluster" },
+  WRONG_CLUSTER: {
+    retryable: false,
+    status: 403,
+    message: "the peer, or the position asked for, belongs to another cluster",
+  },
   NOT_ADMITTED: {
     retryable: false,
     status: 403,

@@ -10,6 +10,8 @@ export const CHANGE_BYTES_MAX = 1_048_576;
 export const FRAME_BYTES_MAX = 4_194_304;
 /** Bytes at which a batch (a proposal, a push, a run of events, a log append) is closed. */
 export const BATCH_BYTES_MAX = 1_048_576;
+/** Bytes of a snapshot that are hashed, checked and resumed as one piece; the last piece may be shorter. */
+export const SNAPSHOT_PIECE_BYTES = 1_048_576;
 /** Items in a batch. */
 export const BATCH_ITEMS_MAX = 1_024;
 /** Results a session or a client's link keeps above the acknowledged low-water mark (rule Q1). */

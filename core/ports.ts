@@ -30,26 +30,38 @@ export type Sha256 = (bytes: Uint8Array) => Uint8Array;
 /** Best effort between nodes of one cluster: may lose, delay, reorder and repeat; never alters. Bounded: what is over the limit is dropped and counted. */
 export interface Transport {
   send(to: NodeId, messages: readonly RaftMessage[]): void;
-  /** Streams a snapshot; resolves when the receiver has staged every chunk and taken `meta`. @throws OpenClawError UNAVAILABLE */
-  sendSnapshot(to: NodeId, header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  /**
+   * Streams a snapshot, from the byte that the receiver asks for; resolves when it has staged every chunk and taken
+   * `meta`. @throws OpenClawError UNAVAILABLE
+   */
+  sendSnapshot(to: NodeId, header: SnapshotHeader, chunks: SnapshotChunks): Promise<void>;
   /** Called once, before anything else. */
   receive(handlers: TransportHandlers): void;
 }
 
-export interface SnapshotHeader {
-  readonly from: NodeId;
-  readonly term: Term;
+/** The bytes of a snapshot from an offset on: a transfer that broke off goes on where it stopped. Asked once. */
+export type SnapshotChunks = (from: number) => AsyncIterable<Uint8Array>;
+
+/** What a snapshot is, whoever sends it. */
+export interface SnapshotContent {
   readonly meta: SnapshotMeta;
   readonly epoch: Epoch;
-  /** SHA-256 over all chunks. */
-  readonly hash: Uint8Array;
   readonly bytes: number;
+  /** The SHA-256 of each `SNAPSHOT_PIECE_BYTES`, one after the other: what came is checked piece by piece. */
+  readonly pieces: Uint8Array;
+  /** SHA-256 over `pieces`, and so over the whole: two snapshots of one hash have the same bytes. */
+  readonly hash: Uint8Array;
+}
+
+export interface SnapshotHeader extends SnapshotContent {
+  readonly from: NodeId;
+  readonly term: Term;
 }
 
 export interface TransportHandlers {
   messages(messages: readonly RaftMessage[]): void;
-  /** Resolves when the snapshot is staged whole and its hash is right. */
-  snapshot(header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  /** Asks for the bytes that are not here yet; resolves when the snapshot is staged whole and its hash is right. */
+  snapshot(header: SnapshotHeader, chunks: SnapshotChunks): Promise<void>;
 }
 
 /** The Raft log on one disk (R4). After any rejection the node stops: the disk can no longer be vouched for. */
@@ -96,10 +108,16 @@ export interface StateStore {
   ledger(from: Revision, maxBytes: number): Promise<LedgerSlice>;
   /** Makes everything applied so far durable, completely, and says what that covers (R7). */
   checkpoint(): Promise<StoredState>;
-  /** A consistent copy as of its meta, for a follower. The caller disposes of it. */
-  snapshot(): Promise<StateSnapshot>;
-  /** Stages a received snapshot beside the state; replaces an earlier staged one. Rejects when the hash is wrong. */
-  stage(header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  /**
+   * A consistent copy of the applied state as of its meta, whose index is at least `atLeast`: one that is still kept, or
+   * a new one. The caller disposes of it; it is kept for a while, so that a transfer that broke off finds the same bytes.
+   */
+  snapshot(atLeast: Index): Promise<StateSnapshot>;
+  /**
+   * Stages a received snapshot beside the state; replaces an earlier staged one. Asks for the bytes that it does not hold
+   * from an earlier try. Rejects when a piece is not what the header announced.
+   */
+  stage(header: SnapshotHeader, chunks: SnapshotChunks): Promise<void>;
   /** Makes the staged snapshot with this meta the state: fsync, rename, fsync of the folder (R8). */
   install(meta: SnapshotMeta): Promise<StoredState>;
   close(): Promise<void>;
@@ -136,11 +154,8 @@ export interface LedgerSlice {
   readonly revision: Revision;
 }
 
-export interface StateSnapshot {
-  readonly meta: SnapshotMeta;
-  readonly epoch: Epoch;
-  readonly bytes: number;
-  readonly hash: Uint8Array;
-  chunks(): AsyncIterable<Uint8Array>;
+export interface StateSnapshot extends SnapshotContent {
+  /** @throws OpenClawError UNAVAILABLE when the copy rotted on the disk: the next one is made afresh */
+  readonly chunks: SnapshotChunks;
   dispose(): Promise<void>;
 }

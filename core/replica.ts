@@ -3,7 +3,7 @@
  * the ledger.
  */
 import { InvariantViolation, invariant, OpenClawError } from "./errors.ts";
-import type { NodeId, Revision } from "./ids.ts";
+import { index, type NodeId, type Revision } from "./ids.ts";
 import type { Applied, LedgerSlice, StoredState } from "./ports.ts";
 import type { MembershipChange } from "./raft/membership.ts";
 import type { RaftMessage, SnapshotMeta } from "./raft/message.ts";
@@ -14,6 +14,7 @@ import { Barriers } from "./replica/barriers.ts";
 import { sendByPeer } from "./replica/by-peer.ts";
 import { Compaction } from "./replica/compaction.ts";
 import type { LedgerAdvance, ProposeOptions, ReplicaOptions, ReplicaStatus } from "./replica/contract.ts";
+import { Freshness } from "./replica/freshness.ts";
 import { GroupRequests } from "./replica/group-requests.ts";
 import { Leadership } from "./replica/leadership.ts";
 import { LogRetention } from "./replica/log-retention.ts";
@@ -22,7 +23,8 @@ import { Offers } from "./replica/offers.ts";
 import { OwnSession } from "./replica/own-session.ts";
 import { Proposals } from "./replica/proposals.ts";
 import { SnapshotReceiver } from "./replica/snapshot-receiver.ts";
-import { SnapshotSender } from "./replica/snapshot-sender.ts";
+import { SNAPSHOT_BYTES_PER_SECOND, SnapshotSender } from "./replica/snapshot-sender.ts";
+import { replicaStatus } from "./replica/status.ts";
 import { openStores } from "./replica/stored.ts";
 import type { CommandResult, Outcome, SystemCommand, UserCommand } from "./state-machine/command.ts";
 import type { Answer, Position, Query } from "./state-machine/query.ts";
@@ -45,6 +47,7 @@ export class Replica {
   readonly #offers: Offers;
   readonly #applied: AppliedState;
   readonly #leadership = new Leadership();
+  readonly #freshness: Freshness;
   #raft: Raft | null = null;
   #phase: Phase = "new";
   #cancelTick: () => void = () => {};
@@ -55,6 +58,7 @@ export class Replica {
     this.#retention = new LogRetention(options.retention);
     this.#proposals = new Proposals(options.clock, options.random);
     this.#barriers = new Barriers(options.clock);
+    this.#freshness = new Freshness(options.clock);
     this.#session = new OwnSession({
       clock: options.clock,
       random: options.random,
@@ -87,8 +91,10 @@ export class Replica {
       state: options.state,
       transport: options.transport,
       clock: options.clock,
+      bytesPerSecond: options.snapshotBytesPerSecond ?? SNAPSHOT_BYTES_PER_SECOND,
       running: () => this.#phase === "running",
       term: () => this.#running().term,
+      base: () => index(this.#running().status().firstIndex - 1),
       ended: (to, outcome) =>
         this.#drive((raft) => {
           if (outcome === "sent") raft.snapshotSent(to);
@@ -225,22 +231,19 @@ export class Replica {
     return this.#applied.position;
   }
 
+  /** How stale a local read may be: ms since this node last knew that it held all that was committed; null when never. */
+  staleMs(): number | null {
+    this.#freshness.tick(this.#running(), this.#applied.index);
+    return this.#freshness.age;
+  }
+
   status(): ReplicaStatus {
     const raft = this.#running().status();
-    const position = this.position();
-    return {
-      cluster: this.#options.cluster,
-      id: this.#options.id,
-      epoch: position.epoch,
-      raft,
-      role: raft.role,
-      leader: raft.leader,
-      term: raft.term,
-      applied: raft.applied,
-      revision: position.revision,
+    return replicaStatus(this.#options, raft, this.position(), {
       members: raft.committedMembership.voters,
       waiting: this.#proposals.waiting,
-    };
+      snapshots: { sending: this.#snapshots.sending, receiving: this.#receiver.receiving },
+    });
   }
 
   #submit(command: UserCommand | SystemCommand, options: ProposeOptions): Promise<CommandResult> {
@@ -262,6 +265,7 @@ export class Replica {
     this.#drive((raft) => {
       this.#writes.tick();
       raft.tick();
+      this.#freshness.tick(raft, this.#applied.index);
       this.#proposals.tick();
       this.#barriers.tick();
     });
@@ -269,7 +273,10 @@ export class Replica {
 
   #received(messages: readonly RaftMessage[]): void {
     this.#drive((raft) => {
-      for (const message of messages) raft.step(message);
+      for (const message of messages) {
+        raft.step(message);
+        this.#freshness.received(raft, message, this.#applied.index);
+      }
     });
   }
 

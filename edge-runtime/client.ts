@@ -12,7 +12,7 @@ import { createHost } from "./network/host.ts";
 import { dialInTurn } from "./sync/dial-in-turn.ts";
 import { systemClock, systemRandom } from "./system-ports.ts";
 
-export interface OpenClawOptions extends Pick<ClientOptions, "subscribe" | "token"> {
+export interface OpenClawOptions extends Pick<ClientOptions, "subscribe" | "token" | "readYourWrites"> {
   /** Multiaddrs of the site's gateways, each with its `/p2p/…`. */
   readonly gateways: readonly string[];
   /** Where edits wait that are not yet at the site; in memory, and gone with the process, unless given. */

@@ -15,6 +15,7 @@ import {
   type NodeId,
   revision,
 } from "@openclaw/core/ids.ts";
+import { SNAPSHOT_BYTES_PER_SECOND } from "@openclaw/core/replica/snapshot-sender.ts";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import type { PublicKey } from "./api/auth.ts";
@@ -23,6 +24,9 @@ import type { PublicKey } from "./api/auth.ts";
 const CONFIG_BYTES_MAX = 262_144;
 /** Members of one Raft group (DESIGN §1). */
 const MEMBERS_MAX = 7;
+
+/** Slower, and a chunk takes longer than a receiver waits for it. */
+const SNAPSHOT_BYTES_PER_SECOND_MIN = 65_536;
 
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 
@@ -92,6 +96,12 @@ const ConfigFile = z
     children: z.array(z.strictObject({ cluster: clusterId, clusterKey: publicKeyHex })).default([]),
     page: z.string().min(1).nullable().default(null),
     auth: z.strictObject({ publicKey: PublicKeyField }).nullable().default(null),
+    snapshots: z
+      .strictObject({
+        /** Bytes a second that a snapshot on its way to a follower may take of the network. */
+        bytesPerSecond: z.int().min(SNAPSHOT_BYTES_PER_SECOND_MIN).default(SNAPSHOT_BYTES_PER_SECOND),
+      })
+      .prefault({}),
     mdns: z.boolean().default(false),
     logLevel: z.enum(LOG_LEVELS).default("info"),
   })
@@ -144,6 +154,7 @@ export interface NodeConfig {
   readonly children: readonly { readonly cluster: ClusterId; readonly clusterKey: string }[];
   readonly page: string | null;
   readonly auth: { readonly publicKey: PublicKey } | null;
+  readonly snapshots: { readonly bytesPerSecond: number };
   readonly mdns: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }

@@ -54,6 +54,12 @@ export class Metrics {
     gauge("raft_last_index", "Last log index", () => replica.status().raft.lastIndex);
     gauge("revision", "Newest revision applied here", () => replica.position().revision);
     gauge("commands_waiting", "Commands whose result this node awaits", () => replica.status().waiting);
+    for (const way of ["sending", "receiving"] as const) {
+      const name = `snapshot_${way}`;
+      const transfer = () => replica.status().snapshots[way];
+      gauge(`${name}_bytes`, "Bytes of the snapshot on its way; 0 when there is none", () => transfer()?.bytes ?? 0);
+      gauge(`${name}_done_bytes`, "Bytes of it that have gone over", () => transfer()?.done ?? 0);
+    }
     gauge("transport_drops", "Raft messages dropped at a limit since the start", transportDrops);
     gauge("watchers", "Open watches", () => this.#watchers());
     gauge("uplink_connected", "1 while the parent is connected; 0 also without a parent", () =>

@@ -25,7 +25,7 @@ import { ClusterPublicKey, loadIdentity } from "./network/identity.ts";
 import { PRESENCE_TOPIC, PresenceGossip } from "./network/presence.ts";
 import type { RaftCounters } from "./network/raft-counters.ts";
 import { RaftTransport } from "./network/raft-transport.ts";
-import { SqliteLogStore } from "./storage/log-store.ts";
+import { SegmentLogStore } from "./storage/log-store.ts";
 import { SqliteStateStore } from "./storage/state-store.ts";
 import { Children } from "./sync/children.ts";
 import { Uplink } from "./sync/uplink.ts";
@@ -134,12 +134,13 @@ async function compose(
     id,
     membership,
     epoch,
-    log: new SqliteLogStore({ dataDir: config.dataDir, cluster, node: id }),
+    log: new SegmentLogStore({ dataDir: config.dataDir, cluster, node: id }),
     state: new SqliteStateStore({ dataDir: config.dataDir, cluster, epoch, membership }),
     transport,
     clock: systemClock,
     random: systemRandom,
     tickMs: TICK_MS,
+    snapshotBytesPerSecond: config.snapshots.bytesPerSecond,
     onFatal,
   });
   started.push(() => replica.stop());

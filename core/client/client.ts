@@ -5,9 +5,11 @@
 import { utf8 } from "../bytes.ts";
 import { asOpenClawError, OpenClawError } from "../errors.ts";
 import { type ClusterId, type LinkId, type Revision, revision, seq } from "../ids.ts";
+import { positionText } from "../ledger/position-token.ts";
 import type { DocumentChange } from "../ledger/record.ts";
-import type { ChildLinkOwner, Welcome } from "../sync/child-link.ts";
-import type { Subscription } from "../sync/message.ts";
+import type { ReadMode } from "../replica/read-mode.ts";
+import type { Asked, ChildLinkOwner, Welcome } from "../sync/child-link.ts";
+import type { ChildQuery, Subscription } from "../sync/message.ts";
 import { Documents } from "./documents.ts";
 import { Down } from "./down.ts";
 import { type Claim, Drainer } from "./drain.ts";
@@ -17,10 +19,12 @@ import { Keys } from "./keys.ts";
 import type { ClientOptions, ClientStatus } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { drawLink } from "./own-link.ts";
+import { ReadSession } from "./read-session.ts";
 import { hashesOf, type Rungs } from "./rungs.ts";
 import { Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
 import type { ClientStore, FailedRow } from "./store.ts";
+import { unconfirmedChanges } from "./unconfirmed.ts";
 
 export type { ClientOptions, ClientStatus } from "./options.ts";
 
@@ -46,6 +50,7 @@ export class Client {
   readonly #options: ClientOptions;
   readonly #restored: Restored;
   readonly #rungs: Rungs;
+  readonly #session: ReadSession;
   readonly #journal: Journal;
   readonly #settlement: Settlement;
   readonly #down: Down;
@@ -68,6 +73,7 @@ export class Client {
     this.#options = options;
     this.#restored = restored;
     this.#rungs = rungs;
+    this.#session = new ReadSession(options.readYourWrites ?? false);
     this.#cluster = (down?.cluster ?? null) as ClusterId | null;
     this.#own(outbox.link, restored.release);
     this.#journal = new Journal(store, outbox, () => {
@@ -97,7 +103,9 @@ export class Client {
       rungs,
       assertRoom,
       enqueue,
-      ask: (query, consistency) => this.#site.ask(query, consistency),
+      ask: (query, mode) => this.#ask(query, mode),
+      session: this.#session,
+      mirrored: () => this.#down.position(this.#down.cursor),
       covers: (prefix, origin) => this.#down.coversPrefix(prefix, origin !== null),
       subscribePrefix: (prefix, origin) =>
         this.#want({ prefixes: [prefix], collections: [], mirrors: origin !== null }),
@@ -154,6 +162,12 @@ export class Client {
   /** This session's stream and actor. */
   get link(): LinkId {
     return this.#restored.outbox.link;
+  }
+
+  /** The highest position that this session has written or read, for the `minRevision` of another; null before the first. */
+  get position(): string | null {
+    const { position } = this.#session;
+    return position === null ? null : positionText(position);
   }
 
   /** The same object until something changed. */
@@ -270,24 +284,10 @@ export class Client {
 
   /** What is committed in an epoch that is over may be gone: documents are sent again, which harms nothing (L3). */
   async #newEpoch(): Promise<void> {
-    const { store } = this.#options;
-    const drafts: Draft[] = [];
-    for (const { document } of await store.awaiting()) {
-      if (document === null) continue;
-      const wanted = new Set(document.hashes);
-      for (const change of await store.document(document.collection, document.document)) {
-        if (!wanted.has(change.hash)) continue;
-        const command = {
-          kind: "change",
-          collection: document.collection,
-          document: document.document,
-          changes: [change],
-        } as const;
-        drafts.push({ command, edits: [], round: 0 });
-      }
-    }
+    const drafts = await unconfirmedChanges(this.#options.store);
     this.#rungs.withdraw();
     this.#down.forget();
+    this.#session.forget();
     await this.#journal.commit({ drafts, write: { mirrorReset: true, hubHolds: revision(Number.MAX_SAFE_INTEGER) } });
     for (const { command } of drafts) this.#rungs.stored(hashesOf({ command }));
     this.docs.rungsMoved();
@@ -317,7 +317,20 @@ export class Client {
     } while (old.size > 0);
   }
 
+  async #ask<Q extends ChildQuery>(query: Q, mode: ReadMode): Promise<Asked<Q>> {
+    const asked = await this.#site.ask(query, mode);
+    this.#session.saw(asked.seen.position);
+    return asked;
+  }
+
+  #wrote(at: Revision): void {
+    const position = this.#down.position(at);
+    if (position !== null) this.#session.saw(position);
+  }
+
   #enqueue(draft: Draft): void {
+    // What was refused was not written.
+    for (const edit of draft.edits) edit.site.then((at) => this.#wrote(at)).catch(() => undefined);
     this.#journal.commit({ drafts: [draft] }).then(
       () => {
         this.#trouble = null;
@@ -347,7 +360,11 @@ export class Client {
     if (this.#site.state !== "online") return [];
     let changes: readonly DocumentChange[];
     try {
-      changes = await fetchChanges((query) => this.#site.ask(query, "local"), collection, document);
+      changes = await fetchChanges(
+        async (query) => (await this.#ask(query, { kind: "local" })).answer,
+        collection,
+        document,
+      );
     } catch (error) {
       // It comes with the stream when the site can be reached again, as far as this session may see it.
       this.#note(error);

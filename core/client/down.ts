@@ -3,7 +3,16 @@
  * far it is, and with which subscription.
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
-import { type ChangeHash, type ClusterId, type Epoch, type Revision, revision } from "../ids.ts";
+import {
+  type ChangeHash,
+  type ClusterId,
+  type Epoch,
+  isClusterId,
+  PARTITION,
+  type Revision,
+  revision,
+} from "../ids.ts";
+import type { PositionToken } from "../ledger/position-token.ts";
 import type { DocumentChange, LedgerRecord } from "../ledger/record.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
 import type { EventRun, Hello } from "../sync/child-link.ts";
@@ -54,6 +63,14 @@ export class Down {
 
   get cursor(): Revision {
     return this.#cursor;
+  }
+
+  /** A revision of the ledger that the site was last met with; null before it was. */
+  position(at: Revision): PositionToken | null {
+    const cluster = this.#cluster ?? this.#stored?.cluster ?? null;
+    const epoch = this.#epoch?.nonce ?? this.#stored?.epoch ?? null;
+    if (!isClusterId(cluster) || epoch === null) return null;
+    return { cluster, partition: PARTITION, epoch, revision: at };
   }
 
   /** True if the mirror on this device holds all of that prefix, as of the cursor. */

@@ -1,13 +1,17 @@
 /** Key-values of a client: reads from the mirror of what it subscribed to, or from its gateway; writes through the outbox. */
 import { compareBytes, prefixEnd, toHex, utf8 } from "../bytes.ts";
-import { OpenClawError } from "../errors.ts";
+import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, isClusterId, type Revision, revision } from "../ids.ts";
+import { type PositionToken, positionText } from "../ledger/position-token.ts";
 import { KEY_BYTES_MAX, RANGE_ROWS_MAX, VALUE_BYTES_MAX } from "../limits.ts";
+import type { ReadMode } from "../replica/read-mode.ts";
 import type { UserCommand } from "../state-machine/command.ts";
 import type { Answer } from "../state-machine/query.ts";
+import type { Asked } from "../sync/child-link.ts";
 import type { ChildQuery } from "../sync/message.ts";
 import { type Edit, LocalEdit } from "./edit.ts";
 import type { Draft } from "./journal.ts";
+import type { ReadOptions, ReadSession } from "./read-session.ts";
 import type { Rungs } from "./rungs.ts";
 import type { ClientStore } from "./store.ts";
 
@@ -21,14 +25,13 @@ export interface KeyRow {
   readonly modRevision: Revision;
 }
 
-export interface ReadOptions {
-  /**
-   * `local` (the default) reads this device's mirror, with this page's own puts on top, where a subscribed prefix covers
-   * the key, and otherwise what the gateway has applied. `linearizable` asks the site.
-   */
-  readonly consistency?: "local" | "linearizable";
-  /** Another cluster's name, to read the mirror of its keys; null, the default, for the site's own. */
-  readonly origin?: string | null;
+/** A row, and the state that it was read from. */
+export interface KeyReading {
+  readonly row: KeyRow | null;
+  /** For the `minRevision` of a later read, here or elsewhere; null where this device has not met its site. */
+  readonly position: string | null;
+  /** How stale the gateway's state may have been, ms; null where that is not known, as in this device's mirror. */
+  readonly staleMs: number | null;
 }
 
 export interface KeyEvent {
@@ -52,7 +55,10 @@ export interface KeysHost {
   assertRoom(): void;
   enqueue(draft: Draft): void;
   /** @throws OpenClawError UNAVAILABLE, FORBIDDEN, … */
-  ask<Q extends ChildQuery>(query: Q, consistency: "linearizable" | "local"): Promise<Answer<Q>>;
+  ask<Q extends ChildQuery>(query: Q, mode: ReadMode): Promise<Asked<Q>>;
+  readonly session: ReadSession;
+  /** What the mirror shows; null before its site was met. */
+  mirrored(): PositionToken | null;
   /** True if the mirror holds every key of that prefix and origin. */
   covers(prefix: Uint8Array, origin: string | null): boolean;
   subscribePrefix(prefix: Uint8Array, origin: string | null): void;
@@ -83,30 +89,38 @@ export class Keys {
     this.#host = host;
   }
 
-  /** The value of a key, or null. @throws OpenClawError UNAVAILABLE, FORBIDDEN, KEY_EMPTY, KEY_TOO_LARGE */
+  /** The value of a key, or null. @throws OpenClawError as `read` */
   async get(key: Bytes, options: ReadOptions = {}): Promise<KeyRow | null> {
-    const bytes = checkedKey(key);
-    const origin = options.origin ?? null;
-    if (options.consistency === "linearizable" || !this.#host.covers(bytes, origin)) {
-      const answer = await this.#host.ask(
-        { kind: "get", origin: clusterOf(origin), key: bytes },
-        options.consistency ?? "local",
-      );
-      return answer.row;
-    }
-    const own = origin === null ? this.#overlays.get(toHex(bytes))?.at(-1) : undefined;
-    if (own !== undefined) return overlaid(own);
-    const rows = await this.#host.store.mirror(origin, bytes);
-    return rows.find((row) => row.key.length === bytes.length) ?? null;
+    return (await this.read(key, options)).row;
   }
 
-  /** Rows whose key starts with `prefix`, in key order. @throws OpenClawError UNAVAILABLE, FORBIDDEN */
+  /**
+   * The value of a key, and how far the state that it was read from had come.
+   * @throws OpenClawError UNAVAILABLE, FORBIDDEN, KEY_EMPTY, KEY_TOO_LARGE, BAD_REQUEST; WRONG_CLUSTER, WRONG_EPOCH, FORK
+   * for a `minRevision` that is not of this site's ledger
+   */
+  async read(key: Bytes, options: ReadOptions = {}): Promise<KeyReading> {
+    const bytes = checkedKey(key);
+    const origin = options.origin ?? null;
+    const mode = this.#host.session.mode(options);
+    if (!this.#mirrors(bytes, origin, mode)) {
+      const { answer, seen } = await this.#host.ask({ kind: "get", origin: clusterOf(origin), key: bytes }, mode);
+      return { row: answer.row, position: positionText(seen.position), staleMs: seen.staleMs };
+    }
+    const here = this.#host.mirrored();
+    const position = here === null ? null : positionText(here);
+    const own = origin === null ? this.#overlays.get(toHex(bytes))?.at(-1) : undefined;
+    if (own !== undefined) return { row: overlaid(own), position, staleMs: null };
+    const rows = await this.#host.store.mirror(origin, bytes);
+    return { row: rows.find((row) => row.key.length === bytes.length) ?? null, position, staleMs: null };
+  }
+
+  /** Rows whose key starts with `prefix`, in key order. @throws OpenClawError as `read` */
   async list(prefix: Bytes, options: ReadOptions = {}): Promise<readonly KeyRow[]> {
     const bytes = toBytes(prefix);
     const origin = options.origin ?? null;
-    if (options.consistency === "linearizable" || !this.#host.covers(bytes, origin)) {
-      return this.#listAsked(bytes, clusterOf(origin), options.consistency ?? "local");
-    }
+    const mode = this.#host.session.mode(options);
+    if (!this.#mirrors(bytes, origin, mode)) return this.#listAsked(bytes, clusterOf(origin), mode);
     const rows = new Map(
       (await this.#host.store.mirror(origin, bytes)).map((row): [string, KeyRow] => [toHex(row.key), row]),
     );
@@ -173,6 +187,24 @@ export class Keys {
     }
   }
 
+  /** Whether this device's mirror may answer. */
+  #mirrors(prefix: Uint8Array, origin: string | null, mode: ReadMode): boolean {
+    if (!this.#host.covers(prefix, origin)) return false;
+    switch (mode.kind) {
+      case "local":
+        return true;
+      case "linearizable":
+        return false;
+      case "atLeast": {
+        const here = this.#host.mirrored();
+        const { cluster, epoch, revision: at } = mode.position;
+        return here !== null && here.cluster === cluster && here.epoch === epoch && here.revision >= at;
+      }
+      default:
+        return unreachable(mode);
+    }
+  }
+
   #write(command: Exclude<UserCommand, { kind: "change" }>): Edit {
     this.#host.assertRoom();
     const edit = new LocalEdit([], (at) => this.#host.rungs.atHub(at));
@@ -202,11 +234,7 @@ export class Keys {
     else this.#overlays.set(name, overlays);
   }
 
-  async #listAsked(
-    prefix: Uint8Array,
-    origin: ClusterId | null,
-    consistency: "linearizable" | "local",
-  ): Promise<readonly KeyRow[]> {
+  async #listAsked(prefix: Uint8Array, origin: ClusterId | null, mode: ReadMode): Promise<readonly KeyRow[]> {
     const to = prefixEnd(prefix) ?? null;
     const rows: KeyRow[] = [];
     let from = prefix;
@@ -214,7 +242,7 @@ export class Keys {
     for (;;) {
       let answer: Answer<Extract<ChildQuery, { kind: "range" }>>;
       try {
-        answer = await this.#host.ask({ kind: "range", origin, from, to, limit }, consistency);
+        ({ answer } = await this.#host.ask({ kind: "range", origin, from, to, limit }, mode));
       } catch (error) {
         // Large values: fewer of them fit one frame. One always does.
         if (!(error instanceof OpenClawError) || error.code !== "FRAME_TOO_LARGE" || limit === 1) throw error;

@@ -25,6 +25,11 @@ export interface ClientOptions {
     readonly collections?: readonly string[];
     readonly mirrors?: boolean;
   };
+  /**
+   * Reads see this session's own writes, and nothing older than it has read, whichever gateway answers: each read that
+   * names no consistency carries the highest position seen.
+   */
+  readonly readYourWrites?: boolean;
   /** This session's stream and actor. Drawn afresh unless given; never give one that another session may use (D4). */
   readonly link?: LinkId;
   /** Granted to everyone unless given: right where one process has the store to itself. */

@@ -1,9 +1,9 @@
 /** Keeps this page's link to its site: connects, and connects again; hands over what comes. */
 import { InvariantViolation, OpenClawError } from "../errors.ts";
 import type { Clock, Random } from "../ports.ts";
-import type { Answer } from "../state-machine/query.ts";
+import type { ReadMode } from "../replica/read-mode.ts";
 import { Backoff } from "../sync/backoff.ts";
-import { ChildLink, type ChildLinkOwner, type Hello } from "../sync/child-link.ts";
+import { type Asked, ChildLink, type ChildLinkOwner, type Hello } from "../sync/child-link.ts";
 import type { ChildConnection, ChildQuery } from "../sync/message.ts";
 
 export type LinkState = "online" | "connecting" | "offline";
@@ -86,9 +86,9 @@ export class SiteLink {
     this.#backoff.wake();
   }
 
-  ask<Q extends ChildQuery>(query: Q, consistency: "linearizable" | "local"): Promise<Answer<Q>> {
+  ask<Q extends ChildQuery>(query: Q, mode: ReadMode): Promise<Asked<Q>> {
     if (this.#link === null) return Promise.reject(new OpenClawError("UNAVAILABLE", "not connected to the site"));
-    return this.#link.ask(query, consistency, ASK_MS_MAX);
+    return this.#link.ask(query, mode, ASK_MS_MAX);
   }
 
   async #run(): Promise<void> {

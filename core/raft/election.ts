@@ -80,10 +80,13 @@ export class Election {
     if (this.#node.role !== "leader" && this.#mayCampaign) this.#campaign(true);
   }
 
-  /** We are no member any more, if our log does not know of a later configuration. */
+  /** We are no member any more, unless our log has a later configuration; one of an older term is none (paper §5.4.1). */
   onRemoved(message: Of<"removed">): void {
-    const { latest } = this.#node.configurations;
-    if (latest.index < message.configuration) this.#node.removed = true;
+    const { configurations, log } = this.#node;
+    const { index: ours } = configurations.latest;
+    const ofTerm = log.termAt(ours) ?? log.base.term;
+    if (ofTerm < message.ofTerm || (ofTerm === message.ofTerm && ours < message.configuration))
+      this.#node.removed = true;
   }
 
   becomeFollower(newTerm: Term, leader: NodeId | null): void {

@@ -30,6 +30,8 @@ export type MembershipChange =
   | { readonly kind: "add"; readonly node: NodeId; readonly replaces: NodeId | null }
   | { readonly kind: "remove"; readonly node: NodeId };
 
+type Addition = Extract<MembershipChange, { kind: "add" }>;
+
 /** What a leader appends: also the steps that it takes by itself. */
 export type MembershipStep = MembershipChange | { readonly kind: "promote"; readonly node: NodeId };
 
@@ -44,6 +46,12 @@ export const isJoint = ({ outgoing }: Membership): boolean => outgoing.length > 
 export const isMember = (membership: Membership, node: NodeId): boolean =>
   membership.voters.includes(node) || membership.outgoing.includes(node) || isLearner(membership, node);
 
+/** Whether this member came without taking the place that is asked for: whom it should replace would stay. */
+function leavesOut({ voters, learners }: Membership, { node, replaces }: Addition): boolean {
+  if (replaces === null || !voters.includes(replaces)) return false;
+  return !learners.some((learner) => learner.id === node && learner.replaces === replaces);
+}
+
 const isLearner = ({ learners }: Membership, node: NodeId): boolean => learners.some(({ id }) => id === node);
 
 /** Whether nothing is left to do for this change. */
@@ -51,7 +59,7 @@ export function isMade(membership: Membership, change: MembershipChange): boolea
   if (isJoint(membership)) return false;
   switch (change.kind) {
     case "add":
-      return isMember(membership, change.node);
+      return isMember(membership, change.node) && !leavesOut(membership, change);
     case "remove":
       return !isMember(membership, change.node);
     default:
@@ -77,9 +85,13 @@ export function stepped(membership: Membership, step: MembershipStep): Stepped {
 /** Out of a joint configuration: the new voters alone. */
 export const settled = (membership: Membership): Membership => ({ ...membership, outgoing: [] });
 
-function added(membership: Membership, { node, replaces }: Extract<MembershipStep, { kind: "add" }>): Stepped {
+function added(membership: Membership, addition: Addition): Stepped {
   const { voters, learners } = membership;
-  if (isMember(membership, node)) return { ok: true, membership };
+  const { node, replaces } = addition;
+  if (isMember(membership, node)) {
+    if (leavesOut(membership, addition)) return invalid(`${node} is a member already, and ${replaces} would stay`);
+    return { ok: true, membership };
+  }
   if (replaces !== null && !voters.includes(replaces)) return invalid(`${replaces} is no voter`);
   if (replaces !== null && learners.some((learner) => learner.replaces === replaces))
     return invalid(`${replaces} is being replaced already`);

@@ -91,7 +91,7 @@ function fields(message: RaftMessage): readonly Encodable[] {
     case "timeoutNow":
       return [];
     case "removed":
-      return [message.configuration];
+      return [message.configuration, message.ofTerm];
     default:
       return unreachable(message);
   }
@@ -177,7 +177,7 @@ function readFields(
     case "timeoutNow":
       return { kind, ...envelope };
     case "removed":
-      return { kind, ...envelope, configuration: index(reader.count()) };
+      return { kind, ...envelope, configuration: index(reader.count()), ofTerm: term(reader.count()) };
     default:
       return unreachable(kind);
   }

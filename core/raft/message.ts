@@ -104,7 +104,7 @@ export type RaftMessage =
   | (Envelope & { readonly kind: "transferLeadership"; readonly target: NodeId })
   /** The leader's word to whom it hands over: campaign at once (thesis §3.10). */
   | (Envelope & { readonly kind: "timeoutNow" })
-  /** To a candidate that is no member: the configuration at this index, committed, is without it (R10). */
-  | (Envelope & { readonly kind: "removed"; readonly configuration: Index });
+  /** To a candidate that is no member: the configuration at this index and of this term, committed, is without it (R10). */
+  | (Envelope & { readonly kind: "removed"; readonly configuration: Index; readonly ofTerm: Term });
 
 export type RaftMessageKind = RaftMessage["kind"];

@@ -58,13 +58,15 @@ export class Raft {
     invariant(applied >= base.index && applied <= lastIndex, "applied is in the log; else the log is reset to it (R8)");
     // The commit is stored with or after the entries it covers, so a commit past the end is evidence of a loss, too.
     const recovery = new Recovery(index(Math.max(options.recoverTo, hardState.commit)), lastIndex);
-    if (recovery.target !== null && membership.voters.length === 1) {
-      const loss = `the log ends at ${lastIndex}, entry ${recovery.target} was durable, and no other node has it`;
-      throw new OpenClawError("DATA_CORRUPT", loss);
-    }
     const configurations = new Configurations(id, membership, applied);
     const commit = index(Math.min(Math.max(hardState.commit, applied), lastIndex));
     const log = new RaftLog(base, entries, commit, configurations);
+    // By the latest configuration in the log: the group may have grown or shrunk since the state was stored.
+    const { voters } = configurations.quorum;
+    if (recovery.target !== null && voters.length === 1 && voters[0] === id) {
+      const loss = `the log ends at ${lastIndex}, entry ${recovery.target} was durable, and no other node has it`;
+      throw new OpenClawError("DATA_CORRUPT", loss);
+    }
     this.#node = new NodeState(id, configurations, hardState, log, applied, recovery);
     this.#written = hardState;
     this.#delivered = applied;
@@ -99,6 +101,9 @@ export class Raft {
     if (log.lastTerm > hardState.term) this.#election.becomeFollower(log.lastTerm, null);
   }
 
+  get id(): NodeId {
+    return this.#node.id;
+  }
   get role(): Role {
     return this.#node.role;
   }
@@ -107,6 +112,9 @@ export class Raft {
   }
   get leader(): NodeId | null {
     return this.#node.leader;
+  }
+  get commit(): Index {
+    return this.#node.log.commit;
   }
   /** Leadership is being handed over: no proposal is taken. */
   get transferring(): boolean {
@@ -121,6 +129,11 @@ export class Raft {
   /** A leader's: the voter best placed to take over; null if nobody else is there. */
   get heir(): NodeId | null {
     return this.#replication.mostUpToDate();
+  }
+
+  /** Whether those for whom `holds` is true are a quorum. */
+  reachesQuorum(holds: (voter: NodeId) => boolean): boolean {
+    return this.#node.quorum.reached(holds);
   }
 
   /** The term of an entry that the log holds or its base; null otherwise. */

@@ -79,7 +79,7 @@ export class Replication {
       // Of an entry that is compacted here the term is not known: nothing is claimed then.
       const matchTerm = log.termAt(progress.match);
       const match = matchTerm === null ? index(0) : progress.match;
-      const commit = index(Math.min(log.commit, match));
+      const { commit } = log;
       const envelope = this.#node.envelope(to);
       this.#node.send({ kind: "heartbeat", ...envelope, match, matchTerm: matchTerm ?? term(0), commit, context });
     }

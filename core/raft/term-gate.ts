@@ -20,22 +20,26 @@ export class TermGate {
     if (message.to !== this.#node.id || message.from === this.#node.id || !this.#admits(message)) return false;
     if (this.#isRemoved(message)) return false;
     if (message.term > this.#node.term) return this.#entersTerm(message);
-    if (message.term === this.#node.term) return true;
+    // What is committed stays committed: an old term makes that word no less true.
+    if (message.term === this.#node.term || message.kind === "removed") return true;
     this.#refuseOld(message);
     return false;
   }
 
   /**
-   * A candidate that is no member, and whose log ends before the committed configuration that left it out, is told so
-   * (R10). With that entry in its log it would know; with a longer log it may know of a later one than we do.
+   * A candidate that is no member, and has not the committed configuration that left it out, is told so (R10). With that
+   * entry in its log it would know, and may know of a later one than we do. A log that ends before it, or with an older
+   * term, is without it, however long (paper §5.4.1). Where the entry is compacted its term is not known: then a log
+   * that ends with an older term than our base lacks a committed entry, and what it holds behind that is lost.
    */
   #isRemoved(message: RaftMessage): boolean {
     if (message.kind !== "preVote" && message.kind !== "vote") return false;
     const node = this.#node;
     const { latest } = node.configurations;
     if (node.quorum.hasMember(message.from) || latest.index > node.log.commit) return false;
-    if (message.lastIndex >= latest.index) return false;
-    node.answer({ kind: "removed", ...node.envelope(message.from), configuration: latest.index });
+    const ofTerm = node.log.termAt(latest.index) ?? node.log.base.term;
+    if (message.lastIndex >= latest.index && message.lastTerm >= ofTerm) return false;
+    node.answer({ kind: "removed", ...node.envelope(message.from), configuration: latest.index, ofTerm });
     return true;
   }
 

@@ -53,7 +53,9 @@ export class Transfer {
   }
 
   tick(): void {
-    if (this.#target !== null && ++this.#elapsed >= this.#electionTicks) this.end();
+    if (this.#target === null) return;
+    // A change of the membership may have made it one that cannot lead.
+    if (++this.#elapsed >= this.#electionTicks || !this.#node.quorum.has(this.#target)) this.end();
   }
 
   end(): void {

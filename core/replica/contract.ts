@@ -4,6 +4,7 @@ import type { Clock, LogStore, Random, StateStore, StoredRecord, Transport } fro
 import type { Membership } from "../raft/membership.ts";
 import type { RaftStatus, Role } from "../raft/ready.ts";
 import type { RetentionLimits } from "./log-retention.ts";
+import type { SnapshotTransfer } from "./snapshot-progress.ts";
 
 export interface ReplicaOptions {
   readonly cluster: ClusterId;
@@ -20,6 +21,8 @@ export interface ReplicaOptions {
   readonly tickMs: number;
   /** How much of the log is kept; the default suits a node. */
   readonly retention?: RetentionLimits;
+  /** Bound on a snapshot on its way to a follower; the default suits a node. */
+  readonly snapshotBytesPerSecond?: number;
   /** The replica can no longer vouch for its disk, or an invariant broke: stop the process. Called at most once. */
   readonly onFatal: (error: Error) => void;
 }
@@ -42,6 +45,7 @@ export interface ReplicaStatus {
   readonly revision: Revision;
   readonly members: readonly NodeId[];
   readonly waiting: number;
+  readonly snapshots: { readonly sending: SnapshotTransfer | null; readonly receiving: SnapshotTransfer | null };
 }
 
 /**

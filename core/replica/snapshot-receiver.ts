@@ -3,8 +3,9 @@
  * waits until Raft has taken or refused it (pitfall 14).
  */
 import type { NodeId } from "../ids.ts";
-import type { LogStore, SnapshotHeader, StateStore, StoredState } from "../ports.ts";
+import type { LogStore, SnapshotChunks, SnapshotHeader, StateStore, StoredState } from "../ports.ts";
 import type { RaftMessage, SnapshotMeta } from "../raft/message.ts";
+import { SnapshotProgress, type SnapshotTransfer } from "./snapshot-progress.ts";
 
 export interface SnapshotReceiverOptions {
   readonly to: NodeId;
@@ -15,17 +16,23 @@ export interface SnapshotReceiverOptions {
   readonly running: () => boolean;
   /** Resolves when nothing is being applied any more: the snapshot holds what waits. */
   readonly drained: () => Promise<void>;
+  /** The bytes are here, checked: Raft may take the snapshot. */
   readonly staged: (message: RaftMessage) => void;
   readonly installed: (meta: SnapshotMeta, stored: StoredState) => void;
 }
 
 export class SnapshotReceiver {
   readonly #options: SnapshotReceiverOptions;
+  readonly #progress = new SnapshotProgress();
   #installing: Promise<void> | null = null;
   #last: Promise<void> = Promise.resolve();
 
   constructor(options: SnapshotReceiverOptions) {
     this.#options = options;
+  }
+
+  get receiving(): SnapshotTransfer | null {
+    return this.#progress.current;
   }
 
   get installing(): boolean {
@@ -36,15 +43,9 @@ export class SnapshotReceiver {
     return this.#installing ?? Promise.resolve();
   }
 
-  receive(header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const { to, state, assertRunning, staged } = this.#options;
-    const turn = this.#last.then(async () => {
-      assertRunning();
-      await this.#installing;
-      await state.stage(header, chunks);
-      staged({ kind: "snapshot", from: header.from, to, term: header.term, meta: header.meta });
-      await this.#installing;
-    });
+  /** Resolves when the snapshot is the state, or Raft had no use for it. */
+  receive(header: SnapshotHeader, chunks: SnapshotChunks): Promise<void> {
+    const turn = this.#last.then(() => this.#take(header, chunks));
     this.#last = turn.catch(() => {});
     return turn;
   }
@@ -55,6 +56,19 @@ export class SnapshotReceiver {
       this.#installing = null;
       done();
     }, failed);
+  }
+
+  async #take(header: SnapshotHeader, chunks: SnapshotChunks): Promise<void> {
+    const { to, state, assertRunning, staged } = this.#options;
+    assertRunning();
+    await this.#installing;
+    try {
+      await state.stage(header, this.#progress.counted(header.from, header, chunks));
+    } finally {
+      this.#progress.ended();
+    }
+    staged({ kind: "snapshot", from: header.from, to, term: header.term, meta: header.meta });
+    await this.#installing;
   }
 
   async #install(meta: SnapshotMeta): Promise<void> {

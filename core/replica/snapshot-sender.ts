@@ -1,18 +1,30 @@
-/** Followers that fell behind the log get a copy of the state, one after the other. */
+/** Followers that fell behind the log get a copy of the state, one after the other, and no faster than they should. */
 import { OpenClawError } from "../errors.ts";
-import type { NodeId, Term } from "../ids.ts";
-import type { Clock, StateStore, Transport } from "../ports.ts";
+import type { Index, NodeId, Term } from "../ids.ts";
+import type { Clock, SnapshotChunks, StateStore, Transport } from "../ports.ts";
+import { SnapshotProgress, type SnapshotTransfer } from "./snapshot-progress.ts";
+import { TokenBucket } from "./token-bucket.ts";
 
 /** A copy of the state is costly: after a failed transfer the next one waits this long, ms. */
 const REST_MS = 2_000;
+/**
+ * Bytes a second of a snapshot on its way out, unless configured: a gigabyte a minute, and an eighth of what a gigabit
+ * link carries, so that heartbeats and appends pass.
+ */
+export const SNAPSHOT_BYTES_PER_SECOND = 16 * 1_048_576;
+/** What may go at once. */
+const BURST_BYTES = 262_144;
 
 export interface SnapshotSenderOptions {
   readonly from: NodeId;
   readonly state: StateStore;
   readonly transport: Transport;
   readonly clock: Clock;
+  readonly bytesPerSecond: number;
   readonly running: () => boolean;
   readonly term: () => Term;
+  /** What the log follows: a copy that ends before it would leave a gap. */
+  readonly base: () => Index;
   /** The follower has staged it, or was not reached. */
   readonly ended: (to: NodeId, outcome: "sent" | "failed") => void;
   readonly failed: (error: unknown) => void;
@@ -20,12 +32,19 @@ export interface SnapshotSenderOptions {
 
 export class SnapshotSender {
   readonly #options: SnapshotSenderOptions;
+  readonly #bucket: TokenBucket;
+  readonly #progress = new SnapshotProgress();
   /** At most one a voter. */
   readonly #wanted = new Set<NodeId>();
   #sending = false;
 
   constructor(options: SnapshotSenderOptions) {
     this.#options = options;
+    this.#bucket = new TokenBucket(options.clock, options.bytesPerSecond, BURST_BYTES);
+  }
+
+  get sending(): SnapshotTransfer | null {
+    return this.#progress.current;
   }
 
   want(followers: readonly NodeId[]): void {
@@ -56,13 +75,25 @@ export class SnapshotSender {
   }
 
   async #send(to: NodeId): Promise<void> {
-    const { from, state, transport, term } = this.#options;
-    const snapshot = await state.snapshot();
+    const { from, state, transport, term, base } = this.#options;
+    const snapshot = await state.snapshot(base());
     try {
-      const { meta, epoch, hash, bytes } = snapshot;
-      await transport.sendSnapshot(to, { from, term: term(), meta, epoch, hash, bytes }, snapshot.chunks());
+      const { meta, epoch, hash, pieces, bytes } = snapshot;
+      const chunks = this.#progress.counted(to, snapshot, this.#limited(snapshot.chunks));
+      await transport.sendSnapshot(to, { from, term: term(), meta, epoch, hash, pieces, bytes }, chunks);
     } finally {
+      this.#progress.ended();
       await snapshot.dispose();
     }
+  }
+
+  #limited(chunks: SnapshotChunks): SnapshotChunks {
+    const bucket = this.#bucket;
+    return async function* (from) {
+      for await (const chunk of chunks(from)) {
+        await bucket.take(chunk.length);
+        yield chunk;
+      }
+    };
   }
 }

@@ -1,9 +1,28 @@
 /** What the parent's state says to a child's question. */
+import { positionToken } from "../ledger/position-token.ts";
+import { type ReadMode, readable } from "../replica/read-mode.ts";
 import type { ParentBackend } from "./backend.ts";
-import type { ChildAnswer, ChildQuery } from "./message.ts";
+import type { ChildAnswer, ChildQuery, Seen } from "./message.ts";
+
+/** @throws OpenClawError as `readable` and the backend's `read` */
+export async function answerTo(
+  backend: ParentBackend,
+  { query, mode }: { readonly query: ChildQuery; readonly mode: ReadMode },
+): Promise<{ readonly answer: ChildAnswer; readonly seen: Seen }> {
+  await readable(backend, mode);
+  // What is known before the read holds for what it finds; where the state stands after it covers all that it found.
+  const staleMs = backend.staleMs();
+  const answer = await read(backend, query);
+  const position = backend.position();
+  const seen = {
+    position: positionToken(position, position.revision),
+    staleMs: staleMs === null ? null : Math.ceil(staleMs),
+  };
+  return { answer, seen };
+}
 
 /** One case a kind, because the kind decides the type of its answer. */
-export async function answerTo(backend: ParentBackend, query: ChildQuery): Promise<ChildAnswer> {
+async function read(backend: ParentBackend, query: ChildQuery): Promise<ChildAnswer> {
   switch (query.kind) {
     case "get":
       return { kind: "get", answer: await backend.read(query) };

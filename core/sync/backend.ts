@@ -43,6 +43,8 @@ export interface ParentBackend {
   /** Encoded records from `from` on, at most `maxBytes`, at least one if there is one. @throws OpenClawError COMPACTED */
   ledger(from: Revision, maxBytes: number): Promise<LedgerSlice>;
   position(): Position;
+  /** How stale a local read may be, ms; null when this was never known to be up to date. */
+  staleMs(): number | null;
   /** Calls back after `position` moved, with the new records if they are at hand; the returned function ends it. */
   follow(listener: (advance: { readonly records: readonly StoredRecord[] }) => void): () => void;
 }

@@ -7,6 +7,7 @@ import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts
 import type { Revision } from "../ids.ts";
 import type { LinkItem } from "../ledger/record.ts";
 import type { Clock } from "../ports.ts";
+import type { ReadMode } from "../replica/read-mode.ts";
 import type { Answer } from "../state-machine/query.ts";
 import {
   type ChildAnswer,
@@ -16,6 +17,7 @@ import {
   EVENTS_IN_FLIGHT_MAX,
   type ParentMessage,
   PUSHES_IN_FLIGHT_MAX,
+  type Seen,
   SYNC_VERSION,
 } from "./message.ts";
 import { runEnd } from "./run.ts";
@@ -50,6 +52,12 @@ export interface EventRun {
   readonly hash: Uint8Array;
 }
 
+/** An answer, and the state that it was read from. */
+export interface Asked<Q extends ChildQuery> {
+  readonly answer: Answer<Q>;
+  readonly seen: Seen;
+}
+
 /** None may throw. */
 export interface ChildLinkOwner {
   readonly source: PushSource;
@@ -73,7 +81,7 @@ const REFUSALS_MAX = 3;
 const ASKS_IN_FLIGHT_MAX = 64;
 
 interface Asking {
-  readonly resolve: (answer: ChildAnswer) => void;
+  readonly resolve: (answer: ChildAnswer, seen: Seen) => void;
   readonly reject: (error: OpenClawError) => void;
   readonly cancel: () => void;
 }
@@ -142,7 +150,7 @@ export class ChildLink {
   }
 
   /** @throws OpenClawError UNAVAILABLE, OVERLOADED, and what the parent refuses it with */
-  ask<Q extends ChildQuery>(query: Q, consistency: "linearizable" | "local", timeoutMs: number): Promise<Answer<Q>> {
+  ask<Q extends ChildQuery>(query: Q, mode: ReadMode, timeoutMs: number): Promise<Asked<Q>> {
     if (this.#phase !== "open") return Promise.reject(new OpenClawError("UNAVAILABLE", "not connected"));
     if (this.#asking.size >= ASKS_IN_FLIGHT_MAX)
       return Promise.reject(new OpenClawError("OVERLOADED", "questions in flight"));
@@ -152,13 +160,13 @@ export class ChildLink {
         this.#asking.delete(id);
         reject(new OpenClawError("UNAVAILABLE", "the parent did not answer in time"));
       });
-      const settle = (answer: ChildAnswer): void => {
+      const settle = (answer: ChildAnswer, seen: Seen): void => {
         if (answer.kind !== query.kind) return this.#malformed(`a ${query.kind} was answered with a ${answer.kind}`);
         // The kinds are the same, and the kind decides the type.
-        resolve(answer.answer as Answer<Q>);
+        resolve({ answer: answer.answer as Answer<Q>, seen });
       };
       this.#asking.set(id, { resolve: settle, reject, cancel });
-      this.#connection.send({ kind: "ask", id, consistency, query });
+      this.#connection.send({ kind: "ask", id, mode, query });
     });
   }
 
@@ -190,7 +198,7 @@ export class ChildLink {
       case "holds":
         return this.#owner.holds(message.upstream);
       case "answer":
-        return this.#settle(message.id)?.resolve(message.answer);
+        return this.#settle(message.id)?.resolve(message.answer, message.seen);
       case "askFailed":
         return this.#settle(message.id)?.reject(new OpenClawError(message.code, message.details));
       case "missing":
@@ -324,7 +332,7 @@ export class ChildLink {
   #keepAlive(): void {
     this.#cancelKeepAlive = this.#clock.after(KEEP_ALIVE_MS, () => {
       if (this.#phase !== "open") return;
-      this.ask({ kind: "position" }, "local", ANSWER_MS_MAX).then(
+      this.ask({ kind: "position" }, { kind: "local" }, ANSWER_MS_MAX).then(
         () => this.#keepAlive(),
         (error: unknown) => {
           const failure = closingReason(error);

@@ -31,6 +31,7 @@ import {
   type Subscription,
   SYNC_VERSION,
 } from "./message.ts";
+import { modeTuple, readMode, readSeen, seenTuple } from "./reading-codec.ts";
 
 const CHILD = { hello: 0, pushLedger: 1, pushCommands: 2, taken: 3, ask: 4 } as const satisfies Record<
   ChildMessage["kind"],
@@ -70,7 +71,7 @@ export function encodeChildMessage(message: ChildMessage): Uint8Array {
     case "taken":
       return encode([CHILD.taken, message.cursor]);
     case "ask":
-      return encode([CHILD.ask, message.id, message.consistency === "linearizable", queryTuple(message.query)]);
+      return encode([CHILD.ask, message.id, modeTuple(message.mode), queryTuple(message.query)]);
     default:
       return unreachable(message);
   }
@@ -118,8 +119,8 @@ function readChildMessage(kind: number, reader: TupleReader): ChildMessage {
       return { kind: "taken", cursor: revision(reader.count()) };
     case CHILD.ask: {
       const id = reader.count();
-      const consistency = reader.flag() ? "linearizable" : "local";
-      return { kind: "ask", id, consistency, query: readQuery(reader.any()) };
+      const mode = readMode(reader.any());
+      return { kind: "ask", id, mode, query: readQuery(reader.any()) };
     }
     default:
       throw new OpenClawError("MALFORMED_FRAME", `a child message of unknown kind ${kind}`);
@@ -147,7 +148,7 @@ export function encodeParentMessage(message: ParentMessage): Uint8Array {
     case "holds":
       return encode([PARENT.holds, message.upstream]);
     case "answer":
-      return encode([PARENT.answer, message.id, answerTuple(message.answer)]);
+      return encode([PARENT.answer, message.id, answerTuple(message.answer), seenTuple(message.seen)]);
     case "askFailed":
       return encode([PARENT.askFailed, message.id, message.code, message.details]);
     case "missing":
@@ -192,7 +193,12 @@ function readParentMessage(kind: number, reader: TupleReader): ParentMessage {
     case PARENT.holds:
       return { kind: "holds", upstream: revision(reader.count()) };
     case PARENT.answer:
-      return { kind: "answer", id: reader.count(), answer: readAnswer(reader.any()) };
+      return {
+        kind: "answer",
+        id: reader.count(),
+        answer: readAnswer(reader.any()),
+        seen: readSeen(reader.any()),
+      };
     case PARENT.askFailed:
       return { kind: "askFailed", id: reader.count(), code: readErrorCode(reader), details: reader.text() };
     case PARENT.missing: {

@@ -15,7 +15,9 @@
  */
 import type { ErrorCode } from "../errors.ts";
 import type { ChangeHash, ClusterId, Epoch, LinkId, Revision, Seq } from "../ids.ts";
+import type { PositionToken } from "../ledger/position-token.ts";
 import type { DocumentChange, LinkItem } from "../ledger/record.ts";
+import type { ReadMode } from "../replica/read-mode.ts";
 import type { Outcome, UserCommand } from "../state-machine/command.ts";
 import type { Query, QueryAnswers } from "../state-machine/query.ts";
 
@@ -32,6 +34,14 @@ export interface Subscription {
 
 /** Reads a child may ask for; everything but the parent's own upkeep. */
 export type ChildQuery = Extract<Query, { kind: "get" | "range" | "document" | "documents" | "changes" | "position" }>;
+
+/** The state that an answer was read from. */
+export interface Seen {
+  /** It held everything up to here. */
+  readonly position: PositionToken;
+  /** How stale it may have been, ms; null when the node was never known to be up to date. */
+  readonly staleMs: number | null;
+}
 
 /** An answer names the kind of question it answers, so that it can be read without knowing the question. */
 export type ChildAnswer = {
@@ -65,7 +75,7 @@ export type ChildMessage =
   | {
       readonly kind: "ask";
       readonly id: number;
-      readonly consistency: "linearizable" | "local";
+      readonly mode: ReadMode;
       readonly query: ChildQuery;
     };
 
@@ -99,7 +109,7 @@ export type ParentMessage =
   | { readonly kind: "events"; readonly items: readonly LinkItem[]; readonly hash: Uint8Array }
   /** The parent's own parent holds the parent's ledger up to `upstream`. */
   | { readonly kind: "holds"; readonly upstream: Revision }
-  | { readonly kind: "answer"; readonly id: number; readonly answer: ChildAnswer }
+  | { readonly kind: "answer"; readonly id: number; readonly answer: ChildAnswer; readonly seen: Seen }
   | { readonly kind: "askFailed"; readonly id: number; readonly code: ErrorCode; readonly details: string }
   /** Somebody needs the bytes of these changes and this child may have them (D3). */
   | {

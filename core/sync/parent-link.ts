@@ -319,12 +319,11 @@ export class ParentLink {
   }
 
   async #answer(ask: Ask): Promise<void> {
-    if (ask.consistency === "linearizable") await this.#backend.barrier();
-    const answer = await answerTo(this.#backend, ask.query);
+    const { answer, seen } = await answerTo(this.#backend, ask);
     // A child that does not read what it asked for waits for itself; answers are the only frames without a credit.
     while (!this.#writable && this.#phase === "open")
       await new Promise<void>((resolve) => this.#waitingToWrite.push(resolve));
-    this.#send({ kind: "answer", id: ask.id, answer });
+    this.#send({ kind: "answer", id: ask.id, answer, seen });
   }
 
   #sendHolds(): void {

@@ -6,7 +6,10 @@ import type { FastifyBaseLogger } from "fastify";
 import type { Materialiser } from "../documents/materialise.ts";
 import type { Metrics } from "../metrics.ts";
 
-export type ReplicaDoor = Pick<Replica, "execute" | "barrier" | "read" | "ledger" | "follow" | "position" | "status">;
+export type ReplicaDoor = Pick<
+  Replica,
+  "execute" | "barrier" | "read" | "ledger" | "follow" | "position" | "staleMs" | "status"
+>;
 
 export interface ApiPrincipal extends Principal {
   /** May pause the uplink and the like. */

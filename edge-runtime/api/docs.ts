@@ -7,7 +7,15 @@ import { z } from "zod";
 import type { DocumentOperation, Json } from "../documents/job.ts";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
-import { type Consistency, consistencySchema, readable } from "./kv.ts";
+import {
+  positionHeaders,
+  READ_FAILURES,
+  type ReadModeQuery,
+  readHeaders,
+  reading,
+  readModeSchema,
+  written,
+} from "./reading.ts";
 import { perform } from "./write.ts";
 
 /** Operations of one edit. */
@@ -73,43 +81,45 @@ interface DocumentRoute {
 }
 
 export function docsRoutes(app: FastifyInstance, deps: ApiDeps): void {
-  app.get<{ Params: { collection: string }; Querystring: { consistency: Consistency } }>(
+  app.get<{ Params: { collection: string }; Querystring: ReadModeQuery }>(
     "/v1/docs/:collection",
     {
       schema: {
         tags: ["documents"],
         summary: "List a collection's documents",
         params: { type: "object", properties: { collection } },
-        querystring: { type: "object", additionalProperties: false, properties: { consistency: consistencySchema } },
+        querystring: { type: "object", additionalProperties: false, properties: readModeSchema },
         response: {
           200: {
             description: "Their ids",
             type: "object",
+            headers: readHeaders,
             properties: { documents: { type: "array", items: { type: "string" } } },
           },
-          ...failures("BAD_REQUEST", "FORBIDDEN", "UNAVAILABLE"),
+          ...failures("BAD_REQUEST", "FORBIDDEN", ...READ_FAILURES),
         },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { collection } = request.params;
       if (!request.principal.mayReadCollection(collection)) throw new OpenClawError("FORBIDDEN", "read");
-      await readable(deps, request.query.consistency);
-      const { documents } = await deps.replica.read({ kind: "documents", collection });
+      const list = { kind: "documents", collection } as const;
+      const { documents } = await reading(deps, request.query, reply, () => deps.replica.read(list));
       return { documents };
     },
   );
 
-  app.get<DocumentRoute & { Querystring: { consistency: Consistency } }>(
+  app.get<DocumentRoute & { Querystring: ReadModeQuery }>(
     "/v1/docs/:collection/:id",
     {
       schema: {
         tags: ["documents"],
         summary: "Get a document, as JSON or as Automerge bytes (Accept: application/octet-stream)",
         params: documentParameters,
-        querystring: { type: "object", additionalProperties: false, properties: { consistency: consistencySchema } },
+        querystring: { type: "object", additionalProperties: false, properties: readModeSchema },
         response: {
           200: {
+            headers: readHeaders,
             description: "The document. In JSON bytes are base64, dates ISO 8601, counters numbers",
             content: {
               "application/json": {
@@ -131,16 +141,16 @@ export function docsRoutes(app: FastifyInstance, deps: ApiDeps): void {
               [BYTES]: { schema: { type: "string", format: "binary" } },
             },
           },
-          ...failures("NOT_FOUND", "BAD_REQUEST", "FORBIDDEN", "DOCUMENT_TOO_LARGE", "OVERLOADED", "UNAVAILABLE"),
+          ...failures("NOT_FOUND", "BAD_REQUEST", "FORBIDDEN", "DOCUMENT_TOO_LARGE", "OVERLOADED", ...READ_FAILURES),
         },
       },
     },
     async (request, reply) => {
       const { collection, id } = request.params;
       if (!request.principal.mayReadDocument(collection, id)) throw new OpenClawError("FORBIDDEN", "read");
-      await readable(deps, request.query.consistency);
       const kind = request.headers.accept?.includes(BYTES) === true ? "bytes" : "json";
-      const found = await deps.documents.materialise(collection, id, { kind });
+      const materialise = () => deps.documents.materialise(collection, id, { kind });
+      const found = await reading(deps, request.query, reply, materialise);
       if (found.position === 0) throw new OpenClawError("NOT_FOUND");
       void reply.header("cache-control", "no-cache").header("vary", "Accept");
       const { output } = found;
@@ -174,8 +184,10 @@ export function docsRoutes(app: FastifyInstance, deps: ApiDeps): void {
           200: {
             description: "Committed",
             type: "object",
+            headers: positionHeaders,
             properties: {
               revision: { type: "integer" },
+              position: { type: "string", description: "For the minRevision of a read" },
               heads,
               hash: { type: ["string", "null"], description: "Of the change; null when the operations change nothing" },
             },
@@ -192,7 +204,7 @@ export function docsRoutes(app: FastifyInstance, deps: ApiDeps): void {
         },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { collection, id } = request.params;
       const { principal } = request;
       if (!principal.mayWriteDocument(collection, id)) throw new OpenClawError("FORBIDDEN", "write");
@@ -206,7 +218,10 @@ export function docsRoutes(app: FastifyInstance, deps: ApiDeps): void {
       });
       invariant(forked.output.kind === "fork", "a fork was asked for");
       const { change } = forked.output;
-      if (change === null) return { revision: deps.replica.position().revision, heads: forked.heads, hash: null };
+      if (change === null) {
+        const { revision, position } = written(deps, deps.replica.position().revision, reply);
+        return { revision, position, heads: forked.heads, hash: null };
+      }
       const revision = await perform(deps, { kind: "change", collection, document: id, changes: [change] }, principal);
       const after = await deps.replica.read({
         kind: "document",
@@ -215,7 +230,8 @@ export function docsRoutes(app: FastifyInstance, deps: ApiDeps): void {
         after: forked.position,
         limit: 1,
       });
-      return { revision, heads: after.heads, hash: change.hash };
+      const { position } = written(deps, revision, reply);
+      return { revision, position, heads: after.heads, hash: change.hash };
     },
   );
 }

@@ -2,40 +2,31 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { compareBytes, concatBytes, EMPTY_BYTES, prefixEnd, utf8Text } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { type ClusterId, isClusterId, PARTITION, type Revision, revision } from "@openclaw/core/ids.ts";
+import { type ClusterId, isClusterId, revision } from "@openclaw/core/ids.ts";
 import { RANGE_ROWS_MAX, VALUE_BYTES_MAX } from "@openclaw/core/limits.ts";
 import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
 import type { KeyValue } from "@openclaw/core/state-machine/query.ts";
 import type { FastifyInstance, FastifyReply } from "fastify";
-import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
+import { failures } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
+import {
+  positionHeaders,
+  positionProperties,
+  READ_FAILURES,
+  type ReadModeQuery,
+  readHeaders,
+  reading,
+  readModeSchema,
+  written,
+} from "./reading.ts";
 import { keyOf, queryBytes } from "./url-bytes.ts";
 import { perform } from "./write.ts";
 
 const LIMIT_DEFAULT = 1_000;
 
-export type Consistency = "linearizable" | "local";
-
-export const consistencySchema = {
-  type: "string",
-  enum: ["linearizable", "local"],
-  default: "linearizable",
-  description: "local: what this node has applied, without asking the others",
-} as const;
-
 const originSchema = {
   type: "string",
   description: "Read the mirror of this cluster's keys instead of our own",
-} as const;
-
-const positionSchema = {
-  type: "object",
-  properties: {
-    cluster: { type: "string" },
-    partition: { type: "integer" },
-    epoch: { type: "string", description: "Nonce of the epoch: revisions compare only within one" },
-    revision: { type: "integer" },
-  },
 } as const;
 
 const keyParameter = {
@@ -45,7 +36,7 @@ const keyParameter = {
 
 const bytesSchema = { type: "string", format: "binary" } as const;
 
-const written = (code: "COMPARE_FAILED" | "NOT_FOUND") =>
+const writeFailures = (code: "COMPARE_FAILED" | "NOT_FOUND") =>
   failures(
     code,
     "BAD_REQUEST",
@@ -62,8 +53,7 @@ const written = (code: "COMPARE_FAILED" | "NOT_FOUND") =>
 interface KeyRoute {
   Params: { key: string };
 }
-interface ReadQuery {
-  consistency: Consistency;
+interface ReadQuery extends ReadModeQuery {
   origin?: string;
 }
 
@@ -90,10 +80,13 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
             additionalProperties: false,
             properties: { expected: { type: "integer", minimum: 0 } },
           },
-          response: { 200: { description: "Committed", ...positionSchema }, ...written("COMPARE_FAILED") },
+          response: {
+            200: { description: "Committed", type: "object", properties: positionProperties, headers: positionHeaders },
+            ...writeFailures("COMPARE_FAILED"),
+          },
         },
       },
-      async (request) => {
+      async (request, reply) => {
         const key = keyOf(request.params.key);
         if (!request.principal.mayWriteKey(key)) throw new OpenClawError("FORBIDDEN", "write");
         const value = bytesOf(request.body);
@@ -102,7 +95,7 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
           expected === undefined
             ? { kind: "put", key, value }
             : { kind: "compareAndSet", key, value, expected: revision(expected) };
-        return position(deps, await perform(deps, command, request.principal));
+        return written(deps, await perform(deps, command, request.principal), reply);
       },
     );
 
@@ -117,13 +110,14 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
           querystring: {
             type: "object",
             additionalProperties: false,
-            properties: { consistency: consistencySchema, origin: originSchema },
+            properties: { ...readModeSchema, origin: originSchema },
           },
           response: {
             200: {
               description: "The value's bytes",
               content: { "application/octet-stream": { schema: bytesSchema } },
               headers: {
+                ...readHeaders,
                 "X-Openclaw-Mod-Revision": {
                   type: "integer",
                   description: "Of the last put; in a mirror, the origin's",
@@ -133,7 +127,7 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
                 "X-Openclaw-Revision": { type: "integer", description: "Of the state that was read" },
               },
             },
-            ...failures("NOT_FOUND", "BAD_REQUEST", "KEY_EMPTY", "KEY_TOO_LARGE", "FORBIDDEN", "UNAVAILABLE"),
+            ...failures("NOT_FOUND", "BAD_REQUEST", "KEY_EMPTY", "KEY_TOO_LARGE", "FORBIDDEN", ...READ_FAILURES),
           },
         },
       },
@@ -141,8 +135,8 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
         const key = keyOf(request.params.key);
         if (!request.principal.mayReadKey(key)) throw new OpenClawError("FORBIDDEN", "read");
         const origin = originOf(request.query.origin);
-        await readable(deps, request.query.consistency);
-        const answer = await deps.replica.read({ kind: "get", origin, key });
+        const get = { kind: "get", origin, key } as const;
+        const answer = await reading(deps, request.query, reply, () => deps.replica.read(get));
         void reply.header("x-openclaw-revision", answer.revision);
         if (answer.row === null) throw new OpenClawError("NOT_FOUND");
         return sendValue(reply, answer.row);
@@ -156,13 +150,16 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
           tags: ["kv"],
           summary: "Delete a key",
           params: keyParameter,
-          response: { 200: { description: "Committed", ...positionSchema }, ...written("NOT_FOUND") },
+          response: {
+            200: { description: "Committed", type: "object", properties: positionProperties, headers: positionHeaders },
+            ...writeFailures("NOT_FOUND"),
+          },
         },
       },
-      async (request) => {
+      async (request, reply) => {
         const key = keyOf(request.params.key);
         if (!request.principal.mayWriteKey(key)) throw new OpenClawError("FORBIDDEN", "write");
-        return position(deps, await perform(deps, { kind: "delete", key }, request.principal));
+        return written(deps, await perform(deps, { kind: "delete", key }, request.principal), reply);
       },
     );
   });
@@ -183,7 +180,7 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
               description: "Percent-encoded key to go on after: the last one of the page before",
             },
             limit: { type: "integer", minimum: 1, maximum: RANGE_ROWS_MAX, default: LIMIT_DEFAULT },
-            consistency: consistencySchema,
+            ...readModeSchema,
             origin: originSchema,
           },
         },
@@ -191,6 +188,7 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
           200: {
             description: "One revision's rows",
             type: "object",
+            headers: readHeaders,
             properties: {
               revision: { type: "integer" },
               more: { type: "boolean" },
@@ -211,34 +209,24 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
               },
             },
           },
-          ...failures("BAD_REQUEST", "KEY_TOO_LARGE", "FORBIDDEN", "UNAVAILABLE"),
+          ...failures("BAD_REQUEST", "KEY_TOO_LARGE", "FORBIDDEN", ...READ_FAILURES),
         },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const prefix = queryBytes(request.url, "prefix") ?? EMPTY_BYTES;
       const after = queryBytes(request.url, "after");
       if (!request.principal.mayReadPrefix(prefix)) throw new OpenClawError("FORBIDDEN", "read");
-      const { consistency, limit } = request.query;
+      const { limit } = request.query;
       const origin = originOf(request.query.origin);
-      await readable(deps, consistency);
       const next = after === undefined ? prefix : concatBytes([after, Uint8Array.of(0)]);
       const from = compareBytes(next, prefix) > 0 ? next : prefix;
-      const answer = await deps.replica.read({ kind: "range", origin, from, to: prefixEnd(prefix) ?? null, limit });
+      const range = { kind: "range", origin, from, to: prefixEnd(prefix) ?? null, limit } as const;
+      const answer = await reading(deps, request.query, reply, () => deps.replica.read(range));
       // The state bounds an answer in bytes, too: then `more` is true before `limit` rows.
       return { revision: answer.revision, more: answer.more, rows: answer.rows.map(shown) };
     },
   );
-}
-
-const position = ({ replica }: ApiDeps, at: Revision) => {
-  const { cluster, epoch } = replica.position();
-  return { cluster, partition: PARTITION, epoch: epoch.nonce, revision: at };
-};
-
-/** Makes the local read that follows as consistent as was asked. @throws OpenClawError UNAVAILABLE, STOPPED */
-export async function readable({ replica }: ApiDeps, consistency: Consistency): Promise<void> {
-  if (consistency === "linearizable") await replica.barrier(REQUEST_TIMEOUT_MS);
 }
 
 /** @throws OpenClawError BAD_REQUEST */

@@ -100,12 +100,33 @@ const statusProperties = {
   ledgerHash: { type: "string", description: "The chain's hash at that revision" },
   applied: { type: "integer" },
   commit: { type: "integer" },
+  staleMs: {
+    type: ["number", "null"],
+    description: "Ms since this node last knew that it held all that was committed",
+  },
+  snapshots: {
+    type: "object",
+    additionalProperties: true,
+    description: "The snapshot that this node sends to a follower, and the one it receives; null for none",
+  },
   quorum: { type: "integer", description: "Members that must be alive for a write" },
   notes: { type: "array", items: { type: "string" }, description: "What an operator should know" },
 } as const;
 
 function statusOf({ replica, members, presence, uplink }: ApiDeps) {
-  const { cluster, id, epoch, role, leader, term, applied, raft, members: voters, waiting } = replica.status();
+  const {
+    cluster,
+    id,
+    epoch,
+    role,
+    leader,
+    term,
+    applied,
+    raft,
+    members: voters,
+    waiting,
+    snapshots,
+  } = replica.status();
   const { revision, hash, parentHolds } = replica.position();
   const heard = new Map(presence().map((member) => [member.node, member]));
   const progress = new Map(raft.progress.map((member) => [member.id as string, member]));
@@ -126,6 +147,8 @@ function statusOf({ replica, members, presence, uplink }: ApiDeps) {
     lastIndex: raft.lastIndex,
     recoveringTo: raft.recoveringTo,
     waiting,
+    staleMs: replica.staleMs(),
+    snapshots,
     quorum: Math.floor(voters.length / 2) + 1,
     members: voters.map((node) => {
       const last = heard.get(node);

@@ -185,12 +185,18 @@ function addPut(program: Command): void {
 function addGet(program: Command): void {
   reaching(program.command("get <key>"))
     .description("write a value's bytes to standard output")
-    .option("--local", "what the node has applied, without asking the others")
+    .addOption(consistencyOption())
+    .option("--min-revision <position>", "nothing older than this `position` of an earlier answer")
     .option("--origin <cluster>", "read the mirror of this cluster's keys")
-    .option("--verbose", "write its revisions to standard error")
+    .option("--verbose", "write its revisions, and how stale they may be, to standard error")
     .addHelpText(
       "after",
-      examples("openclaw get till/1", "openclaw get logo > logo.png", "openclaw get quakes/nc73 --origin california"),
+      examples(
+        "openclaw get till/1",
+        "openclaw get till/1 --consistency local --verbose",
+        "openclaw get logo > logo.png",
+        "openclaw get quakes/nc73 --origin california",
+      ),
     )
     .action(async (key: string, options: Reach & Reading & { verbose?: boolean }) => {
       const { body, headers } = await clientOf(options).call({
@@ -200,7 +206,7 @@ function addGet(program: Command): void {
       process.stdout.write(body);
       if (process.stdout.isTTY) process.stdout.write("\n");
       if (options.verbose === true) {
-        for (const part of ["mod-revision", "create-revision", "version", "revision"]) {
+        for (const part of ["mod-revision", "create-revision", "version", "revision", "position", "stale-ms"]) {
           process.stderr.write(`${part} ${String(headers[`x-openclaw-${part}`])}\n`);
         }
       }
@@ -219,7 +225,8 @@ function addDelete(program: Command): void {
 function addList(program: Command): void {
   reaching(program.command("list [prefix]"))
     .description("list keys and values, one JSON object a line")
-    .option("--local", "what the node has applied, without asking the others")
+    .addOption(consistencyOption())
+    .option("--min-revision <position>", "nothing older than this `position` of an earlier answer")
     .option("--origin <cluster>", "read the mirror of this cluster's keys")
     .option("--limit <rows>", "at most so many", wholeNumber, 1_000)
     .addHelpText("after", examples("openclaw list till/", "openclaw list quakes/ --origin california --limit 10"))
@@ -297,7 +304,8 @@ interface Reach {
   readonly token?: string;
 }
 interface Reading {
-  readonly local?: boolean;
+  readonly consistency?: string;
+  readonly minRevision?: string;
   readonly origin?: string;
 }
 
@@ -329,10 +337,17 @@ function keyPath(key: string): string {
   return `/v1/kv/${percentEncoded(utf8(key))}`;
 }
 
-function readQuery({ local, origin }: Reading, more: [string, string | undefined][] = []): string {
+const consistencyOption = (): Option =>
+  new Option(
+    "--consistency <mode>",
+    "linearizable (the default), at-least (with --min-revision), or local: what the node has applied",
+  ).choices(["linearizable", "at-least", "local"]);
+
+function readQuery({ consistency, minRevision, origin }: Reading, more: [string, string | undefined][] = []): string {
   return queryText([
     ...more,
-    ["consistency", local === true ? "local" : undefined],
+    ["consistency", consistency],
+    ["minRevision", minRevision === undefined ? undefined : encodeURIComponent(minRevision)],
     ["origin", origin === undefined ? undefined : encodeURIComponent(origin)],
   ]);
 }

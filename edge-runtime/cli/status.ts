@@ -1,6 +1,8 @@
 /** `openclaw status`: one node's view of its cluster, for a person. */
 import { z } from "zod";
 
+const Transfer = z.object({ peer: z.string(), bytes: z.number(), done: z.number() });
+
 const Status = z.object({
   cluster: z.string(),
   node: z.string(),
@@ -30,6 +32,7 @@ const Status = z.object({
       failure: z.string().nullable(),
     })
     .nullable(),
+  snapshots: z.object({ sending: Transfer.nullable(), receiving: Transfer.nullable() }),
   notes: z.array(z.string()),
   state: z.object({ hash: z.string(), rows: z.number() }).optional(),
 });
@@ -49,11 +52,18 @@ export function statusText(answer: unknown): string {
     `leader ${leader ?? "none known"}; ${quorum} of ${status.members.length} must be alive for a write`,
     `revision ${revision}; log: commit ${commit}, applied ${applied}`,
     ...(parent === null ? ["no parent"] : [parentLine(parent)]),
+    ...transferLine("sends a snapshot to", status.snapshots.sending),
+    ...transferLine("receives a snapshot from", status.snapshots.receiving),
     ...(state === undefined ? [] : [`state hash ${state.hash} (${state.rows} rows)`]),
     "",
     ...table([["member", "revision", "log", "heard", "http"], ...rows]),
     ...status.notes.map((note) => `! ${note}`),
   ].join("\n");
+}
+
+function transferLine(does: string, transfer: z.infer<typeof Transfer> | null): string[] {
+  if (transfer === null) return [];
+  return [`this node ${does} ${transfer.peer}: ${transfer.done} of ${transfer.bytes} bytes`];
 }
 
 function parentLine({

@@ -6,7 +6,14 @@
 import type { Connection, Stream } from "@libp2p/interface";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { NodeId } from "@openclaw/core/ids.ts";
-import type { Clock, Random, SnapshotHeader, Transport, TransportHandlers } from "@openclaw/core/ports.ts";
+import type {
+  Clock,
+  Random,
+  SnapshotChunks,
+  SnapshotHeader,
+  Transport,
+  TransportHandlers,
+} from "@openclaw/core/ports.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
 import { decodeMessages } from "@openclaw/core/raft/message-codec.ts";
 import { type PeerLocation, parsePeerId } from "./address.ts";
@@ -82,18 +89,20 @@ export class RaftTransport implements Transport {
     else link.send(messages);
   }
 
-  async sendSnapshot(to: NodeId, header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  async sendSnapshot(to: NodeId, header: SnapshotHeader, chunks: SnapshotChunks): Promise<void> {
     const location = this.#options.locate(to);
     if (location === null) throw new OpenClawError("UNAVAILABLE", `nobody knows where ${to} is`);
     try {
       const frames = await dialAdmitted(this.#meeting, to, location, SNAPSHOT_PROTOCOL, this.#stopping.signal);
       const { clock } = this.#options;
-      await sendSnapshot(frames, { handshake: this.#handshake, clock, to, remotePeer: location.peer }, header, chunks);
+      const sending = { handshake: this.#handshake, clock, to, remotePeer: location.peer };
+      await sendSnapshot(frames, sending, header, this.#told(to, header, chunks, "sending a snapshot"));
     } catch (error) {
       if (error instanceof OpenClawError && error.code === "UNAVAILABLE") throw error;
       throw new OpenClawError("UNAVAILABLE", `snapshot to ${to}: ${asError(error).message}`, { cause: error });
     }
     this.counters.snapshotsSent++;
+    this.#options.log.info({ peer: to, index: header.meta.index, bytes: header.bytes }, "a follower has the snapshot");
   }
 
   /** The state of each way out, for status and metrics. */
@@ -179,9 +188,10 @@ export class RaftTransport implements Transport {
       const handlers = this.#required();
       if (this.#receivingSnapshot) throw new OpenClawError("OVERLOADED", "a snapshot is being received");
       this.#receivingSnapshot = true;
-      const stage = async (header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<void> => {
-        await handlers.snapshot(header, chunks);
+      const stage = async (header: SnapshotHeader, chunks: SnapshotChunks): Promise<void> => {
+        await handlers.snapshot(header, this.#told(guest.node, header, chunks, "receiving a snapshot"));
         this.counters.snapshotsReceived++;
+        this.#options.log.info({ peer: guest.node, index: header.meta.index, bytes: header.bytes }, "took a snapshot");
       };
       void receiveSnapshot(guest, this.#handshake, this.#options.clock, stage).then((reason) => {
         this.#receivingSnapshot = false;
@@ -190,6 +200,14 @@ export class RaftTransport implements Transport {
     };
     acceptAdmitted(this.#meeting, stream, connection, enter, this.#refused);
   };
+
+  /** The same chunks; when they begin to flow the log has a line of it. */
+  #told(peer: NodeId, { meta, bytes }: SnapshotHeader, chunks: SnapshotChunks, text: string): SnapshotChunks {
+    return (from) => {
+      this.#options.log.info({ peer, index: meta.index, bytes, from }, text);
+      return chunks(from);
+    };
+  }
 
   #required(): TransportHandlers {
     if (this.#handlers === null) throw new OpenClawError("UNAVAILABLE", "the node is starting or stopping");

@@ -1,22 +1,35 @@
 /**
- * `/openclaw/snapshot/1`: one snapshot a stream. After the handshake the sender says header, chunks, end; the receiver
- * answers once, when the snapshot is staged (rule R8), or with the code of what went wrong. Every frame is
- * [stamp, kind, payload]. Memory is bounded on both sides: the sender waits for the window, the receiver for its disk.
+ * `/openclaw/snapshot/1`: one snapshot a stream. After the handshake:
+ *
+ *   sender                       receiver
+ *   header ─────────────────────►
+ *          ◄───────────────────── offset: what it holds of this very snapshot from an earlier try
+ *   chunk … from the offset on ─►
+ *   end ────────────────────────►
+ *          ◄───────────────────── answer: staged (rule R8), or the code of what went wrong; at any time
+ *
+ * A sender's frame is [stamp, kind, payload], a receiver's [kind, payload]. Memory is bounded on both sides: the sender
+ * waits for the window, the receiver for its disk.
  */
+import { concatBytes } from "@openclaw/core/bytes.ts";
 import { decode, encode, TupleReader } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { isNodeId, isNonce, type NodeId, revision, term } from "@openclaw/core/ids.ts";
+import type { NodeId } from "@openclaw/core/ids.ts";
 import { BATCH_BYTES_MAX } from "@openclaw/core/limits.ts";
-import type { Clock, SnapshotHeader } from "@openclaw/core/ports.ts";
-import { metaTuple, readMeta } from "@openclaw/core/raft/entry-codec.ts";
+import type { Clock, SnapshotChunks, SnapshotHeader } from "@openclaw/core/ports.ts";
+import { decodeSnapshotHeader, encodeSnapshotHeader } from "@openclaw/core/replica/snapshot-codec.ts";
 import type { Guest } from "./admitted-stream.ts";
+import { ChunkQueue } from "./chunk-queue.ts";
 import { asError, type FrameStream } from "./frame.ts";
 import type { Handshake } from "./handshake.ts";
-import { SNAPSHOT_STAGE_MS, SNAPSHOT_STALL_MS, SNAPSHOT_WAITING_BYTES_MAX } from "./limits.ts";
+import { SNAPSHOT_STAGE_MS, SNAPSHOT_STALL_MS } from "./limits.ts";
 
 const HEADER = Uint8Array.of(0);
 const CHUNK = Uint8Array.of(1);
 const END = Uint8Array.of(2);
+
+const OFFSET = Uint8Array.of(0);
+const ANSWER = Uint8Array.of(1);
 
 export interface SnapshotSending {
   readonly handshake: Handshake;
@@ -30,17 +43,24 @@ export async function sendSnapshot(
   frames: FrameStream,
   sending: SnapshotSending,
   header: SnapshotHeader,
-  chunks: AsyncIterable<Uint8Array>,
+  chunks: SnapshotChunks,
 ): Promise<void> {
   const { handshake, clock, to } = sending;
+  const offset = Promise.withResolvers<number>();
   const answered = Promise.withResolvers<void>();
-  // It may reject while we wait for the next chunk from the disk; it is awaited after the last one in any case.
+  // They may reject while we wait for the next chunk from the disk; the answer is awaited after the last one in any case.
+  offset.promise.catch(() => undefined);
   answered.promise.catch(() => undefined);
   let drained = Promise.withResolvers<void>();
   frames.receive({
-    message: (answer) => {
-      handshake.readAnswer(answer, sending.remotePeer, to);
-      answered.resolve();
+    message: (frame) => {
+      const payload = frame.subarray(1);
+      if (frame[0] === OFFSET[0]) {
+        offset.resolve(decodeOffset(payload, header.bytes));
+      } else {
+        handshake.readAnswer(payload, sending.remotePeer, to);
+        answered.resolve();
+      }
     },
     drained: () => drained.resolve(),
     closed: (reason) => answered.reject(reason ?? new OpenClawError("UNAVAILABLE", `${to} closed the stream`)),
@@ -51,8 +71,10 @@ export async function sendSnapshot(
     await within(clock, SNAPSHOT_STALL_MS, `${to} takes no more of the snapshot`, [drained.promise, answered.promise]);
   };
   try {
-    await send(HEADER, encodeHeader(header));
-    for await (const chunk of chunks) {
+    await send(HEADER, encodeSnapshotHeader(header));
+    // It may have to read what it holds first.
+    await within(clock, SNAPSHOT_STAGE_MS, `${to} did not say where to go on`, [offset.promise, answered.promise]);
+    for await (const chunk of chunks(await offset.promise)) {
       for (let at = 0; at < chunk.length; at += BATCH_BYTES_MAX) {
         await send(CHUNK, chunk.subarray(at, at + BATCH_BYTES_MAX));
       }
@@ -68,7 +90,7 @@ export async function sendSnapshot(
   }
 }
 
-async function within(clock: Clock, ms: number, what: string, events: readonly Promise<void>[]): Promise<void> {
+async function within(clock: Clock, ms: number, what: string, events: readonly Promise<unknown>[]): Promise<void> {
   const late = Promise.withResolvers<void>();
   const cancel = clock.after(ms, () => late.reject(new OpenClawError("UNAVAILABLE", what)));
   try {
@@ -78,7 +100,7 @@ async function within(clock: Clock, ms: number, what: string, events: readonly P
   }
 }
 
-export type StageSnapshot = (header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>) => Promise<void>;
+export type StageSnapshot = (header: SnapshotHeader, chunks: SnapshotChunks) => Promise<void>;
 
 /** Receives one snapshot. Resolves when the stream is over, with the reason if it failed. */
 export function receiveSnapshot(
@@ -89,17 +111,25 @@ export function receiveSnapshot(
 ): Promise<Error | null> {
   const { frames, node } = guest;
   const over = Promise.withResolvers<Error | null>();
-  const chunks = new ChunkQueue(frames, clock);
+  const queue = new ChunkQueue(frames, clock);
   let header: SnapshotHeader | null = null;
-  let received = 0;
+  /** Bytes of the snapshot that are here; null before the sender was told where to begin. */
+  let received: number | null = null;
 
   const begin = (payload: Uint8Array): void => {
     if (header !== null) throw new OpenClawError("MALFORMED_FRAME", "a second snapshot header");
-    header = decodeHeader(payload);
+    header = decodeSnapshotHeader(payload);
+    queue.hold();
     if (header.from !== node) throw new OpenClawError("MALFORMED_FRAME", `${node} sends a snapshot of ${header.from}`);
-    stage(header, chunks).then(
+    const from = (offset: number): AsyncIterable<Uint8Array> => {
+      received = offset;
+      frames.send(OFFSET, encode([offset]));
+      queue.expect();
+      return queue;
+    };
+    stage(header, from).then(
       () => {
-        frames.send(handshake.welcome());
+        frames.send(ANSWER, handshake.welcome());
         frames.close();
       },
       (error: unknown) => {
@@ -107,21 +137,21 @@ export function receiveSnapshot(
           error instanceof OpenClawError
             ? error
             : new OpenClawError("INTERNAL", asError(error).message, { cause: error });
-        frames.send(handshake.refusal(why));
+        frames.send(ANSWER, handshake.refusal(why));
         frames.close(why);
       },
     );
   };
   const take = (payload: Uint8Array): void => {
+    if (header === null || received === null) throw new OpenClawError("MALFORMED_FRAME", "a chunk nobody asked for");
     received += payload.length;
-    if (header === null || received > header.bytes)
-      throw new OpenClawError("MALFORMED_FRAME", "more than the header said");
-    chunks.push(payload);
+    if (received > header.bytes) throw new OpenClawError("MALFORMED_FRAME", "more than the header said");
+    queue.push(payload);
   };
   const end = (): void => {
     if (header === null || received !== header.bytes)
       throw new OpenClawError("MALFORMED_FRAME", "less than the header said");
-    chunks.end();
+    queue.end();
   };
 
   frames.receive({
@@ -135,126 +165,18 @@ export function receiveSnapshot(
     },
     drained: () => undefined,
     closed: (reason) => {
-      chunks.fail(reason ?? new OpenClawError("UNAVAILABLE", `${node} left in the middle of a snapshot`));
+      queue.fail(reason ?? new OpenClawError("UNAVAILABLE", `${node} left in the middle of a snapshot`));
       over.resolve(reason);
     },
-    lastWord: (error) => handshake.refusal(error),
+    lastWord: (error) => concatBytes([ANSWER, handshake.refusal(error)]),
   });
   return over.promise;
 }
 
-/** Chunks between the stream and the disk: pauses the stream above `SNAPSHOT_WAITING_BYTES_MAX`. */
-class ChunkQueue implements AsyncIterable<Uint8Array> {
-  readonly #frames: FrameStream;
-  readonly #clock: Clock;
-  #waiting: Uint8Array[] = [];
-  #bytes = 0;
-  #state: "open" | "ended" | "failed" = "open";
-  #error: Error | null = null;
-  #wake: () => void = () => undefined;
-  #cancelStall: () => void = () => undefined;
-
-  constructor(frames: FrameStream, clock: Clock) {
-    this.#frames = frames;
-    this.#clock = clock;
-    this.#watch();
-  }
-
-  push(chunk: Uint8Array): void {
-    if (this.#state !== "open") throw new OpenClawError("MALFORMED_FRAME", "a chunk after the end");
-    this.#waiting.push(chunk);
-    this.#bytes += chunk.length;
-    this.#watch();
-    if (this.#bytes > SNAPSHOT_WAITING_BYTES_MAX) {
-      this.#cancelStall();
-      this.#frames.pause();
-    }
-    this.#wake();
-  }
-
-  end(): void {
-    if (this.#state !== "open") throw new OpenClawError("MALFORMED_FRAME", "a second end");
-    this.#cancelStall();
-    this.#state = "ended";
-    this.#wake();
-  }
-
-  fail(error: Error): void {
-    this.#cancelStall();
-    if (this.#state !== "open") return;
-    this.#state = "failed";
-    this.#error = error;
-    this.#waiting = [];
-    this.#wake();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      const chunk = this.#waiting.shift();
-      if (chunk !== undefined) {
-        yield chunk;
-        // Not before it has been written: what is in the consumer's hands counts as waiting.
-        this.#taken(chunk.length);
-      } else if (this.#state === "ended") {
-        return;
-      } else if (this.#error !== null) {
-        throw this.#error;
-      } else {
-        const woken = Promise.withResolvers<void>();
-        this.#wake = woken.resolve;
-        await woken.promise;
-      }
-    }
-  }
-
-  #taken(bytes: number): void {
-    const wasFull = this.#bytes > SNAPSHOT_WAITING_BYTES_MAX;
-    this.#bytes -= bytes;
-    if (!wasFull || this.#bytes > SNAPSHOT_WAITING_BYTES_MAX || this.#state !== "open") return;
-    this.#watch();
-    this.#frames.resume();
-  }
-
-  /** A sender that says nothing for too long is given up; not while it is we who keep it waiting. */
-  #watch(): void {
-    this.#cancelStall();
-    this.#cancelStall = this.#clock.after(SNAPSHOT_STALL_MS, () => {
-      this.#frames.abort(new OpenClawError("UNAVAILABLE", "the snapshot's sender went silent"));
-    });
-  }
-}
-
-function encodeHeader(header: SnapshotHeader): Uint8Array {
-  const { epoch } = header;
-  return encode([
-    header.from,
-    header.term,
-    metaTuple(header.meta),
-    epoch.counter,
-    epoch.nonce,
-    epoch.parent,
-    epoch.departure,
-    header.hash,
-    header.bytes,
-  ]);
-}
-
-function decodeHeader(bytes: Uint8Array): SnapshotHeader {
-  const fields = new TupleReader(decode(bytes), "snapshot header");
-  const header: SnapshotHeader = {
-    from: fields.that(isNodeId, "a node's name"),
-    term: term(fields.count()),
-    meta: readMeta(fields.any()),
-    epoch: {
-      counter: fields.count(),
-      nonce: fields.that(isNonce, "an epoch's nonce"),
-      parent: fields.orNull((reader) => reader.that(isNonce, "an epoch's nonce")),
-      departure: revision(fields.count()),
-    },
-    hash: fields.bytes(),
-    bytes: fields.count(),
-  };
+function decodeOffset(payload: Uint8Array, bytes: number): number {
+  const fields = new TupleReader(decode(payload), "snapshot offset");
+  const offset = fields.count();
   fields.end();
-  if (header.hash.length !== 32) throw new OpenClawError("MALFORMED_FRAME", "a snapshot's hash is 32 bytes");
-  return header;
+  if (offset > bytes) throw new OpenClawError("MALFORMED_FRAME", "a snapshot goes on within its bytes");
+  return offset;
 }

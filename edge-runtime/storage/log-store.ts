@@ -1,35 +1,41 @@
-/** LogStore over SQLite: the main thread's side. Entries are packed here and handed over without a copy. */
+/** LogStore over a segment log: the main thread's side. Entries are packed here and handed over without a copy. */
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import type { ClusterId, NodeId } from "@openclaw/core/ids.ts";
 import type { LogBase, LogStore, StoredLog } from "@openclaw/core/ports.ts";
-import { decodeEntries, encodeEntries } from "@openclaw/core/raft/entry-codec.ts";
 import type { Entry, HardState } from "@openclaw/core/raft/message.ts";
-import type { LogCalls, LogWrite, OpenedLog, PackedEntries } from "./log-protocol.ts";
+import { packEntries, readRun } from "@openclaw/core/segment-log/batch-chain.ts";
+import type { LogWrite, OpenedLog, PackedEntries } from "@openclaw/core/segment-log/log-write.ts";
+import { Doorbell } from "./doorbell.ts";
+import type { LogCalls } from "./log-protocol.ts";
 import { WorkerChannel } from "./worker-channel.ts";
 
-export interface SqliteLogOptions {
+export interface SegmentLogStoreOptions {
   /** Created if it is not there; this process alone uses it from `open` on. */
   readonly dataDir: string;
   readonly cluster: ClusterId;
   readonly node: NodeId;
 }
 
-export class SqliteLogStore implements LogStore {
-  readonly #options: SqliteLogOptions;
+export class SegmentLogStore implements LogStore {
+  readonly #options: SegmentLogStoreOptions;
   #channel: WorkerChannel<LogCalls> | null = null;
   #closing: Promise<void> | null = null;
   /** Where the log will stand when everything handed over is written. */
   #base = 0;
   #last = 0;
 
-  constructor(options: SqliteLogOptions) {
+  constructor(options: SegmentLogStoreOptions) {
     this.#options = options;
   }
 
-  /** @throws OpenClawError DATA_CORRUPT, DATA_FOREIGN, DATA_IN_USE, DATA_NEWER, SQLITE_TOO_OLD, STORAGE_FAILED, STORAGE_FULL */
+  /** @throws OpenClawError DATA_CORRUPT, DATA_FOREIGN, DATA_IN_USE, DATA_NEWER, STORAGE_FAILED, STORAGE_FULL */
   async open(): Promise<StoredLog> {
     invariant(this.#channel === null, "a log store is open once");
-    const channel = new WorkerChannel<LogCalls>("log worker", new URL("./log-worker.ts", import.meta.url));
+    const channel = new WorkerChannel<LogCalls>(
+      "log worker",
+      new URL("./log-worker.ts", import.meta.url),
+      new Doorbell(),
+    );
     this.#channel = channel;
     const { dataDir, cluster, node } = this.#options;
     let opened: OpenedLog;
@@ -41,11 +47,11 @@ export class SqliteLogStore implements LogStore {
       throw error;
     }
     const { hardState, base, last, highWater } = opened.tail;
-    const entries = opened.batches.flatMap(readBatch).filter((entry) => entry.index > base.index);
+    const entries = opened.runs.flatMap(readRun).filter((entry) => entry.index > base.index);
     const contiguous = entries.every((entry, i) => entry.index === base.index + 1 + i);
     if (!contiguous || base.index + entries.length !== last) {
       await this.close();
-      throw new OpenClawError("DATA_CORRUPT", `the log's rows do not hold the entries ${base.index + 1}…${last}`);
+      throw new OpenClawError("DATA_CORRUPT", `the log's batches do not hold the entries ${base.index + 1}…${last}`);
     }
     this.#base = base.index;
     this.#last = last;
@@ -85,7 +91,7 @@ export class SqliteLogStore implements LogStore {
       `entries ${first.index}…${last.index} follow a log of ${this.#base + 1}…${this.#last}`,
     );
     this.#last = last.index;
-    return { first: first.index, last: last.index, lastTerm: last.term, packed: encodeEntries(entries) };
+    return packEntries(entries);
   }
 
   async #write(write: LogWrite): Promise<void> {
@@ -97,13 +103,5 @@ export class SqliteLogStore implements LogStore {
       write,
       packed === undefined ? {} : { bytes: packed.length, transfer: [packed.buffer as ArrayBuffer] },
     );
-  }
-}
-
-function readBatch(packed: Uint8Array): readonly Entry[] {
-  try {
-    return decodeEntries(packed);
-  } catch (error) {
-    throw new OpenClawError("DATA_CORRUPT", "a log row passes its check and cannot be read", { cause: error });
   }
 }

@@ -69,6 +69,22 @@ export function openToRead(path: string): Connection {
   }
 }
 
+/**
+ * Opens a copy of a database that nobody else uses, and takes it out of WAL mode, so that it is whole without side files.
+ * Not durable. @throws OpenClawError as `openExclusive`
+ */
+export function openCopy(path: string): Connection {
+  const connection = connect(path);
+  try {
+    connection.pragma("synchronous = OFF");
+    connection.pragma("journal_mode = DELETE");
+    return connection;
+  } catch (error) {
+    connection.close();
+    throw openingError(error, path);
+  }
+}
+
 function connect(path: string): Connection {
   try {
     return new Database(path, { timeout: 0 });

@@ -1,6 +1,6 @@
 /** Applied state and ledger on one disk (R6): one connection, whose reads see what its open transaction wrote. */
 import { join } from "node:path";
-import { invariant } from "@openclaw/core/errors.ts";
+import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import { index, PARTITION, type Revision, term } from "@openclaw/core/ids.ts";
 import type { StoredState } from "@openclaw/core/ports.ts";
 import { decodeEntries } from "@openclaw/core/raft/entry-codec.ts";
@@ -11,6 +11,7 @@ import { initialWrites } from "@openclaw/core/state-machine/position.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
 import type { Apply } from "@openclaw/core/state-machine/view.ts";
+import { requireIdentity, type StoreIdentity } from "@openclaw/core/store-identity.ts";
 import { ensureFolder, fsyncPath } from "./files.ts";
 import { packRecords } from "./record-batch.ts";
 import { packResults } from "./result-batch.ts";
@@ -18,7 +19,7 @@ import { sha256 } from "./sha256.ts";
 import { type Connection, checkpoint, openExclusive, openingError } from "./sqlite.ts";
 import type { PackedApplied, StateCalls, StateOpening } from "./state-protocol.ts";
 import { createStateTables, StateTables } from "./state-tables.ts";
-import { readIdentity, requireIdentity, type StoreIdentity, writeIdentity } from "./store-identity.ts";
+import { readIdentity, writeIdentity } from "./store-identity.ts";
 
 export const STATE_FORMAT = 1;
 export const STATE_FILE = "state.db";
@@ -54,6 +55,7 @@ export class StateFile {
   /** As of the last applied entry, committed or not. */
   #applied: SnapshotMeta;
   #transaction: OpenTransaction | null = null;
+  #copying = false;
 
   /**
    * @param onError called when the open transaction could not be committed: nothing may be applied after it
@@ -137,11 +139,24 @@ export class StateFile {
     return stored;
   }
 
-  /** Writes a copy of the database, as of the returned meta, to a path where nothing is. */
-  copyTo(path: string): SnapshotMeta {
+  /**
+   * Writes a copy of the database to a path where nothing is, a few pages at a time: what is applied meanwhile is in it,
+   * too. @param step how many pages come next, given how many are left
+   * @throws OpenClawError UNAVAILABLE when the state was closed meanwhile
+   */
+  async copyTo(path: string, step: (left: number) => number): Promise<void> {
+    invariant(!this.#copying, "one copy is made at a time");
     this.commit();
-    this.#connection.prepare("VACUUM INTO ?").run(path);
-    return this.#applied;
+    this.#copying = true;
+    try {
+      // SQLite keeps the copy in step with what this very connection writes; only an open transaction is in its way.
+      await this.#connection.backup(path, { progress: ({ remainingPages }) => step(remainingPages) });
+    } catch (error) {
+      if (!this.#connection.open) throw new OpenClawError("UNAVAILABLE", "the state was closed while it was copied");
+      throw error;
+    } finally {
+      this.#copying = false;
+    }
   }
 
   /** Leaves a database file that is whole without its WAL. */
@@ -167,8 +182,8 @@ export class StateFile {
       records,
       position: this.read({ kind: "position" }),
     };
-    if (transaction.bytes >= TRANSACTION_BYTES_MAX || performance.now() - transaction.since >= TRANSACTION_MS_MAX)
-      this.commit();
+    const old = performance.now() - transaction.since >= TRANSACTION_MS_MAX;
+    if (this.#copying || old || transaction.bytes >= TRANSACTION_BYTES_MAX) this.commit();
     return applied;
   }
 

@@ -8,6 +8,8 @@ import { fsyncPath } from "./files.ts";
 import { STATE_FILE } from "./state-file.ts";
 
 export const INCOMING_FILE = "incoming.db";
+/** What the incoming file is, or shall become. */
+export const INCOMING_CONTENT = "incoming.content";
 
 interface InstallStep {
   readonly name: string;

@@ -1,6 +1,6 @@
 /** What the main thread asks of the state's worker. */
 import type { ClusterId, Epoch, Index, Revision } from "@openclaw/core/ids.ts";
-import type { SnapshotHeader, StoredState } from "@openclaw/core/ports.ts";
+import type { SnapshotContent, SnapshotHeader, StoredState } from "@openclaw/core/ports.ts";
 import type { Membership } from "@openclaw/core/raft/membership.ts";
 import type { SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import type { Answer, Position, Query } from "@openclaw/core/state-machine/query.ts";
@@ -22,12 +22,8 @@ export interface PackedApplied {
   readonly position: Position;
 }
 
-export interface SnapshotFile {
+export interface SnapshotFile extends SnapshotContent {
   readonly path: string;
-  readonly meta: SnapshotMeta;
-  readonly epoch: Epoch;
-  readonly bytes: number;
-  readonly hash: Uint8Array;
 }
 
 export interface StateCalls {
@@ -40,10 +36,14 @@ export interface StateCalls {
     answer: { readonly records: Uint8Array; readonly revision: Revision };
   };
   checkpoint: { ask: null; answer: StoredState };
-  snapshot: { ask: null; answer: SnapshotFile };
+  /** One of at least this index. */
+  snapshot: { ask: Index; answer: SnapshotFile };
+  /** By path: nobody reads it just now. */
   dropSnapshot: { ask: string; answer: null };
-  /** Answers with the number that the chunks carry: a later stage replaces this one. */
-  stageBegin: { ask: SnapshotHeader; answer: number };
+  /** By path: its bytes are not what they were. */
+  rottenSnapshot: { ask: string; answer: null };
+  /** Answers with the number that the chunks carry, as a later stage replaces this one, and the bytes that are here. */
+  stageBegin: { ask: SnapshotHeader; answer: { readonly stage: number; readonly held: number } };
   stageChunk: { ask: { readonly stage: number; readonly chunk: Uint8Array }; answer: null };
   stageEnd: { ask: number; answer: null };
   stageAbort: { ask: number; answer: null };

@@ -1,102 +1,120 @@
-/** Snapshots on their way out and in: copies of the state for followers, and the one that a leader is sending us. */
-import { createHash, type Hash } from "node:crypto";
-import { closeSync, fsyncSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+/**
+ * The snapshot that a leader is sending us. What came of it outlives a broken connection and this process: the file and,
+ * beside it, what it shall become. The bytes need no fsync for that: whole pieces are checked again after a start.
+ */
+import { closeSync, fsync, ftruncateSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { equalBytes } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import type { SnapshotHeader } from "@openclaw/core/ports.ts";
+import type { SnapshotContent, SnapshotHeader } from "@openclaw/core/ports.ts";
 import { encodeSnapshotMeta } from "@openclaw/core/raft/entry-codec.ts";
 import type { SnapshotMeta } from "@openclaw/core/raft/message.ts";
+import { decodeSnapshotContent, encodeSnapshotContent } from "@openclaw/core/replica/snapshot-codec.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
+import { requireIdentity } from "@openclaw/core/store-identity.ts";
 import { sha256 } from "./sha256.ts";
+import { announced, PieceHash, soundBytes } from "./snapshot-pieces.ts";
 import { openToRead, storageError } from "./sqlite.ts";
 import { stateIdentity } from "./state-file.ts";
-import { INCOMING_FILE } from "./state-install.ts";
+import { INCOMING_CONTENT, INCOMING_FILE } from "./state-install.ts";
 import { StateTables } from "./state-tables.ts";
-import { readIdentity, requireIdentity } from "./store-identity.ts";
+import { readIdentity } from "./store-identity.ts";
 
-const READ_BYTES = 1_048_576;
-
-/** SHA-256 and size of a file. */
-export function hashFile(path: string): { readonly hash: Uint8Array; readonly bytes: number } {
-  const hash = createHash("sha256");
-  const piece = new Uint8Array(READ_BYTES);
-  let bytes = 0;
-  const fd = openSync(path, "r");
-  try {
-    for (let read = readSync(fd, piece); read > 0; read = readSync(fd, piece)) {
-      hash.update(piece.subarray(0, read));
-      bytes += read;
-    }
-  } finally {
-    closeSync(fd);
-  }
-  return { hash: new Uint8Array(hash.digest()), bytes };
-}
+const fsyncLater = promisify(fsync);
 
 interface Receiving {
   readonly stage: number;
   readonly header: SnapshotHeader;
   readonly fd: number;
-  readonly hash: Hash;
+  readonly piece: PieceHash;
+  /** Bytes in the file; those up to `sound` are whole pieces that were checked. */
   bytes: number;
+  sound: number;
 }
 
-/** At most one snapshot comes in or waits: a later one replaces it. It does not outlive the process; the leader sends again. */
+/** At most one snapshot comes in or waits: a later one replaces it. */
 export class IncomingSnapshot {
   readonly #path: string;
+  readonly #contentPath: string;
   readonly #cluster: string;
+  /** What the file is a part of; null when there is none. */
+  #content: SnapshotContent | null;
+  /** Checked bytes of the file; null after a start, when they have to be read first. */
+  #sound: number | null = null;
   #receiving: Receiving | null = null;
   #staged: SnapshotMeta | null = null;
   #stages = 0;
 
+  /** Finds what an earlier process had of a snapshot. */
   constructor(folder: string, cluster: string) {
     this.#path = join(folder, INCOMING_FILE);
+    this.#contentPath = join(folder, INCOMING_CONTENT);
     this.#cluster = cluster;
+    this.#content = readContent(this.#contentPath);
+    if (this.#content === null) this.discard();
   }
 
-  begin(header: SnapshotHeader): number {
-    this.discard();
+  /** Resolves with the number that the chunks carry, and the bytes that are here already. @throws OpenClawError MALFORMED_FRAME */
+  async begin(header: SnapshotHeader): Promise<{ readonly stage: number; readonly held: number }> {
+    this.#pause();
+    this.#staged = null;
     const stage = ++this.#stages;
-    const fd = openSync(this.#path, "w", 0o600);
-    this.#receiving = { stage, header, fd, hash: createHash("sha256"), bytes: 0 };
-    return stage;
+    if (!equalBytes(sha256(header.pieces), header.hash)) throw refusal("its hash is not that of its pieces");
+    if (this.#content === null || !equalBytes(this.#content.hash, header.hash)) this.#start(header);
+    const held = this.#sound ?? (await soundBytes(this.#path, header.pieces));
+    if (stage !== this.#stages) throw replaced();
+    const fd = openSync(this.#path, held === 0 ? "w" : "r+", 0o600);
+    ftruncateSync(fd, held);
+    this.#sound = held;
+    this.#receiving = { stage, header, fd, piece: new PieceHash(), bytes: held, sound: held };
+    return { stage, held };
   }
 
-  /** @throws OpenClawError UNAVAILABLE when a later snapshot replaced this one, MALFORMED_FRAME when more comes than was announced */
+  /** @throws OpenClawError UNAVAILABLE when a later snapshot replaced this one, MALFORMED_FRAME when a piece is not what was announced */
   add(stage: number, chunk: Uint8Array): void {
     const receiving = this.#current(stage);
-    receiving.bytes += chunk.length;
-    if (receiving.bytes > receiving.header.bytes) throw this.#refused("more bytes than announced");
-    receiving.hash.update(chunk);
-    try {
-      for (let at = 0; at < chunk.length; ) at += writeSync(receiving.fd, chunk, at);
-    } catch (error) {
-      this.discard();
-      throw error;
+    for (let from = 0; from < chunk.length; ) {
+      const part = chunk.subarray(from, from + receiving.piece.room);
+      from += part.length;
+      receiving.piece.add(part);
+      writeWhole(receiving.fd, part, receiving.bytes);
+      receiving.bytes += part.length;
+      if (receiving.bytes > receiving.header.bytes) throw refusal("more bytes than announced");
+      if (receiving.piece.room > 0 && receiving.bytes < receiving.header.bytes) continue;
+      if (!equalBytes(receiving.piece.take(), announced(receiving.header.pieces, receiving.sound)))
+        throw refusal(`the piece at byte ${receiving.sound} is not what was announced`);
+      receiving.sound = receiving.bytes;
     }
   }
 
-  /** Checks what came and keeps it for `install`. @throws OpenClawError MALFORMED_FRAME */
-  end(stage: number): void {
-    const { header, fd, hash, bytes } = this.#current(stage);
-    if (bytes !== header.bytes) throw this.#refused(`${bytes} bytes instead of ${header.bytes}`);
-    if (!equalBytes(hash.digest(), header.hash)) throw this.#refused("its hash is wrong");
-    fsyncSync(fd);
-    closeSync(fd);
-    this.#receiving = null;
+  /** Makes what came durable and keeps it for `install`. @throws OpenClawError MALFORMED_FRAME */
+  async end(stage: number): Promise<void> {
+    const { header, fd, sound } = this.#current(stage);
+    if (sound !== header.bytes) throw refusal(`${sound} bytes instead of ${header.bytes}`);
     try {
-      this.#requireMeta(header);
+      await fsyncLater(fd);
     } catch (error) {
+      // The pages may be marked clean all the same: the next fsync would not tell (pitfall 26).
+      if (this.#receiving?.stage === stage) this.discard();
+      throw error;
+    }
+    this.#current(stage);
+    this.#pause();
+    try {
+      this.#requireContent(header);
+    } catch (error) {
+      // It is what was sent, and no snapshot for us: there is nothing to go on with.
+      this.discard();
       const known = storageError(error, "reading the snapshot");
-      throw this.#refused(known instanceof OpenClawError ? `${known.code} ${known.details}` : known.message);
+      throw refusal(known instanceof OpenClawError ? `${known.code} ${known.details}` : known.message);
     }
     this.#staged = header.meta;
   }
 
-  /** Ends a stage that will not be completed; one that was replaced is gone already. */
+  /** A stage that broke off: what was checked stays for the next try. One that was replaced is gone already. */
   abort(stage: number): void {
-    if (this.#receiving?.stage === stage) this.discard();
+    if (this.#receiving?.stage === stage) this.#pause();
   }
 
   /** Gives the staged file away to `install`. @throws OpenClawError NOT_FOUND */
@@ -104,28 +122,54 @@ export class IncomingSnapshot {
     if (this.#staged === null || !isSameMeta(this.#staged, meta)) {
       throw new OpenClawError("NOT_FOUND", `no snapshot of index ${meta.index}, term ${meta.term} is staged`);
     }
-    this.#staged = null;
+    this.#forget();
+  }
+
+  /** The state has come this far without it: a part of an older snapshot is of no use any more. */
+  passed(applied: number): void {
+    if (this.#content !== null && this.#receiving === null && this.#content.meta.index <= applied) this.discard();
   }
 
   discard(): void {
-    if (this.#receiving !== null) closeSync(this.#receiving.fd);
-    this.#receiving = null;
-    this.#staged = null;
+    this.#forget();
     rmSync(this.#path, { force: true });
   }
 
+  /** Lets go of the file; it stays. */
+  close(): void {
+    this.#stages++;
+    this.#pause();
+  }
+
+  #start(header: SnapshotHeader): void {
+    this.discard();
+    writeFileSync(this.#contentPath, encodeSnapshotContent(header), { mode: 0o600 });
+    this.#content = header;
+    this.#sound = 0;
+  }
+
+  #pause(): void {
+    if (this.#receiving === null) return;
+    this.#sound = this.#receiving.sound;
+    closeSync(this.#receiving.fd);
+    this.#receiving = null;
+  }
+
+  #forget(): void {
+    this.#pause();
+    this.#content = null;
+    this.#sound = null;
+    this.#staged = null;
+    rmSync(this.#contentPath, { force: true });
+  }
+
   #current(stage: number): Receiving {
-    if (this.#receiving?.stage !== stage) throw new OpenClawError("UNAVAILABLE", "a later snapshot replaced this one");
+    if (this.#receiving?.stage !== stage) throw replaced();
     return this.#receiving;
   }
 
-  #refused(details: string): OpenClawError {
-    this.discard();
-    return new OpenClawError("MALFORMED_FRAME", `snapshot: ${details}`);
-  }
-
   /** The hash says that it is what the sender sent; this says that it is what the header promised. */
-  #requireMeta(header: SnapshotHeader): void {
+  #requireContent(header: SnapshotHeader): void {
     const connection = openToRead(this.#path);
     try {
       const identity = readIdentity(connection);
@@ -148,5 +192,23 @@ export class IncomingSnapshot {
   }
 }
 
+/** Null where there is none, or one that a crash left half-written. */
+function readContent(path: string): SnapshotContent | null {
+  try {
+    return decodeSnapshotContent(readFileSync(path));
+  } catch (error) {
+    if (error instanceof OpenClawError && error.code === "MALFORMED_FRAME") return null;
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    throw error;
+  }
+}
+
+function writeWhole(fd: number, bytes: Uint8Array, position: number): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, position + at);
+}
+
 const isSameMeta = (a: SnapshotMeta, b: SnapshotMeta): boolean =>
   equalBytes(encodeSnapshotMeta(a), encodeSnapshotMeta(b));
+
+const replaced = (): OpenClawError => new OpenClawError("UNAVAILABLE", "a later snapshot replaced this one");
+const refusal = (details: string): OpenClawError => new OpenClawError("MALFORMED_FRAME", `snapshot: ${details}`);

@@ -1,10 +1,13 @@
 /** StateStore over SQLite: the main thread's side. Apply itself runs in the worker, inside the store's transaction (R6). */
-import { open } from "node:fs/promises";
+
+import { equalBytes } from "@openclaw/core/bytes.ts";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
-import type { ClusterId, Epoch, Revision } from "@openclaw/core/ids.ts";
+import type { ClusterId, Epoch, Index, Revision } from "@openclaw/core/ids.ts";
+import { SNAPSHOT_PIECE_BYTES } from "@openclaw/core/limits.ts";
 import type {
   Applied,
   LedgerSlice,
+  SnapshotChunks,
   SnapshotHeader,
   StateSnapshot,
   StateStore,
@@ -16,6 +19,8 @@ import type { Entry, SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
 import { unpackRecords } from "./record-batch.ts";
 import { unpackResults } from "./result-batch.ts";
+import { sha256 } from "./sha256.ts";
+import { announced, readPieces } from "./snapshot-pieces.ts";
 import type { SnapshotFile, StateCalls } from "./state-protocol.ts";
 import { WorkerChannel } from "./worker-channel.ts";
 
@@ -99,29 +104,32 @@ export class SqliteStateStore implements StateStore {
     return this.#open().call("checkpoint", null);
   }
 
-  /** @throws OpenClawError OVERLOADED when two copies are on the disk already, STORAGE_FULL */
-  async snapshot(): Promise<StateSnapshot> {
+  /** @throws OpenClawError OVERLOADED when two copies are in use already, UNAVAILABLE, STORAGE_FULL */
+  async snapshot(atLeast: Index): Promise<StateSnapshot> {
     const channel = this.#open();
-    const file = await channel.call("snapshot", null);
+    const { path, ...content } = await channel.call("snapshot", atLeast);
+    let disposed = false;
+    const told = async (kind: "dropSnapshot" | "rottenSnapshot"): Promise<void> => {
+      // After `close` the worker knows of no copy any more.
+      if (this.#closing === null) await channel.call(kind, path);
+    };
     return {
-      meta: file.meta,
-      epoch: file.epoch,
-      bytes: file.bytes,
-      hash: file.hash,
-      chunks: () => chunksOf(file),
+      ...content,
+      chunks: (from) => chunksOf({ path, ...content }, from, () => told("rottenSnapshot")),
       dispose: async () => {
-        // After `close` the worker has removed it.
-        if (this.#closing === null) await channel.call("dropSnapshot", file.path);
+        if (disposed) return;
+        disposed = true;
+        await told("dropSnapshot");
       },
     };
   }
 
   /** @throws OpenClawError MALFORMED_FRAME (wrong hash, size, content or cluster), UNAVAILABLE (replaced by a later one), STORAGE_FULL */
-  async stage(header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  async stage(header: SnapshotHeader, chunks: SnapshotChunks): Promise<void> {
     const channel = this.#open();
-    const stage = await channel.call("stageBegin", header);
+    const { stage, held } = await channel.call("stageBegin", header);
     try {
-      for await (const piece of chunks) {
+      for await (const piece of chunks(held)) {
         // A copy: the piece may be a view of a frame that somebody else still reads.
         const chunk = new Uint8Array(piece);
         // One at a time: the sender waits when our disk does.
@@ -129,7 +137,8 @@ export class SqliteStateStore implements StateStore {
       }
       await channel.call("stageEnd", stage);
     } catch (error) {
-      await channel.call("stageAbort", stage);
+      // After `close` the worker has let go of it.
+      if (this.#closing === null) await channel.call("stageAbort", stage);
       throw error;
     }
   }
@@ -152,19 +161,22 @@ export class SqliteStateStore implements StateStore {
   }
 }
 
-/** The file is read off the main thread, by Node's own pool. */
-async function* chunksOf(file: SnapshotFile): AsyncIterable<Uint8Array> {
-  const handle = await open(file.path, "r");
-  try {
-    for (let at = 0; at < file.bytes; ) {
-      const { bytesRead, buffer } = await handle.read(new Uint8Array(CHUNK_BYTES), 0, CHUNK_BYTES, at);
-      if (bytesRead === 0) throw new OpenClawError("STORAGE_FAILED", "a snapshot file ended early");
-      at += bytesRead;
-      yield buffer.subarray(0, bytesRead);
-    }
-  } finally {
-    await handle.close();
+/** The file is read off the main thread, by Node's own pool; a piece that rotted since it was hashed is not sent. */
+async function* chunksOf(
+  { path, bytes, pieces }: SnapshotFile,
+  from: number,
+  rotten: () => Promise<void>,
+): AsyncIterable<Uint8Array> {
+  let at = from - (from % SNAPSHOT_PIECE_BYTES);
+  for await (const piece of readPieces(path, at)) {
+    if (!equalBytes(sha256(piece), announced(pieces, at))) break;
+    for (let sent = Math.max(0, from - at); sent < piece.length; sent += CHUNK_BYTES)
+      yield piece.subarray(sent, sent + CHUNK_BYTES);
+    at += piece.length;
   }
+  if (at >= bytes) return;
+  await rotten();
+  throw new OpenClawError("UNAVAILABLE", `the copy of the state rotted on the disk at byte ${at}`);
 }
 
 /** Posting a view clones the whole buffer behind it, which may be a frame of megabytes. */

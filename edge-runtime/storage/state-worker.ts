@@ -1,28 +1,24 @@
-/** Owns state.db (R6): runs apply, answers reads, and moves snapshots, one call after the other. */
-import { rmSync } from "node:fs";
-import { join } from "node:path";
+/** Owns state.db (R6): runs apply, answers reads, and moves snapshots. What takes long is done between the calls. */
 import type { Transferable } from "node:worker_threads";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
+import type { Index } from "@openclaw/core/ids.ts";
+import type { StoredState } from "@openclaw/core/ports.ts";
 import type { SnapshotMeta } from "@openclaw/core/raft/message.ts";
-import { ensureFolder, removeLeftovers } from "./files.ts";
+import { ensureFolder } from "./files.ts";
+import { SnapshotCopies } from "./snapshot-copies.ts";
 import { storageError } from "./sqlite.ts";
 import { StateFile } from "./state-file.ts";
-import { INCOMING_FILE, INSTALL_STEPS } from "./state-install.ts";
+import { INSTALL_STEPS } from "./state-install.ts";
 import type { SnapshotFile, StateCalls, StateOpening } from "./state-protocol.ts";
-import { hashFile, IncomingSnapshot } from "./state-staging.ts";
+import { IncomingSnapshot } from "./state-staging.ts";
 import type { Call } from "./worker-calls.ts";
 import { WorkerPort } from "./worker-port.ts";
-
-/** Copies of the state that may be on the disk at once; one more is refused OVERLOADED. */
-const SNAPSHOTS_MAX = 2;
-const SNAPSHOT_PREFIX = "state-snapshot-";
 
 /** What is open. */
 class Storage {
   readonly #opening: StateOpening;
   readonly incoming: IncomingSnapshot;
-  readonly #snapshots = new Set<string>();
-  #copies = 0;
+  readonly copies: SnapshotCopies;
   file: StateFile;
 
   constructor(opening: StateOpening) {
@@ -30,28 +26,19 @@ class Storage {
     ensureFolder(opening.folder);
     this.file = StateFile.open(opening, fail);
     // After the lock: until then they may be another process's.
-    removeLeftovers(opening.folder, [SNAPSHOT_PREFIX, INCOMING_FILE]);
+    this.copies = new SnapshotCopies(opening.folder);
     this.incoming = new IncomingSnapshot(opening.folder, opening.cluster);
+    this.incoming.passed(this.file.stored().applied);
   }
 
-  snapshot(): SnapshotFile {
-    if (this.#snapshots.size >= SNAPSHOTS_MAX)
-      throw new OpenClawError("OVERLOADED", `${SNAPSHOTS_MAX} snapshots are being sent`);
-    const path = join(this.#opening.folder, `${SNAPSHOT_PREFIX}${++this.#copies}.db`);
-    try {
-      const meta = this.file.copyTo(path);
-      const { epoch } = this.file.read({ kind: "position" });
-      const file = { path, meta, epoch, ...hashFile(path) };
-      this.#snapshots.add(path);
-      return file;
-    } catch (error) {
-      rmSync(path, { force: true });
-      throw error;
-    }
+  snapshot(atLeast: Index): Promise<SnapshotFile> {
+    return this.copies.take(this.file, atLeast);
   }
 
-  dropSnapshot(path: string): void {
-    if (this.#snapshots.delete(path)) rmSync(path, { force: true });
+  checkpoint(): StoredState {
+    const stored = this.file.checkpoint();
+    this.incoming.passed(stored.applied);
+    return stored;
   }
 
   install(meta: SnapshotMeta): void {
@@ -67,8 +54,8 @@ class Storage {
   }
 
   close(): void {
-    for (const path of this.#snapshots) rmSync(path, { force: true });
-    this.incoming.discard();
+    this.copies.close();
+    this.incoming.close();
     this.file.close();
   }
 }
@@ -84,9 +71,7 @@ port.serve((calls) => {
       try {
         run(call);
       } catch (error) {
-        const known = storageError(error, `state: ${call.kind}`);
-        if (isFatal(call.kind, known)) failed = known;
-        port.fail(call, known);
+        refuse(call, error);
       }
     } else {
       port.fail(call, failed);
@@ -94,6 +79,23 @@ port.serve((calls) => {
     if (call.kind === "close") port.close();
   }
 });
+
+function refuse(call: Call<StateCalls>, error: unknown): void {
+  const known = storageError(error, `state: ${call.kind}`);
+  if (isFatal(call.kind, known)) failed ??= known;
+  port.fail(call, known);
+}
+
+/** Answers a call when its work is done; other calls are taken meanwhile. */
+function later<Kind extends keyof StateCalls>(
+  call: Extract<Call<StateCalls>, { kind: Kind }>,
+  answer: Promise<StateCalls[Kind]["answer"]>,
+): void {
+  answer.then(
+    (done) => port.answer(call, done),
+    (error: unknown) => refuse(call, error),
+  );
+}
 
 /** False for a refusal of one call, after which the store is as good as before. */
 function isFatal(kind: keyof StateCalls, error: Error): boolean {
@@ -108,14 +110,15 @@ function isFatal(kind: keyof StateCalls, error: Error): boolean {
     case "stageChunk":
     case "stageEnd":
     case "stageAbort":
-      // Only the staged file is touched, and it is gone.
+      // Only the staged file is touched, and what of it is sound goes on being.
       return false;
     case "snapshot":
       // Only the copy did not fit.
-      return error.code !== "OVERLOADED" && error.code !== "STORAGE_FULL";
+      return error.code !== "OVERLOADED" && error.code !== "UNAVAILABLE" && error.code !== "STORAGE_FULL";
     case "read":
     case "ledger":
     case "dropSnapshot":
+    case "rottenSnapshot":
     case "install":
       return error.code === "STORAGE_FAILED" || error.code === "STORAGE_FULL" || error.code === "DATA_CORRUPT";
   }
@@ -154,25 +157,31 @@ function run(call: Call<StateCalls>): void {
       break;
     }
     case "checkpoint":
-      port.answer(call, file.checkpoint());
+      port.answer(call, storage.checkpoint());
       break;
     case "snapshot":
-      port.answer(call, storage.snapshot());
+      later(call, storage.snapshot(call.ask));
       break;
     case "dropSnapshot":
-      storage.dropSnapshot(call.ask);
+      storage.copies.drop(call.ask);
+      port.answer(call, null);
+      break;
+    case "rottenSnapshot":
+      storage.copies.rotten(call.ask);
       port.answer(call, null);
       break;
     case "stageBegin":
-      port.answer(call, incoming.begin(call.ask));
+      later(call, incoming.begin(call.ask));
       break;
     case "stageChunk":
       incoming.add(call.ask.stage, call.ask.chunk);
       port.answer(call, null);
       break;
     case "stageEnd":
-      incoming.end(call.ask);
-      port.answer(call, null);
+      later(
+        call,
+        incoming.end(call.ask).then(() => null),
+      );
       break;
     case "stageAbort":
       incoming.abort(call.ask);

@@ -2,19 +2,9 @@
 import { equalBytes } from "@openclaw/core/bytes.ts";
 import { encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
+import type { StoreIdentity } from "@openclaw/core/store-identity.ts";
 import { sha256 } from "./sha256.ts";
 import type { Connection } from "./sqlite.ts";
-
-export interface StoreIdentity {
-  /** Version of the tables' layout and of what the rows hold. */
-  readonly format: number;
-  /** `log` or `state`. */
-  readonly role: string;
-  readonly cluster: string;
-  readonly partition: number;
-  /** Null in a state: it moves between the nodes of a cluster. */
-  readonly node: string | null;
-}
 
 const identitySum = (identity: StoreIdentity): Uint8Array =>
   sha256(encode([identity.format, identity.role, identity.cluster, identity.partition, identity.node]));
@@ -46,24 +36,4 @@ export function readIdentity(connection: Connection): StoreIdentity | null {
     throw new OpenClawError("DATA_CORRUPT", `the identity in ${connection.name} fails its check`);
   }
   return row;
-}
-
-/** @throws OpenClawError DATA_NEWER, DATA_FOREIGN */
-export function requireIdentity(found: StoreIdentity, wanted: StoreIdentity): void {
-  if (found.format > wanted.format) {
-    throw new OpenClawError(
-      "DATA_NEWER",
-      `the ${wanted.role} has format ${found.format}, this version reads up to ${wanted.format}`,
-    );
-  }
-  const same =
-    found.role === wanted.role &&
-    found.cluster === wanted.cluster &&
-    found.partition === wanted.partition &&
-    found.node === wanted.node;
-  if (!same) {
-    const name = (identity: StoreIdentity): string =>
-      `${identity.role} of ${identity.cluster}/${identity.partition}${identity.node === null ? "" : `, node ${identity.node}`}`;
-    throw new OpenClawError("DATA_FOREIGN", `found the ${name(found)}, wanted the ${name(wanted)}`);
-  }
 }

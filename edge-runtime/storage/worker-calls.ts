@@ -18,5 +18,5 @@ export type Failure =
   | { readonly kind: "invariant"; readonly message: string };
 
 export type Reply =
-  | { readonly id: number; readonly ok: true; readonly answer: unknown }
-  | { readonly id: number; readonly ok: false; readonly failure: Failure };
+  | { readonly ok: true; readonly ids: readonly number[]; readonly answer?: unknown }
+  | { readonly ok: false; readonly id: number; readonly failure: Failure };

@@ -1,6 +1,7 @@
 /** The main thread's end of a storage worker: numbered requests, bounded, every one answered. */
 import { type Transferable, Worker } from "node:worker_threads";
 import { InvariantViolation, OpenClawError } from "@openclaw/core/errors.ts";
+import type { Doorbell } from "./doorbell.ts";
 import type { CallMap, Failure, Reply } from "./worker-calls.ts";
 
 /** Requests that wait for one worker; one more is refused OVERLOADED. */
@@ -24,6 +25,7 @@ export interface CallOptions {
 export class WorkerChannel<Calls extends CallMap<Calls>> {
   readonly #worker: Worker;
   readonly #name: string;
+  readonly #bell: Doorbell | null;
   readonly #waiting = new Map<number, Waiting>();
   #waitingBytes = 0;
   #nextId = 1;
@@ -32,10 +34,14 @@ export class WorkerChannel<Calls extends CallMap<Calls>> {
   #told = "";
   readonly #exit: Promise<void>;
 
-  /** @param name for error texts */
-  constructor(name: string, file: URL) {
+  /**
+   * @param name for error texts
+   * @param bell wakes a worker that waits for it instead of for messages
+   */
+  constructor(name: string, file: URL, bell: Doorbell | null = null) {
     this.#name = name;
-    this.#worker = new Worker(file, { name });
+    this.#bell = bell;
+    this.#worker = new Worker(file, { name, workerData: bell?.shared });
     this.#worker.on("message", (reply: Reply) => this.#answered(reply));
     this.#worker.on("error", (error) => this.#end(error));
     this.#worker.on("messageerror", (error) => this.#end(error));
@@ -90,19 +96,28 @@ export class WorkerChannel<Calls extends CallMap<Calls>> {
       this.#waiting.set(id, waiting);
       this.#waitingBytes += bytes;
       this.#worker.postMessage({ id, kind, ask }, transfer);
+      this.#bell?.ring();
     });
   }
 
   #answered(reply: Reply): void {
-    const waiting = this.#waiting.get(reply.id);
-    if (waiting === undefined) {
-      this.#end(new Error(`answered request ${reply.id}, which nobody made`));
+    if (!reply.ok) {
+      const waiting = this.#taken(reply.id);
+      if (waiting !== null) this.#reject(waiting, errorOf(reply.failure));
       return;
     }
-    this.#waiting.delete(reply.id);
+    for (const id of reply.ids) this.#taken(id)?.resolve(reply.answer);
+  }
+
+  #taken(id: number): Waiting | null {
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined) {
+      this.#end(new Error(`answered request ${id}, which nobody made`));
+      return null;
+    }
+    this.#waiting.delete(id);
     this.#waitingBytes -= waiting.bytes;
-    if (reply.ok) waiting.resolve(reply.answer);
-    else this.#reject(waiting, errorOf(reply.failure));
+    return waiting;
   }
 
   #reject(waiting: Waiting, error: Error): void {

@@ -17,15 +17,18 @@ export class WorkerPort<Calls extends CallMap<Calls>> {
 
   /** Hands over everything that waits, in order: what came in while the last I/O was in flight is one group (R3). */
   serve(take: (calls: readonly Call<Calls>[]) => void): void {
-    this.#port.on("message", (first: Call<Calls>) => {
-      const calls = [first];
-      while (calls.length < CALLS_AT_ONCE_MAX) {
-        const next: { message: Call<Calls> } | undefined = receiveMessageOnPort(this.#port);
-        if (next === undefined) break;
-        calls.push(next.message);
-      }
-      take(calls);
-    });
+    this.#port.on("message", (first: Call<Calls>) => take([first, ...this.take()]));
+  }
+
+  /** What waits now, in order; for a worker that waits without its event loop. */
+  take(): readonly Call<Calls>[] {
+    const calls: Call<Calls>[] = [];
+    while (calls.length < CALLS_AT_ONCE_MAX) {
+      const next: { message: Call<Calls> } | undefined = receiveMessageOnPort(this.#port);
+      if (next === undefined) break;
+      calls.push(next.message);
+    }
+    return calls;
   }
 
   answer<Kind extends keyof Calls & string>(
@@ -33,8 +36,14 @@ export class WorkerPort<Calls extends CallMap<Calls>> {
     answer: Calls[Kind]["answer"],
     transfer: readonly Transferable[] = [],
   ): void {
-    const reply: Reply = { id: call.id, ok: true, answer };
+    const reply: Reply = { ok: true, ids: [call.id], answer };
     this.#port.postMessage(reply, transfer);
+  }
+
+  /** Answers calls that ask for no more than to be told. */
+  done(calls: readonly { readonly id: number }[]): void {
+    const reply: Reply = { ok: true, ids: calls.map((call) => call.id) };
+    this.#port.postMessage(reply);
   }
 
   fail(call: { readonly id: number }, error: Error): void {

@@ -12,7 +12,10 @@ import { ClusterPublicKey } from "../network/identity.ts";
 const PROPOSE_MS_MAX = 10_000;
 const BARRIER_MS_MAX = 5_000;
 
-export type BackendReplica = Pick<Replica, "propose" | "barrier" | "read" | "ledger" | "follow" | "position">;
+export type BackendReplica = Pick<
+  Replica,
+  "propose" | "barrier" | "read" | "ledger" | "follow" | "position" | "staleMs"
+>;
 
 /** A cluster that may be our child, and the key that its nodes' credentials are signed with. */
 export interface PinnedChild {
@@ -37,6 +40,7 @@ export function replicaBackend(options: {
     read: (query) => replica.read(query),
     ledger: (from, maxBytes) => replica.ledger(from, maxBytes),
     position: () => replica.position(),
+    staleMs: () => replica.staleMs(),
     follow: (listener) => replica.follow(listener),
   };
 }

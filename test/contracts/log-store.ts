@@ -6,7 +6,7 @@ import type { Entry, HardState } from "@openclaw/core/raft/message.ts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 /** One node's disk. A new store on it finds what an earlier one, closed by now, has written. */
-export interface LogDisk {
+export interface LogFolder {
   store(): LogStore;
   destroy(): Promise<void>;
 }
@@ -39,9 +39,9 @@ const shown = (stored: StoredLog) => ({
 const shownEntries = (entries: readonly Entry[]): readonly string[] =>
   entries.map((entry) => `${entry.index}:${entry.term}:${entry.kind}:${utf8Text(entry.data)}`);
 
-export function logStoreContract(name: string, create: () => LogDisk): void {
+export function logStoreContract(name: string, create: () => LogFolder): void {
   describe(`${name} as a log store`, () => {
-    let disk: LogDisk;
+    let disk: LogFolder;
     let store: LogStore;
     beforeEach(async () => {
       disk = create();

@@ -1,5 +1,4 @@
 /** What every StateStore does, with core's own apply inside. Call it inside a test file with the store to be tested. */
-import { createHash } from "node:crypto";
 import { concatBytes, utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import {
   type ClusterId,
@@ -13,12 +12,14 @@ import {
   revision,
   term,
 } from "@openclaw/core/ids.ts";
-import type { SnapshotHeader, StateSnapshot, StateStore } from "@openclaw/core/ports.ts";
+import type { SnapshotChunks, SnapshotHeader, StateSnapshot, StateStore } from "@openclaw/core/ports.ts";
 import { founding, type Membership } from "@openclaw/core/raft/membership.ts";
 import type { Entry } from "@openclaw/core/raft/message.ts";
 import type { Command, UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { snapshotPieces } from "../simulation/snapshot-pieces.ts";
+import { chunksOf } from "./transport.ts";
 
 function checked<T extends string>(text: string, is: (value: unknown) => value is T): T {
   if (!is(text)) throw new Error(`not valid: ${text}`);
@@ -82,12 +83,30 @@ export const headerOf = (snapshot: StateSnapshot): SnapshotHeader => ({
   meta: snapshot.meta,
   epoch: snapshot.epoch,
   hash: snapshot.hash,
+  pieces: snapshot.pieces,
   bytes: snapshot.bytes,
 });
 
-async function* only(chunks: readonly Uint8Array[]): AsyncIterable<Uint8Array> {
-  yield* chunks;
+/** The bytes of a snapshot, in one array. */
+export async function bytesOf(snapshot: StateSnapshot, from = 0): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of snapshot.chunks(from)) chunks.push(new Uint8Array(chunk));
+  return concatBytes(chunks);
 }
+
+/** The snapshot's source, whose connection breaks after so many bytes. */
+const broken = (snapshot: StateSnapshot, after: number): SnapshotChunks =>
+  async function* (from) {
+    let left = after;
+    for await (const chunk of snapshot.chunks(from)) {
+      if (left < chunk.length) {
+        yield chunk.subarray(0, left);
+        throw new Error("the connection is gone");
+      }
+      left -= chunk.length;
+      yield chunk;
+    }
+  };
 
 export function stateStoreContract(name: string, create: () => StateDisk): void {
   describe(`${name} as a state store`, () => {
@@ -220,18 +239,17 @@ export function stateStoreContract(name: string, create: () => StateDisk): void 
     test("R8: a snapshot staged and installed elsewhere is the same state, with the same ledger", async () => {
       const big = new Uint8Array(600_000).map((_, i) => (i * 31) % 256);
       await store.apply([putAt(1, "a", "1"), commandsAt(2, [put("big", big)])]);
-      const snapshot = await store.snapshot();
+      const snapshot = await store.snapshot(index(2));
       await store.apply([putAt(3, "after", "the snapshot")]);
       expect(snapshot.meta).toEqual({ index: 2, term: 1, membership: STATE_MEMBERSHIP });
       expect(snapshot.epoch).toEqual(STATE_EPOCH);
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of snapshot.chunks()) chunks.push(new Uint8Array(chunk));
-      expect(concatBytes(chunks).length).toBe(snapshot.bytes);
-      expect([...createHash("sha256").update(concatBytes(chunks)).digest()]).toEqual([...snapshot.hash]);
+      const bytes = await bytesOf(snapshot);
+      const { hash, pieces, bytes: length } = snapshot;
+      expect({ hash, pieces, bytes: length }).toEqual(snapshotPieces(bytes));
 
       const follower = await openOn(newDisk());
       await follower.apply([putAt(1, "other", "history")]);
-      await follower.stage(headerOf(snapshot), only(chunks));
+      await follower.stage(headerOf(snapshot), chunksOf([bytes]));
       expect(await textUnder(follower, "a")).toBe(null);
       const installed = await follower.install(snapshot.meta);
       expect(installed).toMatchObject({
@@ -254,10 +272,10 @@ export function stateStoreContract(name: string, create: () => StateDisk): void 
 
     test("R8: an installed snapshot is there after a restart", async () => {
       await store.apply([putAt(1, "a", "1"), putAt(2, "b", "2")]);
-      const snapshot = await store.snapshot();
+      const snapshot = await store.snapshot(index(0));
       const other = newDisk();
       const follower = await openOn(other);
-      await follower.stage(headerOf(snapshot), snapshot.chunks());
+      await follower.stage(headerOf(snapshot), snapshot.chunks);
       await follower.install(snapshot.meta);
       await follower.close();
       const again = other.store();
@@ -268,18 +286,17 @@ export function stateStoreContract(name: string, create: () => StateDisk): void 
 
     test("a snapshot whose bytes are not those announced is refused, and the state stays", async () => {
       await store.apply([putAt(1, "a", "1")]);
-      const snapshot = await store.snapshot();
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of snapshot.chunks()) chunks.push(new Uint8Array(chunk));
-      const altered = chunks.map((chunk) => new Uint8Array(chunk));
-      const byte = altered.at(-1);
-      if (byte !== undefined) byte[byte.length - 1] = (byte.at(-1) ?? 0) ^ 1;
+      const snapshot = await store.snapshot(index(1));
+      const bytes = await bytesOf(snapshot);
+      const altered = bytes.slice();
+      altered[altered.length - 1] = (altered.at(-1) ?? 0) ^ 1;
 
       const follower = await openOn(newDisk());
-      await expect(follower.stage(headerOf(snapshot), only(altered))).rejects.toThrow();
+      const header = headerOf(snapshot);
+      await expect(follower.stage(header, chunksOf([altered]))).rejects.toThrow();
       await expect(follower.install(snapshot.meta)).rejects.toThrow();
-      await expect(follower.stage(headerOf(snapshot), only(chunks.slice(0, -1)))).rejects.toThrow();
-      await expect(follower.stage(headerOf(snapshot), only([...chunks, new Uint8Array(1)]))).rejects.toThrow();
+      await expect(follower.stage(header, chunksOf([bytes.subarray(0, -1)]))).rejects.toThrow();
+      await expect(follower.stage(header, chunksOf([bytes, new Uint8Array(1)]))).rejects.toThrow();
       await expect(follower.install(snapshot.meta)).rejects.toThrow();
       await follower.apply([putAt(1, "mine", "still here")]);
       expect(await textUnder(follower, "mine")).toBe("still here");
@@ -288,27 +305,68 @@ export function stateStoreContract(name: string, create: () => StateDisk): void 
 
     test("a stream that breaks off leaves the state as it was", async () => {
       await store.apply([putAt(1, "a", "1")]);
-      const snapshot = await store.snapshot();
+      const snapshot = await store.snapshot(index(1));
       const follower = await openOn(newDisk());
-      async function* broken(): AsyncIterable<Uint8Array> {
-        for await (const chunk of snapshot.chunks()) {
-          yield chunk.subarray(0, 1_000);
-          throw new Error("the connection is gone");
-        }
-      }
-      await expect(follower.stage(headerOf(snapshot), broken())).rejects.toThrow("the connection is gone");
-      await follower.stage(headerOf(snapshot), snapshot.chunks());
+      await expect(follower.stage(headerOf(snapshot), broken(snapshot, 100))).rejects.toThrow("the connection is gone");
+      await follower.stage(headerOf(snapshot), snapshot.chunks);
       expect((await follower.install(snapshot.meta)).applied).toBe(1);
+    });
+
+    test("R8: a transfer that broke off goes on where it stopped, and one of another snapshot begins again", async () => {
+      const big = new Uint8Array(900_000).map((_, i) => (i * 31) % 251);
+      await store.apply([1, 2, 3, 4].map((at) => commandsAt(at, [put(`big/${at}`, big)])));
+      const first = await store.snapshot(index(4));
+      const follower = await openOn(newDisk());
+      const asked: number[] = [];
+      const noted =
+        (chunks: SnapshotChunks): SnapshotChunks =>
+        (from) => {
+          asked.push(from);
+          return chunks(from);
+        };
+      const gone = "the connection is gone";
+      await expect(follower.stage(headerOf(first), noted(broken(first, 2_500_000)))).rejects.toThrow(gone);
+      await expect(follower.stage(headerOf(first), noted(broken(first, 100_000)))).rejects.toThrow(gone);
+      expect(asked[0]).toBe(0);
+      expect(asked[1]).toBeGreaterThan(1_500_000);
+      expect(asked[1]).toBeLessThanOrEqual(2_500_000);
+
+      await store.apply([putAt(5, "a", "later")]);
+      const second = await store.snapshot(index(5));
+      await expect(follower.stage(headerOf(second), noted(broken(second, 2_500_000)))).rejects.toThrow(gone);
+      expect(asked[2]).toBe(0);
+      await follower.stage(headerOf(second), noted(second.chunks));
+      expect(asked[3]).toBeGreaterThan(1_500_000);
+      expect((await follower.install(second.meta)).applied).toBe(5);
+      expect(await stateHash(follower)).toEqual(await stateHash(store));
+      await first.dispose();
+      await second.dispose();
+    });
+
+    test("a copy serves again while it is new enough: the same bytes, from any of them on", async () => {
+      await store.apply([putAt(1, "a", "1")]);
+      const first = await store.snapshot(index(1));
+      const bytes = await bytesOf(first);
+      await first.dispose();
+      await store.apply([putAt(2, "a", "2")]);
+      const again = await store.snapshot(index(1));
+      expect(again.meta.index).toBe(1);
+      expect(again.hash).toEqual(first.hash);
+      expect(await bytesOf(again, 3_000)).toEqual(bytes.subarray(3_000));
+      await again.dispose();
+      const newer = await store.snapshot(index(2));
+      expect(newer.meta.index).toBe(2);
+      await newer.dispose();
     });
 
     test("pitfall 14: a snapshot staged later replaces the earlier one", async () => {
       await store.apply([putAt(1, "a", "1")]);
-      const first = await store.snapshot();
+      const first = await store.snapshot(index(1));
       await store.apply([putAt(2, "a", "2")]);
-      const second = await store.snapshot();
+      const second = await store.snapshot(index(2));
       const follower = await openOn(newDisk());
-      await follower.stage(headerOf(first), first.chunks());
-      await follower.stage(headerOf(second), second.chunks());
+      await follower.stage(headerOf(first), first.chunks);
+      await follower.stage(headerOf(second), second.chunks);
       await expect(follower.install(first.meta)).rejects.toThrow();
       expect((await follower.install(second.meta)).applied).toBe(2);
       expect(await textUnder(follower, "a")).toBe("2");

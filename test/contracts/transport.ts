@@ -1,12 +1,12 @@
 /** What every Transport between the nodes of a cluster does. Call it inside a test file with the transport to be tested. */
-
-import { createHash } from "node:crypto";
+import { concatBytes } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type Epoch, index, type NodeId, revision, term } from "@openclaw/core/ids.ts";
-import type { SnapshotHeader, Transport } from "@openclaw/core/ports.ts";
+import type { SnapshotChunks, SnapshotHeader, Transport } from "@openclaw/core/ports.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { snapshotPieces } from "../simulation/snapshot-pieces.ts";
 
 /** A cluster of at least two nodes that know each other's addresses. */
 export interface TransportCluster {
@@ -59,15 +59,12 @@ const WAIT = { timeout: 20_000, interval: 5 };
 const nobody = { messages: () => undefined, snapshot: () => Promise.reject(new OpenClawError("UNAVAILABLE")) };
 
 export function snapshotHeader(from: NodeId, epoch: Epoch, chunks: readonly Uint8Array[]): SnapshotHeader {
-  const hash = createHash("sha256");
-  for (const chunk of chunks) hash.update(chunk);
   return {
     from,
     term: term(3),
     meta: { index: index(70), term: term(2), membership: founding([from]) },
     epoch: { ...epoch, departure: revision(0) },
-    hash: new Uint8Array(hash.digest()),
-    bytes: chunks.reduce((sum, chunk) => sum + chunk.length, 0),
+    ...snapshotPieces(concatBytes(chunks)),
   };
 }
 
@@ -173,15 +170,15 @@ export function transportContract(name: string, create: () => Promise<TransportC
       ta.receive(nobody);
       const chunks = Array.from({ length: 24 }, (_, i) => new Uint8Array(700_000).fill(i));
       const header = snapshotHeader(a, cluster.epoch, chunks);
-      const hash = createHash("sha256");
+      const came: Uint8Array[] = [];
       let staged = false;
       let seen: SnapshotHeader | null = null;
       tb.receive({
         messages: () => undefined,
         snapshot: async (received, incoming) => {
           seen = received;
-          for await (const chunk of incoming) {
-            hash.update(chunk);
+          for await (const chunk of incoming(0)) {
+            came.push(chunk.slice());
             await new Promise((done) => setImmediate(done));
           }
           staged = true;
@@ -190,7 +187,29 @@ export function transportContract(name: string, create: () => Promise<TransportC
       await ta.sendSnapshot(b, header, chunksOf(chunks));
       expect(staged).toBe(true);
       expect(seen).toEqual(header);
-      expect(new Uint8Array(hash.digest())).toEqual(header.hash);
+      expect(snapshotPieces(concatBytes(came)).hash).toEqual(header.hash);
+    });
+
+    test("a snapshot goes on at the byte that the receiver asks for", async () => {
+      const [ta, tb] = [await cluster.start(a), await cluster.start(b)];
+      ta.receive(nobody);
+      const bytes = new Uint8Array(3_000_000).map((_, i) => i * 7);
+      const came: Uint8Array[] = [];
+      let asked = 0;
+      const [held, brokenAt] = [1_234_567, 2_000_000];
+      tb.receive({
+        messages: () => undefined,
+        snapshot: async (_header, incoming) => {
+          for await (const chunk of incoming(held)) came.push(chunk.slice());
+        },
+      });
+      const source: SnapshotChunks = (from) => {
+        asked = from;
+        return chunksOf([bytes.subarray(0, brokenAt), bytes.subarray(brokenAt)])(from);
+      };
+      await ta.sendSnapshot(b, snapshotHeader(a, cluster.epoch, [bytes]), source);
+      expect(asked).toBe(held);
+      expect(concatBytes(came)).toEqual(bytes.subarray(held));
     });
 
     test("a snapshot whose staging fails is not confirmed, and the next one is taken", async () => {
@@ -200,7 +219,7 @@ export function transportContract(name: string, create: () => Promise<TransportC
       tb.receive({
         messages: () => undefined,
         snapshot: async (_header, incoming) => {
-          for await (const chunk of incoming) void chunk;
+          for await (const chunk of incoming(0)) void chunk;
           if (round++ === 0) throw new OpenClawError("DATA_CORRUPT", "the hash is another");
         },
       });
@@ -218,7 +237,7 @@ export function transportContract(name: string, create: () => Promise<TransportC
         messages: () => undefined,
         snapshot: async (_header, incoming) => {
           try {
-            for await (const chunk of incoming) void chunk;
+            for await (const chunk of incoming(0)) void chunk;
             outcome.resolve("whole");
           } catch (error) {
             outcome.resolve(error);
@@ -231,12 +250,19 @@ export function transportContract(name: string, create: () => Promise<TransportC
         throw new OpenClawError("DATA_CORRUPT", "a rotten page");
       };
       const header = snapshotHeader(a, cluster.epoch, [new Uint8Array(20)]);
-      await expect(ta.sendSnapshot(b, header, failing())).rejects.toMatchObject({ code: "UNAVAILABLE" });
+      await expect(ta.sendSnapshot(b, header, failing)).rejects.toMatchObject({ code: "UNAVAILABLE" });
       expect(await outcome.promise).toBeInstanceOf(Error);
     });
   });
 }
 
-export async function* chunksOf(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
-  for (const chunk of chunks) yield chunk;
+/** A source of these bytes, from any of them on. */
+export function chunksOf(chunks: readonly Uint8Array[]): SnapshotChunks {
+  return async function* (from) {
+    let skip = from;
+    for (const chunk of chunks) {
+      if (skip < chunk.length) yield chunk.subarray(skip);
+      skip = Math.max(0, skip - chunk.length);
+    }
+  };
 }

@@ -83,9 +83,9 @@ test("DATA_FOREIGN, DATA_NEWER, DATA_IN_USE: a data folder that is not this node
   await fs.rm(dataDir(two), { recursive: true });
   await fs.rename(`${dataDir(two)}.own`, dataDir(two));
 
-  const log = path.join(dataDir(one), "log.db");
+  const state = path.join(dataDir(one), "state.db");
   await fs.cp(dataDir(one), `${dataDir(one)}.kept`, { recursive: true });
-  const database = new Database(log);
+  const database = new Database(state);
   const future = 1_000_000;
   database.prepare("UPDATE identity SET format = ?").run(future);
   database.close();

@@ -32,14 +32,14 @@ async function watchSyncs(pid: number, file: string): Promise<ChildProcess> {
   return strace;
 }
 
-/** When syncs of the Raft log's WAL ended, in seconds since 1970. */
+/** When syncs of the Raft log's segments ended, in seconds since 1970. */
 async function syncEnds(file: string): Promise<readonly number[]> {
   const ends: number[] = [];
   const unfinished = new Map<string, number>();
   for (const line of (await fs.readFile(file, "utf8")).split("\n")) {
     const [, thread = "", at = "", call = ""] = /^(\d+) +(\d+\.\d+) (.*)$/.exec(line) ?? [];
     const took = Number(/<(\d+\.\d+)>$/.exec(line)?.[1] ?? Number.NaN);
-    if (/^f(?:data)?sync\(/.test(call) && call.includes("log.db-wal")) {
+    if (/^f(?:data)?sync\(/.test(call) && call.includes(".segment>")) {
       if (call.includes("<unfinished")) unfinished.set(thread, Number(at));
       else if (/= 0 </.test(call)) ends.push(Number(at) + took);
     } else if (call.startsWith("<... f") && unfinished.has(thread)) {

@@ -36,6 +36,7 @@ export interface MemoryClusterOptions {
   readonly network?: NetworkOptions;
   /** Shorter than the default, so that a short test sees snapshots. */
   readonly retention?: RetentionLimits;
+  readonly snapshotBytesPerSecond?: number;
   /** Every advance of every member, from its start on. */
   readonly onAdvance?: (member: MemoryMember, advance: LedgerAdvance) => void;
   readonly observe?: (id: NodeId) => StoreObserver;
@@ -88,7 +89,7 @@ export class MemoryCluster {
   }
 
   #replica(member: Omit<MemoryMember, "replica">): Replica {
-    const { retention, onPoint, onFatal, observe } = this.#options;
+    const { retention, snapshotBytesPerSecond, onPoint, onFatal, observe } = this.#options;
     const { id, clock, log, state } = member;
     const whole = (): MemoryMember | undefined => this.members.find((other) => other.id === id);
     const point = (): void => {
@@ -109,6 +110,7 @@ export class MemoryCluster {
       random: this.#random,
       tickMs: TICK_MS,
       ...(retention === undefined ? {} : { retention }),
+      ...(snapshotBytesPerSecond === undefined ? {} : { snapshotBytesPerSecond }),
       onFatal: (error) => {
         const it = whole();
         if (it === undefined || it.clock !== clock) return;

@@ -1,7 +1,7 @@
 /** Transports of one cluster in one process: each link has a delay, can be cut in one direction, and may be unreliable. */
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { NodeId } from "@openclaw/core/ids.ts";
-import type { Clock, SnapshotHeader, Transport, TransportHandlers } from "@openclaw/core/ports.ts";
+import type { Clock, SnapshotChunks, SnapshotHeader, Transport, TransportHandlers } from "@openclaw/core/ports.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
 import { decodeMessages, encodeMessages } from "@openclaw/core/raft/message-codec.ts";
 import type { Fault } from "./faults.ts";
@@ -196,12 +196,7 @@ export class MemoryNetwork {
     else process.run(() => target.messages(messages));
   }
 
-  async #sendSnapshot(
-    open: () => boolean,
-    to: NodeId,
-    header: SnapshotHeader,
-    chunks: AsyncIterable<Uint8Array>,
-  ): Promise<void> {
+  async #sendSnapshot(open: () => boolean, to: NodeId, header: SnapshotHeader, chunks: SnapshotChunks): Promise<void> {
     const unreachable = new OpenClawError("UNAVAILABLE", `${to} cannot be reached`);
     const target = this.#nodes.get(to);
     const reached = (): boolean => open() && this.#nodes.get(to) === target;
@@ -211,10 +206,11 @@ export class MemoryNetwork {
     const slowMs = this.unreliability.jitterMs * CHUNK_SLOWNESS;
     const delay = (): number => this.delayMs + Math.floor((random?.unit() ?? 0) * slowMs);
     const read = (chunk: Uint8Array): Uint8Array => this.#readFromDisk(chunk);
-    async function* carried(): AsyncIterable<Uint8Array> {
-      for await (const chunk of chunks) {
+    let over = false;
+    async function* carried(from: number): AsyncIterable<Uint8Array> {
+      for await (const chunk of chunks(from)) {
         await new Promise<void>((resolve) => clock.after(delay(), resolve));
-        if (!reached()) throw unreachable;
+        if (over || !reached()) throw unreachable;
         yield read(chunk);
       }
     }
@@ -228,10 +224,11 @@ export class MemoryNetwork {
     const transfer = { raced: false };
     this.#transfers.set(to, transfer);
     try {
-      await Promise.race([target.snapshot(header, carried()), lost.promise]);
+      await Promise.race([target.snapshot(header, carried), lost.promise]);
     } catch (cause) {
       throw new OpenClawError("UNAVAILABLE", `${to} did not take the snapshot`, { cause });
     } finally {
+      over = true;
       cancel();
       if (this.#transfers.get(to) === transfer) this.#transfers.delete(to);
     }

@@ -3,7 +3,7 @@
  * `crash` gives the store as a power cut would leave it: as of its last checkpoint or install.
  */
 import { hash } from "node:crypto";
-import { concatBytes, equalBytes } from "@openclaw/core/bytes.ts";
+import { concatBytes, EMPTY_BYTES, equalBytes } from "@openclaw/core/bytes.ts";
 import { decode, encode, TupleReader } from "@openclaw/core/codec.ts";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import type { ClusterId, Epoch, Index, Revision, Term } from "@openclaw/core/ids.ts";
@@ -12,6 +12,8 @@ import type {
   Applied,
   LedgerSlice,
   Sha256,
+  SnapshotChunks,
+  SnapshotContent,
   SnapshotHeader,
   StateSnapshot,
   StateStore,
@@ -27,6 +29,7 @@ import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
 import type { Apply, Row } from "@openclaw/core/state-machine/view.ts";
 import { MemoryView } from "./memory-view.ts";
+import { snapshotPieces } from "./snapshot-pieces.ts";
 
 const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
 
@@ -60,6 +63,9 @@ export class MemoryStateStore implements StateStore {
   #appliedTerm: Term;
   #membership: Membership;
   #durable: Image;
+  #copy: { readonly content: SnapshotContent; readonly bytes: Uint8Array } | null = null;
+  /** What came of a snapshot whose transfer broke off. */
+  #partial: { readonly hash: Uint8Array; bytes: Uint8Array } | null = null;
   #staged: { readonly header: SnapshotHeader; readonly image: Image } | null = null;
   #lastCall: Promise<unknown> = Promise.resolve();
   #held: { readonly released: Promise<void>; readonly release: () => void } | null = null;
@@ -122,8 +128,8 @@ export class MemoryStateStore implements StateStore {
     return this.#inTurn("checkpoint", () => this.checkpointNow());
   }
 
-  snapshot(): Promise<StateSnapshot> {
-    return this.#inTurn("snapshot", () => this.#snapshotNow());
+  snapshot(atLeast: Index): Promise<StateSnapshot> {
+    return this.#inTurn("snapshot", () => this.#snapshotNow(atLeast));
   }
 
   install(meta: SnapshotMeta): Promise<StoredState> {
@@ -173,27 +179,34 @@ export class MemoryStateStore implements StateStore {
     return { records, revision: readPosition(this.#view).revision };
   }
 
-  #snapshotNow(): StateSnapshot {
-    const image = this.#image();
-    const bytes = encodeImage(image);
+  /** The last copy serves as long as it is new enough, as on a disk. */
+  #snapshotNow(atLeast: Index): StateSnapshot {
+    if (this.#copy === null || this.#copy.content.meta.index < atLeast) {
+      const image = this.#image();
+      const bytes = encodeImage(image);
+      const { epoch } = readPosition(this.#view);
+      this.#copy = { content: { meta: metaOf(image), epoch, ...snapshotPieces(bytes) }, bytes };
+    }
+    const { content, bytes } = this.#copy;
     return {
-      meta: metaOf(image),
-      epoch: readPosition(this.#view).epoch,
-      bytes: bytes.length,
-      hash: sha256(bytes),
-      async *chunks() {
-        for (let at = 0; at < bytes.length; at += CHUNK_BYTES) yield bytes.slice(at, at + CHUNK_BYTES);
+      ...content,
+      async *chunks(from) {
+        for (let at = from; at < bytes.length; at += CHUNK_BYTES) yield bytes.slice(at, at + CHUNK_BYTES);
       },
       async dispose() {},
     };
   }
 
-  async stage(header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  async stage(header: SnapshotHeader, chunks: SnapshotChunks): Promise<void> {
     this.#staged = null;
-    const parts: Uint8Array[] = [];
-    for await (const chunk of chunks) parts.push(chunk);
-    const bytes = concatBytes(parts);
-    if (bytes.length !== header.bytes || !equalBytes(sha256(bytes), header.hash)) {
+    if (this.#partial === null || !equalBytes(this.#partial.hash, header.hash))
+      this.#partial = { hash: header.hash, bytes: EMPTY_BYTES };
+    const partial = this.#partial;
+    for await (const chunk of chunks(partial.bytes.length)) partial.bytes = concatBytes([partial.bytes, chunk]);
+    const { bytes } = partial;
+    if (bytes.length === header.bytes) this.#partial = null;
+    if (bytes.length !== header.bytes || !equalBytes(snapshotPieces(bytes).hash, header.hash)) {
+      this.#partial = null;
       throw new OpenClawError("DATA_CORRUPT", "the snapshot's hash is wrong");
     }
     this.#staged = { header, image: decodeImage(bytes) };

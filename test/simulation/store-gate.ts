@@ -2,12 +2,13 @@
  * What stands between a replica and its stores: every call, and every answer, is a point at which the process may die,
  * and a process that is stopped hears its answers afterwards. Whatever stores are behind it, the gate is the same.
  */
-import type { Revision } from "@openclaw/core/ids.ts";
+import type { Index, Revision } from "@openclaw/core/ids.ts";
 import type {
   Applied,
   LedgerSlice,
   LogBase,
   LogStore,
+  SnapshotChunks,
   SnapshotHeader,
   StateSnapshot,
   StateStore,
@@ -116,10 +117,10 @@ export class GatedStateStore implements StateStore {
   checkpoint(): Promise<StoredState> {
     return this.#gate.pass(() => this.#store.checkpoint());
   }
-  snapshot(): Promise<StateSnapshot> {
-    return this.#gate.pass(() => this.#store.snapshot());
+  snapshot(atLeast: Index): Promise<StateSnapshot> {
+    return this.#gate.pass(() => this.#store.snapshot(atLeast));
   }
-  stage(header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  stage(header: SnapshotHeader, chunks: SnapshotChunks): Promise<void> {
     return this.#gate.pass(() => this.#store.stage(header, chunks));
   }
   install(meta: SnapshotMeta): Promise<StoredState> {

@@ -164,9 +164,9 @@ test("R4: a disk that refuses to give a snapshot stops the node; one that is sho
     new OpenClawError("STORAGE_FULL"),
     new OpenClawError("STORAGE_FAILED", "the disk refuses to be read"),
   ];
-  leader.state.snapshot = () => {
+  leader.state.snapshot = (atLeast) => {
     const error = answers.shift();
-    return error === undefined ? snapshot() : Promise.reject(error);
+    return error === undefined ? snapshot(atLeast) : Promise.reject(error);
   };
   cluster.network.isolate(sleeper.id);
   for (let i = 0; i < 5; i++) expect(await run(cluster, leader, put(`k${i}`, "v"))).toBe("ok");
@@ -182,9 +182,9 @@ test("X1: a follower that takes no snapshot does not cost its leader a copy each
   if (sleeper === undefined) throw new Error("three members have a follower");
   let copies = 0;
   const snapshot = leader.state.snapshot.bind(leader.state);
-  leader.state.snapshot = () => {
+  leader.state.snapshot = (atLeast) => {
     copies++;
-    return snapshot();
+    return snapshot(atLeast);
   };
   const stage = sleeper.state.stage.bind(sleeper.state);
   sleeper.state.stage = () => Promise.reject(new OpenClawError("STORAGE_FULL"));

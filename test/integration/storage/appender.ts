@@ -7,7 +7,7 @@
 import { writeSync } from "node:fs";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isClusterId, isNodeId } from "@openclaw/core/ids.ts";
-import { SqliteLogStore } from "@openclaw/edge-runtime/storage/log-store.ts";
+import { SegmentLogStore } from "@openclaw/edge-runtime/storage/log-store.ts";
 import { entryAt, hardState } from "../../contracts/log-store.ts";
 
 const [dataDir = "", count = "0", bytes = "300"] = process.argv.slice(2);
@@ -18,7 +18,7 @@ const say = (line: string): void => {
   writeSync(1, `${line}\n`);
 };
 
-const log = new SqliteLogStore({ dataDir, cluster, node });
+const log = new SegmentLogStore({ dataDir, cluster, node });
 const { entries } = await log.open();
 let last = entries.length;
 say(`opened ${last}`);

@@ -23,9 +23,11 @@ interface Life {
   readonly hash: string | null;
 }
 
-/** Runs until entry `count`, or is killed right after it said that it acknowledged `killAt`. */
+/** Runs until entry `count`, or until it is killed right after it said that it acknowledged `killAt`. */
 async function live(folder: string, count: number, killAt: number | null): Promise<Life> {
-  const child = spawn(process.execPath, [LIFE, folder, String(count)], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [LIFE, folder, String(count), String(killAt ?? "")], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const ended = new Promise<void>((resolve) => void child.once("exit", () => resolve()));
   let [base, applied, last, acknowledged] = [Number.NaN, Number.NaN, Number.NaN, 0];
   let hash: string | null = null;
@@ -34,7 +36,6 @@ async function live(folder: string, count: number, killAt: number | null): Promi
     if (word === "opened") [base = 0, applied = 0, last = 0] = fields.map(Number);
     if (word === "ack") acknowledged = Number(fields[0]);
     if (word === "hash") hash = fields[0] ?? null;
-    if (word === "ack" && acknowledged === killAt) child.kill("SIGKILL");
   }
   await ended;
   return { base, applied, last, acknowledged, hash };

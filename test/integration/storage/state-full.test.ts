@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { appendFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { index } from "@openclaw/core/ids.ts";
 import { SqliteStateStore } from "@openclaw/edge-runtime/storage/state-store.ts";
 import { expect, onTestFinished, test } from "vitest";
 import { putAt, STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP, textUnder } from "../../contracts/state-store.ts";
@@ -50,7 +51,10 @@ test("R6, pitfall 30: when a commit finds the disk full nothing is applied after
   await store.checkpoint();
   fill(join(disk, "fill"));
   // Applied in a transaction that is still open when the copy for a follower is asked for; a slow machine ends it before.
-  const [, copied] = await Promise.allSettled([store.apply([putAt(2, "b", "x".repeat(300_000))]), store.snapshot()]);
+  const [, copied] = await Promise.allSettled([
+    store.apply([putAt(2, "b", "x".repeat(300_000))]),
+    store.snapshot(index(0)),
+  ]);
   expect(copied).toMatchObject({ status: "rejected", reason: { code: "STORAGE_FULL" } });
   rmSync(join(disk, "fill"));
   await expect(store.apply([putAt(3, "c", "1")])).rejects.toMatchObject({ code: "STORAGE_FULL" });

@@ -51,13 +51,8 @@ export const MUTANTS: readonly Mutant[] = [
   one("follower-commits-its-own-suffix", "leaderCommit not bounded by the last new entry (Raft paper, receiver step 5)", "raft/follower", "log.commitTo(index(Math.min(message.commit, end)));", "log.commitTo(index(Math.min(message.commit, log.lastIndex)));"),
   {
     name: "heartbeat-commits-past-match",
-    bug: "a heartbeat's commit taken without the log's agreeing (etcd raft, bcastHeartbeat's min)",
+    bug: "a heartbeat's commit taken without the logs' agreeing (etcd raft, bcastHeartbeat's min)",
     edits: [
-      {
-        file: "core/raft/replication.ts",
-        find: "const commit = index(Math.min(log.commit, match));",
-        replace: "const commit = log.commit;",
-      },
       {
         file: "core/raft/follower.ts",
         find: "if (!node.installing && message.match > log.commit) {",

@@ -20,6 +20,7 @@ describe("a document", () => {
     const begun = await edit("log/today", [{ op: "put", path: ["text"], value: "shift" }]);
     expect(begun.json()).toEqual({
       revision: expect.any(Number),
+      position: expect.stringMatching(/^california\.0\.[0-9a-f]{32}\.\d+$/),
       heads: [begun.json().hash],
       hash: expect.stringMatching(/^[0-9a-f]{64}$/),
     });
@@ -72,11 +73,13 @@ describe("a document", () => {
   });
 
   test("an edit that changes nothing commits nothing", async () => {
-    const { revision, heads } = (await edit("log/same", [{ op: "put", path: ["text"], value: "same" }])).json();
+    const { revision, position, heads } = (
+      await edit("log/same", [{ op: "put", path: ["text"], value: "same" }])
+    ).json();
     const nothing = (
       await edit("log/same", [{ op: "splice", path: ["text"], index: 0, delete: 0, insert: "" }])
     ).json();
-    expect(nothing).toEqual({ revision, heads, hash: null });
+    expect(nothing).toEqual({ revision, position, heads, hash: null });
   });
 
   test("ids may hold slashes and Unicode; a path's texts and numbers stay what they are", async () => {

@@ -15,12 +15,20 @@ const get = (path: string) => node.app.inject({ method: "GET", url: `/v1/kv/${pa
 const remove = (path: string) => node.app.inject({ method: "DELETE", url: `/v1/kv/${path}` });
 const list = (query: string) => node.app.inject({ method: "GET", url: `/v1/kv?${query}` });
 
+const answers = async (request: Promise<{ statusCode: number; json(): unknown }>, status: number, code: string) => {
+  const response = await request;
+  expect(response.json()).toEqual({ code, message: expect.any(String), retryable: false });
+  expect(response.statusCode).toBe(status);
+};
+
 describe("a key", () => {
   test("is put, read with its revisions, overwritten and deleted", async () => {
     const first = await put("quakes/nc1", "one");
     expect(first.statusCode).toBe(200);
     const { revision } = first.json();
-    expect(first.json()).toEqual({ cluster: CLUSTER, partition: 0, epoch: EPOCH.nonce, revision });
+    const position = `${CLUSTER}.0.${EPOCH.nonce}.${revision}`;
+    expect(first.json()).toEqual({ cluster: CLUSTER, partition: 0, epoch: EPOCH.nonce, revision, position });
+    expect(first.headers["x-openclaw-position"]).toBe(position);
     const second = (await put("quakes/nc1", "two")).json().revision;
     expect(second).toBe(revision + 1);
     const read = await get("quakes/nc1");
@@ -128,12 +136,6 @@ describe("a list", () => {
 });
 
 describe("X1: limits and malformed requests get an answer with a code", () => {
-  const answers = async (request: Promise<{ statusCode: number; json(): unknown }>, status: number, code: string) => {
-    const response = await request;
-    expect(response.json()).toEqual({ code, message: expect.any(String), retryable: false });
-    expect(response.statusCode).toBe(status);
-  };
-
   test("a key of 4,096 bytes fits, one more is KEY_TOO_LARGE, none is KEY_EMPTY", async () => {
     expect((await put("k".repeat(KEY_BYTES_MAX), "v")).statusCode).toBe(200);
     expect((await put("%FF".repeat(KEY_BYTES_MAX), "v")).statusCode).toBe(200);
@@ -162,4 +164,49 @@ describe("X1: limits and malformed requests get an answer with a code", () => {
     await answers(node.app.inject({ method: "GET", url: "/v2/kv" }), 404, "NOT_FOUND");
     await answers(node.app.inject({ method: "PATCH", url: "/v1/kv/a" }), 404, "NOT_FOUND");
   });
+});
+
+describe("a read mode", () => {
+  const positionOf = async (path: string): Promise<string> => (await put(path, "1")).json().position;
+  const altered = (position: string, part: 0 | 1 | 2 | 3, to: string): string =>
+    position
+      .split(".")
+      .map((text, i) => (i === part ? to : text))
+      .join(".");
+
+  test("at-least takes the position of any answer, and each answer says what it holds and how stale it may be", async () => {
+    const written = await positionOf("modes/a");
+    for (const query of [`minRevision=${written}`, `consistency=at-least&minRevision=${written}`]) {
+      const read = await get(`modes/a?${query}`);
+      expect(read.body).toBe("1");
+      expect(read.headers["x-openclaw-position"]).toBe(written);
+      expect(Number(read.headers["x-openclaw-stale-ms"])).toBeLessThan(60_000);
+    }
+    const removed = await remove("modes/a");
+    const gone = await get(`modes/a?minRevision=${removed.headers["x-openclaw-position"]}`);
+    expect(gone.statusCode).toBe(404);
+    expect(gone.headers["x-openclaw-position"]).toBe(removed.json().position);
+    const page = await list(`prefix=modes/&minRevision=${removed.json().position}`);
+    expect(page.json().rows).toEqual([]);
+    expect(page.headers["x-openclaw-position"]).toBe(removed.json().position);
+    const local = await get("modes/a?consistency=local");
+    expect(local.headers["x-openclaw-stale-ms"]).toMatch(/^\d+$/);
+  });
+
+  test("L3: a position of another cluster or epoch, or above what a majority confirms, is refused by name", async () => {
+    const position = await positionOf("modes/b");
+    const refused = async (minRevision: string) => (await get(`modes/b?minRevision=${minRevision}`)).json();
+    expect(await refused(altered(position, 0, "alaska"))).toMatchObject({ code: "WRONG_CLUSTER", retryable: false });
+    expect(await refused(altered(position, 2, "cd".repeat(16)))).toMatchObject({ code: "WRONG_EPOCH" });
+    expect(await refused(altered(position, 3, "999999"))).toMatchObject({ code: "FORK" });
+  });
+
+  test.each([
+    ["no position", "minRevision=17"],
+    ["another partition", `minRevision=${CLUSTER}.1.${EPOCH.nonce}.1`],
+    ["a revision that is none", `minRevision=${CLUSTER}.0.${EPOCH.nonce}.-1`],
+    ["at-least without one", "consistency=at-least"],
+    ["local with one", `consistency=local&minRevision=${CLUSTER}.0.${EPOCH.nonce}.0`],
+    ["linearizable with one", `consistency=linearizable&minRevision=${CLUSTER}.0.${EPOCH.nonce}.0`],
+  ])("%s is BAD_REQUEST", (_, query) => answers(get(`modes/c?${query}`), 400, "BAD_REQUEST"));
 });

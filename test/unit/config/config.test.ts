@@ -53,6 +53,7 @@ describe("a configuration", () => {
       children: [],
       page: null,
       auth: null,
+      snapshots: { bytesPerSecond: 16_777_216 },
       mdns: false,
       logLevel: "info",
     });

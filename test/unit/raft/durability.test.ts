@@ -21,7 +21,7 @@ const append = (
 });
 
 describe("R2: what is said waits for the disk", () => {
-  test("R2: a leader's append leaves before its own fsync, a follower's answer only after its own", () => {
+  test("R2: a leader's append leaves before its own fsync, a follower's answer only after its own (thesis §10.2.1)", () => {
     const cluster = new TestCluster(["a", "b", "c"]).start();
     cluster.elect("a");
     for (const node of cluster.nodes) node.diskHeld = true;
@@ -159,7 +159,7 @@ describe("R2: what is said waits for the disk", () => {
 });
 
 describe("restart from disk", () => {
-  test("term, vote, log and applied state are what they were", () => {
+  test("term, vote, log and applied state are what they were (thesis §3.8)", () => {
     const cluster = new TestCluster(["a", "b", "c"]).start();
     cluster.elect("a");
     for (const data of ["x", "y", "z"]) cluster.propose("a", data);
@@ -173,7 +173,7 @@ describe("restart from disk", () => {
     expect(cluster.leaders()).toEqual(["a"]);
   });
 
-  test("all at once: nothing acknowledged is lost", () => {
+  test("all at once: nothing acknowledged is lost (thesis §3.8)", () => {
     const cluster = new TestCluster(["a", "b", "c"]).start();
     cluster.elect("a");
     cluster.propose("a", "x");

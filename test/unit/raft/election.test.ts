@@ -7,7 +7,7 @@ import { TestCluster } from "./harness.ts";
 const three = (): TestCluster => new TestCluster(["a", "b", "c"]).start();
 
 describe("election", () => {
-  test("a node that hears no leader campaigns, and a majority elects it", () => {
+  test("a node that hears no leader campaigns, and a majority elects it (thesis §3.4)", () => {
     const cluster = three();
     cluster.tick(10);
     expect(cluster.leaders()).toEqual(["a"]);
@@ -15,7 +15,7 @@ describe("election", () => {
     expect(cluster.raft("c").term).toBe(1);
   });
 
-  test("the timeout is drawn anew from 10 to 20 ticks", () => {
+  test("the timeout is drawn anew from 10 to 20 ticks (thesis §3.4)", () => {
     for (const [random, ticks] of [
       [0, 10],
       [0.5, 15],
@@ -35,7 +35,7 @@ describe("election", () => {
     expect(cluster.leaders()).toEqual(["a"]);
   });
 
-  test("one vote a term, the first who asks (paper §5.2)", () => {
+  test("one vote a term, the first who asks (paper §5.2, thesis §3.4)", () => {
     const cluster = three();
     const vote = (from: string): RaftMessage => campaign("vote", from, "c", 1, [0, 0]);
     cluster.step(vote("a"));
@@ -49,7 +49,7 @@ describe("election", () => {
     ]);
   });
 
-  test("no vote for a log that is behind (paper §5.4.1)", () => {
+  test("no vote for a log that is behind (paper §5.4.1, thesis §3.6.1)", () => {
     const votes = [
       { lastIndex: 2, lastTerm: 3, granted: false },
       { lastIndex: 9, lastTerm: 2, granted: false },
@@ -66,7 +66,7 @@ describe("election", () => {
     }
   });
 
-  test("R2: a vote waits for its fsync, and so do the candidate's own vote and its requests", () => {
+  test("R2: a vote waits for its fsync, and so do the candidate's own vote and its requests (thesis §3.8)", () => {
     const cluster = three();
     cluster.node("a").diskHeld = true;
     cluster.node("b").diskHeld = true;
@@ -84,7 +84,7 @@ describe("election", () => {
     expect(cluster.raft("a").role).toBe("leader");
   });
 
-  test("pitfall 9: a crash before the vote is durable leaves no trace of it", () => {
+  test("pitfall 9: a crash before the vote is durable leaves no trace of it (thesis §3.8)", () => {
     const cluster = three();
     cluster.node("c").diskHeld = true;
     cluster.tick(10, ["a"]);
@@ -94,7 +94,7 @@ describe("election", () => {
     expect(cluster.on("voteResponse").filter(({ from }) => from === "c")).toEqual([]);
   });
 
-  test("R1: a candidate that loses steps back, and its term is kept", () => {
+  test("R1: a candidate that loses steps back, and its term is kept (thesis §3.4)", () => {
     const cluster = three();
     cluster.elect("a");
     cluster.isolate("c");
@@ -109,7 +109,7 @@ describe("election", () => {
 });
 
 describe("R1: PreVote", () => {
-  test("pitfall 7: a node that is cut off campaigns for ever, and its term stays", () => {
+  test("pitfall 7: a node that is cut off campaigns for ever, and its term stays (thesis §9.6)", () => {
     const cluster = three();
     cluster.elect("a");
     cluster.isolate("c");
@@ -123,7 +123,7 @@ describe("R1: PreVote", () => {
     expect(cluster.raft("c").leader).toBe("a");
   });
 
-  test("pitfall 7: whoever hears its leader ignores pre-votes and votes, whatever their term", () => {
+  test("pitfall 7: whoever hears its leader ignores pre-votes and votes, whatever their term (thesis §4.2.3)", () => {
     const cluster = three();
     cluster.elect("a");
     for (const kind of ["preVote", "vote"] as const) {
@@ -138,7 +138,7 @@ describe("R1: PreVote", () => {
     expect(cluster.raft("b").term).toBe(1);
   });
 
-  test("a pre-vote changes neither term nor vote of the voter", () => {
+  test("a pre-vote changes neither term nor vote of the voter (thesis §9.6)", () => {
     const cluster = three();
     cluster.step({
       kind: "preVote",
@@ -166,7 +166,7 @@ describe("R1: PreVote", () => {
     expect(cluster.raft("a").term).toBeGreaterThanOrEqual(10);
   });
 
-  test("pitfall 5: a leader that meets a higher term gives way", () => {
+  test("pitfall 5: a leader that meets a higher term gives way (thesis §3.3)", () => {
     const cluster = new TestCluster(["a", "b", "c"]);
     cluster.node("c").disk.append({ term: term(9), vote: nodeId("c"), commit: index(0) }, []);
     cluster.node("c").raft = null;
@@ -182,7 +182,7 @@ describe("R1: PreVote", () => {
 });
 
 describe("R1: CheckQuorum", () => {
-  test("a leader that no majority answers steps down within two election timeouts", () => {
+  test("a leader that no majority answers steps down within two election timeouts (thesis §6.2)", () => {
     const cluster = three();
     cluster.elect("a");
     cluster.isolate("a");
@@ -221,7 +221,7 @@ describe("R1: CheckQuorum", () => {
 });
 
 describe("strangers", () => {
-  test("pitfall 18: a stranger gets a vote and is followed, for our membership may be the stale one", () => {
+  test("pitfall 18: a stranger gets a vote and is followed, for our membership may be the stale one (thesis §4.1)", () => {
     const cluster = three();
     cluster.step(campaign("vote", "z", "c", 1, [0, 0]));
     cluster.completeWrite("c");

@@ -16,7 +16,18 @@ import { Checks } from "./checks.ts";
 import { bytes, nodeId, text } from "./fixtures.ts";
 import { TestNode } from "./test-node.ts";
 
+/** What a watcher of the whole group sees, in order. */
+export type Seen =
+  /** A message reached its receiver, or did not: before the receiver does anything. */
+  | { readonly kind: "message"; readonly message: RaftMessage; readonly reaches: boolean }
+  /** A node may have changed: before its Ready is taken. */
+  | { readonly kind: "turn"; readonly node: TestNode }
+  | { readonly kind: "ready"; readonly node: TestNode; readonly ready: Ready }
+  /** The oldest write in flight reached the disk. */
+  | { readonly kind: "written"; readonly node: TestNode; readonly ready: Ready };
+
 export interface ClusterOptions {
+  readonly watch?: (seen: Seen) => void;
   /** Of the election timeout; default: a fixed order of timeouts by position. */
   readonly random?: () => number;
   readonly raft?: Partial<RaftOptions>;
@@ -107,6 +118,7 @@ export class TestCluster {
     invariant(write !== undefined, `${name} writes nothing`);
     const { hardState, entries, afterDurable, persisted } = write.ready;
     node.disk.append(hardState, entries);
+    this.#options.watch?.({ kind: "written", node, ready: write.ready });
     for (const message of afterDurable) this.#put(message);
     invariant(persisted !== null, "a write has an end");
     node.up.durable(persisted);
@@ -129,6 +141,7 @@ export class TestCluster {
   step(message: RaftMessage): void {
     const node = this.#byId.get(message.to);
     const reaches = node !== undefined && node.raft !== null && !this.#isCut(message.from, message.to);
+    this.#options.watch?.({ kind: "message", message, reaches });
     if (reaches) {
       node.raft?.step(message);
       this.pump();
@@ -246,14 +259,17 @@ export class TestCluster {
   #pumpNode(node: TestNode): void {
     const { raft } = node;
     if (raft === null) return;
+    this.#options.watch?.({ kind: "turn", node });
     for (let rounds = 0; raft.hasReady(); rounds++) {
       invariant(rounds < 10_000, `${node.id} is never done`);
       this.#handle(node, raft, raft.ready());
+      this.#options.watch?.({ kind: "turn", node });
     }
     this.checks.node(node);
   }
 
   #handle(node: TestNode, raft: Raft, ready: Ready): void {
+    this.#options.watch?.({ kind: "ready", node, ready });
     for (const message of ready.messages) this.#put(message);
     if (ready.snapshot !== null) this.#install(node, raft, ready.snapshot);
     if (ready.persisted !== null) node.writes.push({ ready });

@@ -38,7 +38,7 @@ describe("changes of a group", () => {
     expect(cluster.node("d").applied).toEqual(cluster.node("a").applied);
   });
 
-  test("a learner that lags is not promoted, and holds up no commit", () => {
+  test("a learner that lags is not promoted, and holds up no commit (thesis §4.2.1)", () => {
     const cluster = threeAndOne();
     cluster.isolate("d");
     cluster.change("a", { kind: "add", node: D, replaces: null });
@@ -49,7 +49,7 @@ describe("changes of a group", () => {
     expect(cluster.raft("a").status().commit).toBe(at);
   });
 
-  test("a change before the leader has committed in its own term is refused (Ongaro 2015, pitfall 1)", () => {
+  test("a change before the leader has committed in its own term is refused (Ongaro 2015, pitfall 1, thesis §4.1)", () => {
     const cluster = new TestCluster(["a", "b", "c", "d"], { founders: ["a", "b", "c"] }).start();
     for (let count = 0; count < 40 && cluster.raft("a").role !== "leader"; count++) {
       cluster.raft("a").tick();
@@ -62,7 +62,7 @@ describe("changes of a group", () => {
     expect(cluster.change("a", add)).toMatchObject({ ok: true });
   });
 
-  test("one change at a time: the next is refused until the one before is committed", () => {
+  test("one change at a time: the next is refused until the one before is committed (thesis §4.3)", () => {
     const cluster = threeAndOne();
     expect(cluster.change("a", { kind: "remove", node: C })).toMatchObject({ ok: true });
     expect(cluster.change("a", { kind: "remove", node: B })).toMatchObject({ ok: false, code: "MEMBERSHIP_PENDING" });
@@ -73,7 +73,7 @@ describe("changes of a group", () => {
     expect(membershipOf(cluster, "a")).toEqual(founding([A]));
   });
 
-  test("in a joint configuration a commit needs both majorities", () => {
+  test("in a joint configuration a commit needs both majorities (thesis §4.3)", () => {
     const cluster = threeAndOne();
     cluster.change("a", { kind: "add", node: D, replaces: C });
     cluster.settle();
@@ -89,7 +89,7 @@ describe("changes of a group", () => {
     expect(membershipOf(cluster, "b")).toEqual(founding([A, B, D]));
   });
 
-  test("a dead voter is replaced in one change", () => {
+  test("a dead voter is replaced in one change (thesis §4.3)", () => {
     const cluster = threeAndOne();
     cluster.crash("c");
     cluster.change("a", { kind: "add", node: D, replaces: C });
@@ -102,7 +102,7 @@ describe("changes of a group", () => {
     expect(cluster.raft("a").status().commit).toBe(at);
   });
 
-  test("a new leader leads out of the joint configuration that it finds", () => {
+  test("a new leader leads out of the joint configuration that it finds (thesis §4.3)", () => {
     const cluster = new TestCluster(["a", "b", "c", "d"]);
     const joint: Membership = { voters: [A, B, D], outgoing: [A, B, C], learners: [] };
     for (const node of cluster.nodes) node.disk.state = { ...node.disk.state, membership: joint };
@@ -171,7 +171,7 @@ describe("changes of a group", () => {
     expect(cluster.restart("b").status().membership).toEqual(founding([A, B]));
   });
 
-  test("pitfall 15: a snapshot holds the committed configuration, whatever comes after it in the log", () => {
+  test("pitfall 15: a snapshot holds the committed configuration, whatever comes after it in the log (thesis §5.1)", () => {
     const cluster = threeAndOne();
     cluster.isolate("a");
     cluster.change("a", { kind: "remove", node: C });
@@ -237,7 +237,7 @@ describe("R10: who was removed", () => {
 });
 
 describe("pitfall 6: elections in a joint configuration", () => {
-  test("six voters, half of them new, find a leader, and with either half gone they do not", () => {
+  test("six voters, half of them new, find a leader, and with either half gone they do not (thesis §4.3)", () => {
     const names = ["a", "b", "c", "d", "e", "f"];
     const joint: Membership = { voters: [D, nodeId("e"), nodeId("f")], outgoing: [A, B, C], learners: [] };
     const cluster = new TestCluster(names);
@@ -248,7 +248,7 @@ describe("pitfall 6: elections in a joint configuration", () => {
     expect(membershipOf(cluster, "d").voters).toEqual(joint.voters);
   });
 
-  test("with the old half gone there is no leader", () => {
+  test("with the old half gone there is no leader (thesis §4.3)", () => {
     const joint: Membership = { voters: [C, D, nodeId("e")], outgoing: [A, B, C], learners: [] };
     const cluster = new TestCluster(["a", "b", "c", "d", "e"]);
     for (const node of cluster.nodes) node.disk.state = { ...node.disk.state, membership: joint };

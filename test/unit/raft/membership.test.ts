@@ -68,7 +68,7 @@ describe("one step", () => {
     expect(stepped(replacing, { kind: "add", node: nodeId("i"), replaces: A })).toMatchObject({ ok: false });
   });
 
-  test("pitfall 1: each two memberships that follow one another have no two majorities without a common voter, up to five voters", () => {
+  test("pitfall 1: each two memberships that follow one another have no two majorities without a common voter, up to five voters (thesis §4.1)", () => {
     const names = ["a", "b", "c", "d", "e"].map(nodeId);
     let pairs = 0;
     for (let size = 1; size <= names.length; size++) {

@@ -12,7 +12,7 @@ function ask(cluster: TestCluster, name: string, context: number): void {
 }
 
 describe("ReadIndex", () => {
-  test("a leader's read is confirmed by a round of heartbeats, at the commit index when it was asked", () => {
+  test("a leader's read is confirmed by a round of heartbeats, at the commit index when it was asked (thesis §6.4)", () => {
     const cluster = three();
     cluster.elect("a");
     ask(cluster, "a", 7);
@@ -32,7 +32,7 @@ describe("ReadIndex", () => {
     expect(cluster.node("a").readStates).toEqual([{ context: 1, index: 1 }]);
   });
 
-  test("pitfall 2: no read before an entry of the leader's own term is committed", () => {
+  test("pitfall 2: no read before an entry of the leader's own term is committed (thesis §6.4)", () => {
     const cluster = three();
     const raft = cluster.raft("a");
     cluster.crash("b");
@@ -49,7 +49,7 @@ describe("ReadIndex", () => {
     expect(cluster.node("a").readStates).toEqual([{ context: 1, index: 1 }]);
   });
 
-  test("R1: one round is in flight; what is asked meanwhile shares the next one", () => {
+  test("R1: one round is in flight; what is asked meanwhile shares the next one (thesis §6.4)", () => {
     const cluster = three();
     cluster.elect("a");
     for (const context of [1, 2, 3]) cluster.raft("a").readIndex(context);
@@ -88,7 +88,7 @@ describe("ReadIndex", () => {
     expect(cluster.node("a").readStates).toHaveLength(1);
   });
 
-  test("pitfall 3: a leader stopped in mid-read does not answer when another one has written meanwhile", () => {
+  test("pitfall 3: a leader stopped in mid-read does not answer when another one has written meanwhile (thesis §6.4)", () => {
     const cluster = three();
     cluster.elect("a");
     ask(cluster, "a", 1);
@@ -129,7 +129,7 @@ describe("ReadIndex", () => {
 });
 
 describe("ReadIndex at a follower", () => {
-  test("it asks its leader, once for all its readers", () => {
+  test("it asks its leader, once for all its readers (thesis §6.4)", () => {
     const cluster = three();
     cluster.elect("a");
     for (const context of [1, 2, 3]) {

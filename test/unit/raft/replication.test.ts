@@ -20,7 +20,7 @@ function grown(logs: Readonly<Record<string, readonly number[]>>, currentTerm: n
 const terms = (entries: readonly Entry[]): readonly number[] => entries.map((item) => item.term);
 
 describe("replication", () => {
-  test("what a leader takes is applied by all, in order", () => {
+  test("what a leader takes is applied by all, in order (thesis §3.5)", () => {
     const cluster = three();
     cluster.elect("a");
     for (const data of ["x", "y", "z"]) cluster.propose("a", data);
@@ -29,7 +29,7 @@ describe("replication", () => {
     expect(cluster.nodes.map(({ applied }) => applied.index)).toEqual([4, 4, 4]);
   });
 
-  test("a follower refuses a proposal with NOT_LEADER, and forwards it", () => {
+  test("a follower refuses a proposal with NOT_LEADER, and forwards it (thesis §6.2)", () => {
     const cluster = three();
     expect(cluster.raft("b").forward(bytes("early"))).toBe(false);
     cluster.elect("a");
@@ -49,7 +49,7 @@ describe("replication", () => {
     expect(ready.messages.map((message) => message.kind)).toEqual(["append", "append"]);
   });
 
-  test("appends follow each other without waiting for answers, up to the window", () => {
+  test("appends follow each other without waiting for answers, up to the window (thesis §10.2.1)", () => {
     const cluster = three({ raft: { maxInflight: 4, maxBatchBytes: 18 } });
     cluster.elect("a");
     for (let count = 0; count < 10; count++) cluster.propose("a", `x${count}`);
@@ -58,7 +58,7 @@ describe("replication", () => {
     expect(cluster.node("b").applied.index).toBe(11);
   });
 
-  test("a lost append is found by the next heartbeat, a full window of them as well", () => {
+  test("a lost append is found by the next heartbeat, a full window of them as well (thesis §3.5)", () => {
     const cluster = three({ raft: { maxInflight: 2, maxBatchBytes: 18 } });
     cluster.elect("a");
     for (let count = 0; count < 5; count++) cluster.propose("a", `x${count}`);
@@ -105,7 +105,7 @@ describe("conflicts", () => {
     ["has a run of its own term 4", [1, 1, 1, 4, 4, 4, 4]],
     ["has terms 2 and 3", [1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3]],
     ["is empty", []],
-  ])("paper figure 7: a follower that %s ends with the leader's log", (_, log) => {
+  ])("paper figure 7: a follower that %s ends with the leader's log (thesis §3.5)", (_, log) => {
     const cluster = grown({ a: LEADER, b: LEADER, f: log }, 7).start();
     cluster.elect("a");
     cluster.propose("a", "x");
@@ -117,7 +117,7 @@ describe("conflicts", () => {
     expect(cluster.node("f").applied.index).toBe(12);
   });
 
-  test("a conflict is found a term at a time, not an entry at a time", () => {
+  test("a conflict is found a term at a time, not an entry at a time (thesis §3.5)", () => {
     const long = (ofTerm: number): readonly number[] => Array.from({ length: 1_000 }, () => ofTerm);
     const cluster = grown({ a: [1, ...long(3)], b: [1, ...long(3)], f: [1, ...long(2)] }, 3).start();
     let rejections = 0;
@@ -132,7 +132,7 @@ describe("conflicts", () => {
     expect(rejections).toBeLessThanOrEqual(3);
   });
 
-  test("pitfall 20: an entry of an older term is not committed by counting (paper figure 8)", () => {
+  test("pitfall 20: an entry of an older term is not committed by counting (paper figure 8, thesis §3.6.2)", () => {
     // (c) of the figure, before s1's own entry of term 4 leaves: s1 leads, and brings (2, term 2) to a majority.
     const cluster = grown({ s1: [1, 2], s2: [1, 2], s3: [1], s4: [1], s5: [1, 3] }, 3).start();
     cluster.isolate("s4");
@@ -163,7 +163,7 @@ describe("conflicts", () => {
     expect(raft.status().commit).toBe(3);
   });
 
-  test("a delayed append does not cut off what a later one brought (paper §5.3)", () => {
+  test("a delayed append does not cut off what a later one brought (paper §5.3, thesis §3.5)", () => {
     const cluster = three();
     cluster.elect("a");
     cluster.propose("a", "x");
@@ -177,7 +177,7 @@ describe("conflicts", () => {
     expect(cluster.node("b").disk.entries).toHaveLength(3);
   });
 
-  test("a commit covers what the append has checked, not what happens to follow it", () => {
+  test("a commit covers what the append has checked, not what happens to follow it (thesis §3.5)", () => {
     // c holds an old leader's entries above the one that the append brings.
     const cluster = grown({ a: [1, 3, 3], b: [1, 3, 3], c: [1, 2, 2, 2] }, 3).start();
     cluster.step({

@@ -30,7 +30,7 @@ const snapshot = (from: string, to: string, ofTerm: number, last: readonly [numb
 });
 
 describe("snapshot to a lagging follower", () => {
-  test("a follower behind the log gets one snapshot, then entries", () => {
+  test("a follower behind the log gets one snapshot, then entries (thesis §5.1)", () => {
     const cluster = lagging();
     cluster.tick(3);
     expect(cluster.node("a").snapshotsTo).toEqual(["c"]);
@@ -124,7 +124,7 @@ describe("a snapshot that arrives", () => {
     return cluster;
   };
 
-  test("pitfall 12: an old or repeated one is answered with the commit, and truncates nothing", () => {
+  test("pitfall 12: an old or repeated one is answered with the commit, and truncates nothing (thesis §5.1)", () => {
     const cluster = following();
     for (const last of [1, 3, 4]) {
       cluster.step(snapshot("a", "c", 1, [last, 1]));
@@ -146,7 +146,7 @@ describe("a snapshot that arrives", () => {
     expect(cluster.node("c").installs).toEqual([]);
   });
 
-  test("one whose last entry is in the log moves the commit and keeps the log", () => {
+  test("one whose last entry is in the log moves the commit and keeps the log (thesis §5.1)", () => {
     const cluster = following();
     const entries = [entry(5, 1, "v"), entry(6, 1, "w")];
     cluster.propose("a", "v");
@@ -318,7 +318,7 @@ describe("compaction", () => {
     expect(raft.status().firstIndex).toBe(3);
   });
 
-  test("votes and appends at the very edge of a compacted log work", () => {
+  test("votes and appends at the very edge of a compacted log work (thesis §5.1)", () => {
     const cluster = new TestCluster(["a", "b", "c"]).start();
     cluster.elect("a");
     cluster.propose("a", "x");

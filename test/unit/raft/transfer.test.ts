@@ -11,7 +11,7 @@ function three(): TestCluster {
 }
 
 describe("the leader hands over", () => {
-  test("to a follower that has everything, at once and in one term", () => {
+  test("to a follower that has everything, at once and in one term (thesis §3.10)", () => {
     const cluster = three();
     const { term } = cluster.raft("a");
     expect(cluster.raft("a").transferLeadership(nodeId("b"))).toEqual({ ok: true });
@@ -21,7 +21,7 @@ describe("the leader hands over", () => {
     expect(cluster.raft("c").leader).toBe("b");
   });
 
-  test("to one that lags, when it has caught up, and takes no proposal meanwhile", () => {
+  test("to one that lags, when it has caught up, and takes no proposal meanwhile (thesis §3.10)", () => {
     const cluster = three();
     cluster.node("c").diskHeld = true;
     cluster.propose("a", "news");
@@ -68,7 +68,7 @@ describe("the leader hands over", () => {
     expect(cluster.raft("a").transferLeadership(nodeId("b"))).toEqual({ ok: true });
   });
 
-  test("a target that does not take over within an election timeout: the leader goes on", () => {
+  test("a target that does not take over within an election timeout: the leader goes on (thesis §3.10)", () => {
     const cluster = three();
     cluster.raft("a").transferLeadership(nodeId("b"));
     cluster.drop(({ kind }) => kind === "timeoutNow");

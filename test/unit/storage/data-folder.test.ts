@@ -1,9 +1,13 @@
 /** Whose data folder it is, and who has it open. */
+import { rmSync } from "node:fs";
 import { join } from "node:path";
-import type { ClusterId, NodeId } from "@openclaw/core/ids.ts";
+import { crc32 } from "node:zlib";
+import { type ClusterId, type NodeId, PARTITION } from "@openclaw/core/ids.ts";
 import type { StateStore } from "@openclaw/core/ports.ts";
-import { LOG_FORMAT } from "@openclaw/edge-runtime/storage/log-file.ts";
-import { SqliteLogStore } from "@openclaw/edge-runtime/storage/log-store.ts";
+import { Mark } from "@openclaw/core/segment-log/mark.ts";
+import { LOG_FORMAT } from "@openclaw/core/segment-log/segment-log.ts";
+import { SegmentLogStore } from "@openclaw/edge-runtime/storage/log-store.ts";
+import { NodeLogDisk } from "@openclaw/edge-runtime/storage/node-log-disk.ts";
 import { openExclusive } from "@openclaw/edge-runtime/storage/sqlite.ts";
 import { STATE_FORMAT } from "@openclaw/edge-runtime/storage/state-file.ts";
 import { SqliteStateStore } from "@openclaw/edge-runtime/storage/state-store.ts";
@@ -12,8 +16,8 @@ import { expect, onTestFinished, test } from "vitest";
 import { STATE_EPOCH, STATE_MEMBERSHIP } from "../../contracts/state-store.ts";
 import { CLUSTER, NODE, OTHER_CLUSTER, OTHER_NODE, temporaryFolder } from "./storage-fixture.ts";
 
-const logOf = (dataDir: string, cluster: ClusterId = CLUSTER, node: NodeId = NODE): SqliteLogStore =>
-  closedAfter(new SqliteLogStore({ dataDir, cluster, node }));
+const logOf = (dataDir: string, cluster: ClusterId = CLUSTER, node: NodeId = NODE): SegmentLogStore =>
+  closedAfter(new SegmentLogStore({ dataDir, cluster, node }));
 
 const stateOf = (dataDir: string, cluster: ClusterId = CLUSTER): StateStore =>
   closedAfter(new SqliteStateStore({ dataDir, cluster, epoch: STATE_EPOCH, membership: STATE_MEMBERSHIP }));
@@ -33,6 +37,13 @@ function age(path: string, format: number): void {
   expect(identity.format).toBe(format - 1);
   writeIdentity(connection, { ...identity, format });
   connection.close();
+}
+
+/** Replaces a log's mark by one of another format. */
+function ageLog(folder: string, format: number): void {
+  rmSync(join(folder, "log.mark"));
+  const identity = { format, role: "log", cluster: CLUSTER, partition: PARTITION, node: NODE };
+  Mark.create(new NodeLogDisk(folder), crc32, identity, new Uint8Array(16)).close();
 }
 
 test("DATA_IN_USE: a folder is open once; the second is refused and the first goes on", async () => {
@@ -70,7 +81,7 @@ test("DATA_NEWER: a folder that a newer version wrote is left alone", async () =
   await log.close();
   await state.open();
   await state.close();
-  age(join(folder, "log.db"), LOG_FORMAT + 1);
+  ageLog(folder, LOG_FORMAT + 1);
   age(join(folder, "state.db"), STATE_FORMAT + 1);
   await expect(logOf(folder).open()).rejects.toEqual(code("DATA_NEWER"));
   await expect(stateOf(folder).open()).rejects.toEqual(code("DATA_NEWER"));

@@ -1,23 +1,23 @@
-/** The SQLite log: the contract, and what is its own. */
+/** The segment log off the main thread: the contract, and what is its own. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InvariantViolation } from "@openclaw/core/errors.ts";
-import { SqliteLogStore } from "@openclaw/edge-runtime/storage/log-store.ts";
+import { SegmentLogStore } from "@openclaw/edge-runtime/storage/log-store.ts";
 import { expect, onTestFinished, test } from "vitest";
 import { base, entriesFrom, entryAt, logStoreContract } from "../../contracts/log-store.ts";
 import { CLUSTER, NODE, temporaryFolder } from "./storage-fixture.ts";
 
-logStoreContract("SqliteLogStore", () => {
+logStoreContract("SegmentLogStore", () => {
   const dataDir = mkdtempSync(join(tmpdir(), "openclaw-log-"));
   return {
-    store: () => new SqliteLogStore({ dataDir, cluster: CLUSTER, node: NODE }),
+    store: () => new SegmentLogStore({ dataDir, cluster: CLUSTER, node: NODE }),
     destroy: async () => rmSync(dataDir, { recursive: true, force: true }),
   };
 });
 
-async function opened(dataDir: string): Promise<SqliteLogStore> {
-  const log = new SqliteLogStore({ dataDir, cluster: CLUSTER, node: NODE });
+async function opened(dataDir: string): Promise<SegmentLogStore> {
+  const log = new SegmentLogStore({ dataDir, cluster: CLUSTER, node: NODE });
   await log.open();
   onTestFinished(() => log.close());
   return log;
@@ -31,7 +31,7 @@ test("an entry is written as it was when it was handed over, whatever buffer its
   frame.fill(0);
   await written;
   await log.close();
-  const again = new SqliteLogStore({ dataDir: folder, cluster: CLUSTER, node: NODE });
+  const again = new SegmentLogStore({ dataDir: folder, cluster: CLUSTER, node: NODE });
   const { entries } = await again.open();
   await again.close();
   expect(entries.map((entry) => [...entry.data])).toEqual([[9, 9, 9]]);

@@ -1,6 +1,7 @@
 /** R8: a crash at each step of an install leaves the old state or the new one, whole. */
 import { copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { index } from "@openclaw/core/ids.ts";
 import type { StateStore } from "@openclaw/core/ports.ts";
 import { INCOMING_FILE, INSTALL_STEPS } from "@openclaw/edge-runtime/storage/state-install.ts";
 import { SqliteStateStore } from "@openclaw/edge-runtime/storage/state-store.ts";
@@ -17,9 +18,9 @@ async function readyToInstall(): Promise<string> {
   const source = stateOf(leader);
   await source.open();
   await source.apply([1, 2, 3, 4, 5].map((at) => putAt(at, "a", `new ${at}`)));
-  const snapshot = await source.snapshot();
+  const snapshot = await source.snapshot(index(0));
   const chunks: Uint8Array[] = [];
-  for await (const chunk of snapshot.chunks()) chunks.push(chunk);
+  for await (const chunk of snapshot.chunks(0)) chunks.push(chunk);
   await source.close();
 
   const folder = temporaryFolder();
@@ -27,7 +28,7 @@ async function readyToInstall(): Promise<string> {
   await follower.open();
   await follower.apply([putAt(1, "a", "old 1"), putAt(2, "b", "old 2")]);
   // Commits without a checkpoint: everything stands in the WAL.
-  await (await follower.snapshot()).dispose();
+  await (await follower.snapshot(index(0))).dispose();
   const killed = leftByKill(folder);
   await follower.close();
   copyFileSync(join(killed, "state.db-wal"), join(folder, "state.db-wal"));

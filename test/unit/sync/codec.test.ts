@@ -1,7 +1,7 @@
 import { toHex } from "@openclaw/core/bytes.ts";
 import { encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { isActorId, isChangeHash, revision, seq } from "@openclaw/core/ids.ts";
+import { isActorId, isChangeHash, PARTITION, revision, seq } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import {
   decodeChildMessage,
@@ -23,6 +23,9 @@ if (!isChangeHash(hash) || !isActorId(actor)) throw new Error("ids");
 const change: DocumentChange = { hash, actor, seq: 3, deps: [hash], bytes: bytes(1, 2) };
 const epoch = { counter: 2, nonce, parent: "00".repeat(16), departure: revision(9) };
 const row = { key: bytes(1), value: bytes(), createRevision: revision(1), modRevision: revision(2), version: 2 };
+
+const position = { cluster: clusterId("california"), partition: PARTITION, epoch: nonce, revision: revision(7) };
+const seen = { position, staleMs: 12 };
 
 const items = [
   { kind: "skip", from: revision(1), to: revision(4), hash: hash32 },
@@ -56,27 +59,28 @@ const fromChild: readonly ChildMessage[] = [
     ],
   },
   { kind: "taken", cursor: revision(7) },
-  { kind: "ask", id: 1, consistency: "linearizable", query: { kind: "get", origin: null, key: bytes(1) } },
+  { kind: "ask", id: 1, mode: { kind: "linearizable" }, query: { kind: "get", origin: null, key: bytes(1) } },
+  { kind: "ask", id: 1, mode: { kind: "atLeast", position }, query: { kind: "get", origin: null, key: bytes(1) } },
   {
     kind: "ask",
     id: 2,
-    consistency: "local",
+    mode: { kind: "local" },
     query: { kind: "range", origin: clusterId("alaska"), from: bytes(1), to: null, limit: 9 },
   },
   {
     kind: "ask",
     id: 3,
-    consistency: "local",
+    mode: { kind: "local" },
     query: { kind: "document", collection: "log", document: "today", after: 2, limit: 9 },
   },
-  { kind: "ask", id: 4, consistency: "local", query: { kind: "documents", collection: "log" } },
+  { kind: "ask", id: 4, mode: { kind: "local" }, query: { kind: "documents", collection: "log" } },
   {
     kind: "ask",
     id: 5,
-    consistency: "local",
+    mode: { kind: "local" },
     query: { kind: "changes", collection: "log", document: "today", hashes: [hash] },
   },
-  { kind: "ask", id: 6, consistency: "local", query: { kind: "position" } },
+  { kind: "ask", id: 6, mode: { kind: "local" }, query: { kind: "position" } },
 ];
 
 const outcomes = [
@@ -98,12 +102,23 @@ const fromParent: readonly ParentMessage[] = [
   { kind: "refused", code: "GAP", details: "no", cursor: 3 },
   { kind: "events", items, hash: hash32 },
   { kind: "holds", upstream: revision(4) },
-  { kind: "answer", id: 1, answer: { kind: "get", answer: { row, revision: revision(3) } } },
-  { kind: "answer", id: 1, answer: { kind: "get", answer: { row: null, revision: revision(3) } } },
-  { kind: "answer", id: 2, answer: { kind: "range", answer: { rows: [row], more: true, revision: revision(3) } } },
+  { kind: "answer", id: 1, seen, answer: { kind: "get", answer: { row, revision: revision(3) } } },
+  {
+    kind: "answer",
+    id: 1,
+    seen: { position, staleMs: null },
+    answer: { kind: "get", answer: { row: null, revision: revision(3) } },
+  },
+  {
+    kind: "answer",
+    id: 2,
+    seen,
+    answer: { kind: "range", answer: { rows: [row], more: true, revision: revision(3) } },
+  },
   {
     kind: "answer",
     id: 3,
+    seen,
     answer: {
       kind: "document",
       answer: {
@@ -116,11 +131,12 @@ const fromParent: readonly ParentMessage[] = [
       },
     },
   },
-  { kind: "answer", id: 4, answer: { kind: "documents", answer: { documents: ["today"] } } },
-  { kind: "answer", id: 5, answer: { kind: "changes", answer: { changes: [change] } } },
+  { kind: "answer", id: 4, seen, answer: { kind: "documents", answer: { documents: ["today"] } } },
+  { kind: "answer", id: 5, seen, answer: { kind: "changes", answer: { changes: [change] } } },
   {
     kind: "answer",
     id: 6,
+    seen,
     answer: {
       kind: "position",
       answer: { cluster: clusterId("hub"), epoch, revision: revision(3), hash: hash32, parentHolds: revision(1) },

@@ -274,7 +274,7 @@ describe("events from a parent", () => {
     const before = child.wire.parent.sent;
     await put(site, "q/2");
     await site.propose({ kind: "parentHolds", parent: clusterId("hub"), revision: revision(1) }, { principal: "node" });
-    await child.say({ kind: "ask", id: 1, consistency: "local", query: { kind: "position" } });
+    await child.say({ kind: "ask", id: 1, mode: { kind: "local" }, query: { kind: "position" } });
     expect(child.wire.parent.sent).toBe(before);
     child.wire.parent.unblock();
     const heard = await child.listen();

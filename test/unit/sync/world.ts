@@ -220,6 +220,7 @@ export class TestCluster {
       read: (query) => this.read(query),
       ledger: (from, maxBytes) => this.ledger(from, maxBytes),
       position: () => this.position(),
+      staleMs: () => 7,
       follow: (listener) => this.follow(listener),
     };
   }
