@@ -1,4 +1,4 @@
-/** Does to a site what its scenario's schedule says, step by step. */
+/** Does to a cluster what its scenario's schedule says, step by step. */
 import { unreachable } from "@openclaw/core/errors.ts";
 import type { NodeId } from "@openclaw/core/ids.ts";
 import type { FaultCounts } from "./faults.ts";
@@ -6,7 +6,7 @@ import { GroupChanges } from "./group-changes.ts";
 import type { MemoryMember } from "./memory-cluster.ts";
 import { RELIABLE } from "./memory-network.ts";
 import { OldDisk } from "./old-disk.ts";
-import type { Scenario, Step } from "./scenario.ts";
+import type { Step } from "./scenario.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import type { SimulatedCluster } from "./simulated-cluster.ts";
 import type { Trace } from "./trace.ts";
@@ -20,7 +20,7 @@ export interface NemesisHost {
   /** Callers write everywhere, and read from `leader`. */
   overslept(leader: MemoryMember): void;
   cutUplink(forMs: number): void;
-  killClient(client: number, downMs: number, evicted: boolean): void;
+  killDevice(device: number, downMs: number, evicted: boolean): void;
 }
 
 export class Nemesis {
@@ -30,10 +30,10 @@ export class Nemesis {
   readonly #group: GroupChanges;
   #over = false;
 
-  constructor(site: SimulatedCluster, host: NemesisHost, { seed, steps }: Scenario) {
+  constructor(site: SimulatedCluster, host: NemesisHost, seed: number, steps: readonly Step[]) {
     this.#site = site;
     this.#host = host;
-    this.#random = new SeededRandom(seed).stream("nemesis");
+    this.#random = new SeededRandom(seed).stream(`nemesis of ${site.name}`);
     this.#group = new GroupChanges(site, host, this.#random);
     for (const step of steps) this.#at(step.at, () => this.#take(step));
   }
@@ -53,7 +53,7 @@ export class Nemesis {
   #take(step: Step): void {
     const { faults, trace } = this.#host;
     if (this.#site.calm) return;
-    trace.tell("nemesis", JSON.stringify(step));
+    trace.tell(`${this.#site.name} nemesis`, JSON.stringify(step));
     switch (step.kind) {
       case "crash":
         return this.#with(step.target, (it) => this.#site.crash(it, step.downMs, step));
@@ -115,8 +115,8 @@ export class Nemesis {
         faults.count(step.times === 1 ? "cut uplink" : "flapping uplink");
         for (let i = 0; i < step.times; i++) this.#at(2 * i * step.forMs, () => this.#host.cutUplink(step.forMs));
         return;
-      case "clientDeath":
-        return this.#host.killClient(step.client, step.downMs, step.evicted);
+      case "deviceDeath":
+        return this.#host.killDevice(step.device, step.downMs, step.evicted);
       default:
         return unreachable(step);
     }

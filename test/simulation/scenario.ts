@@ -9,7 +9,8 @@ import { SeededRandom } from "./seeded-random.ts";
 /** Which member a step means, when it comes. */
 export type Target = "leader" | "follower" | "any";
 
-export type Step = { readonly at: number } & StepKind;
+/** Steps happen to the site unless they say that they happen to the hub. */
+export type Step = { readonly at: number; readonly hub?: true } & StepKind;
 
 export type StepKind =
   /** `survivors`: of the log writes under way, this share reached the disk. */
@@ -63,14 +64,14 @@ export type StepKind =
     }
   | { readonly kind: "transfer"; readonly target: Target; readonly timeoutMs: number }
   | { readonly kind: "cutUplink"; readonly forMs: number; readonly times: number }
-  | { readonly kind: "clientDeath"; readonly client: number; readonly downMs: number; readonly evicted: boolean };
+  | { readonly kind: "deviceDeath"; readonly device: number; readonly downMs: number; readonly evicted: boolean };
 
 export interface Scenario {
   readonly seed: number;
   readonly members: number;
   /** Members of the hub; 0 for none, and then there are no clients that sync either. */
   readonly hubMembers: number;
-  readonly clients: number;
+  readonly devices: number;
   readonly callers: number;
   readonly thinkMs: number;
   readonly keys: number;
@@ -110,14 +111,14 @@ export function scenario(seed: number): Scenario {
     [6, 3],
     [7, 5],
   ]);
-  const tiers = random.chance(0.3);
+  const tiers = random.chance(0.2);
   return {
     seed,
     members: tiers ? Math.min(members, 5) : members,
-    hubMembers: tiers ? random.pick([1, 3]) : 0,
-    clients: tiers ? random.below(5, 2) : 0,
-    callers: random.below(8, 4),
-    thinkMs: random.pick([200, 300]),
+    hubMembers: tiers ? random.pick([1, 1, 3]) : 0,
+    devices: tiers ? random.below(5, 2) : 0,
+    callers: tiers ? 3 : random.below(7, 4),
+    thinkMs: random.pick([300, 400]),
     keys: random.pick([1, 3, 6]),
     fsyncMs: random.pick([1, 5, 30]),
     applyMs: random.pick([0, 2, 20]),
@@ -130,7 +131,7 @@ export function scenario(seed: number): Scenario {
       [limits(1e6, 1e6, 1e6), 2],
     ]),
     watchers: random.below(4, 1),
-    idle: random.chance(tiers ? 0.5 : 0.1),
+    idle: random.chance(tiers ? 0.3 : 0.1),
     steps: steps(random, tiers),
   };
 }
@@ -145,8 +146,9 @@ function steps(random: SeededRandom, tiers: boolean): readonly Step[] {
   if (random.chance(0.5))
     drawn.push({ at: 0, kind: "drift", rates: Array.from({ length: 7 }, () => 0.9 + 0.2 * random.unit()) });
   for (let i = 0; i < count; i++) {
-    const { draw } = random.weighted(weights);
-    drawn.push({ at: random.below(TROUBLE_MS, FIRST_STEP_MS), ...draw() });
+    const { draw, tier } = random.weighted(weights);
+    const hub = tiers && tier !== true && random.chance(0.25) ? ({ hub: true } as const) : {};
+    drawn.push({ at: random.below(TROUBLE_MS, FIRST_STEP_MS), ...hub, ...draw() });
   }
   return drawn.sort((a, b) => a.at - b.at);
 }
@@ -258,7 +260,7 @@ function drawers(random: SeededRandom): readonly Drawer[] {
     {
       weight: 3,
       tier: true,
-      draw: () => ({ kind: "clientDeath", client: random.below(8), downMs: whileMs(), evicted: random.chance(0.3) }),
+      draw: () => ({ kind: "deviceDeath", device: random.below(8), downMs: whileMs(), evicted: random.chance(0.3) }),
     },
   ];
 }

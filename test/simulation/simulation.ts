@@ -1,24 +1,19 @@
 /**
- * A whole world from one scenario: a site under trouble with its callers and watchers; then everything heals, and the
- * world must come to rest within a bound, go on, and have kept every promise.
+ * A whole world from one scenario: a site under trouble with its callers and watchers, in some seeds with a hub and with
+ * devices at both; then everything heals, and the world must come to rest within a bound, go on, and have kept every
+ * promise.
  */
-import { utf8Text } from "@openclaw/core/bytes.ts";
-import { revision } from "@openclaw/core/ids.ts";
-import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
-import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { Callers } from "./callers.ts";
-import { lossFaults } from "./checkers/durability.ts";
-import { doubleFaults } from "./checkers/exactly-once.ts";
-import { History, type LedgerWrite } from "./checkers/history.ts";
-import { chainFaults } from "./checkers/ledger-chain.ts";
-import { orderFaults } from "./checkers/linearizability.ts";
+import { History } from "./checkers/history.ts";
 import type { FaultCounts } from "./faults.ts";
+import { Fleet } from "./fleet.ts";
 import type { MemoryMember } from "./memory-cluster.ts";
 import { Nemesis } from "./nemesis.ts";
 import { type Scenario, TROUBLE_MS } from "./scenario.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import { SimulatedCluster } from "./simulated-cluster.ts";
 import type { Trace } from "./trace.ts";
+import { verdict } from "./verdict.ts";
 import { elapse, type VirtualClock } from "./virtual-clock.ts";
 import { Watchers } from "./watchers.ts";
 
@@ -27,14 +22,15 @@ const LASTS_MS = 60_000;
 const OPERATIONS_MIN = 500;
 /** Healed, a world comes to what it must within this, ms: elections, retries, and a snapshot. */
 const HEALED_MS = 20_000;
+/** Tiers also wait for each other: the longest backoff, a silence, and a look for what dead sessions left. */
+const CONVERGED_MS = 120_000;
 /** Steps in which conditions are waited for, ms. */
 const LOOK_MS = 100;
 /** The longest that a caller waits, ms. */
 const CALLS_END_MS = 7_000;
-/** Entries that may be under way while callers go on. */
-const LAG_MAX = 10;
-/** L1: a fleet that has converged proposes nothing for so long, ms. */
+/** L1: a fleet that has converged proposes nothing for so long, ms; what it still owes, it says before. */
 const IDLE_MS = 60_000;
+const LAST_WORDS_MS = 15_000;
 /** More are of no use to anybody. */
 const VIOLATIONS_MAX = 20;
 
@@ -45,47 +41,60 @@ export class Simulation {
   readonly #trace: Trace;
   readonly #history = new History();
   readonly #site: SimulatedCluster;
+  readonly #hub: SimulatedCluster | null;
+  readonly #fleet: Fleet | null;
   readonly #callers: Callers;
   readonly #watchers: Watchers;
-  readonly #nemesis: Nemesis;
+  readonly #nemeses: readonly Nemesis[];
 
   constructor(scenario: Scenario, clock: VirtualClock, trace: Trace, faults: FaultCounts) {
     this.#scenario = scenario;
     this.#clock = clock;
     this.#trace = trace;
-    const random = new SeededRandom(scenario.seed);
-    const site = new SimulatedCluster({
-      name: "site",
-      size: scenario.members,
-      scenario,
-      clock,
-      faults,
-      trace,
-      violation: (text) => this.violation(text),
-      lost: (member) => this.#watchers?.lost(member),
-    });
+    const { seed, steps, members, hubMembers, keys, thinkMs } = scenario;
+    const random = new SeededRandom(seed);
+    const violation = (text: string): void => this.violation(text);
+    const cluster = (name: string, size: number): SimulatedCluster =>
+      new SimulatedCluster({
+        ...{ name, size, scenario, clock, faults, trace, violation },
+        ready: (member) => this.#fleet?.ready(name, member),
+        lost: (member) => {
+          this.#fleet?.lost(name, member);
+          if (name === "site") this.#watchers?.lost(member);
+        },
+      });
+    const site = cluster("site", members);
+    const hub = hubMembers === 0 ? null : cluster("hub", hubMembers);
     this.#site = site;
-    this.#nemesis = new Nemesis(
-      site,
-      {
-        clock,
-        faults,
-        trace,
-        overslept: (leader) => this.#overslept(leader),
-        cutUplink: () => {},
-        killClient: () => {},
+    this.#hub = hub;
+    this.#fleet =
+      hub === null ? null : new Fleet({ site, hub, scenario, clock, faults, trace, violation, history: this.#history });
+    const host = {
+      ...{ clock, faults, trace },
+      // Callers ask the site only.
+      overslept: (leader: MemoryMember) => {
+        if (site.members.includes(leader)) this.#overslept(leader);
       },
-      scenario,
+      cutUplink: (forMs: number) => this.#fleet?.cutUplink(forMs),
+      killDevice: (device: number, downMs: number, evicted: boolean) => this.#fleet?.kill(device, downMs, evicted),
+    };
+    this.#nemeses = this.#clusters.map(
+      (it) =>
+        new Nemesis(
+          it,
+          host,
+          seed,
+          steps.filter((step) => (step.hub === true) === (it === hub)),
+        ),
     );
-    site.start();
+    for (const it of this.#clusters) it.start();
     this.#watchers = new Watchers(site, clock, random.stream("watchers"), scenario.watchers);
-    const { keys, thinkMs } = scenario;
     const options = { site, clock, random: random.stream("callers"), history: this.#history, keys, thinkMs };
     this.#callers = new Callers(options, scenario.callers);
   }
 
   get operations(): number {
-    return this.#history.answered;
+    return this.#history.answered + (this.#fleet?.hubHistory.answered ?? 0);
   }
 
   get leaderChanges(): number {
@@ -93,41 +102,48 @@ export class Simulation {
   }
 
   violation(text: string): void {
-    this.#trace.tell("VIOLATION", text);
+    this.#trace.tell("VIOLATION", text.split("\n")[0] ?? "");
     if (this.violations.length < VIOLATIONS_MAX) this.violations.push(text);
+  }
+
+  async run(): Promise<void> {
+    const { members, hubMembers, seed } = this.#scenario;
+    this.#trace.tell("world", `seed ${seed}: a site of ${members}, a hub of ${hubMembers}`);
+    while (this.#clock.now() < TROUBLE_MS && !this.#failed) await elapse(this.#clock, 1_000);
+    if (this.#failed) return;
+    this.#trace.tell("world", "heals");
+    for (const nemesis of this.#nemeses) nemesis.end();
+    this.#fleet?.heal();
+    await this.#eventually("one leader that everyone follows", () => this.#agreed(Number.POSITIVE_INFINITY));
+    const enough = (): boolean => this.operations >= OPERATIONS_MIN && this.#clock.now() >= LASTS_MS;
+    await this.#eventually(`${OPERATIONS_MIN} answers`, enough, 10 * HEALED_MS);
+    this.#callers.end();
+    this.#fleet?.end();
+    await this.#goesOn();
+    // What was asked before is over by then.
+    await elapse(this.#clock, CALLS_END_MS);
+    await this.#eventually("tiers that know everything", () => this.#fleet?.settled !== false, CONVERGED_MS);
+    await this.#eventually("the same everywhere", () => this.#agreed(0));
+    await this.#eventually("watchers who know everything", () => this.#watchers.told(revisionOf(this.#site)));
+    if (!this.#failed) await this.#judge();
+    if (!this.#failed && this.#scenario.idle) await this.#idles();
+    this.#watchers.end();
+  }
+
+  get #clusters(): readonly SimulatedCluster[] {
+    return this.#hub === null ? [this.#site] : [this.#site, this.#hub];
   }
 
   get #failed(): boolean {
     return this.violations.length > 0;
   }
 
-  async run(): Promise<void> {
-    const { members, hubMembers } = this.#scenario;
-    this.#trace.tell("world", `seed ${this.#scenario.seed}: a site of ${members}, a hub of ${hubMembers}`);
-    while (this.#clock.now() < TROUBLE_MS && !this.#failed) await elapse(this.#clock, 1_000);
-    if (this.#failed) return;
-    this.#trace.tell("world", "heals");
-    this.#nemesis.end();
-    await this.#eventually("one leader that everyone follows", () => this.#agreed());
-    const enough = (): boolean => this.operations >= OPERATIONS_MIN && this.#clock.now() >= LASTS_MS;
-    await this.#eventually(`${OPERATIONS_MIN} answers`, enough, 10 * HEALED_MS);
-    this.#callers.end();
-    await this.#goesOn();
-    // What was asked before is over by then.
-    await elapse(this.#clock, CALLS_END_MS);
-    await this.#eventually("the same everywhere", () => this.#agreed() && this.#applied());
-    await this.#eventually("watchers who know everything", () =>
-      this.#watchers.told(this.#site.group[0]?.replica.position().revision ?? 0),
-    );
-    if (!this.#failed) await this.#compare();
-    if (!this.#failed && this.#scenario.idle) await this.#idles();
-    this.#watchers.end();
-  }
-
   /** Each member takes a write and a read: liveness within a bound after the last fault healed. */
   async #goesOn(): Promise<void> {
+    if (this.#failed) return;
+    const { group } = this.#site;
     let answered = 0;
-    for (const member of this.#site.group) {
+    for (const member of group) {
       for (const call of [
         this.#callers.write("last caller", member, HEALED_MS),
         this.#callers.read("last caller", member, HEALED_MS),
@@ -138,61 +154,46 @@ export class Simulation {
         );
       }
     }
-    await this.#eventually("an answer from each member", () => answered === 2 * this.#site.group.length);
+    await this.#eventually("an answer from each member", () => answered === 2 * group.length);
   }
 
-  /** One leader, known to all, and nobody far behind. */
-  #agreed(): boolean {
-    const { group } = this.#site;
-    if (group.some(({ ready, failure }) => !ready || failure !== null)) return false;
-    const statuses = group.map(({ replica }) => replica.status());
-    const leader = statuses.find(({ role }) => role === "leader");
-    if (leader === undefined) return false;
-    const { lastIndex, committedMembership } = leader.raft;
-    if (committedMembership.learners.length > 0 || committedMembership.outgoing.length > 0) return false;
-    return statuses.every(
-      ({ term, leader: known, raft }) =>
-        term === leader.term && known === leader.id && raft.recoveringTo === null && raft.commit + LAG_MAX >= lastIndex,
-    );
-  }
-
-  #applied(): boolean {
-    const ends = this.#site.group.map(({ replica }) => replica.status());
-    return ends.every(({ applied, raft }) => applied === raft.lastIndex && applied === ends[0]?.applied);
+  /** In each cluster one leader, known to all, no change of members left to do, and nobody more than `lag` entries behind. */
+  #agreed(lag: number): boolean {
+    return this.#clusters.every(({ group }) => {
+      if (group.some(({ ready, failure }) => !ready || failure !== null)) return false;
+      const statuses = group.map(({ replica }) => replica.status());
+      const leader = statuses.find(({ role }) => role === "leader");
+      if (leader === undefined) return false;
+      const { lastIndex, committedMembership } = leader.raft;
+      if (committedMembership.learners.length > 0 || committedMembership.outgoing.length > 0) return false;
+      return statuses.every(
+        ({ term, leader: known, raft, applied }) =>
+          term === leader.term && known === leader.id && raft.recoveringTo === null && applied + lag >= lastIndex,
+      );
+    });
   }
 
   async #eventually(what: string, holds: () => boolean, withinMs = HEALED_MS): Promise<void> {
     const until = this.#clock.now() + withinMs;
     while (!this.#failed && !holds()) {
       if (this.#clock.now() >= until) {
-        const raft = this.#site.members.map(({ ready, replica }) =>
-          JSON.stringify(ready ? replica.status().raft : null),
+        const raft = this.#clusters.flatMap(({ name, members }) =>
+          members.map(({ ready, replica }) => `${name} ${JSON.stringify(ready ? replica.status().raft : null)}`),
         );
-        return this.violation(`healed, the site does not come to ${what} within ${withinMs} ms:\n${raft.join("\n")}`);
+        const fleet = this.#fleet === null ? [] : [this.#fleet.shown];
+        return this.violation(
+          `healed, the world does not come to ${what} within ${withinMs} ms:\n${[...raft, ...fleet].join("\n")}`,
+        );
       }
       await elapse(this.#clock, LOOK_MS);
     }
   }
 
-  async #compare(): Promise<void> {
-    let ledger: readonly StoredRecord[] = [];
-    for (const { id, state, replica } of this.#site.group) {
-      const { raft } = replica.status();
-      const slice = await this.#meanwhile(state.ledger(revision(1), Number.MAX_SAFE_INTEGER));
-      const { hash } = await this.#meanwhile(state.read({ kind: "stateHash" }));
-      // Under a name of its own: the hash while it ran was taken without core's code.
-      this.#site.checks.agreement.hashed(id, -raft.applied, hash);
-      ledger = slice.records;
-      for (const fault of chainFaults(id, ledger)) this.violation(fault);
-    }
+  async #judge(): Promise<void> {
+    const meanwhile = <T>(answer: Promise<T>): Promise<T> => this.#meanwhile(answer);
+    const ledger = await verdict(this.#site, this.#history, meanwhile);
     this.#watchers.check(ledger.length);
-    const writes = writesOf(ledger);
-    const faults = [
-      ...lossFaults(this.#history, writes),
-      ...doubleFaults(this.#history, writes),
-      ...orderFaults(this.#history, writes),
-    ];
-    for (const fault of faults) this.violation(fault);
+    await this.#fleet?.judge(ledger, meanwhile);
   }
 
   /** Lets time pass until there is an answer. */
@@ -207,17 +208,18 @@ export class Simulation {
   }
 
   async #idles(): Promise<void> {
-    const logs = (): readonly number[] => this.#site.group.map(({ replica }) => replica.status().raft.lastIndex);
-    const terms = (): readonly number[] => this.#site.group.map(({ replica }) => replica.status().term);
+    const replicas = this.#clusters.flatMap(({ group }) => group.map(({ replica }) => replica));
+    const logs = (): string => replicas.map((replica) => replica.status().raft.lastIndex).join();
+    const terms = (): string => replicas.map((replica) => replica.status().term).join();
+    if (this.#fleet !== null) await elapse(this.#clock, LAST_WORDS_MS);
     const [before, term] = [logs(), terms()];
     await elapse(this.#clock, IDLE_MS);
-    if (String(before) !== String(logs()) && String(term) === String(terms())) {
-      this.violation(`the idle site proposed: its logs ended at ${before}, and end at ${logs()}`);
-    }
+    if (before !== logs() && term === terms())
+      this.violation(`the idle world proposed: its logs ended at ${before}, and end at ${logs()}`);
   }
 
   #overslept(leader: MemoryMember): void {
-    for (const member of this.#site.members) {
+    for (const member of this.#site.group) {
       if (!member.ready || member.failure !== null) continue;
       this.#callers.write("oversleeper", member, 1_500).catch((error) => this.#callers.unanswered("a write", error));
     }
@@ -228,15 +230,4 @@ export class Simulation {
   }
 }
 
-/** What a ledger holds of its own cluster's keys, in order. */
-function writesOf(ledger: readonly StoredRecord[]): readonly LedgerWrite[] {
-  return ledger.flatMap(({ revision: at, record }) => {
-    const { origin, events } = decodeRecord(record);
-    if (origin !== null) return [];
-    return events.flatMap((event) =>
-      event.kind === "put"
-        ? [{ key: utf8Text(event.key) ?? "", value: utf8Text(event.value) ?? "", revision: at }]
-        : [],
-    );
-  });
-}
+const revisionOf = ({ group }: SimulatedCluster): number => group[0]?.replica.position().revision ?? 0;

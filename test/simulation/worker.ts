@@ -13,6 +13,8 @@ function isTask(value: unknown): value is Task {
   return typeof value === "object" && value !== null && "seed" in value && typeof value.seed === "number";
 }
 
+const reseed = poison();
+
 const cpuMs = (): number => {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1_000;
@@ -20,11 +22,11 @@ const cpuMs = (): number => {
 
 async function timed({ seed, ...options }: Task): Promise<object> {
   const before = cpuMs();
+  reseed(seed);
   const result = await runSeed(seed, options);
   return { ...result, cpuMs: cpuMs() - before };
 }
 
-poison();
 const seeds = process.argv.slice(2).map(Number);
 for (const seed of seeds) process.stdout.write(`${JSON.stringify(await timed({ seed }))}\n`);
 if (seeds.length === 0) {

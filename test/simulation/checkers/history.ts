@@ -5,11 +5,11 @@ export type Answer =
   | { readonly kind: "wrote"; readonly revision: number }
   /** A comparison did not hold. */
   | { readonly kind: "differed" }
-  /** What a read saw, and the revision of the state in which it was read. */
+  /** What a read saw, and the revision of the state in which it was read; null where callers are not told. */
   | {
       readonly kind: "saw";
       readonly row: { readonly value: string; readonly revision: number } | null;
-      readonly at: number;
+      readonly at: number | null;
     };
 
 export interface Call {

@@ -5,40 +5,54 @@
  */
 import type { Call, History, LedgerWrite } from "./history.ts";
 
+/** Where a call took effect: at `from`, or anywhere up to `to`. */
 interface Effect {
   readonly call: Call;
-  /** A write at its revision, a read half a step behind the revision it was read in. */
-  readonly place: number;
+  readonly from: number;
+  readonly to: number;
 }
 
 export function orderFaults(history: History, ledger: readonly LedgerWrite[]): readonly string[] {
   const faults: string[] = [];
   const keys = writesByKey(ledger);
+  const byValue = new Map(ledger.map((write) => [write.value, write]));
   const effects: Effect[] = [];
   for (const call of history.calls) {
     const { asked, answer, key } = call;
     const writes = keys.get(key) ?? [];
     if (asked.kind === "read") {
       if (answer?.kind !== "saw") continue;
-      const latest = lastAtMost(writes, answer.at);
-      if (latest?.value !== answer.row?.value || latest?.revision !== answer.row?.revision) {
-        faults.push(
-          `${described(call)} at revision ${answer.at}, where ${key} is ${latest?.value} of ${latest?.revision}`,
-        );
-      }
-      effects.push({ call, place: answer.at + 0.5 });
+      const effect = readEffect(call, answer, writes);
+      if (typeof effect === "string") faults.push(effect);
+      else effects.push(effect);
       continue;
     }
-    const written = writes.find(({ value }) => value === asked.value);
+    const written = byValue.get(asked.value);
     if (written === undefined) continue;
     const before = lastAtMost(writes, written.revision - 1)?.revision ?? 0;
     if (asked.kind === "compareAndSet" && before !== asked.expected) {
       faults.push(`${described(call)} stands at ${written.revision}, after ${before}`);
     }
-    effects.push({ call, place: written.revision });
+    effects.push({ call, from: written.revision, to: written.revision });
   }
   faults.push(...realTimeFaults(effects), ...differedFaults(history, keys, effects));
   return faults;
+}
+
+/** A read is half a step behind the revision it was read in, or between the write it saw and the key's next one. */
+function readEffect(
+  call: Call,
+  { row, at }: Extract<NonNullable<Call["answer"]>, { kind: "saw" }>,
+  writes: readonly LedgerWrite[],
+): Effect | string {
+  const latest = lastAtMost(writes, at ?? row?.revision ?? 0);
+  if (latest?.value !== row?.value || latest?.revision !== row?.revision) {
+    return `${described(call)} at revision ${at}, where it was ${latest?.value} of ${latest?.revision}`;
+  }
+  if (at !== null) return { call, from: at + 0.5, to: at + 0.5 };
+  const from = row?.revision ?? 0;
+  const next = writes.find(({ revision }) => revision > from);
+  return { call, from: from + 0.5, to: next === undefined ? Number.POSITIVE_INFINITY : next.revision - 0.5 };
 }
 
 /** A call that began after another had ended comes after it. */
@@ -50,11 +64,11 @@ function realTimeFaults(effects: readonly Effect[]): readonly string[] {
   let furthest: Effect | null = null;
   for (const effect of byBegin) {
     for (let next = byEnd[ended]; next !== undefined && next.call.ended < effect.call.began; next = byEnd[++ended]) {
-      if (furthest === null || next.place > furthest.place) furthest = next;
+      if (furthest === null || next.from > furthest.from) furthest = next;
     }
-    if (furthest !== null && furthest.place > effect.place) {
+    if (furthest !== null && furthest.from > effect.to) {
       faults.push(
-        `${described(effect.call)} at ${effect.place} began after ${described(furthest.call)} at ${furthest.place} had ended`,
+        `${described(effect.call)} at ${effect.to} began after ${described(furthest.call)} at ${furthest.from} had ended`,
       );
     }
   }
@@ -72,9 +86,9 @@ function differedFaults(
     if (call.asked.kind !== "compareAndSet" || call.answer?.kind !== "differed") continue;
     let from = 0;
     let to = Number.POSITIVE_INFINITY;
-    for (const { call: other, place } of effects) {
-      if (other.ended < call.began) from = Math.max(from, place);
-      if (other.began > call.ended) to = Math.min(to, place);
+    for (const effect of effects) {
+      if (effect.call.ended < call.began) from = Math.max(from, effect.from);
+      if (effect.call.began > call.ended) to = Math.min(to, effect.to);
     }
     const writes = keys.get(call.key) ?? [];
     const { expected } = call.asked;

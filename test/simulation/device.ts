@@ -1,0 +1,204 @@
+/** A device with a client on it: it edits keys and documents offline and online, dies, and comes back to what it stored. */
+import "@automerge/automerge";
+import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
+import type { Client } from "@openclaw/core/client/client.ts";
+import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
+import { openClient } from "@openclaw/core/client/open.ts";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import type { ChangeHash } from "@openclaw/core/ids.ts";
+import type { History } from "./checkers/history.ts";
+import { DeviceStore } from "./device-store.ts";
+import type { FaultCounts } from "./faults.ts";
+import type { SeededRandom } from "./seeded-random.ts";
+import type { Tier } from "./tier.ts";
+import type { Trace } from "./trace.ts";
+import { ProcessClock, type VirtualClock } from "./virtual-clock.ts";
+
+export const COLLECTION = "shared";
+export const DOCUMENTS = ["orders", "notes"];
+
+export interface DeviceOptions {
+  readonly name: string;
+  readonly tier: Tier;
+  readonly clock: VirtualClock;
+  readonly random: SeededRandom;
+  readonly history: History;
+  readonly faults: FaultCounts;
+  readonly trace: Trace;
+  readonly violation: (text: string) => void;
+  readonly keys: number;
+}
+
+interface Content {
+  items: Record<string, string>;
+}
+
+const THINK_MS = 900;
+/** What an edit may end with besides its outcome: whether it took effect is unknown then. */
+const EXPECTED = new Set(["UNAVAILABLE", "STOPPED", "OVERLOADED", "SESSION_EXPIRED", "CLIENT_STORAGE_FAILED"]);
+
+export class Device {
+  /** Changes that the site acknowledged, by document. */
+  readonly acknowledged = new Map<string, Set<ChangeHash>>(DOCUMENTS.map((document) => [document, new Set()]));
+  readonly name: string;
+  readonly #options: DeviceOptions;
+  #disk = new MemoryClientStore();
+  #store: DeviceStore | null = null;
+  #process: ProcessClock;
+  #client: Client | null = null;
+  readonly #known = new Map<string, number>();
+  #lastValue = 0;
+  #ended = false;
+
+  constructor(options: DeviceOptions) {
+    this.#options = options;
+    this.name = options.name;
+    this.#process = new ProcessClock(options.clock);
+    this.start();
+    this.#think();
+  }
+
+  /** Nothing of its own waits for its site. */
+  get synced(): boolean {
+    return this.#client !== null && this.#client.status().unsynced === 0 && this.#client.status().link === "online";
+  }
+
+  get tier(): Tier {
+    return this.#options.tier;
+  }
+
+  /** The ledger of its cluster is taken up to here. */
+  get cursor(): number {
+    return this.#client?.status().cursor ?? 0;
+  }
+
+  /** For whoever wonders. */
+  get shown(): string {
+    return JSON.stringify(this.#client?.status() ?? null);
+  }
+
+  /** Begins a session, unless there is one. */
+  start(): void {
+    if (this.#store !== null) return;
+    const { clock, random, tier, faults, trace, name } = this.#options;
+    const process = new ProcessClock(clock);
+    const store = new DeviceStore(this.#disk, process, random);
+    this.#process = process;
+    this.#store = store;
+    trace.tell(name, "begins a session");
+    openClient({
+      store,
+      clock: process,
+      random,
+      connect: async (ended) => {
+        await new Promise<void>((resolve) => process.after(5, resolve));
+        if (ended !== null && (this.#client?.status().unsynced ?? 0) > 0) faults.count("client retry");
+        return tier.connect(process).connection;
+      },
+      subscribe: { prefixes: ["d"], collections: [COLLECTION], mirrors: true },
+    }).then(
+      (client) => {
+        if (this.#store === store) this.#client = client;
+      },
+      (error: unknown) => this.#options.violation(`${name} does not open: ${String(error)}`),
+    );
+  }
+
+  /** The process dies. @param evicted the browser drops its storage, too: what was on no other rung is gone */
+  die(downMs: number, evicted: boolean): void {
+    if (this.#store === null || this.#ended) return;
+    const { faults, trace, clock, name } = this.#options;
+    faults.count("client death");
+    if (evicted) faults.count("browser storage eviction");
+    trace.tell(name, evicted ? "dies, and its storage with it" : "dies");
+    this.#process.end();
+    this.#store.die();
+    this.#store = null;
+    this.#client = null;
+    if (evicted) this.#disk = new MemoryClientStore();
+    clock.after(downMs, () => this.start());
+  }
+
+  /** No more edits, and the session stays. */
+  end(): void {
+    this.#ended = true;
+    this.start();
+  }
+
+  /** The changes of a document that are stored here. */
+  async hashes(document: string): Promise<readonly ChangeHash[]> {
+    return (await this.#disk.document(COLLECTION, document)).map(({ hash }) => hash);
+  }
+
+  #think(): void {
+    this.#options.clock.after(1 + this.#options.random.below(2 * THINK_MS), () => {
+      if (this.#ended) return;
+      const client = this.#client;
+      if (client !== null) this.#act(client);
+      this.#think();
+    });
+  }
+
+  #act(client: Client): void {
+    const { random } = this.#options;
+    const process = this.#process;
+    const act = random.weighted([
+      [() => this.#write(client), 5],
+      [() => this.#read(client), 3],
+      [() => this.#edit(client), 3],
+    ] as const);
+    act().catch((error: unknown) => {
+      if (process.ended || (error instanceof OpenClawError && EXPECTED.has(error.code))) return;
+      this.#options.violation(`${this.name}: ${error instanceof Error ? error.stack : String(error)}`);
+    });
+  }
+
+  async #write(client: Client): Promise<void> {
+    const { random, history, name, keys } = this.#options;
+    const process = this.#process;
+    const key = `d${random.below(keys)}`;
+    const value = `${name} ${++this.#lastValue}`;
+    const expected = random.chance(0.3) ? (this.#known.get(key) ?? 0) : null;
+    const asked =
+      expected === null ? ({ kind: "put", value } as const) : ({ kind: "compareAndSet", value, expected } as const);
+    const answered = history.begin(name, key, asked);
+    const edit = expected === null ? client.kv.put(key, value) : client.kv.compareAndSet(key, expected, value);
+    try {
+      const revision = await edit.site;
+      if (!process.ended) answered({ kind: "wrote", revision });
+    } catch (error) {
+      if (!(error instanceof OpenClawError) || error.code !== "COMPARE_FAILED") throw error;
+      if (!process.ended) answered({ kind: "differed" });
+    }
+  }
+
+  async #read(client: Client): Promise<void> {
+    const { random, history, name, keys } = this.#options;
+    const process = this.#process;
+    const key = `d${random.below(keys)}`;
+    const answered = history.begin(name, key, { kind: "read" });
+    const row = await client.kv.get(utf8(key), { consistency: "linearizable" });
+    if (process.ended) return;
+    this.#known.set(key, row?.modRevision ?? 0);
+    answered({
+      kind: "saw",
+      row: row === null ? null : { value: utf8Text(row.value) ?? "", revision: row.modRevision },
+      at: null,
+    });
+  }
+
+  async #edit(client: Client): Promise<void> {
+    const { random, name } = this.#options;
+    const process = this.#process;
+    const document = random.pick(DOCUMENTS);
+    const handle = await client.docs.open<Content>(COLLECTION, document, { initial: { items: {} } });
+    if (process.ended) return;
+    const edit = handle.change((content) => {
+      content.items[`${name} ${random.below(5)}`] = `${++this.#lastValue}`;
+    });
+    handle.close();
+    await edit.site;
+    if (process.ended) return;
+    for (const hash of edit.hashes) this.acknowledged.get(document)?.add(hash);
+  }
+}

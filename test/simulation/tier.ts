@@ -1,0 +1,148 @@
+/** A cluster as its children and its parent see it: each member is a gateway, and its leader has the uplink. */
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import type { ClusterId } from "@openclaw/core/ids.ts";
+import type { Principal } from "@openclaw/core/sync/authority.ts";
+import type { ParentBackend } from "@openclaw/core/sync/backend.ts";
+import { childConnection, parentConnection } from "@openclaw/core/sync/connection.ts";
+import type { ChildConnection, Subscription } from "@openclaw/core/sync/message.ts";
+import { ParentLink } from "@openclaw/core/sync/parent-link.ts";
+import { Uplink } from "@openclaw/core/sync/uplink.ts";
+import { Line } from "./line.ts";
+import type { MemoryMember } from "./memory-cluster.ts";
+import type { SeededRandom } from "./seeded-random.ts";
+import type { SimulatedCluster } from "./simulated-cluster.ts";
+import type { ProcessClock, VirtualClock } from "./virtual-clock.ts";
+
+export interface TierOptions {
+  readonly cluster: SimulatedCluster;
+  readonly clock: VirtualClock;
+  readonly random: SeededRandom;
+  readonly delayMs: number;
+  /** What a child site says of its own, and whose it is. */
+  readonly up: { readonly parent: Tier; readonly subscription: Subscription } | null;
+}
+
+const PROPOSE_MS_MAX = 10_000;
+const BARRIER_MS_MAX = 5_000;
+
+const anything = (): boolean => true;
+const ANYBODY: Principal = {
+  name: "anybody",
+  mayReadKey: anything,
+  mayReadPrefix: anything,
+  mayWriteKey: anything,
+  mayReadDocument: anything,
+  mayReadCollection: anything,
+  mayWriteDocument: anything,
+  expires: null,
+};
+
+export class Tier {
+  readonly cluster: SimulatedCluster;
+  readonly #options: TierOptions;
+  readonly #lines = new Map<MemoryMember, Set<Line>>();
+  /** Those of the uplink. */
+  readonly #up = new Set<Line>();
+  #upCutUntil = 0;
+
+  constructor(options: TierOptions) {
+    this.cluster = options.cluster;
+    this.#options = options;
+  }
+
+  get id(): ClusterId {
+    return this.cluster.cluster.id;
+  }
+
+  /** A member's stores are open. */
+  ready(member: MemoryMember): void {
+    const { up, random } = this.#options;
+    if (up === null) return;
+    const uplink = new Uplink({
+      replica: member.replica,
+      cluster: this.id,
+      parent: up.parent.id,
+      credential: new Uint8Array(1),
+      subscription: up.subscription,
+      clock: member.clock,
+      random,
+      connect: async () => this.#connectUp(up.parent, member.clock),
+    });
+    uplink.start();
+  }
+
+  /** A member lost its power: so do the ends of lines that it has. */
+  lost(member: MemoryMember): void {
+    for (const line of [...(this.#lines.get(member) ?? [])]) line.cut();
+  }
+
+  /** Nothing passes the uplink for so long. */
+  cutUplink(ms: number): void {
+    this.#upCutUntil = Math.max(this.#upCutUntil, this.#options.clock.now() + ms);
+    for (const line of [...this.#up]) line.cut();
+  }
+
+  healUplink(): void {
+    this.#upCutUntil = 0;
+  }
+
+  /** A line from `child` to one of the members. @throws OpenClawError UNAVAILABLE */
+  connect(
+    child: ProcessClock,
+    over: () => void = () => {},
+  ): { readonly connection: ChildConnection; readonly line: Line } {
+    const { clock, random, delayMs } = this.#options;
+    const members = this.cluster.group.filter(({ ready, failure }) => ready && failure === null);
+    if (members.length === 0) throw new OpenClawError("UNAVAILABLE", `${this.id} is out of reach`);
+    const member = random.pick(members);
+    const lines = this.#linesOf(member);
+    const line = new Line({
+      clock,
+      random,
+      delayMs,
+      child,
+      parent: member.clock,
+      over: () => {
+        lines.delete(line);
+        over();
+      },
+    });
+    lines.add(line);
+    new ParentLink({
+      connection: parentConnection(line.parent),
+      backend: this.#backend(member),
+      clock: member.clock,
+      remotePeer: "peer",
+    });
+    return { connection: childConnection(line.child), line };
+  }
+
+  #connectUp(parent: Tier, process: ProcessClock): ChildConnection {
+    if (this.#options.clock.now() < this.#upCutUntil) throw new OpenClawError("UNAVAILABLE", "the uplink is cut");
+    const { connection, line } = parent.connect(process, () => this.#up.delete(line));
+    this.#up.add(line);
+    return connection;
+  }
+
+  #linesOf(member: MemoryMember): Set<Line> {
+    const known = this.#lines.get(member);
+    if (known !== undefined) return known;
+    const lines = new Set<Line>();
+    this.#lines.set(member, lines);
+    return lines;
+  }
+
+  #backend({ replica }: MemoryMember): ParentBackend {
+    return {
+      authority: { authenticate: async () => ANYBODY },
+      verifySite: async ({ cluster }) => ({ ...ANYBODY, name: `site:${cluster}` }),
+      checkChanges: async () => null,
+      propose: (command, principal) => replica.propose(command, { principal, timeoutMs: PROPOSE_MS_MAX }),
+      barrier: () => replica.barrier(BARRIER_MS_MAX),
+      read: (query) => replica.read(query),
+      ledger: (from, maxBytes) => replica.ledger(from, maxBytes),
+      position: () => replica.position(),
+      follow: (listener) => replica.follow(listener),
+    };
+  }
+}

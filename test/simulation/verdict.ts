@@ -1,0 +1,51 @@
+/** What is looked at when a cluster has come to rest: its replicas' states and ledgers, and what its callers were told. */
+import { utf8Text } from "@openclaw/core/bytes.ts";
+import { revision } from "@openclaw/core/ids.ts";
+import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import type { StoredRecord } from "@openclaw/core/ports.ts";
+import { callFaults } from "./checkers/calls.ts";
+import { lossFaults } from "./checkers/durability.ts";
+import { doubleFaults } from "./checkers/exactly-once.ts";
+import type { History, LedgerWrite } from "./checkers/history.ts";
+import { chainFaults } from "./checkers/ledger-chain.ts";
+import { orderFaults } from "./checkers/linearizability.ts";
+import type { SimulatedCluster } from "./simulated-cluster.ts";
+
+/** Reports every fault to the cluster. @param meanwhile lets time pass until there is an answer @returns the ledger */
+export async function verdict(
+  cluster: SimulatedCluster,
+  history: History,
+  meanwhile: <T>(answer: Promise<T>) => Promise<T>,
+): Promise<readonly StoredRecord[]> {
+  let ledger: readonly StoredRecord[] = [];
+  for (const { id, state, replica } of cluster.group) {
+    const { raft } = replica.status();
+    const { hash } = await meanwhile(state.read({ kind: "stateHash" }));
+    // Under a name of its own: the hashes while it ran were taken without core's code.
+    cluster.checks.agreement.hashed(id, -raft.applied, hash);
+    ledger = (await meanwhile(state.ledger(revision(1), Number.MAX_SAFE_INTEGER))).records;
+    for (const fault of chainFaults(id, ledger)) cluster.violation(fault);
+  }
+  const writes = writesOf(ledger);
+  const faults = [
+    ...lossFaults(history, writes),
+    ...doubleFaults(history, writes),
+    ...orderFaults(history, writes),
+    ...callFaults(history),
+  ];
+  for (const fault of faults) cluster.violation(fault);
+  return ledger;
+}
+
+/** What a ledger holds of its own cluster's keys, in order. */
+function writesOf(ledger: readonly StoredRecord[]): readonly LedgerWrite[] {
+  return ledger.flatMap(({ revision: at, record }) => {
+    const { origin, events } = decodeRecord(record);
+    if (origin !== null) return [];
+    return events.flatMap((event) =>
+      event.kind === "put"
+        ? [{ key: utf8Text(event.key) ?? "", value: utf8Text(event.value) ?? "", revision: at }]
+        : [],
+    );
+  });
+}
