@@ -11,8 +11,8 @@ import { NODES, VALUE_BYTES } from "./sizes.ts";
 import type { Workbench } from "./workbench.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../../edge-runtime/cli/openclaw.ts", import.meta.url));
-/** Questions that one client may have under way (core/sync/child-link.ts): more callers take more clients. */
-const ASKS_MAX = 64;
+/** Callers of gets that share one client: half of the questions that it may have under way (core/sync/child-link.ts). */
+const ASKERS = 32;
 
 export async function startSite(workbench: Workbench): Promise<BenchCluster> {
   const directory = workbench.folder();
@@ -69,19 +69,20 @@ async function httpClient(http: HttpClient): Promise<KvClient> {
 }
 
 async function nativeClient(gateways: readonly string[], callers: number): Promise<KvClient> {
-  const clients = await Promise.all(
-    Array.from({ length: Math.ceil(callers / ASKS_MAX) }, () => openClaw({ gateways })),
-  );
+  const clients = await Promise.all(Array.from({ length: Math.ceil(callers / ASKERS) }, () => openClaw({ gateways })));
   await Promise.all(clients.map(online));
   const [first] = clients;
   if (first === undefined) throw new Error("no callers");
-  let next = 0;
+  const asking = new Map(clients.map((client) => [client, 0]));
   const decoder = new TextDecoder();
   return {
     // `site` resolves when a majority of the site has it on disk. All puts go by one client, which packs them.
     put: async (key, value) => void (await first.kv.put(key, value).site),
     get: async (key, consistency) => {
-      const row = await (clients[next++ % clients.length] ?? first).kv.get(key, { consistency });
+      const [client] = [...asking].reduce((least, one) => (one[1] < least[1] ? one : least));
+      asking.set(client, (asking.get(client) ?? 0) + 1);
+      const row = await client.kv.get(key, { consistency });
+      asking.set(client, (asking.get(client) ?? 1) - 1);
       if (row?.value.length !== VALUE_BYTES) throw new Error(`${key} has ${row?.value.length ?? "no"} bytes`);
     },
     watch: async (prefix, changed) => {
