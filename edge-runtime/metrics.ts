@@ -6,6 +6,9 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 /** Seconds: from one fsync on a fast disk to an election and a retry. */
 const COMMIT_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
 
+/** How often the event loop's lag is looked at, ms: each look wakes the process, which idle it should not be. */
+const LOOP_LAG_MS = 1_000;
+
 export interface MetricSources {
   readonly replica: Pick<Replica, "status" | "position">;
   /** Raft messages dropped at the transport's limits since the start. */
@@ -22,7 +25,7 @@ export class Metrics {
 
   constructor({ replica, transportDrops, uplink }: MetricSources) {
     const registers = [this.#registry];
-    collectDefaultMetrics({ register: this.#registry });
+    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: LOOP_LAG_MS });
     this.#proposals = new Counter({
       name: "openclaw_proposals_total",
       help: "User commands proposed over HTTP, by what became of them",

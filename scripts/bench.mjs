@@ -4,15 +4,34 @@ import path from "node:path";
 import { run } from "./child.mjs";
 import { CannotGoOn, install, ROOT, script } from "./install.mjs";
 
+const FOLDER = path.join(ROOT, "test", "bench");
+
+const OPTIONS = `Options:
+  --json       the last line is JSON: {"bench", "ours"}, with --vs also "etcd" and "ratio" (ours divided by etcd's)
+  --vs etcd    runs the same load on a three-node etcd beside us, by turns (Debian: apt-get install etcd-server)
+  --seconds N  length of a run, where a run has one
+  --runs N     runs of each measurement; their median is told
+  --help       this
+`;
+
+/** What a benchmark says of itself in its first comment. */
+function described(name) {
+  const text = fs.readFileSync(path.join(FOLDER, `${name}.ts`), "utf8");
+  return /^\/\*\* (.+?) \*\/$/m.exec(text)?.[1] ?? "";
+}
+
 await script(async () => {
-  const folder = path.join(ROOT, "test", "bench");
   const names = fs
-    .readdirSync(folder)
+    .readdirSync(FOLDER)
     .filter((file) => file.endsWith(".ts"))
     .map((file) => file.slice(0, -".ts".length));
+  const list = names.map((name) => `  ${name.padEnd(11)}${described(name)}\n`).join("");
+  const help = `Usage: npm run bench -- NAME [options]\n\nBenchmarks, all of three nodes on loopback and values of 256 bytes:\n${list}\n${OPTIONS}`;
   const [name, ...args] = process.argv.slice(2);
-  if (name === undefined || !names.includes(name)) {
-    throw new CannotGoOn(`Usage: npm run bench -- NAME [--json]\nBenchmarks: ${names.join(", ")}`);
+  if (name === "--help" || args.includes("--help")) {
+    process.stdout.write(help);
+    return 0;
   }
-  return run(await install(), [path.join(folder, `${name}.ts`), ...args], { cwd: ROOT });
+  if (name === undefined || !names.includes(name)) throw new CannotGoOn(help);
+  return run(await install(), [path.join(FOLDER, `${name}.ts`), ...args], { cwd: ROOT });
 });

@@ -38,6 +38,8 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   const app: FastifyInstance = fastify({
     loggerInstance: deps.log,
     logController: new LogController({ disableRequestLogging: true }),
+    // A logger for each request costs more than its put, and would only add a number to the few lines that requests write.
+    childLoggerFactory: (logger) => logger,
     forceCloseConnections: true,
     requestTimeout: RECEIVE_MS_MAX,
     rewriteUrl: (request) => routableUrl(request.url ?? "/"),

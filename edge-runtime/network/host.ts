@@ -17,6 +17,7 @@ import { createLibp2p, type Libp2pOptions } from "libp2p";
 import { parseMultiaddr } from "./address.ts";
 import type { NodeIdentity } from "./identity.ts";
 import * as limits from "./limits.ts";
+import { gatheringEncrypter, gatheringMuxer } from "./write-gathering.ts";
 
 export interface HostServices extends Record<string, unknown> {
   readonly identify: Identify;
@@ -67,20 +68,22 @@ function libp2pOptions(options: HostOptions): Libp2pOptions<HostServices> {
       }),
       webSockets({ maxBufferedAmount: limits.STREAM_WINDOW_BYTES_MAX }),
     ],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [gatheringEncrypter(noise())],
     streamMuxers: [
-      yamux({
-        keepAliveInterval: limits.KEEP_ALIVE_MS,
-        maxInboundStreams: limits.STREAMS_MAX,
-        maxOutboundStreams: limits.STREAMS_MAX,
-        maxEarlyStreams: limits.EARLY_STREAMS_MAX,
-        streamOptions: {
-          maxStreamWindowSize: limits.STREAM_WINDOW_BYTES_MAX,
-          maxReadBufferLength: limits.STREAM_READ_BYTES_MAX,
-          maxWriteBufferLength: limits.YAMUX_WRITE_BYTES_MAX,
-          inactivityTimeout: limits.STREAM_IDLE_MS,
-        },
-      }),
+      gatheringMuxer(
+        yamux({
+          keepAliveInterval: limits.KEEP_ALIVE_MS,
+          maxInboundStreams: limits.STREAMS_MAX,
+          maxOutboundStreams: limits.STREAMS_MAX,
+          maxEarlyStreams: limits.EARLY_STREAMS_MAX,
+          streamOptions: {
+            maxStreamWindowSize: limits.STREAM_WINDOW_BYTES_MAX,
+            maxReadBufferLength: limits.STREAM_READ_BYTES_MAX,
+            maxWriteBufferLength: limits.YAMUX_WRITE_BYTES_MAX,
+            inactivityTimeout: limits.STREAM_IDLE_MS,
+          },
+        }),
+      ),
     ],
     connectionManager: {
       maxConnections: limits.CONNECTIONS_MAX,

@@ -36,6 +36,10 @@ export const STREAM_READ_BYTES_MAX = 2 * STREAM_WINDOW_BYTES_MAX;
 export const STREAM_WRITE_BYTES_MAX = 2 * FRAME_BYTES_MAX;
 /** The same limit for streams that are not ours (identify, gossip), and a second wall behind it for those that are. */
 export const YAMUX_WRITE_BYTES_MAX = 4 * FRAME_BYTES_MAX;
+/** Frames of one turn that wait to be written together; more are written at once. */
+export const GATHERED_BYTES_MAX = 65_536;
+/** Bytes of a stream's window that are given back late, with the next frame: far less than the smallest window, 256 KiB. */
+export const HELD_WINDOW_BYTES_MAX = 65_536;
 /**
  * Raft and sync streams are silent for as long as nothing happens. The largest delay a timer takes: liveness is a
  * matter of the connection's pings.

@@ -1,83 +1,32 @@
-/**
- * `npm run bench -- put [--json]`: puts of 256 bytes into a fresh site of three nodes, by 1, 16, 64 and 256 callers, over
- * HTTP and by the native client, all to the leader. Medians of three. The last line is JSON; progress goes to stderr.
- */
-import { parseArgs } from "node:util";
-import { openClaw } from "@openclaw/edge-runtime/client.ts";
-import { HttpPut } from "./harness/http-put.ts";
-import { type Figures, measure, medianOf } from "./harness/load.ts";
-import { type BenchSite, startSite } from "./harness/site.ts";
+/** Puts to the leader by 1, 16, 64 and 256 callers, by the native client and over HTTP. */
+import { benchmark } from "./harness/benchmark.ts";
+import { measure, WARM_UP_MS } from "./harness/load.ts";
+import { VALUE } from "./harness/sizes.ts";
 
-const VALUE_BYTES = 256;
 const CALLERS = [1, 16, 64, 256];
-const RUNS = 3;
+const APIS = ["http", "native"] as const;
 
-const { values } = parseArgs({
-  options: { json: { type: "boolean" }, seconds: { type: "string", default: "3" }, help: { type: "boolean" } },
-});
-const durationMs = Number(values.seconds) * 1_000;
-/** Long enough for connections, sessions and compilers to settle. */
-const warmUpMs = Math.min(1_000, durationMs);
-const say = (text: string): void => void process.stderr.write(`${text}\n`);
-
-interface Putter {
-  put(key: string, value: Uint8Array): Promise<void>;
-  close(): Promise<void>;
-}
-
-type Api = "native" | "http";
-
-const putters: Readonly<Record<Api, (site: BenchSite, callers: number) => Promise<Putter>>> = {
-  native: async (site) => {
-    const client = await openClaw({ gateways: site.leaderAddresses });
-    return {
-      // What a caller over HTTP waits for, too: a majority of the site has it on disk.
-      put: async (key, value) => void (await client.kv.put(key, value).site),
-      close: () => client.stop(),
-    };
-  },
-  http: async (site, callers) => {
-    const client = new HttpPut(site.leader, callers);
-    return { put: (key, value) => client.put(key, value), close: async () => client.close() };
-  },
-};
-
-async function bench(api: Api): Promise<{ readonly figures: Record<string, Figures>; readonly rssMb: number | null }> {
-  const figures: Record<string, Figures> = {};
-  const site = await startSite(say);
-  try {
-    // Numbers stand for nothing here, so let the value be as hard to compress as one.
-    const value = crypto.getRandomValues(new Uint8Array(VALUE_BYTES));
+await benchmark("put", { seconds: 3, runs: 3 }, async (bench) => {
+  const rss: number[] = [];
+  for (const api of APIS) {
+    const clusters = await bench.clusters();
     let key = 0;
     for (const callers of CALLERS) {
-      const putter = await putters[api](site, callers);
-      try {
-        const call = (): Promise<void> => putter.put(`bench/${key++}`, value);
-        await measure(site, callers, warmUpMs, call);
-        const runs: Figures[] = [];
-        for (let run = 0; run < RUNS; run++) runs.push(await measure(site, callers, durationMs, call));
-        const median = medianOf(runs);
-        figures[`c${callers}`] = median;
-        const { perSec, p50Ms, p99Ms } = median;
-        say(`${api}, ${callers} callers: ${perSec} puts/s, p50 ${p50Ms} ms, p99 ${p99Ms} ms`);
-      } finally {
-        await putter.close();
+      const loads = [];
+      for (const cluster of clusters) {
+        const client = await (await cluster.leader()).client(api, callers);
+        const put = (): Promise<void> => client.put(`bench/${key++}`, VALUE);
+        await measure(cluster, callers, Math.min(WARM_UP_MS, bench.durationMs), put);
+        loads.push({ name: cluster.name, cluster, client, put });
       }
+      await bench.compare([api, `c${callers}`], loads, ({ cluster, put }) =>
+        measure(cluster, callers, bench.durationMs, put),
+      );
+      for (const { client } of loads) await client.close();
     }
-    return { figures, rssMb: await site.rssMb() };
-  } finally {
-    await site.stop();
+    const used = await clusters[0]?.rssMb();
+    if (typeof used === "number") rss.push(used);
+    await bench.retire(clusters);
   }
-}
-
-if (values.help === true) {
-  process.stdout.write(
-    "Usage: npm run bench -- put [--json] [--seconds N]\n\n--seconds N  length of one of the three runs (default: 3)\n",
-  );
-} else {
-  const http = await bench("http");
-  const native = await bench("native");
-  const rssMbPerNode = Math.round(Math.max(http.rssMb ?? 0, native.rssMb ?? 0));
-  const line = { bench: "put", ours: { native: native.figures, http: http.figures }, rssMbPerNode };
-  process.stdout.write(`${JSON.stringify(line)}\n`);
-}
+  bench.extra.rssMbPerNode = rss.length === 0 ? null : Math.round(Math.max(...rss));
+});

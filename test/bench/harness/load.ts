@@ -1,24 +1,22 @@
 /** Closed-loop load: so many callers, each with one call under way at a time. */
-import type { BenchSite } from "./site.ts";
+import type { BenchCluster } from "./cluster.ts";
+import type { Figures } from "./figures.ts";
+import { VALUE } from "./sizes.ts";
 
-export interface Figures {
-  readonly perSec: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  /** CPU time of the three nodes together, per call; null where it cannot be read. */
-  readonly serverCpuMsPerOp: number | null;
-  readonly clientCpuMsPerOp: number;
-}
+/** Long enough for connections, sessions and compilers to settle, ms. */
+export const WARM_UP_MS = 1_000;
 
-/** Runs the load once. */
+const PRELOAD_CALLERS = 256;
+
+/** Runs the load once. CPU is that of the cluster's processes together, and of this one, per call. */
 export async function measure(
-  site: BenchSite,
+  cluster: BenchCluster,
   callers: number,
   durationMs: number,
   call: () => Promise<void>,
 ): Promise<Figures> {
   const latencies: number[] = [];
-  const serverBefore = await site.cpuMs();
+  const serverBefore = await cluster.cpuMs();
   const clientBefore = process.cpuUsage();
   const started = performance.now();
   const end = started + durationMs;
@@ -33,30 +31,30 @@ export async function measure(
   await Promise.all(Array.from({ length: callers }, caller));
   const seconds = (performance.now() - started) / 1_000;
   const client = process.cpuUsage(clientBefore);
-  const serverAfter = await site.cpuMs();
-  latencies.sort((a, b) => a - b);
+  const serverAfter = await cluster.cpuMs();
   const count = latencies.length;
   return {
     perSec: count / seconds,
-    p50Ms: latencies[Math.floor(count * 0.5)] ?? 0,
-    p99Ms: latencies[Math.floor(count * 0.99)] ?? 0,
+    ...percentiles(latencies),
     serverCpuMsPerOp: serverBefore === null || serverAfter === null ? null : (serverAfter - serverBefore) / count,
     clientCpuMsPerOp: (client.user + client.system) / 1_000 / count,
   };
 }
 
-/** Field by field. */
-export function medianOf(runs: readonly Figures[]): Figures {
-  const median = (pick: (run: Figures) => number): number => {
-    const values = runs.map(pick).sort((a, b) => a - b);
-    return Math.round((values[Math.floor(values.length / 2)] ?? 0) * 1_000) / 1_000;
+/** Puts `bench/0` and so on, by as many callers as the native client does well with. */
+export async function preload(cluster: BenchCluster, keys: number): Promise<void> {
+  const client = await (await cluster.leader()).client("native", PRELOAD_CALLERS);
+  let next = 0;
+  const caller = async (): Promise<void> => {
+    while (next < keys) await client.put(`bench/${next++}`, VALUE);
   };
-  const unknown = runs.some(({ serverCpuMsPerOp }) => serverCpuMsPerOp === null);
-  return {
-    perSec: Math.round(median(({ perSec }) => perSec)),
-    p50Ms: median(({ p50Ms }) => p50Ms),
-    p99Ms: median(({ p99Ms }) => p99Ms),
-    serverCpuMsPerOp: unknown ? null : median(({ serverCpuMsPerOp }) => serverCpuMsPerOp ?? 0),
-    clientCpuMsPerOp: median(({ clientCpuMsPerOp }) => clientCpuMsPerOp),
-  };
+  await Promise.all(Array.from({ length: PRELOAD_CALLERS }, caller));
+  await client.close();
+}
+
+/** Half of them, and all but one in a hundred, were at most so long. */
+export function percentiles(latencies: readonly number[]): { readonly p50Ms: number; readonly p99Ms: number } {
+  const sorted = latencies.toSorted((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.floor(sorted.length * share)] ?? 0;
+  return { p50Ms: at(0.5), p99Ms: at(0.99) };
 }

@@ -1,34 +1,24 @@
-/** A fresh site of three nodes for a benchmark: processes of their own, a temporary folder, gone afterwards. */
-import fs from "node:fs/promises";
-import os from "node:os";
+/** Our side: a fresh site of three nodes on loopback, each a process of its own. */
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { NodeProcess } from "@openclaw/demo/node-process.ts";
+import type { Client } from "@openclaw/core/client/client.ts";
 import { freePorts } from "@openclaw/demo/ports.ts";
-import { initCluster } from "@openclaw/edge-runtime/init.ts";
+import { openClaw } from "@openclaw/edge-runtime/client.ts";
+import { type InitialNode, initCluster } from "@openclaw/edge-runtime/init.ts";
+import { type Api, BenchCluster, type BenchNode, type KvClient } from "./cluster.ts";
+import { HttpClient } from "./http.ts";
+import { NODES, VALUE_BYTES } from "./sizes.ts";
+import type { Workbench } from "./workbench.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../../edge-runtime/cli/openclaw.ts", import.meta.url));
-const NODES = 3;
-/** Kernel's clock ticks a second, as /proc counts CPU time: 100 on every Linux that Node.js runs on. */
-const TICKS_PER_SECOND = 100;
+/** Callers of gets that share one client: half of the questions that it may have under way (core/sync/child-link.ts). */
+const ASKERS = 32;
 
-export interface BenchSite {
-  /** Base URL of the leader. */
-  readonly leader: string;
-  /** The leader's addresses, with peer ids. */
-  readonly leaderAddresses: readonly string[];
-  /** CPU time that the three nodes have used so far, ms; null where there is no /proc. */
-  cpuMs(): Promise<number | null>;
-  /** Mean resident memory of a node, MB; null where there is no /proc. */
-  rssMb(): Promise<number | null>;
-  stop(): Promise<void>;
-}
-
-export async function startSite(report: (text: string) => void): Promise<BenchSite> {
-  const directory = await fs.mkdtemp(path.join(os.tmpdir(), "openclaw-bench-"));
+export async function startSite(workbench: Workbench): Promise<BenchCluster> {
+  const directory = workbench.folder();
   const ports = await freePorts(Array.from({ length: 3 * NODES }, () => null));
   const [httpPorts = [], p2pPorts = [], wsPorts = []] = [0, 1, 2].map((i) => ports.slice(i * NODES, (i + 1) * NODES));
-  const plan = {
+  const { nodes } = await initCluster({
     directory,
     cluster: "bench",
     nodes: NODES,
@@ -37,64 +27,82 @@ export async function startSite(report: (text: string) => void): Promise<BenchSi
     p2pPorts,
     wsPorts,
     logLevel: "warn",
-  };
-  const { nodes } = await initCluster(plan);
-  const processes = nodes.map(({ node, config, http }) => {
-    const args = [PROGRAM, "node", "start", "--config", config];
-    return new NodeProcess(
-      { name: node, args, http, logFile: path.join(directory, `${node}.log`) },
-      { report, started: () => undefined },
-    );
   });
-  const stop = async (): Promise<void> => {
-    await Promise.all(processes.map((node) => node.stop()));
-    await fs.rm(directory, { recursive: true, force: true });
+  return BenchCluster.start(
+    "ours",
+    nodes.map((node) => siteNode(workbench, directory, node)),
+  );
+}
+
+function siteNode(workbench: Workbench, directory: string, { node, config, http, addresses }: InitialNode): BenchNode {
+  const args = [...process.execArgv, PROGRAM, "node", "start", "--config", config];
+  return {
+    process: workbench.process(process.execPath, args, path.join(directory, `${node}.log`)),
+    client: (api: Api, callers: number, timeoutMs?: number) =>
+      api === "http" ? httpClient(new HttpClient(http, callers, timeoutMs)) : nativeClient(addresses, callers),
+    leads: async () => {
+      const ready = await fetch(`${http}/readyz`);
+      const status: unknown = await (await fetch(`${http}/v1/status`)).json();
+      if (!ready.ok || typeof status !== "object" || status === null || !("leader" in status))
+        throw new Error(`${node} is not ready`);
+      return status.leader === node;
+    },
   };
-  try {
-    for (const node of processes) node.start();
-    await Promise.all(processes.map((node) => node.ready()));
-    const leader = await leaderOf(processes.map(({ http }) => http));
-    const place = nodes.find(({ node }) => node === leader);
-    if (place === undefined) throw new Error(`the leader ${leader} is no node of the site`);
-    const pids = processes.flatMap(({ pid }) => pid ?? []);
-    return {
-      leader: place.http,
-      leaderAddresses: place.addresses,
-      cpuMs: async () => sum(await Promise.all(pids.map(cpuMsOf))),
-      rssMb: async () => {
-        const total = sum(await Promise.all(pids.map(rssMbOf)));
-        return total === null ? null : total / pids.length;
-      },
-      stop,
+}
+
+async function httpClient(http: HttpClient): Promise<KvClient> {
+  return {
+    put: async (key, value) => {
+      await http.ask({ method: "PUT", path: `/v1/kv/${key}`, type: "application/octet-stream", body: value });
+    },
+    get: async (key, consistency) => {
+      const value = await http.ask({ method: "GET", path: `/v1/kv/${key}?consistency=${consistency}` });
+      if (value.length !== VALUE_BYTES) throw new Error(`${key} has ${value.length} bytes`);
+    },
+    watch: (prefix, changed) =>
+      http.lines({ method: "GET", path: `/v1/watch?prefix=${encodeURIComponent(prefix)}` }, (line) => {
+        const key = line.startsWith("data: ") ? /"key":"([^"]+)"/.exec(line)?.[1] : undefined;
+        if (key !== undefined) changed(key);
+      }),
+    close: async () => http.close(),
+  };
+}
+
+async function nativeClient(gateways: readonly string[], callers: number): Promise<KvClient> {
+  const clients = await Promise.all(Array.from({ length: Math.ceil(callers / ASKERS) }, () => openClaw({ gateways })));
+  await Promise.all(clients.map(online));
+  const [first] = clients;
+  if (first === undefined) throw new Error("no callers");
+  const asking = new Map(clients.map((client) => [client, 0]));
+  const decoder = new TextDecoder();
+  return {
+    // `site` resolves when a majority of the site has it on disk. All puts go by one client, which packs them.
+    put: async (key, value) => void (await first.kv.put(key, value).site),
+    get: async (key, consistency) => {
+      const [client] = [...asking].reduce((least, one) => (one[1] < least[1] ? one : least));
+      asking.set(client, (asking.get(client) ?? 0) + 1);
+      const row = await client.kv.get(key, { consistency });
+      asking.set(client, (asking.get(client) ?? 1) - 1);
+      if (row?.value.length !== VALUE_BYTES) throw new Error(`${key} has ${row?.value.length ?? "no"} bytes`);
+    },
+    watch: async (prefix, changed) => {
+      first.kv.watch(prefix, (events) => {
+        for (const { key } of events) changed(decoder.decode(key));
+      });
+    },
+    close: async () => void (await Promise.all(clients.map((client) => client.stop()))),
+  };
+}
+
+/** A put waits for the connection by itself; a get does not. */
+function online(client: Client): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (client.status().link !== "online") return;
+      ended();
+      resolve();
     };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+    const ended = client.subscribe(look);
+    look();
+  });
 }
-
-async function leaderOf(urls: readonly string[]): Promise<string> {
-  for (const url of urls) {
-    const status: unknown = await (await fetch(`${url}/v1/status`)).json();
-    if (typeof status === "object" && status !== null && "leader" in status && typeof status.leader === "string") {
-      return status.leader;
-    }
-  }
-  throw new Error("a ready site has a leader");
-}
-
-/** proc_pid_stat(5): utime and stime are fields 14 and 15, counted behind the command's closing parenthesis. */
-async function cpuMsOf(pid: number): Promise<number | null> {
-  const stat = await fs.readFile(`/proc/${pid}/stat`, "utf8").catch(() => null);
-  const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return fields === undefined ? null : ((Number(fields[11]) + Number(fields[12])) * 1_000) / TICKS_PER_SECOND;
-}
-
-async function rssMbOf(pid: number): Promise<number | null> {
-  const status = await fs.readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
-  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1];
-  return kilobytes === undefined ? null : Number(kilobytes) / 1_024;
-}
-
-const sum = (values: readonly (number | null)[]): number | null =>
-  values.reduce<number | null>((total, value) => (total === null || value === null ? null : total + value), 0);

@@ -1,0 +1,91 @@
+/** Three nodes of either system under one roof: what a benchmark asks of them is the same for both. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { cpuMs, rssMb } from "./usage.ts";
+import type { BenchProcess } from "./workbench.ts";
+
+export type SystemName = "ours" | "etcd";
+/** `native`: the system's own client (libp2p, gRPC). `http`: HTTP/1.1, connections kept alive. */
+export type Api = "native" | "http";
+/** etcd calls a local read serializable. */
+export type Consistency = "linearizable" | "local";
+
+export interface KvClient {
+  /** Resolves when a majority has it on disk. */
+  put(key: string, value: Uint8Array): Promise<void>;
+  /** Of a key that is there: rejects when no value comes. */
+  get(key: string, consistency: Consistency): Promise<void>;
+  /** Calls back with each key that is put under the prefix from some moment on. */
+  watch(prefix: string, changed: (key: string) => void): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface BenchNode {
+  readonly process: BenchProcess;
+  /** A client of this node alone, for so many callers at a time. `timeoutMs`, over HTTP: how long it waits for an answer. */
+  client(api: Api, callers: number, timeoutMs?: number): Promise<KvClient>;
+  /** Whether it says that it leads. Rejects when it does not answer. */
+  leads(): Promise<boolean>;
+}
+
+/** A node answers, or a cluster has a leader, within this, ms. */
+const READY_MS_MAX = 60_000;
+const POLL_MS = 10;
+
+export class BenchCluster {
+  readonly name: SystemName;
+  readonly nodes: readonly BenchNode[];
+
+  private constructor(name: SystemName, nodes: readonly BenchNode[]) {
+    this.name = name;
+    this.nodes = nodes;
+  }
+
+  /** Starts the nodes; resolves when they have a leader. */
+  static async start(name: SystemName, nodes: readonly BenchNode[]): Promise<BenchCluster> {
+    for (const node of nodes) node.process.start();
+    const cluster = new BenchCluster(name, nodes);
+    await cluster.leader();
+    for (const node of nodes) await answering(node, () => node.leads());
+    return cluster;
+  }
+
+  /** The node that leads; waits for an election. */
+  async leader(): Promise<BenchNode> {
+    const deadline = performance.now() + READY_MS_MAX;
+    for (;;) {
+      for (const node of this.nodes)
+        if (node.process.pid !== null && (await node.leads().catch(() => false))) return node;
+      if (performance.now() > deadline)
+        throw new Error(`${this.name} has no leader. ${this.nodes[0]?.process.endOfLog()}`);
+      await sleep(POLL_MS);
+    }
+  }
+
+  /** CPU time that the nodes have used so far together, ms; null where it cannot be told. */
+  cpuMs(): Promise<number | null> {
+    return cpuMs(this.#pids);
+  }
+
+  /** Mean resident memory of a node, MB; null where it cannot be told. */
+  rssMb(): Promise<number | null> {
+    return rssMb(this.#pids);
+  }
+
+  get #pids(): readonly number[] {
+    return this.nodes.flatMap(({ process }) => process.pid ?? []);
+  }
+}
+
+/** Asks until the node answers. @throws Error when it ends, or does not for too long */
+export async function answering<T>(node: BenchNode, ask: () => Promise<T>): Promise<T> {
+  const deadline = performance.now() + READY_MS_MAX;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (node.process.pid === null) throw new Error(`a node ended. ${node.process.endOfLog()}`, { cause: error });
+      if (performance.now() > deadline) throw error;
+      await sleep(POLL_MS);
+    }
+  }
+}
