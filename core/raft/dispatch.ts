@@ -71,6 +71,8 @@ export class Dispatch {
         return replication.onUncounted(message);
       case "heartbeat":
         return follower.onHeartbeat(message);
+      case "commit":
+        return follower.onCommit(message);
       case "heartbeatResponse":
         replication.onHeartbeatResponse(message);
         return reads.onHeartbeatResponse(message);

@@ -43,6 +43,13 @@ export class Follower {
     node.acknowledge(message.from, end);
   }
 
+  onCommit(message: Of<"commit">): void {
+    const { log, installing } = this.#node;
+    this.#heard(message);
+    if (installing || message.match <= log.commit || log.termAt(message.match) !== message.matchTerm) return;
+    log.commitTo(index(Math.min(message.commit, message.match)));
+  }
+
   onHeartbeat(message: Of<"heartbeat">): void {
     const node = this.#node;
     const { log } = node;
@@ -57,7 +64,7 @@ export class Follower {
     node.answer({ kind: "heartbeatResponse", ...node.envelope(message.from), context });
   }
 
-  #heard(message: Of<"append"> | Of<"heartbeat">): void {
+  #heard(message: Of<"append"> | Of<"heartbeat"> | Of<"commit">): void {
     invariant(this.#node.role !== "leader", `${message.from} leads in term ${message.term}, and so do we`);
     this.#election.heardLeader(message.from);
   }

@@ -35,6 +35,7 @@ const KINDS = [
   "transferLeadership",
   "timeoutNow",
   "removed",
+  "commit",
 ] as const satisfies readonly RaftMessageKind[];
 
 const KIND_NUMBERS = new Map<RaftMessageKind, number>(KINDS.map((kind, number) => [kind, number]));
@@ -75,6 +76,8 @@ function fields(message: RaftMessage): readonly Encodable[] {
       return [message.prevIndex, message.hintIndex, message.hintTerm];
     case "heartbeat":
       return [message.match, message.matchTerm, message.commit, message.context];
+    case "commit":
+      return [message.match, message.matchTerm, message.commit];
     case "heartbeatResponse":
     case "readIndex":
       return [message.context];
@@ -160,6 +163,14 @@ function readFields(
         matchTerm: term(reader.count()),
         commit: index(reader.count()),
         context: reader.count(),
+      };
+    case "commit":
+      return {
+        kind,
+        ...envelope,
+        match: index(reader.count()),
+        matchTerm: term(reader.count()),
+        commit: index(reader.count()),
       };
     case "heartbeatResponse":
     case "readIndex":

@@ -86,6 +86,13 @@ export type RaftMessage =
       readonly commit: Index;
       readonly context: number;
     })
+  /** What is committed, of what the receiver is known to hold. No answer: the next heartbeat says it again. */
+  | (Envelope & {
+      readonly kind: "commit";
+      readonly match: Index;
+      readonly matchTerm: Term;
+      readonly commit: Index;
+    })
   /** `context` is the heartbeat's, or 0 from a sender that may confirm nothing. With a higher term: a refusal. */
   | (Envelope & { readonly kind: "heartbeatResponse"; readonly context: number })
   /** A snapshot that the receiver already holds whole, in its own staging area (the bytes travel apart). */

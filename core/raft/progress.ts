@@ -27,7 +27,7 @@ export class Progress {
   active = false;
   /** Heard from between the last CheckQuorum and the one before. */
   #wasActive = false;
-  /** The commit index that the follower was last told in an append. */
+  /** The commit index that the follower was last told, as far as it holds the log. */
   commitSent: Index = index(0);
   /** In `probe`: an append is out and unanswered. */
   #paused = false;
@@ -65,7 +65,7 @@ export class Progress {
 
   /** An append with `count` entries of `bytes` in all was sent from `next` on. */
   sent(count: number, bytes: number, commit: Index): void {
-    this.commitSent = commit;
+    this.commitSent = index(Math.min(commit, this.next - 1 + count));
     if (this.state === "probe") this.#paused = true;
     if (this.state !== "replicate" || count === 0) return;
     this.next = index(this.next + count);

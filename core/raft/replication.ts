@@ -241,10 +241,21 @@ export class Replication {
       return;
     }
     while (!progress.paused) {
-      const news = progress.next <= log.lastIndex || progress.commitSent < log.commit;
-      if (progress.state === "replicate" && !news) return;
+      if (progress.state === "replicate" && progress.next > log.lastIndex) return this.#sendCommit(to, progress);
       this.#sendAppend(to, progress, progress.probesEmpty);
     }
+  }
+
+  /** The news of a commit, when there is no append for it to ride on. */
+  #sendCommit(to: NodeId, progress: Progress): void {
+    const { log } = this.#node;
+    const { match } = progress;
+    const commit = index(Math.min(log.commit, match));
+    const matchTerm = log.termAt(match);
+    // Of an entry that is compacted here the term is not known: the next heartbeat does it.
+    if (commit <= progress.commitSent || matchTerm === null) return;
+    progress.commitSent = commit;
+    this.#node.send({ kind: "commit", ...this.#node.envelope(to), match, matchTerm, commit });
   }
 
   #sendAppend(to: NodeId, progress: Progress, empty: boolean): void {

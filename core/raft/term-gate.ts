@@ -53,6 +53,7 @@ export class TermGate {
       case "vote":
       case "append":
       case "heartbeat":
+      case "commit":
       case "snapshot":
       case "readIndexResponse":
       case "timeoutNow":
@@ -90,6 +91,7 @@ export class TermGate {
         return true;
       case "append":
       case "heartbeat":
+      case "commit":
         this.#election.becomeFollower(message.term, message.from);
         return true;
       default:

@@ -58,6 +58,7 @@ const message: fc.Arbitrary<RaftMessage> = fc.oneof(
     lastTerm: aTerm,
     transfer: fc.boolean(),
   }),
+  fc.record({ kind: fc.constant("commit" as const), ...envelope, match: anIndex, matchTerm: aTerm, commit: anIndex }),
   fc.record({ kind: fc.constant("changeMembership" as const), ...envelope, change }),
   fc.record({ kind: fc.constant("transferLeadership" as const), ...envelope, target: aNode }),
   fc.record({ kind: fc.constant("timeoutNow" as const), ...envelope }),

@@ -73,6 +73,8 @@ function fieldsText(message: RaftMessage): string {
       const round = message.context === 0 ? "" : `, round ${message.context}`;
       return `match ${message.match}/${message.matchTerm}, commit ${message.commit}${round}`;
     }
+    case "commit":
+      return `match ${message.match}/${message.matchTerm}, commit ${message.commit}`;
     case "heartbeatResponse":
       return message.context === 0 ? "" : `round ${message.context}`;
     case "snapshot":
@@ -90,7 +92,7 @@ function fieldsText(message: RaftMessage): string {
     case "timeoutNow":
       return "";
     case "removed":
-      return `by the configuration at ${message.configuration}`;
+      return `by the configuration at ${message.configuration}/${message.ofTerm}`;
     default:
       return unreachable(message);
   }
