@@ -142,6 +142,7 @@ export class Tier {
       read: (query) => replica.read(query),
       ledger: (from, maxBytes) => replica.ledger(from, maxBytes),
       position: () => replica.position(),
+      staleMs: () => replica.staleMs(),
       follow: (listener) => replica.follow(listener),
     };
   }
