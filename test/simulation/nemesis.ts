@@ -23,6 +23,10 @@ export interface NemesisHost {
   killDevice(device: number, downMs: number, evicted: boolean): void;
 }
 
+/** How often, and every how many ms, a crash in the middle of a write looks whether there is one. */
+const MID_WRITE_LOOKS = 300;
+const MID_WRITE_LOOK_MS = 2;
+
 export class Nemesis {
   readonly #site: SimulatedCluster;
   readonly #host: NemesisHost;
@@ -56,7 +60,7 @@ export class Nemesis {
     trace.tell(`${this.#site.name} nemesis`, JSON.stringify(step));
     switch (step.kind) {
       case "crash":
-        return this.#with(step.target, (it) => this.#site.crash(it, step.downMs, step));
+        return this.#with(step.target, (it) => this.#crash(it, step, MID_WRITE_LOOKS));
       case "crashAtPoint":
         return this.#with(step.target, (it) => this.#site.arm(it, step.points, step.downMs));
       case "blackout":
@@ -125,6 +129,13 @@ export class Nemesis {
   #with(target: Parameters<SimulatedCluster["find"]>[0], run: (member: MemoryMember) => void): void {
     const member = this.#site.find(target);
     if (member !== null) run(member);
+  }
+
+  /** One that is to lose writes waits a while for one to be under way. */
+  #crash(member: MemoryMember, step: Extract<Step, { kind: "crash" }>, looks: number): void {
+    const waits = member.up && step.survivors < 1 && member.log.waiting === 0 && looks > 0;
+    if (waits) this.#at(MID_WRITE_LOOK_MS, () => this.#crash(member, step, looks - 1));
+    else this.#site.crash(member, step.downMs, step);
   }
 
   #rot(member: MemoryMember, { share, read, downMs }: Extract<Step, { kind: "rot" }>): void {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { FAULTS } from "../../simulation/faults.ts";
 import { type TimedResult, WorkerPool } from "../../simulation/worker-pool.ts";
 
-const SEEDS = 60;
+const SEEDS = 80;
 /** More than one seed may take on a busy machine. */
 const TIMEOUT_MS = 600_000;
 
@@ -41,10 +41,6 @@ describe("a simulated world", () => {
     }
     expect(median(results.map(({ leaderChanges }) => leaderChanges))).toBeGreaterThanOrEqual(3);
     const counts = FAULTS.map((fault) => [fault, results.reduce((sum, { faults }) => sum + (faults[fault] ?? 0), 0)]);
-    expect(counts.filter(([, count]) => count === 0).map(([fault]) => fault)).toEqual([
-      "client retry",
-      "client death",
-      "browser storage eviction",
-    ]);
+    expect(counts.filter(([, count]) => count === 0).map(([fault]) => fault)).toEqual([]);
   });
 });
