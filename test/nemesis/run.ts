@@ -1,0 +1,141 @@
+/** One run: a cluster, clients, faults for a while, then peace and the verdict. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Operation } from "../history/history.ts";
+import { SeededRandom } from "../simulation/seeded-random.ts";
+import { layOutCluster, type RealCluster } from "./cluster.ts";
+import { catalogue } from "./faults/catalogue.ts";
+import type { Fault, MissingFault } from "./faults/fault.ts";
+import { layOutNamespaces } from "./namespaces.ts";
+import { type Band, Nemesis, type Pace } from "./nemesis.ts";
+import { Observations } from "./observations.ts";
+import { mountSmallDisk } from "./small-disk.ts";
+import { comesBack, disagreement, judgeHistory, lostWrites, readAll } from "./verdict.ts";
+import { Workload } from "./workload.ts";
+
+/** Ms that clients go on after the cluster is back: it must serve, not only say so. */
+const PEACE_MS = 3_000;
+const PROGRESS_MS = 10_000;
+
+export interface RunOptions {
+  readonly folder: string;
+  readonly nodes: number;
+  readonly durationMs: number;
+  readonly seed: number;
+  readonly pace: Pace;
+  /** Null, or why all nodes share this machine's loopback and disks. */
+  readonly withoutNamespaces: string | null;
+  /** Whether a fault of this name is wanted. */
+  readonly wanted: (fault: string) => boolean;
+  readonly report: (text: string) => void;
+  /** Ends the run before its time, with a verdict on what was. */
+  readonly signal: AbortSignal;
+}
+
+export interface Outcome {
+  readonly acknowledged: number;
+  readonly lost: number;
+  readonly linearizable: boolean | "unknown";
+  readonly hashesAgree: boolean;
+  readonly maxWriteGapMs: number;
+  readonly faults: Readonly<Record<string, number>>;
+  /** Everything that is not as it should be, in words. */
+  readonly findings: readonly string[];
+  readonly operations: readonly Operation[];
+  readonly observations: Observations;
+  readonly bands: readonly Band[];
+}
+
+/** Nodes are gone when it resolves; their folders stay. @throws Error when it could not be carried out */
+export async function run(options: RunOptions): Promise<Outcome> {
+  const { folder, nodes, withoutNamespaces, report } = options;
+  const namespaces = withoutNamespaces === null ? await layOutNamespaces(nodes) : null;
+  const cluster = await layOutCluster({ folder, nodes, namespaces, report });
+  const last = cluster.members.at(-1);
+  const smallDisk = namespaces === null || last === undefined ? null : await mountSmallDisk(last);
+  const known = await catalogue({ namespaces, withoutNamespaces: withoutNamespaces ?? "", smallDisk });
+  try {
+    for (const { process } of cluster.members) process.start();
+    await Promise.all(cluster.members.map(({ process }) => process.ready(options.signal)));
+    return await attack(cluster, haveable(known, options), options);
+  } finally {
+    await Promise.all(cluster.members.map(({ process }) => process.retire()));
+    await smallDisk?.unmount();
+  }
+}
+
+/** The wanted ones that can be had; of the others it is said that they are missing. */
+function haveable(known: readonly (Fault | MissingFault)[], { wanted, report }: RunOptions): readonly Fault[] {
+  const faults: Fault[] = [];
+  for (const fault of known) {
+    if (!wanted(fault.name)) continue;
+    if ("missing" in fault) report(`without the fault ${fault.name}: ${fault.missing}`);
+    else faults.push(fault);
+  }
+  return faults;
+}
+
+async function attack(cluster: RealCluster, faults: readonly Fault[], options: RunOptions): Promise<Outcome> {
+  const { report, seed, pace, durationMs } = options;
+  const observations = new Observations();
+  const workload = await Workload.start(cluster, new SeededRandom(seed), observations);
+  const off = new AbortController();
+  const nemesis = new Nemesis({
+    cluster,
+    faults,
+    seed,
+    pace,
+    now: () => observations.now(),
+    report,
+    signal: off.signal,
+  });
+  const findings: string[] = [];
+  const inflicting = nemesis.run();
+  const progress = setInterval(() => report(progressOf(observations, nemesis)), PROGRESS_MS);
+  const time = sleep(durationMs, undefined, { signal: options.signal }).catch(() => report("called off"));
+  try {
+    await Promise.race([time, workload.failure, inflicting.then(() => time)]);
+  } finally {
+    clearInterval(progress);
+    off.abort();
+    await inflicting;
+  }
+  report("no more faults; waiting until all are back");
+  const notBack = await comesBack(cluster);
+  if (notBack !== null) findings.push(notBack);
+  else await sleep(PEACE_MS);
+  const { maxWriteGapMs } = observations;
+  const notEnded = await workload.stop();
+  if (notEnded !== null) findings.push(notEnded);
+
+  report("reading everything back");
+  const client = (): ReturnType<Workload["anyClient"]> => workload.anyClient();
+  findings.push(...(await readAll(workload.registers, Workload.FINAL_READER, client)));
+  const lost = await lostWrites(workload.uniqueKeys, client);
+  if (lost === null) findings.push("nobody answers what is there of the unique keys");
+  else findings.push(...lost);
+  const differ = await disagreement(cluster);
+  if (differ !== null) findings.push(differ);
+  const operations = workload.registers.recorder.operations();
+  report(`looking for an order of ${operations.length} operations on ${workload.registers.keys.length} registers`);
+  const judged = judgeHistory(operations);
+  findings.push(...judged.findings);
+  return {
+    acknowledged: observations.acknowledged,
+    lost: lost?.length ?? 0,
+    linearizable: judged.linearizable,
+    hashesAgree: differ === null,
+    maxWriteGapMs: Math.round(maxWriteGapMs),
+    faults: nemesis.counts(),
+    findings,
+    operations,
+    observations,
+    bands: nemesis.bands,
+  };
+}
+
+function progressOf(observations: Observations, nemesis: Nemesis): string {
+  const { acknowledged, all } = observations;
+  const inflicted = nemesis.bands.length;
+  const now = nemesis.bands.filter(({ until }) => until === null).map(({ fault }) => fault);
+  return `${acknowledged} writes acknowledged, ${all.length} operations, ${inflicted} faults; now: ${now.join(", ") || "peace"}`;
+}
