@@ -3,10 +3,13 @@
  * that could not be reached at all did nothing; an answer that the state itself gives (not there, differs) is one; with
  * everything else the request may have taken effect, or may yet.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 
 /** Ms until a client gives up: shorter than a node itself waits (10 s), so that requests outlive their clients. */
 const PATIENCE_MS = 4_000;
+/** Ms until a client whose node is not there asks for something else: it must not spin. */
+const UNREACHABLE_MS = 200;
 
 export interface Versioned {
   readonly value: string | null;
@@ -109,7 +112,9 @@ export class KeyValueClient {
       return { kind: "unknown", code };
     } catch (error) {
       const code = causeOf(error);
-      return code === "ECONNREFUSED" || code === "EHOSTUNREACH" ? { kind: "unsent", code } : { kind: "unknown", code };
+      if (code !== "ECONNREFUSED" && code !== "EHOSTUNREACH") return { kind: "unknown", code };
+      await sleep(UNREACHABLE_MS);
+      return { kind: "unsent", code };
     }
   }
 }

@@ -96,7 +96,7 @@ async function withinReach(options: Options, withoutNamespaces: string | null): 
     seed,
     pace: PACE,
     withoutNamespaces,
-    wanted: (fault) => options.faults?.includes(fault) ?? true,
+    only: options.faults ?? null,
     report,
     signal: ending.signal,
   });

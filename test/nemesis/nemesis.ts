@@ -5,8 +5,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Random } from "@openclaw/core/ports.ts";
 import { SeededRandom } from "../simulation/seeded-random.ts";
+import { shuffled } from "./choice.ts";
 import type { Member, RealCluster } from "./cluster.ts";
-import { type Fault, type Lane, type Stage, shuffled } from "./faults/fault.ts";
+import type { Fault, Lane, Stage } from "./faults/fault.ts";
 
 /** When a fault held. */
 export interface Band {

@@ -1,6 +1,7 @@
 /** What the clients saw, by time: for the plot, the progress line and the longest gap between acknowledged writes. */
 
-export type Ending = "ok" | "refused" | "unknown";
+/** `refused`: by the state itself, as a compare and set may be; `unreachable`: nobody got the request. */
+export type Ending = "ok" | "refused" | "unreachable" | "unknown";
 
 export interface Observation {
   /** Ms since the start. */
@@ -14,14 +15,21 @@ export class Observations {
   readonly all: Observation[] = [];
   /** Answers that were neither success nor one of the state's own, by code. */
   readonly codes = new Map<string, number>();
-  readonly #startedAt = performance.now();
+  readonly #clock: () => number;
+  readonly #startedAt: number;
   #lastWriteAt: number | null = null;
   #maxGapMs = 0;
   #acknowledged = 0;
 
+  /** @param clock monotonic, ms */
+  constructor(clock: () => number = () => performance.now()) {
+    this.#clock = clock;
+    this.#startedAt = clock();
+  }
+
   /** Ms since the start. */
   now(): number {
-    return performance.now() - this.#startedAt;
+    return this.#clock() - this.#startedAt;
   }
 
   add(from: number, ending: Ending, isWrite: boolean, code?: string): void {

@@ -6,12 +6,13 @@ import type { Band } from "./nemesis.ts";
 import type { Ending, Observation } from "./observations.ts";
 
 const WIDTH = 1_280;
-const LEFT = 70;
+const LEFT = 130;
 const RIGHT = 20;
 const BUCKETS = 400;
 const ENDINGS: readonly { readonly ending: Ending; readonly colour: string; readonly what: string }[] = [
   { ending: "ok", colour: "#2f7d4f", what: "answered" },
-  { ending: "refused", colour: "#c79a1e", what: "refused (differs, absent, or node unreachable)" },
+  { ending: "refused", colour: "#c79a1e", what: "refused (differs, absent)" },
+  { ending: "unreachable", colour: "#a3a3a3", what: "node unreachable" },
   { ending: "unknown", colour: "#b3341f", what: "outcome unknown" },
 ];
 const LANE_COLOURS: Readonly<Record<Band["lane"], string>> = { nodes: "#5b6bb5", network: "#8a5a9e", alone: "#3f3f46" };
@@ -61,13 +62,19 @@ function shades(bands: readonly Band[], x: (ms: number) => number, end: number):
 /** Stacked, by when the operation ended. */
 function rates(observations: readonly Observation[], x: (ms: number) => number, end: number): readonly string[] {
   const bucketMs = end / BUCKETS;
-  const counts = Array.from({ length: BUCKETS }, (): Record<Ending, number> => ({ ok: 0, refused: 0, unknown: 0 }));
+  const counts = Array.from(
+    { length: BUCKETS },
+    (): Record<Ending, number> => ({ ok: 0, refused: 0, unreachable: 0, unknown: 0 }),
+  );
   for (const { until, ending } of observations) {
     const bucket = counts[Math.min(BUCKETS - 1, Math.floor(until / bucketMs))];
     if (bucket !== undefined) bucket[ending]++;
   }
   const perSecond = (count: number): number => (count * 1_000) / bucketMs;
-  const most = Math.max(1, ...counts.map(({ ok, refused, unknown }) => perSecond(ok + refused + unknown)));
+  const most = Math.max(
+    1,
+    ...counts.map(({ ok, refused, unreachable, unknown }) => perSecond(ok + refused + unreachable + unknown)),
+  );
   const parts = [text(LEFT, RATE.top - 12, "operations a second", `font-weight="bold"`)];
   let legendX = LEFT + 140;
   for (const { colour, what } of ENDINGS) {
@@ -136,7 +143,7 @@ function faultRows(
         `<g>${title}${rect(x(from), top + 2, width, FAULTS.row - 4, LANE_COLOURS[lane], `fill-opacity="0.75"`)}</g>`,
       );
     }
-    parts.push(text(LEFT + 4, top + FAULTS.row - 4, name, `paint-order="stroke" stroke="#fff" stroke-width="3"`));
+    parts.push(text(LEFT - 6, top + FAULTS.row - 4, name, `text-anchor="end"`));
   }
   return parts;
 }

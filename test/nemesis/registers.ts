@@ -5,6 +5,7 @@
 import type { Random } from "@openclaw/core/ports.ts";
 import type { Call, Outcome } from "../history/history.ts";
 import { Recorder } from "../history/recorder.ts";
+import { anyOf } from "./choice.ts";
 import type { Answer, KeyValueClient, Versioned } from "./key-value-client.ts";
 import type { Ending, Observations } from "./observations.ts";
 
@@ -39,19 +40,24 @@ export class Registers {
     this.#registers = Array.from({ length: KEYS }, () => this.#fresh());
   }
 
-  /** One operation of client `process` at a node. */
-  async step(process: number, client: KeyValueClient): Promise<void> {
-    const slot = Math.floor(this.#random.unit() * KEYS);
-    const register = this.#registers[slot];
-    if (register === undefined) return;
-    const luck = this.#random.unit();
-    if (luck < 0.4) await this.read(process, client, register.key, register.seen);
-    else if (luck < 0.65) await this.#put(process, client, register);
-    else if (luck < 0.95) await this.#compareAndSet(process, client, register);
-    else await this.#delete(process, client, register);
+  /** One operation of client `process` at a node. @returns whether it was answered */
+  async step(process: number, client: KeyValueClient): Promise<boolean> {
+    const register = anyOf(this.#random, this.#registers);
+    const answered = await this.#operate(process, client, register);
     register.operations++;
-    if (register.operations >= OPERATIONS_PER_KEY || register.unknown >= UNKNOWN_PER_KEY)
-      if (this.#registers[slot] === register) this.#registers[slot] = this.#fresh();
+    if (register.operations >= OPERATIONS_PER_KEY || register.unknown >= UNKNOWN_PER_KEY) {
+      const slot = this.#registers.indexOf(register);
+      if (slot >= 0) this.#registers[slot] = this.#fresh();
+    }
+    return answered;
+  }
+
+  #operate(process: number, client: KeyValueClient, register: Register): Promise<boolean> {
+    const luck = this.#random.unit();
+    if (luck < 0.4) return this.read(process, client, register.key, register.seen);
+    if (luck < 0.65) return this.#put(process, client, register);
+    if (luck < 0.95) return this.#compareAndSet(process, client, register);
+    return this.#delete(process, client, register);
   }
 
   /** @returns whether it was answered */
@@ -61,34 +67,34 @@ export class Registers {
     if (answer.kind === "ok") remember(seen, answer.result);
     // A read that was not answered tells nothing.
     const outcome: Outcome = answer.kind === "ok" ? { kind: "saw", value: answer.result.value } : { kind: "failed" };
-    this.#end(process, from, outcome, false, answer);
-    return answer.kind === "ok";
+    return this.#end(process, from, outcome, false, answer);
   }
 
-  async #put(process: number, client: KeyValueClient, register: Register): Promise<void> {
+  async #put(process: number, client: KeyValueClient, register: Register): Promise<boolean> {
     const value = this.#nextValue();
     const from = this.#begin(process, register.key, { kind: "put", value });
     const answer = await client.put(register.key, value);
     if (answer.kind === "ok") remember(register.seen, { value, revision: answer.result });
-    this.#end(process, from, this.#written(answer, register), true, answer);
+    return this.#end(process, from, this.#written(answer, register), true, answer);
   }
 
-  async #compareAndSet(process: number, client: KeyValueClient, register: Register): Promise<void> {
+  async #compareAndSet(process: number, client: KeyValueClient, register: Register): Promise<boolean> {
+    // The newest ones more often.
     const known = register.seen[Math.floor(this.#random.unit() ** 2 * register.seen.length)];
     const { value: before, revision } = known ?? { value: null, revision: 0 };
     const value = this.#nextValue();
     const from = this.#begin(process, register.key, { kind: "cas", from: before, to: value });
     const answer = await client.compareAndSet(register.key, revision, value);
     if (answer.kind === "ok") remember(register.seen, { value, revision: answer.result });
-    this.#end(process, from, this.#written(answer, register), true, answer);
+    return this.#end(process, from, this.#written(answer, register), true, answer);
   }
 
-  async #delete(process: number, client: KeyValueClient, register: Register): Promise<void> {
+  async #delete(process: number, client: KeyValueClient, register: Register): Promise<boolean> {
     const from = this.#begin(process, register.key, { kind: "delete" });
     const answer = await client.delete(register.key);
     // Deleting what is not there leaves it so.
     const outcome: Outcome = answer.kind === "absent" ? { kind: "ok" } : this.#written(answer, register);
-    this.#end(process, from, outcome, true, answer);
+    return this.#end(process, from, outcome, true, answer);
   }
 
   #written(answer: Answer<number>, register: Register): Outcome {
@@ -112,17 +118,18 @@ export class Registers {
     return this.#observations.now();
   }
 
-  #end(process: number, from: number, outcome: Outcome, isWrite: boolean, answer: Answer<unknown>): void {
+  #end(process: number, from: number, outcome: Outcome, isWrite: boolean, answer: Answer<unknown>): boolean {
     this.recorder.complete(process, outcome);
     const code = answer.kind === "unknown" || answer.kind === "unsent" ? answer.code : undefined;
     const endings: Readonly<Record<Answer<unknown>["kind"], Ending>> = {
       ok: "ok",
       absent: "refused",
       differs: "refused",
-      unsent: "refused",
+      unsent: "unreachable",
       unknown: "unknown",
     };
     this.#observations.add(from, endings[answer.kind], isWrite, code);
+    return code === undefined;
   }
 
   #fresh(): Register {

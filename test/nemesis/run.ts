@@ -24,8 +24,8 @@ export interface RunOptions {
   readonly pace: Pace;
   /** Null, or why all nodes share this machine's loopback and disks. */
   readonly withoutNamespaces: string | null;
-  /** Whether a fault of this name is wanted. */
-  readonly wanted: (fault: string) => boolean;
+  /** Names of the wanted faults; null wants all. */
+  readonly only: readonly string[] | null;
   readonly report: (text: string) => void;
   /** Ends the run before its time, with a verdict on what was. */
   readonly signal: AbortSignal;
@@ -47,35 +47,42 @@ export interface Outcome {
 
 /** Nodes are gone when it resolves; their folders stay. @throws Error when it could not be carried out */
 export async function run(options: RunOptions): Promise<Outcome> {
-  const { folder, nodes, withoutNamespaces, report } = options;
+  const { folder, nodes, withoutNamespaces, report, only } = options;
   const namespaces = withoutNamespaces === null ? await layOutNamespaces(nodes) : null;
   const cluster = await layOutCluster({ folder, nodes, namespaces, report });
   const last = cluster.members.at(-1);
   const smallDisk = namespaces === null || last === undefined ? null : await mountSmallDisk(last);
   const known = await catalogue({ namespaces, withoutNamespaces: withoutNamespaces ?? "", smallDisk });
+  const unknown = only?.find((name) => !known.some((fault) => fault.name === name));
+  if (unknown !== undefined)
+    throw new Error(`there is no fault ${unknown}; there are ${known.map(({ name }) => name).join(", ")}`);
+  const faults = known.filter(({ name }) => only?.includes(name) ?? true);
   try {
     for (const { process } of cluster.members) process.start();
     await Promise.all(cluster.members.map(({ process }) => process.ready(options.signal)));
-    return await attack(cluster, haveable(known, options), options);
+    return await attack(cluster, faults, options);
   } finally {
     await Promise.all(cluster.members.map(({ process }) => process.retire()));
     await smallDisk?.unmount();
   }
 }
 
-/** The wanted ones that can be had; of the others it is said that they are missing. */
-function haveable(known: readonly (Fault | MissingFault)[], { wanted, report }: RunOptions): readonly Fault[] {
-  const faults: Fault[] = [];
-  for (const fault of known) {
-    if (!wanted(fault.name)) continue;
-    if ("missing" in fault) report(`without the fault ${fault.name}: ${fault.missing}`);
-    else faults.push(fault);
-  }
-  return faults;
+/** Those that can be had; of the others it is said that they are missing. */
+function haveable(known: readonly (Fault | MissingFault)[], report: (text: string) => void): readonly Fault[] {
+  return known.flatMap((fault) => {
+    if (!("missing" in fault)) return [fault];
+    report(`without the fault ${fault.name}: ${fault.missing}`);
+    return [];
+  });
 }
 
-async function attack(cluster: RealCluster, faults: readonly Fault[], options: RunOptions): Promise<Outcome> {
+async function attack(
+  cluster: RealCluster,
+  known: readonly (Fault | MissingFault)[],
+  options: RunOptions,
+): Promise<Outcome> {
   const { report, seed, pace, durationMs } = options;
+  const faults = haveable(known, report);
   const observations = new Observations();
   const workload = await Workload.start(cluster, new SeededRandom(seed), observations);
   const off = new AbortController();
@@ -125,7 +132,8 @@ async function attack(cluster: RealCluster, faults: readonly Fault[], options: R
     linearizable: judged.linearizable,
     hashesAgree: differ === null,
     maxWriteGapMs: Math.round(maxWriteGapMs),
-    faults: nemesis.counts(),
+    // Those that cannot be had here are counted too, so that it is seen.
+    faults: { ...Object.fromEntries(known.map(({ name }) => [name, 0])), ...nemesis.counts() },
     findings,
     operations,
     observations,

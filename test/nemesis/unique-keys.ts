@@ -15,8 +15,8 @@ export class UniqueKeys {
     this.#observations = observations;
   }
 
-  /** Writes the next one over HTTP; without a success it is given up. */
-  async put(client: KeyValueClient): Promise<void> {
+  /** Writes the next one over HTTP; without a success it is given up. @returns whether it was answered */
+  async put(client: KeyValueClient): Promise<boolean> {
     const key = this.#nextKey();
     const from = this.#observations.now();
     const answer = await client.put(key, key);
@@ -24,13 +24,13 @@ export class UniqueKeys {
       case "ok":
         this.#acknowledged.set(key, answer.result);
         this.#observations.add(from, "ok", true);
-        break;
+        return true;
       case "unsent":
-        this.#observations.add(from, "refused", true, answer.code);
-        break;
+        this.#observations.add(from, "unreachable", true, answer.code);
+        return false;
       case "unknown":
         this.#observations.add(from, "unknown", true, answer.code);
-        break;
+        return false;
       case "absent":
       case "differs":
         throw new Error(`a put was answered ${answer.kind}`);

@@ -1,8 +1,9 @@
-/** The clients, until they are told to stop: loops of one operation at a time, each at a node drawn anew. */
+/** The clients, until they are told to stop: loops of one operation at a time. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "@openclaw/core/client/client.ts";
 import type { Random } from "@openclaw/core/ports.ts";
 import { openClaw } from "@openclaw/edge-runtime/client.ts";
+import { anyOf } from "./choice.ts";
 import type { RealCluster } from "./cluster.ts";
 import { KeyValueClient } from "./key-value-client.ts";
 import type { Observations } from "./observations.ts";
@@ -32,11 +33,14 @@ export class Workload {
     this.#random = random;
     this.registers = new Registers(random, observations);
     this.uniqueKeys = new UniqueKeys(observations);
+    const http = [
+      ...Array.from({ length: REGISTER_CLIENTS }, (_, process) => (client: KeyValueClient) => {
+        return this.registers.step(process, client);
+      }),
+      ...Array.from({ length: HTTP_WRITERS }, () => (client: KeyValueClient) => this.uniqueKeys.put(client)),
+    ];
     this.#loops = [
-      ...Array.from({ length: REGISTER_CLIENTS }, (_, process) =>
-        this.#loop(() => this.registers.step(process, this.anyClient())),
-      ),
-      ...Array.from({ length: HTTP_WRITERS }, () => this.#loop(() => this.uniqueKeys.put(this.anyClient()))),
+      ...http.map((step, i) => (i % 2 === 0 ? this.#roam(step) : this.#stay(step))),
       ...natives.map((client) => this.#loop(() => this.uniqueKeys.putNatively(client))),
     ];
   }
@@ -53,9 +57,7 @@ export class Workload {
   static readonly FINAL_READER: number = REGISTER_CLIENTS;
 
   anyClient(): KeyValueClient {
-    const client = this.#clients[Math.floor(this.#random.unit() * this.#clients.length)];
-    if (client === undefined) throw new Error("a cluster has members");
-    return client;
+    return anyOf(this.#random, this.#clients);
   }
 
   /**
@@ -80,7 +82,20 @@ export class Workload {
     return Promise.all(this.#loops);
   }
 
-  async #loop(step: () => Promise<void>): Promise<void> {
+  /** Another node each time: what one node acknowledged, the next must know. */
+  #roam(step: (client: KeyValueClient) => Promise<boolean>): Promise<void> {
+    return this.#loop(() => step(this.anyClient()));
+  }
+
+  /** At one node until it does not answer: who found a majority writes there, and the gaps between writes tell of it. */
+  #stay(step: (client: KeyValueClient) => Promise<boolean>): Promise<void> {
+    let client = this.anyClient();
+    return this.#loop(async () => {
+      if (!(await step(client))) client = this.anyClient();
+    });
+  }
+
+  async #loop(step: () => Promise<unknown>): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       await step();
       await sleep(this.#random.unit() * THINK_MS);

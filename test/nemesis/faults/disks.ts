@@ -3,10 +3,11 @@ import { spawn } from "node:child_process";
 import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import { anyOf } from "../choice.ts";
 import type { Member } from "../cluster.ts";
 import { command } from "../command.ts";
 import type { SmallDisk } from "../small-disk.ts";
-import { anyOf, type Fault, leaderOf, type Stage } from "./fault.ts";
+import { type Fault, leaderOf, type Stage } from "./fault.ts";
 
 /** What a worn SD card takes for a flush, µs. */
 const FLUSH_US = 250_000;

@@ -1,5 +1,6 @@
 /** What the nemesis can do to a cluster. */
 import type { Random } from "@openclaw/core/ports.ts";
+import { anyOf } from "../choice.ts";
 import type { Member, RealCluster } from "../cluster.ts";
 import type { Namespaces } from "../namespaces.ts";
 import type { SmallDisk } from "../small-disk.ts";
@@ -41,19 +42,6 @@ export interface Surroundings {
   readonly namespaces: Namespaces | null;
   readonly withoutNamespaces: string;
   readonly smallDisk: SmallDisk | null;
-}
-
-export function anyOf<T>(random: Random, things: readonly T[]): T {
-  const thing = things[Math.floor(random.unit() * things.length)];
-  if (thing === undefined) throw new Error("nothing to choose from");
-  return thing;
-}
-
-export function shuffled<T>(random: Random, things: readonly T[]): readonly T[] {
-  return things
-    .map((thing) => ({ thing, at: random.unit() }))
-    .sort((a, b) => a.at - b.at)
-    .map(({ thing }) => thing);
 }
 
 /** The leader; anybody while there is none. */

@@ -1,6 +1,8 @@
 /** Faults of the network between nodes: parts that do not hear each other, in both directions or in one. */
+
+import { anyOf, shuffled } from "../choice.ts";
 import type { Namespaces } from "../namespaces.ts";
-import { anyOf, type Fault, leaderOf, type Stage, shuffled } from "./fault.ts";
+import { type Fault, leaderOf, type Stage } from "./fault.ts";
 
 type Link = readonly [from: number, to: number];
 

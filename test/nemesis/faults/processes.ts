@@ -1,6 +1,8 @@
 /** Faults of processes: they die, they freeze, they are restarted in good order. */
+
+import { anyOf } from "../choice.ts";
 import type { Member } from "../cluster.ts";
-import { anyOf, type Fault, leaderOf, type Stage } from "./fault.ts";
+import { type Fault, leaderOf, type Stage } from "./fault.ts";
 
 const names = (members: readonly Member[]): string => members.map(({ name }) => name).join(", ");
 
