@@ -126,6 +126,7 @@ export class Nemesis {
         report(text);
       },
       hold: () => this.#sleep(holdMs),
+      over: () => signal.aborted,
       ready: (member) => this.#ready(member),
     };
     await fault.inflict(stage);

@@ -1,18 +1,16 @@
-/** One node's data on a tmpfs of its own, which can be filled. Only inside of a mount namespace of our own. */
+/** One node's data on a tmpfs of its own, which can be full. Only inside of a mount namespace of our own. */
 import fs from "node:fs/promises";
-import path from "node:path";
 import type { Member } from "./cluster.ts";
 import { command } from "./command.ts";
 
-/** Enough for a node's data in a long run, little enough to be filled in a moment. */
-const SIZE_MB = 384;
-const CHUNK = Buffer.alloc(256 * 1024);
-/** Where the filler goes: beside the data, on the same disk. */
-const FILLER = "filler";
+/** While it has room: a limit on paper, since a tmpfs takes what is written to it. */
+const ROOM = "8g";
+/** Its size and its use are two questions, between which the node writes. */
+const TRIES_MAX = 50;
 
 export interface SmallDisk {
   readonly owner: Member;
-  /** To the last byte. */
+  /** From now on it is as large as what is on it. */
   fill(): Promise<void>;
   free(): Promise<void>;
   /** Takes it away, and leaves its content where it was mounted: there it outlives our mounts. */
@@ -22,27 +20,24 @@ export interface SmallDisk {
 /** @param owner its data folder is empty still */
 export async function mountSmallDisk(owner: Member): Promise<SmallDisk> {
   const folder = owner.dataFolder;
-  await command("mount", "-t", "tmpfs", "-o", `size=${SIZE_MB}m`, "tmpfs", folder);
-  const filler = path.join(folder, FILLER);
+  await command("mount", "-t", "tmpfs", "-o", `size=${ROOM}`, "tmpfs", folder);
+  const resize = (size: string): Promise<string> => command("mount", "-o", `remount,size=${size}`, folder);
   return {
     owner,
     async fill() {
-      const file = await fs.open(filler, "a");
-      try {
-        for (let size = CHUNK.length; size >= 1; ) {
-          try {
-            const { bytesWritten } = await file.write(CHUNK, 0, size);
-            if (bytesWritten < size) size = Math.floor(size / 2);
-          } catch (error) {
-            if (!(error instanceof Error) || !("code" in error) || error.code !== "ENOSPC") throw error;
-            size = Math.floor(size / 2);
-          }
+      for (let tries = 1; ; tries++) {
+        const { blocks, bfree, bsize } = await fs.statfs(folder);
+        try {
+          await resize(String((blocks - bfree) * bsize));
+          return;
+        } catch (error) {
+          if (tries === TRIES_MAX) throw error;
         }
-      } finally {
-        await file.close();
       }
     },
-    free: () => fs.rm(filler, { force: true }),
+    async free() {
+      await resize(ROOM);
+    },
     async unmount() {
       const saved = `${folder}.saved`;
       await fs.cp(folder, saved, { recursive: true });

@@ -1,6 +1,7 @@
 /** Every fault there is, in the order of docs/nemesis.md; those that cannot be had here say why. */
 import { succeeds } from "../command.ts";
 import { fileLimit, fullDisk, oldDisk, slowDisk } from "./disks.ts";
+import { fallBehind } from "./fall-behind.ts";
 import type { Fault, MissingFault, Surroundings } from "./fault.ts";
 import { linkFaults, linkNames } from "./links.ts";
 import { partitionFaults, partitionNames } from "./partitions.ts";
@@ -17,5 +18,6 @@ export async function catalogue(surroundings: Surroundings): Promise<readonly (F
     smallDisk === null ? { name: "full-disk", missing } : fullDisk(smallDisk),
     (await succeeds("prlimit", "-V")) ? fileLimit : { name: fileLimit.name, missing: "prlimit is missing" },
     oldDisk,
+    fallBehind,
   ];
 }

@@ -32,7 +32,9 @@ export interface Stage {
   readonly report: (text: string) => void;
   /** Resolves after a while, as long as faults last in this run, or at once when the run is called off. */
   hold(): Promise<void>;
-  /** Resolves when the node is ready or the run is called off. @throws Error when it does not become so in time */
+  /** Whether the run is called off. */
+  over(): boolean;
+  /** Resolves when the node is ready or the run is called off. */
   ready(member: Member): Promise<void>;
 }
 
