@@ -7,9 +7,11 @@ import { catalogue } from "./faults/catalogue.ts";
 import type { Fault, MissingFault } from "./faults/fault.ts";
 import { layOutNamespaces } from "./namespaces.ts";
 import { type Band, Nemesis, type Pace } from "./nemesis.ts";
+import { unexpectedEnds } from "./node-logs.ts";
 import { Observations } from "./observations.ts";
 import { mountSmallDisk } from "./small-disk.ts";
-import { comesBack, disagreement, judgeHistory, lostWrites, readAll } from "./verdict.ts";
+import { comesBack, disagreement, judgeHistory, readAll, storedUniqueKeys } from "./verdict.ts";
+import { Watcher } from "./watcher.ts";
 import { Workload } from "./workload.ts";
 
 /** Ms that clients go on after the cluster is back: it must serve, not only say so. */
@@ -81,32 +83,73 @@ async function attack(
   known: readonly (Fault | MissingFault)[],
   options: RunOptions,
 ): Promise<Outcome> {
-  const { report, seed, pace, durationMs } = options;
-  const faults = haveable(known, report);
+  const faults = haveable(known, options.report);
   const observations = new Observations();
-  const workload = await Workload.start(cluster, new SeededRandom(seed), observations);
+  const workload = await Workload.start(cluster, new SeededRandom(options.seed), observations);
+  const watcher = new Watcher(cluster, new SeededRandom(options.seed + 3));
   const off = new AbortController();
   const nemesis = new Nemesis({
     cluster,
     faults,
-    seed,
-    pace,
+    seed: options.seed,
+    pace: options.pace,
     now: () => observations.now(),
-    report,
+    report: options.report,
     signal: off.signal,
   });
+  try {
+    const findings = await inflict(nemesis, workload, observations, off, options);
+    options.report("no more faults; waiting until all are back");
+    const verdict = await judge(cluster, workload, watcher, observations, options.report);
+    return {
+      ...verdict,
+      // Those that cannot be had here are counted too, so that it is seen.
+      faults: { ...Object.fromEntries(known.map(({ name }) => [name, 0])), ...nemesis.counts() },
+      findings: [...findings, ...verdict.findings],
+      observations,
+      bands: nemesis.bands,
+    };
+  } finally {
+    await Promise.all([workload.abandon(), watcher.stop()]);
+  }
+}
+
+/** Until the time is up. @returns what clients met that none may, in words */
+async function inflict(
+  nemesis: Nemesis,
+  workload: Workload,
+  observations: Observations,
+  off: AbortController,
+  { report, durationMs, signal }: RunOptions,
+): Promise<readonly string[]> {
   const findings: string[] = [];
   const inflicting = nemesis.run();
   const progress = setInterval(() => report(progressOf(observations, nemesis)), PROGRESS_MS);
-  const time = sleep(durationMs, undefined, { signal: options.signal }).catch(() => report("called off"));
+  const time = sleep(durationMs, undefined, { signal }).catch(() => report("called off"));
+  const failed = workload.failure.catch((error) => findings.push(`a client failed: ${error}`));
   try {
-    await Promise.race([time, workload.failure, inflicting.then(() => time)]);
+    await Promise.race([time, failed, inflicting.then(() => time)]);
   } finally {
     clearInterval(progress);
     off.abort();
     await inflicting;
   }
-  report("no more faults; waiting until all are back");
+  return findings;
+}
+
+type Judged = Pick<
+  Outcome,
+  "acknowledged" | "lost" | "linearizable" | "hashesAgree" | "maxWriteGapMs" | "findings" | "operations"
+>;
+
+async function judge(
+  cluster: RealCluster,
+  workload: Workload,
+  watcher: Watcher,
+  observations: Observations,
+  report: (text: string) => void,
+): Promise<Judged> {
+  const findings: string[] = [];
   const notBack = await comesBack(cluster);
   if (notBack !== null) findings.push(notBack);
   else await sleep(PEACE_MS);
@@ -117,27 +160,27 @@ async function attack(
   report("reading everything back");
   const client = (): ReturnType<Workload["anyClient"]> => workload.anyClient();
   findings.push(...(await readAll(workload.registers, Workload.FINAL_READER, client)));
-  const lost = await lostWrites(workload.uniqueKeys, client);
-  if (lost === null) findings.push("nobody answers what is there of the unique keys");
-  else findings.push(...lost);
+  const stored = await storedUniqueKeys(client);
+  if (stored === null) findings.push("nobody answers what is there of the unique keys");
+  else findings.push(...(await watcher.conclude(stored)));
+  const lost = stored === null ? [] : workload.uniqueKeys.missing(stored);
+  findings.push(...lost);
   const differ = await disagreement(cluster);
   if (differ !== null) findings.push(differ);
+  findings.push(...(await unexpectedEnds(cluster)));
+
   const operations = workload.registers.recorder.operations();
   report(`looking for an order of ${operations.length} operations on ${workload.registers.keys.length} registers`);
   const judged = judgeHistory(operations);
   findings.push(...judged.findings);
   return {
     acknowledged: observations.acknowledged,
-    lost: lost?.length ?? 0,
+    lost: lost.length,
     linearizable: judged.linearizable,
     hashesAgree: differ === null,
     maxWriteGapMs: Math.round(maxWriteGapMs),
-    // Those that cannot be had here are counted too, so that it is seen.
-    faults: { ...Object.fromEntries(known.map(({ name }) => [name, 0])), ...nemesis.counts() },
     findings,
     operations,
-    observations,
-    bands: nemesis.bands,
   };
 }
 

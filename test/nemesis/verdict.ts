@@ -4,9 +4,9 @@ import { checkHistory, DEFAULT_BUDGET } from "../history/check.ts";
 import { explanation } from "../history/explanation.ts";
 import type { Operation } from "../history/history.ts";
 import type { RealCluster } from "./cluster.ts";
-import type { KeyValueClient } from "./key-value-client.ts";
+import type { KeyValueClient, Versioned } from "./key-value-client.ts";
 import type { Registers } from "./registers.ts";
-import { UNIQUE_PREFIX, type UniqueKeys } from "./unique-keys.ts";
+import { UNIQUE_PREFIX } from "./unique-keys.ts";
 
 /** Ms after the last fault until every node must be ready: restarts back off up to 10 s, and a node may need a snapshot. */
 const BACK_MS = 90_000;
@@ -52,16 +52,12 @@ export async function readAll(
   return findings;
 }
 
-/** Acknowledged writes of unique keys that are not there, in words; null if nobody answers. */
-export async function lostWrites(
-  uniqueKeys: UniqueKeys,
-  client: () => KeyValueClient,
-): Promise<readonly string[] | null> {
-  const stored = await eventually(async () => {
+/** What is there of the unique keys; null if nobody answers. */
+export function storedUniqueKeys(client: () => KeyValueClient): Promise<ReadonlyMap<string, Versioned> | null> {
+  return eventually(async () => {
     const answer = await client().list(UNIQUE_PREFIX);
     return answer.kind === "ok" ? answer.result : null;
   });
-  return stored === null ? null : uniqueKeys.missing(stored);
 }
 
 /** Null when all replicas hold the same state and ledger, else how they differ, in words. */

@@ -63,18 +63,23 @@ export class Workload {
   /**
    * Resolves when every operation under way has ended; null, or what did not end, in words. HTTP clients lose patience by
    * themselves; the native client holds on to its put, so the cluster must be whole again.
-   * @throws what an operation threw that none may
    */
   async stop(): Promise<string | null> {
     this.#stopping.abort();
     const late = new AbortController();
     const ended = await Promise.race([
-      Promise.all(this.#loops).then(() => true),
+      Promise.allSettled(this.#loops).then(() => true),
       sleep(LAST_ANSWER_MS, false, { signal: late.signal }),
     ]);
     late.abort();
-    await Promise.all(this.#natives.map((client) => client.stop()));
+    await this.abandon();
     return ended ? null : `a put of the native client was not acknowledged ${LAST_ANSWER_MS / 1_000} s after the end`;
+  }
+
+  /** Ends the clients, whatever they are at. */
+  async abandon(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#natives.map((client) => client.stop()));
   }
 
   /** Rejects with what an operation threw that none may; else pending until the clients stop. */

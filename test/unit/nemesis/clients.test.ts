@@ -2,6 +2,7 @@
 import http from "node:http";
 import { afterEach, expect, test } from "vitest";
 import { KeyValueClient } from "../../nemesis/key-value-client.ts";
+import { lastWords } from "../../nemesis/node-logs.ts";
 import { Observations } from "../../nemesis/observations.ts";
 import { Registers } from "../../nemesis/registers.ts";
 import { UniqueKeys } from "../../nemesis/unique-keys.ts";
@@ -98,6 +99,20 @@ test("a request that nobody got did not happen; one that was not answered may ha
   expect(await new KeyValueClient(`http://127.0.0.1:${port}`, "").put("key", "value")).toMatchObject({
     kind: "unknown",
   });
+});
+
+test("what a node died of is told from its log, unless its disk refused a write", () => {
+  const log = [
+    '{"level":60,"err":{"type":"OpenClawError"},"msg":"stopping"}',
+    "nemesis-1 of nemesis listens at http://127.0.0.1:1",
+    "STORAGE_FULL: the disk is full; free space, then retry (writing the log)",
+    "  docs/errors.md says more about STORAGE_FULL.",
+    "INTERNAL: an unexpected error",
+    "TypeError [ERR_ARG]: x",
+    "    at TypeError: x",
+    "DATA_CORRUPT: stored data failed its check",
+  ];
+  expect(lastWords(log.join("\n"))).toEqual([log[4], log[5], log[7]]);
 });
 
 test("the longest gap between acknowledged writes counts the one that has not ended, and no read", () => {
