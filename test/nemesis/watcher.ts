@@ -21,6 +21,8 @@ const FINDINGS_MAX = 10;
 
 const put = z.object({ key: z.string(), revision: z.number() });
 const progress = z.object({ revision: z.number() });
+const failure = z.object({ code: z.string() });
+const codeOf = (text: string): string => failure.parse(JSON.parse(text)).code;
 
 export class Watcher {
   readonly #cluster: RealCluster;
@@ -64,12 +66,12 @@ export class Watcher {
   async #follow(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       const { http } = anyOf(this.#random, this.#cluster.members);
-      const stayMs = STAY_MS.from + this.#random.unit() * (STAY_MS.to - STAY_MS.from);
+      const stayMs = Math.round(STAY_MS.from + this.#random.unit() * (STAY_MS.to - STAY_MS.from));
       try {
         await this.#watch(http, AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(stayMs)]));
       } catch (error) {
-        // The node is gone, or we left it; what came so far counts. A form that we do not know is a finding.
-        if (error instanceof z.ZodError || error instanceof SyntaxError) this.#complain(error.message);
+        // The node is gone, or we left it: what came so far counts. Anything else is a finding.
+        if (!isEndOfConnection(error)) this.#complain(`the watch failed: ${error}`);
       }
       await sleep(PAUSE_MS);
     }
@@ -83,8 +85,14 @@ export class Watcher {
       },
       signal,
     });
-    // A node that is behind says REVISION_AHEAD: another time.
-    if (!response.ok || response.body === null) return void (await response.arrayBuffer());
+    if (response.body === null) throw new Error("an answer has a body");
+    if (!response.ok) {
+      const text = await response.text();
+      // It is behind, or has nobody to ask: another time.
+      if (!["REVISION_AHEAD", "UNAVAILABLE", "OVERLOADED", "STOPPED"].includes(codeOf(text)))
+        this.#complain(`a watch was answered with status ${response.status}: ${text}`);
+      return;
+    }
     for await (const { event, data } of serverEvents(response.body)) {
       switch (event) {
         case "put":
@@ -115,3 +123,11 @@ export class Watcher {
     if (this.#findings.length < FINDINGS_MAX) this.#findings.push(text);
   }
 }
+
+/** As fetch tells it: a TypeError for a connection that failed or broke, and the names of our own signals. */
+const isEndOfConnection = (error: unknown): boolean =>
+  error instanceof Error &&
+  (error.name === "AbortError" ||
+    error.name === "TimeoutError" ||
+    error.message === "fetch failed" ||
+    error.message === "terminated");

@@ -18,6 +18,8 @@ export async function catalogue(surroundings: Surroundings): Promise<readonly (F
     smallDisk === null ? { name: "full-disk", missing } : fullDisk(smallDisk),
     (await succeeds("prlimit", "-V")) ? fileLimit : { name: fileLimit.name, missing: "prlimit is missing" },
     oldDisk,
+    { name: "move-leader", missing: "the HTTP API cannot move leadership yet" },
+    { name: "replace-member", missing: "the HTTP API cannot change members yet" },
     fallBehind,
   ];
 }
