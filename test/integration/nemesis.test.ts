@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { run } from "../nemesis/run.ts";
 import { temporaryFolder } from "./site.ts";
 
-const FAULTS = ["kill", "kill-leader", "freeze-leader", "restart"];
+const FAULTS = ["freeze-leader", "kill", "kill-leader", "restart"];
 
 test("R2, R4: nodes die, freeze and restart under load, and no acknowledged write is lost or out of order", async () => {
   const outcome = await run({
