@@ -8,6 +8,8 @@ export interface NodeSpec {
   readonly name: string;
   /** Arguments of this Node.js: the program and its own. */
   readonly args: readonly string[];
+  /** A command that becomes this Node.js somewhere else, without a process in between: `nsenter`. */
+  readonly within?: readonly string[];
   readonly logFile: string;
   /** Base URL of its HTTP API. */
   readonly http: string;
@@ -34,7 +36,7 @@ export class NodeProcess {
   readonly name: string;
   readonly http: string;
   readonly logFile: string;
-  readonly #args: readonly string[];
+  readonly #command: readonly [string, ...string[]];
   readonly #observer: NodeObserver;
   #child: ChildProcess | null = null;
   #exited: Promise<void> = Promise.resolve();
@@ -47,7 +49,9 @@ export class NodeProcess {
     this.name = spec.name;
     this.http = spec.http;
     this.logFile = spec.logFile;
-    this.#args = spec.args;
+    const [enter, ...how] = spec.within ?? [];
+    this.#command =
+      enter === undefined ? [process.execPath, ...spec.args] : [enter, ...how, process.execPath, ...spec.args];
     this.#observer = observer;
   }
 
@@ -63,7 +67,8 @@ export class NodeProcess {
     const log = fs.openSync(this.logFile, "a");
     const startedAt = performance.now();
     // A process group of its own: Ctrl-C on the terminal is ours to pass on.
-    const child = spawn(process.execPath, this.#args, { stdio: ["ignore", log, log], detached: true });
+    const [file, ...args] = this.#command;
+    const child = spawn(file, args, { stdio: ["ignore", log, log], detached: true });
     fs.closeSync(log);
     this.#child = child;
     this.#observer.started();

@@ -6,7 +6,13 @@ const LINES_MAX = 400;
 
 /** Files that are run or loaded by name: by npm, by a tool, by another process. */
 function entries(): ReadonlySet<string> {
-  const found = new Set(["vitest.config.ts", "demo/main.ts", "demo/build-page.ts", "test/history/check-history.ts"]);
+  const found = new Set([
+    "vitest.config.ts",
+    "demo/main.ts",
+    "demo/build-page.ts",
+    "test/history/check-history.ts",
+    "test/nemesis/main.ts",
+  ]);
   for (const file of projectFiles(/^package\.json$/)) {
     const { exports, bin, scripts } = JSON.parse(readText(file));
     const folder = file.slice(0, -"package.json".length);

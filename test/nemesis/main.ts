@@ -1,0 +1,155 @@
+/** `npm run nemesis -- --minutes M`: the command line over one run. */
+import fs from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { writeKeyValueLog } from "../history/key-value-log.ts";
+import { runInside, withoutNamespacesBecause } from "./isolation.ts";
+import type { Pace } from "./nemesis.ts";
+import { plot } from "./plot.ts";
+import { type Outcome, run } from "./run.ts";
+
+const PACE: Pace = { hold: [2_000, 9_000], peace: [1_000, 5_000] };
+/** Exit codes: a promise broken; nothing known, or the run could not be carried out. */
+const EXIT = { kept: 0, broken: 1, unknown: 2 } as const;
+const LOOPBACK = "--loopback was given";
+
+const HELP = `
+Root on Linux gets a network namespace a node, and with it partitions and bad links. Without, nodes share the loopback.
+What each fault stands for, and how to read the plot: docs/nemesis.md.
+
+The last line is JSON: {"minutes", "acknowledged", "lost", "linearizable", "hashesAgree", "maxWriteGapMs", "faults"}.
+Exit codes: ${EXIT.kept} every promise was kept, ${EXIT.broken} one was broken (nodes' folders and logs are kept), ${EXIT.unknown} unknown.
+
+Examples:
+  npm run nemesis -- --minutes 10
+  npm run nemesis -- --minutes 3 --nodes 5 --faults kill-leader,partition-bridge --seed 42`;
+
+interface Options {
+  readonly minutes: number;
+  readonly nodes: number;
+  readonly seed?: number;
+  readonly faults?: readonly string[];
+  readonly out?: string;
+  readonly loopback?: true;
+  readonly keep?: true;
+  /** We are in namespaces of our own already. */
+  readonly inside?: true;
+}
+
+const say = (text: string): void => void process.stderr.write(`${text}\n`);
+
+async function main(): Promise<number> {
+  const command = new Command("nemesis")
+    .description(
+      "Break a real cluster in every way there is while clients use it, and check that no promise was broken.",
+    )
+    .option("--minutes <number>", "how long faults go on", positive, 5)
+    .option("--nodes <count>", "3 or 5 (or any number up to 7)", count, 3)
+    .option(
+      "--seed <number>",
+      "of the schedule of faults and of the clients' choices (default: random, printed)",
+      whole,
+    )
+    .option("--faults <names>", "only these, comma-separated (default: all)", (text) => text.split(","))
+    .option("--out <folder>", "for history, plot, logs and nodes' folders (default: a temporary folder, printed)")
+    .option("--loopback", "no namespaces, even if they can be had")
+    .option("--keep", "keep the nodes' folders when all is well, too")
+    .addOption(new Command().createOption("--inside").hideHelp())
+    .addHelpText("after", HELP)
+    .exitOverride();
+  try {
+    command.parse(process.argv);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? EXIT.kept : EXIT.unknown;
+  }
+  const options = command.opts<Options>();
+  const without =
+    options.loopback === true ? LOOPBACK : options.inside === true ? null : await withoutNamespacesBecause();
+  if (without === null && options.inside !== true)
+    return runInside(fileURLToPath(import.meta.url), [...process.argv.slice(2), "--inside"]);
+  return withinReach(options, without);
+}
+
+async function withinReach(options: Options, withoutNamespaces: string | null): Promise<number> {
+  const ending = new AbortController();
+  const end = (): void => ending.abort();
+  if (options.inside === true) {
+    process.stdin.once("end", end);
+    process.stdin.resume();
+  }
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, end);
+
+  const seed = options.seed ?? Math.floor(Math.random() * 2 ** 31);
+  const folder = await folderFor(options.out);
+  const startedAt = performance.now();
+  const report = (text: string): void =>
+    say(`${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(7)} s  ${text}`);
+  const network = withoutNamespaces === null ? "a network namespace each" : `on loopback: ${withoutNamespaces}`;
+  say(`nemesis --seed ${seed}: ${options.nodes} nodes (${network}), ${options.minutes} minutes; files in ${folder}`);
+  const outcome = await run({
+    folder,
+    nodes: options.nodes,
+    durationMs: options.minutes * 60_000,
+    seed,
+    pace: PACE,
+    withoutNamespaces,
+    only: options.faults ?? null,
+    report,
+    signal: ending.signal,
+  });
+  if (options.inside === true) process.stdin.destroy();
+  return conclude(outcome, folder, options);
+}
+
+async function conclude(outcome: Outcome, folder: string, { minutes, keep }: Options): Promise<number> {
+  const { findings, operations, observations, bands, ...figures } = outcome;
+  const files = { history: path.join(folder, "history.edn"), plot: path.join(folder, "plot.svg") };
+  await fs.writeFile(files.history, `${writeKeyValueLog(operations).join("\n")}\n`);
+  await fs.writeFile(files.plot, plot(observations.all, bands));
+  const codes = [...observations.codes].map(([code, times]) => `${code} ${times}`).join(", ");
+  say(`without success: ${codes === "" ? "nothing" : codes}`);
+  for (const finding of findings) say(`FINDING: ${finding}`);
+  say(`plot: ${files.plot}; history: ${files.history}`);
+  if (findings.length > 0) say(`nodes' folders and logs are kept in ${folder}`);
+  else if (keep !== true) await fs.rm(path.join(folder, "nemesis"), { recursive: true });
+  process.stdout.write(`${JSON.stringify({ minutes, ...figures })}\n`);
+  if (findings.length === 0) return EXIT.kept;
+  const onlyUnknown = figures.linearizable === "unknown" && figures.lost === 0 && figures.hashesAgree;
+  return onlyUnknown ? EXIT.unknown : EXIT.broken;
+}
+
+/** @throws Error when there is something in it: what we made is removed afterwards */
+async function folderFor(wanted: string | undefined): Promise<string> {
+  if (wanted === undefined) return fs.mkdtemp(path.join(os.tmpdir(), "openclaw-nemesis-"));
+  const folder = path.resolve(wanted);
+  await fs.mkdir(folder, { recursive: true });
+  if ((await fs.readdir(folder)).length > 0) throw new Error(`${folder} is not empty; name another folder`);
+  return folder;
+}
+
+function positive(text: string): number {
+  const number = Number(text);
+  if (!/^\d{1,5}(\.\d+)?$/.test(text) || number === 0) throw new InvalidArgumentError("a number above 0, please");
+  return number;
+}
+
+function whole(text: string): number {
+  if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError("a whole number, please");
+  return Number(text);
+}
+
+function count(text: string): number {
+  const number = whole(text);
+  if (number < 3 || number > 7) throw new InvalidArgumentError("3 to 7, please");
+  return number;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.exitCode = EXIT.unknown;
+  say(error instanceof Error ? (error.stack ?? error.message) : String(error));
+}

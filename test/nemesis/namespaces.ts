@@ -1,0 +1,78 @@
+/**
+ * A network namespace a node, joined by a bridge on which we, the clients, have an address as well. Faults are rules at
+ * the receiver (iptables) and at the sender (tc), so each direction of each link is a thing of its own. The clients' own
+ * links are left alone: a client that still reaches a cut-off leader is the interesting one.
+ */
+import { command, succeeds } from "./command.ts";
+
+const SUBNET = "10.77.0";
+const CLIENTS = `${SUBNET}.254`;
+const BRIDGE = "nemesis";
+/** A link that is only slow: what a satellite or a bad LTE cell gives. */
+const SLOW = { delay: "150ms", jitter: "100ms" } as const;
+/** A link that is narrow: queues build up, and overflow. */
+const NARROW = { rate: "400kbit", burst: "16kb", latency: "800ms" } as const;
+
+export interface Namespaces {
+  /** Whether tc has netem here, which delays packets. */
+  readonly canDelay: boolean;
+  host(node: number): string;
+  /** A command that becomes another one in that node's namespace. */
+  within(node: number): readonly string[];
+  /** Drops what `from` sends to `to`: all of it, or a part between 0 and 1. */
+  drop(from: number, to: number, part: number): Promise<void>;
+  /** Makes everything that the node sends slow to arrive. */
+  delay(node: number): Promise<void>;
+  narrow(node: number): Promise<void>;
+  /** Takes every rule away. */
+  heal(): Promise<void>;
+}
+
+/** Inside of namespaces of our own. */
+export async function layOutNamespaces(nodes: number): Promise<Namespaces> {
+  const inside = (node: number, ...args: string[]): Promise<string> =>
+    command("ip", "netns", "exec", nameOf(node), ...args);
+  // Names of namespaces are files: keep them from the machine's own.
+  await command("mkdir", "-p", "/run/netns");
+  await command("mount", "-t", "tmpfs", "tmpfs", "/run/netns");
+  await command("ip", "link", "set", "lo", "up");
+  await command("ip", "link", "add", BRIDGE, "type", "bridge");
+  await command("ip", "address", "add", `${CLIENTS}/24`, "dev", BRIDGE);
+  await command("ip", "link", "set", BRIDGE, "up");
+  const all = Array.from({ length: nodes }, (_, node) => node);
+  for (const node of all) {
+    const name = nameOf(node);
+    await command("ip", "netns", "add", name);
+    await command("ip", "link", "add", `${name}-out`, "type", "veth", "peer", "name", "eth0", "netns", name);
+    await command("ip", "link", "set", `${name}-out`, "master", BRIDGE, "up");
+    await inside(node, "ip", "link", "set", "lo", "up");
+    await inside(node, "ip", "address", "add", `${hostOf(node)}/24`, "dev", "eth0");
+    await inside(node, "ip", "link", "set", "eth0", "up");
+  }
+  const shape = async (node: number, ...discipline: string[]): Promise<void> => {
+    await inside(node, "tc", "qdisc", "replace", "dev", "eth0", "root", ...discipline);
+  };
+  const canDelay = await succeeds("tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms");
+  if (canDelay) await command("tc", "qdisc", "delete", "dev", "lo", "root");
+  return {
+    canDelay,
+    host: hostOf,
+    within: (node) => ["nsenter", `--net=/run/netns/${nameOf(node)}`, "--"],
+    async drop(from, to, part) {
+      const some = part < 1 ? ["-m", "statistic", "--mode", "random", "--probability", String(part)] : [];
+      await inside(to, "iptables", "-A", "INPUT", "-s", hostOf(from), ...some, "-j", "DROP");
+    },
+    delay: (node) => shape(node, "netem", "delay", SLOW.delay, SLOW.jitter),
+    narrow: (node) => shape(node, "tbf", "rate", NARROW.rate, "burst", NARROW.burst, "latency", NARROW.latency),
+    async heal() {
+      for (const node of all) {
+        await inside(node, "iptables", "-F", "INPUT");
+        // Fails when there is none, which is what we want.
+        await succeeds("ip", "netns", "exec", nameOf(node), "tc", "qdisc", "delete", "dev", "eth0", "root");
+      }
+    },
+  };
+}
+
+const nameOf = (node: number): string => `n${node + 1}`;
+const hostOf = (node: number): string => `${SUBNET}.${node + 1}`;
