@@ -113,6 +113,11 @@ export const ERRORS = {
     status: 403,
     message: "the peer has no credential signed by the cluster's key; enrol it first",
   },
+  TOKEN_USED: {
+    retryable: false,
+    status: 409,
+    message: "a token lets one node in, and another one has used this; make a new one with openclaw member invite",
+  },
   UNKNOWN_CHILD: {
     retryable: false,
     status: 403,
@@ -150,7 +155,13 @@ export const ERRORS = {
   DATA_CORRUPT: {
     retryable: false,
     status: 500,
-    message: "stored data failed its check; replace this node's disk and let it catch up from its peers",
+    message: "stored data failed its check; keep it, and replace this node with openclaw member replace",
+  },
+  DATA_MISSING: {
+    retryable: false,
+    status: 500,
+    message:
+      "this node has run before and its data is gone; it must not vote again under this name: replace it with openclaw member replace",
   },
   SQLITE_TOO_OLD: {
     retryable: false,

@@ -60,6 +60,7 @@ export const isLinkId = (text: unknown): text is LinkId => isName(text) || isNon
 export const isSessionId = (text: unknown): text is SessionId => isNonce(text);
 export const isChangeHash = (text: unknown): text is ChangeHash => typeof text === "string" && HEX_64.test(text);
 export const isActorId = (text: unknown): text is ActorId => typeof text === "string" && HEX_ACTOR.test(text);
+export const isPartition = (value: unknown): value is Partition => value === PARTITION;
 /** True for a whole number from 0 to 2^53 − 1: what a term, an index, a revision and a sequence number are. */
 export const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 

@@ -222,6 +222,11 @@ export class Replica {
     return this.#applied.follow(listener);
   }
 
+  /** Calls back when the members or their rows may have changed here; the returned function ends it. */
+  onMembers(listener: () => void): () => void {
+    return this.#applied.followMembers(listener);
+  }
+
   /** Calls back when role, term or leader changed; the returned function ends it. */
   onLeadership(listener: (status: ReplicaStatus) => void): () => void {
     return this.#leadership.follow(listener);

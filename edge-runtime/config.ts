@@ -22,8 +22,8 @@ import type { PublicKey } from "./api/auth.ts";
 
 /** Bytes of a configuration file. */
 const CONFIG_BYTES_MAX = 262_144;
-/** Members of one Raft group (DESIGN §1). */
-const MEMBERS_MAX = 7;
+/** Seven voters (DESIGN §1), and a successor for each. */
+const MEMBERS_MAX = 14;
 
 /** Slower, and a chunk takes longer than a receiver waits for it. */
 const SNAPSHOT_BYTES_PER_SECOND_MIN = 65_536;
@@ -68,6 +68,8 @@ const ConfigFile = z
     identity: z.string().min(1),
     credential: z.string().min(1),
     clusterKey: publicKeyHex,
+    /** True for a node that a running cluster took in: then `members` says where the others were, not who founded it. */
+    joined: z.boolean().default(false),
     epoch: EpochField,
     http: z.strictObject({ host: z.string().min(1), port, origins: z.array(httpOrigin).default([]) }),
     listen: z.array(address).min(1),
@@ -132,6 +134,8 @@ export interface NodeConfig {
   readonly credential: string;
   /** The cluster's public key, 64 hex digits. */
   readonly clusterKey: string;
+  /** False for a founder: one of those in `members`, who vote from the first entry on. */
+  readonly joined: boolean;
   readonly epoch: Epoch;
   readonly http: { readonly host: string; readonly port: number; readonly origins: readonly string[] };
   readonly listen: readonly string[];
@@ -224,16 +228,16 @@ function refuseInsecureBind(
   file: string,
 ): void {
   if (auth !== null) return;
-  if (!isLoopback(http.host)) throw new OpenClawError("INSECURE_BIND", `${file}: http.host: ${http.host}`);
+  if (!isLoopbackHost(http.host)) throw new OpenClawError("INSECURE_BIND", `${file}: http.host: ${http.host}`);
   for (const address of listen) {
     const [, family, host] = address.split("/");
     const loopback =
-      family !== undefined && host !== undefined && /^(ip4|ip6|dns|dns4|dns6)$/.test(family) && isLoopback(host);
+      family !== undefined && host !== undefined && /^(ip4|ip6|dns|dns4|dns6)$/.test(family) && isLoopbackHost(host);
     if (!loopback) throw new OpenClawError("INSECURE_BIND", `${file}: listen: ${address}`);
   }
 }
 
-const isLoopback = (host: string): boolean =>
+export const isLoopbackHost = (host: string): boolean =>
   host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 
 function isMultiaddr(text: string): boolean {

@@ -2,6 +2,7 @@
  * A new cluster's folder: the cluster's key, and for every node its identity, its credential and its configuration.
  *
  *   DIRECTORY/cluster.key            private, mode 0600; keep it offline: running nodes do not need it
+ *   DIRECTORY/operator.key           private, mode 0600; signs bearer tokens (`openclaw token`), where the nodes ask for them
  *   DIRECTORY/NODE/config.yaml, identity.key, credential
  */
 import { randomBytes } from "node:crypto";
@@ -10,12 +11,13 @@ import { isAbsolute, join, relative, resolve } from "node:path";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isClusterId, isNodeId, PARTITION } from "@openclaw/core/ids.ts";
 import { Document, parseDocument } from "yaml";
-import { loadConfig } from "./config.ts";
+import { isLoopbackHost, loadConfig } from "./config.ts";
 import { createCredential, saveCredential } from "./network/credential.ts";
-import { ClusterKey, createIdentity } from "./network/identity.ts";
+import { ClusterKey, createIdentity, createTokenKey } from "./network/identity.ts";
 
 const CONFIG_FILE = "config.yaml";
-const KEY_FILE = "cluster.key";
+export const KEY_FILE = "cluster.key";
+export const TOKEN_KEY_FILE = "operator.key";
 const NODES_MAX = 7;
 
 /** What a child needs to know of its parent. */
@@ -52,6 +54,8 @@ export interface ClusterPlan {
   /** A folder served at /. */
   readonly page?: string;
   readonly logLevel?: string;
+  /** Ask callers for tokens, also on loopback; elsewhere the nodes always do (X2). */
+  readonly tokens?: boolean;
 }
 
 export interface InitialNode {
@@ -69,6 +73,8 @@ export interface InitialCluster {
   /** The public key, 64 hex digits: what a parent pins. */
   readonly clusterKey: string;
   readonly nodes: readonly InitialNode[];
+  /** True when callers are asked for tokens. */
+  readonly secured: boolean;
 }
 
 /** @throws OpenClawError CONFIG_INVALID when the plan is not valid or the folder already holds a cluster */
@@ -88,6 +94,9 @@ export async function initCluster(plan: ClusterPlan): Promise<InitialCluster> {
   }
   const key = await ClusterKey.create(join(directory, KEY_FILE));
   const clusterKey = key.publicKey.hex;
+  const open = isLoopbackHost(host);
+  const secured = plan.tokens === true || !open;
+  const auth = secured ? { publicKey: await createTokenKey(join(directory, TOKEN_KEY_FILE)) } : null;
   const epoch = { counter: 1, nonce: randomBytes(16).toString("hex"), parent: null, departure: 0 };
 
   const members = [];
@@ -102,14 +111,12 @@ export async function initCluster(plan: ClusterPlan): Promise<InitialCluster> {
       join(folder, "credential"),
       createCredential({ cluster, partition: PARTITION, node, peer }, key),
     );
-    const ip = host.includes(":") ? `/ip6/${host}` : `/ip4/${host}`;
-    const addresses = [
-      `${ip}/tcp/${portOf(plan.p2pPorts, at, "p2p")}`,
-      `${ip}/tcp/${portOf(plan.wsPorts, at, "ws")}/ws`,
-    ];
-    const httpPort = portOf(plan.httpPorts, at, "http");
-    const http = `http://${host.includes(":") ? `[${host}]` : host}:${httpPort}`;
-    members.push({ node, peer, addresses, http, httpPort, folder });
+    const ports = {
+      http: portOf(plan.httpPorts, at, "http"),
+      p2p: portOf(plan.p2pPorts, at, "p2p"),
+      ws: portOf(plan.wsPorts, at, "ws"),
+    };
+    members.push({ node, peer, ...listenAt(host, ports), httpPort: ports.http, folder });
   }
 
   const nodes: InitialNode[] = [];
@@ -117,7 +124,7 @@ export async function initCluster(plan: ClusterPlan): Promise<InitialCluster> {
     const config = join(folder, CONFIG_FILE);
     await writeFile(
       config,
-      configText(folder, {
+      configText({
         version: 1,
         cluster,
         node,
@@ -136,7 +143,10 @@ export async function initCluster(plan: ClusterPlan): Promise<InitialCluster> {
         })),
         ...(plan.parent === undefined ? {} : { parent: plan.parent }),
         ...(plan.children === undefined || plan.children.length === 0 ? {} : { children: plan.children }),
-        ...(plan.page === undefined ? {} : { page: plan.page }),
+        ...(plan.page === undefined ? {} : { page: pageFrom(folder, plan.page) }),
+        ...(auth === null ? {} : { auth }),
+        // So that new nodes find these; on loopback there is nobody to find.
+        ...(open ? {} : { mdns: true }),
         ...(plan.logLevel === undefined ? {} : { logLevel: plan.logLevel }),
       }),
       { flag: "wx" },
@@ -144,7 +154,7 @@ export async function initCluster(plan: ClusterPlan): Promise<InitialCluster> {
     await loadConfig(config); // what we wrote must be what we read
     nodes.push({ node, config, peer, http, addresses: addresses.map((address) => `${address}/p2p/${peer}`) });
   }
-  return { cluster, clusterKey, nodes };
+  return { cluster, clusterKey, nodes, secured };
 }
 
 /**
@@ -179,7 +189,7 @@ export async function enrolChild(directory: string, child: ChildPlan): Promise<v
   }
 }
 
-async function configsIn(directory: string): Promise<string[]> {
+export async function configsIn(directory: string): Promise<string[]> {
   const files: string[] = [];
   for (const entry of await readdir(directory, { withFileTypes: true })) {
     const file = join(directory, entry.name, CONFIG_FILE);
@@ -188,14 +198,24 @@ async function configsIn(directory: string): Promise<string[]> {
   return files.sort();
 }
 
-function configText(folder: string, fields: Record<string, unknown>): string {
-  const page = fields.page;
-  const settled =
-    typeof page === "string" ? { ...fields, page: isAbsolute(page) ? page : relative(folder, resolve(page)) } : fields;
-  const document = new Document(settled, { aliasDuplicateObjects: false });
+const pageFrom = (folder: string, page: string): string => (isAbsolute(page) ? page : relative(folder, resolve(page)));
+
+/** Where a node with these ports is, as others reach it. */
+export function listenAt(host: string, ports: { readonly http: number; readonly p2p: number; readonly ws: number }) {
+  const ip = host.includes(":") ? `/ip6/${host}` : `/ip4/${host}`;
+  return {
+    addresses: [`${ip}/tcp/${ports.p2p}`, `${ip}/tcp/${ports.ws}/ws`],
+    http: `http://${host.includes(":") ? `[${host}]` : host}:${ports.http}`,
+  };
+}
+
+export function configText(fields: Record<string, unknown>): string {
+  const document = new Document(fields, { aliasDuplicateObjects: false });
   document.commentBefore =
     " A node of OpenClaw. Relative paths are relative to this file.\n" +
-    " `members` are the founding voters; `clusterKey` is the cluster's public key.";
+    (fields.joined === true
+      ? " `members` are where this node first looks for the others; `clusterKey` is the cluster's public key."
+      : " `members` are the founding voters; `clusterKey` is the cluster's public key.");
   return document.toString({ lineWidth: 0 });
 }
 

@@ -13,18 +13,21 @@ import type { Logger } from "pino";
 import { buildApi } from "./api/app.ts";
 import { openAuthority, tokenAuthority } from "./api/auth.ts";
 import type { ApiAuthority, MemberPresence } from "./api/deps.ts";
-import type { NodeConfig } from "./config.ts";
+import { isLoopbackHost, type NodeConfig } from "./config.ts";
 import { ChangeCheck } from "./documents/change-check.ts";
 import { Materialiser } from "./documents/materialise.ts";
 import { createLog } from "./log.ts";
+import { MemberDirectory } from "./members.ts";
 import { Metrics } from "./metrics.ts";
 import { requireLoopback } from "./network/address.ts";
 import { loadCredential } from "./network/credential.ts";
 import { createHost, type Host } from "./network/host.ts";
 import { ClusterPublicKey, loadIdentity } from "./network/identity.ts";
+import { JoinService } from "./network/join-service.ts";
 import { PRESENCE_TOPIC, PresenceGossip } from "./network/presence.ts";
 import type { RaftCounters } from "./network/raft-counters.ts";
 import { RaftTransport } from "./network/raft-transport.ts";
+import { requireOwnData } from "./started.ts";
 import { SegmentLogStore } from "./storage/log-store.ts";
 import { SqliteStateStore } from "./storage/state-store.ts";
 import { Children } from "./sync/children.ts";
@@ -58,7 +61,7 @@ export interface NodeOptions {
 /**
  * Starts a node.
  * @throws OpenClawError CONFIG_INVALID, INSECURE_BIND, PORT_IN_USE, NOT_ADMITTED, DATA_IN_USE, DATA_FOREIGN, DATA_NEWER,
- * DATA_CORRUPT, SQLITE_TOO_OLD, STORAGE_FAILED
+ * DATA_CORRUPT, DATA_MISSING, SQLITE_TOO_OLD, STORAGE_FAILED
  */
 export async function startNode(config: NodeConfig, options: NodeOptions = {}): Promise<RunningNode> {
   const started: (() => Promise<void>)[] = [];
@@ -87,6 +90,7 @@ async function compose(
   const remotePeer = identity.peer;
   const credential = await loadCredential(config.credential, { cluster, clusterKey, remotePeer });
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+  await requireOwnData(config);
 
   const failure = Promise.withResolvers<Error>();
   let stopping: Promise<void> | null = null;
@@ -99,6 +103,7 @@ async function compose(
     failure.resolve(error);
   };
 
+  let leave = (): void => {};
   const host = await createHost({
     identity,
     listen: config.listen,
@@ -110,7 +115,20 @@ async function compose(
     await host.stop();
   });
 
-  const members = new Map(config.members.map((member) => [member.node, member]));
+  const http = advertised(config);
+  const directory = new MemberDirectory({
+    node: id,
+    self: { peer: identity.peer, addresses: ownAddresses(config), http },
+    configured: config.members,
+    joined: config.joined,
+    clock: systemClock,
+    log,
+    onRemoved: () => {
+      log.error("this node was removed from its cluster: it serves no longer");
+      leave();
+    },
+  });
+  started.push(() => directory.stop());
   const transport = await RaftTransport.open({
     host,
     cluster,
@@ -121,14 +139,16 @@ async function compose(
     onHigherEpoch: (theirs, peer) => {
       onFatal(new OpenClawError("WRONG_EPOCH", `${peer} is in epoch ${theirs.counter}, this node in ${epoch.counter}`));
     },
-    locate: (node) => members.get(node) ?? null,
+    peerOf: (node) => directory.peerOf(node),
+    locate: (node) => directory.locate(node),
     clock: systemClock,
     random: systemRandom,
     log,
   });
   started.push(() => transport.stop());
 
-  const membership = founding(config.members.map((member) => member.node));
+  // A node that joins knows of no voters until the log tells it: it cannot campaign before.
+  const membership = founding(config.joined ? [] : config.members.map((member) => member.node));
   const replica = new Replica({
     cluster,
     id,
@@ -146,13 +166,13 @@ async function compose(
   started.push(() => replica.stop());
   await replica.start();
 
-  const http = advertised(config);
   const presence = new PresenceGossip({
     host,
     clock: systemClock,
     log,
     credential,
     clusterKey: keyring(config, clusterKey),
+    peerOf: (of, node) => (of === cluster ? directory.peerOf(node) : null),
     self: () => {
       const { role, leader, term, revision, applied } = replica.status();
       return { cluster, node: id, role, leader, term, revision, applied, http, at: systemClock.wall() };
@@ -177,6 +197,26 @@ async function compose(
     log,
   });
   started.push(() => children.stop());
+  // Browsers and sites of a removed node look for another one.
+  leave = () => void children.stop();
+
+  const { auth, parent: above, children: below } = config;
+  const joins = await JoinService.open({
+    host,
+    cluster,
+    node: id,
+    epoch,
+    credential,
+    clusterKey,
+    replica,
+    directory,
+    shared: JSON.stringify({ auth, parent: above, children: below }),
+    secured: authority.secured,
+    clock: systemClock,
+    log,
+  });
+  started.push(() => joins.stop());
+  await directory.follow(replica);
 
   const { parent } = config;
   const uplink =
@@ -198,7 +238,7 @@ async function compose(
     authority,
     documents,
     presence: () => membersHeard(presence, cluster),
-    members: config.members,
+    members: directory,
     uplink,
     metrics,
     origins: config.http.origins,
@@ -221,8 +261,6 @@ async function authorityOf(config: NodeConfig): Promise<ApiAuthority> {
   if (!isLoopbackHost(config.http.host)) throw new OpenClawError("INSECURE_BIND", `http.host ${config.http.host}`);
   return openAuthority;
 }
-
-const isLoopbackHost = (host: string): boolean => host === "localhost" || host === "::1" || host.startsWith("127.");
 
 const droppedBy = ({ droppedFull, droppedUnreachable, droppedTooLarge }: RaftCounters): number =>
   droppedFull + droppedUnreachable + droppedTooLarge;
@@ -249,6 +287,9 @@ function bootstrapOf(config: NodeConfig, self: string): readonly string[] {
       addresses.filter((address) => !address.endsWith("/ws")).map((address) => `${address}/p2p/${peer}`),
     );
 }
+
+const ownAddresses = (config: NodeConfig): readonly string[] =>
+  config.members.find(({ node }) => node === config.node)?.addresses ?? config.listen;
 
 /** How others reach our API: what the member list says of us, else where we listen. */
 function advertised(config: NodeConfig): string {

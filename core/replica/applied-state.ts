@@ -22,6 +22,9 @@ export class AppliedState {
   readonly #options: AppliedStateOptions;
   readonly #backlog = new ApplyBacklog();
   readonly #listeners = new Set<(advance: LedgerAdvance) => void>();
+  readonly #memberListeners = new Set<() => void>();
+  /** The last configuration entry that is to be applied; 0 when all are. */
+  #configuration: Index = index(0);
   #position: Position | null = null;
   #index: Index = index(0);
   #applying: Promise<void> | null = null;
@@ -51,12 +54,19 @@ export class AppliedState {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Calls back when the members or their rows may have changed here; the returned function ends it. */
+  followMembers(listener: () => void): () => void {
+    this.#memberListeners.add(listener);
+    return () => this.#memberListeners.delete(listener);
+  }
+
   open(stored: StoredState): void {
     this.#position = stored.position;
     this.#index = stored.applied;
   }
 
   push(committed: readonly Entry[]): void {
+    this.#configuration = committed.findLast(({ kind }) => kind === "configuration")?.index ?? this.#configuration;
     this.#backlog.push(committed);
     this.next();
   }
@@ -81,17 +91,25 @@ export class AppliedState {
   replace(stored: StoredState): void {
     this.open(stored);
     this.#advance([]);
+    this.#tellMembers();
   }
 
   settled(): Promise<void> {
     return this.#applying ?? Promise.resolve();
   }
 
-  #record({ index: last, position, records }: Applied): void {
+  #record({ index: last, position, records, results }: Applied): void {
     const before = this.position;
     this.#position = position;
     this.#index = last;
     if (records.length > 0 || before.parentHolds !== position.parentHolds) this.#advance(records);
+    const configured = this.#configuration > 0 && this.#configuration <= last;
+    if (configured || results.some(({ result }) => result.kind === "memberNoted")) this.#tellMembers();
+  }
+
+  #tellMembers(): void {
+    if (this.#configuration <= this.#index) this.#configuration = index(0);
+    for (const listener of this.#memberListeners) listener();
   }
 
   #advance(records: readonly StoredRecord[]): void {

@@ -14,6 +14,7 @@ import { runKeyCommand } from "./key-values.ts";
 import { importLedger } from "./ledger-imports.ts";
 import type { Author } from "./ledger-writer.ts";
 import { LedgerWriter } from "./ledger-writer.ts";
+import { noteConfiguration, noteMember } from "./members.ts";
 import { refused } from "./outcome.ts";
 import { noteParentHolds } from "./position.ts";
 import { inSession, openSession } from "./sessions.ts";
@@ -33,7 +34,8 @@ export function createApply(sha256: Sha256, cluster: ClusterId): Apply {
         case "noop":
           break;
         case "configuration":
-          // Raft's own. The store keeps the membership beside the applied index.
+          // Raft's own: the store keeps the membership beside the applied index. Here it tells who was removed.
+          noteConfiguration(tx, entry.data);
           break;
         case "commands":
           for (const command of readableCommands(entry.data)) {
@@ -97,6 +99,8 @@ class Machine {
       case "parentHolds":
         noteParentHolds(this.#tx, command.parent, command.revision, this.#ledger.position.revision);
         return { kind: "noted" };
+      case "noteMember":
+        return { kind: "memberNoted", refused: noteMember(this.#tx, command.node, command.place, index) };
       default:
         return unreachable(command);
     }

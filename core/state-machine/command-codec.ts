@@ -7,7 +7,7 @@ import type { Encodable } from "../codec.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import type { ErrorCode } from "../errors.ts";
 import { invariant, isErrorCode, OpenClawError, unreachable } from "../errors.ts";
-import { isClusterId, isLinkId, isSessionId, revision, seq } from "../ids.ts";
+import { isClusterId, isLinkId, isNodeId, isSessionId, revision, seq } from "../ids.ts";
 import {
   documentChangeTuple,
   epochTuple,
@@ -27,6 +27,7 @@ import type {
   SystemCommand,
   UserCommand,
 } from "./command.ts";
+import { placeFields, type Refused, readPlace } from "./member.ts";
 
 const BATCH_VERSION = 1;
 
@@ -40,6 +41,7 @@ const COMMAND = {
   importLedger: 17,
   importCommands: 18,
   parentHolds: 19,
+  noteMember: 20,
 } as const satisfies Record<Command["kind"] | ImportedCommand["kind"], number>;
 
 const RESULT = {
@@ -48,6 +50,7 @@ const RESULT = {
   imported: 2,
   importRefused: 3,
   noted: 4,
+  memberNoted: 5,
 } as const satisfies Record<CommandResult["kind"], number>;
 
 export const encodeCommands = (commands: readonly Command[]): Uint8Array<ArrayBuffer> =>
@@ -158,6 +161,8 @@ function bodyTuple(command: UserCommand | SystemCommand): Encodable {
       ];
     case "parentHolds":
       return [COMMAND.parentHolds, command.parent, command.revision];
+    case "noteMember":
+      return [COMMAND.noteMember, command.node, ...placeFields(command.place)];
     default:
       return userCommandTuple(command);
   }
@@ -190,6 +195,8 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         parent: reader.that(isClusterId, "a cluster"),
         revision: revision(reader.count()),
       };
+    case COMMAND.noteMember:
+      return { kind: "noteMember", node: reader.that(isNodeId, "a node"), place: readPlace(reader) };
     default:
       throw new OpenClawError("MALFORMED_FRAME", `a command of unknown kind ${kind}`);
   }
@@ -281,6 +288,8 @@ export function resultTuple(result: CommandResult): Encodable {
       return [RESULT.importRefused, result.code, result.cursor, result.details];
     case "noted":
       return [RESULT.noted];
+    case "memberNoted":
+      return [RESULT.memberNoted, result.refused === null ? null : [result.refused.code, result.refused.details]];
     default:
       return unreachable(result);
   }
@@ -312,7 +321,16 @@ function readResultOfKind(reader: TupleReader): CommandResult {
     }
     case RESULT.noted:
       return { kind: "noted" };
+    case RESULT.memberNoted:
+      return { kind: "memberNoted", refused: reader.orNull((field) => readRefused(field.any())) };
     default:
       throw new OpenClawError("MALFORMED_FRAME", `a result of unknown kind ${kind}`);
   }
+}
+
+function readRefused(value: Encodable): Refused {
+  const reader = new TupleReader(value, "refusal");
+  const refused = { code: readErrorCode(reader), details: reader.text() };
+  reader.end();
+  return refused;
 }

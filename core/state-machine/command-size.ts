@@ -3,6 +3,7 @@ import type { ImportedCommand, SystemCommand } from "./command.ts";
 
 /** At most this many bytes a UTF-16 unit, and its length. */
 export const textBytes = (text: string): number => 3 * text.length + 5;
+const addText = (sum: number, text: string): number => sum + textBytes(text);
 /** What surrounds the bytes of a command, a change or an item: numbers, hashes, lengths. */
 const OVERHEAD_BYTES = 128;
 
@@ -30,6 +31,8 @@ export function commandBytes(body: ImportedCommand | SystemCommand): number {
       );
     case "importCommands":
       return body.commands.reduce((sum, command) => sum + commandBytes(command), OVERHEAD_BYTES);
+    case "noteMember":
+      return OVERHEAD_BYTES + [body.node, body.place.peer, body.place.http, ...body.place.addresses].reduce(addText, 0);
     case "openSession":
     case "parentHolds":
       return OVERHEAD_BYTES;

@@ -1,7 +1,8 @@
 /** What can be proposed, and what the proposer is told. */
 import type { ErrorCode } from "../errors.ts";
-import type { ClusterId, Epoch, LinkId, Revision, Seq, SessionId } from "../ids.ts";
+import type { ClusterId, Epoch, LinkId, NodeId, Revision, Seq, SessionId } from "../ids.ts";
 import type { DocumentChange, LinkItem } from "../ledger/record.ts";
+import type { MemberPlace, Refused } from "./member.ts";
 
 /** Set by the proposing node, from its ports: apply reads no clock and no random source (R9). */
 export interface CommandHeader {
@@ -78,7 +79,9 @@ export type SystemCommand =
       readonly commands: readonly ImportedCommand[];
     }
   /** S3: our parent holds our ledger up to here, on a majority of its disks. Replicated at most ten times a second. */
-  | { readonly kind: "parentHolds"; readonly parent: ClusterId; readonly revision: Revision };
+  | { readonly kind: "parentHolds"; readonly parent: ClusterId; readonly revision: Revision }
+  /** Where a node is; binds its name to its peer id for good. */
+  | { readonly kind: "noteMember"; readonly node: NodeId; readonly place: MemberPlace };
 
 export type Command = { readonly header: CommandHeader } & (UserCommand | SystemCommand);
 
@@ -95,4 +98,6 @@ export type CommandResult =
   | { readonly kind: "imported"; readonly cursor: number; readonly outcomes: readonly (Outcome | null)[] }
   /** `GAP`, `FORK`, `WRONG_EPOCH`, …; `cursor` is what to rewind to. */
   | { readonly kind: "importRefused"; readonly code: ErrorCode; readonly cursor: number; readonly details: string }
-  | { readonly kind: "noted" };
+  | { readonly kind: "noted" }
+  /** `refused`: `TOKEN_USED`, `REMOVED`; null when it was taken. */
+  | { readonly kind: "memberNoted"; readonly refused: Refused | null };

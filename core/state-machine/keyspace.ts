@@ -6,6 +6,7 @@
  *   0x01                                     position: cluster, epoch, revision, hash
  *   0x02                                     how far the parent holds our ledger
  *   0x03                                     number of sessions and client links
+ *   0x04 node                                where a member is
  *   0x10 key                                 own key-value
  *   0x11 len8 origin, key                    mirror of another cluster's key-value
  *   0x20 len8 collection, document           document: counts, heads
@@ -24,12 +25,13 @@
  */
 import { prefixEnd, utf8 } from "../bytes.ts";
 import { invariant } from "../errors.ts";
-import type { ActorId, ClusterId, LinkId, SessionId } from "../ids.ts";
+import type { ActorId, ClusterId, LinkId, NodeId, SessionId } from "../ids.ts";
 
 const TAG = {
   position: 0x01,
   parentHolds: 0x02,
   clients: 0x03,
+  member: 0x04,
   key: 0x10,
   mirror: 0x11,
   document: 0x20,
@@ -57,6 +59,10 @@ export interface KeyRange {
 export const POSITION_KEY: Uint8Array = Uint8Array.of(TAG.position);
 export const PARENT_HOLDS_KEY: Uint8Array = Uint8Array.of(TAG.parentHolds);
 export const CLIENTS_KEY: Uint8Array = Uint8Array.of(TAG.clients);
+
+export const memberKey = (node: NodeId): Uint8Array => tagged(TAG.member, [utf8(node)]);
+export const MEMBERS: KeyRange = { from: Uint8Array.of(TAG.member), to: Uint8Array.of(TAG.member + 1) };
+export const nodeOfRow = (row: Uint8Array): Uint8Array => row.subarray(1);
 
 /** The part of the map that holds one cluster's keys; `origin` null: our own. */
 const keyPrefix = (origin: ClusterId | null): Uint8Array =>

@@ -25,6 +25,7 @@ import {
   linkOfRow,
 } from "./keyspace.ts";
 import { ledgerLinkRow } from "./link-rows.ts";
+import { membersOf } from "./members.ts";
 import { readPosition } from "./position.ts";
 import type { Answer, KeyValue, LinkState, Query, QueryAnswers } from "./query.ts";
 import { ascending } from "./remembered.ts";
@@ -55,6 +56,8 @@ export function query(view: StateView, question: Query, sha256: Sha256): Answer<
       return { link: link(view, question.link) };
     case "links":
       return { links: links(view) };
+    case "members":
+      return { members: membersOf(view) };
     case "position":
       return readPosition(view);
     case "stateHash":

@@ -2,6 +2,7 @@
 import type { ActorId, ChangeHash, ClusterId, Epoch, LinkId, Revision, Seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import type { Outcome } from "./command.ts";
+import type { Member } from "./member.ts";
 
 export interface KeyValue {
   readonly key: Uint8Array;
@@ -53,6 +54,7 @@ export type Query =
     }
   | { readonly kind: "link"; readonly link: LinkId }
   | { readonly kind: "links" }
+  | { readonly kind: "members" }
   | { readonly kind: "position" }
   /** Hash over every row of logical state (D6): equal at replicas that applied the same index. */
   | { readonly kind: "stateHash" };
@@ -84,6 +86,8 @@ export interface QueryAnswers {
   changes: { readonly changes: readonly DocumentChange[] };
   link: { readonly link: LinkState | null };
   links: { readonly links: readonly LinkState[] };
+  /** By name; those who were removed, too. */
+  members: { readonly members: readonly Member[] };
   position: Position;
   stateHash: { readonly hash: Uint8Array; readonly rows: number; readonly position: Position };
 }

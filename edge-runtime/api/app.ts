@@ -1,11 +1,13 @@
 /** The HTTP API of one node. Routes that a tier adds (the hub's) go through the same hooks: guard, authority, time, errors. */
 import swagger from "@fastify/swagger";
+import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type FastifyInstance, type FastifyRequest, fastify, LogController } from "fastify";
 import { answerErrors, answerInTime } from "./answers.ts";
 import { CrossSiteGuard } from "./cross-site.ts";
 import type { ApiDeps, ApiPrincipal } from "./deps.ts";
 import { docsRoutes } from "./docs.ts";
 import { kvRoutes } from "./kv.ts";
+import { memberRoutes } from "./members.ts";
 import { operationRoutes } from "./operation.ts";
 import { pageRoutes } from "./page.ts";
 import { statusRoutes } from "./status.ts";
@@ -21,6 +23,8 @@ declare module "fastify" {
   interface FastifyContextConfig {
     /** Served without a token. */
     open?: boolean;
+    /** Also answered by a node that was removed. */
+    whenRemoved?: boolean;
     /** Ends when it ends: it bounds itself. */
     stream?: boolean;
   }
@@ -52,11 +56,11 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   answerErrors(app, deps.onFatal);
   answerInTime(app);
 
-  const origins = [...deps.origins, ...deps.members.map(({ http }) => new URL(http).origin)];
-  const guard = new CrossSiteGuard(deps.authority.secured, origins);
+  const guard = new CrossSiteGuard(deps.authority.secured, deps.origins, deps.members);
   app.addHook("onRequest", async (request, reply) => {
     if (guard.answers(request, reply)) return reply;
-    return authenticate(deps, request);
+    await authenticate(deps, request);
+    refuseIfRemoved(deps, request);
   });
 
   await app.register(swagger, {
@@ -76,6 +80,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   docsRoutes(app, deps);
   statusRoutes(app, deps);
   operationRoutes(app, deps);
+  memberRoutes(app, deps);
   if (deps.page !== null) pageRoutes(app, deps.page, deps.members);
   return app;
 }
@@ -85,6 +90,13 @@ async function authenticate({ authority }: ApiDeps, request: FastifyRequest): Pr
   // Nothing is behind a path without a route, and the page itself holds no state.
   if (config.open === true || url === undefined || !url.startsWith("/v1/")) return;
   request.principal = await authority.authenticate(tokenOf(request));
+}
+
+/** A removed node has no majority to ask and hears of nothing new: it says so instead of serving what is old. */
+function refuseIfRemoved({ members }: ApiDeps, request: FastifyRequest): void {
+  const { config, url } = request.routeOptions;
+  if (config.open === true || config.whenRemoved === true || url === undefined || !url.startsWith("/v1/")) return;
+  if (members.removed) throw new OpenClawError("REMOVED");
 }
 
 function tokenOf(request: FastifyRequest): string | null {

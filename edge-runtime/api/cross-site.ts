@@ -5,6 +5,7 @@
  */
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import type { MembersDoor, SiteMember } from "./deps.ts";
 
 const LOOPBACK_HOSTS = new Set(["localhost", "127.0.0.1", "[::1]"]);
 const METHODS = "GET, HEAD, PUT, POST, DELETE";
@@ -16,12 +17,23 @@ const PREFLIGHT_SECONDS = 600;
 
 export class CrossSiteGuard {
   readonly #secured: boolean;
-  readonly #origins: ReadonlySet<string>;
-  readonly #hosts: ReadonlySet<string>;
+  readonly #configured: readonly string[];
+  readonly #members: Pick<MembersDoor, "list">;
+  #list: readonly SiteMember[] = [];
+  #origins: ReadonlySet<string> = new Set();
+  #hosts: ReadonlySet<string> = LOOPBACK_HOSTS;
 
-  /** @param origins origins whose pages may call, in the form a browser sends them */
-  constructor(secured: boolean, origins: readonly string[]) {
+  /** @param origins origins, besides the members' own, whose pages may call, in the form a browser sends them */
+  constructor(secured: boolean, origins: readonly string[], members: Pick<MembersDoor, "list">) {
     this.#secured = secured;
+    this.#configured = origins;
+    this.#members = members;
+    this.#allow([]);
+  }
+
+  #allow(list: readonly SiteMember[]): void {
+    this.#list = list;
+    const origins = [...this.#configured, ...list.map(({ http }) => new URL(http).origin)];
     this.#origins = new Set(origins);
     this.#hosts = new Set([...LOOPBACK_HOSTS, ...origins.map((origin) => new URL(origin).hostname)]);
   }
@@ -29,6 +41,8 @@ export class CrossSiteGuard {
   /** True when the request was a preflight, and is answered. @throws OpenClawError CROSS_SITE */
   answers(request: FastifyRequest, reply: FastifyReply): boolean {
     const { host, origin } = request.headers;
+    const list = this.#members.list();
+    if (list !== this.#list) this.#allow(list);
     if (!this.#secured && !this.#hosts.has(hostname(host)))
       throw new OpenClawError("CROSS_SITE", `Host: ${host ?? ""}`);
     if (origin === undefined) return false;

@@ -1,6 +1,7 @@
 /** What the HTTP API needs of a running node: declared here, provided by node.ts and by tests. */
-import type { Revision } from "@openclaw/core/ids.ts";
+import type { NodeId, Revision } from "@openclaw/core/ids.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
+import type { Member, MemberPlace } from "@openclaw/core/state-machine/member.ts";
 import type { Authority, Principal } from "@openclaw/core/sync/authority.ts";
 import type { FastifyBaseLogger } from "fastify";
 import type { Materialiser } from "../documents/materialise.ts";
@@ -8,7 +9,16 @@ import type { Metrics } from "../metrics.ts";
 
 export type ReplicaDoor = Pick<
   Replica,
-  "execute" | "barrier" | "read" | "ledger" | "follow" | "position" | "staleMs" | "status"
+  | "execute"
+  | "barrier"
+  | "read"
+  | "ledger"
+  | "follow"
+  | "position"
+  | "staleMs"
+  | "status"
+  | "changeMembership"
+  | "transferLeadership"
 >;
 
 export interface ApiPrincipal extends Principal {
@@ -24,13 +34,8 @@ export interface ApiAuthority extends Authority {
 }
 
 /** A member as its peers know it. */
-export interface SiteMember {
-  readonly node: string;
-  readonly peer: string;
-  /** Multiaddrs without /p2p. */
-  readonly addresses: readonly string[];
-  /** Base URL of its HTTP API. */
-  readonly http: string;
+export interface SiteMember extends MemberPlace {
+  readonly node: NodeId;
 }
 
 /** What gossip last said of a member; never decides anything (R11). */
@@ -39,6 +44,15 @@ export interface MemberPresence {
   /** Ms since it was last heard. */
   readonly ageMs: number;
   readonly revision: Revision;
+}
+
+/** Where the cluster's nodes are, and whether this one is still among them. */
+export interface MembersDoor {
+  /** The members; the same array until it changes. */
+  list(): readonly SiteMember[];
+  /** What is replicated of nodes, those that were removed included. */
+  rows(): readonly Member[];
+  readonly removed: boolean;
 }
 
 export interface UplinkStatus {
@@ -62,7 +76,7 @@ export interface ApiDeps {
   readonly authority: ApiAuthority;
   readonly documents: Pick<Materialiser, "materialise">;
   readonly presence: () => readonly MemberPresence[];
-  readonly members: readonly SiteMember[];
+  readonly members: MembersDoor;
   /** Null without a parent. */
   readonly uplink: UplinkDoor | null;
   readonly metrics: Metrics;

@@ -23,10 +23,15 @@ export function operationRoutes(app: FastifyInstance, deps: ApiDeps): void {
       schema: {
         tags: ["operation"],
         summary: "Can this node serve? It knows a leader and is not catching up after a loss",
-        response: { 200: okSchema, 503: { ...errorSchema, description: "UNAVAILABLE: not yet" } },
+        response: {
+          200: okSchema,
+          410: { ...errorSchema, description: "REMOVED: never again" },
+          503: { ...errorSchema, description: "UNAVAILABLE: not yet" },
+        },
       },
     },
     async () => {
+      if (deps.members.removed) throw new OpenClawError("REMOVED");
       const { leader, raft } = deps.replica.status();
       if (leader === null) throw new OpenClawError("UNAVAILABLE", "no leader is known");
       if (raft.recoveringTo !== null) throw new OpenClawError("UNAVAILABLE", "catching up after a loss");

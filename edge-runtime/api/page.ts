@@ -1,7 +1,7 @@
 /** The app's page, served by every gateway. */
 import fastifyStatic from "@fastify/static";
 import type { FastifyInstance } from "fastify";
-import type { SiteMember } from "./deps.ts";
+import type { MembersDoor } from "./deps.ts";
 
 /** No inline script (pitfall 51); `wasm-unsafe-eval` is what compiling Automerge takes. */
 const policy = (connect: readonly string[]): string =>
@@ -17,16 +17,15 @@ const policy = (connect: readonly string[]): string =>
     "frame-ancestors 'none'",
   ].join("; ");
 
-export function pageRoutes(app: FastifyInstance, folder: string, members: readonly SiteMember[]): void {
-  const contentSecurityPolicy = policy(
-    members.flatMap(({ http, addresses }) => [http, ...addresses.flatMap(webSocketUrl)]),
-  );
+export function pageRoutes(app: FastifyInstance, folder: string, members: Pick<MembersDoor, "list">): void {
+  const contentSecurityPolicy = (): string =>
+    policy(members.list().flatMap(({ http, addresses }) => [http, ...addresses.flatMap(webSocketUrl)]));
   app.register(fastifyStatic, {
     root: folder,
     // The page must be found before anybody has a token: what it shows is asked for with one.
     schemaHide: true,
     setHeaders: (reply, path) => {
-      void reply.header("content-security-policy", contentSecurityPolicy);
+      void reply.header("content-security-policy", contentSecurityPolicy());
       void reply.header("x-content-type-options", "nosniff");
       void reply.header("referrer-policy", "no-referrer");
       // Vite names what never changes by its hash; everything else is asked for again.

@@ -10,6 +10,7 @@ export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
   app.get<{ Querystring: { hash: boolean } }>(
     "/v1/status",
     {
+      config: { whenRemoved: true },
       schema: {
         tags: ["operation"],
         summary: "Where this node and its cluster stand, as this node sees it",
@@ -55,8 +56,8 @@ export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
     },
     async () => ({
       cluster: deps.replica.position().cluster,
-      gateways: deps.members.flatMap(({ peer, addresses }) => addresses.filter(isWebSocket).map(withPeer(peer))),
-      http: deps.members.map(({ http }) => http),
+      gateways: deps.members.list().flatMap(({ peer, addresses }) => addresses.filter(isWebSocket).map(withPeer(peer))),
+      http: deps.members.list().map(({ http }) => http),
     }),
   );
 
@@ -109,6 +110,7 @@ const statusProperties = {
     additionalProperties: true,
     description: "The snapshot that this node sends to a follower, and the one it receives; null for none",
   },
+  removed: { type: "boolean", description: "True when this node is no member any more" },
   quorum: { type: "integer", description: "Members that must be alive for a write" },
   notes: { type: "array", items: { type: "string" }, description: "What an operator should know" },
 } as const;
@@ -152,7 +154,7 @@ function statusOf({ replica, members, presence, uplink }: ApiDeps) {
     quorum: Math.floor(voters.length / 2) + 1,
     members: voters.map((node) => {
       const last = heard.get(node);
-      const known = members.find((member) => member.node === node);
+      const known = members.list().find((member) => member.node === node);
       return {
         node,
         http: known?.http ?? null,
@@ -165,11 +167,14 @@ function statusOf({ replica, members, presence, uplink }: ApiDeps) {
       };
     }),
     parent: up === undefined ? null : { ...up, cluster: up.parent, holds: parentHolds, lag: revision - parentHolds },
-    notes: notesFor(voters.length, leader === null, raft.recoveringTo !== null),
+    removed: members.removed,
+    notes: notesFor(voters.length, leader === null, raft.recoveringTo !== null, members.removed),
   };
 }
 
-function notesFor(voters: number, leaderless: boolean, recovering: boolean): string[] {
+function notesFor(voters: number, leaderless: boolean, recovering: boolean, removed: boolean): string[] {
+  if (removed)
+    return ["this node was removed from its cluster: it serves no longer; stop it, or join it as a new node"];
   const notes: string[] = [];
   // Pitfall 34: two nodes survive the loss of none.
   if (voters === 2)

@@ -16,7 +16,11 @@ const NEXT: Partial<Record<ErrorCode, string>> = {
   PORT_IN_USE: "`ss -ltnp` shows who has it; or change the port in the configuration.",
   DATA_IN_USE: "Is this node running already? End that process first.",
   DATA_FOREIGN: "Check `dataDir` in the configuration.",
-  DATA_CORRUPT: "Do not just remove it: docs/errors.md says when this node may start from an empty folder.",
+  DATA_CORRUPT: "Keep the folder, and replace the node: `openclaw member replace NODE --dir DIR` prints the line.",
+  DATA_MISSING: "`openclaw member replace NODE --dir DIR` prints the line that puts a new node in its place.",
+  TOKEN_USED: "`openclaw member invite --dir DIR` prints a new line.",
+  MEMBERSHIP_PENDING: "`openclaw member list` shows the change that is under way.",
+  NOT_ADMITTED: "Is it this cluster's token or credential? `openclaw member invite --dir DIR` prints a new line.",
   INTERNAL: "The node's log has the cause.",
 };
 

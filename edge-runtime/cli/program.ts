@@ -3,17 +3,19 @@ import { Buffer } from "node:buffer";
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "@openclaw/core/limits.ts";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { percentEncoded } from "../api/url-bytes.ts";
-import { enrolChild, initCluster } from "../init.ts";
+import { enrolChild } from "../init.ts";
 import type { NodeOptions } from "../node.ts";
-import { ApiClient } from "./client.ts";
 import { EXIT } from "./failure.ts";
+import { addInit } from "./init.ts";
+import { addJoin } from "./join.ts";
+import { addMember, addMoveLeader } from "./member.ts";
+import { clientOf, examples, print, type Reach, reaching, wholeNumber } from "./reach.ts";
 import { statusText } from "./status.ts";
+import { addToken } from "./token.ts";
 import { untilReady, WAIT_SECONDS } from "./wait.ts";
 import { watch } from "./watch.ts";
-
-const ENDPOINT = "http://127.0.0.1:8101";
 
 export interface ProgramOptions {
   readonly name?: string;
@@ -36,7 +38,11 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
       ) +
         `\nExit codes: ${EXIT.done} done, ${EXIT.refused} refused, ${EXIT.usage} usage, ${EXIT.retry} try again, ${EXIT.notFound} no such key`,
     );
-  addInit(program);
+  addInit(program, name);
+  addJoin(program, name, node);
+  addMember(program, name);
+  addMoveLeader(program);
+  addToken(program);
   addEnrol(program);
   addNode(program, node);
   addPut(program);
@@ -46,88 +52,6 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addWatch(program);
   addStatus(program);
   return program;
-}
-
-function addInit(program: Command): void {
-  program
-    .command("init")
-    .description("make a new cluster's keys, credentials and configurations; overwrites nothing")
-    .requiredOption("--cluster <name>", "the cluster's name: lower-case letters, digits and dashes")
-    .option("--nodes <count>", "members, 1 to 7", wholeNumber, 3)
-    .option("--dir <folder>", "where to put it (default: ./<cluster>)")
-    .option("--host <address>", "address that the nodes listen at", "127.0.0.1")
-    .option("--http-port <port>", "of the first node; the others follow", wholeNumber, 8_101)
-    .option("--p2p-port <port>", "of the first node; the others follow", wholeNumber, 9_101)
-    .option("--ws-port <port>", "of the first node; the others follow", wholeNumber, 9_201)
-    .option("--parent <name>", "the parent's cluster name")
-    .option("--parent-key <hex>", "the parent's public key")
-    .option("--parent-address <multiaddr>", "where a member of the parent is; repeat it for several", collected)
-    .option(
-      "--subscribe <collection>",
-      "a document collection to get from the parent; repeat it for several",
-      collected,
-    )
-    .option("--page <folder>", "a folder that every node serves at /")
-    .addHelpText(
-      "after",
-      examples(
-        "openclaw init --cluster shop --nodes 3",
-        "openclaw init --cluster shop --parent hub --parent-key 6f…2a --parent-address /ip4/192.0.2.7/tcp/9101/p2p/12D3Koo…",
-      ),
-    )
-    .action(async (options: InitOptions) => {
-      const { cluster, nodes, host, page } = options;
-      const from = (first: number): number[] => Array.from({ length: nodes }, (_, i) => first + i);
-      const parent = parentOf(options);
-      const made = await initCluster({
-        directory: options.dir ?? `./${cluster}`,
-        cluster,
-        nodes,
-        host,
-        httpPorts: from(options.httpPort),
-        p2pPorts: from(options.p2pPort),
-        wsPorts: from(options.wsPort),
-        ...(parent === undefined ? {} : { parent }),
-        ...(page === undefined ? {} : { page }),
-      });
-      print(`cluster ${made.cluster}, public key ${made.clusterKey}`);
-      for (const { node, config, http } of made.nodes) print(`${node}  ${http}  ${config}`);
-      print("Keep cluster.key safe and apart: it admits nodes, and no running node needs it.");
-      print("Start each node with: openclaw node start --config FILE");
-      if (parent !== undefined) {
-        print(
-          `Enrol it at the parent with: openclaw enrol --dir PARENT --cluster ${made.cluster} --key ${made.clusterKey}`,
-        );
-      }
-    });
-}
-
-interface InitOptions {
-  readonly cluster: string;
-  readonly nodes: number;
-  readonly dir?: string;
-  readonly host: string;
-  readonly httpPort: number;
-  readonly p2pPort: number;
-  readonly wsPort: number;
-  readonly parent?: string;
-  readonly parentKey?: string;
-  readonly parentAddress?: string[];
-  readonly subscribe?: string[];
-  readonly page?: string;
-}
-
-function parentOf({ parent, parentKey, parentAddress, subscribe }: InitOptions) {
-  if (parent === undefined) return undefined;
-  if (parentKey === undefined || parentAddress === undefined) {
-    throw new OpenClawError("BAD_REQUEST", "--parent needs --parent-key and --parent-address");
-  }
-  return {
-    cluster: parent,
-    clusterKey: parentKey,
-    addresses: parentAddress,
-    subscribe: { collections: subscribe ?? [] },
-  };
 }
 
 function addEnrol(program: Command): void {
@@ -299,38 +223,11 @@ function addStatus(program: Command): void {
     });
 }
 
-interface Reach {
-  readonly endpoint: readonly string[];
-  readonly token?: string;
-}
 interface Reading {
   readonly consistency?: string;
   readonly minRevision?: string;
   readonly origin?: string;
 }
-
-function reaching(command: Command): Command {
-  return command
-    .addOption(
-      new Option(
-        "--endpoint <url>",
-        "a node's HTTP address; repeat it, and the next is tried when one cannot be reached",
-      )
-        .env("OPENCLAW_ENDPOINT")
-        .default([ENDPOINT], ENDPOINT)
-        .argParser((value: string, before: string[]) => [
-          ...(before[0] === ENDPOINT ? [] : before),
-          ...value.split(","),
-        ]),
-    )
-    .addOption(
-      new Option("--token <jwt>", "a bearer token; better in the environment, where other users do not see it").env(
-        "OPENCLAW_TOKEN",
-      ),
-    );
-}
-
-const clientOf = ({ endpoint, token }: Reach): ApiClient => new ApiClient(endpoint, token ?? null);
 
 function keyPath(key: string): string {
   if (utf8(key).length > KEY_BYTES_MAX) throw new OpenClawError("KEY_TOO_LARGE");
@@ -367,14 +264,3 @@ async function standardInput(): Promise<Uint8Array> {
   }
   return Buffer.concat(chunks);
 }
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("a whole number, please");
-  return Number(text);
-}
-
-const collected = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
-
-const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;
-
-const print = (line: string): void => void process.stdout.write(`${line}\n`);

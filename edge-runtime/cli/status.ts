@@ -82,7 +82,7 @@ function parentLine({
   return `parent ${cluster}: ${link} at this node; it holds revision ${holds}, ${lag} behind`;
 }
 
-function table(rows: readonly (readonly string[])[]): string[] {
+export function table(rows: readonly (readonly string[])[]): string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows.map((row) =>
     row

@@ -16,10 +16,11 @@ import {
   isClusterId,
   isNodeId,
   isNonce,
+  isPartition,
   type NodeId,
   PARTITION,
 } from "@openclaw/core/ids.ts";
-import { isPartition, verifyCredential } from "./credential.ts";
+import { verifyCredential } from "./credential.ts";
 import type { ClusterPublicKey } from "./identity.ts";
 
 /** Version of the raft and snapshot protocols. */
@@ -34,6 +35,8 @@ export interface HandshakeOptions {
   readonly epoch: EpochMark;
   readonly credential: Uint8Array;
   readonly clusterKey: ClusterPublicKey;
+  /** The peer to which the cluster has bound a name, as far as this node knows; null if to none. */
+  readonly peerOf: (node: NodeId) => string | null;
   /** An admitted peer is in a higher epoch: this node must stop (L3). May be called more than once. */
   readonly onHigherEpoch: (epoch: EpochMark, peer: NodeId) => void;
 }
@@ -61,7 +64,7 @@ export class Handshake {
 
   /**
    * The node that says hello, if it may come in.
-   * @throws OpenClawError UNKNOWN_VERSION, WRONG_CLUSTER, NOT_ADMITTED, WRONG_EPOCH, MALFORMED_FRAME
+   * @throws OpenClawError UNKNOWN_VERSION, WRONG_CLUSTER, NOT_ADMITTED, TOKEN_USED, WRONG_EPOCH, MALFORMED_FRAME
    */
   admit(hello: Uint8Array, remotePeer: string): NodeId {
     const fields = new TupleReader(decode(hello), "hello");
@@ -134,8 +137,8 @@ export class Handshake {
   }
 
   #check(credential: Uint8Array, remotePeer: string, claimed: NodeId): void {
-    const { cluster, clusterKey } = this.#options;
-    const { node } = verifyCredential(credential, { cluster, clusterKey, remotePeer });
+    const { cluster, clusterKey, peerOf } = this.#options;
+    const { node } = verifyCredential(credential, { cluster, clusterKey, remotePeer, peerOf });
     if (node !== claimed) throw new OpenClawError("NOT_ADMITTED", `the credential is of ${node}, not of ${claimed}`);
   }
 

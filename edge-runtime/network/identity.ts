@@ -5,7 +5,12 @@
  */
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import { open, readFile, stat } from "node:fs/promises";
-import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from "@libp2p/crypto/keys";
+import {
+  generateKeyPair,
+  generateKeyPairFromSeed,
+  privateKeyFromProtobuf,
+  privateKeyToProtobuf,
+} from "@libp2p/crypto/keys";
 import type { Ed25519PrivateKey } from "@libp2p/interface";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import { fromHex, toHex } from "@openclaw/core/bytes.ts";
@@ -33,7 +38,8 @@ const identityOf = (privateKey: Ed25519PrivateKey): NodeIdentity => ({
 });
 
 /** Bytes of an Ed25519 signature. */
-const SIGNATURE_BYTES = 64;
+export const SIGNATURE_BYTES = 64;
+const SEED_BYTES = 32;
 
 /** The public half of a cluster's key: what a parent pins and every node checks credentials against. */
 export class ClusterPublicKey {
@@ -54,19 +60,23 @@ export class ClusterPublicKey {
   }
 }
 
-/** A cluster's whole key. Needed to sign credentials, never to run a node. */
-export class ClusterKey {
+/** A whole key. */
+class SigningKey {
   readonly publicKey: ClusterPublicKey;
   readonly #key: KeyObject;
 
-  private constructor(key: Ed25519PrivateKey) {
-    const x = base64url(key.publicKey.raw);
-    // libp2p's raw private key is the seed followed by the public key.
-    const d = base64url(key.raw.subarray(0, 32));
+  constructor(key: Ed25519PrivateKey) {
     this.publicKey = new ClusterPublicKey(toHex(key.publicKey.raw));
-    this.#key = createPrivateKey({ format: "jwk", key: { kty: "OKP", crv: "Ed25519", d, x } });
+    this.#key = keyObject(key);
   }
 
+  sign(bytes: Uint8Array): Uint8Array {
+    return new Uint8Array(sign(null, bytes, this.#key));
+  }
+}
+
+/** A cluster's own. Needed to sign credentials and invitations, never to run a node. */
+export class ClusterKey extends SigningKey {
   /** Draws a key and writes it to a new file. @throws OpenClawError CONFIG_INVALID */
   static async create(path: string): Promise<ClusterKey> {
     return new ClusterKey(await createKeyFile(path));
@@ -76,10 +86,45 @@ export class ClusterKey {
   static async load(path: string): Promise<ClusterKey> {
     return new ClusterKey(await loadKeyFile(path));
   }
+}
 
-  sign(bytes: Uint8Array): Uint8Array {
-    return new Uint8Array(sign(null, bytes, this.#key));
+/** What an invitation names, and a token carries as its seed. */
+export class OneTimeKey extends SigningKey {
+  /** Whoever has it has the key. */
+  readonly seed: Uint8Array;
+
+  private constructor(key: Ed25519PrivateKey) {
+    super(key);
+    this.seed = new Uint8Array(key.raw.subarray(0, SEED_BYTES));
   }
+
+  static async draw(): Promise<OneTimeKey> {
+    return new OneTimeKey(await generateKeyPair("Ed25519"));
+  }
+
+  /** @throws OpenClawError BAD_REQUEST */
+  static async fromSeed(seed: Uint8Array): Promise<OneTimeKey> {
+    if (seed.length !== SEED_BYTES) throw new OpenClawError("BAD_REQUEST", `a seed has ${SEED_BYTES} bytes`);
+    return new OneTimeKey(await generateKeyPairFromSeed("Ed25519", seed));
+  }
+}
+
+/** The key that signs bearer tokens, as `jose` takes it. @throws OpenClawError CONFIG_INVALID */
+export async function loadTokenKey(path: string): Promise<KeyObject> {
+  return keyObject(await loadKeyFile(path));
+}
+
+/** Draws the key that signs bearer tokens; its public half, as a configuration's `auth.publicKey`. @throws OpenClawError CONFIG_INVALID */
+export async function createTokenKey(path: string): Promise<{ kty: "OKP"; crv: "Ed25519"; x: string }> {
+  const key = await createKeyFile(path);
+  return { kty: "OKP", crv: "Ed25519", x: base64url(key.publicKey.raw) };
+}
+
+function keyObject(key: Ed25519PrivateKey): KeyObject {
+  // libp2p's raw private key is the seed followed by the public key.
+  const d = base64url(key.raw.subarray(0, SEED_BYTES));
+  const x = base64url(key.publicKey.raw);
+  return createPrivateKey({ format: "jwk", key: { kty: "OKP", crv: "Ed25519", d, x } });
 }
 
 const base64url = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64url");

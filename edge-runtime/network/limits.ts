@@ -90,3 +90,11 @@ export const PRESENCE_EVERY_MS = 2_000;
 /** At most one publication in this time, however often the state changes. */
 export const PRESENCE_PAUSE_MS = 200;
 export const PRESENCE_EXPIRES_MS = 10_000;
+
+// Joining
+/** Join streams of a host, and of one connection. */
+export const JOIN_STREAMS_MAX = 4;
+/** Requests of all peers together in one minute: a check of signatures and at most two proposals each. */
+export const JOINS_PER_MINUTE_MAX = 60;
+/** A member answers within this: two steps, each of which may wait for an election. */
+export const JOIN_ANSWER_MS = 25_000;

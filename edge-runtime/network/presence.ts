@@ -58,6 +58,8 @@ export interface PresenceOptions {
   readonly credential: Uint8Array;
   /** The key of a cluster whose nodes may appear here: our own, our parent's, our children's. */
   readonly clusterKey: (cluster: ClusterId) => ClusterPublicKey | null;
+  /** The peer to which our own cluster has bound a name, as far as this node knows; null if to none. */
+  readonly peerOf: (cluster: ClusterId, node: NodeId) => string | null;
   /** What to say of this node now. */
   readonly self: () => Presence;
 }
@@ -158,7 +160,12 @@ export class PresenceGossip {
       const peer = message.from.toString();
       const known = this.#heard.get(`${cluster}/${node}`);
       if (known === undefined || known.row.peer !== peer || !equalBytes(known.credential, credential)) {
-        const admitted = verifyCredential(credential, { cluster, clusterKey, remotePeer: peer });
+        const admitted = verifyCredential(credential, {
+          cluster,
+          clusterKey,
+          remotePeer: peer,
+          peerOf: (name) => this.#options.peerOf(cluster, name),
+        });
         if (admitted.node !== node) return TopicValidatorResult.Reject;
       }
       // Overtaken on the way. A clock that was set back is believed again when the row has expired.

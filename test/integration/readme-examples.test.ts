@@ -37,24 +37,43 @@ async function runScript(script: string, folder: string, env: NodeJS.ProcessEnv 
   return output;
 }
 
-test("README: the operator of a site starts one, writes and reads", async () => {
-  const folder = await temporaryFolder();
+/** A folder that holds the command by its name. */
+async function binFolder(folder: string): Promise<string> {
   const bin = path.join(folder, "bin");
   await fs.mkdir(bin);
   await fs.writeFile(path.join(bin, "openclaw"), `#!/bin/sh\nexec "${process.execPath}" "${OPENCLAW}" "$@"\n`, {
     mode: 0o755,
   });
+  return bin;
+}
+
+test("README: the operator of a site starts one, writes and reads", async () => {
+  const folder = await temporaryFolder();
   // Three runs of three ports that follow each other.
   const [first = 0] = await freePorts([null]);
   const ports = `--http-port ${first} --p2p-port ${first + 10} --ws-port ${first + 20}`;
   const script = (await readmeExample("operator")).replace("--dir ./shop", `--dir ./shop ${ports}`);
   const output = await runScript(script, folder, {
-    PATH: `${bin}:${process.env.PATH}`,
+    PATH: `${await binFolder(folder)}:${process.env.PATH}`,
     OPENCLAW_ENDPOINT: `http://127.0.0.1:${first}`,
   });
   expect(output).toContain("\nopen");
   expect(output).toContain('"key":"till/1"');
   expect(output).toMatch(/leader shop-\d; 2 of 3 must be alive/);
+});
+
+test("README: the operator of several boxes invites one by one", async () => {
+  const folder = await temporaryFolder();
+  const [http = 0, p2p = 0, ws = 0] = await freePorts([null, null, null]);
+  const ports = `--http-port ${http} --p2p-port ${p2p} --ws-port ${ws}`;
+  // Loopback has many addresses; there tokens have to be asked for.
+  const script = (await readmeExample("boxes"))
+    .replaceAll(/--host 10\.0\.0\.(\d)/g, `--host 127.0.0.$1 ${ports}`)
+    .replace("--nodes 1", "--nodes 1 --tokens")
+    .replaceAll(/10\.0\.0\.(\d):8101/g, `127.0.0.$1:${http}`);
+  const output = await runScript(script, folder, { PATH: `${await binFolder(folder)}:${process.env.PATH}` });
+  expect(output).toMatch(/shop-1 \(leader\) +voter/);
+  expect(output).toMatch(/shop-2 +(learner|voter)/);
 });
 
 test("README: the operator of a hub sees every site", async () => {

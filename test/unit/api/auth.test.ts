@@ -1,12 +1,15 @@
 import { utf8 } from "@openclaw/core/bytes.ts";
+import type { NodeId } from "@openclaw/core/ids.ts";
 import { tokenAuthority } from "@openclaw/edge-runtime/api/auth.ts";
 import type { ApiAuthority } from "@openclaw/edge-runtime/api/deps.ts";
 import { exportJWK, exportSPKI, generateKeyPair, SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { startTestNode, type TestNode } from "./node.ts";
+import { MEMBERS, NODE, startTestNode, type TestNode } from "./node.ts";
 import { EventReader } from "./sse.ts";
 
 type PrivateKey = Awaited<ReturnType<typeof generateKeyPair>>["privateKey"];
+
+const GONE = "california-9" as NodeId;
 
 let authority: ApiAuthority;
 let ours: PrivateKey;
@@ -20,6 +23,12 @@ beforeAll(async () => {
   authority = await tokenAuthority({ kty: "OKP", crv: "Ed25519", x: String(jwk.x) });
   node = await startTestNode({
     authority,
+    // Removing whom nobody has any more is done at once.
+    members: {
+      list: () => MEMBERS,
+      rows: () => [{ node: GONE, peer: "p", addresses: [], http: "", standing: "removed" }],
+      removed: false,
+    },
     uplink: {
       setEnabled: () => {},
       status: () => ({ parent: "hub", enabled: true, connected: true, cursor: 0 as never, failure: null }),
@@ -114,6 +123,13 @@ const ROUTES: [Call, Grant, Grant][] = [
     { admin: true },
     { read: [""], write: [""] },
   ],
+  [{ method: "DELETE", url: `/v1/members/${GONE}` }, { admin: true }, { read: [""], write: [""] }],
+  [
+    { method: "POST", url: "/v1/leader", payload: JSON.stringify({ node: NODE }) },
+    { admin: true },
+    { read: [""], write: [""] },
+  ],
+  [{ method: "GET", url: "/v1/members" }, {}, { key: undefined as never }],
   [{ method: "GET", url: "/v1/status" }, {}, { key: undefined as never }],
   [{ method: "GET", url: "/v1/gateways" }, {}, { key: undefined as never }],
 ];

@@ -7,7 +7,7 @@ import { founding } from "@openclaw/core/raft/membership.ts";
 import { Replica } from "@openclaw/core/replica.ts";
 import { buildApi } from "@openclaw/edge-runtime/api/app.ts";
 import { openAuthority } from "@openclaw/edge-runtime/api/auth.ts";
-import type { ApiAuthority, ApiDeps, UplinkDoor } from "@openclaw/edge-runtime/api/deps.ts";
+import type { ApiAuthority, ApiDeps, MembersDoor, SiteMember, UplinkDoor } from "@openclaw/edge-runtime/api/deps.ts";
 import { Materialiser } from "@openclaw/edge-runtime/documents/materialise.ts";
 import { Metrics } from "@openclaw/edge-runtime/metrics.ts";
 import { systemClock, systemRandom } from "@openclaw/edge-runtime/system-ports.ts";
@@ -18,9 +18,18 @@ import { MemoryNetwork } from "../../simulation/memory-network.ts";
 import { MemoryStateStore } from "../../simulation/memory-state-store.ts";
 
 export const CLUSTER = "california" as ClusterId;
-const NODE = "california-1" as NodeId;
+export const NODE = "california-1" as NodeId;
 export const EPOCH: Epoch = { counter: 1, nonce: "ab".repeat(16), parent: null, departure: revision(0) };
 const PEER = "12D3KooWGzBNFHtPEwQ7mAsjQ3bUMCjSsiv2Qu1Y3QXrJ9RZzZzZ";
+
+export const MEMBERS: readonly SiteMember[] = [
+  {
+    node: NODE,
+    peer: PEER,
+    addresses: ["/ip4/127.0.0.1/tcp/9101", "/ip4/127.0.0.1/tcp/9201/ws"],
+    http: "http://127.0.0.1:8101",
+  },
+];
 
 export interface TestNode {
   readonly replica: Replica;
@@ -37,6 +46,7 @@ export interface TestNodeOptions {
   readonly origins?: readonly string[];
   readonly uplink?: UplinkDoor;
   readonly page?: string;
+  readonly members?: MembersDoor;
   readonly replica?: (replica: Replica) => ApiDeps["replica"];
   readonly extend?: (app: FastifyInstance) => void;
   readonly onFatal?: (error: Error) => void;
@@ -69,14 +79,7 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
     authority: options.authority ?? openAuthority,
     documents,
     presence: () => [],
-    members: [
-      {
-        node: NODE,
-        peer: PEER,
-        addresses: ["/ip4/127.0.0.1/tcp/9101", "/ip4/127.0.0.1/tcp/9201/ws"],
-        http: "http://127.0.0.1:8101",
-      },
-    ],
+    members: options.members ?? { list: () => MEMBERS, rows: () => [], removed: false },
     uplink,
     metrics: new Metrics({ replica, transportDrops: () => 0, uplink: () => uplink?.status() ?? null }),
     origins: options.origins ?? [],

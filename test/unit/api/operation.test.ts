@@ -136,6 +136,7 @@ test("every route is in the OpenAPI document", async () => {
   expect(described.toSorted()).toEqual(
     [
       "DELETE /v1/kv/{key}",
+      "DELETE /v1/members/{node}",
       "GET /healthz",
       "GET /metrics",
       "GET /readyz",
@@ -144,12 +145,14 @@ test("every route is in the OpenAPI document", async () => {
       "GET /v1/gateways",
       "GET /v1/kv",
       "GET /v1/kv/{key}",
+      "GET /v1/members",
       "GET /v1/openapi.json",
       "GET /v1/sites",
       "GET /v1/status",
       "GET /v1/watch",
       "POST /v1/admin/uplink",
       "POST /v1/docs/{collection}/{id}",
+      "POST /v1/leader",
       "PUT /v1/kv/{key}",
     ].toSorted(),
   );

@@ -119,6 +119,7 @@ export class Libp2pCluster {
       credential: member.credential,
       clusterKey: this.key.publicKey,
       onHigherEpoch: ({ counter }, from) => this.higherEpochs.push({ at: member.node, counter, from }),
+      peerOf: () => null,
       locate: (node) => this.locate(node),
       clock: systemClock,
       random: systemRandom,

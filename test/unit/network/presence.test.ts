@@ -61,6 +61,7 @@ async function teller(node: NodeId, changes: { readonly member?: Member } = {}):
     log: new MemoryLog(),
     credential: member.credential,
     clusterKey: (name) => (name === cluster.cluster ? cluster.key.publicKey : null),
+    peerOf: () => null,
     self,
   });
   const told: Teller = { gossip, clock, revision: 1 };

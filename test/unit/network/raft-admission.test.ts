@@ -82,6 +82,7 @@ const handshakeOfB = (): Handshake =>
     epoch: EPOCH,
     credential: memberB().credential,
     clusterKey: cluster.key.publicKey,
+    peerOf: () => null,
     onHigherEpoch: () => undefined,
   });
 
@@ -223,6 +224,7 @@ describe("after admission", () => {
       epoch,
       credential: memberB().credential,
       clusterKey: cluster.key.publicKey,
+      peerOf: () => null,
       onHigherEpoch: () => undefined,
     });
     return encodeFrame(handshake.stamp, payload);

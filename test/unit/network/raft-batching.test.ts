@@ -55,6 +55,7 @@ async function deafPeer(): Promise<{ readonly guests: Guest[] }> {
     epoch: cluster.epoch,
     credential: member.credential,
     clusterKey: cluster.key.publicKey,
+    peerOf: () => null,
     onHigherEpoch: () => undefined,
   });
   const guests: Guest[] = [];

@@ -58,6 +58,8 @@ test("user commands, outcomes and results are tuples of their own", () => {
     { kind: "imported", cursor: 4, outcomes: [null, ok(3)] },
     { kind: "importRefused", code: "GAP", cursor: 9, details: "x" },
     { kind: "noted" },
+    { kind: "memberNoted", refused: null },
+    { kind: "memberNoted", refused: { code: "TOKEN_USED", details: "x" } },
   ];
   for (const result of results) expect(readResult(resultTuple(result))).toEqual(result);
   expect(() => readResult([9])).toThrow(OpenClawError);

@@ -1,7 +1,7 @@
 /** Arbitrary commands of every kind, few names each, so that they meet. */
 
 import { utf8 } from "@openclaw/core/bytes.ts";
-import { isSessionId, revision } from "@openclaw/core/ids.ts";
+import { isNodeId, isSessionId, revision } from "@openclaw/core/ids.ts";
 import { chainHash, genesisHash, leafHash } from "@openclaw/core/ledger/chain.ts";
 import type { LedgerEvent, LinkItem } from "@openclaw/core/ledger/record.ts";
 import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
@@ -98,6 +98,15 @@ const systemCommand: fc.Arbitrary<SystemCommand> = fc.oneof(
     kind: fc.constant("parentHolds" as const),
     parent: fc.constant(clusterId("hub")),
     revision: fc.nat(8).map(revision),
+  }),
+  fc.record({
+    kind: fc.constant("noteMember" as const),
+    node: fc.constantFrom("shop-1", "shop-2").map((name) => checked(name, isNodeId)),
+    place: fc.record({
+      peer: fc.constantFrom("p1", "p2"),
+      addresses: fc.array(fc.constantFrom("/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.2/tcp/2"), { maxLength: 3 }),
+      http: fc.constant("http://10.0.0.1:1"),
+    }),
   }),
 );
 

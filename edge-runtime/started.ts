@@ -1,0 +1,60 @@
+/**
+ * Whether this node has run before. A node that comes back empty under its old name may have voted and acknowledged what
+ * it no longer knows of, and would vote again (R5): so a marker beside its identity outlives its data folder.
+ */
+import { access, open, readdir } from "node:fs/promises";
+import { dirname } from "node:path";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import type { NodeConfig } from "./config.ts";
+import { SegmentLogStore } from "./storage/log-store.ts";
+
+const TEXT = "This node has run. Without its data it must not start under this name: docs/errors.md, DATA_MISSING.\n";
+
+/**
+ * Refuses a node whose log is gone. At its first start it makes the log, then the marker, durably, before anything can be
+ * voted or acknowledged: a crash between the two leaves a node that has said nothing yet.
+ * @throws OpenClawError DATA_MISSING, and what opening the log throws
+ */
+export async function requireOwnData(
+  config: Pick<NodeConfig, "identity" | "dataDir" | "cluster" | "node">,
+): Promise<void> {
+  const marker = `${config.identity}.started`;
+  const hasLog = await holdsLog(config.dataDir);
+  if (await exists(marker)) {
+    if (!hasLog) throw new OpenClawError("DATA_MISSING", `${config.node} in ${config.dataDir}`);
+    return;
+  }
+  if (!hasLog) {
+    const log = new SegmentLogStore(config);
+    await log.open();
+    await log.close();
+  }
+  const file = await open(marker, "w", 0o600);
+  try {
+    await file.writeFile(TEXT);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  const folder = await open(dirname(marker), "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** A log has at least one segment, whatever its number (core/segment-log/segment.ts). */
+async function holdsLog(folder: string): Promise<boolean> {
+  const names = (await exists(folder)) ? await readdir(folder) : [];
+  return names.some((name) => /^log-.*\.segment$/.test(name));
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
