@@ -66,7 +66,6 @@ export const MUTANTS: readonly Mutant[] = [
   one("commit-is-taken-for-applied", "etcd#13766: applied index apart from the state (pitfall 17)", "raft/raft", "this.#delivered = applied;", "this.#delivered = log.commit;"),
   // Snapshots and stores
   one("snapshot-truncates-newer-entries", "camunda#6092: a snapshot behind the log's end cuts it (pitfall 12)", "raft/snapshot", "if (!node.installing && log.termAt(meta.index) === meta.term) {", "if (meta.index < 0) {"),
-  one("snapshot-acknowledged-before-install", "acknowledged before it is durable (rule R8)", "raft/snapshot", "node.installing = true;", 'node.installing = true;\n    node.send({ kind: "appendAccepted", ...node.envelope(node.leader ?? from), match: meta.index });'),
   one("log-reset-before-state", "the log is gone and the state is not there yet (rule R8)", "replica/snapshot-receiver", "const stored = await state.install(meta);\n    await log.reset({ index: meta.index, term: meta.term });", "await log.reset({ index: meta.index, term: meta.term });\n    const stored = await state.install(meta);"),
   one("log-cut-without-checkpoint", "the log is cut behind a state that a crash takes back (rule R7, etcd#14685)", "replica/compaction", "const { applied } = await this.#state.checkpoint();", "const { applied } = raft.status();"),
   one("followers-miss-a-snapshot", "watch events lost at an install (etcd#15271, pitfall 23)", "replica/applied-state", "this.open(stored);\n    this.#advance([]);", "this.open(stored);"),

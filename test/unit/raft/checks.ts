@@ -82,6 +82,19 @@ export class Checks {
     }
   }
 
+  /** Thesis §3.10: who is asked to take over has all that the leader has, on its disk or lost from it since. */
+  handsOver(from: NodeId, to: NodeId): void {
+    const leader = this.#nodes.find(({ id }) => id === from)?.raft?.status();
+    const target = this.#nodes.find(({ id }) => id === to);
+    // A leader that leaves the group asks whoever has most.
+    if (leader === undefined || target === undefined || leader.transferringTo !== to) return;
+    if (target.disk.highWater < leader.lastIndex) {
+      throw new Error(
+        `${from} hands over at ${leader.lastIndex} to ${to}, whose disk ends at ${target.disk.highWater}`,
+      );
+    }
+  }
+
   /** Call before `readIndex`. */
   asksRead(node: TestNode, context: number): void {
     this.#asked.set(`${node.id}/${context}`, this.lastCommitted);

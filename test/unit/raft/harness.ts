@@ -319,6 +319,7 @@ export class TestCluster {
 
   #put(message: RaftMessage): void {
     invariant(message.to !== message.from, "nobody writes to itself");
+    if (message.kind === "timeoutNow") this.checks.handsOver(message.from, message.to);
     this.wire.push(this.#options.wire?.(message) ?? message);
   }
 
