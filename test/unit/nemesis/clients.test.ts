@@ -49,24 +49,25 @@ async function node(forgets: (put: number) => boolean): Promise<KeyValueClient> 
   return new KeyValueClient(`http://127.0.0.1:${address.port}`, "token");
 }
 
-async function history(client: KeyValueClient, steps: number): Promise<Registers> {
+async function history(client: KeyValueClient, steps: number, processes: readonly number[]): Promise<Registers> {
   const registers = new Registers(new SeededRandom(5), new Observations());
   const loop = async (process: number): Promise<void> => {
     for (let i = 0; i < steps; i++) expect(await registers.step(process, client)).toBe(true);
   };
-  await Promise.all([0, 1, 2].map(loop));
+  await Promise.all(processes.map(loop));
   return registers;
 }
 
 test("clients of an honest node write down a linearizable history of every kind of operation", async () => {
-  const { recorder } = await history(await node(() => false), 150);
+  const { recorder } = await history(await node(() => false), 150, [0, 1, 2]);
   expect(judgeHistory(recorder.operations())).toEqual({ linearizable: true, findings: [] });
   const seen = new Set(recorder.operations().map(({ call, outcome }) => `${call.kind} ${outcome.kind}`));
   expect([...seen].sort()).toEqual(["cas differed", "cas ok", "delete ok", "get saw", "put ok"]);
 });
 
-test("one forgotten write in a hundred is found", async () => {
-  const { recorder } = await history(await node((put) => put === 100), 150);
+test("a forgotten write is found", async () => {
+  // One process: who reads what was forgotten follows from the seed alone, and not from the machine's load.
+  const { recorder } = await history(await node((put) => put % 20 === 0), 300, [0]);
   const { linearizable, findings } = judgeHistory(recorder.operations());
   expect(linearizable).toBe(false);
   expect(findings[0]).toBe("the history is not linearizable");
