@@ -1,7 +1,7 @@
 /** One seed, from its first election to its last check. Everything in it follows from the seed and the options. */
 
-import { Schedule } from "../unit/raft/schedule.ts";
 import { FaultCounts } from "./faults.ts";
+import { Schedule } from "./raft/schedule.ts";
 import { type Step, scenario } from "./scenario.ts";
 import { Simulation } from "./simulation.ts";
 import { Trace } from "./trace.ts";

@@ -15,7 +15,7 @@ import type { Entry, RaftMessage } from "@openclaw/core/raft/message.ts";
 import { decodeMessages, encodeMessages, FRAME_MESSAGES_MAX } from "@openclaw/core/raft/message-codec.ts";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { bytes, entry, logOf, nodeId } from "./fixtures.ts";
+import { bytes, entry, logOf, nodeId } from "../../simulation/raft/fixtures.ts";
 
 const count = fc.oneof(fc.nat(300), fc.maxSafeNat());
 const anIndex = count.map(index);

@@ -7,7 +7,7 @@ import type { Membership, MembershipChange } from "@openclaw/core/raft/membershi
 import { decodeMembership } from "@openclaw/core/raft/membership-codec.ts";
 import type { Entry, RaftMessage } from "@openclaw/core/raft/message.ts";
 import type { RaftStatus, Ready } from "@openclaw/core/raft/ready.ts";
-import { text } from "./fixtures.ts";
+import { text } from "../../simulation/raft/fixtures.ts";
 
 /** ReadIndex numbers of a follower count on from half of 2 ** 48, for every draw in a conversation is 0.5. */
 const FIRST_NUMBER = 2 ** 47;

@@ -16,6 +16,9 @@
 import { index, term } from "@openclaw/core/ids.ts";
 import type { MembershipChange } from "@openclaw/core/raft/membership.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
+import { logOf, nodeId } from "../../simulation/raft/fixtures.ts";
+import { type Seen, TestCluster } from "../../simulation/raft/harness.ts";
+import type { TestNode } from "../../simulation/raft/test-node.ts";
 import {
   doneTexts,
   entryText,
@@ -25,9 +28,6 @@ import {
   statusText,
   writeText,
 } from "./conversation-text.ts";
-import { logOf, nodeId } from "./fixtures.ts";
-import { type Seen, TestCluster } from "./harness.ts";
-import type { TestNode } from "./test-node.ts";
 
 const NAMES = ["a", "b", "c", "d", "e", "f", "g"];
 const RULE = "----";

@@ -1,8 +1,8 @@
 import { index, term } from "@openclaw/core/ids.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
 import { describe, expect, test } from "vitest";
-import { campaign, logOf, nodeId } from "./fixtures.ts";
-import { TestCluster } from "./harness.ts";
+import { campaign, logOf, nodeId } from "../../simulation/raft/fixtures.ts";
+import { TestCluster } from "../../simulation/raft/harness.ts";
 
 const three = (): TestCluster => new TestCluster(["a", "b", "c"]).start();
 

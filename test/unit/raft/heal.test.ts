@@ -2,8 +2,8 @@
  * Liveness: whatever the network did, once a majority hears each other again there is a leader, and writes go through.
  */
 import { describe, expect, test } from "vitest";
+import { TestCluster } from "../../simulation/raft/harness.ts";
 import { SeededRandom } from "../../simulation/seeded-random.ts";
-import { TestCluster } from "./harness.ts";
 
 const NAMES = ["a", "b", "c", "d", "e"];
 

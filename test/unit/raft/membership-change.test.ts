@@ -2,8 +2,8 @@
 import type { Index } from "@openclaw/core/ids.ts";
 import { founding, type Membership } from "@openclaw/core/raft/membership.ts";
 import { describe, expect, test } from "vitest";
-import { campaign, nodeId } from "./fixtures.ts";
-import { TestCluster } from "./harness.ts";
+import { campaign, nodeId } from "../../simulation/raft/fixtures.ts";
+import { TestCluster } from "../../simulation/raft/harness.ts";
 
 const A = nodeId("a");
 const B = nodeId("b");

@@ -2,8 +2,8 @@
 import { index, term } from "@openclaw/core/ids.ts";
 import { founding, isMade, stepped } from "@openclaw/core/raft/membership.ts";
 import { describe, expect, test } from "vitest";
-import { nodeId } from "./fixtures.ts";
-import { TestCluster } from "./harness.ts";
+import { nodeId } from "../../simulation/raft/fixtures.ts";
+import { TestCluster } from "../../simulation/raft/harness.ts";
 
 const A = nodeId("a");
 const B = nodeId("b");

@@ -10,7 +10,7 @@ import {
 } from "@openclaw/core/raft/membership.ts";
 import { Quorum } from "@openclaw/core/raft/quorum.ts";
 import { describe, expect, test } from "vitest";
-import { nodeId } from "./fixtures.ts";
+import { nodeId } from "../../simulation/raft/fixtures.ts";
 
 const A = nodeId("a");
 const B = nodeId("b");

@@ -10,7 +10,7 @@ import type { RaftMessage } from "@openclaw/core/raft/message.ts";
 import { Progress } from "@openclaw/core/raft/progress.ts";
 import { Quorum } from "@openclaw/core/raft/quorum.ts";
 import { describe, expect, test } from "vitest";
-import { entry, logOf, nodeId } from "./fixtures.ts";
+import { entry, logOf, nodeId } from "../../simulation/raft/fixtures.ts";
 
 const ZERO = { index: index(0), term: term(0) };
 const end = (

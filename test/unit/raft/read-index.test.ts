@@ -1,7 +1,7 @@
 import { term } from "@openclaw/core/ids.ts";
 import { describe, expect, test } from "vitest";
-import { nodeId } from "./fixtures.ts";
-import { TestCluster } from "./harness.ts";
+import { nodeId } from "../../simulation/raft/fixtures.ts";
+import { TestCluster } from "../../simulation/raft/harness.ts";
 
 const three = (): TestCluster => new TestCluster(["a", "b", "c"]).start();
 

@@ -1,8 +1,8 @@
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { index, term } from "@openclaw/core/ids.ts";
 import { describe, expect, test } from "vitest";
-import { campaign } from "./fixtures.ts";
-import { TestCluster } from "./harness.ts";
+import { campaign } from "../../simulation/raft/fixtures.ts";
+import { TestCluster } from "../../simulation/raft/harness.ts";
 
 /** a leads; c has lost its last `count` entries, and is down. */
 function damaged(count: number, options: ConstructorParameters<typeof TestCluster>[1] = {}): TestCluster {

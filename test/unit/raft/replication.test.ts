@@ -2,8 +2,8 @@ import { index, term } from "@openclaw/core/ids.ts";
 import type { Entry } from "@openclaw/core/raft/message.ts";
 import { PROPOSAL_BYTES_MAX } from "@openclaw/core/raft/raft.ts";
 import { describe, expect, test } from "vitest";
-import { bytes, entry, logOf, nodeId } from "./fixtures.ts";
-import { TestCluster } from "./harness.ts";
+import { bytes, entry, logOf, nodeId } from "../../simulation/raft/fixtures.ts";
+import { TestCluster } from "../../simulation/raft/harness.ts";
 
 const three = (raft: ConstructorParameters<typeof TestCluster>[1] = {}): TestCluster =>
   new TestCluster(["a", "b", "c"], raft).start();

@@ -1,6 +1,6 @@
 /** Random schedules from fixed seeds. A failure names its seed: put it into `ONCE_FAILED`. */
 import { test } from "vitest";
-import { Schedule } from "./schedule.ts";
+import { Schedule } from "../../simulation/raft/schedule.ts";
 
 const SEEDS = 300;
 const ONCE_FAILED: readonly number[] = [];

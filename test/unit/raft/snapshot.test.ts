@@ -2,8 +2,8 @@ import { index, term } from "@openclaw/core/ids.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
 import { describe, expect, test } from "vitest";
-import { entry, logOf, nodeId } from "./fixtures.ts";
-import { TestCluster } from "./harness.ts";
+import { entry, logOf, nodeId } from "../../simulation/raft/fixtures.ts";
+import { TestCluster } from "../../simulation/raft/harness.ts";
 
 /** a leads and has cut its log; c slept through it. */
 function lagging(options: ConstructorParameters<typeof TestCluster>[1] = {}): TestCluster {

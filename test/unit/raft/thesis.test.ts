@@ -5,10 +5,10 @@
 import { index, term } from "@openclaw/core/ids.ts";
 import type { Entry, RaftMessage } from "@openclaw/core/raft/message.ts";
 import { expect, test } from "vitest";
+import { campaign, entry, logOf, nodeId } from "../../simulation/raft/fixtures.ts";
+import { TestCluster } from "../../simulation/raft/harness.ts";
+import type { TestNode } from "../../simulation/raft/test-node.ts";
 import { SeededRandom } from "../../simulation/seeded-random.ts";
-import { campaign, entry, logOf, nodeId } from "./fixtures.ts";
-import { TestCluster } from "./harness.ts";
-import type { TestNode } from "./test-node.ts";
 
 const A = nodeId("a");
 const B = nodeId("b");

@@ -1,7 +1,7 @@
 /** Handing leadership over (thesis §3.10). */
 import { describe, expect, test } from "vitest";
-import { bytes, nodeId } from "./fixtures.ts";
-import { TestCluster } from "./harness.ts";
+import { bytes, nodeId } from "../../simulation/raft/fixtures.ts";
+import { TestCluster } from "../../simulation/raft/harness.ts";
 
 function three(): TestCluster {
   const cluster = new TestCluster(["a", "b", "c"]).start();

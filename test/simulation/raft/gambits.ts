@@ -4,7 +4,7 @@
  */
 import type { NodeId } from "@openclaw/core/ids.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
-import type { SeededRandom } from "../../simulation/seeded-random.ts";
+import type { SeededRandom } from "../seeded-random.ts";
 import { bytes } from "./fixtures.ts";
 import type { TestCluster } from "./harness.ts";
 import type { TestNode } from "./test-node.ts";

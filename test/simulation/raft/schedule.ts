@@ -7,7 +7,7 @@
 import { isJoint, isMember } from "@openclaw/core/raft/membership.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
 import { decodeMessages, encodeMessages } from "@openclaw/core/raft/message-codec.ts";
-import { SeededRandom } from "../../simulation/seeded-random.ts";
+import { SeededRandom } from "../seeded-random.ts";
 import { bytes } from "./fixtures.ts";
 import { Gambits } from "./gambits.ts";
 import { TestCluster } from "./harness.ts";
