@@ -15,6 +15,7 @@ import { type ChangeHash, type LinkId, type Revision, type Seq, seq } from "@ope
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import { BATCH_ITEMS_MAX } from "@openclaw/core/limits.ts";
 import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
+import { mapCommand } from "@openclaw/core/state-machine/operation-bytes.ts";
 import type { IDBPTransaction } from "idb";
 import { Database } from "./database.ts";
 import type { BatchName, ClientSchema, StoreName } from "./schema.ts";
@@ -307,10 +308,9 @@ const compactRow = (row: OutboxRow): OutboxRow => ({ ...row, command: compactCom
 function compactCommand(command: UserCommand): UserCommand {
   switch (command.kind) {
     case "put":
-    case "compareAndSet":
-      return { ...command, key: compact(command.key), value: compact(command.value) };
-    case "delete":
-      return { ...command, key: compact(command.key) };
+    case "deleteRange":
+    case "txn":
+      return mapCommand(command, compact);
     case "change":
       return { ...command, changes: command.changes.map(compactChange) };
   }

@@ -38,6 +38,21 @@ export const ERRORS = {
     status: 412,
     message: "the key is not at the expected revision; read it again and decide",
   },
+  DUPLICATE_KEY: {
+    retryable: false,
+    status: 400,
+    message: "a transaction may put a key once, and not also delete it; split it",
+  },
+  TXN_TOO_LARGE: {
+    retryable: false,
+    status: 413,
+    message: "the transaction has too many operations, or would read or write too much at once; split it",
+  },
+  RESPONSE_TOO_LARGE: {
+    retryable: false,
+    status: 413,
+    message: "what the transaction would answer is more than is remembered of one; it changed nothing, ask for less",
+  },
   MISSING: {
     retryable: false,
     status: 409,

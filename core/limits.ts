@@ -27,3 +27,13 @@ export const RANGE_ROWS_MAX = 10_000;
 export const DEPS_MAX = 1_024;
 /** Events in one ledger record. */
 export const EVENTS_MAX = 1_024;
+/** Bytes of the events of one ledger record: it must fit a frame on every later link, and grows a little at each. */
+export const RECORD_BYTES_MAX = FRAME_BYTES_MAX - 4 * 65_536;
+/** Compares, and operations of each branch, of one transaction; a nested one has what its own siblings leave (as in etcd). */
+export const TXN_OPERATIONS_MAX = 128;
+/** Transactions inside one another, below the outermost. */
+export const TXN_DEPTH_MAX = 8;
+/** Bytes of the responses of one transaction. */
+export const TXN_RESPONSE_BYTES_MAX = 262_144;
+/** Bytes of responses that a session or a client's link keeps above the acknowledged low-water mark (rule Q1). */
+export const RESPONSES_BYTES_MAX = 1_048_576;

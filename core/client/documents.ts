@@ -271,7 +271,7 @@ class OpenDocument {
     const hashes = changes.map(({ hash }) => hash);
     const edit = new LocalEdit(hashes, (at) => rungs.atHub(at));
     if (changes.length === 0) {
-      edit.committed(rungs.upstream);
+      edit.committed(rungs.upstream, null);
       return edit;
     }
     rungs.made(hashes);

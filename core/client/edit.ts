@@ -1,6 +1,7 @@
 /** What a local write gives its caller: promises for the rungs it climbs (DESIGN §1). */
-import type { OpenClawError } from "../errors.ts";
+import { invariant, type OpenClawError } from "../errors.ts";
 import type { ChangeHash, Revision } from "../ids.ts";
+import type { Response, TxnResponse } from "../state-machine/operation.ts";
 
 export interface Edit {
   /** The document changes it made; empty for a key, and for an edit that changed nothing. */
@@ -14,6 +15,11 @@ export interface Edit {
   readonly site: Promise<Revision>;
   /** Resolves when a majority of the site's parent has it on disk: never at a site without a parent. */
   hub(): Promise<void>;
+}
+
+export interface TxnEdit extends Edit {
+  /** Resolves with what the transaction did, when `site` does. @throws OpenClawError as `site`; NOT_FOUND, RESPONSE_TOO_LARGE, … */
+  readonly response: Promise<TxnResponse>;
 }
 
 /** The side of an edit that its owner settles. */
@@ -51,7 +57,8 @@ export class LocalEdit implements Edit {
     this.#stored();
   }
 
-  committed(at: Revision): void {
+  /** @param _response what an edit of a kind that asks for one is told */
+  committed(at: Revision, _response: Response | null): void {
     this.#stored();
     this.#committed(at);
   }
@@ -65,5 +72,25 @@ export class LocalEdit implements Edit {
   /** It is stored here, and the parent refused it. */
   refused(error: OpenClawError): void {
     this.#failSite(error);
+  }
+}
+
+export class LocalTxnEdit extends LocalEdit implements TxnEdit {
+  readonly response: Promise<TxnResponse>;
+  #respond: (response: TxnResponse) => void = () => {};
+
+  constructor(whenHub: (at: Revision) => Promise<void>) {
+    super([], whenHub);
+    const told = new Promise<TxnResponse>((resolve) => {
+      this.#respond = resolve;
+    });
+    this.response = this.site.then(() => told);
+    this.response.catch(() => undefined);
+  }
+
+  override committed(at: Revision, response: Response | null): void {
+    invariant(response?.kind === "txn", "a transaction is answered as one");
+    this.#respond(response);
+    super.committed(at, response);
   }
 }

@@ -5,11 +5,15 @@ import { type ClusterId, isClusterId, type Revision, revision } from "../ids.ts"
 import { type PositionToken, positionText } from "../ledger/position-token.ts";
 import { KEY_BYTES_MAX, RANGE_ROWS_MAX, VALUE_BYTES_MAX } from "../limits.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
-import type { UserCommand } from "../state-machine/command.ts";
+import { compareAndSet } from "../state-machine/compare-and-set.ts";
+import type { KeyCommand } from "../state-machine/key-values.ts";
+import { plainRange, type Txn } from "../state-machine/operation.ts";
+import { mapTxn } from "../state-machine/operation-bytes.ts";
 import type { Answer } from "../state-machine/query.ts";
+import { txnRefusal } from "../state-machine/txn-check.ts";
 import type { Asked } from "../sync/child-link.ts";
 import type { ChildQuery } from "../sync/message.ts";
-import { type Edit, LocalEdit } from "./edit.ts";
+import { type Edit, LocalEdit, LocalTxnEdit, type TxnEdit } from "./edit.ts";
 import type { Draft } from "./journal.ts";
 import type { ReadOptions, ReadSession } from "./read-session.ts";
 import type { Rungs } from "./rungs.ts";
@@ -138,12 +142,18 @@ export class Keys {
 
   /** Queues a put. @throws OpenClawError KEY_EMPTY, KEY_TOO_LARGE, VALUE_TOO_LARGE, OVERLOADED, STOPPED */
   put(key: Bytes, value: Bytes): Edit {
-    return this.#write({ kind: "put", key: checkedKey(key), value: checkedValue(value) });
+    const command = { kind: "put", key: checkedKey(key), value: checkedValue(value) } as const;
+    const edit = this.#write(command, this.#edit());
+    this.#overlay(command.key, command.value, edit);
+    return edit;
   }
 
   /** Queues a delete; of a key that does not exist it does nothing. @throws OpenClawError KEY_EMPTY, KEY_TOO_LARGE, OVERLOADED, STOPPED */
   delete(key: Bytes): Edit {
-    return this.#write({ kind: "delete", key: checkedKey(key) });
+    const bytes = checkedKey(key);
+    const edit = this.#write({ kind: "deleteRange", keys: { kind: "key", key: bytes } }, this.#edit());
+    this.#overlay(bytes, null, edit);
+    return edit;
   }
 
   /**
@@ -151,12 +161,19 @@ export class Keys {
    * key does not exist. Its `site` rejects with COMPARE_FAILED otherwise.
    */
   compareAndSet(key: Bytes, expected: number, value: Bytes): Edit {
-    return this.#write({
-      kind: "compareAndSet",
-      key: checkedKey(key),
-      expected: revision(expected),
-      value: checkedValue(value),
-    });
+    return this.#write(compareAndSet(checkedKey(key), revision(expected), checkedValue(value)), this.#edit());
+  }
+
+  /**
+   * Queues a transaction, which runs when it reaches the site: then `response` says which branch ran and what it did.
+   * What it writes shows here when it comes back, as only the site knows what the compares lead to. One in the form of
+   * `compareAndSet` ends as that does.
+   * @throws OpenClawError KEY_EMPTY, KEY_TOO_LARGE, VALUE_TOO_LARGE, TXN_TOO_LARGE, DUPLICATE_KEY, OVERLOADED, STOPPED
+   */
+  txn(txn: Txn): TxnEdit {
+    const refusal = txnRefusal(txn);
+    if (refusal !== null) throw new OpenClawError(refusal.code, refusal.details);
+    return this.#write(mapTxn(txn, toBytes), new LocalTxnEdit((at) => this.#host.rungs.atHub(at)));
   }
 
   /**
@@ -205,18 +222,21 @@ export class Keys {
     }
   }
 
-  #write(command: Exclude<UserCommand, { kind: "change" }>): Edit {
+  #edit(): LocalEdit {
+    return new LocalEdit([], (at) => this.#host.rungs.atHub(at));
+  }
+
+  #write<E extends LocalEdit>(command: KeyCommand, edit: E): E {
     this.#host.assertRoom();
-    const edit = new LocalEdit([], (at) => this.#host.rungs.atHub(at));
     this.#host.enqueue({ command, edits: [edit], round: 0 });
-    // What a comparison leads to, only the site knows.
-    if (command.kind !== "compareAndSet" && this.#host.covers(command.key, null)) this.#overlay(command, edit);
     return edit;
   }
 
-  #overlay(command: Extract<UserCommand, { kind: "put" | "delete" }>, edit: Edit): void {
-    const name = toHex(command.key);
-    const overlay: Overlay = { key: command.key, value: command.kind === "put" ? command.value : null, at: null };
+  /** Shows an own write until the mirror does. @param value null: deleted */
+  #overlay(key: Uint8Array, value: Uint8Array | null, edit: Edit): void {
+    if (!this.#host.covers(key, null)) return;
+    const name = toHex(key);
+    const overlay: Overlay = { key, value, at: null };
     this.#overlays.set(name, [...(this.#overlays.get(name) ?? []), overlay]);
     const remove = (): void =>
       this.#keep(
@@ -242,7 +262,7 @@ export class Keys {
     for (;;) {
       let answer: Answer<Extract<ChildQuery, { kind: "range" }>>;
       try {
-        ({ answer } = await this.#host.ask({ kind: "range", origin, from, to, limit }, mode));
+        ({ answer } = await this.#host.ask({ kind: "range", origin, ...plainRange(from, to, limit) }, mode));
       } catch (error) {
         // Large values: fewer of them fit one frame. One always does.
         if (!(error instanceof OpenClawError) || error.code !== "FRAME_TOO_LARGE" || limit === 1) throw error;

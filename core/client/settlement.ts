@@ -6,6 +6,7 @@ import { OpenClawError } from "../errors.ts";
 import { type ChangeHash, isChangeHash, type Seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import type { Outcome } from "../state-machine/command.ts";
+import { comparedOutcome } from "../state-machine/compare-and-set.ts";
 import { causalOrder } from "./causal-order.ts";
 import type { LocalEdit } from "./edit.ts";
 import type { Draft, Journal } from "./journal.ts";
@@ -80,7 +81,10 @@ export class Settlement {
   async #take(outbox: Outbox, outcomes: readonly Answered[], fresh: Outbox | null): Promise<void> {
     const rows = outcomes.flatMap(({ seq, outcome }) => {
       const unanswered = outbox.answer(seq);
-      return unanswered === undefined ? [] : [{ ...unanswered, outcome }];
+      // Nobody may be left to be told that a comparison did not hold: so it counts as a refusal, which is kept.
+      return unanswered === undefined
+        ? []
+        : [{ ...unanswered, outcome: comparedOutcome(unanswered.row.command, outcome) }];
     });
     if (rows.length === 0 && fresh === null) return;
     const awaiting: Awaiting[] = [];
@@ -119,7 +123,7 @@ export class Settlement {
       outbox.settle(row.seq);
       if (outcome.ok) {
         this.#rungs.committed(hashesOf(row), outcome.revision);
-        for (const edit of edits) edit.committed(outcome.revision);
+        for (const edit of edits) edit.committed(outcome.revision, outcome.response);
       }
     }
     for (const row of failed) {

@@ -221,8 +221,8 @@ export class Proposals {
 function isUser(body: UserCommand | SystemCommand): body is UserCommand {
   switch (body.kind) {
     case "put":
-    case "delete":
-    case "compareAndSet":
+    case "deleteRange":
+    case "txn":
     case "change":
       return true;
     default:

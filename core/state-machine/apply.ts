@@ -5,6 +5,7 @@
 import { invariant, unreachable } from "../errors.ts";
 import type { ClusterId, Index, Revision } from "../ids.ts";
 import { derivedSalt } from "../ledger/chain.ts";
+import { TXN_RESPONSE_BYTES_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import { importCommands } from "./client-links.ts";
 import type { Command, CommandHeader, CommandResult, Outcome, UserCommand } from "./command.ts";
@@ -69,12 +70,13 @@ class Machine {
     const { header } = command;
     switch (command.kind) {
       case "put":
-      case "delete":
-      case "compareAndSet":
+      case "deleteRange":
+      case "txn":
       case "change": {
         const author = this.#author(header, () => header.salt);
-        const run = (): Outcome => this.#runUser(command, author);
-        const outcome = header.session === null ? run() : inSession(this.#tx, header.session, index, run);
+        const run = (room: number): Outcome => this.#runUser(command, author, room);
+        const { session } = header;
+        const outcome = session === null ? run(TXN_RESPONSE_BYTES_MAX) : inSession(this.#tx, session, index, run);
         return { kind: "outcome", outcome };
       }
       case "openSession":
@@ -92,8 +94,8 @@ class Machine {
       }
       case "importCommands": {
         const author = this.#author(header, this.#salts(header));
-        return importCommands(this.#tx, command, index, (queued) =>
-          queued.kind === "refused" ? refused(queued.code, queued.details) : this.#runUser(queued, author),
+        return importCommands(this.#tx, command, index, (queued, room) =>
+          queued.kind === "refused" ? refused(queued.code, queued.details) : this.#runUser(queued, author, room),
         );
       }
       case "parentHolds":
@@ -106,9 +108,9 @@ class Machine {
     }
   }
 
-  #runUser(command: UserCommand, author: Author): Outcome {
+  #runUser(command: UserCommand, author: Author, room: number): Outcome {
     if (command.kind === "change") return runChangeCommand(this.#tx, this.#ledger, author, command);
-    return runKeyCommand(this.#tx, this.#ledger, author, command);
+    return runKeyCommand(this.#tx, this.#ledger, author, command, room);
   }
 
   #author({ principal, time }: CommandHeader, salt: (at: Revision) => Uint8Array): Author {

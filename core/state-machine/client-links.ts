@@ -6,8 +6,7 @@ import { RESULTS_MAX } from "../limits.ts";
 import { addUse, moveUse, useAt } from "./client-uses.ts";
 import type { CommandResult, ImportedCommand, Outcome, SystemCommand } from "./command.ts";
 import { clientLinkKey } from "./keyspace.ts";
-import type { Remembered } from "./remembered.ts";
-import { forgetBelow, readRemembered, rememberedTuple } from "./remembered.ts";
+import { Remembered, readRemembered, rememberedTuple } from "./remembered.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 
 export type ImportCommands = Extract<SystemCommand, { kind: "importCommands" }>;
@@ -35,12 +34,13 @@ export const clientLinkRow: RowCodec<ClientLinkRow> = {
 /**
  * Runs the commands above the cursor and answers those at or below it as before. A link that nobody knows begins at 1:
  * one that goes on higher was known once and is forgotten, and running it again from 1 might double what it did.
+ * @param run given the bytes of responses that there is room for
  */
 export function importCommands(
   tx: Transaction,
   command: ImportCommands,
   index: Index,
-  run: (command: ImportedCommand) => Outcome,
+  run: (command: ImportedCommand, room: number) => Outcome,
 ): CommandResult {
   const key = clientLinkKey(command.link);
   const known = tx.read(key, clientLinkRow);
@@ -56,7 +56,7 @@ export function importCommands(
   if (known !== undefined && from > known.cursor + 1) return refuse("GAP", `${from} does not follow ${known.cursor}`);
 
   const use = useAt(index);
-  const row = known ?? { use, cursor: seq(0), lowWater: seq(1), outcomes: new Map() };
+  const row = known ?? { use, cursor: seq(0), lowWater: seq(1), outcomes: new Remembered() };
   if (known === undefined) addUse(tx, key, use);
   else moveUse(tx, key, row.use, use);
   row.use = use;
@@ -64,7 +64,7 @@ export function importCommands(
   const lowWater = seq(Math.min(command.lowWater, row.cursor + 1));
   if (lowWater > row.lowWater) {
     row.lowWater = lowWater;
-    forgetBelow(row.outcomes, lowWater);
+    row.outcomes.forgetBelow(lowWater);
   }
   tx.write(key, clientLinkRow, row);
   const last = from + commands.length - 1;
@@ -74,7 +74,7 @@ export function importCommands(
   const outcomes = commands.map((queued, i): Outcome | null => {
     const at = seq(from + i);
     if (at <= row.cursor) return row.outcomes.get(at) ?? null;
-    const outcome = run(queued);
+    const outcome = run(queued, row.outcomes.room);
     row.outcomes.set(at, outcome);
     row.cursor = at;
     return outcome;

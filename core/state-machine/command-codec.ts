@@ -28,13 +28,14 @@ import type {
   UserCommand,
 } from "./command.ts";
 import { placeFields, type Refused, readPlace } from "./member.ts";
+import { readResponse, readSelector, readTxn, responseTuple, selectorTuple, txnFields } from "./operation-codec.ts";
 
 const BATCH_VERSION = 1;
 
 const COMMAND = {
   put: 0,
-  delete: 1,
-  compareAndSet: 2,
+  deleteRange: 1,
+  txn: 2,
   change: 3,
   refused: 4,
   openSession: 16,
@@ -218,10 +219,10 @@ export function userCommandTuple(command: UserCommand): Encodable {
   switch (command.kind) {
     case "put":
       return [COMMAND.put, command.key, command.value];
-    case "delete":
-      return [COMMAND.delete, command.key];
-    case "compareAndSet":
-      return [COMMAND.compareAndSet, command.key, command.expected, command.value];
+    case "deleteRange":
+      return [COMMAND.deleteRange, selectorTuple(command.keys)];
+    case "txn":
+      return [COMMAND.txn, ...txnFields(command)];
     case "change":
       return [COMMAND.change, command.collection, command.document, command.changes.map(documentChangeTuple)];
     default:
@@ -243,12 +244,10 @@ function readUserBody(kind: number, reader: TupleReader): UserCommand | undefine
   switch (kind) {
     case COMMAND.put:
       return { kind: "put", key: reader.bytes(), value: reader.bytes() };
-    case COMMAND.delete:
-      return { kind: "delete", key: reader.bytes() };
-    case COMMAND.compareAndSet: {
-      const key = reader.bytes();
-      return { kind: "compareAndSet", key, expected: revision(reader.count()), value: reader.bytes() };
-    }
+    case COMMAND.deleteRange:
+      return { kind: "deleteRange", keys: readSelector(reader.any()) };
+    case COMMAND.txn:
+      return readTxn(reader);
     case COMMAND.change: {
       const collection = reader.text();
       const document = reader.text();
@@ -261,13 +260,19 @@ function readUserBody(kind: number, reader: TupleReader): UserCommand | undefine
 }
 
 export const outcomeTuple = (outcome: Outcome): Encodable =>
-  outcome.ok ? [true, outcome.revision] : [false, outcome.code, outcome.details];
+  outcome.ok
+    ? [true, outcome.revision, outcome.response === null ? null : responseTuple(outcome.response)]
+    : [false, outcome.code, outcome.details];
 
 /** @throws OpenClawError MALFORMED_FRAME */
 export function readOutcome(value: Encodable): Outcome {
   const reader = new TupleReader(value, "outcome");
   const outcome: Outcome = reader.flag()
-    ? { ok: true, revision: revision(reader.count()) }
+    ? {
+        ok: true,
+        revision: revision(reader.count()),
+        response: reader.orNull((field) => readResponse(field.any())),
+      }
     : { ok: false, code: readErrorCode(reader), details: reader.text() };
   reader.end();
   return outcome;

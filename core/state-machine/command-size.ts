@@ -1,5 +1,7 @@
 /** How large a command is, for the limits of queues and batches. */
+import { unreachable } from "../errors.ts";
 import type { ImportedCommand, SystemCommand } from "./command.ts";
+import type { Compare, KeySelector, Operation, Txn } from "./operation.ts";
 
 /** At most this many bytes a UTF-16 unit, and its length. */
 export const textBytes = (text: string): number => 3 * text.length + 5;
@@ -11,10 +13,11 @@ const OVERHEAD_BYTES = 128;
 export function commandBytes(body: ImportedCommand | SystemCommand): number {
   switch (body.kind) {
     case "put":
-    case "compareAndSet":
       return OVERHEAD_BYTES + body.key.length + body.value.length;
-    case "delete":
-      return OVERHEAD_BYTES + body.key.length;
+    case "deleteRange":
+      return OVERHEAD_BYTES + selectorBytes(body.keys);
+    case "txn":
+      return OVERHEAD_BYTES + txnBytes(body);
     case "change": {
       let bytes = OVERHEAD_BYTES + textBytes(body.collection) + textBytes(body.document);
       for (const change of body.changes) {
@@ -36,5 +39,30 @@ export function commandBytes(body: ImportedCommand | SystemCommand): number {
     case "openSession":
     case "parentHolds":
       return OVERHEAD_BYTES;
+  }
+}
+
+function selectorBytes(keys: KeySelector): number {
+  return keys.kind === "key" ? keys.key.length : keys.from.length + (keys.to?.length ?? 0);
+}
+
+const txnBytes = ({ compares, success, failure }: Txn): number =>
+  compares.reduce((sum, compare) => sum + compareBytesOf(compare), 0) +
+  [...success, ...failure].reduce((sum, operation) => sum + operationBytes(operation), 0);
+
+const compareBytesOf = (compare: Compare): number =>
+  OVERHEAD_BYTES + selectorBytes(compare.keys) + (compare.target === "value" ? compare.value.length : 0);
+
+function operationBytes(operation: Operation): number {
+  switch (operation.kind) {
+    case "put":
+      return OVERHEAD_BYTES + operation.key.length + (operation.value?.length ?? 0);
+    case "deleteRange":
+    case "range":
+      return OVERHEAD_BYTES + selectorBytes(operation.keys);
+    case "txn":
+      return OVERHEAD_BYTES + txnBytes(operation);
+    default:
+      return unreachable(operation);
   }
 }

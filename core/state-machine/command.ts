@@ -3,6 +3,7 @@ import type { ErrorCode } from "../errors.ts";
 import type { ClusterId, Epoch, LinkId, NodeId, Revision, Seq, SessionId } from "../ids.ts";
 import type { DocumentChange, LinkItem } from "../ledger/record.ts";
 import type { MemberPlace, Refused } from "./member.ts";
+import type { KeySelector, Response, Txn } from "./operation.ts";
 
 /** Set by the proposing node, from its ports: apply reads no clock and no random source (R9). */
 export interface CommandHeader {
@@ -30,14 +31,9 @@ export interface SessionStep {
 /** What a person or an app may ask for. */
 export type UserCommand =
   | { readonly kind: "put"; readonly key: Uint8Array; readonly value: Uint8Array }
-  | { readonly kind: "delete"; readonly key: Uint8Array }
-  /** etcd's compare on mod revision, then put; expected 0 means "the key must not exist". */
-  | {
-      readonly kind: "compareAndSet";
-      readonly key: Uint8Array;
-      readonly expected: Revision;
-      readonly value: Uint8Array;
-    }
+  /** Where there is nothing to delete it does nothing, and takes no revision. */
+  | { readonly kind: "deleteRange"; readonly keys: KeySelector }
+  | Txn
   /** All changes of one push to one document, in causal order. */
   | {
       readonly kind: "change";
@@ -87,8 +83,11 @@ export type Command = { readonly header: CommandHeader } & (UserCommand | System
 
 /** The outcome of one user command. A refusal is a value: it is replicated like any other outcome. */
 export type Outcome =
-  /** `revision`: the one it took, or the one at which the change was already known. */
-  | { readonly ok: true; readonly revision: Revision }
+  /**
+   * `revision`: the one it took; where it changed nothing, the one that it found. `response`: of a deleteRange or a txn;
+   * null for a put and a change, which have nothing else to tell.
+   */
+  | { readonly ok: true; readonly revision: Revision; readonly response: Response | null }
   | { readonly ok: false; readonly code: ErrorCode; readonly details: string };
 
 export type CommandResult =

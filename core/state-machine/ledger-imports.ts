@@ -13,7 +13,7 @@ import { overPending, planChanges } from "./document-plan.ts";
 import { changeRefusal, nameRefusal } from "./document-rows.ts";
 import type { ChangeEvent } from "./documents.ts";
 import { carryOut } from "./documents.ts";
-import { keyRefusal, mirrorKey, valueRefusal } from "./key-values.ts";
+import { keyRefusal, mirrorKey, valueRefusal } from "./key-rows.ts";
 import { DocumentKeys, ledgerLinkKey } from "./keyspace.ts";
 import type { LedgerWriter } from "./ledger-writer.ts";
 import type { LedgerLinkRow } from "./link-rows.ts";

@@ -1,7 +1,7 @@
 /** Answers questions from the rows of one applied index. Pure: what is not asked through `view` is not known here. */
 import { utf8Text } from "../bytes.ts";
 import { invariant, unreachable } from "../errors.ts";
-import type { LinkId } from "../ids.ts";
+import type { ClusterId, LinkId } from "../ids.ts";
 import { isLinkId, seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { changeHashBytes } from "../ledger/record-codec.ts";
@@ -10,7 +10,8 @@ import type { Sha256 } from "../ports.ts";
 import { clientLinkRow } from "./client-links.ts";
 import type { ChangeRow } from "./document-rows.ts";
 import { bodyRow, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
-import { keyRow } from "./key-values.ts";
+import { answerRange } from "./key-range.ts";
+import { keyRow } from "./key-rows.ts";
 import {
   CLIENT_LINKS,
   clientLinkKey,
@@ -26,9 +27,9 @@ import {
 } from "./keyspace.ts";
 import { ledgerLinkRow } from "./link-rows.ts";
 import { membersOf } from "./members.ts";
+import type { KeySelector, KeyValue } from "./operation.ts";
 import { readPosition } from "./position.ts";
-import type { Answer, KeyValue, LinkState, Query, QueryAnswers } from "./query.ts";
-import { ascending } from "./remembered.ts";
+import type { Answer, LinkState, Query, QueryAnswers } from "./query.ts";
 import { rowsOf } from "./row-pages.ts";
 import { stateHash } from "./state-hash.ts";
 import type { StateView } from "./view.ts";
@@ -74,21 +75,28 @@ function get(view: StateView, { origin, key }: Of<"get">): QueryAnswers["get"] {
   return { row: bytes === undefined ? null : keyValue(key, bytes), revision: readPosition(view).revision };
 }
 
-function range(view: StateView, { origin, from, to, limit }: Of<"range">): QueryAnswers["range"] {
-  const { from: first, to: end } = keyRange(origin, from, to);
-  const rows: KeyValue[] = [];
-  const most = rowsAllowed(limit);
-  let bytes = 0;
-  let more = false;
-  for (const row of rowsOf(view, first, end)) {
-    if (rows.length >= most || bytes >= ANSWER_BYTES_MAX) {
-      more = true;
-      break;
+function range(view: StateView, { origin, ...request }: Of<"range">): QueryAnswers["range"] {
+  const { rows, more, count } = answerRange(selected(view, origin, request.keys), request, ANSWER_BYTES_MAX);
+  const told = rows.map((row) => ({ ...row, value: own(row.value) }));
+  return { rows: told, more, count, revision: readPosition(view).revision };
+}
+
+function* selected(view: StateView, origin: ClusterId | null, keys: KeySelector): Generator<KeyValue> {
+  switch (keys.kind) {
+    case "key": {
+      const bytes = view.get(keyRowKey(origin, keys.key));
+      if (bytes !== undefined) yield { key: keys.key, ...keyRow.decode(bytes) };
+      return;
     }
-    rows.push(keyValue(keyOfRow(origin, row.key), row.value));
-    bytes += row.value.length;
+    case "range": {
+      const { from, to } = keyRange(origin, keys.from, keys.to);
+      for (const { key, value } of rowsOf(view, from, to))
+        yield { key: keyOfRow(origin, key), ...keyRow.decode(value) };
+      return;
+    }
+    default:
+      unreachable(keys);
   }
-  return { rows, more, revision: readPosition(view).revision };
 }
 
 function keyValue(key: Uint8Array, bytes: Uint8Array): KeyValue {
@@ -205,7 +213,7 @@ function ledgerLinkState(id: LinkId, bytes: Uint8Array): LinkState {
 
 function clientLinkState(id: LinkId, bytes: Uint8Array): LinkState {
   const { cursor, outcomes } = clientLinkRow.decode(bytes);
-  return { link: id, cursor: seq(cursor), hash: new Uint8Array(0), epoch: null, outcomes: ascending(outcomes) };
+  return { link: id, cursor: seq(cursor), hash: new Uint8Array(0), epoch: null, outcomes: outcomes.ascending() };
 }
 
 const rowsAllowed = (limit: number): number => Math.min(Math.max(0, limit), RANGE_ROWS_MAX);

@@ -3,15 +3,7 @@ import type { ActorId, ChangeHash, ClusterId, Epoch, LinkId, Revision, Seq } fro
 import type { DocumentChange } from "../ledger/record.ts";
 import type { Outcome } from "./command.ts";
 import type { Member } from "./member.ts";
-
-export interface KeyValue {
-  readonly key: Uint8Array;
-  readonly value: Uint8Array;
-  /** etcd's: the revisions of this incarnation's first and last put, and the number of its puts. In a mirror, the origin's. */
-  readonly createRevision: Revision;
-  readonly modRevision: Revision;
-  readonly version: number;
-}
+import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
 
 /** What is kept of a link (L4). */
 export interface LinkState {
@@ -29,14 +21,7 @@ export interface LinkState {
 /** `origin` null: this cluster's own keys; else the mirror of that cluster. */
 export type Query =
   | { readonly kind: "get"; readonly origin: ClusterId | null; readonly key: Uint8Array }
-  /** Keys in [from, to), ascending; `to` null means to the end. */
-  | {
-      readonly kind: "range";
-      readonly origin: ClusterId | null;
-      readonly from: Uint8Array;
-      readonly to: Uint8Array | null;
-      readonly limit: number;
-    }
+  | ({ readonly kind: "range"; readonly origin: ClusterId | null } & RangeRequest)
   /** Accepted changes in an order in which each follows what it depends on; those after position `after`. */
   | {
       readonly kind: "document";
@@ -72,7 +57,8 @@ export interface Position {
 
 export interface QueryAnswers {
   get: { readonly row: KeyValue | null; readonly revision: Revision };
-  range: { readonly rows: readonly KeyValue[]; readonly more: boolean; readonly revision: Revision };
+  /** `more` also where an answer is cut because it is large. */
+  range: RangeResponse & { readonly revision: Revision };
   document: {
     readonly changes: readonly DocumentChange[];
     /** Position to pass as `after` for the next page; equals the number of accepted changes at the end. */

@@ -7,8 +7,7 @@ import { addUse, moveUse, useAt } from "./client-uses.ts";
 import type { Outcome, SessionStep } from "./command.ts";
 import { sessionKey } from "./keyspace.ts";
 import { refused } from "./outcome.ts";
-import type { Remembered } from "./remembered.ts";
-import { forgetBelow, readRemembered, rememberedTuple } from "./remembered.ts";
+import { Remembered, readRemembered, rememberedTuple } from "./remembered.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 
 interface SessionRow {
@@ -31,14 +30,15 @@ export function openSession(tx: Transaction, session: SessionId, index: Index): 
   if (tx.read(key, sessionRow) !== undefined) return;
   const use = useAt(index);
   addUse(tx, key, use);
-  tx.write(key, sessionRow, { use, lowWater: seq(1), outcomes: new Map() });
+  tx.write(key, sessionRow, { use, lowWater: seq(1), outcomes: new Remembered() });
 }
 
 /**
  * Runs a command, or answers what it answered before. Refused without running: SESSION_EXPIRED when nobody knows any more
  * whether it ran, OVERLOADED when its outcome could not be kept.
+ * @param run given the bytes of responses that there is room for
  */
-export function inSession(tx: Transaction, step: SessionStep, index: Index, run: () => Outcome): Outcome {
+export function inSession(tx: Transaction, step: SessionStep, index: Index, run: (room: number) => Outcome): Outcome {
   const key = sessionKey(step.id);
   const row = tx.read(key, sessionRow);
   if (row === undefined) return refused("SESSION_EXPIRED", "unknown session");
@@ -46,14 +46,14 @@ export function inSession(tx: Transaction, step: SessionStep, index: Index, run:
   row.use = useAt(index);
   if (step.lowWater > row.lowWater) {
     row.lowWater = step.lowWater;
-    forgetBelow(row.outcomes, step.lowWater);
+    row.outcomes.forgetBelow(step.lowWater);
   }
   tx.write(key, sessionRow, row);
   const known = row.outcomes.get(step.seq);
   if (known !== undefined) return known;
   if (step.seq < row.lowWater) return refused("SESSION_EXPIRED", `${step.seq} is below ${row.lowWater}`);
   if (row.outcomes.size >= RESULTS_MAX) return refused("OVERLOADED", `${RESULTS_MAX} results are not acknowledged`);
-  const outcome = run();
+  const outcome = run(row.outcomes.room);
   row.outcomes.set(step.seq, outcome);
   return outcome;
 }

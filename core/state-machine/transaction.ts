@@ -4,6 +4,8 @@
  * and not a command.
  */
 import { compareBytes } from "../bytes.ts";
+import { invariant } from "../errors.ts";
+import { keyAfter, PAGE_ROWS } from "./row-pages.ts";
 import type { Row, StateView, Write } from "./view.ts";
 
 /** How one kind of row is written. `decode` throws on bytes it did not write: they come from our own disk. */
@@ -25,6 +27,8 @@ export class Transaction {
   readonly #view: StateView;
   /** By key as a string of its bytes: such strings compare as the bytes do. */
   readonly #slots = new Map<string, Slot>();
+  /** What the step under way has overwritten, oldest first; null between steps. */
+  #undo: (() => void)[] | null = null;
 
   constructor(view: StateView) {
     this.#view = view;
@@ -53,6 +57,37 @@ export class Transaction {
 
   remove(key: Uint8Array): void {
     this.#set(key, undefined, null);
+  }
+
+  /** Runs a step that is done wholly or not at all: if it throws, what it wrote is taken back. Steps do not nest. */
+  atomically<T>(step: () => T): T {
+    invariant(this.#undo === null, "one step at a time");
+    const undo: (() => void)[] = [];
+    this.#undo = undo;
+    try {
+      return step();
+    } catch (error) {
+      for (const take of undo.reverse()) take();
+      throw error;
+    } finally {
+      this.#undo = null;
+    }
+  }
+
+  /** Rows with from ≤ key < to, ascending, page by page; nothing in the range is written meanwhile. */
+  *rows<T>(
+    from: Uint8Array,
+    to: Uint8Array,
+    codec: RowCodec<T>,
+  ): Generator<{ readonly key: Uint8Array; readonly value: T }> {
+    let next = from;
+    for (;;) {
+      const page = this.scan(next, to, codec, PAGE_ROWS);
+      yield* page;
+      const last = page.at(-1);
+      if (last === undefined || page.length < PAGE_ROWS) return;
+      next = keyAfter(last.key);
+    }
   }
 
   /** Rows with from ≤ key < to, ascending, at most `limit`, as they stand now. */
@@ -109,8 +144,11 @@ export class Transaction {
     const slot = this.#slots.get(text);
     if (slot === undefined) {
       this.#slots.set(text, { key, value, codec, changed: true });
+      this.#undo?.push(() => this.#slots.delete(text));
       return;
     }
+    const before = { ...slot };
+    this.#undo?.push(() => Object.assign(slot, before));
     slot.value = value;
     slot.codec = codec;
     slot.changed = true;

@@ -1,10 +1,11 @@
 /** What a child may do, question by question and command by command: asked each time, not only at the door (pitfall 50). */
-import { compareBytes, prefixEnd } from "../bytes.ts";
 import { type ErrorCode, unreachable } from "../errors.ts";
 import type { LedgerEvent } from "../ledger/record.ts";
-import { CHANGE_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../limits.ts";
+import { CHANGE_BYTES_MAX } from "../limits.ts";
 import type { UserCommand } from "../state-machine/command.ts";
+import { keyCommandRefusal } from "../state-machine/key-values.ts";
 import type { Principal } from "./authority.ts";
+import { lackedRight, mayRead } from "./key-rights.ts";
 import type { ChildQuery } from "./message.ts";
 
 /** Bytes of all changes of one command: its record must fit a frame on every later link. */
@@ -19,12 +20,13 @@ export interface Refusal {
 export function commandRefusal(command: UserCommand, principal: Principal): Refusal | null {
   switch (command.kind) {
     case "put":
-    case "compareAndSet":
-      if (command.value.length > VALUE_BYTES_MAX)
-        return { code: "VALUE_TOO_LARGE", details: `${command.value.length} bytes` };
-      return keyRefusal(command.key, principal);
-    case "delete":
-      return keyRefusal(command.key, principal);
+    case "deleteRange":
+    case "txn": {
+      const wrong = keyCommandRefusal(command);
+      if (wrong !== null) return wrong;
+      const lacked = lackedRight(command, principal);
+      return lacked === null ? null : { code: "FORBIDDEN", details: lacked };
+    }
     case "change": {
       if (!principal.mayWriteDocument(command.collection, command.document)) {
         return { code: "FORBIDDEN", details: `writing ${command.collection}/${command.document}` };
@@ -40,18 +42,12 @@ export function commandRefusal(command: UserCommand, principal: Principal): Refu
   }
 }
 
-function keyRefusal(key: Uint8Array, principal: Principal): Refusal | null {
-  if (key.length === 0) return { code: "KEY_EMPTY", details: "" };
-  if (key.length > KEY_BYTES_MAX) return { code: "KEY_TOO_LARGE", details: `${key.length} bytes` };
-  return principal.mayWriteKey(key) ? null : { code: "FORBIDDEN", details: "writing this key" };
-}
-
 export function mayAsk(query: ChildQuery, principal: Principal): boolean {
   switch (query.kind) {
     case "get":
       return principal.mayReadKey(query.key);
     case "range":
-      return principal.mayReadPrefix(sharedPrefix(query.from, query.to));
+      return mayRead(query.keys, principal);
     case "document":
     case "changes":
       return principal.mayReadDocument(query.collection, query.document);
@@ -74,14 +70,4 @@ export function mayReadEvent(event: LedgerEvent, principal: Principal): boolean 
     default:
       return unreachable(event);
   }
-}
-
-/** The longest prefix that every key in [from, to) has. */
-function sharedPrefix(from: Uint8Array, to: Uint8Array | null): Uint8Array {
-  for (let length = from.length; length > 0; length--) {
-    const prefix = from.subarray(0, length);
-    const end = prefixEnd(prefix);
-    if (end === undefined || (to !== null && compareBytes(to, end) <= 0)) return prefix;
-  }
-  return from.subarray(0, 0);
 }

@@ -15,7 +15,15 @@ import {
   readHash,
 } from "../ledger/record-codec.ts";
 import { BATCH_ITEMS_MAX, RANGE_ROWS_MAX } from "../limits.ts";
-import type { KeyValue, QueryAnswers } from "../state-machine/query.ts";
+import {
+  keyValueTuple,
+  rangeFields,
+  rangeResponseFields,
+  readKeyValue,
+  readRange,
+  readRangeResponse,
+} from "../state-machine/operation-codec.ts";
+import type { QueryAnswers } from "../state-machine/query.ts";
 import type { ChildAnswer, ChildQuery } from "./message.ts";
 
 const KIND = { get: 0, range: 1, document: 2, documents: 3, changes: 4, position: 5 } as const satisfies Record<
@@ -28,7 +36,7 @@ export function queryTuple(query: ChildQuery): Encodable {
     case "get":
       return [KIND.get, query.origin, query.key];
     case "range":
-      return [KIND.range, query.origin, query.from, query.to, query.limit];
+      return [KIND.range, query.origin, ...rangeFields(query)];
     case "document":
       return [KIND.document, query.collection, query.document, query.after, query.limit];
     case "documents":
@@ -56,9 +64,9 @@ function readQueryOfKind(kind: number, reader: TupleReader): ChildQuery {
       return { kind: "get", origin: readOriginCluster(reader), key: reader.bytes() };
     case KIND.range: {
       const origin = readOriginCluster(reader);
-      const from = reader.bytes();
-      const to = reader.orNull((field) => field.bytes());
-      return { kind: "range", origin, from, to, limit: atMost(reader.count(), RANGE_ROWS_MAX) };
+      const range = readRange(reader);
+      atMost(range.limit, RANGE_ROWS_MAX);
+      return { kind: "range", origin, ...range };
     }
     case KIND.document: {
       const collection = reader.text();
@@ -89,9 +97,9 @@ function readQueryOfKind(kind: number, reader: TupleReader): ChildQuery {
 export function answerTuple(answer: ChildAnswer): Encodable {
   switch (answer.kind) {
     case "get":
-      return [KIND.get, answer.answer.row === null ? null : rowTuple(answer.answer.row), answer.answer.revision];
+      return [KIND.get, answer.answer.row === null ? null : keyValueTuple(answer.answer.row), answer.answer.revision];
     case "range":
-      return [KIND.range, answer.answer.rows.map(rowTuple), answer.answer.more, answer.answer.revision];
+      return [KIND.range, ...rangeResponseFields(answer.answer), answer.answer.revision];
     case "document": {
       const { changes, position, more, heads, pending, quarantined } = answer.answer;
       return [
@@ -130,11 +138,12 @@ function readAnswerOfKind(kind: number, reader: TupleReader): ChildAnswer {
     case KIND.get:
       return {
         kind: "get",
-        answer: { row: reader.orNull((field) => readRow(field.any())), revision: revision(reader.count()) },
+        answer: { row: reader.orNull((field) => readKeyValue(field.any())), revision: revision(reader.count()) },
       };
     case KIND.range: {
-      const rows = limited(reader.list(), RANGE_ROWS_MAX, "rows").map(readRow);
-      return { kind: "range", answer: { rows, more: reader.flag(), revision: revision(reader.count()) } };
+      const response = readRangeResponse(reader);
+      limited(response.rows, RANGE_ROWS_MAX, "rows");
+      return { kind: "range", answer: { ...response, revision: revision(reader.count()) } };
     }
     case KIND.document:
       return { kind: "document", answer: readDocumentAnswer(reader) };
@@ -179,26 +188,11 @@ function readDocumentAnswer(reader: TupleReader): QueryAnswers["document"] {
   return { changes, position, more, heads, pending, quarantined };
 }
 
-const rowTuple = (row: KeyValue): Encodable => [row.key, row.value, row.createRevision, row.modRevision, row.version];
-
-function readRow(value: Encodable): KeyValue {
-  const reader = new TupleReader(value, "row");
-  const row: KeyValue = {
-    key: reader.bytes(),
-    value: reader.bytes(),
-    createRevision: revision(reader.count()),
-    modRevision: revision(reader.count()),
-    version: reader.count(),
-  };
-  reader.end();
-  return row;
-}
-
 const readOriginCluster = (reader: TupleReader): ClusterId | null =>
   reader.orNull((field) => field.that(isClusterId, "an origin"));
 
 /** A list of at most `max` items. @throws OpenClawError MALFORMED_FRAME */
-export function limited(list: readonly Encodable[], max: number, what: string): readonly Encodable[] {
+export function limited<T>(list: readonly T[], max: number, what: string): readonly T[] {
   if (list.length > max) throw new OpenClawError("MALFORMED_FRAME", `${list.length} ${what}; at most ${max}`);
   return list;
 }

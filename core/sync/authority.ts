@@ -7,6 +7,8 @@ export interface Principal {
   /** True if every key with this prefix may be read. */
   mayReadPrefix(prefix: Uint8Array): boolean;
   mayWriteKey(key: Uint8Array): boolean;
+  /** True if every key with this prefix may be written. */
+  mayWritePrefix(prefix: Uint8Array): boolean;
   mayReadDocument(collection: string, document: string): boolean;
   mayReadCollection(collection: string): boolean;
   mayWriteDocument(collection: string, document: string): boolean;

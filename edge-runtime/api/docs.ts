@@ -222,7 +222,8 @@ export function docsRoutes(app: FastifyInstance, deps: ApiDeps): void {
         const { revision, position } = written(deps, deps.replica.position().revision, reply);
         return { revision, position, heads: forked.heads, hash: null };
       }
-      const revision = await perform(deps, { kind: "change", collection, document: id, changes: [change] }, principal);
+      const command = { kind: "change", collection, document: id, changes: [change] } as const;
+      const { revision } = await perform(deps, command, principal);
       const after = await deps.replica.read({
         kind: "document",
         collection,

@@ -5,7 +5,8 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type ClusterId, isClusterId, revision } from "@openclaw/core/ids.ts";
 import { RANGE_ROWS_MAX, VALUE_BYTES_MAX } from "@openclaw/core/limits.ts";
 import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
-import type { KeyValue } from "@openclaw/core/state-machine/query.ts";
+import { compareAndSet } from "@openclaw/core/state-machine/compare-and-set.ts";
+import { type KeyValue, plainRange } from "@openclaw/core/state-machine/operation.ts";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import { failures } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
@@ -92,10 +93,9 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
         const value = bytesOf(request.body);
         const expected = request.query.expected ?? expectedByHeader(request.headers);
         const command: UserCommand =
-          expected === undefined
-            ? { kind: "put", key, value }
-            : { kind: "compareAndSet", key, value, expected: revision(expected) };
-        return written(deps, await perform(deps, command, request.principal), reply);
+          expected === undefined ? { kind: "put", key, value } : compareAndSet(key, revision(expected), value);
+        const { revision: at } = await perform(deps, command, request.principal);
+        return written(deps, at, reply);
       },
     );
 
@@ -159,7 +159,10 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
       async (request, reply) => {
         const key = keyOf(request.params.key);
         if (!request.principal.mayWriteKey(key)) throw new OpenClawError("FORBIDDEN", "write");
-        return written(deps, await perform(deps, { kind: "delete", key }, request.principal), reply);
+        const command = { kind: "deleteRange", keys: { kind: "key", key } } as const;
+        const { revision: at, response } = await perform(deps, command, request.principal);
+        if (response?.kind === "deleteRange" && response.deleted === 0) throw new OpenClawError("NOT_FOUND");
+        return written(deps, at, reply);
       },
     );
   });
@@ -221,7 +224,7 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
       const origin = originOf(request.query.origin);
       const next = after === undefined ? prefix : concatBytes([after, Uint8Array.of(0)]);
       const from = compareBytes(next, prefix) > 0 ? next : prefix;
-      const range = { kind: "range", origin, from, to: prefixEnd(prefix) ?? null, limit } as const;
+      const range = { kind: "range", origin, ...plainRange(from, prefixEnd(prefix) ?? null, limit) } as const;
       const answer = await reading(deps, request.query, reply, () => deps.replica.read(range));
       // The state bounds an answer in bytes, too: then `more` is true before `limit` rows.
       return { revision: answer.revision, more: answer.more, rows: answer.rows.map(shown) };

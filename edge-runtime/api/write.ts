@@ -1,18 +1,23 @@
 /** The way of every user command that comes by HTTP: within this gateway's session, bounded in time, measured. */
 import { type ErrorCode, OpenClawError } from "@openclaw/core/errors.ts";
-import type { Revision } from "@openclaw/core/ids.ts";
-import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
+import type { Outcome, UserCommand } from "@openclaw/core/state-machine/command.ts";
+import { comparedOutcome } from "@openclaw/core/state-machine/compare-and-set.ts";
 import { expected, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps, ApiPrincipal } from "./deps.ts";
 
-/** The revision it took. @throws OpenClawError what the command was refused with, or UNAVAILABLE, OVERLOADED, STOPPED */
-export async function perform(deps: ApiDeps, command: UserCommand, principal: ApiPrincipal): Promise<Revision> {
+/** What it did. @throws OpenClawError what the command was refused with, or UNAVAILABLE, OVERLOADED, STOPPED */
+export async function perform(
+  deps: ApiDeps,
+  command: UserCommand,
+  principal: ApiPrincipal,
+): Promise<Extract<Outcome, { ok: true }>> {
   const started = performance.now();
   let result: ErrorCode | "ok" = "ok";
   try {
-    const outcome = await deps.replica.execute(command, { principal: principal.name, timeoutMs: REQUEST_TIMEOUT_MS });
+    const options = { principal: principal.name, timeoutMs: REQUEST_TIMEOUT_MS };
+    const outcome = comparedOutcome(command, await deps.replica.execute(command, options));
     if (!outcome.ok) throw new OpenClawError(outcome.code, outcome.details);
-    return outcome.revision;
+    return outcome;
   } catch (error) {
     result = expected(error).code;
     throw error;

@@ -16,6 +16,7 @@ import type {
 import { encodeEntries } from "@openclaw/core/raft/entry-codec.ts";
 import type { Membership } from "@openclaw/core/raft/membership.ts";
 import type { Entry, SnapshotMeta } from "@openclaw/core/raft/message.ts";
+import { mapSelector } from "@openclaw/core/state-machine/operation-bytes.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
 import { unpackRecords } from "./record-batch.ts";
 import { unpackResults } from "./result-batch.ts";
@@ -185,7 +186,7 @@ function compact(query: Query): Query {
     case "get":
       return { ...query, key: new Uint8Array(query.key) };
     case "range":
-      return { ...query, from: new Uint8Array(query.from), to: query.to && new Uint8Array(query.to) };
+      return { ...query, keys: mapSelector(query.keys, (bytes) => new Uint8Array(bytes)) };
     default:
       return query;
   }

@@ -59,6 +59,7 @@ function verifySite(
     mayReadKey: all,
     mayReadPrefix: all,
     mayWriteKey: all,
+    mayWritePrefix: all,
     mayReadDocument: all,
     mayReadCollection: all,
     mayWriteDocument: all,

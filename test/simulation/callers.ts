@@ -3,6 +3,7 @@ import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import type { Outcome, UserCommand } from "@openclaw/core/state-machine/command.ts";
+import { compareAndSet, comparedOutcome } from "@openclaw/core/state-machine/compare-and-set.ts";
 import type { History } from "./checkers/history.ts";
 import type { MemoryMember } from "./memory-cluster.ts";
 import type { SeededRandom } from "./seeded-random.ts";
@@ -78,7 +79,7 @@ export class Callers {
     const { clock } = member;
     const outcome = await member.replica.execute(command, { principal: "caller", timeoutMs });
     if (clock.ended) throw new OpenClawError("STOPPED");
-    return outcome;
+    return comparedOutcome(command, outcome);
   }
 
   #think(process: string): void {
@@ -119,5 +120,5 @@ function commandOf(
   const common = { key: utf8(key), value: utf8(asked.value) };
   return asked.kind === "put"
     ? { kind: "put", ...common }
-    : { kind: "compareAndSet", ...common, expected: revision(asked.expected) };
+    : compareAndSet(common.key, revision(asked.expected), common.value);
 }

@@ -31,6 +31,7 @@ const ANYBODY: Principal = {
   mayReadKey: anything,
   mayReadPrefix: anything,
   mayWriteKey: anything,
+  mayWritePrefix: anything,
   mayReadDocument: anything,
   mayReadCollection: anything,
   mayWriteDocument: anything,

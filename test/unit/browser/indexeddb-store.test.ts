@@ -54,7 +54,7 @@ test("S1: a write that fails midway leaves nothing and says CLIENT_STORAGE_FAILE
   const store = new IndexedDbStore(freshName());
   await store.write({ enqueue: [put(1)] });
   // A function cannot be cloned: the second put of the same step throws.
-  const broken = { ...put(2), command: { kind: "delete", key: utf8("k"), bad: () => 0 } as const };
+  const broken = { ...put(2), command: { kind: "put", key: utf8("k"), value: utf8("v"), bad: () => 0 } as const };
   await expect(
     store.write({ enqueue: [put(3)], failed: [{ ...broken, code: "FORBIDDEN", details: "" }] }),
   ).rejects.toMatchObject({ code: "CLIENT_STORAGE_FAILED" });

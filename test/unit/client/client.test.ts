@@ -98,7 +98,7 @@ describe("keys of a client", () => {
     await world.elapse(2_000);
     await site.execute({ kind: "put", key: utf8("q/2"), value: utf8("two") });
     await site.execute({ kind: "put", key: utf8("r/1"), value: utf8("elsewhere") });
-    await site.execute({ kind: "delete", key: utf8("q/1") });
+    await site.execute({ kind: "deleteRange", keys: { kind: "key", key: utf8("q/1") } });
     await world.elapse(2_000);
     expect(heard).toEqual(["put q/1 one", "put q/2 two", "delete q/1 "]);
     client.goOffline();

@@ -6,6 +6,18 @@ import { chainHash, genesisHash, leafHash } from "@openclaw/core/ledger/chain.ts
 import type { LedgerEvent, LinkItem } from "@openclaw/core/ledger/record.ts";
 import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { Command, CommandHeader, SystemCommand, UserCommand } from "@openclaw/core/state-machine/command.ts";
+import {
+  COMPARE_RESULTS,
+  type Compare,
+  type KeySelector,
+  NUMBER_TARGETS,
+  type Operation,
+  RANGE_VIEWS,
+  type RangeRequest,
+  SORT_ORDERS,
+  SORT_TARGETS,
+  type Txn,
+} from "@openclaw/core/state-machine/operation.ts";
 import fc from "fast-check";
 import { at, change, checked, clusterId, epoch, linkId, sessionId, sha256 } from "./one-cluster.ts";
 
@@ -20,10 +32,54 @@ const documentChange = fc
   // Actor and sequence follow from the number, as they do from a hash; 1 and 7, 2 and 8, … are in conflict.
   .map(({ number, deps }) => change(number, "abc"[number % 3] ?? "a", (number % 6) + 1, deps));
 
+const selector: fc.Arbitrary<KeySelector> = fc.oneof(
+  key.map((one) => ({ kind: "key" as const, key: one })),
+  fc.record({ kind: fc.constant("range" as const), from: key, to: fc.option(key) }),
+);
+
+const atRevision = fc.nat(5).map(revision);
+const range: fc.Arbitrary<RangeRequest> = fc.record({
+  keys: selector,
+  limit: fc.nat(3),
+  sort: fc.record({ target: fc.constantFrom(...SORT_TARGETS), order: fc.constantFrom(...SORT_ORDERS) }),
+  view: fc.constantFrom(...RANGE_VIEWS),
+  counted: fc.boolean(),
+  bounds: fc.option(
+    fc.record({
+      minModRevision: atRevision,
+      maxModRevision: atRevision,
+      minCreateRevision: atRevision,
+      maxCreateRevision: atRevision,
+    }),
+  ),
+});
+
+const result = fc.constantFrom(...COMPARE_RESULTS);
+const compare: fc.Arbitrary<Compare> = fc.oneof(
+  fc.record({ target: fc.constant("value" as const), keys: selector, result, value }),
+  fc.record({ target: fc.constantFrom(...NUMBER_TARGETS), keys: selector, result, number: fc.nat(3) }),
+);
+
+const { txn } = fc.letrec<{ operation: Operation; txn: Txn }>((tie) => ({
+  operation: fc.oneof(
+    { maxDepth: 3, withCrossShrink: true },
+    fc.record({ kind: fc.constant("put" as const), key, value: fc.option(value), previous: fc.boolean() }),
+    fc.record({ kind: fc.constant("deleteRange" as const), keys: selector, previous: fc.boolean() }),
+    range.map((request) => ({ kind: "range" as const, ...request })),
+    tie("txn"),
+  ),
+  txn: fc.record({
+    kind: fc.constant("txn" as const),
+    compares: fc.array(compare, { maxLength: 2 }),
+    success: fc.array(tie("operation"), { maxLength: 3 }),
+    failure: fc.array(tie("operation"), { maxLength: 3 }),
+  }),
+}));
+
 const userCommand: fc.Arbitrary<UserCommand> = fc.oneof(
   fc.record({ kind: fc.constant("put" as const), key, value }),
-  fc.record({ kind: fc.constant("delete" as const), key }),
-  fc.record({ kind: fc.constant("compareAndSet" as const), key, expected: fc.nat(5).map(revision), value }),
+  fc.record({ kind: fc.constant("deleteRange" as const), keys: selector }),
+  txn,
   fc.record({
     kind: fc.constant("change" as const),
     collection: fc.constant("notes"),

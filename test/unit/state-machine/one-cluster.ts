@@ -27,8 +27,9 @@ import type {
   UserCommand,
 } from "@openclaw/core/state-machine/command.ts";
 import { encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
+import { type Compare, type KeyValue, type Operation, plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { initialWrites } from "@openclaw/core/state-machine/position.ts";
-import type { Answer, KeyValue, Query } from "@openclaw/core/state-machine/query.ts";
+import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
 import { MemoryView } from "../../simulation/memory-view.ts";
 
@@ -62,6 +63,11 @@ export const change = (number: number, actor: string, at: number, deps: readonly
 });
 
 export const put = (key: string, value: string): UserCommand => ({ kind: "put", key: utf8(key), value: utf8(value) });
+export const txn = (
+  compares: readonly Compare[],
+  success: readonly Operation[],
+  failure: readonly Operation[] = [],
+): UserCommand => ({ kind: "txn", compares, success, failure });
 export const push = (document: string, ...changes: readonly DocumentChange[]): UserCommand => ({
   kind: "change",
   collection: "notes",
@@ -146,7 +152,7 @@ export class OneCluster {
   }
 
   keys(origin: ClusterId | null = null): Record<string, string> {
-    const { rows } = this.query({ kind: "range", origin, from: utf8(""), to: null, limit: 1_000 });
+    const { rows } = this.query({ kind: "range", origin, ...plainRange(utf8(""), null, 1_000) });
     return Object.fromEntries(rows.map((row) => [text(row.key), text(row.value)]));
   }
 
@@ -166,7 +172,7 @@ export function only<T>(items: readonly T[]): T {
 }
 
 export const text = (bytes: Uint8Array): string => utf8Text(bytes) ?? "not text";
-export const ok = (at: number): Outcome => ({ ok: true, revision: revision(at) });
+export const ok = (at: number): Outcome => ({ ok: true, revision: revision(at), response: null });
 export const at = seq;
 
 /** Bytes as hex, whatever holds them and whatever a decoder hung on them: for comparing. */

@@ -1,8 +1,9 @@
+import { utf8 } from "@openclaw/core/bytes.ts";
 import type { SessionId } from "@openclaw/core/ids.ts";
 import { isSessionId } from "@openclaw/core/ids.ts";
 import { RESULTS_MAX, SESSIONS_MAX } from "@openclaw/core/limits.ts";
 import { describe, expect, test } from "vitest";
-import { at, checked, header, OneCluster, ok, put, sessionId } from "./one-cluster.ts";
+import { at, checked, header, OneCluster, ok, put, sessionId, txn } from "./one-cluster.ts";
 
 const step = (seq: number, lowWater = 1, id = sessionId("1")) => ({ id, seq: at(seq), lowWater: at(lowWater) });
 
@@ -24,10 +25,10 @@ describe("sessions", () => {
 
   test("Q1: a refusal is remembered like any other outcome", () => {
     const site = withSession();
-    const remove = { kind: "delete", key: new Uint8Array([97]) } as const;
-    expect(site.run(remove, step(1))).toMatchObject({ code: "NOT_FOUND" });
+    const touch = txn([], [{ kind: "put", key: utf8("a"), value: null, previous: false }]);
+    expect(site.run(touch, step(1))).toMatchObject({ code: "NOT_FOUND" });
     site.run(put("a", "x"));
-    expect(site.run(remove, step(1))).toMatchObject({ code: "NOT_FOUND" });
+    expect(site.run(touch, step(1))).toMatchObject({ code: "NOT_FOUND" });
     expect(site.keys()).toEqual({ a: "x" });
   });
 

@@ -3,6 +3,8 @@ import { encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isActorId, isChangeHash, PARTITION, revision, seq } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
+import { compareAndSet } from "@openclaw/core/state-machine/compare-and-set.ts";
+import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import {
   decodeChildMessage,
   decodeParentMessage,
@@ -53,8 +55,8 @@ const fromChild: readonly ChildMessage[] = [
     lowWater: seq(2),
     commands: [
       { kind: "put", key: bytes(1), value: bytes(2) },
-      { kind: "delete", key: bytes(1) },
-      { kind: "compareAndSet", key: bytes(1), expected: revision(0), value: bytes(2) },
+      { kind: "deleteRange", keys: { kind: "range", from: bytes(1), to: null } },
+      compareAndSet(bytes(1), revision(0), bytes(2)),
       { kind: "change", collection: "log", document: "today", changes: [change] },
     ],
   },
@@ -65,7 +67,7 @@ const fromChild: readonly ChildMessage[] = [
     kind: "ask",
     id: 2,
     mode: { kind: "local" },
-    query: { kind: "range", origin: clusterId("alaska"), from: bytes(1), to: null, limit: 9 },
+    query: { kind: "range", origin: clusterId("alaska"), ...plainRange(bytes(1), null, 9) },
   },
   {
     kind: "ask",
@@ -84,7 +86,19 @@ const fromChild: readonly ChildMessage[] = [
 ];
 
 const outcomes = [
-  { seq: seq(4), outcome: { ok: true, revision: revision(8) } },
+  { seq: seq(4), outcome: { ok: true, revision: revision(8), response: null } },
+  {
+    seq: seq(6),
+    outcome: {
+      ok: true,
+      revision: revision(8),
+      response: {
+        kind: "txn",
+        succeeded: false,
+        responses: [{ kind: "range", rows: [row], more: false, count: null }],
+      },
+    },
+  },
   { seq: seq(5), outcome: { ok: false, code: "MISSING", details: hash } },
 ] as const;
 
@@ -113,7 +127,7 @@ const fromParent: readonly ParentMessage[] = [
     kind: "answer",
     id: 2,
     seen,
-    answer: { kind: "range", answer: { rows: [row], more: true, revision: revision(3) } },
+    answer: { kind: "range", answer: { rows: [row], more: true, count: 7, revision: revision(3) } },
   },
   {
     kind: "answer",

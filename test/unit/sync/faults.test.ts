@@ -111,7 +111,7 @@ describe("a parent", () => {
         kind: "pushCommands",
         from: seq(1),
         lowWater: seq(1),
-        commands: [{ kind: "delete", key: utf8("k") }],
+        commands: [{ kind: "deleteRange", keys: { kind: "key", key: utf8("k") } }],
       }),
     );
     await world.flush();
@@ -221,7 +221,7 @@ describe("a child", () => {
     const told: number[] = [];
     const next = async (after: number): Promise<Push | null> => {
       if (after >= 3) return null;
-      const commands = [{ kind: "delete", key: utf8("k") }] as const;
+      const commands = [{ kind: "deleteRange", keys: { kind: "key", key: utf8("k") } }] as const;
       return { to: after + 1, message: { kind: "pushCommands", from: seq(after + 1), lowWater: seq(1), commands } };
     };
     const link = new ChildLink({

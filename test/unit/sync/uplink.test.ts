@@ -1,4 +1,5 @@
 import { utf8 } from "@openclaw/core/bytes.ts";
+import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { describe, expect, test } from "vitest";
 import { type TestCluster, World } from "./world.ts";
 
@@ -6,7 +7,7 @@ const put = (cluster: TestCluster, key: string, value = "v") =>
   cluster.execute({ kind: "put", key: utf8(key), value: utf8(value) });
 
 const mirrorAt = async (hub: TestCluster, site: TestCluster): Promise<string[]> => {
-  const { rows } = await hub.read({ kind: "range", origin: site.id, from: utf8(""), to: null, limit: 10_000 });
+  const { rows } = await hub.read({ kind: "range", origin: site.id, ...plainRange(utf8(""), null, 10_000) });
   return rows.map(
     ({ key, value, modRevision }) =>
       `${new TextDecoder().decode(key)}=${new TextDecoder().decode(value)}@${modRevision}`,
@@ -14,7 +15,7 @@ const mirrorAt = async (hub: TestCluster, site: TestCluster): Promise<string[]> 
 };
 
 const ownOf = async (site: TestCluster): Promise<string[]> => {
-  const { rows } = await site.read({ kind: "range", origin: null, from: utf8(""), to: null, limit: 10_000 });
+  const { rows } = await site.read({ kind: "range", origin: null, ...plainRange(utf8(""), null, 10_000) });
   return rows.map(
     ({ key, value, modRevision }) =>
       `${new TextDecoder().decode(key)}=${new TextDecoder().decode(value)}@${modRevision}`,

@@ -57,6 +57,7 @@ export const ANYBODY: Principal = {
   mayReadKey: all,
   mayReadPrefix: all,
   mayWriteKey: all,
+  mayWritePrefix: all,
   mayReadDocument: all,
   mayReadCollection: all,
   mayWriteDocument: all,

@@ -1,0 +1,64 @@
+/** The rows of keys: what a put and a delete do to one, and the mirrors of other clusters' keys (L4). */
+import { decode, encode, TupleReader } from "../codec.ts";
+import type { ClusterId, Revision } from "../ids.ts";
+import { revision } from "../ids.ts";
+import type { LedgerEvent } from "../ledger/record.ts";
+import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../limits.ts";
+import { keyRowKey } from "./keyspace.ts";
+import type { KeyValue } from "./operation.ts";
+import type { Refusal } from "./outcome.ts";
+import { refused } from "./outcome.ts";
+import type { RowCodec, Transaction } from "./transaction.ts";
+
+export type KeyRow = Omit<KeyValue, "key">;
+export type KeyEvent = Extract<LedgerEvent, { kind: "put" | "delete" }>;
+
+export const keyRow: RowCodec<KeyRow> = {
+  encode: (row) => encode([row.createRevision, row.modRevision, row.version, row.value]),
+  decode(bytes) {
+    const reader = new TupleReader(decode(bytes), "key row");
+    return {
+      createRevision: revision(reader.count()),
+      modRevision: revision(reader.count()),
+      version: reader.count(),
+      value: reader.bytes(),
+    };
+  },
+};
+
+/** Takes an event of another cluster into its mirror, at the origin's revision. False: it changed nothing. */
+export function mirrorKey(tx: Transaction, origin: ClusterId, event: KeyEvent, at: Revision): boolean {
+  const row = keyRowKey(origin, event.key);
+  const current = tx.read(row, keyRow);
+  if (event.kind === "delete" && current === undefined) return false;
+  setKey(tx, row, current, event, at);
+  return true;
+}
+
+/** What an event makes of the row, which is `current` now; deleted and put again, a key begins anew. */
+export function setKey(
+  tx: Transaction,
+  row: Uint8Array,
+  current: KeyRow | undefined,
+  event: KeyEvent,
+  at: Revision,
+): void {
+  if (event.kind === "delete") {
+    tx.remove(row);
+    return;
+  }
+  tx.write(row, keyRow, {
+    createRevision: current?.createRevision ?? at,
+    modRevision: at,
+    version: (current?.version ?? 0) + 1,
+    value: event.value,
+  });
+}
+
+export function keyRefusal(key: Uint8Array): Refusal | null {
+  if (key.length === 0) return refused("KEY_EMPTY");
+  return key.length > KEY_BYTES_MAX ? refused("KEY_TOO_LARGE", `${key.length} bytes`) : null;
+}
+
+export const valueRefusal = (value: Uint8Array): Refusal | null =>
+  value.length > VALUE_BYTES_MAX ? refused("VALUE_TOO_LARGE", `${value.length} bytes`) : null;

@@ -1,0 +1,74 @@
+/**
+ * Runs a transaction (etcd's server/etcdserver/txn): first every compare on the way, on the state before; then what the
+ * chosen branches need to be there; then their operations one after the other, all at one revision.
+ */
+import { OpenClawError, unreachable } from "../errors.ts";
+import { hold } from "./compares.ts";
+import { answerRange } from "./key-range.ts";
+import type { KeyWrites } from "./key-writes.ts";
+import { type Operation, type Response, responseBytes, type Txn, type TxnResponse } from "./operation.ts";
+
+/** A transaction whose compares are decided: what runs of it. */
+interface Chosen {
+  readonly kind: "chosen";
+  readonly succeeded: boolean;
+  readonly steps: readonly (Exclude<Operation, Txn> | Chosen)[];
+}
+
+/**
+ * @param responseBytesMax more than that is not answered
+ * @throws OpenClawError NOT_FOUND, TXN_TOO_LARGE, RESPONSE_TOO_LARGE: what it wrote is to be taken back
+ */
+export function runTxn(keys: KeyWrites, txn: Txn, responseBytesMax: number): TxnResponse {
+  const chosen = choose(keys, txn);
+  requireKept(keys, chosen);
+  let left = responseBytesMax;
+  const spend = (response: Response): Response => {
+    left -= responseBytes(response);
+    if (left < 0) throw new OpenClawError("RESPONSE_TOO_LARGE", `more than ${responseBytesMax} bytes`);
+    return response;
+  };
+  return run(keys, chosen, spend);
+}
+
+function choose(keys: KeyWrites, { compares, success, failure }: Txn): Chosen {
+  const succeeded = hold(compares, keys);
+  const operations = succeeded ? success : failure;
+  const steps = operations.map((operation) => (operation.kind === "txn" ? choose(keys, operation) : operation));
+  return { kind: "chosen", succeeded, steps };
+}
+
+/** A put that keeps the value needs one, before anything is done (etcd's checkTxn). */
+function requireKept(keys: KeyWrites, { steps }: Chosen): void {
+  for (const step of steps) {
+    if (step.kind === "chosen") requireKept(keys, step);
+    else if (step.kind === "put" && step.value === null && keys.get(step.key) === undefined)
+      throw new OpenClawError("NOT_FOUND", "a put that keeps the value of no key");
+  }
+}
+
+function run(keys: KeyWrites, { succeeded, steps }: Chosen, spend: (response: Response) => Response): TxnResponse {
+  const responses = steps.map((step) => (step.kind === "chosen" ? run(keys, step, spend) : spend(operate(keys, step))));
+  return { kind: "txn", succeeded, responses };
+}
+
+function operate(keys: KeyWrites, operation: Exclude<Operation, Txn>): Response {
+  switch (operation.kind) {
+    case "put": {
+      const { key, previous } = operation;
+      const row = keys.get(key);
+      const value = operation.value ?? row?.value;
+      if (value === undefined) throw new OpenClawError("NOT_FOUND", "a put that keeps the value of no key");
+      keys.put(key, value);
+      return { kind: "put", previous: previous && row !== undefined ? { key, ...row } : null };
+    }
+    case "deleteRange": {
+      const rows = keys.delete(operation.keys);
+      return { kind: "deleteRange", deleted: rows.length, previous: operation.previous ? rows : [] };
+    }
+    case "range":
+      return { kind: "range", ...answerRange(keys.select(operation.keys), operation, Number.POSITIVE_INFINITY) };
+    default:
+      return unreachable(operation);
+  }
+}
