@@ -166,8 +166,7 @@ export class Keys {
 
   /**
    * Queues a transaction, which runs when it reaches the site: then `response` says which branch ran and what it did.
-   * What it writes shows here when it comes back, as only the site knows what the compares lead to. One in the form of
-   * `compareAndSet` ends as that does.
+   * What it writes shows here when it comes back, as only the site knows what the compares lead to.
    * @throws OpenClawError KEY_EMPTY, KEY_TOO_LARGE, VALUE_TOO_LARGE, TXN_TOO_LARGE, DUPLICATE_KEY, OVERLOADED, STOPPED
    */
   txn(txn: Txn): TxnEdit {

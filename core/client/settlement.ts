@@ -8,7 +8,7 @@ import type { DocumentChange } from "../ledger/record.ts";
 import type { Outcome } from "../state-machine/command.ts";
 import { comparedOutcome } from "../state-machine/compare-and-set.ts";
 import { causalOrder } from "./causal-order.ts";
-import type { LocalEdit } from "./edit.ts";
+import { type LocalEdit, LocalTxnEdit } from "./edit.ts";
 import type { Draft, Journal } from "./journal.ts";
 import type { Outbox, Unanswered } from "./outbox.ts";
 import { hashesOf, type Rungs } from "./rungs.ts";
@@ -81,10 +81,10 @@ export class Settlement {
   async #take(outbox: Outbox, outcomes: readonly Answered[], fresh: Outbox | null): Promise<void> {
     const rows = outcomes.flatMap(({ seq, outcome }) => {
       const unanswered = outbox.answer(seq);
-      // Nobody may be left to be told that a comparison did not hold: so it counts as a refusal, which is kept.
-      return unanswered === undefined
-        ? []
-        : [{ ...unanswered, outcome: comparedOutcome(unanswered.row.command, outcome) }];
+      if (unanswered === undefined) return [];
+      // Whoever wrote a transaction is told. Of a comparison that did not hold nobody may be left to be told: it is kept.
+      const told = unanswered.edits.some((edit) => edit instanceof LocalTxnEdit);
+      return [{ ...unanswered, outcome: told ? outcome : comparedOutcome(unanswered.row.command, outcome) }];
     });
     if (rows.length === 0 && fresh === null) return;
     const awaiting: Awaiting[] = [];

@@ -7,10 +7,12 @@ import { CrossSiteGuard } from "./cross-site.ts";
 import type { ApiDeps, ApiPrincipal } from "./deps.ts";
 import { docsRoutes } from "./docs.ts";
 import { kvRoutes } from "./kv.ts";
+import { kvListRoute } from "./kv-list.ts";
 import { memberRoutes } from "./members.ts";
 import { operationRoutes } from "./operation.ts";
 import { pageRoutes } from "./page.ts";
 import { statusRoutes } from "./status.ts";
+import { txnRoute } from "./txn.ts";
 import { ROUTABLE_KEY_CHARS_MAX, routableUrl } from "./url-bytes.ts";
 import { watchRoutes } from "./watch.ts";
 
@@ -76,6 +78,8 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
     },
   });
   kvRoutes(app, deps);
+  kvListRoute(app, deps);
+  txnRoute(app, deps);
   watchRoutes(app, deps);
   docsRoutes(app, deps);
   statusRoutes(app, deps);

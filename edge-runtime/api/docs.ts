@@ -7,6 +7,7 @@ import { z } from "zod";
 import type { DocumentOperation, Json } from "../documents/job.ts";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
+import { shallow } from "./json-depth.ts";
 import {
   positionHeaders,
   READ_FAILURES,
@@ -28,7 +29,6 @@ const collection = { type: "string", pattern: "^[^/]{1,128}$" } as const;
 const document = { type: "string", minLength: 1, maxLength: 256 } as const;
 const documentParameters = { type: "object", properties: { collection, id: document } } as const;
 
-/** JSON came in, so only its depth is left to bound: what walks it is recursive. */
 const json = z.custom<Json>(
   (value) => value !== undefined && shallow(value, DEPTH_MAX),
   "a JSON value, at most 32 deep",
@@ -59,11 +59,6 @@ const DocumentParameters = z.object({
   collection: z.string().regex(/^[^/]{1,128}$/),
   id: z.string().min(1).max(256),
 });
-
-const shallow = (value: unknown, depth: number): boolean =>
-  typeof value !== "object" ||
-  value === null ||
-  (depth > 0 && Object.values(value).every((item) => shallow(item, depth - 1)));
 
 /** The framework's validator turns a path's "0" into 0; ours changes nothing. */
 const validatorCompiler: FastifySchemaCompiler<unknown> = ({ httpPart }) => {

@@ -1,15 +1,17 @@
-/** `/v1/kv`: keys and values as raw bytes. */
+/** `/v1/kv/{key}`: a key's value as raw bytes. */
 import type { IncomingHttpHeaders } from "node:http";
-import { compareBytes, concatBytes, EMPTY_BYTES, prefixEnd, utf8Text } from "@openclaw/core/bytes.ts";
+import { EMPTY_BYTES } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { type ClusterId, isClusterId, revision } from "@openclaw/core/ids.ts";
-import { RANGE_ROWS_MAX, VALUE_BYTES_MAX } from "@openclaw/core/limits.ts";
+import { revision } from "@openclaw/core/ids.ts";
+import { VALUE_BYTES_MAX } from "@openclaw/core/limits.ts";
 import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
-import { compareAndSet } from "@openclaw/core/state-machine/compare-and-set.ts";
-import { type KeyValue, plainRange } from "@openclaw/core/state-machine/operation.ts";
+import { compareAndSet, comparedOutcome } from "@openclaw/core/state-machine/compare-and-set.ts";
+import type { KeyValue } from "@openclaw/core/state-machine/operation.ts";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import { failures } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
+import { viewed } from "./key-text.ts";
+import { originOf, originSchema } from "./origin.ts";
 import {
   positionHeaders,
   positionProperties,
@@ -20,15 +22,8 @@ import {
   readModeSchema,
   written,
 } from "./reading.ts";
-import { keyOf, queryBytes } from "./url-bytes.ts";
+import { keyOf } from "./url-bytes.ts";
 import { perform } from "./write.ts";
-
-const LIMIT_DEFAULT = 1_000;
-
-const originSchema = {
-  type: "string",
-  description: "Read the mirror of this cluster's keys instead of our own",
-} as const;
 
 const keyParameter = {
   type: "object",
@@ -89,13 +84,13 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
       },
       async (request, reply) => {
         const key = keyOf(request.params.key);
-        if (!request.principal.mayWriteKey(key)) throw new OpenClawError("FORBIDDEN", "write");
         const value = bytesOf(request.body);
         const expected = request.query.expected ?? expectedByHeader(request.headers);
         const command: UserCommand =
           expected === undefined ? { kind: "put", key, value } : compareAndSet(key, revision(expected), value);
-        const { revision: at } = await perform(deps, command, request.principal);
-        return written(deps, at, reply);
+        const outcome = comparedOutcome(command, await perform(deps, command, request.principal));
+        if (!outcome.ok) throw new OpenClawError(outcome.code, outcome.details);
+        return written(deps, outcome.revision, reply);
       },
     );
 
@@ -158,7 +153,6 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
       },
       async (request, reply) => {
         const key = keyOf(request.params.key);
-        if (!request.principal.mayWriteKey(key)) throw new OpenClawError("FORBIDDEN", "write");
         const command = { kind: "deleteRange", keys: { kind: "key", key } } as const;
         const { revision: at, response } = await perform(deps, command, request.principal);
         if (response?.kind === "deleteRange" && response.deleted === 0) throw new OpenClawError("NOT_FOUND");
@@ -166,77 +160,6 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
       },
     );
   });
-
-  app.get<{ Querystring: ReadQuery & { limit: number } }>(
-    "/v1/kv",
-    {
-      schema: {
-        tags: ["kv"],
-        summary: "List keys with a prefix, in the order of their bytes",
-        querystring: {
-          type: "object",
-          additionalProperties: false,
-          properties: {
-            prefix: { type: "string", description: "Percent-encoded bytes; empty or absent lists everything" },
-            after: {
-              type: "string",
-              description: "Percent-encoded key to go on after: the last one of the page before",
-            },
-            limit: { type: "integer", minimum: 1, maximum: RANGE_ROWS_MAX, default: LIMIT_DEFAULT },
-            ...readModeSchema,
-            origin: originSchema,
-          },
-        },
-        response: {
-          200: {
-            description: "One revision's rows",
-            type: "object",
-            headers: readHeaders,
-            properties: {
-              revision: { type: "integer" },
-              more: { type: "boolean" },
-              rows: {
-                type: "array",
-                items: {
-                  type: "object",
-                  properties: {
-                    key: { type: ["string", "null"], description: "Null where it is not UTF-8" },
-                    keyBase64: { type: "string", description: "Only where the key is not UTF-8" },
-                    value: { type: "string", format: "byte", description: "Base64" },
-                    text: { type: "string", description: "The value, where it is UTF-8" },
-                    modRevision: { type: "integer" },
-                    createRevision: { type: "integer" },
-                    version: { type: "integer" },
-                  },
-                },
-              },
-            },
-          },
-          ...failures("BAD_REQUEST", "KEY_TOO_LARGE", "FORBIDDEN", ...READ_FAILURES),
-        },
-      },
-    },
-    async (request, reply) => {
-      const prefix = queryBytes(request.url, "prefix") ?? EMPTY_BYTES;
-      const after = queryBytes(request.url, "after");
-      if (!request.principal.mayReadPrefix(prefix)) throw new OpenClawError("FORBIDDEN", "read");
-      const { limit } = request.query;
-      const origin = originOf(request.query.origin);
-      const next = after === undefined ? prefix : concatBytes([after, Uint8Array.of(0)]);
-      const from = compareBytes(next, prefix) > 0 ? next : prefix;
-      const range = { kind: "range", origin, ...plainRange(from, prefixEnd(prefix) ?? null, limit) } as const;
-      const answer = await reading(deps, request.query, reply, () => deps.replica.read(range));
-      // The state bounds an answer in bytes, too: then `more` is true before `limit` rows.
-      return { revision: answer.revision, more: answer.more, rows: answer.rows.map(shown) };
-    },
-  );
-}
-
-/** @throws OpenClawError BAD_REQUEST */
-function originOf(text: string | undefined): ClusterId | null {
-  if (text === undefined || text === "") return null;
-  if (!isClusterId(text)) throw new OpenClawError("BAD_REQUEST", "origin is a cluster's name");
-  return text;
 }
 
 function sendValue(reply: FastifyReply, row: KeyValue): Buffer {
@@ -253,8 +176,6 @@ function sendValue(reply: FastifyReply, row: KeyValue): Buffer {
   return viewed(row.value);
 }
 
-const viewed = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-
 /** A copy that holds nothing but the value: the buffer of a socket may be larger and shared. */
 const bytesOf = (body: Buffer | undefined): Uint8Array => (body === undefined ? EMPTY_BYTES : Uint8Array.from(body));
 
@@ -270,24 +191,4 @@ function expectedByHeader(headers: IncomingHttpHeaders): number | undefined {
   if (none === undefined) return undefined;
   if (none.trim() !== "*") throw new OpenClawError("BAD_REQUEST", "If-None-Match of a PUT is *");
   return 0;
-}
-
-const shown = ({ key, value, modRevision, createRevision, version }: KeyValue) => ({
-  ...keyAsText(key),
-  ...valueAsText(value),
-  modRevision,
-  createRevision,
-  version,
-});
-
-const base64 = (bytes: Uint8Array): string => viewed(bytes).toString("base64");
-
-export function keyAsText(key: Uint8Array): { key: string | null; keyBase64?: string } {
-  const text = utf8Text(key);
-  return text === undefined ? { key: null, keyBase64: base64(key) } : { key: text };
-}
-
-export function valueAsText(value: Uint8Array): { value: string; text?: string } {
-  const text = utf8Text(value);
-  return text === undefined ? { value: base64(value) } : { value: base64(value), text };
 }

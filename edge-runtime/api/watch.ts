@@ -9,7 +9,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { expected, failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps, ApiPrincipal } from "./deps.ts";
 import { EventStream, type ServerEvent } from "./event-stream.ts";
-import { keyAsText, valueAsText } from "./kv.ts";
+import { keyAsText, valueAsText } from "./key-text.ts";
 import { ledgerPages } from "./ledger-pages.ts";
 import { queryBytes } from "./url-bytes.ts";
 

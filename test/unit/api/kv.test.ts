@@ -129,6 +129,28 @@ describe("a list", () => {
     expect(rows).toEqual([expect.objectContaining({ key: "list/c", value: "Yw==", text: "c" })]);
   });
 
+  test("is sorted, bounded by revisions, without values, and counted, as it is asked for", async () => {
+    await put("sort/a", "3");
+    await put("sort/b", "1");
+    const third = (await put("sort/c", "2")).json().revision;
+    await put("sort/a", "3");
+    const keys = async (query: string) =>
+      (await list(`prefix=sort/&${query}`)).json().rows.map((row: { key: string }) => row.key.slice(5));
+    expect(await keys("sort=value")).toEqual(["b", "c", "a"]);
+    expect(await keys("sort=modRevision&order=descending&limit=2")).toEqual(["a", "c"]);
+    expect(await keys("sort=version")).toEqual(["b", "c", "a"]);
+    expect(await keys("order=descending")).toEqual(["c", "b", "a"]);
+    expect(await keys(`minModRevision=${third}`)).toEqual(["a", "c"]);
+    expect(await keys(`maxModRevision=${third}&minCreateRevision=${third}`)).toEqual(["c"]);
+    expect((await list("prefix=sort/&view=count")).json()).toMatchObject({ rows: [], count: 3, more: false });
+    const page = (await list("prefix=sort/&limit=1&count=true&view=keys")).json();
+    expect(page).toMatchObject({ count: 3, more: true });
+    expect(page.rows).toEqual([
+      { key: "sort/a", modRevision: expect.any(Number), createRevision: expect.any(Number), version: 2 },
+    ]);
+    expect((await list("prefix=sort/&limit=1")).json()).not.toHaveProperty("count");
+  });
+
   test("of a mirror that is not here is empty, and its keys are not found", async () => {
     expect((await list("origin=alaska")).json()).toMatchObject({ rows: [], more: false });
     expect((await get("cas?origin=alaska")).json().code).toBe("NOT_FOUND");
@@ -157,6 +179,8 @@ describe("X1: limits and malformed requests get an answer with a code", () => {
     ["an unknown consistency", "/v1/kv/a?consistency=eventual"],
     ["a misspelt parameter", "/v1/kv/a?consistancy=local"],
     ["a limit of nothing", "/v1/kv?limit=0"],
+    ["an unknown order", "/v1/kv?sort=colour"],
+    ["a page in an order that has none", "/v1/kv?sort=value&after=a"],
     ["an origin that is no name", "/v1/kv/a?origin=../etc"],
   ])("%s is BAD_REQUEST", (_, url) => answers(node.app.inject({ method: "GET", url }), 400, "BAD_REQUEST"));
 

@@ -153,6 +153,7 @@ test("every route is in the OpenAPI document", async () => {
       "POST /v1/admin/uplink",
       "POST /v1/docs/{collection}/{id}",
       "POST /v1/leader",
+      "POST /v1/txn",
       "PUT /v1/kv/{key}",
     ].toSorted(),
   );

@@ -1,0 +1,160 @@
+/** `GET /v1/kv`: the keys with a prefix, sorted, bounded and counted as etcd's Range does. */
+import { compareBytes, concatBytes, EMPTY_BYTES, prefixEnd } from "@openclaw/core/bytes.ts";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import { revision } from "@openclaw/core/ids.ts";
+import { RANGE_ROWS_MAX } from "@openclaw/core/limits.ts";
+import {
+  type KeyValue,
+  RANGE_VIEWS,
+  type RangeRequest,
+  type RangeView,
+  SORT_ORDERS,
+  SORT_TARGETS,
+  type SortOrder,
+  type SortTarget,
+} from "@openclaw/core/state-machine/operation.ts";
+import type { FastifyInstance } from "fastify";
+import { failures } from "./answers.ts";
+import type { ApiDeps } from "./deps.ts";
+import { keyAsText, valueAsText } from "./key-text.ts";
+import { originOf, originSchema } from "./origin.ts";
+import { READ_FAILURES, type ReadModeQuery, readHeaders, reading, readModeSchema } from "./reading.ts";
+import { queryBytes } from "./url-bytes.ts";
+
+const LIMIT_DEFAULT = 1_000;
+
+interface RangeQuery {
+  readonly limit: number;
+  readonly sort: SortTarget;
+  readonly order: SortOrder;
+  readonly view: RangeView;
+  readonly count: boolean;
+  readonly minModRevision: number;
+  readonly maxModRevision: number;
+  readonly minCreateRevision: number;
+  readonly maxCreateRevision: number;
+}
+
+const bound = { type: "integer", minimum: 0, default: 0, description: "0 bounds nothing" } as const;
+
+const rangeSchema = {
+  limit: { type: "integer", minimum: 1, maximum: RANGE_ROWS_MAX, default: LIMIT_DEFAULT },
+  sort: {
+    type: "string",
+    enum: SORT_TARGETS,
+    default: "key",
+    description: "Of equals the lesser key comes first. All but key, ascending, reads the whole range",
+  },
+  order: { type: "string", enum: SORT_ORDERS, default: "ascending" },
+  view: { type: "string", enum: RANGE_VIEWS, default: "rows", description: "keys: without values; count: no rows" },
+  count: {
+    type: "boolean",
+    default: false,
+    description: "Count every key of the range, whatever limit and bounds leave out: reads all of it",
+  },
+  minModRevision: bound,
+  maxModRevision: bound,
+  minCreateRevision: bound,
+  maxCreateRevision: bound,
+} as const;
+
+export function kvListRoute(app: FastifyInstance, deps: ApiDeps): void {
+  app.get<{ Querystring: ReadModeQuery & RangeQuery & { origin?: string } }>(
+    "/v1/kv",
+    {
+      schema: {
+        tags: ["kv"],
+        summary: "List keys with a prefix, in the order of their bytes or another",
+        querystring: {
+          type: "object",
+          additionalProperties: false,
+          properties: {
+            prefix: { type: "string", description: "Percent-encoded bytes; empty or absent lists everything" },
+            after: {
+              type: "string",
+              description:
+                "Percent-encoded key to go on after: the last one of the page before. In the order of keys only",
+            },
+            ...rangeSchema,
+            ...readModeSchema,
+            origin: originSchema,
+          },
+        },
+        response: {
+          200: {
+            description: "One revision's rows",
+            type: "object",
+            headers: readHeaders,
+            properties: {
+              revision: { type: "integer" },
+              more: {
+                type: "boolean",
+                description: "There are further rows: a limit, or the size of an answer, left them out",
+              },
+              count: { type: "integer", description: "Where it was asked for" },
+              rows: {
+                type: "array",
+                items: {
+                  type: "object",
+                  properties: {
+                    key: { type: ["string", "null"], description: "Null where it is not UTF-8" },
+                    keyBase64: { type: "string", description: "Only where the key is not UTF-8" },
+                    value: { type: "string", format: "byte", description: "Base64" },
+                    text: { type: "string", description: "The value, where it is UTF-8" },
+                    modRevision: { type: "integer" },
+                    createRevision: { type: "integer" },
+                    version: { type: "integer" },
+                  },
+                },
+              },
+            },
+          },
+          ...failures("BAD_REQUEST", "KEY_TOO_LARGE", "FORBIDDEN", ...READ_FAILURES),
+        },
+      },
+    },
+    async (request, reply) => {
+      const prefix = queryBytes(request.url, "prefix") ?? EMPTY_BYTES;
+      const after = queryBytes(request.url, "after");
+      if (!request.principal.mayReadPrefix(prefix)) throw new OpenClawError("FORBIDDEN", "read");
+      const range = rangeOf(prefix, after, request.query);
+      const question = { kind: "range", origin: originOf(request.query.origin), ...range } as const;
+      const answer = await reading(deps, request.query, reply, () => deps.replica.read(question));
+      // The state bounds an answer in bytes, too: then `more` is true before `limit` rows.
+      const rows = answer.rows.map(range.view === "keys" ? keyShown : rowShown);
+      const { revision: at, more, count } = answer;
+      return { revision: at, more, ...(count === null ? {} : { count }), rows };
+    },
+  );
+}
+
+/** @throws OpenClawError BAD_REQUEST */
+function rangeOf(prefix: Uint8Array, after: Uint8Array | undefined, query: RangeQuery): RangeRequest {
+  const { limit, sort, order, view, count } = query;
+  if (after !== undefined && (sort !== "key" || order !== "ascending"))
+    throw new OpenClawError("BAD_REQUEST", "after goes with the ascending order of keys");
+  const next = after === undefined ? prefix : concatBytes([after, Uint8Array.of(0)]);
+  const from = compareBytes(next, prefix) > 0 ? next : prefix;
+  return {
+    keys: { kind: "range", from, to: prefixEnd(prefix) ?? null },
+    limit,
+    sort: { target: sort, order },
+    view,
+    counted: count,
+    bounds: {
+      minModRevision: revision(query.minModRevision),
+      maxModRevision: revision(query.maxModRevision),
+      minCreateRevision: revision(query.minCreateRevision),
+      maxCreateRevision: revision(query.maxCreateRevision),
+    },
+  };
+}
+
+const keyShown = ({ key, modRevision, createRevision, version }: KeyValue) => ({
+  ...keyAsText(key),
+  modRevision,
+  createRevision,
+  version,
+});
+
+const rowShown = (row: KeyValue) => ({ ...keyShown(row), ...valueAsText(row.value) });
