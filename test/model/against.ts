@@ -1,0 +1,156 @@
+/** The state machine beside the model: the same requests, and what either says of them. */
+import { decode, encode } from "@openclaw/core/codec.ts";
+import { revision } from "@openclaw/core/ids.ts";
+import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
+import { outcomeTuple, readOutcome } from "@openclaw/core/state-machine/command-codec.ts";
+import {
+  type Compare,
+  type KeySelector,
+  type KeyValue,
+  type Operation,
+  plainRange,
+  type RangeRequest,
+  type Response,
+  selectKeys,
+} from "@openclaw/core/state-machine/operation.ts";
+import { expect } from "vitest";
+import { OneCluster, txn as txnCommand } from "../unit/state-machine/one-cluster.ts";
+import {
+  EtcdModel,
+  type KeyedRow,
+  type Keys,
+  type Compare as ModelCompare,
+  type Response as ModelResponse,
+  type Op,
+  type Range,
+} from "./etcd.ts";
+
+const bytes = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
+const text = (of: Uint8Array): string => Array.from(of, (byte) => String.fromCharCode(byte)).join("");
+
+export class BesideTheModel {
+  readonly model = new EtcdModel();
+  readonly #site = new OneCluster("california");
+
+  /** Runs a request on both, and fails where they differ in outcome, revision, events or what is there afterwards. */
+  run(op: Op): ReturnType<EtcdModel["run"]> {
+    const records = this.#site.ledger.length;
+    const expected = this.model.run(op);
+    expect(op.op === "range" ? this.#ask(op) : this.#execute(op), JSON.stringify(op)).toEqual(
+      "error" in expected ? { error: expected.error } : { revision: expected.revision, response: expected.response },
+    );
+    const written = this.#site.records.slice(records);
+    const events = written.flatMap((record) =>
+      record.events.map((event) => {
+        if (event.kind === "change") throw new Error("no document was changed");
+        const value = event.kind === "put" ? text(event.value) : "";
+        return { type: event.kind, key: text(event.key), value };
+      }),
+    );
+    expect(written.length).toBe("error" in expected || expected.events.length === 0 ? 0 : 1);
+    expect(events).toEqual("error" in expected ? [] : expected.events);
+    const { rows, revision: at } = this.#site.query({ kind: "range", origin: null, ...plainRange(bytes(""), null, 0) });
+    expect(rows.map(rowOf)).toEqual(this.model.sorted());
+    expect(at).toBe(this.model.revision);
+    return expected;
+  }
+
+  #ask(range: Range): unknown {
+    const answer = this.#site.query({ kind: "range", origin: null, ...rangeOf(range) });
+    return { revision: answer.revision, response: responseOf({ kind: "range", ...answer }) };
+  }
+
+  #execute(op: Exclude<Op, Range>): unknown {
+    const outcome = this.#site.run(commandOf(op));
+    // What a session remembers and a link carries is the same outcome.
+    const carried = readOutcome(decode(encode(outcomeTuple(outcome))));
+    if (!carried.ok) return { error: carried.code };
+    const { response } = carried;
+    return {
+      revision: carried.revision,
+      response: response === null ? { op: "put", prev: null } : responseOf(response),
+    };
+  }
+}
+
+function commandOf(op: Exclude<Op, Range>): UserCommand {
+  switch (op.op) {
+    case "put":
+      return { kind: "put", key: bytes(op.key), value: bytes(op.value ?? "") };
+    case "delete":
+      return { kind: "deleteRange", keys: keysOf(op) };
+    case "txn":
+      return txnCommand(op.compare.map(compareOf), op.success.map(operationOf), op.failure.map(operationOf));
+  }
+}
+
+function operationOf(op: Op): Operation {
+  switch (op.op) {
+    case "put":
+      return { kind: "put", key: bytes(op.key), value: op.value === null ? null : bytes(op.value), previous: op.prev };
+    case "delete":
+      return { kind: "deleteRange", keys: keysOf(op), previous: op.prev };
+    case "range":
+      return { kind: "range", ...rangeOf(op) };
+    case "txn":
+      return {
+        kind: "txn",
+        compares: op.compare.map(compareOf),
+        success: op.success.map(operationOf),
+        failure: op.failure.map(operationOf),
+      };
+  }
+}
+
+const keysOf = ({ key, end }: Keys): KeySelector => selectKeys(bytes(key), bytes(end));
+
+const SORTS = {
+  key: "key",
+  version: "version",
+  create: "createRevision",
+  mod: "modRevision",
+  value: "value",
+} as const;
+const SIGNS = { "=": "equal", "!=": "notEqual", ">": "greater", "<": "less" } as const;
+
+const rangeOf = (range: Range): RangeRequest => ({
+  keys: keysOf(range),
+  limit: range.limit,
+  sort: { target: SORTS[range.sort], order: range.descending ? "descending" : "ascending" },
+  view: range.only,
+  counted: true,
+  bounds: {
+    minModRevision: revision(range.minMod),
+    maxModRevision: revision(range.maxMod),
+    minCreateRevision: revision(range.minCreate),
+    maxCreateRevision: revision(range.maxCreate),
+  },
+});
+
+function compareOf({ target, sign, to, ...keys }: ModelCompare): Compare {
+  const common = { keys: keysOf(keys), result: SIGNS[sign] };
+  if (target === "value") return { target, ...common, value: bytes(String(to)) };
+  const name = SORTS[target];
+  return { target: name, ...common, number: Number(to) };
+}
+
+const rowOf = (row: KeyValue): KeyedRow => ({
+  key: text(row.key),
+  value: text(row.value),
+  create: row.createRevision,
+  mod: row.modRevision,
+  version: row.version,
+});
+
+function responseOf(response: Response): ModelResponse {
+  switch (response.kind) {
+    case "put":
+      return { op: "put", prev: response.previous === null ? null : rowOf(response.previous) };
+    case "deleteRange":
+      return { op: "delete", deleted: response.deleted, prev: response.previous.map(rowOf) };
+    case "range":
+      return { op: "range", rows: response.rows.map(rowOf), more: response.more, count: response.count ?? -1 };
+    case "txn":
+      return { op: "txn", succeeded: response.succeeded, responses: response.responses.map(responseOf) };
+  }
+}

@@ -1,0 +1,138 @@
+/** Counts what a run of requests went through: every kind of operation, and every corner of etcd's that has its own rule. */
+import type { Compare, Keys, Op, Response, Result, Row, Txn } from "./etcd.ts";
+
+export const KINDS = ["put", "delete", "range", "txn", "nested txn", "compare"] as const;
+export const CORNERS = [
+  "an empty key",
+  "a key written twice",
+  "a put that keeps the value",
+  "a put that keeps the value of no key",
+  "a key deleted and put again",
+  "a delete of nothing",
+  "a delete of several keys",
+  "a previous row",
+  "a range end of a zero byte",
+  "a range that ends before it begins",
+  "a compare of no key",
+  "a compare of the value of no key",
+  "a compare of several keys",
+  "a branch of failure",
+  "a nested branch that the outer one's writes would have changed",
+  "a transaction that changes nothing",
+  "events of several keys at one revision",
+  "put and deleted at one revision",
+  "rows left out by a limit",
+  "rows left out by a bound",
+  "rows in descending order",
+  "keys without values",
+  "a count alone",
+] as const;
+
+export class Corners {
+  readonly counts = new Map<string, number>([...KINDS, ...CORNERS].map((name) => [name, 0]));
+  readonly #deleted = new Set<string>();
+  #requests = 0;
+
+  get requests(): number {
+    return this.#requests;
+  }
+
+  /** @param before the rows that the request found */
+  note(op: Op, before: ReadonlyMap<string, Row>, result: Result): void {
+    this.#requests++;
+    this.#kinds(op, before, false);
+    if ("error" in result) {
+      if (result.error === "KEY_EMPTY") this.#count("an empty key");
+      if (result.error === "DUPLICATE_KEY") this.#count("a key written twice");
+      if (result.error === "NOT_FOUND") this.#count("a put that keeps the value of no key");
+      return;
+    }
+    const { events } = result;
+    this.#answer(op, result.response, before);
+    if (op.op === "txn" && events.length === 0) this.#count("a transaction that changes nothing");
+    if (new Set(events.map(({ key }) => key)).size > 1) this.#count("events of several keys at one revision");
+    if (new Set(events.map(({ key }) => key)).size < events.length) this.#count("put and deleted at one revision");
+    for (const { type, key } of events) {
+      if (type === "delete") this.#deleted.add(key);
+      else if (this.#deleted.delete(key)) this.#count("a key deleted and put again");
+    }
+  }
+
+  /** A new state: nothing was deleted there. */
+  restart(): void {
+    this.#deleted.clear();
+  }
+
+  #kinds(op: Op, before: ReadonlyMap<string, Row>, nested: boolean): void {
+    this.#count(op.op === "txn" && nested ? "nested txn" : op.op);
+    if (op.op === "put") {
+      if (op.value === null) this.#count("a put that keeps the value");
+      return;
+    }
+    if (op.op !== "txn") return this.#keys(op);
+    for (const compare of op.compare) this.#compare(compare, before);
+    for (const inner of [...op.success, ...op.failure]) this.#kinds(inner, before, true);
+  }
+
+  #keys({ key, end }: Keys): void {
+    if (end === "\0") this.#count("a range end of a zero byte");
+    else if (end !== "" && end < key) this.#count("a range that ends before it begins");
+  }
+
+  #compare(compare: Compare, before: ReadonlyMap<string, Row>): void {
+    this.#count("compare");
+    this.#keys(compare);
+    const { key, end, target } = compare;
+    const selected = [...before.keys()].filter((one) =>
+      end === "" ? one === key : one >= key && (end === "\0" || one < end),
+    );
+    if (selected.length > 1) this.#count("a compare of several keys");
+    if (selected.length === 0)
+      this.#count(target === "value" ? "a compare of the value of no key" : "a compare of no key");
+  }
+
+  #answer(op: Op, response: Response, before: ReadonlyMap<string, Row>): void {
+    if (op.op === "txn" && response.op === "txn") return this.#txn(op, response, before);
+    if (response.op === "put" && response.prev !== null) this.#count("a previous row");
+    if (response.op === "delete") {
+      if (response.deleted === 0) this.#count("a delete of nothing");
+      if (response.deleted > 1) this.#count("a delete of several keys");
+      if (response.prev.length > 0) this.#count("a previous row");
+    }
+    if (op.op !== "range" || response.op !== "range") return;
+    if (response.more) this.#count("rows left out by a limit");
+    if (!response.more && op.only !== "count" && response.rows.length < response.count)
+      this.#count("rows left out by a bound");
+    if (op.descending && response.rows.length > 1) this.#count("rows in descending order");
+    if (op.only === "keys" && response.rows.length > 0) this.#count("keys without values");
+    if (op.only === "count") this.#count("a count alone");
+  }
+
+  #txn(op: Txn, response: Extract<Response, { op: "txn" }>, before: ReadonlyMap<string, Row>): void {
+    if (!response.succeeded) this.#count("a branch of failure");
+    const branch = response.succeeded ? op.success : op.failure;
+    const written = new Set<string>();
+    for (const [i, inner] of branch.entries()) {
+      const answer = response.responses[i];
+      if (answer !== undefined) this.#answer(inner, answer, before);
+      if (inner.op === "put") written.add(inner.key);
+      const looksAt = inner.op === "txn" ? inner.compare.filter(({ end }) => end === "") : [];
+      // A put raises the version by one: what compares it for equality with what was, or was to be, comes out otherwise.
+      const changed = looksAt.some(({ key, target, sign, to }) => {
+        const version = before.get(key)?.version ?? 0;
+        return (
+          target === "version" &&
+          (sign === "=" || sign === "!=") &&
+          written.has(key) &&
+          Number(to) >= version &&
+          Number(to) <= version + 1
+        );
+      });
+      if (changed) this.#count("a nested branch that the outer one's writes would have changed");
+    }
+  }
+
+  #count(name: string): void {
+    this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * etcd v3's keys in memory, from its documentation: what a put, a delete, a range and a transaction do. Plain on purpose:
+ * one map, copied before each transaction, and every rule where it is used. Shares no code with core, nor its types.
+ *
+ * Keys and values are strings of one character a byte. A request that etcd refuses is refused by the name of its error.
+ */
+
+export interface Row {
+  readonly value: string;
+  readonly create: number;
+  readonly mod: number;
+  readonly version: number;
+}
+export type KeyedRow = Row & { readonly key: string };
+
+export interface Keys {
+  readonly key: string;
+  /** "": the one key; "\0": all from the key on. */
+  readonly end: string;
+}
+export type Sort = "key" | "version" | "create" | "mod" | "value";
+export interface Range extends Keys {
+  readonly op: "range";
+  readonly limit: number;
+  readonly sort: Sort;
+  readonly descending: boolean;
+  readonly only: "rows" | "keys" | "count";
+  readonly minMod: number;
+  readonly maxMod: number;
+  readonly minCreate: number;
+  readonly maxCreate: number;
+}
+export interface Put {
+  readonly op: "put";
+  readonly key: string;
+  /** Null: etcd's ignore_value. */
+  readonly value: string | null;
+  readonly prev: boolean;
+}
+export interface Delete extends Keys {
+  readonly op: "delete";
+  readonly prev: boolean;
+}
+export interface Compare extends Keys {
+  readonly target: "value" | "version" | "create" | "mod";
+  readonly sign: "=" | "!=" | ">" | "<";
+  readonly to: string | number;
+}
+export interface Txn {
+  readonly op: "txn";
+  readonly compare: readonly Compare[];
+  readonly success: readonly Op[];
+  readonly failure: readonly Op[];
+}
+export type Op = Range | Put | Delete | Txn;
+
+export type Response =
+  | { readonly op: "put"; readonly prev: KeyedRow | null }
+  | { readonly op: "delete"; readonly deleted: number; readonly prev: readonly KeyedRow[] }
+  | { readonly op: "range"; readonly rows: readonly KeyedRow[]; readonly more: boolean; readonly count: number }
+  | { readonly op: "txn"; readonly succeeded: boolean; readonly responses: readonly Response[] };
+
+export interface Event {
+  readonly type: "put" | "delete";
+  readonly key: string;
+  readonly value: string;
+}
+
+export type Result =
+  | { readonly error: "KEY_EMPTY" | "DUPLICATE_KEY" | "NOT_FOUND" }
+  /** `events`: of the revision; none if it took none. */
+  | { readonly revision: number; readonly response: Response; readonly events: readonly Event[] };
+
+export class EtcdModel {
+  revision = 0;
+  rows = new Map<string, Row>();
+
+  run(op: Op): Result {
+    // What is no transaction is one of that operation alone.
+    const txn: Txn = op.op === "txn" ? op : { op: "txn", compare: [], success: [op], failure: [] };
+    if (hasEmptyKey(txn)) return { error: "KEY_EMPTY" };
+    if ([txn.success, txn.failure].some(writesTwice)) return { error: "DUPLICATE_KEY" };
+    const before = new Map(this.rows);
+    const events: Event[] = [];
+    if (this.#keepsNothing(txn, before)) return { error: "NOT_FOUND" };
+    const response = this.#txn(txn, before, events);
+    if (events.length > 0) this.revision++;
+    const answer = op.op === "txn" ? response : response.responses[0];
+    if (answer === undefined) throw new Error("no response");
+    return { revision: this.revision, response: answer, events };
+  }
+
+  sorted(): KeyedRow[] {
+    return select(this.rows, { key: "\0", end: "\0" });
+  }
+
+  /** A put that would keep a value, on the way that the compares lead, where there was none. */
+  #keepsNothing(txn: Txn, before: ReadonlyMap<string, Row>): boolean {
+    const branch = holdAll(txn, before) ? txn.success : txn.failure;
+    return branch.some((op) =>
+      op.op === "txn" ? this.#keepsNothing(op, before) : op.op === "put" && op.value === null && !before.has(op.key),
+    );
+  }
+
+  #txn(txn: Txn, before: ReadonlyMap<string, Row>, events: Event[]): Extract<Response, { op: "txn" }> {
+    const succeeded = holdAll(txn, before);
+    const branch = succeeded ? txn.success : txn.failure;
+    return { op: "txn", succeeded, responses: branch.map((op) => this.#op(op, before, events)) };
+  }
+
+  #op(op: Op, before: ReadonlyMap<string, Row>, events: Event[]): Response {
+    if (op.op === "txn") return this.#txn(op, before, events);
+    if (op.op === "range") return range(this.rows, op);
+    const next = this.revision + 1;
+    if (op.op === "put") {
+      const old = this.rows.get(op.key);
+      const value = op.value ?? old?.value ?? "";
+      this.rows.set(op.key, {
+        value,
+        create: old === undefined ? next : old.create,
+        mod: next,
+        version: old === undefined ? 1 : old.version + 1,
+      });
+      events.push({ type: "put", key: op.key, value });
+      return { op: "put", prev: op.prev && old !== undefined ? { key: op.key, ...old } : null };
+    }
+    const gone = select(this.rows, op);
+    for (const { key } of gone) {
+      this.rows.delete(key);
+      events.push({ type: "delete", key, value: "" });
+    }
+    return { op: "delete", deleted: gone.length, prev: op.prev ? gone : [] };
+  }
+}
+
+const covers = ({ key, end }: Keys, other: string): boolean =>
+  end === "" ? other === key : other >= key && (end === "\0" || other < end);
+
+const select = (rows: ReadonlyMap<string, Row>, keys: Keys): KeyedRow[] =>
+  [...rows]
+    .filter(([key]) => covers(keys, key))
+    .map(([key, row]) => ({ key, ...row }))
+    .sort((a, b) => ascending(a.key, b.key));
+
+const ascending = (a: string | number, b: string | number): number => (a < b ? -1 : a > b ? 1 : 0);
+
+function range(rows: ReadonlyMap<string, Row>, ask: Range): Response {
+  const all = select(rows, ask);
+  if (ask.only === "count") return { op: "range", rows: [], more: false, count: all.length };
+  const wanted = all
+    .filter((row) => row.mod >= ask.minMod && (ask.maxMod === 0 || row.mod <= ask.maxMod))
+    .filter((row) => row.create >= ask.minCreate && (ask.maxCreate === 0 || row.create <= ask.maxCreate))
+    .sort((a, b) => (ask.descending ? ascending(b[ask.sort], a[ask.sort]) : ascending(a[ask.sort], b[ask.sort])));
+  const told = ask.limit === 0 ? wanted : wanted.slice(0, ask.limit);
+  return {
+    op: "range",
+    rows: ask.only === "keys" ? told.map((row) => ({ ...row, value: "" })) : told,
+    more: told.length < wanted.length,
+    count: all.length,
+  };
+}
+
+const holdAll = (txn: Txn, before: ReadonlyMap<string, Row>): boolean =>
+  txn.compare.every((compare) => {
+    const found: readonly Row[] = select(before, compare);
+    if (found.length > 0) return found.every((row) => holds(compare, row));
+    return compare.target !== "value" && holds(compare, { value: "", create: 0, mod: 0, version: 0 });
+  });
+
+function holds({ target, sign, to }: Compare, row: Row): boolean {
+  const order = ascending(row[target], to);
+  return { "=": order === 0, "!=": order !== 0, ">": order > 0, "<": order < 0 }[sign];
+}
+
+const hasEmptyKey = (txn: Txn): boolean =>
+  txn.compare.some(({ key }) => key === "") ||
+  [...txn.success, ...txn.failure].some((op) => (op.op === "txn" ? hasEmptyKey(op) : op.key === ""));
+
+/** A write, and where it stands: the number of each list's item on the way to it, and the branch that this leads into. */
+interface Write {
+  readonly op: Put | Delete;
+  readonly way: readonly string[];
+}
+
+const writesOf = (branch: readonly Op[], way: readonly string[]): Write[] =>
+  branch.flatMap((op, i): Write[] => {
+    const at = [...way, String(i)];
+    if (op.op === "txn")
+      return [...writesOf(op.success, [...at, "success"]), ...writesOf(op.failure, [...at, "failure"])];
+    return op.op === "range" ? [] : [{ op, way: at }];
+  });
+
+/** Any two writes of one branch that meet, both of them deletes excepted. */
+function writesTwice(branch: readonly Op[]): boolean {
+  const writes = writesOf(branch, []);
+  return writes.some((first, i) => writes.slice(i + 1).some((second) => clash(first, second)));
+}
+
+function clash(first: Write, second: Write): boolean {
+  const parts = first.way.findIndex((step, i) => step !== second.way[i]);
+  // They exclude each other.
+  if (["success", "failure"].includes(first.way[parts] ?? "")) return false;
+  const [a, b] = [first.op, second.op];
+  if (a.op === "delete" && b.op === "delete") return false;
+  if (a.op === "put" && b.op === "put") return a.key === b.key;
+  // The one order that etcd lets pass: put by a nested transaction, deleted by a later one beside it.
+  const bothNested = first.way.length > parts + 1 && second.way.length > parts + 1;
+  if (a.op === "put" && bothNested) return false;
+  return a.op === "put"
+    ? b.op === "delete" && covers(b, a.key)
+    : b.op === "put" && a.op === "delete" && covers(a, b.key);
+}

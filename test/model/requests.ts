@@ -1,0 +1,97 @@
+/** Requests as etcd has them, over few keys and values, so that they meet; the odd ones among them. */
+import fc from "fast-check";
+import type { Compare, Delete, Keys, Op, Put, Range, Txn } from "./etcd.ts";
+
+/** Neighbours in the order of bytes, the least key, and keys behind which there is little. */
+const KEYS = ["a", "a\0", "ab", "b", "c", "\0", "\u00ff", "\u00ff\u00ff"];
+const key = fc.oneof({ weight: 40, arbitrary: fc.constantFrom(...KEYS) }, { weight: 1, arbitrary: fc.constant("") });
+const end = fc.oneof(
+  { weight: 5, arbitrary: fc.constant("") },
+  { weight: 3, arbitrary: fc.constantFrom("a\0", "b", "c", "d", "\u00ff") },
+  { weight: 1, arbitrary: fc.constantFrom("\0", "a") },
+);
+const keys: fc.Arbitrary<Keys> = fc.record({ key, end });
+const value = fc.constantFrom("", "x", "y", "\0");
+const number = fc.oneof({ weight: 3, arbitrary: fc.nat(4) }, { weight: 1, arbitrary: fc.nat(60) });
+const bound = fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(60) });
+
+const put: fc.Arbitrary<Put> = fc.record({
+  op: fc.constant("put"),
+  key,
+  value: fc.option(value, { freq: 8 }),
+  prev: fc.boolean(),
+});
+const remove: fc.Arbitrary<Delete> = fc
+  .tuple(keys, fc.boolean())
+  .map(([selected, prev]) => ({ op: "delete", ...selected, prev }));
+const range: fc.Arbitrary<Range> = fc
+  .record({
+    keys,
+    limit: fc.nat(4),
+    sort: fc.constantFrom("key", "version", "create", "mod", "value"),
+    descending: fc.boolean(),
+    only: fc.constantFrom("rows", "rows", "keys", "count"),
+    minMod: bound,
+    maxMod: bound,
+    minCreate: bound,
+    maxCreate: bound,
+  } as const)
+  .map(({ keys: selected, ...rest }) => ({ op: "range", ...selected, ...rest }));
+const compare: fc.Arbitrary<Compare> = fc
+  .tuple(
+    keys,
+    fc.constantFrom("=", "!=", ">", "<"),
+    fc.oneof(
+      fc.record({ target: fc.constant("value" as const), to: value }),
+      fc.record({ target: fc.constantFrom("version", "create", "mod"), to: number }),
+    ),
+  )
+  .map(([selected, sign, what]) => ({ ...selected, sign, ...what }));
+
+const { txn } = fc.letrec<{ op: Op; txn: Txn }>((tie) => ({
+  op: fc.oneof(
+    { maxDepth: 3 },
+    { weight: 4, arbitrary: put },
+    { weight: 2, arbitrary: remove },
+    { weight: 2, arbitrary: range },
+    { weight: 3, arbitrary: tie("txn") },
+  ),
+  txn: fc.record({
+    op: fc.constant("txn" as const),
+    compare: fc.array(compare, { maxLength: 2 }),
+    success: fc.array(tie("op"), { maxLength: 3 }),
+    failure: fc.array(tie("op"), { maxLength: 3 }),
+  }),
+}));
+
+/** What chance seldom puts together: a nested compare of what was just put, and a nested delete of what was nested put. */
+const around = fc.tuple(fc.constantFrom(...KEYS), value, fc.nat(2), fc.constantFrom("=", "!="), txn);
+const ownWrite: fc.Arbitrary<Txn> = around.map(([at, to, version, sign, inner]) => ({
+  op: "txn",
+  compare: [],
+  success: [
+    { op: "put", key: at, value: to, prev: true },
+    { ...inner, compare: [{ key: at, end: "", target: "version", sign, to: version }] },
+  ],
+  failure: [],
+}));
+const putThenDeleted: fc.Arbitrary<Txn> = around.map(([at, to, , , { compare: compares, failure }]) => ({
+  op: "txn",
+  compare: [],
+  success: [
+    { op: "txn", compare: compares, success: [{ op: "put", key: at, value: to, prev: true }], failure },
+    { op: "txn", compare: [], success: [{ op: "delete", key: at, end: `${at}\u00ff`, prev: true }], failure: [] },
+  ],
+  failure: [],
+}));
+
+export const request: fc.Arbitrary<Op> = fc.oneof(
+  { weight: 4, arbitrary: put.map((one) => ({ ...one, prev: false, value: one.value ?? "x" })) },
+  { weight: 1, arbitrary: remove.map((one) => ({ ...one, prev: false })) },
+  // An empty key is refused in transactions only: whoever lists keys begins where there are none.
+  { weight: 2, arbitrary: range.map((one) => ({ ...one, key: one.key === "" ? "\0" : one.key })) },
+  { weight: 1, arbitrary: range.map((one) => ({ ...one, key: "\0", end: "\0" })) },
+  { weight: 6, arbitrary: txn },
+  { weight: 1, arbitrary: ownWrite },
+  { weight: 1, arbitrary: putThenDeleted },
+);
