@@ -2,6 +2,7 @@
 import type { NodeId } from "@openclaw/core/ids.ts";
 import type { StoredLog } from "@openclaw/core/ports.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
+import type { Position } from "@openclaw/core/state-machine/query.ts";
 import { LeaderCompleteness } from "./checkers/leader-completeness.ts";
 import { LogMatching } from "./checkers/log-matching.ts";
 import { OneLeaderPerTerm } from "./checkers/one-leader-per-term.ts";
@@ -21,6 +22,8 @@ export interface ClusterWitness {
   disk(node: NodeId): StoredLog;
   /** Over every row of its state. */
   stateHash(node: NodeId): Uint8Array;
+  /** It has applied up to here. */
+  reached(node: NodeId, position: Position): void;
 }
 
 export class ClusterChecks {
@@ -63,6 +66,7 @@ export class ClusterChecks {
         trace.note("applied", index);
         this.#completeness.applied(node, entries);
         this.agreement.reached(node, index, position);
+        this.#witness.reached(node, position);
         const first = entries[0]?.index ?? index;
         if (Math.floor(index / HASHED_EVERY) === Math.floor((first - 1) / HASHED_EVERY)) return;
         this.agreement.hashed(node, index, this.#witness.stateHash(node));
@@ -70,6 +74,7 @@ export class ClusterChecks {
       installed: (meta, { position }) => {
         trace.tell(`${name}/${node}`, `installed a snapshot of index ${meta.index}`);
         this.agreement.reached(node, meta.index, position);
+        this.#witness.reached(node, position);
         this.agreement.hashed(node, meta.index, this.#witness.stateHash(node));
       },
     };

@@ -13,10 +13,12 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isNodeId, type NodeId } from "@openclaw/core/ids.ts";
 import { isMember } from "@openclaw/core/raft/membership.ts";
 import type { RaftStatus } from "@openclaw/core/raft/ready.ts";
+import type { Position } from "@openclaw/core/state-machine/query.ts";
 import { ClusterChecks } from "./cluster-checks.ts";
 import type { FaultCounts } from "./faults.ts";
 import { MemoryCluster, type MemoryMember } from "./memory-cluster.ts";
 import type { MemoryLogStore } from "./memory-log-store.ts";
+import { RELIABLE } from "./memory-network.ts";
 import type { MemoryStateStore, StateCall } from "./memory-state-store.ts";
 import type { Scenario, Target } from "./scenario.ts";
 import { SeededRandom } from "./seeded-random.ts";
@@ -33,6 +35,8 @@ export interface SimulatedClusterOptions {
   readonly violation: (text: string) => void;
   /** A member's stores are open. */
   readonly ready?: (member: MemoryMember) => void;
+  /** A member has applied up to here. */
+  readonly reached?: (member: MemoryMember, position: Position) => void;
   /** A member lost its power. */
   readonly lost?: (member: MemoryMember) => void;
 }
@@ -86,6 +90,7 @@ export class SimulatedCluster {
       violation: (text) => this.violation(text),
       disk: (id) => disk(id).log.durable,
       stateHash: (id) => rowsHash(disk(id).state),
+      reached: (id, position) => options.reached?.(disk(id), position),
     });
     this.cluster = new MemoryCluster(size, scenario.seed, {
       name,
@@ -232,6 +237,7 @@ export class SimulatedCluster {
   heal(): void {
     this.#armed.clear();
     this.cluster.network.heal();
+    this.cluster.network.unreliability = RELIABLE;
     for (const it of this.members) {
       this.#disk(it).slowMs = 0;
       it.log.release();
