@@ -298,7 +298,11 @@ export class SimulatedCluster {
     const { clock } = member;
     started.then(
       () => {
-        if (!clock.ended) this.#options.ready?.(member);
+        if (clock.ended) return;
+        const { id, replica } = member;
+        this.checks.watches.began(id);
+        replica.follow(({ records }) => this.checks.watches.advanced(id, records));
+        this.#options.ready?.(member);
       },
       (error: unknown) => {
         if (!clock.ended) this.violation(`${member.id} does not start: ${shown(error)}`);

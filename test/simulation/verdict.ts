@@ -42,10 +42,10 @@ function writesOf(ledger: readonly StoredRecord[]): readonly LedgerWrite[] {
   return ledger.flatMap(({ revision: at, record }) => {
     const { origin, events } = decodeRecord(record);
     if (origin !== null) return [];
-    return events.flatMap((event) =>
-      event.kind === "put"
-        ? [{ key: utf8Text(event.key) ?? "", value: utf8Text(event.value) ?? "", revision: at }]
-        : [],
-    );
+    return events.flatMap((event) => {
+      if (event.kind === "change") return [];
+      const value = event.kind === "put" ? (utf8Text(event.value) ?? "") : null;
+      return [{ key: utf8Text(event.key) ?? "", value, revision: at }];
+    });
   });
 }
