@@ -148,6 +148,7 @@ export class Replica {
       recoverTo: storedLog.highWater,
       heartbeatTicks: HEARTBEAT_TICKS,
       random: () => random.unit(),
+      now: () => clock.now(),
     });
     this.#phase = "running";
     transport.receive({

@@ -4,6 +4,7 @@ import type { StoredLog } from "@openclaw/core/ports.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
 import { LeaderCompleteness } from "./checkers/leader-completeness.ts";
 import { LogMatching } from "./checkers/log-matching.ts";
+import { LogTime } from "./checkers/log-time.ts";
 import { OneLeaderPerTerm } from "./checkers/one-leader-per-term.ts";
 import { StateAgreement } from "./checkers/state-agreement.ts";
 import { WatchOrder } from "./checkers/watch-order.ts";
@@ -17,6 +18,8 @@ export interface ClusterWitness {
   readonly name: string;
   readonly trace: Trace;
   readonly violation: (text: string) => void;
+  /** Of the world, ms. */
+  now(): number;
   /** The disk of a member, as a reader of it would find it. */
   disk(node: NodeId): StoredLog;
   /** Over every row of its state. */
@@ -29,6 +32,7 @@ export class ClusterChecks {
   readonly agreement: StateAgreement;
   readonly #matching: LogMatching;
   readonly #completeness: LeaderCompleteness;
+  readonly #time: LogTime;
   readonly #witness: ClusterWitness;
 
   constructor(witness: ClusterWitness) {
@@ -39,6 +43,7 @@ export class ClusterChecks {
     this.agreement = new StateAgreement(violation);
     this.#matching = new LogMatching(violation);
     this.#completeness = new LeaderCompleteness(violation);
+    this.#time = new LogTime(violation);
   }
 
   sent(from: NodeId, to: NodeId, messages: readonly RaftMessage[]): void {
@@ -54,6 +59,7 @@ export class ClusterChecks {
   observer(node: NodeId): StoreObserver {
     const { trace, name } = this.#witness;
     return {
+      appending: (entries) => this.#time.appending(entries, this.#witness.now()),
       logged: (entries) => {
         trace.note("logged", entries.at(-1)?.index ?? 0);
         this.leaders.logged(entries);
@@ -63,6 +69,7 @@ export class ClusterChecks {
         trace.note("applied", index);
         this.#completeness.applied(node, entries);
         this.agreement.reached(node, index, position);
+        this.#time.applied(node, entries, position.logTime);
         const first = entries[0]?.index ?? index;
         if (Math.floor(index / HASHED_EVERY) === Math.floor((first - 1) / HASHED_EVERY)) return;
         this.agreement.hashed(node, index, this.#witness.stateHash(node));
@@ -70,6 +77,7 @@ export class ClusterChecks {
       installed: (meta, { position }) => {
         trace.tell(`${name}/${node}`, `installed a snapshot of index ${meta.index}`);
         this.agreement.reached(node, meta.index, position);
+        this.#time.installed(node, meta.index, position.logTime);
         this.agreement.hashed(node, meta.index, this.#witness.stateHash(node));
       },
     };
