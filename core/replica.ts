@@ -8,10 +8,8 @@ import type { Applied, LedgerSlice, StoredState } from "./ports.ts";
 import type { MembershipChange } from "./raft/membership.ts";
 import type { RaftMessage, SnapshotMeta } from "./raft/message.ts";
 import { Raft } from "./raft/raft.ts";
-import type { Ready } from "./raft/ready.ts";
 import { AppliedState } from "./replica/applied-state.ts";
 import { Barriers } from "./replica/barriers.ts";
-import { sendByPeer } from "./replica/by-peer.ts";
 import { Compaction } from "./replica/compaction.ts";
 import type { LedgerAdvance, ProposeOptions, ReplicaOptions, ReplicaStatus } from "./replica/contract.ts";
 import { Freshness } from "./replica/freshness.ts";
@@ -22,6 +20,7 @@ import { LogWrites } from "./replica/log-writes.ts";
 import { Offers } from "./replica/offers.ts";
 import { OwnSession } from "./replica/own-session.ts";
 import { Proposals } from "./replica/proposals.ts";
+import { ReadyHandler } from "./replica/ready-handler.ts";
 import { SnapshotReceiver } from "./replica/snapshot-receiver.ts";
 import { SNAPSHOT_BYTES_PER_SECOND, SnapshotSender } from "./replica/snapshot-sender.ts";
 import { replicaStatus } from "./replica/status.ts";
@@ -40,6 +39,7 @@ export class Replica {
   readonly #retention: LogRetention;
   readonly #compaction: Compaction;
   readonly #snapshots: SnapshotSender;
+  readonly #ready: ReadyHandler;
   readonly #receiver: SnapshotReceiver;
   readonly #requests: GroupRequests;
   readonly #session: OwnSession;
@@ -102,6 +102,18 @@ export class Replica {
         }),
       failed: (error) => this.#fatal(error),
     });
+    this.#ready = new ReadyHandler({
+      transport: options.transport,
+      writes: this.#writes,
+      retention: this.#retention,
+      applied: this.#applied,
+      barriers: this.#barriers,
+      offers: this.#offers,
+      snapshots: this.#snapshots,
+      receiver: this.#receiver,
+      drive: (work) => this.#drive(work),
+      failed: (error) => this.#fatal(error),
+    });
   }
 
   /** Opens the stores, replays the log, takes part. @throws OpenClawError DATA_CORRUPT, DATA_FOREIGN, DATA_IN_USE, DATA_NEWER */
@@ -136,6 +148,7 @@ export class Replica {
       recoverTo: storedLog.highWater,
       heartbeatTicks: HEARTBEAT_TICKS,
       random: () => random.unit(),
+      now: () => clock.now(),
     });
     this.#phase = "running";
     transport.receive({
@@ -305,7 +318,7 @@ export class Replica {
         this.#requests.look(raft);
         this.#offers.offer(raft);
         if (!raft.hasReady()) break;
-        this.#handle(raft.ready());
+        this.#ready.handle(raft.ready());
       }
       if (this.#leadership.note(raft, () => this.status())) {
         this.#proposals.offerAllAgain();
@@ -314,41 +327,6 @@ export class Replica {
     } catch (error) {
       this.#fatal(error);
     }
-  }
-
-  /** The ordering contract of `Ready`. */
-  #handle(ready: Ready): void {
-    sendByPeer(this.#options.transport, ready.messages);
-    if (ready.snapshot === null) {
-      this.#handleRest(ready);
-      return;
-    }
-    this.#receiver.install(
-      ready.snapshot,
-      () => this.#drive(() => this.#handleRest(ready)),
-      (error) => this.#fatal(error),
-    );
-  }
-
-  #handleRest(ready: Ready): void {
-    this.#persist(ready);
-    this.#applied.push(ready.committed);
-    for (const state of ready.readStates) this.#barriers.confirmed(state, this.#applied.index);
-    for (const context of ready.readsDropped) this.#barriers.dropped(context);
-    this.#snapshots.want(ready.snapshotsTo);
-    if (!this.#applied.full) this.#offers.forwarded(ready.forwarded);
-  }
-
-  #persist(ready: Ready): void {
-    const { persisted, afterDurable } = ready;
-    if (persisted === null) return;
-    this.#retention.appended(ready.entries);
-    const durable = (): void =>
-      this.#drive((raft) => {
-        sendByPeer(this.#options.transport, afterDurable);
-        raft.durable(persisted);
-      });
-    this.#writes.write(ready, durable, (error) => this.#fatal(error));
   }
 
   /** A batch is in the state: those who waited for it are told, then those who follow the ledger. */

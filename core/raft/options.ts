@@ -19,6 +19,8 @@ export interface RaftOptions {
   readonly recoverTo: Index;
   /** Uniform in [0, 1): election timeouts, first ReadIndex number. */
   readonly random: () => number;
+  /** Monotonic ms: asked once for each entry that this node makes as leader (T1), and nowhere else. */
+  readonly now: () => number;
   /** The least election timeout; default 10. */
   readonly electionTicks?: number;
   /** Default 1. */

@@ -30,6 +30,7 @@ export function createApply(sha256: Sha256, cluster: ClusterId): Apply {
     const machine = new Machine(tx, ledger, sha256, cluster);
     const results: ApplyOutcome["results"][number][] = [];
     for (const entry of entries) {
+      ledger.stamp(entry.stamp);
       switch (entry.kind) {
         case "noop":
           break;
@@ -101,6 +102,8 @@ class Machine {
         return { kind: "noted" };
       case "noteMember":
         return { kind: "memberNoted", refused: noteMember(this.#tx, command.node, command.place, index) };
+      case "stamp":
+        return { kind: "stamped", logTime: this.#ledger.position.logTime };
       default:
         return unreachable(command);
     }

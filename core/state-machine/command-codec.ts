@@ -42,6 +42,7 @@ const COMMAND = {
   importCommands: 18,
   parentHolds: 19,
   noteMember: 20,
+  stamp: 21,
 } as const satisfies Record<Command["kind"] | ImportedCommand["kind"], number>;
 
 const RESULT = {
@@ -51,6 +52,7 @@ const RESULT = {
   importRefused: 3,
   noted: 4,
   memberNoted: 5,
+  stamped: 6,
 } as const satisfies Record<CommandResult["kind"], number>;
 
 export const encodeCommands = (commands: readonly Command[]): Uint8Array<ArrayBuffer> =>
@@ -163,6 +165,8 @@ function bodyTuple(command: UserCommand | SystemCommand): Encodable {
       return [COMMAND.parentHolds, command.parent, command.revision];
     case "noteMember":
       return [COMMAND.noteMember, command.node, ...placeFields(command.place)];
+    case "stamp":
+      return [COMMAND.stamp];
     default:
       return userCommandTuple(command);
   }
@@ -197,6 +201,8 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
       };
     case COMMAND.noteMember:
       return { kind: "noteMember", node: reader.that(isNodeId, "a node"), place: readPlace(reader) };
+    case COMMAND.stamp:
+      return { kind: "stamp" };
     default:
       throw new OpenClawError("MALFORMED_FRAME", `a command of unknown kind ${kind}`);
   }
@@ -290,6 +296,8 @@ export function resultTuple(result: CommandResult): Encodable {
       return [RESULT.noted];
     case "memberNoted":
       return [RESULT.memberNoted, result.refused === null ? null : [result.refused.code, result.refused.details]];
+    case "stamped":
+      return [RESULT.stamped, result.logTime];
     default:
       return unreachable(result);
   }
@@ -323,6 +331,8 @@ function readResultOfKind(reader: TupleReader): CommandResult {
       return { kind: "noted" };
     case RESULT.memberNoted:
       return { kind: "memberNoted", refused: reader.orNull((field) => readRefused(field.any())) };
+    case RESULT.stamped:
+      return { kind: "stamped", logTime: reader.count() };
     default:
       throw new OpenClawError("MALFORMED_FRAME", `a result of unknown kind ${kind}`);
   }

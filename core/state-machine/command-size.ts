@@ -35,6 +35,7 @@ export function commandBytes(body: ImportedCommand | SystemCommand): number {
       return OVERHEAD_BYTES + [body.node, body.place.peer, body.place.http, ...body.place.addresses].reduce(addText, 0);
     case "openSession":
     case "parentHolds":
+    case "stamp":
       return OVERHEAD_BYTES;
   }
 }

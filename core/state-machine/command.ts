@@ -81,7 +81,9 @@ export type SystemCommand =
   /** S3: our parent holds our ledger up to here, on a majority of its disks. Replicated at most ten times a second. */
   | { readonly kind: "parentHolds"; readonly parent: ClusterId; readonly revision: Revision }
   /** Where a node is; binds its name to its peer id for good. */
-  | { readonly kind: "noteMember"; readonly node: NodeId; readonly place: MemberPlace };
+  | { readonly kind: "noteMember"; readonly node: NodeId; readonly place: MemberPlace }
+  /** Nothing but its entry's stamp: an idle cluster learns what log time it is, for something may be due (T1, L1). */
+  | { readonly kind: "stamp" };
 
 export type Command = { readonly header: CommandHeader } & (UserCommand | SystemCommand);
 
@@ -100,4 +102,5 @@ export type CommandResult =
   | { readonly kind: "importRefused"; readonly code: ErrorCode; readonly cursor: number; readonly details: string }
   | { readonly kind: "noted" }
   /** `refused`: `TOKEN_USED`, `REMOVED`; null when it was taken. */
-  | { readonly kind: "memberNoted"; readonly refused: Refused | null };
+  | { readonly kind: "memberNoted"; readonly refused: Refused | null }
+  | { readonly kind: "stamped"; readonly logTime: number };

@@ -14,7 +14,7 @@ import type { StateView, Write } from "./view.ts";
 export type PositionRow = Omit<Position, "parentHolds">;
 
 export const positionRow: RowCodec<PositionRow> = {
-  encode: (row) => encode([row.cluster, epochTuple(row.epoch), row.revision, row.hash]),
+  encode: (row) => encode([row.cluster, epochTuple(row.epoch), row.revision, row.hash, row.logTime]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "position row");
     return {
@@ -22,6 +22,7 @@ export const positionRow: RowCodec<PositionRow> = {
       epoch: readEpoch(reader.any()),
       revision: revision(reader.count()),
       hash: readHash(reader),
+      logTime: reader.count(),
     };
   },
 };
@@ -42,7 +43,8 @@ const parentHoldsRow: RowCodec<ParentHoldsRow> = {
 /** The rows of a state before its first entry. */
 export function initialWrites(cluster: ClusterId, epoch: Epoch, sha256: Sha256): Write[] {
   const hash = genesisHash(sha256, cluster, PARTITION, epoch.nonce);
-  return [{ key: POSITION_KEY, value: positionRow.encode({ cluster, epoch, revision: revision(0), hash }) }];
+  const row = { cluster, epoch, revision: revision(0), hash, logTime: 0 };
+  return [{ key: POSITION_KEY, value: positionRow.encode(row) }];
 }
 
 /** Where a state stands. */

@@ -109,8 +109,8 @@ export function answerTuple(answer: ChildAnswer): Encodable {
     case "changes":
       return [KIND.changes, answer.answer.changes.map(documentChangeTuple)];
     case "position": {
-      const { cluster, epoch, revision: at, hash, parentHolds } = answer.answer;
-      return [KIND.position, cluster, epochTuple(epoch), at, hash, parentHolds];
+      const { cluster, epoch, revision: at, hash, logTime, parentHolds } = answer.answer;
+      return [KIND.position, cluster, epochTuple(epoch), at, hash, logTime, parentHolds];
     }
     default:
       return unreachable(answer);
@@ -152,10 +152,9 @@ function readAnswerOfKind(kind: number, reader: TupleReader): ChildAnswer {
       const epoch = readEpoch(reader.any());
       const at = revision(reader.count());
       const hash = readHash(reader);
-      return {
-        kind: "position",
-        answer: { cluster, epoch, revision: at, hash, parentHolds: revision(reader.count()) },
-      };
+      const logTime = reader.count();
+      const parentHolds = revision(reader.count());
+      return { kind: "position", answer: { cluster, epoch, revision: at, hash, logTime, parentHolds } };
     }
     default:
       throw new OpenClawError("MALFORMED_FRAME", `an answer of unknown kind ${kind}`);

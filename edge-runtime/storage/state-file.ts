@@ -21,7 +21,7 @@ import type { PackedApplied, StateCalls, StateOpening } from "./state-protocol.t
 import { createStateTables, StateTables } from "./state-tables.ts";
 import { readIdentity, writeIdentity } from "./store-identity.ts";
 
-export const STATE_FORMAT = 1;
+export const STATE_FORMAT = 2;
 export const STATE_FILE = "state.db";
 
 /** R6: a transaction stays open over several batches until it is this old, ms, or this large, bytes. */

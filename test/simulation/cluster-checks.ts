@@ -5,6 +5,7 @@ import type { RaftMessage } from "@openclaw/core/raft/message.ts";
 import type { Position } from "@openclaw/core/state-machine/query.ts";
 import { LeaderCompleteness } from "./checkers/leader-completeness.ts";
 import { LogMatching } from "./checkers/log-matching.ts";
+import { LogTime } from "./checkers/log-time.ts";
 import { OneLeaderPerTerm } from "./checkers/one-leader-per-term.ts";
 import { StateAgreement } from "./checkers/state-agreement.ts";
 import { WatchOrder } from "./checkers/watch-order.ts";
@@ -18,6 +19,8 @@ export interface ClusterWitness {
   readonly name: string;
   readonly trace: Trace;
   readonly violation: (text: string) => void;
+  /** Of the world, ms. */
+  now(): number;
   /** The disk of a member, as a reader of it would find it. */
   disk(node: NodeId): StoredLog;
   /** Over every row of its state. */
@@ -32,6 +35,7 @@ export class ClusterChecks {
   readonly agreement: StateAgreement;
   readonly #matching: LogMatching;
   readonly #completeness: LeaderCompleteness;
+  readonly #time: LogTime;
   readonly #witness: ClusterWitness;
 
   constructor(witness: ClusterWitness) {
@@ -42,6 +46,7 @@ export class ClusterChecks {
     this.agreement = new StateAgreement(violation);
     this.#matching = new LogMatching(violation);
     this.#completeness = new LeaderCompleteness(violation);
+    this.#time = new LogTime(violation);
   }
 
   sent(from: NodeId, to: NodeId, messages: readonly RaftMessage[]): void {
@@ -57,6 +62,7 @@ export class ClusterChecks {
   observer(node: NodeId): StoreObserver {
     const { trace, name } = this.#witness;
     return {
+      appending: (entries) => this.#time.appending(entries, this.#witness.now()),
       logged: (entries) => {
         trace.note("logged", entries.at(-1)?.index ?? 0);
         this.leaders.logged(entries);
@@ -67,6 +73,7 @@ export class ClusterChecks {
         this.#completeness.applied(node, entries);
         this.agreement.reached(node, index, position);
         this.#witness.reached(node, position);
+        this.#time.applied(node, entries, position.logTime);
         const first = entries[0]?.index ?? index;
         if (Math.floor(index / HASHED_EVERY) === Math.floor((first - 1) / HASHED_EVERY)) return;
         this.agreement.hashed(node, index, this.#witness.stateHash(node));
@@ -75,6 +82,7 @@ export class ClusterChecks {
         trace.tell(`${name}/${node}`, `installed a snapshot of index ${meta.index}`);
         this.agreement.reached(node, meta.index, position);
         this.#witness.reached(node, position);
+        this.#time.installed(node, meta.index, position.logTime);
         this.agreement.hashed(node, meta.index, this.#witness.stateHash(node));
       },
     };

@@ -88,6 +88,8 @@ export interface Scenario {
 
 /** Faults come until then, ms; then everything heals. */
 export const TROUBLE_MS = 52_000;
+/** A monotonic clock runs that share too fast or too slow at most. */
+export const DRIFT = 0.1;
 const FIRST_STEP_MS = 1_500;
 const DECADE_MS = 10 * 365.25 * 86_400_000;
 
@@ -144,7 +146,7 @@ function steps(random: SeededRandom, tiers: boolean): readonly Step[] {
   const count = random.below(26, 10);
   const drawn: Step[] = [];
   if (random.chance(0.5))
-    drawn.push({ at: 0, kind: "drift", rates: Array.from({ length: 7 }, () => 0.9 + 0.2 * random.unit()) });
+    drawn.push({ at: 0, kind: "drift", rates: Array.from({ length: 7 }, () => 1 - DRIFT + 2 * DRIFT * random.unit()) });
   for (let i = 0; i < count; i++) {
     const { draw, tier } = random.weighted(weights);
     const hub = tiers && tier !== true && random.chance(0.25) ? ({ hub: true } as const) : {};

@@ -88,6 +88,7 @@ export class SimulatedCluster {
       name,
       trace,
       violation: (text) => this.violation(text),
+      now: () => clock.now(),
       disk: (id) => disk(id).log.durable,
       stateHash: (id) => rowsHash(disk(id).state),
       reached: (id, position) => options.reached?.(disk(id), position),

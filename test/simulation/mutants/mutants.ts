@@ -64,6 +64,11 @@ export const MUTANTS: readonly Mutant[] = [
   one("recovering-node-acknowledges", "FAST'18: truncating at the first bad entry loses committed data (pitfall 27)", "raft/recovery", "return this.#target === null || match >= this.#target;", "return match >= 0;"),
   one("recovering-node-votes", "FAST'18: a node that lost entries elects a leader without them (pitfall 27)", "raft/election", "return !this.#node.recovery.active && this.#node.log", "return this.#node.log"),
   one("commit-is-taken-for-applied", "etcd#13766: applied index apart from the state (pitfall 17)", "raft/raft", "this.#delivered = applied;", "this.#delivered = log.commit;"),
+  // Log time
+  one("new-leader-counts-the-time-between", "etcd#15247: what a stalled leader slept through ends leases (rule T1, pitfall 24)", "raft/stamps", "this.#stamped = null;\n  }", "this.#stamped ??= null;\n  }"),
+  one("stamps-from-the-wall-clock", "leases that a clock step ends (rule T1, thesis §6.4.1)", "replica", "now: () => clock.now(),", "now: () => clock.wall(),"),
+  one("stamps-counted-again", "each stamp from the leader's first entry on, not from its last (rule T1)", "raft/stamps", "this.#stamped += ms;", "this.#stamped += 0 * ms;"),
+  one("log-time-forgotten-between-revisions", "time kept in memory only, lost with a batch that writes nothing (rule R6, T1)", "state-machine/ledger-writer", "if (this.#moved) this.#tx", "if (this.records.length > 0) this.#tx"),
   // Snapshots and stores
   one("snapshot-truncates-newer-entries", "camunda#6092: a snapshot behind the log's end cuts it (pitfall 12)", "raft/snapshot", "if (!node.installing && log.termAt(meta.index) === meta.term) {", "if (meta.index < 0) {"),
   one("log-reset-before-state", "the log is gone and the state is not there yet (rule R8)", "replica/snapshot-receiver", "const stored = await state.install(meta);\n    await log.reset({ index: meta.index, term: meta.term });", "await log.reset({ index: meta.index, term: meta.term });\n    const stored = await state.install(meta);"),

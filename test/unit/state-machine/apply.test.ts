@@ -19,6 +19,7 @@ const entriesOf = (batches: readonly (readonly Command[])[]): Entry[] =>
     term: term(1),
     index: index(1 + i * 400),
     kind: "commands",
+    stamp: i % 3,
     data: encodeCommands(batch),
   }));
 
@@ -107,7 +108,9 @@ describe("apply", () => {
     expect(site.commitBytes(new Uint8Array(0))).toEqual([]);
     expect(site.commitBytes(encode([99, []]))).toEqual([]);
     expect(site.commitBytes(encode([1, [[], 7, null]]))).toEqual([]);
-    expect(site.apply([{ term: term(1), index: index(9), kind: "noop", data: new Uint8Array(0) }])).toEqual([]);
+    expect(site.apply([{ term: term(1), index: index(9), kind: "noop", stamp: 0, data: new Uint8Array(0) }])).toEqual(
+      [],
+    );
     expect(hexed(site.view.rows())).toEqual(hexed(before));
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {

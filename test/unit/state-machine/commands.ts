@@ -99,6 +99,7 @@ const systemCommand: fc.Arbitrary<SystemCommand> = fc.oneof(
     parent: fc.constant(clusterId("hub")),
     revision: fc.nat(8).map(revision),
   }),
+  fc.constant({ kind: "stamp" as const }),
   fc.record({
     kind: fc.constant("noteMember" as const),
     node: fc.constantFrom("shop-1", "shop-2").map((name) => checked(name, isNodeId)),

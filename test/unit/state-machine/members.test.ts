@@ -20,7 +20,9 @@ const taken = { kind: "memberNoted", refused: null };
 const refusedWith = (code: string) => ({ kind: "memberNoted", refused: { code, details: expect.anything() } });
 
 function configure(cluster: OneCluster, membership: Membership): void {
-  cluster.apply([{ term: term(1), index: index(1), kind: "configuration", data: encodeMembership(membership) }]);
+  cluster.apply([
+    { term: term(1), index: index(1), kind: "configuration", stamp: 0, data: encodeMembership(membership) },
+  ]);
 }
 
 test("L1: a node's row is taken, and its addresses may change; neither takes a revision", () => {

@@ -108,7 +108,7 @@ export class OneCluster {
   }
 
   commitBytes(data: Uint8Array): readonly CommandResult[] {
-    return this.apply([{ term: term(1), index: index(++this.#index), kind: "commands", data }]);
+    return this.apply([{ term: term(1), index: index(++this.#index), kind: "commands", stamp: 0, data }]);
   }
 
   system(command: SystemCommand): CommandResult {
