@@ -27,6 +27,8 @@ type Step =
   | "slowWrite"
   | "lateSnapshot"
   | "leave"
+  | "olderTerm"
+  | "growth"
   | "crash"
   | "crashLeader"
   | "restart"
@@ -83,6 +85,8 @@ export class Schedule {
       ["slowWrite", trouble / 8],
       ["lateSnapshot", trouble / 8],
       ["leave", movable ? trouble / 8 : 0],
+      ["olderTerm", trouble / 8],
+      ["growth", movable ? trouble : 0],
       ["crash", trouble],
       ["crashLeader", this.#pick([0, trouble, 2 * trouble])],
       ["restart", 2 * trouble],
@@ -130,6 +134,8 @@ export class Schedule {
       case "slowWrite":
       case "lateSnapshot":
       case "leave":
+      case "olderTerm":
+      case "growth":
         for (const each of cluster.nodes) each.diskHeld = false;
         this.#gambits[step](node);
         for (const each of cluster.nodes) each.diskHeld = true;
