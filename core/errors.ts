@@ -76,6 +76,11 @@ export const ERRORS = {
     message: "another change of the members is under way, or the leader is new; retry when it is done",
   },
   MEMBERSHIP_INVALID: { retryable: false, status: 400, message: "the members cannot be changed like that" },
+  NODE_TOO_OLD: {
+    retryable: false,
+    status: 409,
+    message: "the cluster's commands have a later meaning than this node knows; install a newer version on it",
+  },
   TRANSFER_REFUSED: { retryable: true, status: 409, message: "leadership cannot go there" },
   REMOVED: {
     retryable: false,
