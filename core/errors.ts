@@ -131,7 +131,7 @@ export const ERRORS = {
   UNKNOWN_VERSION: {
     retryable: false,
     status: 400,
-    message: "the peer speaks another protocol version; upgrade the older side",
+    message: "the peer, or what is stored, is of another version; upgrade the older side",
   },
   MALFORMED_FRAME: { retryable: false, status: 400, message: "the frame could not be decoded" },
   FRAME_TOO_LARGE: { retryable: false, status: 413, message: "the frame is larger than the limit" },
