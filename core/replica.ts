@@ -25,6 +25,8 @@ import { SnapshotReceiver } from "./replica/snapshot-receiver.ts";
 import { SNAPSHOT_BYTES_PER_SECOND, SnapshotSender } from "./replica/snapshot-sender.ts";
 import { replicaStatus } from "./replica/status.ts";
 import { openStores } from "./replica/stored.ts";
+import { VersionRaise } from "./replica/version-raise.ts";
+import { within } from "./replica/within.ts";
 import type { CommandResult, Outcome, SystemCommand, UserCommand } from "./state-machine/command.ts";
 import type { Answer, Position, Query } from "./state-machine/query.ts";
 
@@ -48,6 +50,7 @@ export class Replica {
   readonly #applied: AppliedState;
   readonly #leadership = new Leadership();
   readonly #freshness: Freshness;
+  readonly #versions: VersionRaise;
   #raft: Raft | null = null;
   #phase: Phase = "new";
   #cancelTick: () => void = () => {};
@@ -70,11 +73,21 @@ export class Replica {
     this.#offers = new Offers(this.#proposals, this.#barriers, this.#writes);
     this.#applied = new AppliedState({
       state: options.state,
+      newest: options.applyVersions.length,
       running: () => this.#phase === "running",
       applied: (batch, record) => this.#drive((raft) => this.#answer(raft, batch, record)),
       failed: (error) => this.#fatal(error),
     });
-    this.#requests = new GroupRequests(options.clock);
+    this.#versions = new VersionRaise({
+      state: options.state,
+      newest: options.applyVersions.length,
+      version: () => this.position().applyVersion,
+      propose: (command, timeoutMs) => this.#submit(command, { principal: `node:${options.id}`, timeoutMs }),
+      running: () => this.#phase === "running",
+      failed: (error) => this.#fatal(error),
+    });
+    this.#applied.followMembers(() => this.#versions.changed());
+    this.#requests = new GroupRequests(options.clock, (node) => this.#versions.refusal(node));
     this.#receiver = new SnapshotReceiver({
       to: options.id,
       state: options.state,
@@ -116,7 +129,7 @@ export class Replica {
     });
   }
 
-  /** Opens the stores, replays the log, takes part. @throws OpenClawError DATA_CORRUPT, DATA_FOREIGN, DATA_IN_USE, DATA_NEWER */
+  /** Opens the stores, replays the log, takes part. @throws OpenClawError DATA_*, NODE_TOO_OLD, UNKNOWN_VERSION */
   async start(): Promise<void> {
     invariant(this.#phase === "new", "a replica starts once");
     this.#phase = "starting";
@@ -149,6 +162,7 @@ export class Replica {
       heartbeatTicks: HEARTBEAT_TICKS,
       random: () => random.unit(),
       now: () => clock.now(),
+      refusal: (node) => this.#versions.refusal(node),
     });
     this.#phase = "running";
     transport.receive({
@@ -194,10 +208,14 @@ export class Replica {
 
   /**
    * Adds or removes a member; resolves when that is committed. A node that is added starts as a learner.
-   * @throws OpenClawError MEMBERSHIP_INVALID, MEMBERSHIP_PENDING, OVERLOADED, UNAVAILABLE, STOPPED
+   * @throws OpenClawError MEMBERSHIP_INVALID, MEMBERSHIP_PENDING, NODE_TOO_OLD, OVERLOADED, UNAVAILABLE, STOPPED
    */
-  changeMembership(change: MembershipChange, timeoutMs: number): Promise<void> {
-    return this.#asked(() => this.#requests.change(change, timeoutMs));
+  async changeMembership(change: MembershipChange, timeoutMs: number): Promise<void> {
+    this.#assertRunning();
+    const { clock } = this.#options;
+    const deadline = clock.now() + timeoutMs;
+    await within(clock, timeoutMs, this.#versions.refreshed());
+    return this.#asked(() => this.#requests.change(change, deadline - clock.now()));
   }
 
   /** Resolves when `to` leads. @throws OpenClawError TRANSFER_REFUSED, OVERLOADED, UNAVAILABLE, STOPPED */
@@ -286,6 +304,7 @@ export class Replica {
       this.#freshness.tick(raft, this.#applied.index);
       this.#proposals.tick();
       this.#barriers.tick();
+      this.#versions.tick(raft);
     });
   }
 

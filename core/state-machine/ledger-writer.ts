@@ -53,6 +53,11 @@ export class LedgerWriter {
     this.#move({ logTime });
   }
 
+  /** From the next entry on (R9). */
+  raise(applyVersion: number): void {
+    this.#move({ applyVersion });
+  }
+
   append(author: Author, events: readonly LedgerEvent[]): Revision {
     invariant(events.length > 0, "a revision changes something");
     const at = this.next;

@@ -14,7 +14,7 @@ import type { StateView, Write } from "./view.ts";
 export type PositionRow = Omit<Position, "parentHolds">;
 
 export const positionRow: RowCodec<PositionRow> = {
-  encode: (row) => encode([row.cluster, epochTuple(row.epoch), row.revision, row.hash, row.logTime]),
+  encode: (row) => encode([row.cluster, epochTuple(row.epoch), row.revision, row.hash, row.logTime, row.applyVersion]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "position row");
     return {
@@ -23,6 +23,7 @@ export const positionRow: RowCodec<PositionRow> = {
       revision: revision(reader.count()),
       hash: readHash(reader),
       logTime: reader.count(),
+      applyVersion: reader.count(),
     };
   },
 };
@@ -40,10 +41,13 @@ const parentHoldsRow: RowCodec<ParentHoldsRow> = {
   },
 };
 
+/** Of apply (R9): what a cluster begins with, whoever founds it, and what a node supports of whom nothing is known. */
+export const FOUNDING_VERSION = 1;
+
 /** The rows of a state before its first entry. */
 export function initialWrites(cluster: ClusterId, epoch: Epoch, sha256: Sha256): Write[] {
   const hash = genesisHash(sha256, cluster, PARTITION, epoch.nonce);
-  const row = { cluster, epoch, revision: revision(0), hash, logTime: 0 };
+  const row = { cluster, epoch, revision: revision(0), hash, logTime: 0, applyVersion: FOUNDING_VERSION };
   return [{ key: POSITION_KEY, value: positionRow.encode(row) }];
 }
 

@@ -144,7 +144,14 @@ export function stateStoreContract(name: string, create: () => StateDisk): void 
         applied: 0,
         appliedTerm: 0,
         membership: STATE_MEMBERSHIP,
-        position: { cluster: STATE_CLUSTER, epoch: STATE_EPOCH, revision: 0, logTime: 0, parentHolds: 0 },
+        position: {
+          cluster: STATE_CLUSTER,
+          epoch: STATE_EPOCH,
+          revision: 0,
+          logTime: 0,
+          applyVersion: 1,
+          parentHolds: 0,
+        },
       });
     });
 

@@ -4,6 +4,7 @@ import { founding, type Membership } from "@openclaw/core/raft/membership.ts";
 import type { LedgerAdvance } from "@openclaw/core/replica/contract.ts";
 import type { RetentionLimits } from "@openclaw/core/replica/log-retention.ts";
 import { Replica } from "@openclaw/core/replica.ts";
+import { APPLY_VERSIONS, type ApplyVersions } from "@openclaw/core/state-machine/apply.ts";
 import { MemoryLogStore } from "./memory-log-store.ts";
 import { MemoryNetwork, type NetworkOptions } from "./memory-network.ts";
 import { MemoryStateStore } from "./memory-state-store.ts";
@@ -27,6 +28,8 @@ export interface MemoryMember {
   ready: boolean;
   /** Of its monotonic clock; from the next start on. */
   rate: number;
+  /** What its software supports; from the next start on. */
+  versions: ApplyVersions;
 }
 
 export interface MemoryClusterOptions {
@@ -83,6 +86,7 @@ export class MemoryCluster {
       up: false,
       ready: false,
       rate: 1,
+      versions: APPLY_VERSIONS,
       clock: new ProcessClock(this.clock),
     };
     return Object.assign(member, { replica: this.#replica(member) });
@@ -108,6 +112,7 @@ export class MemoryCluster {
       transport: this.network.transport(id, clock, point),
       clock,
       random: this.#random,
+      applyVersions: member.versions,
       tickMs: TICK_MS,
       ...(retention === undefined ? {} : { retention }),
       ...(snapshotBytesPerSecond === undefined ? {} : { snapshotBytesPerSecond }),
@@ -211,6 +216,7 @@ export class MemoryCluster {
   async powerOn(member: MemoryMember): Promise<void> {
     member.failure = null;
     member.clock = new ProcessClock(this.clock, member.rate);
+    member.state.runs(member.versions);
     member.replica = this.#replica(member);
     await this.#start(member);
   }

@@ -7,6 +7,7 @@ import type { StoredLog } from "@openclaw/core/ports.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
 import type { Entry } from "@openclaw/core/raft/message.ts";
 import { Replica } from "@openclaw/core/replica.ts";
+import { APPLY_VERSIONS } from "@openclaw/core/state-machine/apply.ts";
 import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { sessionKey } from "@openclaw/core/state-machine/keyspace.ts";
 import { expect, test } from "vitest";
@@ -89,6 +90,7 @@ function alone(
     transport,
     clock,
     random,
+    applyVersions: APPLY_VERSIONS,
     tickMs: 50,
     onFatal,
   });

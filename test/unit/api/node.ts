@@ -5,6 +5,7 @@ import type { ClusterId, Epoch, NodeId, Revision } from "@openclaw/core/ids.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
 import { Replica } from "@openclaw/core/replica.ts";
+import { APPLY_VERSIONS } from "@openclaw/core/state-machine/apply.ts";
 import { buildApi } from "@openclaw/edge-runtime/api/app.ts";
 import { openAuthority } from "@openclaw/edge-runtime/api/auth.ts";
 import type { ApiAuthority, ApiDeps, MembersDoor, SiteMember, UplinkDoor } from "@openclaw/edge-runtime/api/deps.ts";
@@ -68,6 +69,7 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
     transport: new MemoryNetwork(systemClock).transport(NODE),
     clock: systemClock,
     random: systemRandom,
+    applyVersions: APPLY_VERSIONS,
     tickMs: 5,
     onFatal,
   });

@@ -145,6 +145,7 @@ const fromParent: readonly ParentMessage[] = [
         revision: revision(3),
         hash: hash32,
         logTime: 77,
+        applyVersion: 2,
         parentHolds: revision(1),
       },
     },
