@@ -13,7 +13,7 @@ export type Target = "leader" | "follower" | "any";
 export type Step = { readonly at: number; readonly hub?: true } & StepKind;
 
 export type StepKind =
-  /** `survivors`: of the log writes under way, this share reached the disk. */
+  /** `survivors`: of what the write under way has to do, this share is done; 1: all of it. */
   | {
       readonly kind: "crash";
       readonly target: Target;
@@ -24,7 +24,7 @@ export type StepKind =
   /** At the so-manieth call of a store, answer, or send from now on. */
   | { readonly kind: "crashAtPoint"; readonly target: Target; readonly points: number; readonly downMs: number }
   | { readonly kind: "blackout"; readonly downMs: number; readonly survivors: number }
-  /** `share`: of the log from there on. `read`: the disk is whole, and was read at the wrong place. */
+  /** `share`: of the log behind the place. `read`: the disk is whole, and was read at the wrong place. */
   | {
       readonly kind: "rot";
       readonly target: Target;
@@ -37,7 +37,6 @@ export type StepKind =
       readonly kind: "diskError";
       readonly target: Target;
       readonly full: boolean;
-      readonly survivors: number;
       readonly downMs: number;
     }
   | { readonly kind: "slowDisk"; readonly target: Target; readonly ms: number; readonly forMs: number }
@@ -207,7 +206,6 @@ function drawers(random: SeededRandom): readonly Drawer[] {
         kind: "diskError",
         target: target(),
         full: random.chance(0.5),
-        survivors: random.below(3),
         downMs: whileMs(),
       }),
     },

@@ -14,14 +14,16 @@ import { isNodeId, type NodeId } from "@openclaw/core/ids.ts";
 import { isMember } from "@openclaw/core/raft/membership.ts";
 import type { RaftStatus } from "@openclaw/core/raft/ready.ts";
 import type { Position } from "@openclaw/core/state-machine/query.ts";
+import { bytewise, LOST, sectors } from "../contracts/power-cut-disk.ts";
 import { ClusterChecks } from "./cluster-checks.ts";
+import type { Damage } from "./damage.ts";
 import type { FaultCounts } from "./faults.ts";
 import { MemoryCluster, type MemoryMember } from "./memory-cluster.ts";
-import type { MemoryLogStore } from "./memory-log-store.ts";
 import { RELIABLE } from "./memory-network.ts";
 import type { MemoryStateStore, StateCall } from "./memory-state-store.ts";
 import type { Scenario, Target } from "./scenario.ts";
 import { SeededRandom } from "./seeded-random.ts";
+import { type Ending, POWER_CUT, type SimulatedLogStore } from "./simulated-log-store.ts";
 import type { Trace } from "./trace.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
@@ -51,14 +53,20 @@ interface Disk {
 
 /** What else happens when the power goes. */
 export interface Loss {
-  /** Of the log writes under way, this share reached the disk. */
+  /** Of what the log's write under way has to do, this share is done. */
   readonly survivors: number;
-  /** The first one that did not was under way to the platter. */
-  readonly torn?: boolean;
-  /** Entries of the log that no longer pass their check. */
-  readonly rotten?: number;
+  /** What was not synced was under way to the platter. */
+  readonly torn: boolean;
 }
 
+/** Calls of the disk that a write of the log takes at the most, all but a few. */
+const WRITE_CALLS = 8;
+/** A log without a write for this many ms is at rest, as in production. */
+const REST_MS = 50;
+/** The process ends, and the power stays on. */
+const KILLED: Ending = { calls: 0, powerCut: null };
+/** The write under way is finished first. */
+const FINISHED: Ending = { calls: Number.POSITIVE_INFINITY, powerCut: null };
 /** Checkpoints and snapshots take that many times as long as an apply. */
 const CHECKPOINT_SLOWNESS = 10;
 
@@ -190,7 +198,11 @@ export class SimulatedCluster {
   /** A power cut, and the next start. */
   crash(member: MemoryMember, downMs: number, loss: Loss): void {
     if (!member.up || this.calm) return;
-    this.#powerOff(member, loss);
+    const { torn } = loss;
+    const unfinished = member.log.waiting > 0 && loss.survivors < 1;
+    if (unfinished) this.#options.faults.count("crash losing un-fsynced writes");
+    if (unfinished && torn) this.#options.faults.count("torn writes");
+    this.#powerOff(member, this.#ending(loss));
     this.#startAgain(member, downMs);
   }
 
@@ -205,24 +217,31 @@ export class SimulatedCluster {
     return !this.calm && !this.#damaged.has(member) && 2 * (this.#damaged.size + 1) < this.#voters;
   }
 
-  /** What was fsynced is gone in part. Only after `mayDamage`. */
-  damage(member: MemoryMember, downMs: number, rotten: number): void {
+  /**
+   * What was fsynced is gone in part. Only after `mayDamage`. The power stays on: what a power cut takes from the mark
+   * together with the last batch is what R5 does not see.
+   */
+  damage(member: MemoryMember, downMs: number, what: Damage): void {
+    if (!member.log.damage(what)) return;
+    this.#options.faults.count(what.read ? "misdirected reads" : "bit rot");
+    this.tell(member, what.read ? "reads its log at a wrong place" : "has a log that rots");
     this.#damaged.add(member);
-    this.crash(member, downMs, { survivors: 1, rotten });
+    this.#powerOff(member, FINISHED);
+    this.#startAgain(member, downMs);
   }
 
   /** Another disk, which is an old copy of its own, takes the place of the member's. */
-  putIn(member: MemoryMember, log: MemoryLogStore, state: MemoryStateStore): void {
-    this.#powerOff(member, { survivors: 1 });
+  putIn(member: MemoryMember, log: SimulatedLogStore, state: MemoryStateStore): void {
+    this.#powerOff(member, POWER_CUT);
     this.cluster.replaceDisk(member, log, state);
     this.#powerOn(member);
   }
 
   /** The disk refuses writes from now on: the node stops by itself, and starts again on a disk that works. */
-  failDisk(member: MemoryMember, full: boolean, survivors: number, downMs: number): void {
+  failDisk(member: MemoryMember, full: boolean, downMs: number): void {
     if (!member.up || this.calm) return;
     this.#disk(member).failingMs = downMs;
-    member.log.fail(full ? "STORAGE_FULL" : "STORAGE_FAILED", survivors);
+    member.log.fail(full ? "STORAGE_FULL" : "STORAGE_FAILED");
   }
 
   slow(member: MemoryMember, ms: number): void {
@@ -269,20 +288,20 @@ export class SimulatedCluster {
     return member.ready && member.failure === null && member.replica.status().raft.recoveringTo === null;
   }
 
-  #powerOff(member: MemoryMember, { survivors, torn = false, rotten = 0 }: Loss): void {
-    const { faults, lost } = this.#options;
-    const { waiting } = member.log;
-    const kept = Math.min(waiting, Math.floor(survivors * (waiting + 1)));
-    if (kept < waiting) faults.count("crash losing un-fsynced writes");
-    // A torn batch fails its check: at the next start it is as if it had never been written.
-    if (kept < waiting && torn) faults.count("torn writes");
+  #ending({ survivors, torn }: Loss): Ending {
+    const calls = survivors < 1 ? Math.floor(survivors * WRITE_CALLS) : Number.POSITIVE_INFINITY;
+    const random = this.#random;
+    const names = random.pick(["lost", "kept"] as const);
+    // Without a call there is nothing to tear.
+    if (torn) return { calls: calls + 1, powerCut: { files: random.pick([sectors, bytewise])(random), names } };
+    return { calls, powerCut: random.chance(0.3) ? null : { files: LOST, names } };
+  }
+
+  #powerOff(member: MemoryMember, ending: Ending): void {
     this.#armed.delete(member);
-    this.tell(
-      member,
-      `loses its power: ${waiting - kept} of ${waiting} log writes${rotten > 0 ? `, ${rotten} rotten entries` : ""}`,
-    );
-    this.cluster.powerOff(member, kept, rotten);
-    lost?.(member);
+    this.tell(member, `ends: ${member.log.waiting} log writes under way${ending.powerCut === null ? ", killed" : ""}`);
+    this.cluster.powerOff(member, ending);
+    this.#options.lost?.(member);
   }
 
   #startAgain(member: MemoryMember, downMs: number): void {
@@ -315,6 +334,7 @@ export class SimulatedCluster {
     const { clock, scenario } = this.#options;
     log.latency = (done) =>
       clock.after(1 + this.#random.below(scenario.fsyncMs) + this.#random.below(disk.slowMs + 1), done);
+    log.idle = (rest) => void clock.after(REST_MS, rest);
     if (scenario.applyMs === 0) return;
     state.latency = (call) => {
       const ms = this.#random.below(scenario.applyMs) * slowness(call);
@@ -326,7 +346,7 @@ export class SimulatedCluster {
     const armed = this.#armed.get(member);
     if (armed === undefined || this.calm || armed.points-- > 0) return;
     this.#options.faults.count("crash at any await point");
-    this.crash(member, armed.downMs, { survivors: this.#random.unit() });
+    this.crash(member, armed.downMs, { survivors: this.#random.unit(), torn: this.#random.chance(0.3) });
   }
 
   #fatal(member: MemoryMember, error: Error): void {
@@ -338,7 +358,7 @@ export class SimulatedCluster {
     // It stops by itself, then its process ends.
     this.#options.clock.after(0, () => {
       if (member.up && member.failure === error) {
-        this.#powerOff(member, { survivors: 0 });
+        this.#powerOff(member, KILLED);
         this.#startAgain(member, failingMs);
       }
     });

@@ -3,7 +3,6 @@
 import { toHex, utf8 } from "@openclaw/core/bytes.ts";
 import { InvariantViolation, OpenClawError } from "@openclaw/core/errors.ts";
 import { type ClusterId, index, type NodeId, revision, term } from "@openclaw/core/ids.ts";
-import type { StoredLog } from "@openclaw/core/ports.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
 import type { Entry } from "@openclaw/core/raft/message.ts";
 import { Replica } from "@openclaw/core/replica.ts";
@@ -12,10 +11,10 @@ import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { sessionKey } from "@openclaw/core/state-machine/keyspace.ts";
 import { expect, test } from "vitest";
 import { MemoryCluster, type MemoryMember } from "../simulation/memory-cluster.ts";
-import { MemoryLogStore } from "../simulation/memory-log-store.ts";
 import { MemoryNetwork } from "../simulation/memory-network.ts";
 import { MemoryStateStore } from "../simulation/memory-state-store.ts";
 import { SeededRandom } from "../simulation/seeded-random.ts";
+import { SimulatedLogStore } from "../simulation/simulated-log-store.ts";
 import { VirtualClock } from "../simulation/virtual-clock.ts";
 
 const put = (key: string, value: string): UserCommand => ({ kind: "put", key: utf8(key), value: utf8(value) });
@@ -67,11 +66,12 @@ async function startedCluster(
 
 const CLUSTER = "test" as ClusterId;
 const NODE = "n1" as NodeId;
+const OWNER = { cluster: CLUSTER, node: NODE };
 const EPOCH = { counter: 1, nonce: "ab".repeat(16), parent: null, departure: revision(0) };
 const MEMBERSHIP = founding([NODE]);
 
 function alone(
-  log: MemoryLogStore,
+  log: SimulatedLogStore,
   state = new MemoryStateStore({ cluster: CLUSTER, epoch: EPOCH, membership: MEMBERSHIP }),
 ) {
   const clock = new VirtualClock();
@@ -148,13 +148,11 @@ test("R8: a log of other entries than the state applied does not reach anybody",
 });
 
 test("DATA_CORRUPT: a state that ends before its log begins", async () => {
-  const stored: StoredLog = {
-    hardState: { term: term(1), vote: null, commit: index(9) },
-    base: { index: index(9), term: term(1) },
-    entries: [],
-    highWater: index(9),
-  };
-  await expect(alone(new MemoryLogStore(stored)).replica.start()).rejects.toMatchObject({ code: "DATA_CORRUPT" });
+  const log = new SimulatedLogStore(OWNER);
+  await log.open();
+  await log.append({ term: term(1), vote: null, commit: index(9) }, []);
+  await log.reset({ index: index(9), term: term(1) });
+  await expect(alone(log.crash()).replica.start()).rejects.toMatchObject({ code: "DATA_CORRUPT" });
 });
 
 test("R4: a disk that refuses to give a snapshot stops the node; one that is short of space is asked again", async () => {
@@ -365,7 +363,7 @@ test("UNAVAILABLE: whoever waits for a session that another opens keeps a deadli
 });
 
 test("STOPPED: a replica that is stopped while it starts does not start", async () => {
-  const { replica, clock, state } = alone(new MemoryLogStore());
+  const { replica, clock, state } = alone(new SimulatedLogStore(OWNER));
   const open = state.open.bind(state);
   let proceed = (): void => {};
   state.open = async () => {
