@@ -9,6 +9,7 @@ import { exitCodeOf, runInside, SIGNALS, withoutNamespacesBecause } from "./isol
 import type { Pace } from "./nemesis.ts";
 import { plot } from "./plot.ts";
 import { type Outcome, run } from "./run.ts";
+import { type SlowFollowerOutcome, slowFollower } from "./slow-follower.ts";
 
 const PACE: Pace = { hold: [2_000, 9_000], peace: [1_000, 5_000] };
 /** Exit codes: a promise broken; nothing known, or the run could not be carried out. */
@@ -34,6 +35,8 @@ interface Options {
   readonly seed?: number;
   readonly faults?: readonly string[];
   readonly out?: string;
+  /** One experiment instead of the faults. */
+  readonly slowFollower?: true;
   readonly loopback?: true;
   readonly keep?: true;
   /** We are in namespaces of our own already. */
@@ -56,6 +59,7 @@ async function main(): Promise<number> {
     )
     .option("--faults <names>", "only these, comma-separated (default: all)", (text) => text.split(","))
     .option("--out <folder>", "for history, plot, logs and nodes' folders (default: a temporary folder, printed)")
+    .option("--slow-follower", "instead of the faults: one follower does not read, and the leader's memory is sampled")
     .option("--loopback", "no namespaces, even if they can be had")
     .option("--keep", "keep the nodes' folders when all is well, too")
     .addOption(new Command().createOption("--inside").hideHelp())
@@ -109,6 +113,7 @@ async function withinReach(options: Options, withoutNamespaces: string | null): 
     signal: ending.signal,
   };
   try {
+    if (options.slowFollower === true) return await concludeSlowFollower(await slowFollower(plan), folder, options);
     return await conclude(await run(plan), folder, options);
   } catch (error) {
     if (!ending.signal.aborted) throw error;
@@ -135,6 +140,17 @@ async function conclude(outcome: Outcome, folder: string, { minutes, keep }: Opt
   if (findings.length === 0) return EXIT.kept;
   const onlyUnknown = figures.linearizable === "unknown" && figures.lost === 0 && figures.hashesAgree;
   return onlyUnknown ? EXIT.unknown : EXIT.broken;
+}
+
+async function concludeSlowFollower(
+  outcome: SlowFollowerOutcome,
+  folder: string,
+  { minutes, keep }: Options,
+): Promise<number> {
+  const { findings, ...figures } = outcome;
+  await leave(findings, folder, keep === true);
+  process.stdout.write(`${JSON.stringify({ ...figures, stoppedMinutes: minutes })}\n`);
+  return findings.length === 0 ? EXIT.kept : EXIT.broken;
 }
 
 /** Says what is wrong; the nodes' folders stay then. */
