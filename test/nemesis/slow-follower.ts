@@ -1,7 +1,8 @@
 /**
- * A follower that is there and does not read (pitfall 33): stopped by SIGSTOP, so that its TCP windows fill up and stay
- * full, while the leader is under a load of puts. Whatever the leader keeps for it must have an end: its memory is sampled
- * before and meanwhile, and afterwards the follower must come back.
+ * A follower that is there and does not read (pitfall 33), by SIGSTOP, while the leader is under a load of puts: its TCP
+ * windows fill up, then the leader gives the connection up, because no ping is answered, and dials it again and again.
+ * Whatever the leader keeps for it must have an end: its memory is sampled before and meanwhile, and afterwards the follower
+ * must come back.
  */
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
