@@ -1,5 +1,5 @@
 /** Keys: put, delete, compare-and-set on etcd's revisions, and the mirrors of other clusters' keys (L4). */
-import { decode, encode, TupleReader } from "../codec.ts";
+import { decode, encodePooled, TupleReader } from "../codec.ts";
 import { unreachable } from "../errors.ts";
 import type { ClusterId, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
@@ -18,7 +18,7 @@ export type KeyCommand = Extract<UserCommand, { kind: "put" | "delete" | "compar
 export type KeyEvent = Extract<LedgerEvent, { kind: "put" | "delete" }>;
 
 export const keyRow: RowCodec<KeyRow> = {
-  encode: (row) => encode([row.createRevision, row.modRevision, row.version, row.value]),
+  encode: (row) => encodePooled([row.createRevision, row.modRevision, row.version, row.value]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "key row");
     return {
