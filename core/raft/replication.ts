@@ -81,12 +81,11 @@ export class Replication {
   sendHeartbeats(context: number): void {
     const { log } = this.#node;
     for (const [to, progress] of this.#progress) {
-      // Of an entry that is compacted here the term is not known: nothing is claimed then.
-      const matchTerm = log.termAt(progress.match);
-      const match = matchTerm === null ? index(0) : progress.match;
+      const match = index(Math.max(progress.match, progress.acknowledged));
+      // Of an entry that is compacted here the term is not known.
+      const matchTerm = log.termAt(match) ?? term(0);
       const { commit } = log;
-      const envelope = this.#node.envelope(to);
-      this.#node.send({ kind: "heartbeat", ...envelope, match, matchTerm: matchTerm ?? term(0), commit, context });
+      this.#node.send({ kind: "heartbeat", ...this.#node.envelope(to), match, matchTerm, commit, context });
     }
   }
 

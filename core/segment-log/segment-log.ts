@@ -263,9 +263,11 @@ function changed(tail: LogTail, write: LogWrite, changes: BatchChange[]): LogTai
     }
     case "compact":
       return compacted(tail, write.base);
-    case "reset":
+    case "reset": {
       changes.push({ kind: "reset", base: write.base });
-      return movedTail({ ...tail, base: write.base }, write.base.index, write.base.term);
+      const moved = movedTail({ ...tail, base: write.base }, write.base.index, write.base.term);
+      return write.missing === null ? moved : { ...moved, highWater: index(Math.max(moved.highWater, write.missing)) };
+    }
   }
 }
 

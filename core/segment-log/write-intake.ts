@@ -1,5 +1,6 @@
 /** The side of a segment log that a LogStore shows to Raft: entries go in unpacked, in order, and come out so at the start. */
 import { invariant, OpenClawError } from "../errors.ts";
+import type { Index } from "../ids.ts";
 import type { LogBase, StoredLog } from "../ports.ts";
 import type { Entry, HardState } from "../raft/message.ts";
 import { packEntries, readRun } from "./batch-chain.ts";
@@ -33,10 +34,10 @@ export class WriteIntake {
     return { kind: "compact", base };
   }
 
-  reset(base: LogBase): LogWrite {
+  reset(base: LogBase, missing: Index | null = null): LogWrite {
     this.#base = base.index;
     this.#last = base.index;
-    return { kind: "reset", base };
+    return { kind: "reset", base, missing };
   }
 
   #packed(entries: readonly Entry[]): PackedEntries | null {

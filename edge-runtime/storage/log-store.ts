@@ -1,6 +1,6 @@
 /** LogStore over a segment log: the main thread's side. Entries are packed here and handed over without a copy. */
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
-import type { ClusterId, NodeId } from "@openclaw/core/ids.ts";
+import type { ClusterId, Index, NodeId } from "@openclaw/core/ids.ts";
 import type { LogBase, LogStore, StoredLog } from "@openclaw/core/ports.ts";
 import type { Entry, HardState } from "@openclaw/core/raft/message.ts";
 import type { LogWrite, OpenedLog } from "@openclaw/core/segment-log/log-write.ts";
@@ -60,8 +60,8 @@ export class SegmentLogStore implements LogStore {
     return this.#write(this.#intake.compact(base));
   }
 
-  reset(base: LogBase): Promise<void> {
-    return this.#write(this.#intake.reset(base));
+  reset(base: LogBase, missing?: Index): Promise<void> {
+    return this.#write(this.#intake.reset(base, missing));
   }
 
   /** Waits for what was handed over. Repeating it is harmless. */

@@ -5,7 +5,7 @@
 import { crc32 } from "node:zlib";
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
-import type { ClusterId, NodeId } from "@openclaw/core/ids.ts";
+import type { ClusterId, Index, NodeId } from "@openclaw/core/ids.ts";
 import type { LogBase, LogStore, StoredLog } from "@openclaw/core/ports.ts";
 import type { Entry, HardState } from "@openclaw/core/raft/message.ts";
 import type { LogWrite } from "@openclaw/core/segment-log/log-write.ts";
@@ -126,8 +126,8 @@ export class SimulatedLogStore implements LogStore {
     return this.#write(this.#intake.compact(base));
   }
 
-  reset(base: LogBase): Promise<void> {
-    return this.#write(this.#intake.reset(base));
+  reset(base: LogBase, missing?: Index): Promise<void> {
+    return this.#write(this.#intake.reset(base, missing));
   }
 
   async close(): Promise<void> {

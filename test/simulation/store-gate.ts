@@ -83,8 +83,8 @@ export class GatedLogStore implements LogStore {
   compact(base: LogBase): Promise<void> {
     return this.#gate.pass(() => this.#store.compact(base));
   }
-  reset(base: LogBase): Promise<void> {
-    return this.#gate.pass(() => this.#store.reset(base));
+  reset(base: LogBase, missing?: Index): Promise<void> {
+    return this.#gate.pass(() => this.#store.reset(base, missing));
   }
   close(): Promise<void> {
     return this.#gate.pass(() => this.#store.close());

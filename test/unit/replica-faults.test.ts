@@ -15,7 +15,7 @@ import { MemoryNetwork } from "../simulation/memory-network.ts";
 import { MemoryStateStore } from "../simulation/memory-state-store.ts";
 import { SeededRandom } from "../simulation/seeded-random.ts";
 import { SimulatedLogStore } from "../simulation/simulated-log-store.ts";
-import { VirtualClock } from "../simulation/virtual-clock.ts";
+import { elapse, VirtualClock } from "../simulation/virtual-clock.ts";
 
 const put = (key: string, value: string): UserCommand => ({ kind: "put", key: utf8(key), value: utf8(value) });
 /** Cuts the log at once, so that whoever was away needs a snapshot. */
@@ -145,6 +145,43 @@ test("R8: a log of other entries than the state applied does not reach anybody",
   );
   expect(ledgers[0]).toHaveLength(6);
   for (const ledger of ledgers) expect(ledger).toEqual(ledgers[0]);
+});
+
+test("R5: a member whose log is gone beside its state counts again when it has more than the state knew of", async () => {
+  const { cluster, leader, others } = await startedCluster(3);
+  const [member] = others;
+  if (member === undefined) throw new Error("three members have a follower");
+  await cluster.elapse(500);
+  member.state.checkpointNow();
+  cluster.network.isolate(member.id);
+  const { applied } = member.replica.status();
+  for (let starts = 0; starts < 2; starts++) {
+    cluster.powerOff(member);
+    // The second time its log begins where the state ended, and still knows of no term.
+    if (starts === 0)
+      cluster.replaceDisk(member, new SimulatedLogStore({ cluster: CLUSTER, node: member.id }), member.state);
+    await cluster.powerOn(member);
+    expect(member.replica.status().raft).toMatchObject({ lastIndex: applied, recoveringTo: applied + 1 });
+    await cluster.elapse(3_000);
+    expect(member.replica.status().raft.role).toBe("follower");
+  }
+  cluster.network.heal();
+  expect(await run(cluster, leader, put("after", "1"))).toBe("ok");
+  await cluster.elapse(1_000);
+  expect(member.replica.status().raft.recoveringTo).toBeNull();
+  expect(member.replica.status().applied).toBe(leader.replica.status().applied);
+});
+
+test("DATA_CORRUPT: a group of one whose log is gone has nobody to recover from", async () => {
+  const log = new SimulatedLogStore(OWNER);
+  const { replica, clock, state } = alone(log);
+  await replica.start();
+  await elapse(clock, 2_000);
+  expect(replica.status().applied).toBeGreaterThan(0);
+  state.checkpointNow();
+  await expect(alone(new SimulatedLogStore(OWNER), state.crash()).replica.start()).rejects.toMatchObject({
+    code: "DATA_CORRUPT",
+  });
 });
 
 test("DATA_CORRUPT: a state that ends before its log begins", async () => {

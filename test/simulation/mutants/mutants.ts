@@ -73,6 +73,9 @@ export const MUTANTS: readonly Mutant[] = [
   one("snapshot-truncates-newer-entries", "camunda#6092: a snapshot behind the log's end cuts it (pitfall 12)", "raft/snapshot", "if (!node.installing && log.termAt(meta.index) === meta.term) {", "if (meta.index < 0) {"),
   one("log-reset-before-state", "the log is gone and the state is not there yet (rule R8)", "replica/snapshot-receiver", "const stored = await state.install(meta);\n    await log.reset({ index: meta.index, term: meta.term });", "await log.reset({ index: meta.index, term: meta.term });\n    const stored = await state.install(meta);"),
   one("log-cut-without-checkpoint", "the log is cut behind a state that a crash takes back (rule R7, etcd#14685)", "replica/compaction", "const { applied } = await this.#state.checkpoint();", "const { applied } = raft.status();"),
+  // The log's disk
+  one("log-not-fsynced", "nats-server#7564: acknowledged out of the page cache (pitfall 28)", "segment-log/segments", "file.write(contents.end, padded);\n    file.sync();", "file.write(contents.end, padded);"),
+  one("log-crc-not-checked", "nats-server#7549: a flipped bit is served (pitfall 31)", "segment-log/frame", "if (crc32(bytes.subarray(at + CHECKED_FROM, end), (key + place) >>> 0) !== crc) return null;", "if (crc32 === undefined || place < 0) return null;"),
   // Reads
   one("read-before-own-commit", "etcd raft, committedEntryInCurrentTerm (pitfall 2)", "raft/read-index", "return log.termAt(log.commit) === term;", "return log.commit >= 0 && term >= 0;"),
   one("read-without-a-round", "a deposed leader answers reads (etcd#20418, pitfall 3)", "raft/read-index", "if (!node.quorum.reached((voter) => round.confirmed.has(voter))) return;", ""),
