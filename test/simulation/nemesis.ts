@@ -116,6 +116,11 @@ export class Nemesis {
         return this.#with(step.target, (it) => this.#group.change(step.change, it, step.timeoutMs));
       case "transfer":
         return this.#with(step.target, (it) => this.#group.transfer(it, step.timeoutMs));
+      case "upgrade":
+        faults.count("rolling upgrade");
+        for (const [i, it] of this.#site.members.entries())
+          this.#at(i * step.everyMs, () => this.#site.upgrade(it, step.downMs));
+        return;
       case "cutUplink":
         faults.count(step.times === 1 ? "cut uplink" : "flapping uplink");
         for (let i = 0; i < step.times; i++) this.#at(2 * i * step.forMs, () => this.#host.cutUplink(step.forMs));

@@ -62,6 +62,8 @@ export type StepKind =
       readonly timeoutMs: number;
     }
   | { readonly kind: "transfer"; readonly target: Target; readonly timeoutMs: number }
+  /** A later release, node after node, with so much time in between. */
+  | { readonly kind: "upgrade"; readonly everyMs: number; readonly downMs: number }
   | { readonly kind: "cutUplink"; readonly forMs: number; readonly times: number }
   | { readonly kind: "deviceDeath"; readonly device: number; readonly downMs: number; readonly evicted: boolean };
 
@@ -256,6 +258,7 @@ function drawers(random: SeededRandom): readonly Drawer[] {
     },
     { weight: 3, draw: () => ({ kind: "transfer", target: target(), timeoutMs: random.pick([500, 4_000]) }) },
     { weight: 1.5, draw: () => ({ kind: "oldDisk", target: "follower", ageMs: random.below(15_000, 500) }) },
+    { weight: 1, draw: () => ({ kind: "upgrade", everyMs: random.below(4_000, 200), downMs: random.below(1_500) }) },
     { weight: 3, tier: true, draw: () => ({ kind: "cutUplink", forMs: whileMs(), times: random.pick([1, 1, 4]) }) },
     {
       weight: 3,

@@ -22,6 +22,7 @@ import { MemoryCluster, type MemoryMember } from "./memory-cluster.ts";
 import { RELIABLE } from "./memory-network.ts";
 import type { MemoryStateStore, StateCall } from "./memory-state-store.ts";
 import type { Scenario, Target } from "./scenario.ts";
+import { TWO_VERSIONS } from "./second-version.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import { type Ending, POWER_CUT, type SimulatedLogStore } from "./simulated-log-store.ts";
 import type { Trace } from "./trace.ts";
@@ -67,6 +68,9 @@ const REST_MS = 50;
 const KILLED: Ending = { calls: 0, powerCut: null };
 /** The write under way is finished first. */
 const FINISHED: Ending = { calls: Number.POSITIVE_INFINITY, powerCut: null };
+/** For a node's word of itself. */
+const NOTE_MS = 30_000;
+
 /** Checkpoints and snapshots take that many times as long as an apply. */
 const CHECKPOINT_SLOWNESS = 10;
 
@@ -157,6 +161,8 @@ export class SimulatedCluster {
     const id = `n${this.members.length + 1}`;
     if (!isNodeId(id)) throw new Error(id);
     const member = this.cluster.newcomer(id);
+    // Nobody installs what is older than what runs already.
+    if (this.members.some(({ versions }) => versions === TWO_VERSIONS)) member.versions = TWO_VERSIONS;
     this.#disks.set(member, { slowMs: 0, failingMs: null });
     this.#powerOn(member);
     return member;
@@ -209,6 +215,27 @@ export class SimulatedCluster {
   /** The power of `member` is cut at the so-manieth point from now on. */
   arm(member: MemoryMember, points: number, downMs: number): void {
     if (member.up && !this.calm) this.#armed.set(member, { points, downMs });
+  }
+
+  /** A later release is installed on this member, and it starts again. */
+  upgrade(member: MemoryMember, downMs: number): void {
+    member.versions = TWO_VERSIONS;
+    this.crash(member, downMs, { survivors: 1 });
+  }
+
+  /** What a node says of itself, by way of a member, which may be itself (edge-runtime/members.ts). */
+  async note({ id: node, versions }: MemoryMember, by: MemoryMember): Promise<void> {
+    if (!this.#upgrades) return;
+    const place = { peer: node, addresses: [], http: "" };
+    const command = { kind: "noteMember", node, place, supports: versions.length } as const;
+    await by.replica.propose(command, { principal: `node:${node}`, timeoutMs: NOTE_MS });
+  }
+
+  /** Else it would not matter what anybody supports. */
+  get #upgrades(): boolean {
+    return this.#options.scenario.steps.some(
+      ({ kind, hub }) => kind === "upgrade" && (hub === true) === (this.name === "hub"),
+    );
   }
 
   /** True if the disk of one more member may lose what was fsynced. */
@@ -323,6 +350,8 @@ export class SimulatedCluster {
         this.checks.watches.began(id);
         replica.follow(({ records }) => this.checks.watches.advanced(id, records));
         this.#options.ready?.(member);
+        // Out of time, out of power, out of the group: its row stays what it was.
+        this.note(member, member).catch(() => {});
       },
       (error: unknown) => {
         if (!clock.ended) this.violation(`${member.id} does not start: ${shown(error)}`);

@@ -91,6 +91,19 @@ export const MUTANTS: readonly Mutant[] = [
   one("batches-change-results", "results that depend on how entries are batched (rule R9)", "state-machine/key-values", "version: (current?.version ?? 0) + 1,", "version: (current?.version ?? 0) + 1 + Number(tx.writes().length > 6),"),
   one("chain-forgets-the-past", "a hash that does not cover what came before (rule L2)", "ledger/chain", "input.set(previous, 1);", "input[1] = previous[0] ?? 0;"),
   one("events-told-twice", "etcd#18089: watch events doubled (pitfall 23)", "replica/applied-state", "if (records.length > 0 || before.parentHolds !== position.parentHolds) this.#advance(records);", "if (records.length > 0 || before.parentHolds !== position.parentHolds) this.#advance(records);\n    if (records.length > 1) this.#advance(records.slice(1));"),
+  one("new-release-new-meaning", "a node that was upgraded applies by its own rules at once, before the others can (rule R9, pitfall 22)", "state-machine/apply", "versions[applyVersion - 1]?.(machine", "versions[versions.length - 1]?.(machine"),
+  {
+    name: "raised-without-all-members",
+    bug: "a cluster's version goes up while a member cannot follow (etcd#13766's kin; rule R9)",
+    edits: [
+      { file: "core/replica/version-raise.ts", find: "if (!members.every(", replace: "if (!members.some(" },
+      {
+        file: "core/state-machine/apply-version.ts",
+        find: "if (members.every((node) => memberSupports(tx, node, to)) && membersSupport(tx, to)) ledger.raise(to);",
+        replace: "if (members.some((node) => memberSupports(tx, node, to)) || membersSupport(tx, to)) ledger.raise(to);",
+      },
+    ],
+  },
   // Sync between tiers, documents, clients
   one("import-runs-an-overlap-again", "nats-server#8069: duplicates after a reconnect (pitfall 38)", "state-machine/client-links", "if (at <= row.cursor) return row.outcomes.get(at) ?? null;", "if (at < row.cursor) return row.outcomes.get(at) ?? null;"),
   one("import-skips-a-gap", "PostgreSQL slots: a cursor past what was taken (pitfall 37)", "state-machine/ledger-imports", 'if (firstRevision(first) > cursor + 1) return refuse("GAP",', 'if (firstRevision(first) > cursor + 1_000) return refuse("GAP",'),

@@ -91,7 +91,7 @@ describe("apply", () => {
   });
 
   test("L2: every record is chained to the one before, from a genesis that is the epoch's own", () => {
-    const { ledger } = applied(entriesOf(fc.sample(log, { seed: 9, numRuns: 60 }).flat()), () => false);
+    const { ledger } = applied(entriesOf(fc.sample(log, { seed: 9, numRuns: 120 }).flat()), () => false);
     expect(ledger.length).toBeGreaterThan(20);
     let hash = genesisHash(sha256, clusterId("california"), 0, epoch("a").nonce);
     for (const [i, stored] of ledger.entries()) {
