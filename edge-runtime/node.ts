@@ -219,6 +219,7 @@ async function compose(
   });
   started.push(() => joins.stop());
   await directory.follow(replica);
+  transport.greet(directory.list().map((member) => member.node));
 
   const { parent } = config;
   const uplink =

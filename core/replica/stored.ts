@@ -12,9 +12,9 @@ export async function openStores(
   log: LogStore,
   wanted: () => boolean,
 ): Promise<{ readonly state: StoredState; readonly log: StoredLog }> {
-  const storedState = await state.open();
+  const [storedState, opened] = await Promise.all([state.open(), log.open()]);
   if (!wanted()) throw new OpenClawError("STOPPED");
-  const storedLog = await fitting(log, await log.open(), storedState);
+  const storedLog = await fitting(log, opened, storedState);
   if (!wanted()) throw new OpenClawError("STOPPED");
   return { state: storedState, log: storedLog };
 }

@@ -220,7 +220,7 @@ export class SimulatedCluster {
   /** A later release is installed on this member, and it starts again. */
   upgrade(member: MemoryMember, downMs: number): void {
     member.versions = TWO_VERSIONS;
-    this.crash(member, downMs, { survivors: 1 });
+    this.crash(member, downMs, { survivors: 1, torn: false });
   }
 
   /** What a node says of itself, by way of a member, which may be itself (edge-runtime/members.ts). */
