@@ -14,13 +14,13 @@ import { isNodeId, type NodeId } from "@openclaw/core/ids.ts";
 import { isMember } from "@openclaw/core/raft/membership.ts";
 import type { RaftStatus } from "@openclaw/core/raft/ready.ts";
 import type { Position } from "@openclaw/core/state-machine/query.ts";
-import { bytewise, LOST, sectors } from "../contracts/power-cut-disk.ts";
 import { ClusterChecks } from "./cluster-checks.ts";
 import type { Damage } from "./damage.ts";
 import type { FaultCounts } from "./faults.ts";
 import { MemoryCluster, type MemoryMember } from "./memory-cluster.ts";
 import { RELIABLE } from "./memory-network.ts";
 import type { MemoryStateStore, StateCall } from "./memory-state-store.ts";
+import { endingOf, FINISHED, KILLED, type Loss } from "./power-loss.ts";
 import type { Scenario, Target } from "./scenario.ts";
 import { TWO_VERSIONS } from "./second-version.ts";
 import { SeededRandom } from "./seeded-random.ts";
@@ -52,22 +52,8 @@ interface Disk {
   failingMs: number | null;
 }
 
-/** What else happens when the power goes. */
-export interface Loss {
-  /** Of what the log's write under way has to do, this share is done. */
-  readonly survivors: number;
-  /** What was not synced was under way to the platter. */
-  readonly torn: boolean;
-}
-
-/** Calls of the disk that a write of the log takes at the most, all but a few. */
-const WRITE_CALLS = 8;
 /** A log without a write for this many ms is at rest, as in production. */
 const REST_MS = 50;
-/** The process ends, and the power stays on. */
-const KILLED: Ending = { calls: 0, powerCut: null };
-/** The write under way is finished first. */
-const FINISHED: Ending = { calls: Number.POSITIVE_INFINITY, powerCut: null };
 /** For a node's word of itself. */
 const NOTE_MS = 30_000;
 
@@ -208,7 +194,7 @@ export class SimulatedCluster {
     const unfinished = member.log.waiting > 0 && loss.survivors < 1;
     if (unfinished) this.#options.faults.count("crash losing un-fsynced writes");
     if (unfinished && torn) this.#options.faults.count("torn writes");
-    this.#powerOff(member, this.#ending(loss));
+    this.#powerOff(member, endingOf(loss, this.#random));
     this.#startAgain(member, downMs);
   }
 
@@ -313,15 +299,6 @@ export class SimulatedCluster {
   /** It has caught up to everything that it once had. */
   #whole(member: MemoryMember): boolean {
     return member.ready && member.failure === null && member.replica.status().raft.recoveringTo === null;
-  }
-
-  #ending({ survivors, torn }: Loss): Ending {
-    const calls = survivors < 1 ? Math.floor(survivors * WRITE_CALLS) : Number.POSITIVE_INFINITY;
-    const random = this.#random;
-    const names = random.pick(["lost", "kept"] as const);
-    // Without a call there is nothing to tear.
-    if (torn) return { calls: calls + 1, powerCut: { files: random.pick([sectors, bytewise])(random), names } };
-    return { calls, powerCut: random.chance(0.3) ? null : { files: LOST, names } };
   }
 
   #powerOff(member: MemoryMember, ending: Ending): void {
