@@ -62,10 +62,10 @@ export async function startedCluster(
 }
 
 export const CLUSTER = "test" as ClusterId;
-export const NODE = "n1" as NodeId;
+const NODE = "n1" as NodeId;
 export const OWNER = { cluster: CLUSTER, node: NODE };
-export const EPOCH = { counter: 1, nonce: "ab".repeat(16), parent: null, departure: revision(0) };
-export const MEMBERSHIP = founding([NODE]);
+const EPOCH = { counter: 1, nonce: "ab".repeat(16), parent: null, departure: revision(0) };
+const MEMBERSHIP = founding([NODE]);
 
 export function alone(
   log: SimulatedLogStore,

@@ -145,6 +145,7 @@ test("R9: who does not support the present version is not added, is named, and s
   // A member goes back to an older release: it does not start, and the others go on.
   follower.versions = TWO_VERSIONS.slice(0, 1);
   await follower.replica.stop();
+  cluster.powerOff(follower);
   await expect(cluster.powerOn(follower)).rejects.toMatchObject({ code: "NODE_TOO_OLD" });
   expect(await put(cluster, leader, "goes on")).toMatchObject({ ok: true });
   follower.versions = TWO_VERSIONS;
