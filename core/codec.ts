@@ -20,6 +20,15 @@ const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: false, int64AsTy
 export const encode = (value: Encodable): Uint8Array<ArrayBuffer> => new Uint8Array(packr.pack(value));
 
 /**
+ * The same bytes without the copy, for who copies them anyway: a view of msgpackr's pool. Nothing is written over it, but
+ * it must not be transferred, and who keeps it keeps the pool.
+ */
+export function encodePooled(value: Encodable): Uint8Array {
+  const { buffer, byteOffset, byteLength } = packr.pack(value);
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+/**
  * Decodes bytes of a peer or a disk, and checks that they hold only what `encode` writes.
  * @throws OpenClawError MALFORMED_FRAME
  */

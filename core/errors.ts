@@ -91,6 +91,11 @@ export const ERRORS = {
     message: "another change of the members is under way, or the leader is new; retry when it is done",
   },
   MEMBERSHIP_INVALID: { retryable: false, status: 400, message: "the members cannot be changed like that" },
+  NODE_TOO_OLD: {
+    retryable: false,
+    status: 409,
+    message: "the cluster's commands have a later meaning than this node knows; install a newer version on it",
+  },
   TRANSFER_REFUSED: { retryable: true, status: 409, message: "leadership cannot go there" },
   REMOVED: {
     retryable: false,
@@ -141,7 +146,7 @@ export const ERRORS = {
   UNKNOWN_VERSION: {
     retryable: false,
     status: 400,
-    message: "the peer speaks another protocol version; upgrade the older side",
+    message: "the peer, or what is stored, is of another version; upgrade the older side",
   },
   MALFORMED_FRAME: { retryable: false, status: 400, message: "the frame could not be decoded" },
   FRAME_TOO_LARGE: { retryable: false, status: 413, message: "the frame is larger than the limit" },

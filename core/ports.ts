@@ -75,8 +75,8 @@ export interface LogStore {
   append(hardState: HardState | null, entries: readonly Entry[]): Promise<void>;
   /** Forgets entries up to and including `base.index`: they are in a state that is durable (R7). */
   compact(base: LogBase): Promise<void>;
-  /** Forgets every entry; the next one follows `base` (R8). */
-  reset(base: LogBase): Promise<void>;
+  /** Forgets every entry; the next one follows `base` (R8). `missing`: entries up to there were durable once (R5). */
+  reset(base: LogBase, missing?: Index): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -8,10 +8,8 @@ import type { Applied, LedgerSlice, StoredState } from "./ports.ts";
 import type { MembershipChange } from "./raft/membership.ts";
 import type { RaftMessage, SnapshotMeta } from "./raft/message.ts";
 import { Raft } from "./raft/raft.ts";
-import type { Ready } from "./raft/ready.ts";
 import { AppliedState } from "./replica/applied-state.ts";
 import { Barriers } from "./replica/barriers.ts";
-import { sendByPeer } from "./replica/by-peer.ts";
 import { Compaction } from "./replica/compaction.ts";
 import type { LedgerAdvance, ProposeOptions, ReplicaOptions, ReplicaStatus } from "./replica/contract.ts";
 import { Freshness } from "./replica/freshness.ts";
@@ -22,10 +20,13 @@ import { LogWrites } from "./replica/log-writes.ts";
 import { Offers } from "./replica/offers.ts";
 import { OwnSession } from "./replica/own-session.ts";
 import { Proposals } from "./replica/proposals.ts";
+import { ReadyHandler } from "./replica/ready-handler.ts";
 import { SnapshotReceiver } from "./replica/snapshot-receiver.ts";
 import { SNAPSHOT_BYTES_PER_SECOND, SnapshotSender } from "./replica/snapshot-sender.ts";
 import { replicaStatus } from "./replica/status.ts";
 import { openStores } from "./replica/stored.ts";
+import { VersionRaise } from "./replica/version-raise.ts";
+import { within } from "./replica/within.ts";
 import type { CommandResult, Outcome, SystemCommand, UserCommand } from "./state-machine/command.ts";
 import type { Answer, Position, Query } from "./state-machine/query.ts";
 
@@ -40,6 +41,7 @@ export class Replica {
   readonly #retention: LogRetention;
   readonly #compaction: Compaction;
   readonly #snapshots: SnapshotSender;
+  readonly #ready: ReadyHandler;
   readonly #receiver: SnapshotReceiver;
   readonly #requests: GroupRequests;
   readonly #session: OwnSession;
@@ -48,6 +50,7 @@ export class Replica {
   readonly #applied: AppliedState;
   readonly #leadership = new Leadership();
   readonly #freshness: Freshness;
+  readonly #versions: VersionRaise;
   #raft: Raft | null = null;
   #phase: Phase = "new";
   #cancelTick: () => void = () => {};
@@ -70,11 +73,21 @@ export class Replica {
     this.#offers = new Offers(this.#proposals, this.#barriers, this.#writes);
     this.#applied = new AppliedState({
       state: options.state,
+      newest: options.applyVersions.length,
       running: () => this.#phase === "running",
       applied: (batch, record) => this.#drive((raft) => this.#answer(raft, batch, record)),
       failed: (error) => this.#fatal(error),
     });
-    this.#requests = new GroupRequests(options.clock);
+    this.#versions = new VersionRaise({
+      state: options.state,
+      newest: options.applyVersions.length,
+      version: () => this.position().applyVersion,
+      propose: (command, timeoutMs) => this.#submit(command, { principal: `node:${options.id}`, timeoutMs }),
+      running: () => this.#phase === "running",
+      failed: (error) => this.#fatal(error),
+    });
+    this.#applied.followMembers(() => this.#versions.changed());
+    this.#requests = new GroupRequests(options.clock, (node) => this.#versions.refusal(node));
     this.#receiver = new SnapshotReceiver({
       to: options.id,
       state: options.state,
@@ -102,9 +115,21 @@ export class Replica {
         }),
       failed: (error) => this.#fatal(error),
     });
+    this.#ready = new ReadyHandler({
+      transport: options.transport,
+      writes: this.#writes,
+      retention: this.#retention,
+      applied: this.#applied,
+      barriers: this.#barriers,
+      offers: this.#offers,
+      snapshots: this.#snapshots,
+      receiver: this.#receiver,
+      drive: (work) => this.#drive(work),
+      failed: (error) => this.#fatal(error),
+    });
   }
 
-  /** Opens the stores, replays the log, takes part. @throws OpenClawError DATA_CORRUPT, DATA_FOREIGN, DATA_IN_USE, DATA_NEWER */
+  /** Opens the stores, replays the log, takes part. @throws OpenClawError DATA_*, NODE_TOO_OLD, UNKNOWN_VERSION */
   async start(): Promise<void> {
     invariant(this.#phase === "new", "a replica starts once");
     this.#phase = "starting";
@@ -136,6 +161,8 @@ export class Replica {
       recoverTo: storedLog.highWater,
       heartbeatTicks: HEARTBEAT_TICKS,
       random: () => random.unit(),
+      now: () => clock.now(),
+      refusal: (node) => this.#versions.refusal(node),
     });
     this.#phase = "running";
     transport.receive({
@@ -181,10 +208,14 @@ export class Replica {
 
   /**
    * Adds or removes a member; resolves when that is committed. A node that is added starts as a learner.
-   * @throws OpenClawError MEMBERSHIP_INVALID, MEMBERSHIP_PENDING, OVERLOADED, UNAVAILABLE, STOPPED
+   * @throws OpenClawError MEMBERSHIP_INVALID, MEMBERSHIP_PENDING, NODE_TOO_OLD, OVERLOADED, UNAVAILABLE, STOPPED
    */
-  changeMembership(change: MembershipChange, timeoutMs: number): Promise<void> {
-    return this.#asked(() => this.#requests.change(change, timeoutMs));
+  async changeMembership(change: MembershipChange, timeoutMs: number): Promise<void> {
+    this.#assertRunning();
+    const { clock } = this.#options;
+    const deadline = clock.now() + timeoutMs;
+    await within(clock, timeoutMs, this.#versions.refreshed());
+    return this.#asked(() => this.#requests.change(change, deadline - clock.now()));
   }
 
   /** Resolves when `to` leads. @throws OpenClawError TRANSFER_REFUSED, OVERLOADED, UNAVAILABLE, STOPPED */
@@ -273,6 +304,7 @@ export class Replica {
       this.#freshness.tick(raft, this.#applied.index);
       this.#proposals.tick();
       this.#barriers.tick();
+      this.#versions.tick(raft);
     });
   }
 
@@ -305,7 +337,7 @@ export class Replica {
         this.#requests.look(raft);
         this.#offers.offer(raft);
         if (!raft.hasReady()) break;
-        this.#handle(raft.ready());
+        this.#ready.handle(raft.ready());
       }
       if (this.#leadership.note(raft, () => this.status())) {
         this.#proposals.offerAllAgain();
@@ -314,41 +346,6 @@ export class Replica {
     } catch (error) {
       this.#fatal(error);
     }
-  }
-
-  /** The ordering contract of `Ready`. */
-  #handle(ready: Ready): void {
-    sendByPeer(this.#options.transport, ready.messages);
-    if (ready.snapshot === null) {
-      this.#handleRest(ready);
-      return;
-    }
-    this.#receiver.install(
-      ready.snapshot,
-      () => this.#drive(() => this.#handleRest(ready)),
-      (error) => this.#fatal(error),
-    );
-  }
-
-  #handleRest(ready: Ready): void {
-    this.#persist(ready);
-    this.#applied.push(ready.committed);
-    for (const state of ready.readStates) this.#barriers.confirmed(state, this.#applied.index);
-    for (const context of ready.readsDropped) this.#barriers.dropped(context);
-    this.#snapshots.want(ready.snapshotsTo);
-    if (!this.#applied.full) this.#offers.forwarded(ready.forwarded);
-  }
-
-  #persist(ready: Ready): void {
-    const { persisted, afterDurable } = ready;
-    if (persisted === null) return;
-    this.#retention.appended(ready.entries);
-    const durable = (): void =>
-      this.#drive((raft) => {
-        sendByPeer(this.#options.transport, afterDurable);
-        raft.durable(persisted);
-      });
-    this.#writes.write(ready, durable, (error) => this.#fatal(error));
   }
 
   /** A batch is in the state: those who waited for it are told, then those who follow the ledger. */

@@ -12,12 +12,18 @@ export interface StoreIdentity {
   readonly node: string | null;
 }
 
-/** @throws OpenClawError DATA_NEWER, DATA_FOREIGN */
+/** @throws OpenClawError DATA_NEWER, DATA_FOREIGN, UNKNOWN_VERSION for an older format, which nothing here reads */
 export function requireIdentity(found: StoreIdentity, wanted: StoreIdentity): void {
   if (found.format > wanted.format) {
     throw new OpenClawError(
       "DATA_NEWER",
       `the ${wanted.role} has format ${found.format}, this version reads up to ${wanted.format}`,
+    );
+  }
+  if (found.format < wanted.format) {
+    throw new OpenClawError(
+      "UNKNOWN_VERSION",
+      `the ${wanted.role} has format ${found.format}, this version reads ${wanted.format}`,
     );
   }
   const same =

@@ -9,7 +9,7 @@ import type { NodeId } from "@openclaw/core/ids.ts";
 import type { Clock } from "@openclaw/core/ports.ts";
 import { isMember } from "@openclaw/core/raft/membership.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
-import type { Member, MemberPlace } from "@openclaw/core/state-machine/member.ts";
+import type { Member, MemberNote, MemberPlace } from "@openclaw/core/state-machine/member.ts";
 import type { MembersDoor, SiteMember } from "./api/deps.ts";
 import { asError } from "./network/frame.ts";
 import type { NetworkLog } from "./network/network-log.ts";
@@ -24,7 +24,7 @@ type DirectoryReplica = Pick<Replica, "read" | "status" | "onMembers" | "barrier
 export interface DirectoryOptions {
   readonly node: NodeId;
   /** What others are to know of this node. */
-  readonly self: MemberPlace;
+  readonly self: MemberNote;
   readonly configured: readonly SiteMember[];
   /** False for a founder: its configuration names it, so that a membership without it means that it was removed. */
   readonly joined: boolean;
@@ -159,7 +159,8 @@ export class MemberDirectory implements MembersDoor {
         await this.#replica.barrier(NOTE_MS);
         await this.refresh();
         if (this.removed || this.#isNoted(self)) return;
-        const command = { kind: "noteMember", node, place: self } as const;
+        const { supports, ...place } = self;
+        const command = { kind: "noteMember", node, place, supports } as const;
         const result = await this.#replica.propose(command, { principal: `node:${node}`, timeoutMs: NOTE_MS });
         if (result.kind !== "memberNoted" || result.refused === null) return;
         log.warn(result.refused, "the cluster does not take what this node says of itself");
@@ -172,8 +173,9 @@ export class MemberDirectory implements MembersDoor {
     }
   }
 
-  #isNoted({ peer, addresses, http }: MemberPlace): boolean {
+  #isNoted({ peer, addresses, http, supports }: MemberNote): boolean {
     const row = this.#rows.find(({ node }) => node === this.#options.node);
-    return row !== undefined && row.peer === peer && row.http === http && String(row.addresses) === String(addresses);
+    if (row === undefined || row.peer !== peer || row.http !== http || row.supports !== supports) return false;
+    return String(row.addresses) === String(addresses);
   }
 }

@@ -8,6 +8,7 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
 import { Replica } from "@openclaw/core/replica.ts";
+import { APPLY_VERSIONS } from "@openclaw/core/state-machine/apply.ts";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { buildApi } from "./api/app.ts";
@@ -61,7 +62,7 @@ export interface NodeOptions {
 /**
  * Starts a node.
  * @throws OpenClawError CONFIG_INVALID, INSECURE_BIND, PORT_IN_USE, NOT_ADMITTED, DATA_IN_USE, DATA_FOREIGN, DATA_NEWER,
- * DATA_CORRUPT, DATA_MISSING, SQLITE_TOO_OLD, STORAGE_FAILED
+ * DATA_CORRUPT, DATA_MISSING, NODE_TOO_OLD, SQLITE_TOO_OLD, STORAGE_FAILED, UNKNOWN_VERSION
  */
 export async function startNode(config: NodeConfig, options: NodeOptions = {}): Promise<RunningNode> {
   const started: (() => Promise<void>)[] = [];
@@ -118,7 +119,7 @@ async function compose(
   const http = advertised(config);
   const directory = new MemberDirectory({
     node: id,
-    self: { peer: identity.peer, addresses: ownAddresses(config), http },
+    self: { peer: identity.peer, addresses: ownAddresses(config), http, supports: APPLY_VERSIONS.length },
     configured: config.members,
     joined: config.joined,
     clock: systemClock,
@@ -159,6 +160,7 @@ async function compose(
     transport,
     clock: systemClock,
     random: systemRandom,
+    applyVersions: APPLY_VERSIONS,
     tickMs: TICK_MS,
     snapshotBytesPerSecond: config.snapshots.bytesPerSecond,
     onFatal,
@@ -217,6 +219,7 @@ async function compose(
   });
   started.push(() => joins.stop());
   await directory.follow(replica);
+  transport.greet(directory.list().map((member) => member.node));
 
   const { parent } = config;
   const uplink =

@@ -1,6 +1,7 @@
-/** `npm run bench -- NAME [options]`: installs what is missing, then runs test/bench/NAME.ts. */
+/** `npm run bench -- NAME [options]`: installs what is missing, bundles the node, then runs test/bench/NAME.ts. */
 import fs from "node:fs";
 import path from "node:path";
+import { build } from "./build.mjs";
 import { run } from "./child.mjs";
 import { CannotGoOn, install, ROOT, script } from "./install.mjs";
 
@@ -33,5 +34,8 @@ await script(async () => {
     return 0;
   }
   if (name === undefined || !names.includes(name)) throw new CannotGoOn(help);
-  return run(await install(), [path.join(FOLDER, `${name}.ts`), ...args], { cwd: ROOT });
+  const node = await install();
+  // Afresh each time: what is measured is what the sources say.
+  await build(node);
+  return run(node, [path.join(FOLDER, `${name}.ts`), ...args], { cwd: ROOT });
 });

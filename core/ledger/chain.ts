@@ -5,7 +5,7 @@
  *   hash(0) = H(0x00, cluster, partition, epoch nonce)      leaf(r) = H(record bytes), which begin with 0x01 and the salt
  *   hash(r) = H(0x02, hash(r−1), partition, r, leaf(r))
  */
-import { equalBytes, utf8 } from "../bytes.ts";
+import { equalBytes } from "../bytes.ts";
 import { encode } from "../codec.ts";
 import { unreachable } from "../errors.ts";
 import type { ClusterId, Partition, Revision } from "../ids.ts";
@@ -49,10 +49,10 @@ export function chainHash(
 
 /** The salt of one of several revisions of one command (L2): nobody without the command's salt can guess it. */
 export function derivedSalt(sha256: Sha256, salt: Uint8Array, at: Revision): Uint8Array {
-  const number = utf8(String(at));
-  const input = new Uint8Array(salt.length + number.length);
+  const digits = String(at);
+  const input = new Uint8Array(salt.length + digits.length);
   input.set(salt);
-  input.set(number, salt.length);
+  for (let i = 0; i < digits.length; i++) input[salt.length + i] = digits.charCodeAt(i);
   return sha256(input).subarray(0, SALT_BYTES);
 }
 

@@ -4,7 +4,7 @@
  */
 import { concatBytes, equalBytes, fromHex, toHex } from "../bytes.ts";
 import type { Encodable } from "../codec.ts";
-import { decode, encode, TupleReader } from "../codec.ts";
+import { decode, encodePooled, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
 import type { ActorId, ChangeHash, Epoch, Origin } from "../ids.ts";
 import { isActorId, isClusterId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
@@ -22,7 +22,7 @@ const REASONS: readonly StubReason[] = ["private", "echo", "shed", "filtered"];
 
 export function encodeRecord(record: LedgerRecord): Uint8Array<ArrayBuffer> {
   invariant(record.salt.length === SALT_BYTES, "a record's salt has 16 bytes");
-  const inner = encode([
+  const inner = encodePooled([
     record.partition,
     record.revision,
     record.time,

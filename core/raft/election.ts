@@ -52,8 +52,11 @@ export class Election {
   tick(): void {
     const node = this.#node;
     if (++this.#elapsed < this.#timeout) return;
-    if (this.#mayCampaign && !node.removed) this.#preCampaign();
-    else this.becomeFollower(node.term, null);
+    if (node.removed) return this.becomeFollower(node.term, null);
+    if (this.#mayCampaign) return this.#preCampaign();
+    this.becomeFollower(node.term, null);
+    // R10: who never campaigns is to be told as well that it is no member any more. What else is answered counts for nothing.
+    if (node.quorum.hasMember(node.id) && !node.installing) this.#sendPreVotes();
   }
 
   get #mayCampaign(): boolean {
@@ -157,11 +160,16 @@ export class Election {
     this.#restart();
     this.#votes.set(node.id, true);
     this.#report(before);
+    this.#sendPreVotes();
+    this.#decide();
+  }
+
+  #sendPreVotes(): void {
+    const node = this.#node;
     const { lastIndex, lastTerm } = node.log;
     for (const to of this.#others()) {
       node.send({ kind: "preVote", ...node.envelope(to), term: term(node.term + 1), lastIndex, lastTerm });
     }
-    this.#decide();
   }
 
   #campaign(transfer: boolean): void {

@@ -10,9 +10,9 @@ const ENTRY_KINDS = ["noop", "commands", "configuration"] as const satisfies rea
 const ENTRY_KIND_NUMBERS = new Map<EntryKind, number>(ENTRY_KINDS.map((kind, number) => [kind, number]));
 
 /** Fields of an entry in the flat list: one list for all of them costs a third of a list each. */
-const ENTRY_FIELDS = 3;
+const ENTRY_FIELDS = 4;
 
-/** Entries that follow one another, as one blob with a buffer of its own: `[first index, [term, kind, data, …]]`. */
+/** Entries that follow one another, as one blob with a buffer of its own: `[first index, [term, kind, stamp, data, …]]`. */
 export const encodeEntries = (entries: readonly Entry[]): Uint8Array =>
   encode([entries[0]?.index ?? 0, entriesTuple(entries)]);
 
@@ -29,7 +29,8 @@ export function decodeEntries(bytes: Uint8Array): readonly Entry[] {
 
 export function entriesTuple(entries: readonly Entry[]): Encodable {
   const fields: Encodable[] = [];
-  for (const entry of entries) fields.push(entry.term, ENTRY_KIND_NUMBERS.get(entry.kind) ?? null, entry.data);
+  for (const { term: ofTerm, kind, stamp, data } of entries)
+    fields.push(ofTerm, ENTRY_KIND_NUMBERS.get(kind) ?? null, stamp, data);
   return fields;
 }
 
@@ -50,7 +51,8 @@ export function readEntries(
     if (kind === undefined) throw new OpenClawError("MALFORMED_FRAME", "an entry of an unknown kind");
     if (entryTerm < last.term || entryTerm === 0)
       throw new OpenClawError("MALFORMED_FRAME", "an entry's term goes back");
-    const entry: Entry = { term: term(entryTerm), index: index(last.index + 1), kind, data: reader.bytes() };
+    const at = index(last.index + 1);
+    const entry: Entry = { term: term(entryTerm), index: at, kind, stamp: reader.count(), data: reader.bytes() };
     // Raft takes a configuration up as soon as it is in the log: what cannot be read must not get there.
     if (kind === "configuration") decodeMembership(entry.data);
     if (!Number.isSafeInteger(entry.index)) throw new OpenClawError("MALFORMED_FRAME", "an index past all numbers");

@@ -56,8 +56,9 @@ export class Follower {
     this.#heard(message);
     if (!node.installing && message.match > log.commit) {
       // The leader counts on our having this entry. If we do, all before it is the leader's, too, and may be committed.
-      if (log.termAt(message.match) === message.matchTerm) log.commitTo(index(Math.min(message.commit, message.match)));
-      else this.#lost(message.from, message.match);
+      const ours = log.termAt(message.match);
+      if (ours === message.matchTerm) log.commitTo(index(Math.min(message.commit, message.match)));
+      else if (ours === null || message.matchTerm > 0) this.#lost(message.from, message.match);
     }
     // Who recovers may have forgotten a newer term: it vouches for no read (R5).
     const context = node.recovery.active ? 0 : message.context;

@@ -37,7 +37,11 @@ export type MembershipStep = MembershipChange | { readonly kind: "promote"; read
 
 export type Stepped =
   | { readonly ok: true; readonly membership: Membership }
-  | { readonly ok: false; readonly code: "MEMBERSHIP_PENDING" | "MEMBERSHIP_INVALID"; readonly details: string };
+  | {
+      readonly ok: false;
+      readonly code: "MEMBERSHIP_PENDING" | "MEMBERSHIP_INVALID" | "NODE_TOO_OLD";
+      readonly details: string;
+    };
 
 export const founding = (voters: readonly NodeId[]): Membership => ({ voters, outgoing: [], learners: [] });
 

@@ -4,7 +4,7 @@
  *
  * Entries follow one another, so an index is never written: an append implies it from `prevIndex`.
  */
-import { decode, type Encodable, encode, TupleReader } from "../codec.ts";
+import { decode, type Encodable, encodePooled, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { index, isNodeId, type NodeId, type Term, term } from "../ids.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
@@ -40,7 +40,8 @@ const KINDS = [
 
 const KIND_NUMBERS = new Map<RaftMessageKind, number>(KINDS.map((kind, number) => [kind, number]));
 
-export const encodeMessages = (messages: readonly RaftMessage[]): Uint8Array => encode(messages.map(messageTuple));
+export const encodeMessages = (messages: readonly RaftMessage[]): Uint8Array =>
+  encodePooled(messages.map(messageTuple));
 
 /** @throws OpenClawError MALFORMED_FRAME */
 export function decodeMessages(bytes: Uint8Array): readonly RaftMessage[] {

@@ -12,6 +12,8 @@ export interface Entry {
   readonly term: Term;
   readonly index: Index;
   readonly kind: EntryKind;
+  /** Ms of log time since its leader's last entry (T1); 0 for a leader's first. */
+  readonly stamp: number;
   /** A packed batch of commands, or a membership; empty for a no-op. */
   readonly data: Uint8Array;
 }

@@ -19,6 +19,10 @@ export interface RaftOptions {
   readonly recoverTo: Index;
   /** Uniform in [0, 1): election timeouts, first ReadIndex number. */
   readonly random: () => number;
+  /** Monotonic ms: asked once for each entry that this node makes as leader (T1), and nowhere else. */
+  readonly now: () => number;
+  /** Why the group must not take this node in; null when it may. Default: it may. */
+  readonly refusal?: (node: NodeId) => string | null;
   /** The least election timeout; default 10. */
   readonly electionTicks?: number;
   /** Default 1. */
@@ -35,6 +39,7 @@ export interface RaftOptions {
 
 /** Ticks are the driver's; a heartbeat each, and an election after ten to twenty without one, is etcd's proportion. */
 export const RAFT_DEFAULTS = {
+  refusal: (): string | null => null,
   electionTicks: 10,
   heartbeatTicks: 1,
   maxBatchBytes: BATCH_BYTES_MAX,

@@ -18,6 +18,11 @@ export class Progress {
    * entries (R5, pitfall 20).
    */
   match: Index = index(0);
+  /**
+   * The last entry that a whole follower has acknowledged in this term. It outlives a loss, for the follower may forget
+   * again that it lost anything: it is told in every heartbeat (R5).
+   */
+  acknowledged: Index = index(0);
   /** The next entry to send. */
   next: Index;
   state: ProgressState = "probe";
@@ -77,6 +82,7 @@ export class Progress {
     const news = match > this.match || !this.counted;
     this.counted = true;
     if (match > this.match) this.match = match;
+    if (match > this.acknowledged) this.acknowledged = match;
     if (this.next <= this.match) this.next = index(this.match + 1);
     switch (this.state) {
       case "probe":

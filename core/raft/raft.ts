@@ -73,7 +73,12 @@ export class Raft {
     this.#maxBatchBytes = settings.maxBatchBytes;
     this.#replication = new Replication(this.#node, settings, () => this.#reconfiguration.committed());
     this.#transfer = new Transfer(this.#node, this.#replication, settings.electionTicks);
-    this.#reconfiguration = new Reconfiguration(this.#node, this.#replication, () => this.#stepDown());
+    this.#reconfiguration = new Reconfiguration(
+      this.#node,
+      this.#replication,
+      () => this.#stepDown(),
+      settings.refusal,
+    );
     this.#reads = new ReadIndex(this.#node, random, (round) => this.#replication.sendHeartbeats(round));
     this.#election = new Election(this.#node, settings, {
       elected: () => {

@@ -3,7 +3,7 @@
  * committed (Ongaro's correction of 2015, pitfall 1). It leads out of joint configurations, whoever began them, makes
  * voters of learners that have caught up, and steps down when it is no voter any more (§4.2.2).
  */
-import { type Index, index } from "../ids.ts";
+import { type Index, index, type NodeId } from "../ids.ts";
 import { isJoint, type Membership, type MembershipStep, type Stepped, settled, stepped } from "./membership.ts";
 import { encodeMembership } from "./membership-codec.ts";
 import type { NodeState } from "./node-state.ts";
@@ -13,13 +13,21 @@ export class Reconfiguration {
   readonly #node: NodeState;
   readonly #replication: Replication;
   readonly #stepDown: () => void;
+  readonly #refusal: (node: NodeId) => string | null;
   /** The commit index one heartbeat ago: who holds the log up to there has caught up (thesis §4.2.1). */
   #commitBefore: Index = index(0);
 
-  constructor(node: NodeState, replication: Replication, stepDown: () => void) {
+  /** @param refusal why a node must not be taken in; null when it may */
+  constructor(
+    node: NodeState,
+    replication: Replication,
+    stepDown: () => void,
+    refusal: (node: NodeId) => string | null,
+  ) {
     this.#node = node;
     this.#replication = replication;
     this.#stepDown = stepDown;
+    this.#refusal = refusal;
   }
 
   /** Appends the next configuration; nothing if the change is made already. */
@@ -29,7 +37,10 @@ export class Reconfiguration {
       return { ok: false, code: "MEMBERSHIP_PENDING", details: "the change before it is not committed yet" };
     }
     const next = stepped(latest.membership, step);
-    if (next.ok && next.membership !== latest.membership) this.#append(next.membership);
+    if (!next.ok || next.membership === latest.membership) return next;
+    const details = step.kind === "add" ? this.#refusal(step.node) : null;
+    if (details !== null) return { ok: false, code: "NODE_TOO_OLD", details };
+    this.#append(next.membership);
     return next;
   }
 

@@ -7,10 +7,12 @@ import type { EntryKind, RaftMessage } from "./message.ts";
 import type { NodeState } from "./node-state.ts";
 import { Progress } from "./progress.ts";
 import type { RaftStatus } from "./ready.ts";
+import { Stamps } from "./stamps.ts";
 
 type Of<Kind extends RaftMessage["kind"]> = Extract<RaftMessage, { kind: Kind }>;
 
 export interface ReplicationOptions {
+  readonly now: () => number;
   readonly heartbeatTicks: number;
   readonly maxBatchBytes: number;
   readonly maxInflight: number;
@@ -27,6 +29,7 @@ export class Replication {
   /** Of the other members; empty while this node does not lead. */
   #progress: ReadonlyMap<NodeId, Progress> = new Map();
   readonly #committed: () => void;
+  readonly #stamps: Stamps;
   #heartbeatElapsed = 0;
   /** Something may have to be sent: looked at once a Ready, so that one append carries all that came before it. */
   #due = false;
@@ -37,6 +40,7 @@ export class Replication {
     this.#node = node;
     this.#options = options;
     this.#committed = committed;
+    this.#stamps = new Stamps(options.now);
   }
 
   get hasWork(): boolean {
@@ -48,6 +52,7 @@ export class Replication {
     this.#progress = new Map();
     this.#followMembers();
     this.#heartbeatElapsed = 0;
+    this.#stamps.restart();
     this.append("noop", NO_DATA);
   }
 
@@ -76,12 +81,11 @@ export class Replication {
   sendHeartbeats(context: number): void {
     const { log } = this.#node;
     for (const [to, progress] of this.#progress) {
-      // Of an entry that is compacted here the term is not known: nothing is claimed then.
-      const matchTerm = log.termAt(progress.match);
-      const match = matchTerm === null ? index(0) : progress.match;
+      const match = index(Math.max(progress.match, progress.acknowledged));
+      // Of an entry that is compacted here the term is not known.
+      const matchTerm = log.termAt(match) ?? term(0);
       const { commit } = log;
-      const envelope = this.#node.envelope(to);
-      this.#node.send({ kind: "heartbeat", ...envelope, match, matchTerm: matchTerm ?? term(0), commit, context });
+      this.#node.send({ kind: "heartbeat", ...this.#node.envelope(to), match, matchTerm, commit, context });
     }
   }
 
@@ -209,7 +213,7 @@ export class Replication {
   /** A leader's own entry; a configuration counts from here on (thesis §4.1). */
   append(kind: EntryKind, data: Uint8Array): Index {
     const { log, term } = this.#node;
-    const entry = { term, index: index(log.lastIndex + 1), kind, data };
+    const entry = { term, index: index(log.lastIndex + 1), kind, stamp: this.#stamps.next(), data };
     log.append(entry);
     this.#due = true;
     if (kind === "configuration") this.#followMembers();

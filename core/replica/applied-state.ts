@@ -6,12 +6,15 @@ import { invariant } from "../errors.ts";
 import { type Index, index } from "../ids.ts";
 import type { Applied, StateStore, StoredRecord, StoredState } from "../ports.ts";
 import type { Entry } from "../raft/message.ts";
+import { requireSupported } from "../state-machine/apply-version.ts";
 import type { Position } from "../state-machine/query.ts";
 import { ApplyBacklog } from "./apply-backlog.ts";
 import type { LedgerAdvance } from "./contract.ts";
 
 export interface AppliedStateOptions {
   readonly state: StateStore;
+  /** The newest apply version that this node supports (R9). */
+  readonly newest: number;
   readonly running: () => boolean;
   /** A batch was applied; `record` makes it count here. Runs among everything else that happens to the replica. */
   readonly applied: (applied: Applied, record: () => void) => void;
@@ -60,8 +63,9 @@ export class AppliedState {
     return () => this.#memberListeners.delete(listener);
   }
 
+  /** @throws OpenClawError NODE_TOO_OLD */
   open(stored: StoredState): void {
-    this.#position = stored.position;
+    this.#take(stored.position);
     this.#index = stored.applied;
   }
 
@@ -100,11 +104,16 @@ export class AppliedState {
 
   #record({ index: last, position, records, results }: Applied): void {
     const before = this.position;
-    this.#position = position;
+    this.#take(position);
     this.#index = last;
     if (records.length > 0 || before.parentHolds !== position.parentHolds) this.#advance(records);
     const configured = this.#configuration > 0 && this.#configuration <= last;
     if (configured || results.some(({ result }) => result.kind === "memberNoted")) this.#tellMembers();
+  }
+
+  #take(position: Position): void {
+    requireSupported(position.applyVersion, this.#options.newest);
+    this.#position = position;
   }
 
   #tellMembers(): void {

@@ -99,11 +99,10 @@ export class Barriers {
     if (this.#count === 0) return;
     const now = this.#clock.now();
     for (const [context, round] of this.#rounds) if (now - round.asked >= RETRY_MS) this.dropped(context);
-    const unavailable = new OpenClawError("UNAVAILABLE", "no majority confirmed the read in time");
-    this.#next = this.#next.filter((barrier) => keep(barrier, now, unavailable));
+    this.#next = this.#next.filter((barrier) => keep(barrier, now));
     this.#confirmed = this.#confirmed.map(({ index, barriers }) => ({
       index,
-      barriers: barriers.filter((barrier) => keep(barrier, now, unavailable)),
+      barriers: barriers.filter((barrier) => keep(barrier, now)),
     }));
   }
 
@@ -116,8 +115,8 @@ export class Barriers {
   }
 }
 
-function keep(barrier: Barrier, now: number, error: OpenClawError): boolean {
+function keep(barrier: Barrier, now: number): boolean {
   if (now < barrier.deadline) return true;
-  barrier.reject(error);
+  barrier.reject(new OpenClawError("UNAVAILABLE", "no majority confirmed the read in time"));
   return false;
 }

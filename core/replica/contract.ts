@@ -3,6 +3,7 @@ import type { ClusterId, Epoch, Index, NodeId, Revision, Term } from "../ids.ts"
 import type { Clock, LogStore, Random, StateStore, StoredRecord, Transport } from "../ports.ts";
 import type { Membership } from "../raft/membership.ts";
 import type { RaftStatus, Role } from "../raft/ready.ts";
+import type { ApplyVersions } from "../state-machine/apply.ts";
 import type { RetentionLimits } from "./log-retention.ts";
 import type { SnapshotTransfer } from "./snapshot-progress.ts";
 
@@ -17,6 +18,8 @@ export interface ReplicaOptions {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly random: Random;
+  /** The meanings of commands that this node supports, those of its state store (R9). */
+  readonly applyVersions: ApplyVersions;
   /** One Raft tick, ms. Heartbeat 2 ticks, election 10–20 ticks. */
   readonly tickMs: number;
   /** How much of the log is kept; the default suits a node. */
@@ -43,6 +46,11 @@ export interface ReplicaStatus {
   readonly term: Term;
   readonly applied: Index;
   readonly revision: Revision;
+  /** As replicated here (T1, R9). */
+  readonly logTime: number;
+  readonly applyVersion: number;
+  /** The newest apply version that this node supports. */
+  readonly supports: number;
   readonly members: readonly NodeId[];
   readonly waiting: number;
   readonly snapshots: { readonly sending: SnapshotTransfer | null; readonly receiving: SnapshotTransfer | null };

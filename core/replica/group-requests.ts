@@ -2,7 +2,7 @@
  * What an operator asks of the group: other members, another leader. A follower's request is lost when its leader is, so
  * it is asked again until it is seen to be done; asking twice changes nothing.
  */
-import { OpenClawError } from "../errors.ts";
+import { type ErrorCode, OpenClawError } from "../errors.ts";
 import type { NodeId } from "../ids.ts";
 import type { Clock } from "../ports.ts";
 import { isMade, type MembershipChange, stepped } from "../raft/membership.ts";
@@ -13,7 +13,10 @@ const REQUESTS_MAX = 64;
 /** Asked again after this long, ms. */
 const RETRY_MS = 500;
 
-/** Null: not done yet. An error that is not retryable ends the request. */
+/** What asking again does not change. */
+const FINAL: ReadonlySet<ErrorCode> = new Set(["MEMBERSHIP_INVALID", "NODE_TOO_OLD", "TRANSFER_REFUSED"]);
+
+/** Null: not done yet. */
 type Asked = OpenClawError | null;
 
 interface Request {
@@ -29,13 +32,16 @@ interface Request {
 
 export class GroupRequests {
   readonly #clock: Clock;
+  readonly #refusal: (node: NodeId) => string | null;
   #waiting: Request[] = [];
 
-  constructor(clock: Clock) {
+  /** @param refusal why a node must not be taken in; null when it may */
+  constructor(clock: Clock, refusal: (node: NodeId) => string | null) {
     this.#clock = clock;
+    this.#refusal = refusal;
   }
 
-  /** @throws OpenClawError MEMBERSHIP_INVALID, MEMBERSHIP_PENDING, OVERLOADED, UNAVAILABLE */
+  /** @throws OpenClawError MEMBERSHIP_INVALID, MEMBERSHIP_PENDING, NODE_TOO_OLD, OVERLOADED, UNAVAILABLE */
   change(change: MembershipChange, timeoutMs: number): Promise<void> {
     return this.#wait(
       timeoutMs,
@@ -44,6 +50,8 @@ export class GroupRequests {
         // What is plainly wrong is said at once, also by a follower, whose leader does not answer.
         const here = stepped(raft.status().committedMembership, change);
         if (!here.ok && here.code === "MEMBERSHIP_INVALID") return new OpenClawError(here.code, here.details);
+        const tooOld = change.kind === "add" ? this.#refusal(change.node) : null;
+        if (tooOld !== null) return new OpenClawError("NODE_TOO_OLD", tooOld);
         const asked = raft.changeMembership(change);
         if (asked.ok || asked.code === "NOT_LEADER") return null;
         return new OpenClawError(asked.code, asked.details);
@@ -98,7 +106,7 @@ export class GroupRequests {
     const error = request.ask(raft);
     if (error === null) return false;
     request.reason = error;
-    if (error.code !== "MEMBERSHIP_INVALID" && error.code !== "TRANSFER_REFUSED") return false;
+    if (!FINAL.has(error.code)) return false;
     request.reject(error);
     return true;
   }

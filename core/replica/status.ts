@@ -4,11 +4,13 @@ import type { Position } from "../state-machine/query.ts";
 import type { ReplicaOptions, ReplicaStatus } from "./contract.ts";
 
 export function replicaStatus(
-  { cluster, id }: Pick<ReplicaOptions, "cluster" | "id">,
+  { cluster, id, applyVersions }: Pick<ReplicaOptions, "cluster" | "id" | "applyVersions">,
   raft: RaftStatus,
-  { epoch, revision }: Position,
+  { epoch, revision, logTime, applyVersion }: Position,
   rest: Pick<ReplicaStatus, "members" | "waiting" | "snapshots">,
 ): ReplicaStatus {
   const { role, leader, term, applied } = raft;
-  return { cluster, id, epoch, raft, role, leader, term, applied, revision, ...rest };
+  const supports = applyVersions.length;
+  const replicated = { applied, revision, logTime, applyVersion };
+  return { cluster, id, epoch, raft, role, leader, term, ...replicated, supports, ...rest };
 }

@@ -1,4 +1,5 @@
 /** What a log is asked to write, and what it finds when it is opened: entries stay packed. */
+import type { Index } from "../ids.ts";
 import type { LogBase } from "../ports.ts";
 import type { HardState } from "../raft/message.ts";
 import type { LogTail } from "./log-tail.ts";
@@ -15,7 +16,8 @@ export interface PackedEntries {
 export type LogWrite =
   | { readonly kind: "append"; readonly hardState: HardState | null; readonly entries: PackedEntries | null }
   | { readonly kind: "compact"; readonly base: LogBase }
-  | { readonly kind: "reset"; readonly base: LogBase };
+  /** `missing`: entries up to there were durable here once. */
+  | { readonly kind: "reset"; readonly base: LogBase; readonly missing: Index | null };
 
 /** Entries as they were packed, of which those from `first` to `last` count. */
 export interface StoredRun {

@@ -18,7 +18,7 @@ import { MARK_NAME, Mark } from "./mark.ts";
 import { type RecoveredLog, recover } from "./recovery.ts";
 import { SEGMENT_BYTES, type SegmentContents, Segments } from "./segments.ts";
 
-export const LOG_FORMAT = 1;
+export const LOG_FORMAT = 2;
 /** Where a batch may begin: a scan for batches after a rotten one looks nowhere else. */
 const ALIGNMENT_BYTES = 64;
 /** A batch takes no further call once it holds this much. */
@@ -263,9 +263,11 @@ function changed(tail: LogTail, write: LogWrite, changes: BatchChange[]): LogTai
     }
     case "compact":
       return compacted(tail, write.base);
-    case "reset":
+    case "reset": {
       changes.push({ kind: "reset", base: write.base });
-      return movedTail({ ...tail, base: write.base }, write.base.index, write.base.term);
+      const moved = movedTail({ ...tail, base: write.base }, write.base.index, write.base.term);
+      return write.missing === null ? moved : { ...moved, highWater: index(Math.max(moved.highWater, write.missing)) };
+    }
   }
 }
 

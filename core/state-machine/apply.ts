@@ -7,6 +7,8 @@ import type { ClusterId, Index, Revision } from "../ids.ts";
 import { derivedSalt } from "../ledger/chain.ts";
 import { TXN_RESPONSE_BYTES_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
+import type { Entry } from "../raft/message.ts";
+import { raiseVersion, requireSupported } from "./apply-version.ts";
 import { importCommands } from "./client-links.ts";
 import type { Command, CommandHeader, CommandResult, Outcome, UserCommand } from "./command.ts";
 import { readableCommands } from "./command-codec.ts";
@@ -15,42 +17,62 @@ import { runKeyCommand } from "./key-values.ts";
 import { importLedger } from "./ledger-imports.ts";
 import type { Author } from "./ledger-writer.ts";
 import { LedgerWriter } from "./ledger-writer.ts";
+import type { Refused } from "./member.ts";
 import { noteConfiguration, noteMember } from "./members.ts";
 import { refused } from "./outcome.ts";
 import { noteParentHolds } from "./position.ts";
 import { inSession, openSession } from "./sessions.ts";
 import { Transaction } from "./transaction.ts";
-import type { Apply, ApplyOutcome } from "./view.ts";
+import type { Apply, CommandAnswer } from "./view.ts";
 
-/** The state machine of one cluster. What it returns reads no clock and no random source, and keeps nothing between calls. */
-export function createApply(sha256: Sha256, cluster: ClusterId): Apply {
+/** One meaning of entries: runs what it holds, and adds a result for each command. */
+export type ApplyEntry = (machine: Machine, entry: Entry, results: CommandAnswer[]) => void;
+
+/** At position p is the meaning of version p + 1: append only (R9). What a version does is fixed when it is released. */
+export type ApplyVersions = readonly ApplyEntry[];
+
+export const APPLY_VERSIONS: ApplyVersions = [applyEntry];
+
+/**
+ * The state machine of one cluster. What it returns reads no clock and no random source, and keeps nothing between calls.
+ * It throws NODE_TOO_OLD at an entry of a version that is not among `versions`.
+ */
+export function createApply(sha256: Sha256, cluster: ClusterId, versions: ApplyVersions): Apply {
   return (view, entries) => {
     const tx = new Transaction(view);
     const ledger = new LedgerWriter(tx, sha256);
     invariant(ledger.position.cluster === cluster, "the state is this cluster's");
     const machine = new Machine(tx, ledger, sha256, cluster);
-    const results: ApplyOutcome["results"][number][] = [];
+    const results: CommandAnswer[] = [];
     for (const entry of entries) {
-      switch (entry.kind) {
-        case "noop":
-          break;
-        case "configuration":
-          // Raft's own: the store keeps the membership beside the applied index. Here it tells who was removed.
-          noteConfiguration(tx, entry.data);
-          break;
-        case "commands":
-          for (const command of readableCommands(entry.data)) {
-            const { proposer, request } = command.header;
-            results.push({ proposer, request, result: machine.run(command, entry.index) });
-          }
-          break;
-        default:
-          unreachable(entry.kind);
-      }
+      const { applyVersion } = ledger.position;
+      requireSupported(applyVersion, versions.length);
+      ledger.stamp(entry.stamp);
+      versions[applyVersion - 1]?.(machine, entry, results);
     }
     ledger.close();
     return { writes: tx.writes(), records: ledger.records, results };
   };
+}
+
+/** Version 1. */
+export function applyEntry(machine: Machine, entry: Entry, results: CommandAnswer[]): void {
+  switch (entry.kind) {
+    case "noop":
+      return;
+    case "configuration":
+      // Raft's own: the store keeps the membership beside the applied index. Here it tells who was removed.
+      machine.configure(entry.data);
+      return;
+    case "commands":
+      for (const command of readableCommands(entry.data)) {
+        const { proposer, request } = command.header;
+        results.push({ proposer, request, result: machine.run(command, entry.index) });
+      }
+      return;
+    default:
+      unreachable(entry.kind);
+  }
 }
 
 class Machine {
@@ -64,6 +86,10 @@ class Machine {
     this.#ledger = ledger;
     this.#sha256 = sha256;
     this.#cluster = cluster;
+  }
+
+  configure(data: Uint8Array): void {
+    noteConfiguration(this.#tx, data);
   }
 
   run(command: Command, index: Index): CommandResult {
@@ -102,10 +128,22 @@ class Machine {
         noteParentHolds(this.#tx, command.parent, command.revision, this.#ledger.position.revision);
         return { kind: "noted" };
       case "noteMember":
-        return { kind: "memberNoted", refused: noteMember(this.#tx, command.node, command.place, index) };
+        return { kind: "memberNoted", refused: this.#noteMember(command, index) };
+      case "raiseVersion":
+        raiseVersion(this.#tx, this.#ledger, command.to, command.members);
+        return { kind: "noted" };
+      case "stamp":
+        return { kind: "stamped", logTime: this.#ledger.position.logTime };
       default:
         return unreachable(command);
     }
+  }
+
+  #noteMember({ node, place, supports }: Extract<Command, { kind: "noteMember" }>, index: Index): Refused | null {
+    const { applyVersion } = this.#ledger.position;
+    if (supports < applyVersion)
+      return { code: "NODE_TOO_OLD", details: `${node} supports apply version ${supports}, needed is ${applyVersion}` };
+    return noteMember(this.#tx, node, { ...place, supports }, index);
   }
 
   #runUser(command: UserCommand, author: Author, room: number): Outcome {

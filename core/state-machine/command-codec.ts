@@ -7,7 +7,7 @@ import type { Encodable } from "../codec.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import type { ErrorCode } from "../errors.ts";
 import { invariant, isErrorCode, OpenClawError, unreachable } from "../errors.ts";
-import { isClusterId, isLinkId, isNodeId, isSessionId, revision, seq } from "../ids.ts";
+import { isClusterId, isLinkId, isNodeId, isSessionId, type NodeId, revision, seq } from "../ids.ts";
 import {
   documentChangeTuple,
   epochTuple,
@@ -18,6 +18,7 @@ import {
   readLinkItem,
   SALT_BYTES,
 } from "../ledger/record-codec.ts";
+import { VOTERS_MAX } from "../raft/membership.ts";
 import type {
   Command,
   CommandHeader,
@@ -31,6 +32,8 @@ import { placeFields, type Refused, readPlace } from "./member.ts";
 import { readResponse, readSelector, readTxn, responseTuple, selectorTuple, txnFields } from "./operation-codec.ts";
 
 const BATCH_VERSION = 1;
+/** Voters and learners of one group. */
+const MEMBERS_MAX = 2 * VOTERS_MAX;
 
 const COMMAND = {
   put: 0,
@@ -43,6 +46,8 @@ const COMMAND = {
   importCommands: 18,
   parentHolds: 19,
   noteMember: 20,
+  stamp: 21,
+  raiseVersion: 22,
 } as const satisfies Record<Command["kind"] | ImportedCommand["kind"], number>;
 
 const RESULT = {
@@ -52,6 +57,7 @@ const RESULT = {
   importRefused: 3,
   noted: 4,
   memberNoted: 5,
+  stamped: 6,
 } as const satisfies Record<CommandResult["kind"], number>;
 
 export const encodeCommands = (commands: readonly Command[]): Uint8Array<ArrayBuffer> =>
@@ -163,7 +169,11 @@ function bodyTuple(command: UserCommand | SystemCommand): Encodable {
     case "parentHolds":
       return [COMMAND.parentHolds, command.parent, command.revision];
     case "noteMember":
-      return [COMMAND.noteMember, command.node, ...placeFields(command.place)];
+      return [COMMAND.noteMember, command.node, ...placeFields(command.place), command.supports];
+    case "raiseVersion":
+      return [COMMAND.raiseVersion, command.to, command.members];
+    case "stamp":
+      return [COMMAND.stamp];
     default:
       return userCommandTuple(command);
   }
@@ -197,10 +207,26 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         revision: revision(reader.count()),
       };
     case COMMAND.noteMember:
-      return { kind: "noteMember", node: reader.that(isNodeId, "a node"), place: readPlace(reader) };
+      return {
+        kind: "noteMember",
+        node: reader.that(isNodeId, "a node"),
+        place: readPlace(reader),
+        supports: reader.count(),
+      };
+    case COMMAND.raiseVersion:
+      return { kind: "raiseVersion", to: reader.count(), members: readMembers(reader) };
+    case COMMAND.stamp:
+      return { kind: "stamp" };
     default:
       throw new OpenClawError("MALFORMED_FRAME", `a command of unknown kind ${kind}`);
   }
+}
+
+function readMembers(reader: TupleReader): readonly NodeId[] {
+  const list = reader.list();
+  if (list.length > MEMBERS_MAX) throw new OpenClawError("MALFORMED_FRAME", "more members than a group may have");
+  const names = new TupleReader(list, "members");
+  return list.map(() => names.that(isNodeId, "a node"));
 }
 
 const importedCommandTuple = (command: ImportedCommand): Encodable =>
@@ -295,6 +321,8 @@ export function resultTuple(result: CommandResult): Encodable {
       return [RESULT.noted];
     case "memberNoted":
       return [RESULT.memberNoted, result.refused === null ? null : [result.refused.code, result.refused.details]];
+    case "stamped":
+      return [RESULT.stamped, result.logTime];
     default:
       return unreachable(result);
   }
@@ -328,6 +356,8 @@ function readResultOfKind(reader: TupleReader): CommandResult {
       return { kind: "noted" };
     case RESULT.memberNoted:
       return { kind: "memberNoted", refused: reader.orNull((field) => readRefused(field.any())) };
+    case RESULT.stamped:
+      return { kind: "stamped", logTime: reader.count() };
     default:
       throw new OpenClawError("MALFORMED_FRAME", `a result of unknown kind ${kind}`);
   }

@@ -36,8 +36,11 @@ export function commandBytes(body: ImportedCommand | SystemCommand): number {
       return body.commands.reduce((sum, command) => sum + commandBytes(command), OVERHEAD_BYTES);
     case "noteMember":
       return OVERHEAD_BYTES + [body.node, body.place.peer, body.place.http, ...body.place.addresses].reduce(addText, 0);
+    case "raiseVersion":
+      return OVERHEAD_BYTES + body.members.reduce(addText, 0);
     case "openSession":
     case "parentHolds":
+    case "stamp":
       return OVERHEAD_BYTES;
   }
 }

@@ -76,8 +76,12 @@ export type SystemCommand =
     }
   /** S3: our parent holds our ledger up to here, on a majority of its disks. Replicated at most ten times a second. */
   | { readonly kind: "parentHolds"; readonly parent: ClusterId; readonly revision: Revision }
-  /** Where a node is; binds its name to its peer id for good. */
-  | { readonly kind: "noteMember"; readonly node: NodeId; readonly place: MemberPlace };
+  /** Where a node is, and the newest apply version that it supports (R9); binds its name to its peer id for good. */
+  | { readonly kind: "noteMember"; readonly node: NodeId; readonly place: MemberPlace; readonly supports: number }
+  /** R9: from the next entry on commands have the meaning `to`, if `members` and all others support it. */
+  | { readonly kind: "raiseVersion"; readonly to: number; readonly members: readonly NodeId[] }
+  /** Nothing but its entry's stamp: an idle cluster learns what log time it is, for something may be due (T1, L1). */
+  | { readonly kind: "stamp" };
 
 export type Command = { readonly header: CommandHeader } & (UserCommand | SystemCommand);
 
@@ -98,5 +102,6 @@ export type CommandResult =
   /** `GAP`, `FORK`, `WRONG_EPOCH`, …; `cursor` is what to rewind to. */
   | { readonly kind: "importRefused"; readonly code: ErrorCode; readonly cursor: number; readonly details: string }
   | { readonly kind: "noted" }
-  /** `refused`: `TOKEN_USED`, `REMOVED`; null when it was taken. */
-  | { readonly kind: "memberNoted"; readonly refused: Refused | null };
+  /** `refused`: `TOKEN_USED`, `REMOVED`, `NODE_TOO_OLD`; null when it was taken. */
+  | { readonly kind: "memberNoted"; readonly refused: Refused | null }
+  | { readonly kind: "stamped"; readonly logTime: number };

@@ -1,5 +1,5 @@
 /** The rows of keys: what a put and a delete do to one, and the mirrors of other clusters' keys (L4). */
-import { decode, encode, TupleReader } from "../codec.ts";
+import { decode, encodePooled, TupleReader } from "../codec.ts";
 import type { ClusterId, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
 import type { LedgerEvent } from "../ledger/record.ts";
@@ -14,7 +14,7 @@ export type KeyRow = Omit<KeyValue, "key">;
 export type KeyEvent = Extract<LedgerEvent, { kind: "put" | "delete" }>;
 
 export const keyRow: RowCodec<KeyRow> = {
-  encode: (row) => encode([row.createRevision, row.modRevision, row.version, row.value]),
+  encode: (row) => encodePooled([row.createRevision, row.modRevision, row.version, row.value]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "key row");
     return {

@@ -1,4 +1,4 @@
-/** Takes revisions: what changed becomes a record, chained to the one before (rules L1, L2). */
+/** Where the ledger stands: takes revisions, each a record chained to the one before (rules L1, L2), and log time (T1). */
 import { invariant } from "../errors.ts";
 import type { LinkId, Origin, Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
@@ -26,6 +26,7 @@ export class LedgerWriter {
   readonly #tx: Transaction;
   readonly #sha256: Sha256;
   #position: PositionRow;
+  #moved = false;
 
   constructor(tx: Transaction, sha256: Sha256) {
     const position = tx.read(POSITION_KEY, positionRow);
@@ -44,6 +45,19 @@ export class LedgerWriter {
     return revision(this.#position.revision + 1);
   }
 
+  /** An entry is applied: its stamp is added. */
+  stamp(ms: number): void {
+    if (ms === 0) return;
+    const logTime = this.#position.logTime + ms;
+    invariant(Number.isSafeInteger(logTime), "log time is a number of ms");
+    this.#move({ logTime });
+  }
+
+  /** From the next entry on (R9). */
+  raise(applyVersion: number): void {
+    this.#move({ applyVersion });
+  }
+
   append(author: Author, events: readonly LedgerEvent[]): Revision {
     invariant(events.length > 0, "a revision changes something");
     const at = this.next;
@@ -59,12 +73,17 @@ export class LedgerWriter {
     });
     const hash = chainHash(this.#sha256, this.#position.hash, PARTITION, at, leafHash(this.#sha256, record));
     this.records.push({ revision: at, record, hash });
-    this.#position = { ...this.#position, revision: at, hash };
+    this.#move({ revision: at, hash });
     return at;
   }
 
-  /** Writes where the ledger stands now: once a run, however many records there were. */
+  /** Writes where the ledger stands now: once a run, however often it moved. */
   close(): void {
-    if (this.records.length > 0) this.#tx.write(POSITION_KEY, positionRow, this.#position);
+    if (this.#moved) this.#tx.write(POSITION_KEY, positionRow, this.#position);
+  }
+
+  #move(to: Partial<PositionRow>): void {
+    this.#position = { ...this.#position, ...to };
+    this.#moved = true;
   }
 }

@@ -21,8 +21,14 @@ const STANDINGS = ["named", "member", "removed"] as const;
 /** Named: it has asked to join, and was in no configuration yet. Removed: for good. */
 export type Standing = (typeof STANDINGS)[number];
 
+/** What the cluster keeps of what a node says. */
+export interface MemberNote extends MemberPlace {
+  /** The newest apply version that it supports (R9). */
+  readonly supports: number;
+}
+
 /** A row as it is asked for. */
-export interface Member extends MemberPlace {
+export interface Member extends MemberNote {
   readonly node: NodeId;
   readonly standing: Standing;
 }

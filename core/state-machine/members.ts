@@ -13,7 +13,7 @@ import { MEMBERS, memberKey, nodeOfRow } from "./keyspace.ts";
 import {
   isStanding,
   type Member,
-  type MemberPlace,
+  type MemberNote,
   placeFields,
   type Refused,
   readPlace,
@@ -25,18 +25,19 @@ import type { StateView } from "./view.ts";
 /** Rows kept, those of removed members included. The oldest one of a node that is no member is forgotten first. */
 export const MEMBER_ROWS_MAX = 1_000;
 
-interface MemberRow extends MemberPlace {
+interface MemberRow extends MemberNote {
   readonly standing: Standing;
   /** Log index at which the name was taken. */
   readonly since: number;
 }
 
 const memberRow: RowCodec<MemberRow> = {
-  encode: (row) => encode([...placeFields(row), row.standing, row.since]),
+  encode: (row) => encode([...placeFields(row), row.supports, row.standing, row.since]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "member row");
     return {
       ...readPlace(reader),
+      supports: reader.count(),
       standing: reader.that(isStanding, "a standing"),
       since: reader.count(),
     };
@@ -44,17 +45,17 @@ const memberRow: RowCodec<MemberRow> = {
 };
 
 /** Takes what a node says of itself; null, or why not: another peer has the name, or its bearer was removed. */
-export function noteMember(tx: Transaction, node: NodeId, place: MemberPlace, at: Index): Refused | null {
+export function noteMember(tx: Transaction, node: NodeId, note: MemberNote, at: Index): Refused | null {
   const key = memberKey(node);
   const known = tx.read(key, memberRow);
   if (known === undefined) {
     forgetOldest(tx);
-    tx.write(key, memberRow, { ...place, standing: "named", since: at });
+    tx.write(key, memberRow, { ...note, standing: "named", since: at });
     return null;
   }
-  if (known.peer !== place.peer) return { code: "TOKEN_USED", details: `${node} is ${known.peer}` };
+  if (known.peer !== note.peer) return { code: "TOKEN_USED", details: `${node} is ${known.peer}` };
   if (known.standing === "removed") return { code: "REMOVED", details: node };
-  tx.write(key, memberRow, { ...known, ...place });
+  tx.write(key, memberRow, { ...known, ...note });
   return null;
 }
 
@@ -66,6 +67,16 @@ export function noteConfiguration(tx: Transaction, data: Uint8Array): void {
     if (standing !== row.standing) tx.write(key, memberRow, { ...row, standing });
   }
 }
+
+/** Whether a node has said that it supports this apply version. */
+export const memberSupports = (tx: Transaction, node: NodeId, version: number): boolean =>
+  (tx.read(memberKey(node), memberRow)?.supports ?? 0) >= version;
+
+/** Whether all that are members by a configuration entry have. */
+export const membersSupport = (tx: Transaction, version: number): boolean =>
+  tx
+    .scan(MEMBERS.from, MEMBERS.to, memberRow, MEMBER_ROWS_MAX)
+    .every(({ value: { standing, supports } }) => standing !== "member" || supports >= version);
 
 function standingIn(standing: Standing, isIn: boolean): Standing {
   if (isIn) return "member";

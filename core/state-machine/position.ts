@@ -14,7 +14,7 @@ import type { StateView, Write } from "./view.ts";
 export type PositionRow = Omit<Position, "parentHolds">;
 
 export const positionRow: RowCodec<PositionRow> = {
-  encode: (row) => encode([row.cluster, epochTuple(row.epoch), row.revision, row.hash]),
+  encode: (row) => encode([row.cluster, epochTuple(row.epoch), row.revision, row.hash, row.logTime, row.applyVersion]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "position row");
     return {
@@ -22,6 +22,8 @@ export const positionRow: RowCodec<PositionRow> = {
       epoch: readEpoch(reader.any()),
       revision: revision(reader.count()),
       hash: readHash(reader),
+      logTime: reader.count(),
+      applyVersion: reader.count(),
     };
   },
 };
@@ -39,10 +41,14 @@ const parentHoldsRow: RowCodec<ParentHoldsRow> = {
   },
 };
 
+/** Of apply (R9): what a cluster begins with, whoever founds it, and what a node supports of whom nothing is known. */
+export const FOUNDING_VERSION = 1;
+
 /** The rows of a state before its first entry. */
 export function initialWrites(cluster: ClusterId, epoch: Epoch, sha256: Sha256): Write[] {
   const hash = genesisHash(sha256, cluster, PARTITION, epoch.nonce);
-  return [{ key: POSITION_KEY, value: positionRow.encode({ cluster, epoch, revision: revision(0), hash }) }];
+  const row = { cluster, epoch, revision: revision(0), hash, logTime: 0, applyVersion: FOUNDING_VERSION };
+  return [{ key: POSITION_KEY, value: positionRow.encode(row) }];
 }
 
 /** Where a state stands. */

@@ -51,6 +51,10 @@ export interface Position {
   readonly revision: Revision;
   /** Ledger hash at `revision`. */
   readonly hash: Uint8Array;
+  /** Ms since the cluster was founded, as its leaders counted them (T1): less than passed, by as long as nobody led. */
+  readonly logTime: number;
+  /** Which meaning the next entry has (R9). */
+  readonly applyVersion: number;
   /** Our ledger up to here is on a majority of the parent's disks (S3); 0 without a parent. */
   readonly parentHolds: Revision;
 }

@@ -26,7 +26,14 @@ export interface Write {
 export interface ApplyOutcome {
   readonly writes: readonly Write[];
   readonly records: readonly StoredRecord[];
-  readonly results: readonly { readonly proposer: string; readonly request: number; readonly result: CommandResult }[];
+  readonly results: readonly CommandAnswer[];
+}
+
+/** What a command came to, with what finds its waiter. */
+export interface CommandAnswer {
+  readonly proposer: string;
+  readonly request: number;
+  readonly result: CommandResult;
 }
 
 /** The signature of `apply` in apply.ts. Pure: same view and entries, same outcome, everywhere and always (R9). */

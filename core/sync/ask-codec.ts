@@ -117,8 +117,8 @@ export function answerTuple(answer: ChildAnswer): Encodable {
     case "changes":
       return [KIND.changes, answer.answer.changes.map(documentChangeTuple)];
     case "position": {
-      const { cluster, epoch, revision: at, hash, parentHolds } = answer.answer;
-      return [KIND.position, cluster, epochTuple(epoch), at, hash, parentHolds];
+      const { cluster, epoch, revision: at, hash, logTime, applyVersion, parentHolds } = answer.answer;
+      return [KIND.position, cluster, epochTuple(epoch), at, hash, logTime, applyVersion, parentHolds];
     }
     default:
       return unreachable(answer);
@@ -161,10 +161,10 @@ function readAnswerOfKind(kind: number, reader: TupleReader): ChildAnswer {
       const epoch = readEpoch(reader.any());
       const at = revision(reader.count());
       const hash = readHash(reader);
-      return {
-        kind: "position",
-        answer: { cluster, epoch, revision: at, hash, parentHolds: revision(reader.count()) },
-      };
+      const logTime = reader.count();
+      const applyVersion = reader.count();
+      const parentHolds = revision(reader.count());
+      return { kind: "position", answer: { cluster, epoch, revision: at, hash, logTime, applyVersion, parentHolds } };
     }
     default:
       throw new OpenClawError("MALFORMED_FRAME", `an answer of unknown kind ${kind}`);

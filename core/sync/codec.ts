@@ -4,7 +4,7 @@
  */
 
 import type { Encodable } from "../codec.ts";
-import { decode, encode, TupleReader } from "../codec.ts";
+import { decode, encodePooled, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, type Epoch, isClusterId, isLinkId, isNonce, revision, seq } from "../ids.ts";
 import {
@@ -55,7 +55,7 @@ const SUBSCRIPTION_ITEMS_MAX = 256;
 export function encodeChildMessage(message: ChildMessage): Uint8Array {
   switch (message.kind) {
     case "hello":
-      return encode([
+      return encodePooled([
         CHILD.hello,
         message.version,
         message.link,
@@ -65,13 +65,13 @@ export function encodeChildMessage(message: ChildMessage): Uint8Array {
           : [subscriptionTuple(message.down.subscription), message.down.cursor, message.down.epoch],
       ]);
     case "pushLedger":
-      return encode([CHILD.pushLedger, message.items.map(linkItemTuple), message.hash]);
+      return encodePooled([CHILD.pushLedger, message.items.map(linkItemTuple), message.hash]);
     case "pushCommands":
-      return encode([CHILD.pushCommands, message.from, message.lowWater, message.commands.map(userCommandTuple)]);
+      return encodePooled([CHILD.pushCommands, message.from, message.lowWater, message.commands.map(userCommandTuple)]);
     case "taken":
-      return encode([CHILD.taken, message.cursor]);
+      return encodePooled([CHILD.taken, message.cursor]);
     case "ask":
-      return encode([CHILD.ask, message.id, modeTuple(message.mode), queryTuple(message.query)]);
+      return encodePooled([CHILD.ask, message.id, modeTuple(message.mode), queryTuple(message.query)]);
     default:
       return unreachable(message);
   }
@@ -130,7 +130,7 @@ function readChildMessage(kind: number, reader: TupleReader): ChildMessage {
 export function encodeParentMessage(message: ParentMessage): Uint8Array {
   switch (message.kind) {
     case "welcome":
-      return encode([
+      return encodePooled([
         PARENT.welcome,
         message.version,
         message.cluster,
@@ -140,21 +140,21 @@ export function encodeParentMessage(message: ParentMessage): Uint8Array {
         message.upstream,
       ]);
     case "pushed":
-      return encode([PARENT.pushed, message.cursor, outcomesTuple(message.outcomes)]);
+      return encodePooled([PARENT.pushed, message.cursor, outcomesTuple(message.outcomes)]);
     case "refused":
-      return encode([PARENT.refused, message.code, message.details, message.cursor]);
+      return encodePooled([PARENT.refused, message.code, message.details, message.cursor]);
     case "events":
-      return encode([PARENT.events, message.items.map(linkItemTuple), message.hash]);
+      return encodePooled([PARENT.events, message.items.map(linkItemTuple), message.hash]);
     case "holds":
-      return encode([PARENT.holds, message.upstream]);
+      return encodePooled([PARENT.holds, message.upstream]);
     case "answer":
-      return encode([PARENT.answer, message.id, answerTuple(message.answer), seenTuple(message.seen)]);
+      return encodePooled([PARENT.answer, message.id, answerTuple(message.answer), seenTuple(message.seen)]);
     case "askFailed":
-      return encode([PARENT.askFailed, message.id, message.code, message.details]);
+      return encodePooled([PARENT.askFailed, message.id, message.code, message.details]);
     case "missing":
-      return encode([PARENT.missing, message.collection, message.document, message.hashes.map(changeHashBytes)]);
+      return encodePooled([PARENT.missing, message.collection, message.document, message.hashes.map(changeHashBytes)]);
     case "goodbye":
-      return encode([PARENT.goodbye, message.code, message.details]);
+      return encodePooled([PARENT.goodbye, message.code, message.details]);
     default:
       return unreachable(message);
   }

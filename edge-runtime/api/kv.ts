@@ -55,9 +55,10 @@ interface ReadQuery extends ReadModeQuery {
 
 export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
   app.register(async (kv) => {
-    // A value is bytes, whatever its sender calls them.
+    // A value is bytes, whatever its sender calls them. Not "*": Fastify remembers what an expression matched, and would
+    // parse the header of every request anew.
     kv.removeAllContentTypeParsers();
-    kv.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+    kv.addContentTypeParser(/^/, { parseAs: "buffer" }, (_request, body, done) => done(null, body));
 
     kv.put<KeyRoute & { Querystring: { expected?: number }; Body: Buffer | undefined }>(
       "/v1/kv/:key",

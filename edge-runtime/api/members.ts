@@ -26,6 +26,10 @@ export function memberRoutes(app: FastifyInstance, deps: ApiDeps): void {
               cluster: { type: "string" },
               leader: { type: ["string", "null"] },
               quorum: { type: "integer" },
+              applyVersion: {
+                type: "integer",
+                description: "Which meaning commands have: it is raised when all members support the next (R9)",
+              },
             },
           },
           ...failures("STOPPED"),
@@ -109,17 +113,20 @@ function nodeOf(text: string): NodeId {
 }
 
 function membersOf({ replica, members }: ApiDeps) {
-  const { cluster, leader, raft } = replica.status();
+  const { cluster, leader, raft, applyVersion } = replica.status();
   const { committedMembership: membership } = raft;
   const places = members.list();
   const place = (node: NodeId) => {
     const known = places.find((member) => member.node === node);
-    return { peer: known?.peer ?? null, addresses: known?.addresses ?? [], http: known?.http ?? null };
+    const row = members.rows().find((noted) => noted.node === node);
+    const supports = row?.supports ?? null;
+    return { peer: known?.peer ?? null, addresses: known?.addresses ?? [], http: known?.http ?? null, supports };
   };
   const voters = [...new Set([...membership.voters, ...membership.outgoing])];
   return {
     cluster,
     leader,
+    applyVersion,
     quorum: Math.floor(membership.voters.length / 2) + 1,
     // The voters are being changed: both the old and the new ones have to agree (§4.3).
     joint: isJoint(membership),

@@ -99,6 +99,12 @@ const statusProperties = {
   term: { type: "integer" },
   revision: { type: "integer" },
   ledgerHash: { type: "string", description: "The chain's hash at that revision" },
+  logTime: {
+    type: "integer",
+    description: "Ms since the cluster was founded, but for those in which nobody led (T1); as of the last entry",
+  },
+  applyVersion: { type: "integer", description: "Which meaning the cluster's commands have (R9)" },
+  supports: { type: "integer", description: "The newest apply version that this node supports" },
   applied: { type: "integer" },
   commit: { type: "integer" },
   staleMs: {
@@ -128,6 +134,9 @@ function statusOf({ replica, members, presence, uplink }: ApiDeps) {
     members: voters,
     waiting,
     snapshots,
+    logTime,
+    applyVersion,
+    supports,
   } = replica.status();
   const { revision, hash, parentHolds } = replica.position();
   const heard = new Map(presence().map((member) => [member.node, member]));
@@ -143,6 +152,9 @@ function statusOf({ replica, members, presence, uplink }: ApiDeps) {
     leader,
     term,
     revision,
+    logTime,
+    applyVersion,
+    supports,
     ledgerHash: toHex(hash),
     applied,
     commit: raft.commit,

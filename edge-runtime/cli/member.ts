@@ -19,6 +19,7 @@ const Members = z.object({
   cluster: z.string(),
   leader: z.string().nullable(),
   quorum: z.number(),
+  applyVersion: z.number(),
   joint: z.boolean(),
   members: z.array(
     z.object({
@@ -28,6 +29,7 @@ const Members = z.object({
       peer: z.string().nullable(),
       addresses: z.array(z.string()),
       http: z.string().nullable(),
+      supports: z.number().nullable(),
     }),
   ),
   removed: z.array(z.string()),
@@ -132,18 +134,20 @@ export function addMoveLeader(program: Command): void {
     });
 }
 
-function membersText({ cluster, leader, quorum, joint, members, removed }: Members): string {
+function membersText({ cluster, leader, quorum, applyVersion, joint, members, removed }: Members): string {
   const voters = members.filter(({ role }) => role === "voter").length;
-  const rows = members.map(({ node, role, replaces, http, addresses }) => [
+  const rows = members.map(({ node, role, replaces, http, addresses, supports }) => [
     node === leader ? `${node} (leader)` : node,
     replaces === null ? role : `${role}, for ${replaces}`,
+    supports === null ? "-" : `up to ${supports}`,
     http ?? "",
     addresses[0] ?? "not known",
   ]);
   return [
     `cluster ${cluster}, leader ${leader ?? "none known"}; ${quorum} of ${voters} voters must be alive for a write`,
+    `apply version ${applyVersion}`,
     "",
-    ...table([["member", "role", "http", "address"], ...rows]),
+    ...table([["member", "role", "apply", "http", "address"], ...rows]),
     ...(removed.length === 0 ? [] : ["", `removed: ${removed.join(", ")}`]),
     ...(joint ? ["! the voters are being changed"] : []),
     ...(voters === 2 ? [`! ${QUORUM_OF_TWO}`] : []),

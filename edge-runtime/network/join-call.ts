@@ -3,6 +3,7 @@ import type { PeerId, PeerInfo } from "@libp2p/interface";
 import type { Multiaddr } from "@multiformats/multiaddr";
 import { asOpenClawError, OpenClawError } from "@openclaw/core/errors.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
+import { APPLY_VERSIONS } from "@openclaw/core/state-machine/apply.ts";
 import type { MemberPlace } from "@openclaw/core/state-machine/member.ts";
 import { parseMultiaddr } from "./address.ts";
 import { verifyCredential } from "./credential.ts";
@@ -95,7 +96,9 @@ async function ask(call: JoinCall, target: readonly Multiaddr[]): Promise<Joined
     if (connection === undefined) throw new OpenClawError("UNAVAILABLE", "the connection closed while it was opened");
     const frames = new FrameStream(stream, JOIN_BYTES_MAX);
     const place = await placeFor(connection.remoteAddr);
-    const answer = decodeAnswer(await exchange(frames, encodeRequest({ cluster, credential, place }), signal));
+    const answer = decodeAnswer(
+      await exchange(frames, encodeRequest({ cluster, credential, place, supports: APPLY_VERSIONS.length }), signal),
+    );
     const remotePeer = connection.remotePeer.toString();
     verifyCredential(answer.credential, { cluster, clusterKey, remotePeer });
     if ("code" in answer) return new OpenClawError(answer.code, answer.details);

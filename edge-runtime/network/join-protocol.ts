@@ -1,7 +1,7 @@
 /**
  * `/openclaw/join/1`: one question, one answer, then the stream is over.
  *
- *   request   version, cluster, credential (by invitation), addresses, http
+ *   request   version, cluster, credential (by invitation), peer, addresses, http, newest apply version
  *   answer    version, code or null, details, the answering node's credential, admission or null
  *   admission epoch, members [node, peer, addresses, http], what all nodes of the cluster configure alike as JSON
  *
@@ -15,7 +15,7 @@ import { epochTuple, readEpoch } from "@openclaw/core/ledger/record-codec.ts";
 import { type MemberPlace, placeFields, readPlace } from "@openclaw/core/state-machine/member.ts";
 
 export const JOIN_PROTOCOL = "/openclaw/join/1";
-const JOIN_VERSION = 1;
+const JOIN_VERSION = 2;
 /** Bytes of either frame. */
 export const JOIN_BYTES_MAX = 65_536;
 const DETAILS_MAX = 256;
@@ -24,6 +24,8 @@ export interface JoinRequest {
   readonly cluster: ClusterId;
   readonly credential: Uint8Array;
   readonly place: MemberPlace;
+  /** The newest apply version that the new node supports (R9). */
+  readonly supports: number;
 }
 
 export interface Admitted {
@@ -38,14 +40,15 @@ export type JoinAnswer = { readonly credential: Uint8Array } & (
   | { readonly code: ErrorCode; readonly details: string }
 );
 
-export const encodeRequest = ({ cluster, credential, place }: JoinRequest): Uint8Array =>
-  encode([JOIN_VERSION, cluster, credential, ...placeFields(place)]);
+export const encodeRequest = ({ cluster, credential, place, supports }: JoinRequest): Uint8Array =>
+  encode([JOIN_VERSION, cluster, credential, ...placeFields(place), supports]);
 
 /** @throws OpenClawError MALFORMED_FRAME, UNKNOWN_VERSION */
 export function decodeRequest(bytes: Uint8Array): JoinRequest {
   const fields = open(bytes, "join request");
   const cluster = fields.that(isClusterId, "a cluster's name");
-  const request = { cluster, credential: new Uint8Array(fields.bytes()), place: readPlace(fields) };
+  const credential = new Uint8Array(fields.bytes());
+  const request = { cluster, credential, place: readPlace(fields), supports: fields.count() };
   fields.end();
   return request;
 }

@@ -118,7 +118,7 @@ export class JoinService {
     }
   }
 
-  async #join({ cluster, credential, place }: JoinRequest, remotePeer: string): Promise<Admitted> {
+  async #join({ cluster, credential, place, supports }: JoinRequest, remotePeer: string): Promise<Admitted> {
     const { clusterKey, directory, replica, node: self, log, secured } = this.#options;
     if (cluster !== this.#options.cluster) throw new OpenClawError("WRONG_CLUSTER", `this is ${this.#options.cluster}`);
     const peerOf = (name: NodeId): string | null => directory.peerOf(name);
@@ -126,7 +126,7 @@ export class JoinService {
     if (place.peer !== remotePeer) throw new OpenClawError("NOT_ADMITTED", "a node speaks for itself only");
     if (!secured) requireLoopback(place.addresses);
     const how = { principal: `node:${self}`, timeoutMs: STEP_MS };
-    const result = await replica.propose({ kind: "noteMember", node, place }, how);
+    const result = await replica.propose({ kind: "noteMember", node, place, supports }, how);
     if (result.kind === "memberNoted" && result.refused !== null) {
       throw new OpenClawError(result.refused.code, result.refused.details);
     }

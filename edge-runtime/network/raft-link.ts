@@ -81,12 +81,18 @@ export class RaftLink {
     else if (this.#flushing === "no") this.#flushSoon();
   }
 
-  /** The peer is there: it has just dialled us. A pause is over. */
+  /** Dials before there is anything to say. */
+  connect(): void {
+    if (this.#state.kind === "idle") this.#dial();
+  }
+
+  /** The peer is there: it has just dialled us. A pause is over, and what we have to say will not wait for the dial. */
   wake(): void {
     this.#failures = 0;
     if (this.#state.kind !== "pausing") return;
     this.#state.cancel();
     this.#state = { kind: "idle" };
+    this.#dial();
   }
 
   stop(): void {

@@ -89,6 +89,14 @@ export class RaftTransport implements Transport {
     else link.send(messages);
   }
 
+  /**
+   * Dials these nodes. One of them may be a leader that found us down and pauses before it tries again: that we are here
+   * ends its pause, and a node that starts hears of its leader before it would begin an election.
+   */
+  greet(nodes: readonly NodeId[]): void {
+    for (const node of nodes) (this.#links.get(node) ?? this.#newLink(node))?.connect();
+  }
+
   async sendSnapshot(to: NodeId, header: SnapshotHeader, chunks: SnapshotChunks): Promise<void> {
     const location = this.#options.locate(to);
     if (location === null) throw new OpenClawError("UNAVAILABLE", `nobody knows where ${to} is`);

@@ -1,10 +1,10 @@
 /** LogStore over a segment log: the main thread's side. Entries are packed here and handed over without a copy. */
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
-import type { ClusterId, NodeId } from "@openclaw/core/ids.ts";
+import type { ClusterId, Index, NodeId } from "@openclaw/core/ids.ts";
 import type { LogBase, LogStore, StoredLog } from "@openclaw/core/ports.ts";
 import type { Entry, HardState } from "@openclaw/core/raft/message.ts";
-import { packEntries, readRun } from "@openclaw/core/segment-log/batch-chain.ts";
-import type { LogWrite, OpenedLog, PackedEntries } from "@openclaw/core/segment-log/log-write.ts";
+import type { LogWrite, OpenedLog } from "@openclaw/core/segment-log/log-write.ts";
+import { WriteIntake } from "@openclaw/core/segment-log/write-intake.ts";
 import { Doorbell } from "./doorbell.ts";
 import type { LogCalls } from "./log-protocol.ts";
 import { WorkerChannel } from "./worker-channel.ts";
@@ -20,9 +20,7 @@ export class SegmentLogStore implements LogStore {
   readonly #options: SegmentLogStoreOptions;
   #channel: WorkerChannel<LogCalls> | null = null;
   #closing: Promise<void> | null = null;
-  /** Where the log will stand when everything handed over is written. */
-  #base = 0;
-  #last = 0;
+  readonly #intake = new WriteIntake();
 
   constructor(options: SegmentLogStoreOptions) {
     this.#options = options;
@@ -46,52 +44,30 @@ export class SegmentLogStore implements LogStore {
       await channel.terminate();
       throw error;
     }
-    const { hardState, base, last, highWater } = opened.tail;
-    const entries = opened.runs.flatMap(readRun).filter((entry) => entry.index > base.index);
-    const contiguous = entries.every((entry, i) => entry.index === base.index + 1 + i);
-    if (!contiguous || base.index + entries.length !== last) {
+    try {
+      return this.#intake.opened(opened);
+    } catch (error) {
       await this.close();
-      throw new OpenClawError("DATA_CORRUPT", `the log's batches do not hold the entries ${base.index + 1}…${last}`);
+      throw error;
     }
-    this.#base = base.index;
-    this.#last = last;
-    return { hardState, base, entries, highWater };
   }
 
   append(hardState: HardState | null, entries: readonly Entry[]): Promise<void> {
-    return this.#write({ kind: "append", hardState, entries: this.#packed(entries) });
+    return this.#write(this.#intake.append(hardState, entries));
   }
 
   compact(base: LogBase): Promise<void> {
-    invariant(base.index <= this.#last, `the log is cut at ${base.index} only where it reaches (${this.#last})`);
-    this.#base = Math.max(this.#base, base.index);
-    return this.#write({ kind: "compact", base });
+    return this.#write(this.#intake.compact(base));
   }
 
-  reset(base: LogBase): Promise<void> {
-    this.#base = base.index;
-    this.#last = base.index;
-    return this.#write({ kind: "reset", base });
+  reset(base: LogBase, missing?: Index): Promise<void> {
+    return this.#write(this.#intake.reset(base, missing));
   }
 
   /** Waits for what was handed over. Repeating it is harmless. */
   close(): Promise<void> {
     this.#closing ??= this.#channel?.close() ?? Promise.resolve();
     return this.#closing;
-  }
-
-  #packed(entries: readonly Entry[]): PackedEntries | null {
-    const first = entries[0];
-    const last = entries.at(-1);
-    if (first === undefined || last === undefined) return null;
-    invariant(
-      first.index > this.#base &&
-        first.index <= this.#last + 1 &&
-        entries.every((entry, i) => entry.index === first.index + i),
-      `entries ${first.index}…${last.index} follow a log of ${this.#base + 1}…${this.#last}`,
-    );
-    this.#last = last.index;
-    return packEntries(entries);
   }
 
   async #write(write: LogWrite): Promise<void> {

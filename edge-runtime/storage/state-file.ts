@@ -6,7 +6,7 @@ import type { StoredState } from "@openclaw/core/ports.ts";
 import { decodeEntries } from "@openclaw/core/raft/entry-codec.ts";
 import { membershipAfter } from "@openclaw/core/raft/membership-codec.ts";
 import type { Entry, SnapshotMeta } from "@openclaw/core/raft/message.ts";
-import { createApply } from "@openclaw/core/state-machine/apply.ts";
+import { APPLY_VERSIONS, createApply } from "@openclaw/core/state-machine/apply.ts";
 import { initialWrites } from "@openclaw/core/state-machine/position.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
@@ -21,7 +21,7 @@ import type { PackedApplied, StateCalls, StateOpening } from "./state-protocol.t
 import { createStateTables, StateTables } from "./state-tables.ts";
 import { readIdentity, writeIdentity } from "./store-identity.ts";
 
-export const STATE_FORMAT = 1;
+export const STATE_FORMAT = 2;
 export const STATE_FILE = "state.db";
 
 /** R6: a transaction stays open over several batches until it is this old, ms, or this large, bytes. */
@@ -70,7 +70,7 @@ export class StateFile {
       const found = readIdentity(connection);
       if (found === null) create(connection, opening, wanted);
       else requireIdentity(found, wanted);
-      return new StateFile(connection, createApply(sha256, opening.cluster), onError);
+      return new StateFile(connection, createApply(sha256, opening.cluster, APPLY_VERSIONS), onError);
     } catch (error) {
       connection.close();
       throw openingError(error, path);

@@ -1,4 +1,7 @@
-/** The main thread's end of a storage worker: numbered requests, bounded, every one answered. */
+/**
+ * The main thread's end of a storage worker: numbered requests, bounded, every one answered. Those of one turn of the event
+ * loop cross in one message, since a message costs more than most requests.
+ */
 import { type Transferable, Worker } from "node:worker_threads";
 import { InvariantViolation, OpenClawError } from "@openclaw/core/errors.ts";
 import type { Doorbell } from "./doorbell.ts";
@@ -16,6 +19,12 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+interface Sent {
+  readonly id: number;
+  readonly kind: string;
+  readonly ask: unknown;
+}
+
 export interface CallOptions {
   /** Size of what is sent, where it matters. */
   readonly bytes?: number;
@@ -27,6 +36,8 @@ export class WorkerChannel<Calls extends CallMap<Calls>> {
   readonly #name: string;
   readonly #bell: Doorbell | null;
   readonly #waiting = new Map<number, Waiting>();
+  /** Requests of this turn; all of them are among those that wait. */
+  #unsent: Sent[] = [];
   #waitingBytes = 0;
   #nextId = 1;
   #ended: Error | null = null;
@@ -42,7 +53,9 @@ export class WorkerChannel<Calls extends CallMap<Calls>> {
     this.#name = name;
     this.#bell = bell;
     this.#worker = new Worker(file, { name, workerData: bell?.shared });
-    this.#worker.on("message", (reply: Reply) => this.#answered(reply));
+    this.#worker.on("message", (replies: readonly Reply[]) => {
+      for (const reply of replies) this.#answered(reply);
+    });
     this.#worker.on("error", (error) => this.#end(error));
     this.#worker.on("messageerror", (error) => this.#end(error));
     this.#exit = new Promise((resolve) => {
@@ -95,9 +108,18 @@ export class WorkerChannel<Calls extends CallMap<Calls>> {
       const id = this.#nextId++;
       this.#waiting.set(id, waiting);
       this.#waitingBytes += bytes;
-      this.#worker.postMessage({ id, kind, ask }, transfer);
-      this.#bell?.ring();
+      this.#unsent.push({ id, kind, ask });
+      // What is handed over is no longer the caller's from now on.
+      if (transfer.length > 0) this.#send(transfer);
+      else if (this.#unsent.length === 1) queueMicrotask(() => this.#send([]));
     });
+  }
+
+  #send(transfer: readonly Transferable[]): void {
+    if (this.#unsent.length === 0) return;
+    this.#worker.postMessage(this.#unsent, transfer);
+    this.#unsent = [];
+    this.#bell?.ring();
   }
 
   #answered(reply: Reply): void {

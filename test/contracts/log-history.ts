@@ -29,7 +29,11 @@ const append = (state: HardState | null, entries: readonly Entry[]): LogWrite =>
   entries: packEntries(entries),
 });
 const compact = (at: number, inTerm: number): LogWrite => ({ kind: "compact", base: base(at, inTerm) });
-const reset = (at: number, inTerm: number): LogWrite => ({ kind: "reset", base: base(at, inTerm) });
+const reset = (at: number, inTerm: number): LogWrite => ({
+  kind: "reset",
+  base: base(at, inTerm),
+  missing: null,
+});
 
 function* history(): Generator<Step> {
   yield [append(hardState(1, "california-1", 0), entriesFrom(1, 3, 1))];

@@ -15,6 +15,7 @@ export const entryAt = (at: number, inTerm: number, text = `entry ${at} of term 
   term: term(inTerm),
   index: index(at),
   kind: "commands",
+  stamp: 0,
   data: utf8(text),
 });
 

@@ -60,13 +60,23 @@ class Inode {
   }
 
   sync(): void {
-    this.durable = Uint8Array.from(this.after(KEPT));
+    if (this.durable.length !== this.contents.length) {
+      const grown = new Uint8Array(this.contents.length);
+      grown.set(this.durable);
+      this.durable = grown;
+    }
+    for (const { at, bytes } of this.pending) this.durable.set(bytes, at);
     this.pending = [];
   }
 
   /** A sync that failed: what was to be written is clean in the page cache, and no later sync writes it (pitfall 26). */
   failSync(): void {
     this.pending = [];
+  }
+
+  /** The platter itself is wrong. */
+  spoil(at: number, bytes: Uint8Array): void {
+    for (const copy of [this.durable, this.contents]) if (at + bytes.length <= copy.length) copy.set(bytes, at);
   }
 
   after(survival: Survival): Uint8Array {
@@ -82,13 +92,24 @@ class Inode {
 
 type Names = ReadonlyMap<string, Inode>;
 
+/** What a disk answers that does not work: it has no room, or its syncs fail. */
+export type Refusal = "STORAGE_FULL" | "STORAGE_FAILED";
+
+interface Misread {
+  readonly name: string;
+  readonly at: number;
+  readonly bytes: Uint8Array;
+}
+
 export class PowerCutDisk implements LogDisk {
   #names: Names;
   /** The folder as of its last sync, and after each change since. */
   #folders: Names[];
   #calls = 0;
   #syncFails = false;
-  readonly #callsMax: number;
+  #callsMax: number;
+  #refusal: Refusal | null = null;
+  #misread: Misread | null = null;
 
   /** @param callsMax changing calls that are served; the next one finds the power cut */
   constructor(image: DiskImage = new Map(), callsMax: number = Number.POSITIVE_INFINITY) {
@@ -99,6 +120,32 @@ export class PowerCutDisk implements LogDisk {
 
   get calls(): number {
     return this.#calls;
+  }
+
+  /** Finds the power cut, or whatever ends the process, after so many more changing calls. */
+  endAfter(calls: number): void {
+    this.#callsMax = this.#calls + calls;
+  }
+
+  /** Another process has it, and its page cache. What the disk refused before, it takes now. */
+  nextProcess(): void {
+    this.#callsMax = Number.POSITIVE_INFINITY;
+    this.#refusal = null;
+  }
+
+  /** From now on. */
+  refuse(refusal: Refusal): void {
+    this.#refusal = refusal;
+  }
+
+  /** Bytes are no longer what was written there. */
+  spoil(name: string, at: number, bytes: Uint8Array): void {
+    this.#inode(name).spoil(at, bytes);
+  }
+
+  /** The next read of the place returns other bytes; what is there stays whole. */
+  misreadNext(name: string, at: number, bytes: Uint8Array): void {
+    this.#misread = { name, at, bytes };
   }
 
   /** The folder as the next start finds it. */
@@ -117,22 +164,20 @@ export class PowerCutDisk implements LogDisk {
   }
 
   open(name: string): LogDiskFile {
-    const inode = this.#names.get(name);
-    invariant(inode !== undefined, `${name} is there`);
-    return this.#file(inode);
+    return this.#file(this.#inode(name), name);
   }
 
   create(name: string, bytes: number): LogDiskFile {
     this.#call();
+    this.#roomFor(name);
     const inode = new Inode(new Uint8Array(0), new Uint8Array(bytes));
     this.#change((names) => names.set(name, inode));
-    return this.#file(inode);
+    return this.#file(inode, name);
   }
 
   rename(from: string, to: string): void {
     this.#call();
-    const inode = this.#names.get(from);
-    invariant(inode !== undefined, `${from} is there`);
+    const inode = this.#inode(from);
     this.#change((names) => {
       names.delete(from);
       names.set(to, inode);
@@ -156,17 +201,37 @@ export class PowerCutDisk implements LogDisk {
     this.#folders.push(names);
   }
 
-  #file(inode: Inode): LogDiskFile {
+  #inode(name: string): Inode {
+    const inode = this.#names.get(name);
+    invariant(inode !== undefined, `${name} is there`);
+    return inode;
+  }
+
+  #roomFor(name: string): void {
+    if (this.#refusal === "STORAGE_FULL") throw new OpenClawError("STORAGE_FULL", `no room for ${name}`);
+  }
+
+  #read(inode: Inode, name: string, at: number, length: number): Uint8Array<ArrayBuffer> {
+    const read = inode.contents.slice(at, at + length);
+    const wrong = this.#misread;
+    if (wrong?.name !== name || wrong.at < at || wrong.at + wrong.bytes.length > at + length) return read;
+    this.#misread = null;
+    read.set(wrong.bytes, wrong.at - at);
+    return read;
+  }
+
+  #file(inode: Inode, name: string): LogDiskFile {
     return {
       bytes: inode.contents.length,
-      read: (at, length) => inode.contents.slice(at, at + length),
+      read: (at, length) => this.#read(inode, name, at, length),
       write: (at, bytes) => {
         this.#call();
+        this.#roomFor(name);
         inode.write(at, bytes);
       },
       sync: () => {
         this.#call();
-        if (this.#syncFails) {
+        if (this.#syncFails || this.#refusal === "STORAGE_FAILED") {
           this.#syncFails = false;
           inode.failSync();
           throw new OpenClawError("STORAGE_FAILED", "the sync failed");

@@ -67,7 +67,7 @@ function commandsAt(at: number, commands: readonly UserCommand[], inTerm = 1): E
       },
     }),
   );
-  return { term: term(inTerm), index: index(at), kind: "commands", data: encodeCommands(whole) };
+  return { term: term(inTerm), index: index(at), kind: "commands", stamp: 0, data: encodeCommands(whole) };
 }
 
 export const putAt = (at: number, key: string, value: string): Entry => commandsAt(at, [put(key, value)]);
@@ -145,14 +145,21 @@ export function stateStoreContract(name: string, create: () => StateDisk): void 
         applied: 0,
         appliedTerm: 0,
         membership: STATE_MEMBERSHIP,
-        position: { cluster: STATE_CLUSTER, epoch: STATE_EPOCH, revision: 0, parentHolds: 0 },
+        position: {
+          cluster: STATE_CLUSTER,
+          epoch: STATE_EPOCH,
+          revision: 0,
+          logTime: 0,
+          applyVersion: 1,
+          parentHolds: 0,
+        },
       });
     });
 
     test("apply answers one result a command, in order, and the records it wrote", async () => {
       const applied = await store.apply([
         commandsAt(1, [put("a", "1"), put("b", "2")]),
-        { term: term(1), index: index(2), kind: "noop", data: new Uint8Array() },
+        { term: term(1), index: index(2), kind: "noop", stamp: 0, data: new Uint8Array() },
         commandsAt(3, [{ kind: "deleteRange", keys: { kind: "key", key: utf8("") } }, put("a", "3")]),
       ]);
       expect(applied.index).toBe(3);

@@ -116,8 +116,8 @@ export function transportContract(name: string, create: () => Promise<TransportC
         prevTerm: term(3),
         commit: index(5),
         entries: [
-          { term: term(4), index: index(7), kind: "noop", data: new Uint8Array(0) },
-          { term: term(4), index: index(8), kind: "commands", data: Uint8Array.of(1, 2, 3) },
+          { term: term(4), index: index(7), kind: "noop", stamp: 0, data: new Uint8Array(0) },
+          { term: term(4), index: index(8), kind: "commands", stamp: 2_000_000_000_000, data: Uint8Array.of(1, 2, 3) },
         ],
       };
       ta.send(b, [append]);

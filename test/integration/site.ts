@@ -26,7 +26,11 @@ export async function temporaryFolder(): Promise<string> {
 }
 
 /** Configurations and processes of a site's nodes; none is started. */
-export async function layOutSite(size: number, cluster = "shop"): Promise<readonly SiteNode[]> {
+export async function layOutSite(
+  size: number,
+  cluster = "shop",
+  program: string = OPENCLAW,
+): Promise<readonly SiteNode[]> {
   const folder = await temporaryFolder();
   const ports = await freePorts(Array.from({ length: 3 * size }, () => null));
   const [httpPorts, p2pPorts, wsPorts] = [0, 1, 2].map((kind) => ports.slice(kind * size, (kind + 1) * size));
@@ -38,7 +42,7 @@ export async function layOutSite(size: number, cluster = "shop"): Promise<readon
     wsPorts: wsPorts ?? [],
   });
   return made.nodes.map(({ node, config, http, addresses }) => {
-    const args = [OPENCLAW, "node", "start", "--config", config];
+    const args = [program, "node", "start", "--config", config];
     const observer = { report: () => {}, started: () => {} };
     const own = new NodeProcess({ name: node, args, http, logFile: path.join(folder, `${node}.log`) }, observer);
     onTestFinished(() => own.kill());

@@ -1,8 +1,8 @@
 /** Counts what a run of requests went through: every kind of operation, and every corner of etcd's that has its own rule. */
 import type { Compare, Keys, Op, Response, Result, Row, Txn } from "./etcd.ts";
 
-export const KINDS = ["put", "delete", "range", "txn", "nested txn", "compare"] as const;
-export const CORNERS = [
+const KINDS = ["put", "delete", "range", "txn", "nested txn", "compare"] as const;
+const CORNERS = [
   "an empty key",
   "a key written twice",
   "a put that keeps the value",

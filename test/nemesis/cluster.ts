@@ -4,13 +4,15 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { NodeProcess } from "@openclaw/demo/node-process.ts";
 import { freePorts } from "@openclaw/demo/ports.ts";
+import { loadConfig } from "@openclaw/edge-runtime/config.ts";
 import { initCluster } from "@openclaw/edge-runtime/init.ts";
 import { exportSPKI, generateKeyPair, SignJWT } from "jose";
 import { parseDocument } from "yaml";
 import { z } from "zod";
 import type { Namespaces } from "./namespaces.ts";
 
-const PROGRAM = fileURLToPath(new URL("../../edge-runtime/cli/openclaw.ts", import.meta.url));
+/** The `openclaw` command. */
+export const PROGRAM: string = fileURLToPath(new URL("../../edge-runtime/cli/openclaw.ts", import.meta.url));
 const CLUSTER = "nemesis";
 /** Seconds that the clients' token is valid: longer than any run. */
 const TOKEN_SECONDS = 30 * 24 * 3_600;
@@ -29,27 +31,51 @@ const nodeStatus = z.object({
 });
 export type NodeStatus = z.infer<typeof nodeStatus>;
 
-export interface Member {
-  /** Its place, from 0 on. */
+const membership = z.object({
+  joint: z.boolean(),
+  members: z.array(z.object({ node: z.string(), role: z.string() })),
+});
+
+/** A machine: where a member runs, and its successor after it. */
+export interface Box {
+  /** From 0 on. */
   readonly place: number;
+  readonly host: string;
+  readonly ports: { readonly http: number; readonly p2p: number; readonly ws: number };
+  /** A command that becomes another one on it. */
+  readonly within: readonly string[];
+}
+
+export interface Member extends Box {
   readonly name: string;
   readonly http: string;
   /** Its TCP address with the peer id. */
   readonly address: string;
+  /** Of its configuration, its keys and its data. */
+  readonly folder: string;
   readonly dataFolder: string;
   readonly process: NodeProcess;
 }
 
 export interface RealCluster {
+  /** One a place, those of now; another array when one of them is succeeded. */
   readonly members: readonly Member[];
+  /** With those that were. */
+  readonly everyone: readonly Member[];
+  /** The operator's folder, with the cluster's key. */
+  readonly directory: string;
   /** Lets its bearer do everything. */
   readonly token: string;
   /** What a node says of itself, null if it says nothing. */
   status(member: Member): Promise<NodeStatus | null>;
   /** With a hash over every row. */
   hashedStatus(member: Member): Promise<NodeStatus | null>;
+  /** Names of the voters as that node sees them, sorted; null if it says nothing, or of a change that is under way. */
+  voters(member: Member): Promise<readonly string[] | null>;
   /** Who leads as most see it; null if nobody knows of one. */
   leader(): Promise<Member | null>;
+  /** The node whose folder was made on the box of `old` takes its place; nothing is started. */
+  succeed(old: Member, folder: string): Promise<Member>;
 }
 
 export interface ClusterOptions {
@@ -79,42 +105,71 @@ export async function layOutCluster({ folder, nodes, namespaces, report }: Clust
       return `${hostOfPort.get(Number(port))}${between}${port}`;
     });
 
-  const members: Member[] = [];
-  for (const [place, { node: name, config, http, addresses }] of made.nodes.entries()) {
+  /** From its configuration, which is also what a node that joined has. */
+  const memberOn = async (box: Box, nodeFolder: string): Promise<Member> => {
+    const file = path.join(nodeFolder, "config.yaml");
+    const config = await loadConfig(file);
+    const self = config.members.find(({ node }) => node === config.node);
+    if (self === undefined) throw new Error(`${config.node} is a member of its own configuration`);
+    const spec = {
+      name: config.node,
+      args: [PROGRAM, "node", "start", "--config", file],
+      http: self.http,
+      logFile: path.join(folder, `${config.node}.log`),
+      ...(box.within.length === 0 ? {} : { within: box.within }),
+    };
+    return {
+      ...box,
+      name: config.node,
+      http: self.http,
+      address: `${self.addresses[0]}/p2p/${self.peer}`,
+      folder: nodeFolder,
+      dataFolder: config.dataDir,
+      process: new NodeProcess(spec, { report, started: () => undefined }),
+    };
+  };
+
+  let members: readonly Member[] = [];
+  for (const [place, { config }] of made.nodes.entries()) {
     const document = parseDocument(moved(await fs.readFile(config, "utf8")));
-    document.setIn(["http", "host"], namespaces?.host(place) ?? plan.host);
+    const host = namespaces?.host(place) ?? plan.host;
+    document.setIn(["http", "host"], host);
     document.set("auth", document.createNode({ publicKey }));
     await fs.writeFile(config, document.toString());
-    const dataFolder = path.join(path.dirname(config), "data");
-    await fs.mkdir(dataFolder);
-    const spec = {
-      name,
-      args: [PROGRAM, "node", "start", "--config", config],
-      http: moved(http),
-      logFile: path.join(folder, `${name}.log`),
-      ...(namespaces === null ? {} : { within: namespaces.within(place) }),
-    };
-    const own = new NodeProcess(spec, { report, started: () => undefined });
-    members.push({ place, name, http: moved(http), address: moved(addresses[0] ?? ""), dataFolder, process: own });
+    const [http = 0, p2p = 0, ws = 0] = [httpPorts[place], p2pPorts[place], wsPorts[place]];
+    const box: Box = { place, host, ports: { http, p2p, ws }, within: namespaces?.within(place) ?? [] };
+    const member = await memberOn(box, path.dirname(config));
+    await fs.mkdir(member.dataFolder);
+    members = [...members, member];
   }
+  const everyone: Member[] = [...members];
 
-  const ask = async (member: Member, query: string, ms: number): Promise<NodeStatus | null> => {
+  const ask = async <T>(member: Member, route: string, schema: z.ZodType<T>, ms: number): Promise<T | null> => {
     try {
       const headers = { authorization: `Bearer ${token}` };
-      const response = await fetch(`${member.http}/v1/status${query}`, { headers, signal: AbortSignal.timeout(ms) });
+      const response = await fetch(`${member.http}${route}`, { headers, signal: AbortSignal.timeout(ms) });
       const body: unknown = await response.json();
-      return response.ok ? nodeStatus.parse(body) : null;
+      return response.ok ? schema.parse(body) : null;
     } catch (error) {
       if (error instanceof z.ZodError) throw error;
       return null; // dead, stopped or starting
     }
   };
-  const status = (member: Member): Promise<NodeStatus | null> => ask(member, "", STATUS_MS);
+  const status = (member: Member): Promise<NodeStatus | null> => ask(member, "/v1/status", nodeStatus, STATUS_MS);
   return {
-    members,
+    get members() {
+      return members;
+    },
+    everyone,
+    directory: plan.directory,
     token,
     status,
-    hashedStatus: (member) => ask(member, "?hash=true", HASH_MS),
+    hashedStatus: (member) => ask(member, "/v1/status?hash=true", nodeStatus, HASH_MS),
+    async voters(member) {
+      const answer = await ask(member, "/v1/members", membership, STATUS_MS);
+      if (answer === null || answer.joint) return null;
+      return answer.members.flatMap(({ node, role }) => (role === "voter" ? [node] : [])).sort();
+    },
     async leader() {
       const answers = await Promise.all(members.map(status));
       // Of two that think they lead, the one of the later term does.
@@ -124,6 +179,12 @@ export async function layOutCluster({ folder, nodes, namespaces, report }: Clust
           found = { term: answer.term, leader: answer.leader };
       }
       return members.find(({ name }) => name === found?.leader) ?? null;
+    },
+    async succeed({ place, host, ports: own, within }, nodeFolder) {
+      const successor = await memberOn({ place, host, ports: own, within }, nodeFolder);
+      members = members.map((member) => (member.place === place ? successor : member));
+      everyone.push(successor);
+      return successor;
     },
   };
 }

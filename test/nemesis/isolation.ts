@@ -7,6 +7,12 @@ import os from "node:os";
 import process from "node:process";
 import { succeeds } from "./command.ts";
 
+/** They break a run off. */
+export const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** As a shell says it. */
+export const exitCodeOf = (signal: NodeJS.Signals): number => 128 + os.constants.signals[signal];
+
 const UNSHARE = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"] as const;
 
 /** Null if we can have them, else why not. */
@@ -23,7 +29,7 @@ export async function withoutNamespacesBecause(): Promise<string | null> {
 /**
  * Runs this program again inside. Its standard input is our leash: when it ends, by a signal to us or by our death, the
  * one inside stops and tidies up. A process group of its own keeps the terminal's Ctrl-C for us alone.
- * @returns its exit code
+ * @returns its exit code; 128 + n after signal n to us
  */
 export function runInside(file: string, args: readonly string[]): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -31,9 +37,17 @@ export function runInside(file: string, args: readonly string[]): Promise<number
       stdio: ["pipe", "inherit", "inherit"],
       detached: true,
     });
-    const release = (): void => void child.stdin.end();
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, release);
+    let brokenOff: NodeJS.Signals | null = null;
+    const release = (signal: NodeJS.Signals): void => {
+      brokenOff ??= signal;
+      child.stdin.end();
+    };
+    // For good: npm passes on a Ctrl-C that the terminal has sent us as well.
+    for (const signal of SIGNALS) process.on(signal, release);
     child.once("error", reject);
-    child.once("exit", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : os.constants.signals[signal])));
+    child.once("exit", (code, signal) => {
+      const by = brokenOff ?? signal;
+      resolve(by === null ? (code ?? 0) : exitCodeOf(by));
+    });
   });
 }

@@ -5,10 +5,11 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { writeKeyValueLog } from "../history/key-value-log.ts";
-import { runInside, withoutNamespacesBecause } from "./isolation.ts";
+import { exitCodeOf, runInside, SIGNALS, withoutNamespacesBecause } from "./isolation.ts";
 import type { Pace } from "./nemesis.ts";
 import { plot } from "./plot.ts";
 import { type Outcome, run } from "./run.ts";
+import { type SlowFollowerOutcome, slowFollower } from "./slow-follower.ts";
 
 const PACE: Pace = { hold: [2_000, 9_000], peace: [1_000, 5_000] };
 /** Exit codes: a promise broken; nothing known, or the run could not be carried out. */
@@ -19,8 +20,10 @@ const HELP = `
 Root on Linux gets a network namespace a node, and with it partitions and bad links. Without, nodes share the loopback.
 What each fault stands for, and how to read the plot: docs/nemesis.md.
 
-The last line is JSON: {"minutes", "acknowledged", "lost", "linearizable", "hashesAgree", "maxWriteGapMs", "faults"}.
-Exit codes: ${EXIT.kept} every promise was kept, ${EXIT.broken} one was broken (nodes' folders and logs are kept), ${EXIT.unknown} unknown.
+The last line is JSON: {"minutes", "acknowledged", "lost", "linearizable", "hashesAgree", "maxWriteGapMs", "faults",
+"withoutEffect"}.
+Exit codes: ${EXIT.kept} every promise was kept, ${EXIT.broken} one was broken (nodes' folders and logs are kept), ${EXIT.unknown} unknown,
+130 after Ctrl-C: nothing is left but a folder that --out named.
 
 Examples:
   npm run nemesis -- --minutes 10
@@ -32,6 +35,8 @@ interface Options {
   readonly seed?: number;
   readonly faults?: readonly string[];
   readonly out?: string;
+  /** One experiment instead of the faults. */
+  readonly slowFollower?: true;
   readonly loopback?: true;
   readonly keep?: true;
   /** We are in namespaces of our own already. */
@@ -54,6 +59,7 @@ async function main(): Promise<number> {
     )
     .option("--faults <names>", "only these, comma-separated (default: all)", (text) => text.split(","))
     .option("--out <folder>", "for history, plot, logs and nodes' folders (default: a temporary folder, printed)")
+    .option("--slow-follower", "instead of the faults: one follower does not read, and the leader's memory is sampled")
     .option("--loopback", "no namespaces, even if they can be had")
     .option("--keep", "keep the nodes' folders when all is well, too")
     .addOption(new Command().createOption("--inside").hideHelp())
@@ -75,12 +81,18 @@ async function main(): Promise<number> {
 
 async function withinReach(options: Options, withoutNamespaces: string | null): Promise<number> {
   const ending = new AbortController();
-  const end = (): void => ending.abort();
+  let signalled: NodeJS.Signals = "SIGINT";
+  const end = (): void => ending.abort(new Error("the run was broken off"));
   if (options.inside === true) {
     process.stdin.once("end", end);
     process.stdin.resume();
   }
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, end);
+  // For good: npm passes on a Ctrl-C that the terminal has sent us as well.
+  for (const signal of SIGNALS)
+    process.on(signal, () => {
+      if (!ending.signal.aborted) signalled = signal;
+      end();
+    });
 
   const seed = options.seed ?? Math.floor(Math.random() * 2 ** 31);
   const folder = await folderFor(options.out);
@@ -89,7 +101,7 @@ async function withinReach(options: Options, withoutNamespaces: string | null): 
     say(`${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(7)} s  ${text}`);
   const network = withoutNamespaces === null ? "a network namespace each" : `on loopback: ${withoutNamespaces}`;
   say(`nemesis --seed ${seed}: ${options.nodes} nodes (${network}), ${options.minutes} minutes; files in ${folder}`);
-  const outcome = await run({
+  const plan = {
     folder,
     nodes: options.nodes,
     durationMs: options.minutes * 60_000,
@@ -99,9 +111,20 @@ async function withinReach(options: Options, withoutNamespaces: string | null): 
     only: options.faults ?? null,
     report,
     signal: ending.signal,
-  });
-  if (options.inside === true) process.stdin.destroy();
-  return conclude(outcome, folder, options);
+  };
+  try {
+    if (options.slowFollower === true) return await concludeSlowFollower(await slowFollower(plan), folder, options);
+    return await conclude(await run(plan), folder, options);
+  } catch (error) {
+    if (!ending.signal.aborted) throw error;
+    if (error !== ending.signal.reason) say(`while it was broken off: ${error}`);
+    say("broken off: the nodes are stopped");
+    if (options.out === undefined) await fs.rm(folder, { recursive: true });
+    // Whatever still waits has nobody left to wait for.
+    return process.exit(exitCodeOf(signalled));
+  } finally {
+    if (options.inside === true) process.stdin.destroy();
+  }
 }
 
 async function conclude(outcome: Outcome, folder: string, { minutes, keep }: Options): Promise<number> {
@@ -111,14 +134,30 @@ async function conclude(outcome: Outcome, folder: string, { minutes, keep }: Opt
   await fs.writeFile(files.plot, plot(observations.all, bands));
   const codes = [...observations.codes].map(([code, times]) => `${code} ${times}`).join(", ");
   say(`without success: ${codes === "" ? "nothing" : codes}`);
-  for (const finding of findings) say(`FINDING: ${finding}`);
   say(`plot: ${files.plot}; history: ${files.history}`);
-  if (findings.length > 0) say(`nodes' folders and logs are kept in ${folder}`);
-  else if (keep !== true) await fs.rm(path.join(folder, "nemesis"), { recursive: true });
+  await leave(findings, folder, keep === true);
   process.stdout.write(`${JSON.stringify({ minutes, ...figures })}\n`);
   if (findings.length === 0) return EXIT.kept;
   const onlyUnknown = figures.linearizable === "unknown" && figures.lost === 0 && figures.hashesAgree;
   return onlyUnknown ? EXIT.unknown : EXIT.broken;
+}
+
+async function concludeSlowFollower(
+  outcome: SlowFollowerOutcome,
+  folder: string,
+  { minutes, keep }: Options,
+): Promise<number> {
+  const { findings, ...figures } = outcome;
+  await leave(findings, folder, keep === true);
+  process.stdout.write(`${JSON.stringify({ ...figures, stoppedMinutes: minutes })}\n`);
+  return findings.length === 0 ? EXIT.kept : EXIT.broken;
+}
+
+/** Says what is wrong; the nodes' folders stay then. */
+async function leave(findings: readonly string[], folder: string, keep: boolean): Promise<void> {
+  for (const finding of findings) say(`FINDING: ${finding}`);
+  if (findings.length > 0) say(`nodes' folders and logs are kept in ${folder}`);
+  else if (!keep) await fs.rm(path.join(folder, "nemesis"), { recursive: true });
 }
 
 /** @throws Error when there is something in it: what we made is removed afterwards */

@@ -8,21 +8,22 @@ import { command, succeeds } from "./command.ts";
 const SUBNET = "10.77.0";
 const CLIENTS = `${SUBNET}.254`;
 const BRIDGE = "nemesis";
-/** A link that is only slow: what a satellite or a bad LTE cell gives. */
-const SLOW = { delay: "150ms", jitter: "100ms" } as const;
 /** A link that is narrow: queues build up, and overflow. */
 const NARROW = { rate: "400kbit", burst: "16kb", latency: "800ms" } as const;
 
 export interface Namespaces {
-  /** Whether tc has netem here, which delays packets. */
-  readonly canDelay: boolean;
+  /** Our own address, where the clients are. */
+  readonly clients: string;
   host(node: number): string;
   /** A command that becomes another one in that node's namespace. */
   within(node: number): readonly string[];
   /** Drops what `from` sends to `to`: all of it, or a part between 0 and 1. */
   drop(from: number, to: number, part: number): Promise<void>;
-  /** Makes everything that the node sends slow to arrive. */
-  delay(node: number): Promise<void>;
+  /**
+   * Connections from one node to another's port lead to ours instead. Those that are there already break: also when it is
+   * taken back, because then ours is closed.
+   */
+  divert(from: number, to: number, port: number, ours: number): Promise<void>;
   narrow(node: number): Promise<void>;
   /** Takes every rule away. */
   heal(): Promise<void>;
@@ -52,21 +53,40 @@ export async function layOutNamespaces(nodes: number): Promise<Namespaces> {
   const shape = async (node: number, ...discipline: string[]): Promise<void> => {
     await inside(node, "tc", "qdisc", "replace", "dev", "eth0", "root", ...discipline);
   };
-  const canDelay = await succeeds("tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms");
-  if (canDelay) await command("tc", "qdisc", "delete", "dev", "lo", "root");
   return {
-    canDelay,
+    clients: CLIENTS,
     host: hostOf,
     within: (node) => ["nsenter", `--net=/run/netns/${nameOf(node)}`, "--"],
     async drop(from, to, part) {
       const some = part < 1 ? ["-m", "statistic", "--mode", "random", "--probability", String(part)] : [];
       await inside(to, "iptables", "-A", "INPUT", "-s", hostOf(from), ...some, "-j", "DROP");
     },
-    delay: (node) => shape(node, "netem", "delay", SLOW.delay, SLOW.jitter),
+    async divert(from, to, port, ours) {
+      const there = ["-p", "tcp", "-d", hostOf(to)];
+      const target = `${CLIENTS}:${ours}`;
+      await inside(
+        from,
+        "iptables",
+        "-t",
+        "nat",
+        "-A",
+        "OUTPUT",
+        ...there,
+        "--dport",
+        `${port}`,
+        "-j",
+        "DNAT",
+        "--to",
+        target,
+      );
+      // What was diverted is not for that address any more, so this is about what goes there directly.
+      await inside(from, "iptables", "-A", "OUTPUT", ...there, "-j", "REJECT", "--reject-with", "tcp-reset");
+    },
     narrow: (node) => shape(node, "tbf", "rate", NARROW.rate, "burst", NARROW.burst, "latency", NARROW.latency),
     async heal() {
       for (const node of all) {
-        await inside(node, "iptables", "-F", "INPUT");
+        await inside(node, "iptables", "-F");
+        await inside(node, "iptables", "-t", "nat", "-F");
         // Fails when there is none, which is what we want.
         await succeeds("ip", "netns", "exec", nameOf(node), "tc", "qdisc", "delete", "dev", "eth0", "root");
       }

@@ -37,12 +37,21 @@ export interface NemesisOptions {
   /** Ms since the start. */
   readonly now: () => number;
   readonly report: (text: string) => void;
-  /** Calls it off. */
+  /** Calls it off: what is under way is taken back, or made good. */
   readonly signal: AbortSignal;
+  /** Breaks it off: what cannot be had at once is left as it is. Comes with `signal`, or after it. */
+  readonly brokenOff: AbortSignal;
 }
+
+/** Ms after a fault of the network in which its aftermath may still be to blame: dials back off. */
+const AFTERMATH_MS = 15_000;
 
 export class Nemesis {
   readonly bands: Band[] = [];
+  /** What faults found wrong, in words. */
+  readonly findings: string[] = [];
+  /** How often each had no effect. */
+  readonly #failures = new Map<string, number>();
   readonly #options: NemesisOptions;
   /** Settled while the network's lane does nothing. */
   #network: Promise<void> = Promise.resolve();
@@ -58,6 +67,11 @@ export class Nemesis {
     const counts = Object.fromEntries(this.#options.faults.map(({ name }) => [name, 0]));
     for (const { fault } of this.bands) counts[fault] = (counts[fault] ?? 0) + 1;
     return counts;
+  }
+
+  /** How often those that had no effect now and then had none. */
+  withoutEffect(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#failures);
   }
 
   /** Resolves when it was called off and everything is taken back. @throws what a fault threw: it could not be had */
@@ -113,7 +127,7 @@ export class Nemesis {
   }
 
   async #inflict(fault: Fault, random: Random): Promise<void> {
-    const { cluster, now, report, signal, pace } = this.#options;
+    const { cluster, now, report, signal, brokenOff, pace } = this.#options;
     if (signal.aborted) return;
     const band: Band = { fault: fault.name, lane: fault.lane, what: "", from: now(), until: null };
     this.bands.push(band);
@@ -121,16 +135,35 @@ export class Nemesis {
     const stage: Stage = {
       cluster,
       random,
+      brokenOff,
       report(text) {
         band.what = text;
         report(text);
       },
+      failed: (text) => this.#failed(band, text),
+      finding: (text) => void this.findings.push(`${fault.name}: ${text}`),
       hold: () => this.#sleep(holdMs),
       over: () => signal.aborted,
       ready: (member) => this.#ready(member),
     };
-    await fault.inflict(stage);
+    try {
+      await fault.inflict(stage);
+    } catch (error) {
+      if (!brokenOff.aborted) throw error;
+    }
     band.until = now();
+  }
+
+  #failed(band: Band, text: string): void {
+    const { report, signal } = this.#options;
+    band.what = text;
+    report(text);
+    this.#failures.set(band.fault, (this.#failures.get(band.fault) ?? 0) + 1);
+    const since = band.from - AFTERMATH_MS;
+    const disturbed = this.bands.some(
+      (other) => other.lane !== band.lane && (other.until ?? Number.POSITIVE_INFINITY) > since,
+    );
+    if (!disturbed && !signal.aborted) this.findings.push(`${band.fault}: ${text}, and no other fault held`);
   }
 
   async #sleep(ms: number): Promise<void> {

@@ -11,7 +11,7 @@ const FINDINGS_MAX = 10;
 /** Unexpected ends of nodes, in words. */
 export async function unexpectedEnds(cluster: RealCluster): Promise<readonly string[]> {
   const findings: string[] = [];
-  for (const { name, process } of cluster.members) {
+  for (const { name, process } of cluster.everyone) {
     const log = await fs.readFile(process.logFile, "utf8");
     for (const line of lastWords(log)) findings.push(`${name} ended: ${line} (its log: ${process.logFile})`);
   }

@@ -9,8 +9,8 @@ import { layOutNamespaces } from "./namespaces.ts";
 import { type Band, Nemesis, type Pace } from "./nemesis.ts";
 import { unexpectedEnds } from "./node-logs.ts";
 import { Observations } from "./observations.ts";
-import { mountSmallDisk } from "./small-disk.ts";
-import { comesBack, disagreement, judgeHistory, readAll, storedUniqueKeys } from "./verdict.ts";
+import { SmallDisk } from "./small-disk.ts";
+import { comesBack, disagreement, judgeHistory, readAll, storedUniqueKeys, wrongVoters } from "./verdict.ts";
 import { Watcher } from "./watcher.ts";
 import { Workload } from "./workload.ts";
 
@@ -29,7 +29,7 @@ export interface RunOptions {
   /** Names of the wanted faults; null wants all. */
   readonly only: readonly string[] | null;
   readonly report: (text: string) => void;
-  /** Ends the run before its time, with a verdict on what was. */
+  /** Breaks the run off: everything is taken away, and there is no verdict. */
   readonly signal: AbortSignal;
 }
 
@@ -40,6 +40,8 @@ export interface Outcome {
   readonly hashesAgree: boolean;
   readonly maxWriteGapMs: number;
   readonly faults: Readonly<Record<string, number>>;
+  /** Faults that had no effect now and then, as a leader does not hand over to whom it does not hear. */
+  readonly withoutEffect: Readonly<Record<string, number>>;
   /** Everything that is not as it should be, in words. */
   readonly findings: readonly string[];
   readonly operations: readonly Operation[];
@@ -47,13 +49,13 @@ export interface Outcome {
   readonly bands: readonly Band[];
 }
 
-/** Nodes are gone when it resolves; their folders stay. @throws Error when it could not be carried out */
+/** Nodes are gone when it ends; their folders stay. @throws Error when it could not be carried out; why it was broken off */
 export async function run(options: RunOptions): Promise<Outcome> {
   const { folder, nodes, withoutNamespaces, report, only } = options;
   const namespaces = withoutNamespaces === null ? await layOutNamespaces(nodes) : null;
   const cluster = await layOutCluster({ folder, nodes, namespaces, report });
   const last = cluster.members.at(-1);
-  const smallDisk = namespaces === null || last === undefined ? null : await mountSmallDisk(last);
+  const smallDisk = namespaces === null || last === undefined ? null : await SmallDisk.mount(last);
   const known = await catalogue({ namespaces, withoutNamespaces: withoutNamespaces ?? "", smallDisk });
   const unknown = only?.find((name) => !known.some((fault) => fault.name === name));
   if (unknown !== undefined)
@@ -64,7 +66,7 @@ export async function run(options: RunOptions): Promise<Outcome> {
     await Promise.all(cluster.members.map(({ process }) => process.ready(options.signal)));
     return await attack(cluster, faults, options);
   } finally {
-    await Promise.all(cluster.members.map(({ process }) => process.retire()));
+    await Promise.all(cluster.everyone.map(({ process }) => process.retire()));
     await smallDisk?.unmount();
   }
 }
@@ -96,22 +98,31 @@ async function attack(
     now: () => observations.now(),
     report: options.report,
     signal: off.signal,
+    brokenOff: options.signal,
   });
   try {
     const findings = await inflict(nemesis, workload, observations, off, options);
+    options.signal.throwIfAborted();
     options.report("no more faults; waiting until all are back");
-    const verdict = await judge(cluster, workload, watcher, observations, options.report);
+    const judging = judge(cluster, workload, watcher, observations, options.report);
+    const verdict = await Promise.race([judging, breakingOff(options.signal)]);
     return {
       ...verdict,
       // Those that cannot be had here are counted too, so that it is seen.
       faults: { ...Object.fromEntries(known.map(({ name }) => [name, 0])), ...nemesis.counts() },
-      findings: [...findings, ...verdict.findings],
+      withoutEffect: nemesis.withoutEffect(),
+      findings: [...findings, ...nemesis.findings, ...verdict.findings],
       observations,
       bands: nemesis.bands,
     };
   } finally {
     await Promise.all([workload.abandon(), watcher.stop()]);
   }
+}
+
+/** Never resolves. */
+function breakingOff(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true }));
 }
 
 /** Until the time is up. @returns what clients met that none may, in words */
@@ -125,7 +136,7 @@ async function inflict(
   const findings: string[] = [];
   const inflicting = nemesis.run();
   const progress = setInterval(() => report(progressOf(observations, nemesis)), PROGRESS_MS);
-  const time = sleep(durationMs, undefined, { signal }).catch(() => report("called off"));
+  const time = sleep(durationMs, undefined, { signal }).catch(() => report("broken off"));
   const failed = workload.failure.catch((error) => findings.push(`a client failed: ${error}`));
   try {
     await Promise.race([time, failed, inflicting.then(() => time)]);
@@ -150,7 +161,7 @@ async function judge(
   report: (text: string) => void,
 ): Promise<Judged> {
   const findings: string[] = [];
-  const notBack = await comesBack(cluster);
+  const notBack = (await comesBack(cluster)) ?? (await wrongVoters(cluster));
   if (notBack !== null) findings.push(notBack);
   else await sleep(PEACE_MS);
   const { maxWriteGapMs } = observations;

@@ -38,6 +38,16 @@ export async function comesBack(cluster: RealCluster): Promise<string | null> {
   }
 }
 
+/** Null when everybody sees those that run as the voters, else who sees whom, in words. */
+export async function wrongVoters(cluster: RealCluster): Promise<string | null> {
+  const wanted = cluster.members.map(({ name }) => name).sort();
+  const agreed = await eventually(async () => {
+    const seen = await Promise.all(cluster.members.map((member) => cluster.voters(member)));
+    return seen.every((voters) => voters?.join() === wanted.join()) || null;
+  });
+  return agreed === null ? `not everybody sees ${wanted.join(", ")} as the voters` : null;
+}
+
 /** Reads every register, so that what was acknowledged last is held against what is there now. */
 export async function readAll(
   registers: Registers,

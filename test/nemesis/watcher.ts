@@ -88,8 +88,8 @@ export class Watcher {
     if (response.body === null) throw new Error("an answer has a body");
     if (!response.ok) {
       const text = await response.text();
-      // It is behind, or has nobody to ask: another time.
-      if (!["REVISION_AHEAD", "UNAVAILABLE", "OVERLOADED", "STOPPED"].includes(codeOf(text)))
+      // It is behind, has nobody to ask, or is out: another time, or another node.
+      if (!["REVISION_AHEAD", "UNAVAILABLE", "OVERLOADED", "STOPPED", "REMOVED"].includes(codeOf(text)))
         this.#complain(`a watch was answered with status ${response.status}: ${text}`);
       return;
     }

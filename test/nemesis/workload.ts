@@ -1,11 +1,10 @@
 /** The clients, until they are told to stop: loops of one operation at a time. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Client } from "@openclaw/core/client/client.ts";
 import type { Random } from "@openclaw/core/ports.ts";
-import { openClaw } from "@openclaw/edge-runtime/client.ts";
 import { anyOf } from "./choice.ts";
 import type { RealCluster } from "./cluster.ts";
 import { KeyValueClient } from "./key-value-client.ts";
+import { NativeWriter } from "./native-writer.ts";
 import type { Observations } from "./observations.ts";
 import { Registers } from "./registers.ts";
 import { UniqueKeys } from "./unique-keys.ts";
@@ -22,12 +21,17 @@ export class Workload {
   readonly registers: Registers;
   readonly uniqueKeys: UniqueKeys;
   readonly #clients: readonly KeyValueClient[];
-  readonly #natives: readonly Client[];
+  readonly #natives: readonly NativeWriter[];
   readonly #random: Random;
   readonly #stopping = new AbortController();
   readonly #loops: readonly Promise<void>[];
 
-  private constructor(cluster: RealCluster, natives: readonly Client[], random: Random, observations: Observations) {
+  private constructor(
+    cluster: RealCluster,
+    natives: readonly NativeWriter[],
+    random: Random,
+    observations: Observations,
+  ) {
     this.#clients = cluster.members.map(({ http }) => new KeyValueClient(http, cluster.token));
     this.#natives = natives;
     this.#random = random;
@@ -41,15 +45,14 @@ export class Workload {
     ];
     this.#loops = [
       ...http.map((step, i) => (i % 2 === 0 ? this.#roam(step) : this.#stay(step))),
-      ...natives.map((client) => this.#loop(() => this.uniqueKeys.putNatively(client))),
+      ...natives.map((writer) => this.#loop(() => writer.put(this.uniqueKeys))),
     ];
   }
 
   /** At a cluster that runs. */
   static async start(cluster: RealCluster, random: Random, observations: Observations): Promise<Workload> {
-    const gateways = cluster.members.map(({ address }) => address);
-    const natives: Client[] = [];
-    for (let i = 0; i < NATIVE_WRITERS; i++) natives.push(await openClaw({ gateways, token: () => cluster.token }));
+    const natives: NativeWriter[] = [];
+    for (let i = 0; i < NATIVE_WRITERS; i++) natives.push(await NativeWriter.open(cluster));
     return new Workload(cluster, natives, random, observations);
   }
 
@@ -79,7 +82,7 @@ export class Workload {
   /** Ends the clients, whatever they are at. */
   async abandon(): Promise<void> {
     this.#stopping.abort();
-    await Promise.all(this.#natives.map((client) => client.stop()));
+    await Promise.all(this.#natives.map((writer) => writer.stop()));
   }
 
   /** Rejects with what an operation threw that none may; else pending until the clients stop. */

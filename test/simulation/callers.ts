@@ -4,11 +4,13 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import type { Outcome, UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { compareAndSet, comparedOutcome } from "@openclaw/core/state-machine/compare-and-set.ts";
-import type { History } from "./checkers/history.ts";
+import type { Call, History } from "./checkers/history.ts";
 import type { MemoryMember } from "./memory-cluster.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import type { SimulatedCluster } from "./simulated-cluster.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
+
+type Write = Exclude<Call["asked"], { kind: "read" }>;
 
 export interface CallersOptions {
   readonly site: SimulatedCluster;
@@ -19,6 +21,8 @@ export interface CallersOptions {
   readonly thinkMs: number;
 }
 
+/** Of writes, deletes are this share. */
+const DELETES = 0.12;
 /** What a caller that gave up, or whose member died, is told: whether it took effect is unknown. */
 const EXPECTED = new Set(["UNAVAILABLE", "STOPPED", "OVERLOADED", "SESSION_EXPIRED"]);
 
@@ -42,17 +46,16 @@ export class Callers {
   async write(process: string, member: MemoryMember, timeoutMs: number): Promise<void> {
     const { history, random, keys } = this.#options;
     const key = `k${random.below(keys)}`;
-    const value = `v${++this.#lastValue}`;
-    const expected = random.chance(0.4) ? (this.#known.get(key) ?? 0) : null;
-    const asked =
-      expected === null ? ({ kind: "put", value } as const) : ({ kind: "compareAndSet", value, expected } as const);
+    const asked = this.#draw(key);
     const answered = history.begin(process, key, asked);
     const outcome = await this.#execute(member, commandOf(key, asked), timeoutMs);
-    if (outcome.ok) {
+    if (outcome.ok && outcome.response?.kind === "deleteRange" && outcome.response.deleted === 0) {
+      answered({ kind: "saw", row: null, at: outcome.revision });
+    } else if (outcome.ok) {
       answered({ kind: "wrote", revision: outcome.revision });
-      this.#known.set(key, outcome.revision);
+      this.#known.set(key, asked.kind === "delete" ? 0 : outcome.revision);
     } else if (outcome.code === "COMPARE_FAILED") answered({ kind: "differed" });
-    else this.#options.site.violation(`${value} was refused: ${outcome.code}`);
+    else this.#options.site.violation(`${process}'s ${asked.kind} of ${key} was refused: ${outcome.code}`);
   }
 
   async read(process: string, member: MemoryMember, timeoutMs: number): Promise<void> {
@@ -73,6 +76,14 @@ export class Callers {
   unanswered(what: string, error: unknown): void {
     if (error instanceof OpenClawError && EXPECTED.has(error.code)) return;
     this.#options.site.violation(`${what}: ${error instanceof Error ? error.stack : String(error)}`);
+  }
+
+  #draw(key: string): Write {
+    const { random } = this.#options;
+    if (random.chance(DELETES)) return { kind: "delete" };
+    const value = `v${++this.#lastValue}`;
+    if (!random.chance(0.4)) return { kind: "put", value };
+    return { kind: "compareAndSet", value, expected: this.#known.get(key) ?? 0 };
   }
 
   async #execute(member: MemoryMember, command: UserCommand, timeoutMs: number): Promise<Outcome> {
@@ -111,12 +122,8 @@ export class Callers {
   }
 }
 
-function commandOf(
-  key: string,
-  asked:
-    | { readonly kind: "put"; readonly value: string }
-    | { readonly kind: "compareAndSet"; readonly value: string; readonly expected: number },
-): UserCommand {
+function commandOf(key: string, asked: Write): UserCommand {
+  if (asked.kind === "delete") return { kind: "deleteRange", keys: { kind: "key", key: utf8(key) } };
   const common = { key: utf8(key), value: utf8(asked.value) };
   return asked.kind === "put"
     ? { kind: "put", ...common }

@@ -2,8 +2,10 @@
 import type { NodeId } from "@openclaw/core/ids.ts";
 import type { StoredLog } from "@openclaw/core/ports.ts";
 import type { RaftMessage } from "@openclaw/core/raft/message.ts";
+import type { Position } from "@openclaw/core/state-machine/query.ts";
 import { LeaderCompleteness } from "./checkers/leader-completeness.ts";
 import { LogMatching } from "./checkers/log-matching.ts";
+import { LogTime } from "./checkers/log-time.ts";
 import { OneLeaderPerTerm } from "./checkers/one-leader-per-term.ts";
 import { StateAgreement } from "./checkers/state-agreement.ts";
 import { WatchOrder } from "./checkers/watch-order.ts";
@@ -17,10 +19,14 @@ export interface ClusterWitness {
   readonly name: string;
   readonly trace: Trace;
   readonly violation: (text: string) => void;
+  /** Of the world, ms. */
+  now(): number;
   /** The disk of a member, as a reader of it would find it. */
   disk(node: NodeId): StoredLog;
   /** Over every row of its state. */
   stateHash(node: NodeId): Uint8Array;
+  /** It has applied up to here. */
+  reached(node: NodeId, position: Position): void;
 }
 
 export class ClusterChecks {
@@ -29,6 +35,7 @@ export class ClusterChecks {
   readonly agreement: StateAgreement;
   readonly #matching: LogMatching;
   readonly #completeness: LeaderCompleteness;
+  readonly #time: LogTime;
   readonly #witness: ClusterWitness;
 
   constructor(witness: ClusterWitness) {
@@ -39,6 +46,7 @@ export class ClusterChecks {
     this.agreement = new StateAgreement(violation);
     this.#matching = new LogMatching(violation);
     this.#completeness = new LeaderCompleteness(violation);
+    this.#time = new LogTime(violation);
   }
 
   sent(from: NodeId, to: NodeId, messages: readonly RaftMessage[]): void {
@@ -54,6 +62,7 @@ export class ClusterChecks {
   observer(node: NodeId): StoreObserver {
     const { trace, name } = this.#witness;
     return {
+      appending: (entries) => this.#time.appending(entries, this.#witness.now()),
       logged: (entries) => {
         trace.note("logged", entries.at(-1)?.index ?? 0);
         this.leaders.logged(entries);
@@ -63,6 +72,8 @@ export class ClusterChecks {
         trace.note("applied", index);
         this.#completeness.applied(node, entries);
         this.agreement.reached(node, index, position);
+        this.#witness.reached(node, position);
+        this.#time.applied(node, entries, position.logTime);
         const first = entries[0]?.index ?? index;
         if (Math.floor(index / HASHED_EVERY) === Math.floor((first - 1) / HASHED_EVERY)) return;
         this.agreement.hashed(node, index, this.#witness.stateHash(node));
@@ -70,6 +81,8 @@ export class ClusterChecks {
       installed: (meta, { position }) => {
         trace.tell(`${name}/${node}`, `installed a snapshot of index ${meta.index}`);
         this.agreement.reached(node, meta.index, position);
+        this.#witness.reached(node, position);
+        this.#time.installed(node, meta.index, position.logTime);
         this.agreement.hashed(node, meta.index, this.#witness.stateHash(node));
       },
     };

@@ -2,11 +2,13 @@
 import "@automerge/automerge";
 import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import type { Client } from "@openclaw/core/client/client.ts";
+import type { Edit } from "@openclaw/core/client/edit.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import { openClient } from "@openclaw/core/client/open.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { ChangeHash } from "@openclaw/core/ids.ts";
 import type { History } from "./checkers/history.ts";
+import type { Rung } from "./checkers/rung.ts";
 import { DeviceStore } from "./device-store.ts";
 import type { FaultCounts } from "./faults.ts";
 import type { SeededRandom } from "./seeded-random.ts";
@@ -27,6 +29,8 @@ export interface DeviceOptions {
   readonly trace: Trace;
   readonly violation: (text: string) => void;
   readonly keys: number;
+  /** Is told what this device has on the rung hub; null where there is none above. */
+  readonly rung: Rung | null;
 }
 
 interface Content {
@@ -164,6 +168,7 @@ export class Device {
     const answered = history.begin(name, key, asked);
     const edit = expected === null ? client.kv.put(key, value) : client.kv.compareAndSet(key, expected, value);
     try {
+      this.#climbs(edit, process);
       const revision = await edit.site;
       if (!process.ended) answered({ kind: "wrote", revision });
     } catch (error) {
@@ -197,8 +202,21 @@ export class Device {
       content.items[`${name} ${random.below(5)}`] = `${++this.#lastValue}`;
     });
     handle.close();
+    this.#climbs(edit, process);
     await edit.site;
     if (process.ended) return;
     for (const hash of edit.hashes) this.acknowledged.get(document)?.add(hash);
+  }
+
+  #climbs(edit: Edit, process: ProcessClock): void {
+    const { rung, name } = this.#options;
+    if (rung === null) return;
+    const told = async (): Promise<void> => {
+      const at = await edit.site;
+      await edit.hub();
+      if (!process.ended) rung.told(name, at);
+    };
+    // What the site refused climbs no further; whoever made it is told.
+    told().catch(() => undefined);
   }
 }

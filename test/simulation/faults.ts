@@ -22,6 +22,7 @@ export const FAULTS = [
   "clock drift",
   "membership change",
   "leadership transfer",
+  "rolling upgrade",
   "snapshot racing with appends",
   "restore of an old disk",
   "cut uplink",

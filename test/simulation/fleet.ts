@@ -1,13 +1,25 @@
 /** A site and its hub, and devices at both: edits travel up and down, and all copies must become one. */
-import { utf8 } from "@openclaw/core/bytes.ts";
-import { isLinkId, type LinkId } from "@openclaw/core/ids.ts";
-import type { StoredRecord } from "@openclaw/core/ports.ts";
+import { hash } from "node:crypto";
+import { EMPTY_BYTES, utf8 } from "@openclaw/core/bytes.ts";
+import { isClusterId, isLinkId, type LinkId } from "@openclaw/core/ids.ts";
+import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import type { Sha256, StoredRecord } from "@openclaw/core/ports.ts";
+import { plainRange } from "@openclaw/core/state-machine/operation.ts";
+import type { Position } from "@openclaw/core/state-machine/query.ts";
+import { query } from "@openclaw/core/state-machine/query-run.ts";
+import { CarelessWriter } from "./careless-writer.ts";
 import { divergence } from "./checkers/convergence.ts";
+import { echoFaults } from "./checkers/echo.ts";
 import { History } from "./checkers/history.ts";
-import { mirrorFaults, upFaults } from "./checkers/mirror.ts";
+import { mirrorFaults, type Side, upFaults } from "./checkers/mirror.ts";
+import { mirrorStateFaults } from "./checkers/mirror-state.ts";
+import { Rung } from "./checkers/rung.ts";
+import { type KnownChange, standingFaults } from "./checkers/standing.ts";
 import { COLLECTION, Device, DOCUMENTS } from "./device.ts";
 import type { FaultCounts } from "./faults.ts";
+import { FOREIGN_COLLECTION, FOREIGN_DOCUMENT, ForeignChanges } from "./foreign-changes.ts";
 import type { MemoryMember } from "./memory-cluster.ts";
+import { OUTPOST, Outpost } from "./outpost.ts";
 import type { Scenario } from "./scenario.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import type { SimulatedCluster } from "./simulated-cluster.ts";
@@ -28,6 +40,8 @@ export interface FleetOptions {
   readonly history: History;
 }
 
+const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
+
 type Meanwhile = <T>(answer: Promise<T>) => Promise<T>;
 
 export class Fleet {
@@ -36,6 +50,9 @@ export class Fleet {
   readonly #site: Tier;
   readonly #hub: Tier;
   readonly #devices: readonly Device[];
+  readonly #outpost: Outpost;
+  readonly #careless: CarelessWriter;
+  readonly #rung: Rung;
   /** The site has taken the hub's ledger up to here. */
   #tookOfHub = 0;
 
@@ -51,9 +68,18 @@ export class Fleet {
       random: random.stream("site's lines"),
       up: {
         parent: this.#hub,
-        subscription: { prefixes: [utf8("d")], collections: [COLLECTION], mirrors: false },
+        subscription: { prefixes: [utf8("d")], collections: [COLLECTION, FOREIGN_COLLECTION], mirrors: false },
+        shipped: (items) => this.#echoes("site", "hub", items),
+        streamed: (items) => this.#echoes("hub", "site", items),
       },
     });
+    this.#rung = new Rung(violation);
+    const changes = new ForeignChanges(random.stream("foreign changes"));
+    this.#outpost = new Outpost({
+      ...{ hub: this.#hub, clock, changes, sha256, violation },
+      random: random.stream(OUTPOST),
+    });
+    this.#careless = new CarelessWriter([site, hub], clock, random.stream("careless writer"), changes);
     // One of three is at the hub.
     this.#devices = Array.from({ length: scenario.devices }, (_, i) => {
       const atHub = i % 3 === 2;
@@ -62,6 +88,7 @@ export class Fleet {
         tier: atHub ? this.#hub : this.#site,
         history: atHub ? this.hubHistory : history,
         ...{ clock, faults, trace, violation, keys: scenario.keys },
+        rung: atHub ? null : this.#rung,
         random: random.stream(`device ${i + 1}`),
       });
     });
@@ -69,6 +96,13 @@ export class Fleet {
 
   ready(cluster: string, member: MemoryMember): void {
     this.#tier(cluster).ready(member);
+  }
+
+  /** A member has applied up to `position`. */
+  reached(cluster: string, member: MemoryMember, { parentHolds }: Position): void {
+    if (cluster === "site") return this.#rung.told(`site/${member.id}`, parentHolds);
+    const { link } = query(member.state.view, { kind: "link", link: linkOf("site") }, sha256);
+    this.#rung.committed(link?.cursor ?? 0);
   }
 
   lost(cluster: string, member: MemoryMember): void {
@@ -90,6 +124,8 @@ export class Fleet {
   /** No more edits. */
   end(): void {
     for (const device of this.#devices) device.end();
+    this.#careless.end();
+    this.#outpost.end();
   }
 
   /** Every edit is at its cluster, and the hub holds the whole ledger of the site, and the site knows. */
@@ -99,6 +135,7 @@ export class Fleet {
     this.#lookDown();
     return (
       this.#devices.every(({ synced }) => synced) &&
+      this.#outpost.settled &&
       site.parentHolds === site.revision &&
       this.#tookOfHub === hub.revision &&
       this.#devices.every((device) => device.cursor === (device.tier === this.#site ? site : hub).revision)
@@ -112,25 +149,28 @@ export class Fleet {
       const position = this.#position(tier);
       return `${tier.id} revision ${position?.revision}, its parent holds ${position?.parentHolds}`;
     });
-    return [...positions, `the site took ${this.#tookOfHub} of the hub`, ...devices].join("\n");
+    return [...positions, `the site took ${this.#tookOfHub} of the hub`, this.#outpost.shown, ...devices].join("\n");
   }
 
   async judge(ledger: readonly StoredRecord[], meanwhile: Meanwhile): Promise<void> {
     const { site, hub, violation } = this.#options;
     const hubLedger = await verdict(hub, this.hubHistory, meanwhile);
-    const [below, above] = [
-      { cluster: "site", ledger },
+    const [above, below, beside] = [
       { cluster: "hub", ledger: hubLedger },
+      { cluster: "site", ledger },
+      { cluster: OUTPOST, ledger: this.#outpost.ledger },
     ];
-    const cursor = await this.#cursor(meanwhile);
-    for (const fault of [...upFaults(below, above, cursor), ...mirrorFaults(above, below)]) violation(fault);
+    const faults = [...mirrorFaults(above, below), ...mirrorFaults(beside, below)];
+    for (const child of [below, beside]) faults.push(...(await this.#shippedFaults(child, above, meanwhile)));
+    faults.push(...(await this.#standingFaults([above, below], meanwhile)));
+    for (const fault of faults) violation(fault);
     for (const document of DOCUMENTS) {
       const copies = [];
       for (const { group, name } of [site, hub]) {
         for (const { id, state } of group) {
-          const query = { kind: "document", collection: COLLECTION, document, after: 0, limit: 10_000 } as const;
-          const { changes } = await meanwhile(state.read(query));
-          copies.push({ holder: `${name}/${id}`, hashes: changes.map(({ hash }) => hash) });
+          const whole = { kind: "document", collection: COLLECTION, document, after: 0, limit: 10_000 } as const;
+          const { changes } = await meanwhile(state.read(whole));
+          copies.push({ holder: `${name}/${id}`, hashes: changes.map(({ hash: it }) => it) });
         }
       }
       for (const device of this.#devices) copies.push({ holder: device.name, hashes: await device.hashes(document) });
@@ -150,11 +190,47 @@ export class Fleet {
     );
   }
 
-  async #cursor(meanwhile: Meanwhile): Promise<number> {
+  /** What the hub has of a child: each of its revisions once, in order, without a gap, and the state that they leave. */
+  async #shippedFaults(child: Side, above: Side, meanwhile: Meanwhile): Promise<readonly string[]> {
     const [member] = this.#options.hub.group;
-    if (member === undefined) return 0;
-    const { link } = await meanwhile(member.state.read({ kind: "link", link: linkOf("site") }));
-    return link?.cursor ?? 0;
+    const { cluster: origin } = child;
+    if (member === undefined || !isClusterId(origin)) return [];
+    const { link } = await meanwhile(member.state.read({ kind: "link", link: linkOf(origin) }));
+    const cursor = link?.cursor ?? 0;
+    const all = { kind: "range", origin, ...plainRange(EMPTY_BYTES, null, 10_000) } as const;
+    const { rows } = await meanwhile(member.state.read(all));
+    return [...upFaults(child, above, cursor), ...mirrorStateFaults(child, cursor, rows)];
+  }
+
+  async #standingFaults(sides: readonly Side[], meanwhile: Meanwhile): Promise<readonly string[]> {
+    const { site, hub } = this.#options;
+    const known = new Map<string, KnownChange>();
+    for (const { ledger } of sides) {
+      for (const event of ledger.flatMap(({ record }) => decodeRecord(record).events)) {
+        if (event.kind === "change" && event.collection === FOREIGN_COLLECTION)
+          known.set(event.change.hash, event.change);
+      }
+    }
+    const [collection, document] = [FOREIGN_COLLECTION, FOREIGN_DOCUMENT];
+    const copies = [];
+    for (const { group, name } of [site, hub]) {
+      for (const { id, state } of group) {
+        const whole = { kind: "document", collection, document, after: 0, limit: 10_000 } as const;
+        const { changes, quarantined, pending } = await meanwhile(state.read(whole));
+        const hashes = (of: readonly { readonly hash: string }[]): readonly string[] => of.map(({ hash: it }) => it);
+        copies.push({
+          holder: `${name}/${id}`,
+          accepted: hashes(changes),
+          quarantined: hashes(quarantined),
+          pending,
+        });
+      }
+    }
+    return standingFaults(document, known, copies);
+  }
+
+  #echoes(from: string, to: string, items: Parameters<typeof echoFaults>[2]): void {
+    for (const fault of echoFaults(from, to, items)) this.#options.violation(fault);
   }
 
   #tier(cluster: string): Tier {

@@ -12,6 +12,7 @@ const NODES_MAX = 10;
 const EXPECTED = new Set([
   "MEMBERSHIP_INVALID",
   "MEMBERSHIP_PENDING",
+  "NODE_TOO_OLD",
   "TRANSFER_REFUSED",
   "OVERLOADED",
   "UNAVAILABLE",
@@ -34,9 +35,12 @@ export class GroupChanges {
       case "add":
       case "replace": {
         if (this.#site.members.length >= NODES_MAX) return;
-        const { id } = this.#site.newcomer();
+        const newcomer = this.#site.newcomer();
         const replaces = change === "replace" ? target.id : null;
-        return this.#ask((it) => it.replica.changeMembership({ kind: "add", node: id, replaces }, timeoutMs));
+        return this.#ask(async (it) => {
+          await this.#site.note(newcomer, it);
+          await it.replica.changeMembership({ kind: "add", node: newcomer.id, replaces }, timeoutMs);
+        });
       }
       case "remove":
         return this.#ask((it) => it.replica.changeMembership({ kind: "remove", node: target.id }, timeoutMs));

@@ -4,10 +4,11 @@ import { founding, type Membership } from "@openclaw/core/raft/membership.ts";
 import type { LedgerAdvance } from "@openclaw/core/replica/contract.ts";
 import type { RetentionLimits } from "@openclaw/core/replica/log-retention.ts";
 import { Replica } from "@openclaw/core/replica.ts";
-import { MemoryLogStore } from "./memory-log-store.ts";
+import { APPLY_VERSIONS, type ApplyVersions } from "@openclaw/core/state-machine/apply.ts";
 import { MemoryNetwork, type NetworkOptions } from "./memory-network.ts";
 import { MemoryStateStore } from "./memory-state-store.ts";
 import { SeededRandom } from "./seeded-random.ts";
+import { type Ending, POWER_CUT, SimulatedLogStore } from "./simulated-log-store.ts";
 import { GatedLogStore, GatedStateStore, StoreGate, type StoreObserver } from "./store-gate.ts";
 import { elapse, ProcessClock, VirtualClock } from "./virtual-clock.ts";
 
@@ -18,7 +19,7 @@ export interface MemoryMember {
   replica: Replica;
   /** May be stopped for a while, as a process may. */
   clock: ProcessClock;
-  log: MemoryLogStore;
+  log: SimulatedLogStore;
   state: MemoryStateStore;
   failure: Error | null;
   /** False between a power cut and the next start. */
@@ -27,6 +28,8 @@ export interface MemoryMember {
   ready: boolean;
   /** Of its monotonic clock; from the next start on. */
   rate: number;
+  /** What its software supports; from the next start on. */
+  versions: ApplyVersions;
 }
 
 export interface MemoryClusterOptions {
@@ -67,13 +70,13 @@ export class MemoryCluster {
     const ids = Array.from({ length: size }, (_, i) => `n${i + 1}` as NodeId);
     this.#membership = founding(ids);
     this.members = ids.map((id) => {
-      const log = new MemoryLogStore();
+      const log = new SimulatedLogStore({ cluster: name, node: id });
       const state = new MemoryStateStore({ cluster: name, epoch: this.#epoch, membership: this.#membership });
       return this.#member(id, log, state);
     });
   }
 
-  #member(id: NodeId, log: MemoryLogStore, state: MemoryStateStore): MemoryMember {
+  #member(id: NodeId, log: SimulatedLogStore, state: MemoryStateStore): MemoryMember {
     // The replica is made when the member starts: everything it calls asks the member that it belongs to.
     const member = {
       id,
@@ -83,6 +86,7 @@ export class MemoryCluster {
       up: false,
       ready: false,
       rate: 1,
+      versions: APPLY_VERSIONS,
       clock: new ProcessClock(this.clock),
     };
     return Object.assign(member, { replica: this.#replica(member) });
@@ -108,6 +112,7 @@ export class MemoryCluster {
       transport: this.network.transport(id, clock, point),
       clock,
       random: this.#random,
+      applyVersions: member.versions,
       tickMs: TICK_MS,
       ...(retention === undefined ? {} : { retention }),
       ...(snapshotBytesPerSecond === undefined ? {} : { snapshotBytesPerSecond }),
@@ -128,7 +133,7 @@ export class MemoryCluster {
   /** A node that is no member yet, on an empty disk. */
   newcomer(id: NodeId): MemoryMember {
     const state = new MemoryStateStore({ cluster: this.id, epoch: this.#epoch, membership: founding([]) });
-    const member = this.#member(id, new MemoryLogStore(), state);
+    const member = this.#member(id, new SimulatedLogStore({ cluster: this.id, node: id }), state);
     this.members.push(member);
     return member;
   }
@@ -190,12 +195,12 @@ export class MemoryCluster {
     await this.powerOn(member);
   }
 
-  /** Of the log writes that were not answered, the first `logSurvivors` reached the disk nevertheless; `rotten`: see the log. */
-  powerOff(member: MemoryMember, logSurvivors = 0, rotten = 0): void {
+  /** The process ends. Of the state only what it synced stays. */
+  powerOff(member: MemoryMember, ending: Ending = POWER_CUT): void {
     member.up = false;
     member.ready = false;
     this.network.leave(member.id);
-    member.log = member.log.crash(logSurvivors, rotten);
+    member.log = member.log.crash(ending);
     member.state = member.state.crash();
     // Callers hear of it as of a connection that ends; nothing waits for the calls to the old stores.
     void member.replica.stop();
@@ -203,7 +208,7 @@ export class MemoryCluster {
   }
 
   /** Another disk is put in. */
-  replaceDisk(member: MemoryMember, log: MemoryLogStore, state: MemoryStateStore): void {
+  replaceDisk(member: MemoryMember, log: SimulatedLogStore, state: MemoryStateStore): void {
     member.log = log;
     member.state = state;
   }
@@ -211,6 +216,7 @@ export class MemoryCluster {
   async powerOn(member: MemoryMember): Promise<void> {
     member.failure = null;
     member.clock = new ProcessClock(this.clock, member.rate);
+    member.state.runs(member.versions);
     member.replica = this.#replica(member);
     await this.#start(member);
   }

@@ -23,7 +23,7 @@ import type {
 import type { Membership } from "@openclaw/core/raft/membership.ts";
 import { decodeMembership, encodeMembership, membershipAfter } from "@openclaw/core/raft/membership-codec.ts";
 import type { Entry, SnapshotMeta } from "@openclaw/core/raft/message.ts";
-import { createApply } from "@openclaw/core/state-machine/apply.ts";
+import { APPLY_VERSIONS, type ApplyVersions, createApply } from "@openclaw/core/state-machine/apply.ts";
 import { initialWrites, readPosition } from "@openclaw/core/state-machine/position.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
@@ -56,7 +56,7 @@ export class MemoryStateStore implements StateStore {
   /** How long the worker takes for a call: resolves when it is its turn to take effect. Null: at once. */
   latency: ((call: StateCall) => Promise<void>) | null = null;
   readonly #options: MemoryStateOptions;
-  readonly #apply: Apply;
+  #apply: Apply;
   #view: MemoryView;
   #ledger: StoredRecord[];
   #applied: Index;
@@ -72,7 +72,7 @@ export class MemoryStateStore implements StateStore {
 
   constructor(options: MemoryStateOptions, durable: Image = emptyImage(options)) {
     this.#options = options;
-    this.#apply = createApply(sha256, options.cluster);
+    this.#apply = createApply(sha256, options.cluster, APPLY_VERSIONS);
     this.#durable = durable;
     this.#view = new MemoryView(durable.rows);
     this.#ledger = [...durable.ledger];
@@ -84,6 +84,11 @@ export class MemoryStateStore implements StateStore {
   /** The store that starts after a power cut. This one must not be used any more. */
   crash(): MemoryStateStore {
     return new MemoryStateStore(this.#options, this.#durable);
+  }
+
+  /** Another release of the software runs. */
+  runs(versions: ApplyVersions): void {
+    this.#apply = createApply(sha256, this.#options.cluster, versions);
   }
 
   /** What is on the disk now; a store made of it is an old copy of this one. */

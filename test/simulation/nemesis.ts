@@ -64,7 +64,8 @@ export class Nemesis {
       case "crashAtPoint":
         return this.#with(step.target, (it) => this.#site.arm(it, step.points, step.downMs));
       case "blackout":
-        for (const it of this.#site.members) this.#site.crash(it, this.#random.below(step.downMs + 1), step);
+        for (const it of this.#site.members)
+          this.#site.crash(it, this.#random.below(step.downMs + 1), { survivors: step.survivors, torn: false });
         return;
       case "rot":
         return this.#with(step.target, (it) => this.#rot(it, step));
@@ -72,7 +73,7 @@ export class Nemesis {
         this.#site.cluster.network.misdirectChunk = true;
         return;
       case "diskError":
-        return this.#with(step.target, (it) => this.#site.failDisk(it, step.full, step.survivors, step.downMs));
+        return this.#with(step.target, (it) => this.#site.failDisk(it, step.full, step.downMs));
       case "slowDisk":
         return this.#with(step.target, (it) => {
           faults.count("slow disk");
@@ -115,6 +116,11 @@ export class Nemesis {
         return this.#with(step.target, (it) => this.#group.change(step.change, it, step.timeoutMs));
       case "transfer":
         return this.#with(step.target, (it) => this.#group.transfer(it, step.timeoutMs));
+      case "upgrade":
+        faults.count("rolling upgrade");
+        for (const [i, it] of this.#site.members.entries())
+          this.#at(i * step.everyMs, () => this.#site.upgrade(it, step.downMs));
+        return;
       case "cutUplink":
         faults.count(step.times === 1 ? "cut uplink" : "flapping uplink");
         for (let i = 0; i < step.times; i++) this.#at(2 * i * step.forMs, () => this.#host.cutUplink(step.forMs));
@@ -139,11 +145,8 @@ export class Nemesis {
   }
 
   #rot(member: MemoryMember, { share, read, downMs }: Extract<Step, { kind: "rot" }>): void {
-    const { entries } = member.log.durable;
-    const rotten = Math.ceil(share * entries.length);
-    if (!member.up || rotten === 0 || !this.#site.mayDamage(member)) return;
-    this.#host.faults.count(read ? "misdirected reads" : "bit rot");
-    this.#site.damage(member, downMs, rotten);
+    if (!member.up || !this.#site.mayDamage(member)) return;
+    this.#site.damage(member, downMs, { share, read, random: this.#random });
   }
 
   #hang(member: MemoryMember, log: boolean, forMs: number): void {

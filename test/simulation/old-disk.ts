@@ -1,10 +1,10 @@
 /** An old copy of a member's disk, put in when the fault model allows it (simulated-cluster.ts), and the wait until it has caught up. */
 import type { FaultCounts } from "./faults.ts";
 import type { MemoryMember } from "./memory-cluster.ts";
-import { MemoryLogStore } from "./memory-log-store.ts";
 import { RELIABLE } from "./memory-network.ts";
 import type { MemoryStateStore } from "./memory-state-store.ts";
 import type { SimulatedCluster } from "./simulated-cluster.ts";
+import type { SimulatedLogStore } from "./simulated-log-store.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
 const LOOK_MS = 200;
@@ -14,13 +14,13 @@ const CAUGHT_UP_MS = 20_000;
 export class OldDisk {
   readonly #site: SimulatedCluster;
   readonly #member: MemoryMember;
-  readonly #log: MemoryLogStore;
+  readonly #log: SimulatedLogStore;
   readonly #state: MemoryStateStore;
 
   constructor(site: SimulatedCluster, member: MemoryMember) {
     this.#site = site;
     this.#member = member;
-    this.#log = new MemoryLogStore(member.log.durable);
+    this.#log = member.log.copy();
     this.#state = member.state.crash();
   }
 

@@ -13,7 +13,7 @@ export type Target = "leader" | "follower" | "any";
 export type Step = { readonly at: number; readonly hub?: true } & StepKind;
 
 export type StepKind =
-  /** `survivors`: of the log writes under way, this share reached the disk. */
+  /** `survivors`: of what the write under way has to do, this share is done; 1: all of it. */
   | {
       readonly kind: "crash";
       readonly target: Target;
@@ -24,7 +24,7 @@ export type StepKind =
   /** At the so-manieth call of a store, answer, or send from now on. */
   | { readonly kind: "crashAtPoint"; readonly target: Target; readonly points: number; readonly downMs: number }
   | { readonly kind: "blackout"; readonly downMs: number; readonly survivors: number }
-  /** `share`: of the log from there on. `read`: the disk is whole, and was read at the wrong place. */
+  /** `share`: of the log behind the place. `read`: the disk is whole, and was read at the wrong place. */
   | {
       readonly kind: "rot";
       readonly target: Target;
@@ -37,7 +37,6 @@ export type StepKind =
       readonly kind: "diskError";
       readonly target: Target;
       readonly full: boolean;
-      readonly survivors: number;
       readonly downMs: number;
     }
   | { readonly kind: "slowDisk"; readonly target: Target; readonly ms: number; readonly forMs: number }
@@ -63,6 +62,8 @@ export type StepKind =
       readonly timeoutMs: number;
     }
   | { readonly kind: "transfer"; readonly target: Target; readonly timeoutMs: number }
+  /** A later release, node after node, with so much time in between. */
+  | { readonly kind: "upgrade"; readonly everyMs: number; readonly downMs: number }
   | { readonly kind: "cutUplink"; readonly forMs: number; readonly times: number }
   | { readonly kind: "deviceDeath"; readonly device: number; readonly downMs: number; readonly evicted: boolean };
 
@@ -88,6 +89,8 @@ export interface Scenario {
 
 /** Faults come until then, ms; then everything heals. */
 export const TROUBLE_MS = 52_000;
+/** A monotonic clock runs that share too fast or too slow at most. */
+export const DRIFT = 0.1;
 const FIRST_STEP_MS = 1_500;
 const DECADE_MS = 10 * 365.25 * 86_400_000;
 
@@ -144,7 +147,7 @@ function steps(random: SeededRandom, tiers: boolean): readonly Step[] {
   const count = random.below(26, 10);
   const drawn: Step[] = [];
   if (random.chance(0.5))
-    drawn.push({ at: 0, kind: "drift", rates: Array.from({ length: 7 }, () => 0.9 + 0.2 * random.unit()) });
+    drawn.push({ at: 0, kind: "drift", rates: Array.from({ length: 7 }, () => 1 - DRIFT + 2 * DRIFT * random.unit()) });
   for (let i = 0; i < count; i++) {
     const { draw, tier } = random.weighted(weights);
     const hub = tiers && tier !== true && random.chance(0.25) ? ({ hub: true } as const) : {};
@@ -205,7 +208,6 @@ function drawers(random: SeededRandom): readonly Drawer[] {
         kind: "diskError",
         target: target(),
         full: random.chance(0.5),
-        survivors: random.below(3),
         downMs: whileMs(),
       }),
     },
@@ -256,6 +258,7 @@ function drawers(random: SeededRandom): readonly Drawer[] {
     },
     { weight: 3, draw: () => ({ kind: "transfer", target: target(), timeoutMs: random.pick([500, 4_000]) }) },
     { weight: 1.5, draw: () => ({ kind: "oldDisk", target: "follower", ageMs: random.below(15_000, 500) }) },
+    { weight: 1, draw: () => ({ kind: "upgrade", everyMs: random.below(4_000, 200), downMs: random.below(1_500) }) },
     { weight: 3, tier: true, draw: () => ({ kind: "cutUplink", forMs: whileMs(), times: random.pick([1, 1, 4]) }) },
     {
       weight: 3,

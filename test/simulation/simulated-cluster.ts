@@ -13,13 +13,18 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isNodeId, type NodeId } from "@openclaw/core/ids.ts";
 import { isMember } from "@openclaw/core/raft/membership.ts";
 import type { RaftStatus } from "@openclaw/core/raft/ready.ts";
+import type { Position } from "@openclaw/core/state-machine/query.ts";
 import { ClusterChecks } from "./cluster-checks.ts";
+import type { Damage } from "./damage.ts";
 import type { FaultCounts } from "./faults.ts";
 import { MemoryCluster, type MemoryMember } from "./memory-cluster.ts";
-import type { MemoryLogStore } from "./memory-log-store.ts";
+import { RELIABLE } from "./memory-network.ts";
 import type { MemoryStateStore, StateCall } from "./memory-state-store.ts";
+import { endingOf, FINISHED, KILLED, type Loss } from "./power-loss.ts";
 import type { Scenario, Target } from "./scenario.ts";
+import { TWO_VERSIONS } from "./second-version.ts";
 import { SeededRandom } from "./seeded-random.ts";
+import { type Ending, POWER_CUT, type SimulatedLogStore } from "./simulated-log-store.ts";
 import type { Trace } from "./trace.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
@@ -33,6 +38,8 @@ export interface SimulatedClusterOptions {
   readonly violation: (text: string) => void;
   /** A member's stores are open. */
   readonly ready?: (member: MemoryMember) => void;
+  /** A member has applied up to here. */
+  readonly reached?: (member: MemoryMember, position: Position) => void;
   /** A member lost its power. */
   readonly lost?: (member: MemoryMember) => void;
 }
@@ -45,15 +52,10 @@ interface Disk {
   failingMs: number | null;
 }
 
-/** What else happens when the power goes. */
-export interface Loss {
-  /** Of the log writes under way, this share reached the disk. */
-  readonly survivors: number;
-  /** The first one that did not was under way to the platter. */
-  readonly torn?: boolean;
-  /** Entries of the log that no longer pass their check. */
-  readonly rotten?: number;
-}
+/** A log without a write for this many ms is at rest, as in production. */
+const REST_MS = 50;
+/** For a node's word of itself. */
+const NOTE_MS = 30_000;
 
 /** Checkpoints and snapshots take that many times as long as an apply. */
 const CHECKPOINT_SLOWNESS = 10;
@@ -84,8 +86,10 @@ export class SimulatedCluster {
       name,
       trace,
       violation: (text) => this.violation(text),
+      now: () => clock.now(),
       disk: (id) => disk(id).log.durable,
       stateHash: (id) => rowsHash(disk(id).state),
+      reached: (id, position) => options.reached?.(disk(id), position),
     });
     this.cluster = new MemoryCluster(size, scenario.seed, {
       name,
@@ -143,6 +147,8 @@ export class SimulatedCluster {
     const id = `n${this.members.length + 1}`;
     if (!isNodeId(id)) throw new Error(id);
     const member = this.cluster.newcomer(id);
+    // Nobody installs what is older than what runs already.
+    if (this.members.some(({ versions }) => versions === TWO_VERSIONS)) member.versions = TWO_VERSIONS;
     this.#disks.set(member, { slowMs: 0, failingMs: null });
     this.#powerOn(member);
     return member;
@@ -184,7 +190,11 @@ export class SimulatedCluster {
   /** A power cut, and the next start. */
   crash(member: MemoryMember, downMs: number, loss: Loss): void {
     if (!member.up || this.calm) return;
-    this.#powerOff(member, loss);
+    const { torn } = loss;
+    const unfinished = member.log.waiting > 0 && loss.survivors < 1;
+    if (unfinished) this.#options.faults.count("crash losing un-fsynced writes");
+    if (unfinished && torn) this.#options.faults.count("torn writes");
+    this.#powerOff(member, endingOf(loss, this.#random));
     this.#startAgain(member, downMs);
   }
 
@@ -193,30 +203,58 @@ export class SimulatedCluster {
     if (member.up && !this.calm) this.#armed.set(member, { points, downMs });
   }
 
+  /** A later release is installed on this member, and it starts again. */
+  upgrade(member: MemoryMember, downMs: number): void {
+    member.versions = TWO_VERSIONS;
+    this.crash(member, downMs, { survivors: 1, torn: false });
+  }
+
+  /** What a node says of itself, by way of a member, which may be itself (edge-runtime/members.ts). */
+  async note({ id: node, versions }: MemoryMember, by: MemoryMember): Promise<void> {
+    if (!this.#upgrades) return;
+    const place = { peer: node, addresses: [], http: "" };
+    const command = { kind: "noteMember", node, place, supports: versions.length } as const;
+    await by.replica.propose(command, { principal: `node:${node}`, timeoutMs: NOTE_MS });
+  }
+
+  /** Else it would not matter what anybody supports. */
+  get #upgrades(): boolean {
+    return this.#options.scenario.steps.some(
+      ({ kind, hub }) => kind === "upgrade" && (hub === true) === (this.name === "hub"),
+    );
+  }
+
   /** True if the disk of one more member may lose what was fsynced. */
   mayDamage(member: MemoryMember): boolean {
     for (const it of [...this.#damaged]) if (this.#whole(it)) this.#damaged.delete(it);
     return !this.calm && !this.#damaged.has(member) && 2 * (this.#damaged.size + 1) < this.#voters;
   }
 
-  /** What was fsynced is gone in part. Only after `mayDamage`. */
-  damage(member: MemoryMember, downMs: number, rotten: number): void {
+  /**
+   * What was fsynced is gone in part. Only after `mayDamage`. The power stays on: what a power cut takes from the mark
+   * together with the last batch is what R5 does not see.
+   */
+  damage(member: MemoryMember, downMs: number, what: Damage): void {
+    if (!member.log.damage(what)) return;
+    this.#options.faults.count(what.read ? "misdirected reads" : "bit rot");
+    this.tell(member, what.read ? "reads its log at a wrong place" : "has a log that rots");
     this.#damaged.add(member);
-    this.crash(member, downMs, { survivors: 1, rotten });
+    this.#powerOff(member, FINISHED);
+    this.#startAgain(member, downMs);
   }
 
   /** Another disk, which is an old copy of its own, takes the place of the member's. */
-  putIn(member: MemoryMember, log: MemoryLogStore, state: MemoryStateStore): void {
-    this.#powerOff(member, { survivors: 1 });
+  putIn(member: MemoryMember, log: SimulatedLogStore, state: MemoryStateStore): void {
+    this.#powerOff(member, POWER_CUT);
     this.cluster.replaceDisk(member, log, state);
     this.#powerOn(member);
   }
 
   /** The disk refuses writes from now on: the node stops by itself, and starts again on a disk that works. */
-  failDisk(member: MemoryMember, full: boolean, survivors: number, downMs: number): void {
+  failDisk(member: MemoryMember, full: boolean, downMs: number): void {
     if (!member.up || this.calm) return;
     this.#disk(member).failingMs = downMs;
-    member.log.fail(full ? "STORAGE_FULL" : "STORAGE_FAILED", survivors);
+    member.log.fail(full ? "STORAGE_FULL" : "STORAGE_FAILED");
   }
 
   slow(member: MemoryMember, ms: number): void {
@@ -232,6 +270,7 @@ export class SimulatedCluster {
   heal(): void {
     this.#armed.clear();
     this.cluster.network.heal();
+    this.cluster.network.unreliability = RELIABLE;
     for (const it of this.members) {
       this.#disk(it).slowMs = 0;
       it.log.release();
@@ -262,20 +301,11 @@ export class SimulatedCluster {
     return member.ready && member.failure === null && member.replica.status().raft.recoveringTo === null;
   }
 
-  #powerOff(member: MemoryMember, { survivors, torn = false, rotten = 0 }: Loss): void {
-    const { faults, lost } = this.#options;
-    const { waiting } = member.log;
-    const kept = Math.min(waiting, Math.floor(survivors * (waiting + 1)));
-    if (kept < waiting) faults.count("crash losing un-fsynced writes");
-    // A torn batch fails its check: at the next start it is as if it had never been written.
-    if (kept < waiting && torn) faults.count("torn writes");
+  #powerOff(member: MemoryMember, ending: Ending): void {
     this.#armed.delete(member);
-    this.tell(
-      member,
-      `loses its power: ${waiting - kept} of ${waiting} log writes${rotten > 0 ? `, ${rotten} rotten entries` : ""}`,
-    );
-    this.cluster.powerOff(member, kept, rotten);
-    lost?.(member);
+    this.tell(member, `ends: ${member.log.waiting} log writes under way${ending.powerCut === null ? ", killed" : ""}`);
+    this.cluster.powerOff(member, ending);
+    this.#options.lost?.(member);
   }
 
   #startAgain(member: MemoryMember, downMs: number): void {
@@ -292,7 +322,13 @@ export class SimulatedCluster {
     const { clock } = member;
     started.then(
       () => {
-        if (!clock.ended) this.#options.ready?.(member);
+        if (clock.ended) return;
+        const { id, replica } = member;
+        this.checks.watches.began(id);
+        replica.follow(({ records }) => this.checks.watches.advanced(id, records));
+        this.#options.ready?.(member);
+        // Out of time, out of power, out of the group: its row stays what it was.
+        this.note(member, member).catch(() => {});
       },
       (error: unknown) => {
         if (!clock.ended) this.violation(`${member.id} does not start: ${shown(error)}`);
@@ -304,6 +340,7 @@ export class SimulatedCluster {
     const { clock, scenario } = this.#options;
     log.latency = (done) =>
       clock.after(1 + this.#random.below(scenario.fsyncMs) + this.#random.below(disk.slowMs + 1), done);
+    log.idle = (rest) => void clock.after(REST_MS, rest);
     if (scenario.applyMs === 0) return;
     state.latency = (call) => {
       const ms = this.#random.below(scenario.applyMs) * slowness(call);
@@ -315,7 +352,7 @@ export class SimulatedCluster {
     const armed = this.#armed.get(member);
     if (armed === undefined || this.calm || armed.points-- > 0) return;
     this.#options.faults.count("crash at any await point");
-    this.crash(member, armed.downMs, { survivors: this.#random.unit() });
+    this.crash(member, armed.downMs, { survivors: this.#random.unit(), torn: this.#random.chance(0.3) });
   }
 
   #fatal(member: MemoryMember, error: Error): void {
@@ -327,7 +364,7 @@ export class SimulatedCluster {
     // It stops by itself, then its process ends.
     this.#options.clock.after(0, () => {
       if (member.up && member.failure === error) {
-        this.#powerOff(member, { survivors: 0 });
+        this.#powerOff(member, KILLED);
         this.#startAgain(member, failingMs);
       }
     });

@@ -58,6 +58,7 @@ export class Simulation {
       new SimulatedCluster({
         ...{ name, size, scenario, clock, faults, trace, violation },
         ready: (member) => this.#fleet?.ready(name, member),
+        reached: (member, position) => this.#fleet?.reached(name, member, position),
         lost: (member) => {
           this.#fleet?.lost(name, member);
           if (name === "site") this.#watchers?.lost(member);

@@ -21,6 +21,8 @@ import type { ProcessClock } from "./virtual-clock.ts";
 
 /** What passes through, as whoever watches a cluster sees it. */
 export interface StoreObserver {
+  /** The log is asked to write these: a leader's are made at this moment. */
+  appending(entries: readonly Entry[]): void;
   /** These entries, and this hard state if there was one, are on the disk. */
   logged(entries: readonly Entry[]): void;
   applied(entries: readonly Entry[], applied: Applied): void;
@@ -72,6 +74,7 @@ export class GatedLogStore implements LogStore {
     return this.#gate.pass(() => this.#store.open());
   }
   append(hardState: HardState | null, entries: readonly Entry[]): Promise<void> {
+    this.#observer?.appending(entries);
     return this.#gate.pass(
       () => this.#store.append(hardState, entries),
       () => this.#observer?.logged(entries),
@@ -80,8 +83,8 @@ export class GatedLogStore implements LogStore {
   compact(base: LogBase): Promise<void> {
     return this.#gate.pass(() => this.#store.compact(base));
   }
-  reset(base: LogBase): Promise<void> {
-    return this.#gate.pass(() => this.#store.reset(base));
+  reset(base: LogBase, missing?: Index): Promise<void> {
+    return this.#gate.pass(() => this.#store.reset(base, missing));
   }
   close(): Promise<void> {
     return this.#gate.pass(() => this.#store.close());

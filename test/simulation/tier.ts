@@ -1,6 +1,7 @@
 /** A cluster as its children and its parent see it: each member is a gateway, and its leader has the uplink. */
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
+import type { LinkItem } from "@openclaw/core/ledger/record.ts";
 import type { Principal } from "@openclaw/core/sync/authority.ts";
 import type { ParentBackend } from "@openclaw/core/sync/backend.ts";
 import { childConnection, parentConnection } from "@openclaw/core/sync/connection.ts";
@@ -19,7 +20,13 @@ export interface TierOptions {
   readonly random: SeededRandom;
   readonly delayMs: number;
   /** What a child site says of its own, and whose it is. */
-  readonly up: { readonly parent: Tier; readonly subscription: Subscription } | null;
+  readonly up: {
+    readonly parent: Tier;
+    readonly subscription: Subscription;
+    /** What its uplink sends, and what the parent streams to it. */
+    shipped(items: readonly LinkItem[]): void;
+    streamed(items: readonly LinkItem[]): void;
+  } | null;
 }
 
 const PROPOSE_MS_MAX = 10_000;
@@ -67,7 +74,7 @@ export class Tier {
       subscription: up.subscription,
       clock: member.clock,
       random,
-      connect: async () => this.#connectUp(up.parent, member.clock),
+      connect: async () => watched(this.#connectUp(up.parent, member.clock), up),
     });
     uplink.start();
   }
@@ -147,4 +154,24 @@ export class Tier {
       follow: (listener) => replica.follow(listener),
     };
   }
+}
+
+/** Whoever watches sees a frame as it leaves, and as it arrives. */
+function watched(connection: ChildConnection, { shipped, streamed }: NonNullable<TierOptions["up"]>): ChildConnection {
+  return {
+    send: (message) => {
+      if (message.kind === "pushLedger") shipped(message.items);
+      return connection.send(message);
+    },
+    receive: (handlers) =>
+      connection.receive({
+        message: (message) => {
+          if (message.kind === "events") streamed(message.items);
+          handlers.message(message);
+        },
+        drained: () => handlers.drained(),
+        closed: (reason) => handlers.closed(reason),
+      }),
+    close: () => connection.close(),
+  };
 }

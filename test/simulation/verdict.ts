@@ -9,6 +9,7 @@ import { doubleFaults } from "./checkers/exactly-once.ts";
 import type { History, LedgerWrite } from "./checkers/history.ts";
 import { chainFaults } from "./checkers/ledger-chain.ts";
 import { orderFaults } from "./checkers/linearizability.ts";
+import { SECOND } from "./second-version.ts";
 import type { SimulatedCluster } from "./simulated-cluster.ts";
 
 /** Reports every fault to the cluster. @param meanwhile lets time pass until there is an answer @returns the ledger */
@@ -26,6 +27,10 @@ export async function verdict(
     ledger = (await meanwhile(state.ledger(revision(1), Number.MAX_SAFE_INTEGER))).records;
     for (const fault of chainFaults(id, ledger)) cluster.violation(fault);
   }
+  const principals = ledger.map(({ record }) => decodeRecord(record)).filter(({ origin }) => origin === null);
+  const second = principals.findIndex(({ principal }) => principal.startsWith(SECOND));
+  if (second >= 0 && principals.slice(second).some(({ principal }) => !principal.startsWith(SECOND)))
+    cluster.violation("a command after the first of version 2 has the meaning of version 1");
   const writes = writesOf(ledger);
   const faults = [
     ...lossFaults(history, writes),
@@ -42,10 +47,10 @@ function writesOf(ledger: readonly StoredRecord[]): readonly LedgerWrite[] {
   return ledger.flatMap(({ revision: at, record }) => {
     const { origin, events } = decodeRecord(record);
     if (origin !== null) return [];
-    return events.flatMap((event) =>
-      event.kind === "put"
-        ? [{ key: utf8Text(event.key) ?? "", value: utf8Text(event.value) ?? "", revision: at }]
-        : [],
-    );
+    return events.flatMap((event) => {
+      if (event.kind === "change") return [];
+      const value = event.kind === "put" ? (utf8Text(event.value) ?? "") : null;
+      return [{ key: utf8Text(event.key) ?? "", value, revision: at }];
+    });
   });
 }

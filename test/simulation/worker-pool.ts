@@ -8,6 +8,9 @@ import type { Task } from "./worker.ts";
 const WORKER = fileURLToPath(new URL("./worker.ts", import.meta.url));
 const PLANT = new URL("./mutants/plant.ts", import.meta.url).href;
 
+/** What a world makes and drops between two collections is more than V8's default of 16 MiB. */
+const YOUNG = "--max-semi-space-size=32";
+
 /** A seed that takes longer than this, ms, does not end: that is a violation, too. */
 const SEED_MS_MAX = 120_000;
 
@@ -59,10 +62,10 @@ export class WorkerPool {
   #start(): ChildProcess {
     const mutant = this.#mutant;
     // What a planted bug prints on its way down is of no use; what the code itself prints is.
-    const planted =
-      mutant === null ? {} : { execArgv: ["--import", PLANT], env: { ...process.env, OPENCLAW_MUTANT: mutant } };
+    const planted = mutant === null ? {} : { env: { ...process.env, OPENCLAW_MUTANT: mutant } };
+    const execArgv = mutant === null ? [YOUNG] : [YOUNG, "--import", PLANT];
     const stderr = mutant === null ? "inherit" : "ignore";
-    const worker = fork(WORKER, [], { stdio: ["ignore", "ignore", stderr, "ipc"], ...planted });
+    const worker = fork(WORKER, [], { stdio: ["ignore", "ignore", stderr, "ipc"], execArgv, ...planted });
     this.#all.add(worker);
     return worker;
   }

@@ -10,6 +10,7 @@ function entries(): ReadonlySet<string> {
     "vitest.config.ts",
     "demo/main.ts",
     "demo/build-page.ts",
+    "scripts/bundle.mjs",
     "test/history/check-history.ts",
     "test/nemesis/main.ts",
   ]);

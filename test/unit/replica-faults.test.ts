@@ -1,159 +1,12 @@
-/** What may go wrong around a replica: power cuts at bad moments, disks that hang or refuse, errors of those it calls. */
-
-import { toHex, utf8 } from "@openclaw/core/bytes.ts";
 import { InvariantViolation, OpenClawError } from "@openclaw/core/errors.ts";
-import { type ClusterId, index, type NodeId, revision, term } from "@openclaw/core/ids.ts";
-import type { StoredLog } from "@openclaw/core/ports.ts";
+import { index, term } from "@openclaw/core/ids.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
 import type { Entry } from "@openclaw/core/raft/message.ts";
-import { Replica } from "@openclaw/core/replica.ts";
-import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { sessionKey } from "@openclaw/core/state-machine/keyspace.ts";
 import { expect, test } from "vitest";
-import { MemoryCluster, type MemoryMember } from "../simulation/memory-cluster.ts";
-import { MemoryLogStore } from "../simulation/memory-log-store.ts";
-import { MemoryNetwork } from "../simulation/memory-network.ts";
-import { MemoryStateStore } from "../simulation/memory-state-store.ts";
-import { SeededRandom } from "../simulation/seeded-random.ts";
-import { VirtualClock } from "../simulation/virtual-clock.ts";
-
-const put = (key: string, value: string): UserCommand => ({ kind: "put", key: utf8(key), value: utf8(value) });
-/** Cuts the log at once, so that whoever was away needs a snapshot. */
-const SHORT_LOG = {
-  entriesMax: 1,
-  bytesMax: 1e9,
-  entriesKept: 0,
-  bytesKept: 1e9,
-  entriesBetween: 1,
-  bytesBetween: 1e9,
-};
-
-/** `ok`, or the code of the refusal. */
-function execute({ replica }: MemoryMember, command: UserCommand, timeoutMs = 10_000): Promise<string> {
-  return replica.execute(command, { principal: "tester", timeoutMs }).then(
-    (outcome) => (outcome.ok ? "ok" : outcome.code),
-    (error: unknown) => (error instanceof OpenClawError ? error.code : String(error)),
-  );
-}
-
-/** Executes while time passes. */
-async function run(
-  cluster: MemoryCluster,
-  member: MemoryMember,
-  command: UserCommand,
-  timeoutMs = 10_000,
-): Promise<string> {
-  let answer: string | null = null;
-  void execute(member, command, timeoutMs).then((code) => {
-    answer = code;
-  });
-  const until = cluster.clock.now() + timeoutMs + 1_000;
-  while (answer === null && cluster.clock.now() < until) await cluster.elapse(10);
-  return answer ?? "never answered";
-}
-
-async function startedCluster(
-  size: number,
-  options = {},
-): Promise<{ cluster: MemoryCluster; leader: MemoryMember; others: MemoryMember[] }> {
-  const cluster = new MemoryCluster(size, 1, options);
-  await cluster.start();
-  const leader = await cluster.leader();
-  expect(await run(cluster, leader, put("warm", "up"))).toBe("ok");
-  await cluster.elapse(200);
-  return { cluster, leader, others: cluster.members.filter((member) => member !== leader) };
-}
-
-const CLUSTER = "test" as ClusterId;
-const NODE = "n1" as NodeId;
-const EPOCH = { counter: 1, nonce: "ab".repeat(16), parent: null, departure: revision(0) };
-const MEMBERSHIP = founding([NODE]);
-
-function alone(
-  log: MemoryLogStore,
-  state = new MemoryStateStore({ cluster: CLUSTER, epoch: EPOCH, membership: MEMBERSHIP }),
-) {
-  const clock = new VirtualClock();
-  const transport = new MemoryNetwork(clock).transport(NODE);
-  const random = new SeededRandom(1);
-  const onFatal = (error: Error): void => {
-    throw error;
-  };
-  const replica = new Replica({
-    cluster: CLUSTER,
-    id: NODE,
-    membership: MEMBERSHIP,
-    epoch: EPOCH,
-    log,
-    state,
-    transport,
-    clock,
-    random,
-    tickMs: 50,
-    onFatal,
-  });
-  return { replica, clock, state };
-}
-
-test("R8: a log of other entries than the state applied does not reach anybody", async () => {
-  const { cluster, leader: first, others } = await startedCluster(5);
-  const [second, third, fourth, sleeper] = others;
-  if (second === undefined || third === undefined || fourth === undefined || sleeper === undefined)
-    throw new Error("five");
-  // Entries that nobody else has are on the first leader's disk, and one member sleeps through all of it.
-  cluster.network.isolate(first.id);
-  cluster.network.isolate(sleeper.id);
-  for (let i = 0; i < 8; i++) {
-    void execute(first, put("stale", `${i}`), 100);
-    await cluster.elapse(10);
-  }
-  await cluster.elapse(2_000);
-  const next = await cluster.leader();
-  for (let i = 0; i < 3; i++) expect(await run(cluster, next, put("fresh", `${i}`))).toBe("ok");
-  // What was committed meanwhile reaches the first leader's state, and its state's disk, before its log's disk.
-  const append = first.log.append.bind(first.log);
-  first.log.append = (hardState, entries) => {
-    if (entries.length > 0) first.log.hold();
-    return append(hardState, entries);
-  };
-  cluster.network.heal();
-  cluster.network.isolate(sleeper.id);
-  await cluster.elapse(1_000);
-  expect(first.replica.status().applied).toBe(next.replica.status().applied);
-  first.state.checkpointNow();
-  expect(first.log.durable.entries.at(-1)?.index).toBeGreaterThanOrEqual(next.replica.status().applied);
-  await cluster.powerCut(first);
-  expect(await run(cluster, next, put("fresh", "last"))).toBe("ok");
-  await cluster.elapse(1_000);
-  expect(first.replica.status().applied).toBe(next.replica.status().applied);
-  // It leads, and the one that slept has everything from it.
-  const [voter, ...off] = [second, third, fourth].sort((a, b) => Number(a === next) - Number(b === next));
-  if (voter === undefined) throw new Error("three followers have a first");
-  for (const member of off) cluster.powerOff(member);
-  cluster.network.heal();
-  cluster.network.cut(voter.id, sleeper.id);
-  await cluster.elapse(5_000);
-  expect(first.replica.status().role).toBe("leader");
-  expect(await run(cluster, first, put("fresh", "after"))).toBe("ok");
-  await cluster.elapse(1_000);
-  const ledgers = await Promise.all(
-    [first, voter, sleeper].map(async ({ replica }) =>
-      (await replica.ledger(revision(1), 1e9)).records.map(({ hash }) => toHex(hash)),
-    ),
-  );
-  expect(ledgers[0]).toHaveLength(6);
-  for (const ledger of ledgers) expect(ledger).toEqual(ledgers[0]);
-});
-
-test("DATA_CORRUPT: a state that ends before its log begins", async () => {
-  const stored: StoredLog = {
-    hardState: { term: term(1), vote: null, commit: index(9) },
-    base: { index: index(9), term: term(1) },
-    entries: [],
-    highWater: index(9),
-  };
-  await expect(alone(new MemoryLogStore(stored)).replica.start()).rejects.toMatchObject({ code: "DATA_CORRUPT" });
-});
+import { MemoryCluster } from "../simulation/memory-cluster.ts";
+import { SimulatedLogStore } from "../simulation/simulated-log-store.ts";
+import { alone, execute, OWNER, put, run, SHORT_LOG, startedCluster } from "./replica-group.ts";
 
 test("R4: a disk that refuses to give a snapshot stops the node; one that is short of space is asked again", async () => {
   const { cluster, leader, others } = await startedCluster(3, { retention: SHORT_LOG });
@@ -363,7 +216,7 @@ test("UNAVAILABLE: whoever waits for a session that another opens keeps a deadli
 });
 
 test("STOPPED: a replica that is stopped while it starts does not start", async () => {
-  const { replica, clock, state } = alone(new MemoryLogStore());
+  const { replica, clock, state } = alone(new SimulatedLogStore(OWNER));
   const open = state.open.bind(state);
   let proceed = (): void => {};
   state.open = async () => {

@@ -68,14 +68,14 @@ describe("members", () => {
     for (let i = 0; i < 10; i++) await put(cluster, leader, `v${i}`);
     const [dead, other] = others(cluster, leader);
     if (dead === undefined || other === undefined) throw new Error("three members have two followers");
-    cluster.powerOff(dead, 0, 0);
+    cluster.powerOff(dead);
     const newcomer = await cluster.join("n4" as NodeId);
     const replace = { kind: "add", node: newcomer.id, replaces: dead.id } as const;
     expect(await meanwhile(cluster, leader.replica.changeMembership(replace, TIMEOUT_MS))).toBe("done");
     await cluster.elapse(5_000);
     const { membership } = leader.replica.status().raft;
     expect(new Set(membership.voters)).toEqual(new Set([leader.id, other.id, newcomer.id]));
-    cluster.powerOff(other, 0, 0);
+    cluster.powerOff(other);
     expect(await put(cluster, leader, "with the newcomer alone")).toBe("done");
   });
 
@@ -132,7 +132,7 @@ describe("leadership", () => {
     await meanwhile(cluster, leader.replica.handOver(TIMEOUT_MS));
     const before = cluster.clock.now();
     expect(leader.replica.status().role).toBe("follower");
-    cluster.powerOff(leader, 0, 0);
+    cluster.powerOff(leader);
     const [other] = others(cluster, leader);
     if (other === undefined) throw new Error("three members have two followers");
     expect(await put(cluster, other, "after")).toBe("done");

@@ -10,7 +10,8 @@ import { HttpClient } from "./http.ts";
 import { NODES, VALUE_BYTES } from "./sizes.ts";
 import type { Workbench } from "./workbench.ts";
 
-const PROGRAM = fileURLToPath(new URL("../../../edge-runtime/cli/openclaw.ts", import.meta.url));
+/** The bundle, as an installed node runs it; scripts/bench.mjs makes it before each run. */
+const PROGRAM = fileURLToPath(new URL("../../../edge-runtime/dist/openclaw.js", import.meta.url));
 /** Callers of gets that share one client: half of the questions that it may have under way (core/sync/child-link.ts). */
 const ASKERS = 32;
 

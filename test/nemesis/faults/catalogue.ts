@@ -4,6 +4,8 @@ import { fileLimit, fullDisk, oldDisk, slowDisk } from "./disks.ts";
 import { fallBehind } from "./fall-behind.ts";
 import type { Fault, MissingFault, Surroundings } from "./fault.ts";
 import { linkFaults, linkNames } from "./links.ts";
+import { rejoinMember, replaceMember } from "./membership.ts";
+import { moveLeader } from "./move-leader.ts";
 import { partitionFaults, partitionNames } from "./partitions.ts";
 import { processFaults } from "./processes.ts";
 
@@ -18,8 +20,9 @@ export async function catalogue(surroundings: Surroundings): Promise<readonly (F
     smallDisk === null ? { name: "full-disk", missing } : fullDisk(smallDisk),
     (await succeeds("prlimit", "-V")) ? fileLimit : { name: fileLimit.name, missing: "prlimit is missing" },
     oldDisk,
-    { name: "move-leader", missing: "the HTTP API cannot move leadership yet" },
-    { name: "replace-member", missing: "the HTTP API cannot change members yet" },
+    moveLeader,
+    replaceMember(smallDisk),
+    rejoinMember(smallDisk),
     fallBehind,
   ];
 }

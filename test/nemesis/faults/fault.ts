@@ -28,8 +28,14 @@ export interface MissingFault {
 export interface Stage {
   readonly cluster: RealCluster;
   readonly random: Random;
+  /** Aborted when the run is broken off: then nothing is waited for any more, and nothing has to be made good. */
+  readonly brokenOff: AbortSignal;
   /** Says what happens, in words. */
   readonly report: (text: string) => void;
+  /** Says why it had no effect: allowed while another fault holds or the run is called off, else a finding. */
+  readonly failed: (text: string) => void;
+  /** Says what is wrong whatever else holds. */
+  readonly finding: (text: string) => void;
   /** Resolves after a while, as long as faults last in this run, or at once when the run is called off. */
   hold(): Promise<void>;
   /** Whether the run is called off. */

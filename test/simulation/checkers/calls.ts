@@ -36,16 +36,19 @@ function operations({ calls }: History): readonly Operation[] {
 function valuesByRevision(calls: readonly Call[]): ReadonlyMap<string, string> {
   const values = new Map<string, string>();
   for (const { key, asked, answer } of calls) {
-    if (answer?.kind === "wrote" && asked.kind !== "read") values.set(`${key} ${answer.revision}`, asked.value);
+    if (answer?.kind === "wrote" && "value" in asked) values.set(`${key} ${answer.revision}`, asked.value);
     if (answer?.kind === "saw" && answer.row !== null) values.set(`${key} ${answer.row.revision}`, answer.row.value);
   }
   return values;
 }
 
-function callOf({ key, asked }: Call, values: ReadonlyMap<string, string>): ValueCall | null {
+function callOf({ key, asked, answer }: Call, values: ReadonlyMap<string, string>): ValueCall | null {
   switch (asked.kind) {
     case "read":
       return { kind: "get" };
+    case "delete":
+      // One that found nothing is an observation.
+      return answer?.kind === "saw" ? { kind: "get" } : { kind: "delete" };
     case "put":
       return { kind: "put", value: asked.value };
     case "compareAndSet": {

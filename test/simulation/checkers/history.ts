@@ -5,7 +5,7 @@ export type Answer =
   | { readonly kind: "wrote"; readonly revision: number }
   /** A comparison did not hold. */
   | { readonly kind: "differed" }
-  /** What a read saw, and the revision of the state in which it was read; null where callers are not told. */
+  /** What a read saw, or a delete that found nothing, and the revision of the state in which it was read; null where callers are not told. */
   | {
       readonly kind: "saw";
       readonly row: { readonly value: string; readonly revision: number } | null;
@@ -19,6 +19,7 @@ export interface Call {
   readonly asked:
     | { readonly kind: "put"; readonly value: string }
     | { readonly kind: "compareAndSet"; readonly value: string; readonly expected: number }
+    | { readonly kind: "delete" }
     | { readonly kind: "read" };
   readonly began: number;
   /** Infinity for one that was never answered: it may take effect at any later time, or never. */
@@ -50,6 +51,7 @@ export class History {
 /** A write as the ledger has it. */
 export interface LedgerWrite {
   readonly key: string;
-  readonly value: string;
+  /** Null: the key was deleted. */
+  readonly value: string | null;
   readonly revision: number;
 }

@@ -15,12 +15,14 @@ interface Effect {
 export function orderFaults(history: History, ledger: readonly LedgerWrite[]): readonly string[] {
   const faults: string[] = [];
   const keys = writesByKey(ledger);
-  const byValue = new Map(ledger.map((write) => [write.value, write]));
+  const byValue = new Map(ledger.flatMap((write) => (write.value === null ? [] : [[write.value, write]])));
   const effects: Effect[] = [];
   for (const call of history.calls) {
     const { asked, answer, key } = call;
     const writes = keys.get(key) ?? [];
-    if (asked.kind === "read") {
+    if (asked.kind === "delete" && answer?.kind === "wrote")
+      effects.push({ call, from: answer.revision, to: answer.revision });
+    if (asked.kind === "read" || asked.kind === "delete") {
       if (answer?.kind !== "saw") continue;
       const effect = readEffect(call, answer, writes);
       if (typeof effect === "string") faults.push(effect);
@@ -29,7 +31,7 @@ export function orderFaults(history: History, ledger: readonly LedgerWrite[]): r
     }
     const written = byValue.get(asked.value);
     if (written === undefined) continue;
-    const before = lastAtMost(writes, written.revision - 1)?.revision ?? 0;
+    const before = standingAt(writes, written.revision - 1)?.revision ?? 0;
     if (asked.kind === "compareAndSet" && before !== asked.expected) {
       faults.push(`${described(call)} stands at ${written.revision}, after ${before}`);
     }
@@ -45,13 +47,16 @@ function readEffect(
   { row, at }: Extract<NonNullable<Call["answer"]>, { kind: "saw" }>,
   writes: readonly LedgerWrite[],
 ): Effect | string {
-  const latest = lastAtMost(writes, at ?? row?.revision ?? 0);
+  const latest = standingAt(writes, at ?? row?.revision ?? 0);
   if (latest?.value !== row?.value || latest?.revision !== row?.revision) {
     return `${described(call)} at revision ${at}, where it was ${latest?.value} of ${latest?.revision}`;
   }
   if (at !== null) return { call, from: at + 0.5, to: at + 0.5 };
   const from = row?.revision ?? 0;
   const next = writes.find(({ revision }) => revision > from);
+  // It was absent more than once: which time was seen is the general checker's to find.
+  if (row === null && writes.some(({ value }) => value === null))
+    return { call, from: 0.5, to: Number.POSITIVE_INFINITY };
   return { call, from: from + 0.5, to: next === undefined ? Number.POSITIVE_INFINITY : next.revision - 0.5 };
 }
 
@@ -92,7 +97,7 @@ function differedFaults(
     }
     const writes = keys.get(call.key) ?? [];
     const { expected } = call.asked;
-    const held = (lastAtMost(writes, from)?.revision ?? 0) === expected;
+    const held = (standingAt(writes, from)?.revision ?? 0) === expected;
     if (held && !writes.some(({ revision }) => revision > from && revision < to)) {
       faults.push(`${described(call)} differed, and the key was as expected all the time`);
     }
@@ -108,6 +113,12 @@ function writesByKey(ledger: readonly LedgerWrite[]): ReadonlyMap<string, readon
     else writes.push(write);
   }
   return keys;
+}
+
+/** What the key held after `revision`. */
+function standingAt(writes: readonly LedgerWrite[], revision: number): LedgerWrite | undefined {
+  const last = lastAtMost(writes, revision);
+  return last?.value === null ? undefined : last;
 }
 
 /** Writes ascend. */
@@ -128,6 +139,8 @@ function described({ process, key, asked, answer }: Call): string {
       return `${process}'s put ${key} = ${asked.value}`;
     case "compareAndSet":
       return `${process}'s put ${key} = ${asked.value} after ${asked.expected}`;
+    case "delete":
+      return `${process}'s delete of ${key}`;
     case "read": {
       const row = answer?.kind === "saw" ? answer.row : null;
       return `${process}'s read of ${key} saw ${row?.value ?? "nothing"} of ${row?.revision ?? 0}`;

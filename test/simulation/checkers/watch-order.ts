@@ -9,6 +9,8 @@ export class WatchOrder {
   /** What the first watcher saw, by revision. */
   readonly #seen: Uint8Array[] = [];
   readonly #last = new Map<string, number>();
+  /** By node: the last revision that its listeners were told of. */
+  readonly #advanced = new Map<string, number>();
   readonly #violation: (text: string) => void;
 
   constructor(violation: (text: string) => void) {
@@ -25,6 +27,20 @@ export class WatchOrder {
       last = revision;
     }
     this.#last.set(watcher, last);
+  }
+
+  /** `node` begins to tell its listeners. */
+  began(node: string): void {
+    this.#advanced.delete(node);
+  }
+
+  /** What every listener of a node's ledger is told, as it happens: ascending, each once. A snapshot leaves some out. */
+  advanced(node: string, records: readonly StoredRecord[]): void {
+    for (const { revision } of records) {
+      const last = this.#advanced.get(node) ?? 0;
+      if (revision <= last) this.#violation(`${node} told its listeners of revision ${revision} after ${last}`);
+      this.#advanced.set(node, revision);
+    }
   }
 
   /** Healed and quiet, everybody was told everything. */

@@ -64,10 +64,18 @@ export const MUTANTS: readonly Mutant[] = [
   one("recovering-node-acknowledges", "FAST'18: truncating at the first bad entry loses committed data (pitfall 27)", "raft/recovery", "return this.#target === null || match >= this.#target;", "return match >= 0;"),
   one("recovering-node-votes", "FAST'18: a node that lost entries elects a leader without them (pitfall 27)", "raft/election", "return !this.#node.recovery.active && this.#node.log", "return this.#node.log"),
   one("commit-is-taken-for-applied", "etcd#13766: applied index apart from the state (pitfall 17)", "raft/raft", "this.#delivered = applied;", "this.#delivered = log.commit;"),
+  // Log time
+  one("new-leader-counts-the-time-between", "etcd#15247: what a stalled leader slept through ends leases (rule T1, pitfall 24)", "raft/stamps", "this.#stamped = null;\n  }", "this.#stamped ??= null;\n  }"),
+  one("stamps-from-the-wall-clock", "leases that a clock step ends (rule T1, thesis §6.4.1)", "replica", "now: () => clock.now(),", "now: () => clock.wall(),"),
+  one("stamps-counted-again", "each stamp from the leader's first entry on, not from its last (rule T1)", "raft/stamps", "this.#stamped += ms;", "this.#stamped += 0 * ms;"),
+  one("log-time-forgotten-between-revisions", "time kept in memory only, lost with a batch that writes nothing (rule R6, T1)", "state-machine/ledger-writer", "if (this.#moved) this.#tx", "if (this.records.length > 0) this.#tx"),
   // Snapshots and stores
   one("snapshot-truncates-newer-entries", "camunda#6092: a snapshot behind the log's end cuts it (pitfall 12)", "raft/snapshot", "if (!node.installing && log.termAt(meta.index) === meta.term) {", "if (meta.index < 0) {"),
   one("log-reset-before-state", "the log is gone and the state is not there yet (rule R8)", "replica/snapshot-receiver", "const stored = await state.install(meta);\n    await log.reset({ index: meta.index, term: meta.term });", "await log.reset({ index: meta.index, term: meta.term });\n    const stored = await state.install(meta);"),
   one("log-cut-without-checkpoint", "the log is cut behind a state that a crash takes back (rule R7, etcd#14685)", "replica/compaction", "const { applied } = await this.#state.checkpoint();", "const { applied } = raft.status();"),
+  // The log's disk
+  one("log-not-fsynced", "nats-server#7564: acknowledged out of the page cache (pitfall 28)", "segment-log/segments", "file.write(contents.end, padded);\n    file.sync();", "file.write(contents.end, padded);"),
+  one("log-crc-not-checked", "nats-server#7549: a flipped bit is served (pitfall 31)", "segment-log/frame", "if (crc32(bytes.subarray(at + CHECKED_FROM, end), (key + place) >>> 0) !== crc) return null;", "if (crc32 === undefined || place < 0) return null;"),
   // Reads
   one("read-before-own-commit", "etcd raft, committedEntryInCurrentTerm (pitfall 2)", "raft/read-index", "return log.termAt(log.commit) === term;", "return log.commit >= 0 && term >= 0;"),
   one("read-without-a-round", "a deposed leader answers reads (etcd#20418, pitfall 3)", "raft/read-index", "if (!node.quorum.reached((voter) => round.confirmed.has(voter))) return;", ""),
@@ -80,15 +88,29 @@ export const MUTANTS: readonly Mutant[] = [
   one("below-the-window-runs-again", "a step whose answer was forgotten is run anew (rule Q1)", "state-machine/sessions", "if (step.seq < row.lowWater) return", "if (step.seq < 0) return"),
   one("answer-goes-to-another", "a result finds the wrong waiter (rqlite#536's kin)", "replica/proposals", "if (proposer !== this.proposer) return;", 'if (proposer === "") return;'),
   one("salt-from-a-clock", "apply reads what differs between replicas (openraft#1741, pitfall 22)", "state-machine/apply", "const author = this.#author(header, () => header.salt);", "const author = this.#author(header, () => crypto.getRandomValues(new Uint8Array(16)));"),
-  one("batches-change-results", "results that depend on how entries are batched (rule R9)", "state-machine/key-values", "version: (current?.version ?? 0) + 1,", "version: (current?.version ?? 0) + 1 + Number(tx.writes().length > 6),"),
+  one("batches-change-results", "results that depend on how entries are batched (rule R9)", "state-machine/key-rows", "version: (current?.version ?? 0) + 1,", "version: (current?.version ?? 0) + 1 + Number(tx.writes().length > 6),"),
   one("chain-forgets-the-past", "a hash that does not cover what came before (rule L2)", "ledger/chain", "input.set(previous, 1);", "input[1] = previous[0] ?? 0;"),
   one("events-told-twice", "etcd#18089: watch events doubled (pitfall 23)", "replica/applied-state", "if (records.length > 0 || before.parentHolds !== position.parentHolds) this.#advance(records);", "if (records.length > 0 || before.parentHolds !== position.parentHolds) this.#advance(records);\n    if (records.length > 1) this.#advance(records.slice(1));"),
+  one("new-release-new-meaning", "a node that was upgraded applies by its own rules at once, before the others can (rule R9, pitfall 22)", "state-machine/apply", "versions[applyVersion - 1]?.(machine", "versions[versions.length - 1]?.(machine"),
+  {
+    name: "raised-without-all-members",
+    bug: "a cluster's version goes up while a member cannot follow (etcd#13766's kin; rule R9)",
+    edits: [
+      { file: "core/replica/version-raise.ts", find: "if (!members.every(", replace: "if (!members.some(" },
+      {
+        file: "core/state-machine/apply-version.ts",
+        find: "if (members.every((node) => memberSupports(tx, node, to)) && membersSupport(tx, to)) ledger.raise(to);",
+        replace: "if (members.some((node) => memberSupports(tx, node, to)) || membersSupport(tx, to)) ledger.raise(to);",
+      },
+    ],
+  },
   // Sync between tiers, documents, clients
   one("import-runs-an-overlap-again", "nats-server#8069: duplicates after a reconnect (pitfall 38)", "state-machine/client-links", "if (at <= row.cursor) return row.outcomes.get(at) ?? null;", "if (at < row.cursor) return row.outcomes.get(at) ?? null;"),
   one("import-skips-a-gap", "PostgreSQL slots: a cursor past what was taken (pitfall 37)", "state-machine/ledger-imports", 'if (firstRevision(first) > cursor + 1) return refuse("GAP",', 'if (firstRevision(first) > cursor + 1_000) return refuse("GAP",'),
   one("import-cursor-ahead", "a cursor that moves without what it covers (pitfall 37)", "state-machine/ledger-imports", "const rest = command.items.filter((item) => lastRevision(item) > cursor);", "const rest = command.items.filter((item) => lastRevision(item) > cursor + (cursor % 16 === 15 ? 1 : 0));"),
   one("echo-goes-up-again", "two tiers ping-pong for ever (rule L5)", "ledger/selection", "return select(records, (record) => !broughtBy(record, parent));", "return select(records, (record) => !broughtBy(record, parent) || record.revision % 5 === 0);"),
-  one("mirror-misses-deletes", "a mirror that does not delete (rule L4, S4)", "state-machine/key-values", 'if (event.kind === "delete" && current === undefined) return false;', 'if (event.kind === "delete") return false;'),
+  one("mirror-misses-deletes", "a mirror that does not delete (rule L4, S4)", "state-machine/key-rows", 'if (event.kind === "delete" && current === undefined) return false;', 'if (event.kind === "delete") return false;'),
+  one("mirror-keeps-what-was-deleted", "a delete that is in the ledger and not in the state (rule L4, S4)", "state-machine/key-rows", "setKey(tx, row, current, event, at);\n  return true;", 'if (event.kind !== "delete") setKey(tx, row, current, event, at);\n  return true;'),
   one("stub-for-a-body", "a body of the subscription travels as a skip (rule L2)", "ledger/selection", "return subscription.collections.includes(event.collection);", "return subscription.collections.includes(event.collection) && record.revision % 7 !== 0;"),
   one("first-come-stands", "quarantine by order of arrival: replicas differ for ever (rule D2, pitfall 45)", "state-machine/document-plan", "if (lowest !== undefined && hash < lowest) losers.add(lowest);\n    else if (lowest !== undefined) losers.add(hash);", "if (lowest !== undefined) losers.add(hash);"),
   one("pending-never-joins", "automerge-repo: what waits for a dependency waits for ever (rule D3, pitfall 47)", "state-machine/document-plan", "const waiting = before.pending === 0 || fresh.size === 0 ? [] : pendingChanges(tx, keys);", "const waiting = before.pending >= 0 || fresh.size === 0 ? [] : pendingChanges(tx, keys);"),

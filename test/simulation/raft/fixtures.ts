@@ -14,6 +14,7 @@ export const entry = (at: number, ofTerm: number, data = ""): Entry => ({
   index: index(at),
   term: term(ofTerm),
   kind: data === "" ? "noop" : "commands",
+  stamp: 0,
   data: bytes(data),
 });
 

@@ -108,6 +108,65 @@ export class Gambits {
     cluster.crash(node.id, Math.floor(this.#random.unit() * (node.writes.length + 1)));
   }
 
+  /**
+   * Paper, figure 8: an entry of an earlier term reaches a majority, one of a later term is on a disk that nobody heard
+   * of, and that one's node leads next.
+   */
+  olderTerm(node: TestNode): void {
+    const cluster = this.#cluster;
+    const rival = cluster.nodes.find((other) => other !== node && other.raft !== null);
+    if (rival === undefined || !this.#lead(node)) return;
+    this.#deliver(({ kind }) => kind.startsWith("append"), 4 * DELIVERIES_MAX);
+    this.#leave(node, () => this.#propose(node));
+    const at = node.disk.lastIndex;
+    if (!this.#lead(rival)) return;
+    this.#leave(rival);
+    cluster.restart(node.id);
+    if (!this.#lead(node)) return;
+    const between = ({ from, to, kind }: RaftMessage): boolean =>
+      kind.startsWith("append") && (from === node.id || to === node.id);
+    const witnesses = cluster.nodes.filter((other) => other !== node && other.raft !== null);
+    const told = (): boolean => (node.raft?.status().commit ?? at) >= at;
+    const held = (): boolean => witnesses.every(({ disk }) => disk.lastIndex >= at);
+    for (let count = 0; count < 2 * DELIVERIES_MAX && !held(); count++) this.#deliver(between, 1);
+    for (let count = 0; count < witnesses.length && !told(); count++)
+      this.#deliver(({ kind, to }) => kind === "appendAccepted" && to === node.id, 1);
+    cluster.drop();
+    cluster.crash(node.id);
+    cluster.restart(rival.id);
+    if (this.#lead(rival)) this.#deliver(({ kind }) => kind.startsWith("append"), 2 * DELIVERIES_MAX);
+    cluster.restart(node.id);
+  }
+
+  /**
+   * Pitfalls 6 and 18: a learner becomes a voter, beside the leader or in its place, and the leader is gone before anybody
+   * hears of that.
+   */
+  growth(node: TestNode): void {
+    if (!this.#lead(node)) return;
+    const cluster = this.#cluster;
+    const voters = (): readonly NodeId[] => node.raft?.status().membership.voters ?? [];
+    const other = cluster.nodes.find(({ id, raft }) => raft !== null && !voters().includes(id));
+    if (other === undefined) return;
+    this.#deliver(({ kind }) => kind.startsWith("append"), 2 * DELIVERIES_MAX);
+    const replaces = this.#random.pick([null, node.id]);
+    cluster.change(node.id, { kind: "add", node: other.id, replaces });
+    const done = (): boolean =>
+      voters().includes(other.id) && (replaces === null || node.raft?.status().membership.outgoing.length === 0);
+    for (let count = 0; count < 2 * DELIVERIES_MAX && !done(); count++)
+      this.#deliver(({ kind }) => kind.startsWith("append"), 1);
+    this.#leave(node);
+  }
+
+  /** What it has written, and does meanwhile, is on its disk, and nobody hears of it. */
+  #leave(node: TestNode, meanwhile: () => void = () => {}): void {
+    const cluster = this.#cluster;
+    meanwhile();
+    cluster.pump();
+    cluster.crash(node.id, node.writes.length);
+    cluster.drop(({ from }) => from === node.id);
+  }
+
   /** Lets everybody's lease run out, and this node campaign. False: it does not come to lead. */
   #lead(node: TestNode): boolean {
     const { nodes } = this.#cluster;

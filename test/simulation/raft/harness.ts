@@ -91,6 +91,7 @@ export class TestCluster {
       applied: disk.state.index,
       recoverTo: highWater,
       random: this.#options.random ?? (() => at / this.nodes.length),
+      now: () => 0,
       ...this.#options.raft,
     });
     return node.raft;

@@ -26,7 +26,7 @@ beforeAll(async () => {
     // Removing whom nobody has any more is done at once.
     members: {
       list: () => MEMBERS,
-      rows: () => [{ node: GONE, peer: "p", addresses: [], http: "", standing: "removed" }],
+      rows: () => [{ node: GONE, peer: "p", addresses: [], http: "", supports: 1, standing: "removed" }],
       removed: false,
     },
     uplink: {

@@ -31,8 +31,8 @@ test("the members are listed with their places, and a learner with whom it repla
   const answer = (await node.app.inject("/v1/members")).json();
   expect(answer).toMatchObject({ cluster: "california", quorum: 1, joint: false, removed: [] });
   expect(answer.members).toEqual([
-    { role: "voter", replaces: null, ...MEMBERS[0] },
-    { role: "learner", replaces: NODE, node: "california-4", peer: null, addresses: [], http: null },
+    { role: "voter", replaces: null, supports: null, ...MEMBERS[0] },
+    { role: "learner", replaces: NODE, node: "california-4", supports: null, peer: null, addresses: [], http: null },
   ]);
 });
 

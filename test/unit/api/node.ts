@@ -5,6 +5,7 @@ import type { ClusterId, Epoch, NodeId, Revision } from "@openclaw/core/ids.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
 import { Replica } from "@openclaw/core/replica.ts";
+import { APPLY_VERSIONS } from "@openclaw/core/state-machine/apply.ts";
 import { buildApi } from "@openclaw/edge-runtime/api/app.ts";
 import { openAuthority } from "@openclaw/edge-runtime/api/auth.ts";
 import type { ApiAuthority, ApiDeps, MembersDoor, SiteMember, UplinkDoor } from "@openclaw/edge-runtime/api/deps.ts";
@@ -13,9 +14,9 @@ import { Metrics } from "@openclaw/edge-runtime/metrics.ts";
 import { systemClock, systemRandom } from "@openclaw/edge-runtime/system-ports.ts";
 import type { FastifyInstance } from "fastify";
 import { pino } from "pino";
-import { MemoryLogStore } from "../../simulation/memory-log-store.ts";
 import { MemoryNetwork } from "../../simulation/memory-network.ts";
 import { MemoryStateStore } from "../../simulation/memory-state-store.ts";
+import { SimulatedLogStore } from "../../simulation/simulated-log-store.ts";
 
 export const CLUSTER = "california" as ClusterId;
 export const NODE = "california-1" as NodeId;
@@ -63,11 +64,12 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
     id: NODE,
     membership: founding([NODE]),
     epoch: EPOCH,
-    log: new MemoryLogStore(),
+    log: new SimulatedLogStore({ cluster: CLUSTER, node: NODE }),
     state: new MemoryStateStore({ cluster: CLUSTER, epoch: EPOCH, membership: founding([NODE]) }),
     transport: new MemoryNetwork(systemClock).transport(NODE),
     clock: systemClock,
     random: systemRandom,
+    applyVersions: APPLY_VERSIONS,
     tickMs: 5,
     onFatal,
   });

@@ -6,7 +6,12 @@ import type { Gateway } from "@openclaw/browser/gateways.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isLinkId, revision } from "@openclaw/core/ids.ts";
 import { decodeChildMessage, encodeParentMessage } from "@openclaw/core/sync/codec.ts";
-import type { ChildConnection, ChildMessage, ParentMessage } from "@openclaw/core/sync/message.ts";
+import {
+  type ChildConnection,
+  type ChildMessage,
+  type ParentMessage,
+  SYNC_VERSION,
+} from "@openclaw/core/sync/message.ts";
 import { FrameStream } from "@openclaw/edge-runtime/network/frame.ts";
 import { createHost, type Host } from "@openclaw/edge-runtime/network/host.ts";
 import { createIdentity } from "@openclaw/edge-runtime/network/identity.ts";
@@ -61,7 +66,13 @@ function siteOf(...gateways: readonly Gateway[]): SiteConnection {
 
 const link = "a".repeat(32);
 if (!isLinkId(link)) throw new Error("not a link");
-const hello: ChildMessage = { kind: "hello", version: 1, link, child: { kind: "client", token: null }, down: null };
+const hello: ChildMessage = {
+  kind: "hello",
+  version: SYNC_VERSION,
+  link,
+  child: { kind: "client", token: null },
+  down: null,
+};
 
 /** What came, in order, and how it ended. */
 function listen(connection: ChildConnection): { next(): Promise<ParentMessage>; closed: Promise<Error | null> } {

@@ -7,10 +7,16 @@ import { type Band, Nemesis } from "../../nemesis/nemesis.ts";
 
 const nobody: RealCluster = {
   members: [],
+  everyone: [],
+  directory: "",
   token: "",
   status: async () => null,
   hashedStatus: async () => null,
+  voters: async () => null,
   leader: async () => null,
+  succeed: async () => {
+    throw new Error("nobody is there");
+  },
 };
 
 const fault = (name: string, lane: Lane): Fault => ({
@@ -42,6 +48,7 @@ async function attack(): Promise<Nemesis> {
     now: () => performance.now() - started,
     report: () => undefined,
     signal: off.signal,
+    brokenOff: new AbortController().signal,
   });
   const running = nemesis.run();
   while (Math.min(...Object.values(nemesis.counts())) < 4) await sleep(5);

@@ -43,7 +43,7 @@ beforeAll(async () => {
     },
     directory: new MemberDirectory({
       node,
-      self,
+      self: { ...self, supports: 1 },
       configured: [{ node, ...self }],
       joined: false,
       clock: systemClock,
@@ -66,6 +66,7 @@ const request = (changed: Partial<JoinRequest> = {}): JoinRequest => ({
   cluster: cluster.cluster,
   credential: guest.credential,
   place: { peer: guest.identity.peer, addresses: ["/ip4/127.0.0.1/tcp/9102"], http: "http://127.0.0.1:8102" },
+  supports: 1,
   ...changed,
 });
 

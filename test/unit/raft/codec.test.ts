@@ -43,7 +43,7 @@ const run = fc
     const entries = steps.map(([rise, value], at): Entry => {
       last += rise;
       const kind = value.length === 0 ? "noop" : "commands";
-      return { term: term(last), index: index(prevIndex + 1 + at), kind, data: value };
+      return { term: term(last), index: index(prevIndex + 1 + at), kind, stamp: value.length, data: value };
     });
     return { prevIndex: index(prevIndex), prevTerm: term(prevTerm), entries, term: term(last) };
   });

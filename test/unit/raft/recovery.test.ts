@@ -46,6 +46,42 @@ describe("R5: a node that lost entries", () => {
     expect(cluster.raft("c").status()).toMatchObject({ lastIndex: 6, recoveringTo: null });
   });
 
+  test("R5: is told so again when it forgot what it was told", () => {
+    const cluster = damaged(3, { raft: { maxBatchBytes: 18 } });
+    const { disk } = cluster.node("c");
+    const forget = (): void => {
+      disk.highWater = disk.lastIndex;
+      disk.hardState = { ...disk.hardState, commit: index(0) };
+      cluster.restart("c");
+      cluster.raft("a").tick();
+      cluster.settle(({ kind }) => kind === "heartbeat");
+    };
+    forget();
+    // Its leader hears that it recovers, and nothing that it sends arrives.
+    cluster.settle(({ kind }) => kind === "appendUncounted");
+    cluster.drop();
+    cluster.crash("c");
+    forget();
+    expect(cluster.raft("c").status()).toMatchObject({ lastIndex: 3, recoveringTo: 6 });
+    cluster.tick(6);
+    expect(cluster.raft("c").status()).toMatchObject({ lastIndex: 6, recoveringTo: null });
+  });
+
+  test("R5: is told so by a leader whose log begins later", () => {
+    const cluster = damaged(3);
+    const { disk } = cluster.node("c");
+    disk.highWater = disk.lastIndex;
+    disk.hardState = { ...disk.hardState, commit: index(0) };
+    // c acknowledged no more than 6; the leader has cut 7 away.
+    cluster.propose("a", "seven");
+    cluster.settle();
+    for (const name of ["a", "b"]) cluster.compact(name);
+    cluster.restart("c");
+    cluster.raft("a").tick();
+    cluster.settle(({ kind }) => kind === "heartbeat");
+    expect(cluster.raft("c").status().recoveringTo).toBe(6);
+  });
+
   test("R5: even when a lost truncation left other entries in their place", () => {
     // b led term 1 and wrote three entries that nobody else has; then a led term 2, and b took its entries instead.
     const cluster = new TestCluster(["a", "b", "c"]).start();

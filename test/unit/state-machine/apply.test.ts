@@ -3,7 +3,7 @@ import { encode } from "@openclaw/core/codec.ts";
 import { index, revision, term } from "@openclaw/core/ids.ts";
 import { chainHash, genesisHash, leafHash } from "@openclaw/core/ledger/chain.ts";
 import type { Entry } from "@openclaw/core/raft/message.ts";
-import { createApply } from "@openclaw/core/state-machine/apply.ts";
+import { APPLY_VERSIONS, createApply } from "@openclaw/core/state-machine/apply.ts";
 import type { Command } from "@openclaw/core/state-machine/command.ts";
 import { encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
 import { initialWrites } from "@openclaw/core/state-machine/position.ts";
@@ -19,6 +19,7 @@ const entriesOf = (batches: readonly (readonly Command[])[]): Entry[] =>
     term: term(1),
     index: index(1 + i * 400),
     kind: "commands",
+    stamp: i % 3,
     data: encodeCommands(batch),
   }));
 
@@ -75,7 +76,7 @@ describe("apply", () => {
     const view = new MemoryView();
     view.write(initialWrites(clusterId("california"), epoch("a"), sha256));
     const rows = view.rows();
-    const apply = createApply(sha256, clusterId("california"));
+    const apply = createApply(sha256, clusterId("california"), APPLY_VERSIONS);
     const entries = entriesOf(fc.sample(log, { seed: 5, numRuns: 5 }).flat());
     expect(hexed(apply(view, entries))).toEqual(hexed(apply(view, entries)));
     expect(hexed(view.rows())).toEqual(hexed(rows));
@@ -85,12 +86,12 @@ describe("apply", () => {
     const view = new MemoryView();
     view.write(initialWrites(clusterId("california"), epoch("a"), sha256));
     const entries = entriesOf(fc.sample(log, { seed: 6, numRuns: 10 }).flat());
-    const { writes } = createApply(sha256, clusterId("california"))(view, entries);
+    const { writes } = createApply(sha256, clusterId("california"), APPLY_VERSIONS)(view, entries);
     expect(new Set(writes.map(({ key }) => key.join())).size).toBe(writes.length);
   });
 
   test("L2: every record is chained to the one before, from a genesis that is the epoch's own", () => {
-    const { ledger } = applied(entriesOf(fc.sample(log, { seed: 9, numRuns: 60 }).flat()), () => false);
+    const { ledger } = applied(entriesOf(fc.sample(log, { seed: 9, numRuns: 120 }).flat()), () => false);
     expect(ledger.length).toBeGreaterThan(20);
     let hash = genesisHash(sha256, clusterId("california"), 0, epoch("a").nonce);
     for (const [i, stored] of ledger.entries()) {
@@ -107,7 +108,9 @@ describe("apply", () => {
     expect(site.commitBytes(new Uint8Array(0))).toEqual([]);
     expect(site.commitBytes(encode([99, []]))).toEqual([]);
     expect(site.commitBytes(encode([1, [[], 7, null]]))).toEqual([]);
-    expect(site.apply([{ term: term(1), index: index(9), kind: "noop", data: new Uint8Array(0) }])).toEqual([]);
+    expect(site.apply([{ term: term(1), index: index(9), kind: "noop", stamp: 0, data: new Uint8Array(0) }])).toEqual(
+      [],
+    );
     expect(hexed(site.view.rows())).toEqual(hexed(before));
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
@@ -150,10 +153,11 @@ describe("apply", () => {
   test("results carry what finds their waiter", () => {
     const view = new MemoryView();
     view.write(initialWrites(clusterId("california"), epoch("a"), sha256));
-    const { results } = createApply(sha256, clusterId("california"))(
-      view,
-      entriesOf([[{ header: header(7), ...put("a", "x") }]]),
-    );
+    const { results } = createApply(
+      sha256,
+      clusterId("california"),
+      APPLY_VERSIONS,
+    )(view, entriesOf([[{ header: header(7), ...put("a", "x") }]]));
     expect(results).toEqual([
       { proposer: "00112233aabbccdd", request: 7, result: { kind: "outcome", outcome: ok(1) } },
     ]);

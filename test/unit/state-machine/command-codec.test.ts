@@ -59,6 +59,7 @@ test("user commands, outcomes and results are tuples of their own", () => {
     { kind: "importRefused", code: "GAP", cursor: 9, details: "x" },
     { kind: "noted" },
     { kind: "memberNoted", refused: null },
+    { kind: "stamped", logTime: 1_700_000_000_000 },
     { kind: "memberNoted", refused: { code: "TOKEN_USED", details: "x" } },
   ];
   for (const result of results) expect(readResult(resultTuple(result))).toEqual(result);

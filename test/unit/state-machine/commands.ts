@@ -155,6 +155,7 @@ const systemCommand: fc.Arbitrary<SystemCommand> = fc.oneof(
     parent: fc.constant(clusterId("hub")),
     revision: fc.nat(8).map(revision),
   }),
+  fc.constant({ kind: "stamp" as const }),
   fc.record({
     kind: fc.constant("noteMember" as const),
     node: fc.constantFrom("shop-1", "shop-2").map((name) => checked(name, isNodeId)),
@@ -163,6 +164,12 @@ const systemCommand: fc.Arbitrary<SystemCommand> = fc.oneof(
       addresses: fc.array(fc.constantFrom("/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.2/tcp/2"), { maxLength: 3 }),
       http: fc.constant("http://10.0.0.1:1"),
     }),
+    supports: fc.nat(2),
+  }),
+  fc.record({
+    kind: fc.constant("raiseVersion" as const),
+    to: fc.constant(1),
+    members: fc.array(fc.constantFrom("shop-1", "shop-2").map((name) => checked(name, isNodeId))),
   }),
 );
 

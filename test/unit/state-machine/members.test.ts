@@ -13,21 +13,25 @@ const place = (peer: string, address = "/ip4/10.0.0.1/tcp/9101"): MemberPlace =>
   http: "http://10.0.0.1:8101",
 });
 const note = (cluster: OneCluster, name: string, where: MemberPlace) =>
-  cluster.system({ kind: "noteMember", node: node(name), place: where });
+  cluster.system({ kind: "noteMember", node: node(name), place: where, supports: 1 });
 const rows = (cluster: OneCluster) => cluster.query({ kind: "members" }).members;
 const standings = (cluster: OneCluster) => rows(cluster).map((row) => [row.node, row.standing]);
 const taken = { kind: "memberNoted", refused: null };
 const refusedWith = (code: string) => ({ kind: "memberNoted", refused: { code, details: expect.anything() } });
 
 function configure(cluster: OneCluster, membership: Membership): void {
-  cluster.apply([{ term: term(1), index: index(1), kind: "configuration", data: encodeMembership(membership) }]);
+  cluster.apply([
+    { term: term(1), index: index(1), kind: "configuration", stamp: 0, data: encodeMembership(membership) },
+  ]);
 }
 
 test("L1: a node's row is taken, and its addresses may change; neither takes a revision", () => {
   const cluster = new OneCluster("shop");
   expect(note(cluster, "shop-1", place("p1"))).toEqual(taken);
   expect(note(cluster, "shop-1", place("p1", "/ip4/10.0.0.9/tcp/9101"))).toEqual(taken);
-  expect(rows(cluster)).toEqual([{ node: "shop-1", ...place("p1", "/ip4/10.0.0.9/tcp/9101"), standing: "named" }]);
+  expect(rows(cluster)).toEqual([
+    { node: "shop-1", ...place("p1", "/ip4/10.0.0.9/tcp/9101"), supports: 1, standing: "named" },
+  ]);
   expect(cluster.position.revision).toBe(0);
   expect(cluster.records).toEqual([]);
 });

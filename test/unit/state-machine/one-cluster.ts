@@ -17,7 +17,7 @@ import type { DocumentChange, LedgerRecord, LinkItem } from "@openclaw/core/ledg
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { Sha256, StoredRecord } from "@openclaw/core/ports.ts";
 import type { Entry } from "@openclaw/core/raft/message.ts";
-import { createApply } from "@openclaw/core/state-machine/apply.ts";
+import { APPLY_VERSIONS, type ApplyVersions, createApply } from "@openclaw/core/state-machine/apply.ts";
 import type {
   Command,
   CommandHeader,
@@ -93,10 +93,10 @@ export class OneCluster {
   #index = 0;
   #salt = 0;
 
-  constructor(name: string, epochOf: Epoch = epoch("a")) {
+  constructor(name: string, epochOf: Epoch = epoch("a"), versions: ApplyVersions = APPLY_VERSIONS) {
     this.cluster = clusterId(name);
     this.epoch = epochOf;
-    this.#apply = createApply(sha256, this.cluster);
+    this.#apply = createApply(sha256, this.cluster, versions);
     this.view.write(initialWrites(this.cluster, this.epoch, sha256));
   }
 
@@ -114,7 +114,7 @@ export class OneCluster {
   }
 
   commitBytes(data: Uint8Array): readonly CommandResult[] {
-    return this.apply([{ term: term(1), index: index(++this.#index), kind: "commands", data }]);
+    return this.apply([{ term: term(1), index: index(++this.#index), kind: "commands", stamp: 0, data }]);
   }
 
   system(command: SystemCommand): CommandResult {

@@ -34,7 +34,7 @@ function age(path: string, format: number): void {
   const connection = openExclusive(path, { synchronous: "FULL", walPagesMax: 100 });
   const identity = readIdentity(connection);
   if (identity === null) throw new Error(`${path} has no identity`);
-  expect(identity.format).toBe(format - 1);
+  expect(identity.format).toBe(STATE_FORMAT);
   writeIdentity(connection, { ...identity, format });
   connection.close();
 }
@@ -85,4 +85,17 @@ test("DATA_NEWER: a folder that a newer version wrote is left alone", async () =
   age(join(folder, "state.db"), STATE_FORMAT + 1);
   await expect(logOf(folder).open()).rejects.toEqual(code("DATA_NEWER"));
   await expect(stateOf(folder).open()).rejects.toEqual(code("DATA_NEWER"));
+});
+
+test("UNKNOWN_VERSION: a folder of an older layout is not read as if it were of this one", async () => {
+  const folder = temporaryFolder();
+  const [log, state] = [logOf(folder), stateOf(folder)];
+  await log.open();
+  await log.close();
+  await state.open();
+  await state.close();
+  ageLog(folder, LOG_FORMAT - 1);
+  age(join(folder, "state.db"), STATE_FORMAT - 1);
+  await expect(logOf(folder).open()).rejects.toEqual(code("UNKNOWN_VERSION"));
+  await expect(stateOf(folder).open()).rejects.toEqual(code("UNKNOWN_VERSION"));
 });

@@ -1,14 +1,17 @@
 /** The stores of the simulation keep the same contracts as those on disks. */
+import type { NodeId } from "@openclaw/core/ids.ts";
 import { logStoreContract } from "../../contracts/log-store.ts";
 import { STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP, stateStoreContract } from "../../contracts/state-store.ts";
-import { MemoryLogStore } from "../../simulation/memory-log-store.ts";
 import { MemoryStateStore } from "../../simulation/memory-state-store.ts";
+import { SimulatedLogStore } from "../../simulation/simulated-log-store.ts";
 
-logStoreContract("MemoryLogStore", () => {
-  let current: MemoryLogStore | null = null;
+const NODE = "california-1" as NodeId;
+
+logStoreContract("SimulatedLogStore", () => {
+  let current: SimulatedLogStore | null = null;
   return {
     store: () => {
-      current = current === null ? new MemoryLogStore() : new MemoryLogStore(current.durable);
+      current = current === null ? new SimulatedLogStore({ cluster: STATE_CLUSTER, node: NODE }) : current.crash();
       return current;
     },
     destroy: async () => {},

@@ -153,7 +153,15 @@ const fromParent: readonly ParentMessage[] = [
     seen,
     answer: {
       kind: "position",
-      answer: { cluster: clusterId("hub"), epoch, revision: revision(3), hash: hash32, parentHolds: revision(1) },
+      answer: {
+        cluster: clusterId("hub"),
+        epoch,
+        revision: revision(3),
+        hash: hash32,
+        logTime: 77,
+        applyVersion: 2,
+        parentHolds: revision(1),
+      },
     },
   },
   { kind: "askFailed", id: 7, code: "FORBIDDEN", details: "" },
@@ -188,7 +196,7 @@ describe("sync messages as bytes", () => {
   }
 
   test("X1: another version is refused by name, whatever else it says", () => {
-    expect(codeOf(() => decodeChildMessage(encode([0, 2, "laid out", ["otherwise"]])))).toBe("UNKNOWN_VERSION");
+    expect(codeOf(() => decodeChildMessage(encode([0, 9, "laid out", ["otherwise"]])))).toBe("UNKNOWN_VERSION");
     expect(codeOf(() => decodeParentMessage(encode([0, 9])))).toBe("UNKNOWN_VERSION");
   });
 
@@ -201,7 +209,7 @@ describe("sync messages as bytes", () => {
       [99],
       [],
       "hello",
-      [0, 1, "NOT A LINK", [0, null], null],
+      [0, SYNC_VERSION, "NOT A LINK", [0, null], null],
       [4, 1, true, [77]],
     ] as const) {
       expect(codeOf(() => decodeChildMessage(encode(bad)))).toBe("MALFORMED_FRAME");
@@ -218,9 +226,9 @@ describe("sync messages as bytes", () => {
       "MALFORMED_FRAME",
     );
     const prefixes = Array.from({ length: 257 }, () => bytes(1));
-    expect(codeOf(() => decodeChildMessage(encode([0, 1, nonce, [0, null], [[prefixes, [], false], 0, null]])))).toBe(
-      "MALFORMED_FRAME",
-    );
+    expect(
+      codeOf(() => decodeChildMessage(encode([0, SYNC_VERSION, nonce, [0, null], [[prefixes, [], false], 0, null]]))),
+    ).toBe("MALFORMED_FRAME");
   });
 
   test("X1: bytes of a stranger are malformed and nothing worse", () => {

@@ -103,7 +103,7 @@ describe("a parent's door", () => {
   test("UNKNOWN_VERSION, MALFORMED_FRAME: told, closed, and nothing is harmed", async () => {
     const { world, site: parent } = await setup();
     for (const [frame, code] of [
-      [encode([0, 2, "other"]), "UNKNOWN_VERSION"],
+      [encode([0, SYNC_VERSION + 1, "other"]), "UNKNOWN_VERSION"],
       [encode([77]), "MALFORMED_FRAME"],
       [new Uint8Array([0xc1]), "MALFORMED_FRAME"],
       [encodeChildMessage(push(1, "a")), "MALFORMED_FRAME"],

@@ -148,7 +148,7 @@ export class TestCluster {
       };
       const data = encodeCommands([{ ...command, header }]);
       const applied = await this.#state.apply([
-        { term: term(1), index: index(++this.#applied), kind: "commands", data },
+        { term: term(1), index: index(++this.#applied), kind: "commands", stamp: 0, data },
       ]);
       this.#position = applied.position;
       for (const { record } of applied.records) {
