@@ -1,6 +1,6 @@
 /**
- * Runs a transaction (etcd's server/etcdserver/txn): first every compare on the way, on the state before; then what the
- * chosen branches need to be there; then their operations one after the other, all at one revision.
+ * Runs a transaction (etcd's server/etcdserver/txn): first every compare on the way, on the state before; then the
+ * operations of the chosen branches, one after the other, all at one revision.
  */
 import { OpenClawError, unreachable } from "../errors.ts";
 import { hold } from "./compares.ts";
@@ -21,7 +21,6 @@ interface Chosen {
  */
 export function runTxn(keys: KeyWrites, txn: Txn, responseBytesMax: number): TxnResponse {
   const chosen = choose(keys, txn);
-  requireKept(keys, chosen);
   let left = responseBytesMax;
   const spend = (response: Response): Response => {
     left -= responseBytes(response);
@@ -38,15 +37,6 @@ function choose(keys: KeyWrites, { compares, success, failure }: Txn): Chosen {
   return { kind: "chosen", succeeded, steps };
 }
 
-/** A put that keeps the value needs one, before anything is done (etcd's checkTxn). */
-function requireKept(keys: KeyWrites, { steps }: Chosen): void {
-  for (const step of steps) {
-    if (step.kind === "chosen") requireKept(keys, step);
-    else if (step.kind === "put" && step.value === null && keys.get(step.key) === undefined)
-      throw new OpenClawError("NOT_FOUND", "a put that keeps the value of no key");
-  }
-}
-
 function run(keys: KeyWrites, { succeeded, steps }: Chosen, spend: (response: Response) => Response): TxnResponse {
   const responses = steps.map((step) => (step.kind === "chosen" ? run(keys, step, spend) : spend(operate(keys, step))));
   return { kind: "txn", succeeded, responses };
@@ -57,6 +47,7 @@ function operate(keys: KeyWrites, operation: Exclude<Operation, Txn>): Response 
     case "put": {
       const { key, previous } = operation;
       const row = keys.get(key);
+      // No key is written twice: what is there now is what was there before the transaction.
       const value = operation.value ?? row?.value;
       if (value === undefined) throw new OpenClawError("NOT_FOUND", "a put that keeps the value of no key");
       keys.put(key, value);
