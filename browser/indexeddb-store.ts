@@ -311,6 +311,10 @@ function compactCommand(command: UserCommand): UserCommand {
     case "deleteRange":
     case "txn":
       return mapCommand(command, compact);
+    case "leaseGrant":
+    case "leaseKeepAlive":
+    case "leaseRevoke":
+      return command;
     case "change":
       return { ...command, changes: command.changes.map(compactChange) };
   }

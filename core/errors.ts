@@ -53,6 +53,17 @@ export const ERRORS = {
     status: 413,
     message: "what the transaction would answer is more than is remembered of one; it changed nothing, ask for less",
   },
+  LEASE_NOT_FOUND: {
+    retryable: false,
+    status: 404,
+    message: "there is no such lease: it expired, was revoked, or never was; its keys are gone",
+  },
+  LEASE_EXISTS: { retryable: false, status: 409, message: "there is a lease with that id; draw another one" },
+  LEASE_FULL: {
+    retryable: false,
+    status: 413,
+    message: "a lease holds at most 1,024 keys, which are deleted at once; take a second lease",
+  },
   MISSING: {
     retryable: false,
     status: 409,

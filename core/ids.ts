@@ -19,6 +19,8 @@ export type Index = Brand<number, "Index">;
 export type Revision = Brand<number, "Revision">;
 /** Position of an item in a child stream, from 1. For a site it is the site's revision. */
 export type Seq = Brand<number, "Seq">;
+/** A lease, drawn by who asks for it; from 1. */
+export type LeaseId = Brand<number, "LeaseId">;
 /** SHA-256 of an Automerge change, 64 lower-case hex digits. */
 export type ChangeHash = Brand<string, "ChangeHash">;
 /** Automerge actor id: lower-case hex. */
@@ -63,6 +65,7 @@ export const isActorId = (text: unknown): text is ActorId => typeof text === "st
 export const isPartition = (value: unknown): value is Partition => value === PARTITION;
 /** True for a whole number from 0 to 2^53 − 1: what a term, an index, a revision and a sequence number are. */
 export const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+export const isLeaseId = (value: unknown): value is LeaseId => isCount(value) && value > 0;
 
 export const term = (value: number): Term => value as Term;
 export const index = (value: number): Index => value as Index;

@@ -33,6 +33,8 @@ export const RECORD_BYTES_MAX = FRAME_BYTES_MAX - 4 * 65_536;
 export const TXN_OPERATIONS_MAX = 128;
 /** Transactions inside one another, below the outermost. */
 export const TXN_DEPTH_MAX = 8;
+/** Ms that a lease may live without being kept alive: ten years. */
+export const LEASE_TTL_MS_MAX = 315_360_000_000;
 /** Bytes of the responses of one transaction. */
 export const TXN_RESPONSE_BYTES_MAX = 262_144;
 /** Bytes of responses that a session or a client's link keeps above the acknowledged low-water mark (rule Q1). */

@@ -12,6 +12,7 @@ import { AppliedState } from "./replica/applied-state.ts";
 import { Barriers } from "./replica/barriers.ts";
 import { Compaction } from "./replica/compaction.ts";
 import type { LedgerAdvance, ProposeOptions, ReplicaOptions, ReplicaStatus } from "./replica/contract.ts";
+import { DueStamps } from "./replica/due-stamps.ts";
 import { Freshness } from "./replica/freshness.ts";
 import { GroupRequests } from "./replica/group-requests.ts";
 import { Leadership } from "./replica/leadership.ts";
@@ -51,6 +52,7 @@ export class Replica {
   readonly #leadership = new Leadership();
   readonly #freshness: Freshness;
   readonly #versions: VersionRaise;
+  readonly #due: DueStamps;
   #raft: Raft | null = null;
   #phase: Phase = "new";
   #cancelTick: () => void = () => {};
@@ -78,14 +80,19 @@ export class Replica {
       applied: (batch, record) => this.#drive((raft) => this.#answer(raft, batch, record)),
       failed: (error) => this.#fatal(error),
     });
+    const upkeep = {
+      propose: (command: SystemCommand, timeoutMs: number) =>
+        this.#submit(command, { principal: `node:${options.id}`, timeoutMs }),
+      running: () => this.#phase === "running",
+      failed: (error: unknown) => this.#fatal(error),
+    };
     this.#versions = new VersionRaise({
       state: options.state,
       newest: options.applyVersions.length,
       version: () => this.position().applyVersion,
-      propose: (command, timeoutMs) => this.#submit(command, { principal: `node:${options.id}`, timeoutMs }),
-      running: () => this.#phase === "running",
-      failed: (error) => this.#fatal(error),
+      ...upkeep,
     });
+    this.#due = new DueStamps({ clock: options.clock, ...upkeep });
     this.#applied.followMembers(() => this.#versions.changed());
     this.#requests = new GroupRequests(options.clock, (node) => this.#versions.refusal(node));
     this.#receiver = new SnapshotReceiver({
@@ -305,6 +312,7 @@ export class Replica {
       this.#proposals.tick();
       this.#barriers.tick();
       this.#versions.tick(raft);
+      this.#due.tick(this.position(), raft.role === "leader");
     });
   }
 

@@ -223,6 +223,9 @@ function isUser(body: UserCommand | SystemCommand): body is UserCommand {
     case "put":
     case "deleteRange":
     case "txn":
+    case "leaseGrant":
+    case "leaseKeepAlive":
+    case "leaseRevoke":
     case "change":
       return true;
     default:

@@ -14,6 +14,7 @@ import type { Command, CommandHeader, CommandResult, Outcome, UserCommand } from
 import { readableCommands } from "./command-codec.ts";
 import { runChangeCommand } from "./documents.ts";
 import { runKeyCommand } from "./key-values.ts";
+import { expireLeases, runLeaseCommand } from "./leases.ts";
 import { importLedger } from "./ledger-imports.ts";
 import type { Author } from "./ledger-writer.ts";
 import { LedgerWriter } from "./ledger-writer.ts";
@@ -57,6 +58,7 @@ export function createApply(sha256: Sha256, cluster: ClusterId, versions: ApplyV
 
 /** Version 1. */
 export function applyEntry(machine: Machine, entry: Entry, results: CommandAnswer[]): void {
+  machine.expire();
   switch (entry.kind) {
     case "noop":
       return;
@@ -92,12 +94,20 @@ class Machine {
     noteConfiguration(this.#tx, data);
   }
 
+  /** What is due by now ends before the entry's own commands. */
+  expire(): void {
+    expireLeases(this.#tx, this.#ledger, this.#sha256);
+  }
+
   run(command: Command, index: Index): CommandResult {
     const { header } = command;
     switch (command.kind) {
       case "put":
       case "deleteRange":
       case "txn":
+      case "leaseGrant":
+      case "leaseKeepAlive":
+      case "leaseRevoke":
       case "change": {
         const author = this.#author(header, () => header.salt);
         const run = (room: number): Outcome => this.#runUser(command, author, room);
@@ -147,8 +157,16 @@ class Machine {
   }
 
   #runUser(command: UserCommand, author: Author, room: number): Outcome {
-    if (command.kind === "change") return runChangeCommand(this.#tx, this.#ledger, author, command);
-    return runKeyCommand(this.#tx, this.#ledger, author, command, room);
+    switch (command.kind) {
+      case "change":
+        return runChangeCommand(this.#tx, this.#ledger, author, command);
+      case "leaseGrant":
+      case "leaseKeepAlive":
+      case "leaseRevoke":
+        return runLeaseCommand(this.#tx, this.#ledger, author, command);
+      default:
+        return runKeyCommand(this.#tx, this.#ledger, author, command, room);
+    }
   }
 
   #author({ principal, time }: CommandHeader, salt: (at: Revision) => Uint8Array): Author {

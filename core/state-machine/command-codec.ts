@@ -7,7 +7,7 @@ import type { Encodable } from "../codec.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import type { ErrorCode } from "../errors.ts";
 import { invariant, isErrorCode, OpenClawError, unreachable } from "../errors.ts";
-import { isClusterId, isLinkId, isNodeId, isSessionId, type NodeId, revision, seq } from "../ids.ts";
+import { isClusterId, isLeaseId, isLinkId, isNodeId, isSessionId, type NodeId, revision, seq } from "../ids.ts";
 import {
   documentChangeTuple,
   epochTuple,
@@ -41,6 +41,9 @@ const COMMAND = {
   txn: 2,
   change: 3,
   refused: 4,
+  leaseGrant: 5,
+  leaseKeepAlive: 6,
+  leaseRevoke: 7,
   openSession: 16,
   importLedger: 17,
   importCommands: 18,
@@ -249,6 +252,12 @@ export function userCommandTuple(command: UserCommand): Encodable {
       return [COMMAND.deleteRange, selectorTuple(command.keys)];
     case "txn":
       return [COMMAND.txn, ...txnFields(command)];
+    case "leaseGrant":
+      return [COMMAND.leaseGrant, command.lease, command.ttlMs];
+    case "leaseKeepAlive":
+      return [COMMAND.leaseKeepAlive, command.lease];
+    case "leaseRevoke":
+      return [COMMAND.leaseRevoke, command.lease];
     case "change":
       return [COMMAND.change, command.collection, command.document, command.changes.map(documentChangeTuple)];
     default:
@@ -274,6 +283,12 @@ function readUserBody(kind: number, reader: TupleReader): UserCommand | undefine
       return { kind: "deleteRange", keys: readSelector(reader.any()) };
     case COMMAND.txn:
       return readTxn(reader);
+    case COMMAND.leaseGrant:
+      return { kind: "leaseGrant", lease: reader.that(isLeaseId, "a lease"), ttlMs: reader.count() };
+    case COMMAND.leaseKeepAlive:
+      return { kind: "leaseKeepAlive", lease: reader.that(isLeaseId, "a lease") };
+    case COMMAND.leaseRevoke:
+      return { kind: "leaseRevoke", lease: reader.that(isLeaseId, "a lease") };
     case COMMAND.change: {
       const collection = reader.text();
       const document = reader.text();

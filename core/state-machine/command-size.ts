@@ -38,6 +38,9 @@ export function commandBytes(body: ImportedCommand | SystemCommand): number {
       return OVERHEAD_BYTES + [body.node, body.place.peer, body.place.http, ...body.place.addresses].reduce(addText, 0);
     case "raiseVersion":
       return OVERHEAD_BYTES + body.members.reduce(addText, 0);
+    case "leaseGrant":
+    case "leaseKeepAlive":
+    case "leaseRevoke":
     case "openSession":
     case "parentHolds":
     case "stamp":

@@ -1,6 +1,6 @@
 /** What can be proposed, and what the proposer is told. */
 import type { ErrorCode } from "../errors.ts";
-import type { ClusterId, Epoch, LinkId, NodeId, Revision, Seq, SessionId } from "../ids.ts";
+import type { ClusterId, Epoch, LeaseId, LinkId, NodeId, Revision, Seq, SessionId } from "../ids.ts";
 import type { DocumentChange, LinkItem } from "../ledger/record.ts";
 import type { MemberPlace, Refused } from "./member.ts";
 import type { KeySelector, Response, Txn } from "./operation.ts";
@@ -34,6 +34,12 @@ export type UserCommand =
   /** Where there is nothing to delete it does nothing, and takes no revision. */
   | { readonly kind: "deleteRange"; readonly keys: KeySelector }
   | Txn
+  /** `lease` is drawn by who asks. A lease that is not kept alive for `ttlMs` of log time ends, and its keys with it. */
+  | { readonly kind: "leaseGrant"; readonly lease: LeaseId; readonly ttlMs: number }
+  /** Begins its time to live again. */
+  | { readonly kind: "leaseKeepAlive"; readonly lease: LeaseId }
+  /** Ends it now. */
+  | { readonly kind: "leaseRevoke"; readonly lease: LeaseId }
   /** All changes of one push to one document, in causal order. */
   | {
       readonly kind: "change";

@@ -11,7 +11,7 @@ export function compareAndSet(key: Uint8Array, expected: Revision, value: Uint8A
   return {
     kind: "txn",
     compares: [{ target: "modRevision", keys, result: "equal", number: expected }],
-    success: [{ kind: "put", key, value, previous: false }],
+    success: [{ kind: "put", key, value, lease: null, previous: false }],
     failure: [{ kind: "range", ...plainRange(key, null, 1), keys, view: "keys" }],
   };
 }

@@ -29,6 +29,8 @@ function holdsFor(compare: Compare, row: KeyValue): boolean {
     case "createRevision":
     case "modRevision":
       return agrees(row[compare.target] - compare.number, compare.result);
+    case "lease":
+      return agrees((row.lease ?? 0) - compare.number, compare.result);
     default:
       return unreachable(compare);
   }

@@ -11,7 +11,7 @@ import type { Transaction } from "./transaction.ts";
 import { runTxn } from "./txn.ts";
 import { selectorRefusal, txnRefusal } from "./txn-check.ts";
 
-export type KeyCommand = Exclude<UserCommand, { kind: "change" }>;
+export type KeyCommand = Extract<UserCommand, { kind: "put" | "deleteRange" | "txn" }>;
 
 /** @param room bytes of responses that can still be remembered for whoever asks (Q1) */
 export function runKeyCommand(
@@ -27,7 +27,7 @@ export function runKeyCommand(
   switch (command.kind) {
     case "put":
       // Nothing can stop it half-way, and most commands are puts: it needs no step that can be taken back.
-      keys.put(command.key, command.value);
+      keys.put(command.key, command.value, null);
       return accepted(keys.commit(author));
     case "deleteRange":
       return step(tx, () => {

@@ -3,18 +3,17 @@
  * it takes. What it may read and write is bounded: a command runs between two others, and its record travels.
  */
 import { OpenClawError, unreachable } from "../errors.ts";
-import type { Revision } from "../ids.ts";
+import type { LeaseId, Revision } from "../ids.ts";
 import { EVENTS_MAX, RANGE_ROWS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
 import { type KeyEvent, type KeyRow, keyRow, setKey } from "./key-rows.ts";
 import { keyOfRow, keyRange, keyRowKey } from "./keyspace.ts";
+import { EVENT_OVERHEAD_BYTES, moveKey } from "./lease-rows.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import { type KeySelector, type KeyValue, rowBytes } from "./operation.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** Bytes of rows that one command may read. */
 const READ_BYTES_MAX = 64 * 1_048_576;
-/** Around the bytes of an event in its record. */
-const EVENT_OVERHEAD_BYTES = 32;
 
 export class KeyWrites {
   readonly #tx: Transaction;
@@ -52,9 +51,14 @@ export class KeyWrites {
     }
   }
 
+  /** @throws OpenClawError TXN_TOO_LARGE; with a lease, LEASE_NOT_FOUND, LEASE_FULL */
+  put(key: Uint8Array, value: Uint8Array, lease: LeaseId | null): void {
+    this.#write({ kind: "put", key, value, encryption: null }, lease);
+  }
+
   /** @throws OpenClawError TXN_TOO_LARGE */
-  put(key: Uint8Array, value: Uint8Array): void {
-    this.#write({ kind: "put", key, value, encryption: null });
+  remove(key: Uint8Array): void {
+    this.#write({ kind: "delete", key }, null);
   }
 
   /** Deletes the selected keys, and returns what they were. @throws OpenClawError TXN_TOO_LARGE */
@@ -64,7 +68,7 @@ export class KeyWrites {
       if (deleted.length === EVENTS_MAX) throw tooLarge(`more than ${EVENTS_MAX} keys at once`);
       deleted.push(row);
     }
-    for (const { key } of deleted) this.#write({ kind: "delete", key });
+    for (const { key } of deleted) this.remove(key);
     return deleted;
   }
 
@@ -73,12 +77,14 @@ export class KeyWrites {
     return this.#events.length === 0 ? this.#ledger.position.revision : this.#ledger.append(author, this.#events);
   }
 
-  #write(event: KeyEvent): void {
+  #write(event: KeyEvent, lease: LeaseId | null): void {
     this.#eventBytes += EVENT_OVERHEAD_BYTES + event.key.length + (event.kind === "put" ? event.value.length : 0);
     if (this.#events.length === EVENTS_MAX || this.#eventBytes > RECORD_BYTES_MAX)
       throw tooLarge(`more than ${EVENTS_MAX} events, or ${RECORD_BYTES_MAX} bytes of them`);
     const row = keyRowKey(null, event.key);
-    setKey(this.#tx, row, this.#tx.read(row, keyRow), event, this.#ledger.next);
+    const current = this.#tx.read(row, keyRow);
+    moveKey(this.#tx, event.key, current?.lease ?? null, lease);
+    setKey(this.#tx, row, current, event, this.#ledger.next, lease);
     this.#events.push(event);
   }
 

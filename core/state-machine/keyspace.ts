@@ -9,6 +9,9 @@
  *   0x04 node                                where a member is
  *   0x10 key                                 own key-value
  *   0x11 len8 origin, key                    mirror of another cluster's key-value
+ *   0x12 lease64                             lease: its time to live, when it is due, what it holds
+ *   0x13 lease64, key                        key that a lease holds
+ *   0x14 due64, lease64                      leases in the order in which they are due
  *   0x20 len8 collection, document           document: counts, heads
  *   0x21 document name, hash                 where a known change stands
  *   0x22 document name, position64           accepted change
@@ -25,7 +28,8 @@
  */
 import { prefixEnd, utf8 } from "../bytes.ts";
 import { invariant } from "../errors.ts";
-import type { ActorId, ClusterId, LinkId, NodeId, SessionId } from "../ids.ts";
+import type { ActorId, ClusterId, LeaseId, LinkId, NodeId, SessionId } from "../ids.ts";
+import { isLeaseId } from "../ids.ts";
 
 const TAG = {
   position: 0x01,
@@ -34,6 +38,9 @@ const TAG = {
   member: 0x04,
   key: 0x10,
   mirror: 0x11,
+  lease: 0x12,
+  leaseKey: 0x13,
+  leaseDue: 0x14,
   document: 0x20,
   change: 0x21,
   accepted: 0x22,
@@ -78,6 +85,24 @@ export function keyRange(origin: ClusterId | null, from: Uint8Array, to: Uint8Ar
 
 export const keyOfRow = (origin: ClusterId | null, row: Uint8Array): Uint8Array =>
   new Uint8Array(row.subarray(keyPrefix(origin).length));
+
+export const leaseKey = (lease: LeaseId): Uint8Array => tagged(TAG.lease, [bigEndian(lease)]);
+export const leaseKeyKey = (lease: LeaseId, key: Uint8Array): Uint8Array =>
+  tagged(TAG.leaseKey, [bigEndian(lease), key]);
+export const leaseKeysRange = (lease: LeaseId): KeyRange => {
+  const from = leaseKeyKey(lease, new Uint8Array(0));
+  return { from, to: after(from) };
+};
+/** The key's own bytes in a row of `leaseKeysRange`. */
+export const keyOfLeaseRow = (row: Uint8Array): Uint8Array => new Uint8Array(row.subarray(1 + 8));
+export const leaseDueKey = (due: number, lease: LeaseId): Uint8Array =>
+  tagged(TAG.leaseDue, [bigEndian(due), bigEndian(lease)]);
+export function leaseOfDueRow(row: Uint8Array): { readonly due: number; readonly lease: LeaseId } {
+  const lease = fromBigEndian(row, 1 + 8);
+  invariant(isLeaseId(lease), "a row of leases that are due names a lease");
+  return { due: fromBigEndian(row, 1), lease };
+}
+export const LEASES_DUE: KeyRange = { from: Uint8Array.of(TAG.leaseDue), to: Uint8Array.of(TAG.leaseDue + 1) };
 
 /** The keys of one document. */
 export class DocumentKeys {
@@ -155,6 +180,11 @@ function bigEndian(value: number): Uint8Array {
   view.setUint32(0, Math.floor(value / 0x1_0000_0000));
   view.setUint32(4, value % 0x1_0000_0000);
   return bytes;
+}
+
+function fromBigEndian(bytes: Uint8Array, at: number): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, 8);
+  return view.getUint32(0) * 0x1_0000_0000 + view.getUint32(4);
 }
 
 function withLength(part: Uint8Array): Uint8Array {

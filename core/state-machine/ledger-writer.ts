@@ -58,6 +58,11 @@ export class LedgerWriter {
     this.#move({ applyVersion });
   }
 
+  /** No lease is due before that; null: there is none. */
+  dueAt(nextDue: number | null): void {
+    this.#move({ nextDue });
+  }
+
   append(author: Author, events: readonly LedgerEvent[]): Revision {
     invariant(events.length > 0, "a revision changes something");
     const at = this.next;

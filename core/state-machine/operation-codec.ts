@@ -2,7 +2,7 @@
 import type { Encodable } from "../codec.ts";
 import { TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
-import { revision } from "../ids.ts";
+import { isLeaseId, type LeaseId, revision } from "../ids.ts";
 import { TXN_DEPTH_MAX } from "../limits.ts";
 import {
   COMPARE_RESULTS,
@@ -147,7 +147,7 @@ function numberTarget(at: number): NumberTarget {
 function operationTuple(operation: Operation): Encodable {
   switch (operation.kind) {
     case "put":
-      return [OPERATION.put, operation.key, operation.value, operation.previous];
+      return [OPERATION.put, operation.key, operation.value, leaseChoice(operation.lease), operation.previous];
     case "deleteRange":
       return [OPERATION.deleteRange, selectorTuple(operation.keys), operation.previous];
     case "range":
@@ -170,7 +170,8 @@ function readOperationOfKind(kind: number, reader: TupleReader, depth: number): 
   switch (kind) {
     case OPERATION.put: {
       const key = reader.bytes();
-      return { kind: "put", key, value: reader.orNull((field) => field.bytes()), previous: reader.flag() };
+      const value = reader.orNull((field) => field.bytes());
+      return { kind: "put", key, value, lease: readLeaseChoice(reader), previous: reader.flag() };
     }
     case OPERATION.deleteRange:
       return { kind: "deleteRange", keys: readSelector(reader.any()), previous: reader.flag() };
@@ -246,6 +247,7 @@ export const keyValueTuple = (row: KeyValue): Encodable => [
   row.createRevision,
   row.modRevision,
   row.version,
+  row.lease,
 ];
 
 /** @throws OpenClawError MALFORMED_FRAME */
@@ -257,9 +259,23 @@ export function readKeyValue(value: Encodable): KeyValue {
     createRevision: revision(reader.count()),
     modRevision: revision(reader.count()),
     version: reader.count(),
+    lease: readLease(reader),
   };
   reader.end();
   return row;
+}
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export const readLease = (reader: TupleReader): LeaseId | null =>
+  reader.orNull((field) => field.that(isLeaseId, "a lease"));
+
+/** No lease has the number 0: that keeps the one there is. */
+const leaseChoice = (lease: LeaseId | "keep" | null): number | null => (lease === "keep" ? 0 : lease);
+
+function readLeaseChoice(reader: TupleReader): LeaseId | "keep" | null {
+  const choice = reader.orNull((field) => field.count());
+  if (choice === null) return null;
+  return isLeaseId(choice) ? choice : "keep";
 }
 
 function oneOf<T>(names: readonly T[], reader: TupleReader): T {

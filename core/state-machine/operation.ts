@@ -2,7 +2,7 @@
  * What a transaction is made of, in the sense of etcd v3: compares, and operations on keys with their responses. Where
  * etcd's wire has an empty field or a `\0` for a special case, this has a kind of its own: see `selectKeys`.
  */
-import type { Revision } from "../ids.ts";
+import type { LeaseId, Revision } from "../ids.ts";
 
 export interface KeyValue {
   readonly key: Uint8Array;
@@ -11,6 +11,8 @@ export interface KeyValue {
   readonly createRevision: Revision;
   readonly modRevision: Revision;
   readonly version: number;
+  /** With which it ends; null for none, and in a mirror. */
+  readonly lease: LeaseId | null;
 }
 
 /** Which keys are meant. */
@@ -73,7 +75,7 @@ export interface RangeResponse {
 
 export const COMPARE_RESULTS = ["equal", "notEqual", "greater", "less"] as const;
 export type CompareResult = (typeof COMPARE_RESULTS)[number];
-export const NUMBER_TARGETS = ["version", "createRevision", "modRevision"] as const;
+export const NUMBER_TARGETS = ["version", "createRevision", "modRevision", "lease"] as const;
 export type NumberTarget = (typeof NUMBER_TARGETS)[number];
 
 /**
@@ -99,6 +101,8 @@ export type Operation =
       readonly kind: "put";
       readonly key: Uint8Array;
       readonly value: Uint8Array | null;
+      /** The key is attached to it, and to no other any more; `keep` needs a key, as a kept value does (etcd's ignore_lease). */
+      readonly lease: LeaseId | "keep" | null;
       /** Whether the response tells the row that it replaced. */
       readonly previous: boolean;
     }

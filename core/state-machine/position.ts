@@ -14,7 +14,8 @@ import type { StateView, Write } from "./view.ts";
 export type PositionRow = Omit<Position, "parentHolds">;
 
 export const positionRow: RowCodec<PositionRow> = {
-  encode: (row) => encode([row.cluster, epochTuple(row.epoch), row.revision, row.hash, row.logTime, row.applyVersion]),
+  encode: (row) =>
+    encode([row.cluster, epochTuple(row.epoch), row.revision, row.hash, row.logTime, row.applyVersion, row.nextDue]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "position row");
     return {
@@ -24,6 +25,7 @@ export const positionRow: RowCodec<PositionRow> = {
       hash: readHash(reader),
       logTime: reader.count(),
       applyVersion: reader.count(),
+      nextDue: reader.orNull((field) => field.count()),
     };
   },
 };
@@ -47,7 +49,15 @@ export const FOUNDING_VERSION = 1;
 /** The rows of a state before its first entry. */
 export function initialWrites(cluster: ClusterId, epoch: Epoch, sha256: Sha256): Write[] {
   const hash = genesisHash(sha256, cluster, PARTITION, epoch.nonce);
-  const row = { cluster, epoch, revision: revision(0), hash, logTime: 0, applyVersion: FOUNDING_VERSION };
+  const row = {
+    cluster,
+    epoch,
+    revision: revision(0),
+    hash,
+    logTime: 0,
+    applyVersion: FOUNDING_VERSION,
+    nextDue: null,
+  };
   return [{ key: POSITION_KEY, value: positionRow.encode(row) }];
 }
 

@@ -1,7 +1,7 @@
 /** Answers questions from the rows of one applied index. Pure: what is not asked through `view` is not known here. */
 import { utf8Text } from "../bytes.ts";
 import { invariant, unreachable } from "../errors.ts";
-import type { ClusterId, LinkId } from "../ids.ts";
+import type { ClusterId, LeaseId, LinkId } from "../ids.ts";
 import { isLinkId, seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { changeHashBytes } from "../ledger/record-codec.ts";
@@ -18,18 +18,22 @@ import {
   DocumentKeys,
   documentOfRow,
   documentsRange,
+  keyOfLeaseRow,
   keyOfRow,
   keyRange,
   keyRowKey,
   LEDGER_LINKS,
+  leaseKey,
+  leaseKeysRange,
   ledgerLinkKey,
   linkOfRow,
 } from "./keyspace.ts";
+import { leaseRow } from "./lease-rows.ts";
 import { ledgerLinkRow } from "./link-rows.ts";
 import { membersOf } from "./members.ts";
 import type { KeySelector, KeyValue } from "./operation.ts";
 import { readPosition } from "./position.ts";
-import type { Answer, LinkState, Query, QueryAnswers } from "./query.ts";
+import type { Answer, LeaseState, LinkState, Query, QueryAnswers } from "./query.ts";
 import { rowsOf } from "./row-pages.ts";
 import { stateHash } from "./state-hash.ts";
 import type { StateView } from "./view.ts";
@@ -53,6 +57,8 @@ export function query(view: StateView, question: Query, sha256: Sha256): Answer<
       return { documents: documents(view, question.collection) };
     case "changes":
       return { changes: changes(view, question) };
+    case "lease":
+      return { lease: lease(view, question.lease), revision: readPosition(view).revision };
     case "link":
       return { link: link(view, question.link) };
     case "links":
@@ -179,6 +185,15 @@ function bodyKey(keys: DocumentKeys, row: ChangeRow, hash: Uint8Array): Uint8Arr
     default:
       return unreachable(row.standing);
   }
+}
+
+function lease(view: StateView, id: LeaseId): LeaseState | null {
+  const bytes = view.get(leaseKey(id));
+  if (bytes === undefined) return null;
+  const { ttlMs, due, keys } = leaseRow.decode(bytes);
+  const { from, to } = leaseKeysRange(id);
+  const remainingMs = Math.max(0, due - readPosition(view).logTime);
+  return { ttlMs, remainingMs, keys: view.scan(from, to, keys).map(({ key }) => keyOfLeaseRow(key)) };
 }
 
 function link(view: StateView, id: LinkId): LinkState | null {

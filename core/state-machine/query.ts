@@ -1,9 +1,18 @@
 /** What can be asked of the state at one applied index. Run by `query(view, question)` in the store's worker. */
-import type { ActorId, ChangeHash, ClusterId, Epoch, LinkId, Revision, Seq } from "../ids.ts";
+import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Revision, Seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import type { Outcome } from "./command.ts";
 import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
+
+/** What is known of a lease (etcd's LeaseTimeToLive). */
+export interface LeaseState {
+  readonly ttlMs: number;
+  /** Ms of log time until it is due, as far as this replica has it. */
+  readonly remainingMs: number;
+  /** Ascending. */
+  readonly keys: readonly Uint8Array[];
+}
 
 /** What is kept of a link (L4). */
 export interface LinkState {
@@ -37,6 +46,7 @@ export type Query =
       readonly document: string;
       readonly hashes: readonly ChangeHash[];
     }
+  | { readonly kind: "lease"; readonly lease: LeaseId }
   | { readonly kind: "link"; readonly link: LinkId }
   | { readonly kind: "links" }
   | { readonly kind: "members" }
@@ -57,6 +67,8 @@ export interface Position {
   readonly applyVersion: number;
   /** Our ledger up to here is on a majority of the parent's disks (S3); 0 without a parent. */
   readonly parentHolds: Revision;
+  /** No lease is due before that log time; null when there is none. */
+  readonly nextDue: number | null;
 }
 
 export interface QueryAnswers {
@@ -74,6 +86,7 @@ export interface QueryAnswers {
   };
   documents: { readonly documents: readonly string[] };
   changes: { readonly changes: readonly DocumentChange[] };
+  lease: { readonly lease: LeaseState | null; readonly revision: Revision };
   link: { readonly link: LinkState | null };
   links: { readonly links: readonly LinkState[] };
   /** By name; those who were removed, too. */

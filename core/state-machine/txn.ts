@@ -17,7 +17,7 @@ interface Chosen {
 
 /**
  * @param responseBytesMax more than that is not answered
- * @throws OpenClawError NOT_FOUND, TXN_TOO_LARGE, RESPONSE_TOO_LARGE: what it wrote is to be taken back
+ * @throws OpenClawError NOT_FOUND, LEASE_NOT_FOUND, LEASE_FULL, TXN_TOO_LARGE, RESPONSE_TOO_LARGE: what it wrote is to be taken back
  */
 export function runTxn(keys: KeyWrites, txn: Txn, responseBytesMax: number): TxnResponse {
   const chosen = choose(keys, txn);
@@ -49,8 +49,10 @@ function operate(keys: KeyWrites, operation: Exclude<Operation, Txn>): Response 
       const row = keys.get(key);
       // No key is written twice: what is there now is what was there before the transaction.
       const value = operation.value ?? row?.value;
-      if (value === undefined) throw new OpenClawError("NOT_FOUND", "a put that keeps the value of no key");
-      keys.put(key, value);
+      const lease = operation.lease === "keep" ? row?.lease : operation.lease;
+      if (value === undefined || lease === undefined)
+        throw new OpenClawError("NOT_FOUND", "a put that keeps the value or the lease of no key");
+      keys.put(key, value, lease);
       return { kind: "put", previous: previous && row !== undefined ? { key, ...row } : null };
     }
     case "deleteRange": {

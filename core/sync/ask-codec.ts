@@ -117,8 +117,8 @@ export function answerTuple(answer: ChildAnswer): Encodable {
     case "changes":
       return [KIND.changes, answer.answer.changes.map(documentChangeTuple)];
     case "position": {
-      const { cluster, epoch, revision: at, hash, logTime, applyVersion, parentHolds } = answer.answer;
-      return [KIND.position, cluster, epochTuple(epoch), at, hash, logTime, applyVersion, parentHolds];
+      const { cluster, epoch, revision: at, hash, logTime, applyVersion, parentHolds, nextDue } = answer.answer;
+      return [KIND.position, cluster, epochTuple(epoch), at, hash, logTime, applyVersion, parentHolds, nextDue];
     }
     default:
       return unreachable(answer);
@@ -164,7 +164,9 @@ function readAnswerOfKind(kind: number, reader: TupleReader): ChildAnswer {
       const logTime = reader.count();
       const applyVersion = reader.count();
       const parentHolds = revision(reader.count());
-      return { kind: "position", answer: { cluster, epoch, revision: at, hash, logTime, applyVersion, parentHolds } };
+      const nextDue = reader.orNull((field) => field.count());
+      const answer = { cluster, epoch, revision: at, hash, logTime, applyVersion, parentHolds, nextDue };
+      return { kind: "position", answer };
     }
     default:
       throw new OpenClawError("MALFORMED_FRAME", `an answer of unknown kind ${kind}`);

@@ -8,6 +8,7 @@ import type { ApiDeps, ApiPrincipal } from "./deps.ts";
 import { docsRoutes } from "./docs.ts";
 import { kvRoutes } from "./kv.ts";
 import { kvListRoute } from "./kv-list.ts";
+import { leaseRoutes } from "./leases.ts";
 import { memberRoutes } from "./members.ts";
 import { operationRoutes } from "./operation.ts";
 import { pageRoutes } from "./page.ts";
@@ -80,6 +81,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   kvRoutes(app, deps);
   kvListRoute(app, deps);
   txnRoute(app, deps);
+  leaseRoutes(app, deps);
   watchRoutes(app, deps);
   docsRoutes(app, deps);
   statusRoutes(app, deps);

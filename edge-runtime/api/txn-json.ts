@@ -1,6 +1,7 @@
 /** Transactions in JSON: keys and values are base64, a range is etcd's pair of a key and a range end. */
 
-import { revision } from "@openclaw/core/ids.ts";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import { isLeaseId, type LeaseId, revision } from "@openclaw/core/ids.ts";
 import { DEPTH_MAX, RANGE_ROWS_MAX } from "@openclaw/core/limits.ts";
 import {
   COMPARE_RESULTS,
@@ -41,6 +42,10 @@ const put = z.strictObject({
   op: z.literal("put"),
   key: keys.key,
   value: bytes.nullable().describe("Null keeps the value; NOT_FOUND where there is none"),
+  lease: z
+    .union([z.literal("keep"), z.int().min(1)])
+    .nullable()
+    .default(null),
   previous: z.boolean().default(false),
 });
 const deleteRange = z.strictObject({ op: z.literal("deleteRange"), ...keys, previous: z.boolean().default(false) });
@@ -109,7 +114,7 @@ function compareOf({ key, rangeEnd, ...rest }: z.output<typeof compare>): Compar
 function operationOf(json: BasicJson | NestedJson): Operation {
   switch (json.op) {
     case "put":
-      return { kind: "put", key: json.key, value: json.value, previous: json.previous };
+      return { kind: "put", key: json.key, value: json.value, lease: leaseOf(json.lease), previous: json.previous };
     case "deleteRange":
       return { kind: "deleteRange", keys: selectKeys(json.key, json.rangeEnd), previous: json.previous };
     case "range":
@@ -147,10 +152,17 @@ export function responseJson(response: Response): Record<string, unknown> {
   }
 }
 
-const rowJson = ({ key, value, createRevision, modRevision, version }: KeyValue) => ({
+function leaseOf(lease: number | "keep" | null): LeaseId | "keep" | null {
+  if (lease === null || lease === "keep") return lease;
+  if (!isLeaseId(lease)) throw new OpenClawError("BAD_REQUEST", "a lease is a number from 1");
+  return lease;
+}
+
+const rowJson = ({ key, value, createRevision, modRevision, version, lease }: KeyValue) => ({
   key: base64(key),
   value: base64(value),
   createRevision,
   modRevision,
   version,
+  lease,
 });

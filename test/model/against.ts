@@ -87,7 +87,13 @@ function commandOf(op: Exclude<Op, Range>): UserCommand {
 function operationOf(op: Op): Operation {
   switch (op.op) {
     case "put":
-      return { kind: "put", key: bytes(op.key), value: op.value === null ? null : bytes(op.value), previous: op.prev };
+      return {
+        kind: "put",
+        key: bytes(op.key),
+        value: op.value === null ? null : bytes(op.value),
+        lease: null,
+        previous: op.prev,
+      };
     case "delete":
       return { kind: "deleteRange", keys: keysOf(op), previous: op.prev };
     case "range":

@@ -41,6 +41,7 @@ function stateAt({ ledger }: Side, cursor: number): ReadonlyMap<string, KeyValue
         key: event.key,
         value: event.value,
         createRevision: before?.createRevision ?? revision,
+        lease: null,
         modRevision: revision,
         version: (before?.version ?? 0) + 1,
       });

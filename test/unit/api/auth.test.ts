@@ -142,6 +142,11 @@ const ROUTES: [Call, Grant, Grant][] = [
     { admin: true },
     { read: [""], write: [""] },
   ],
+  // Whoever knows a lease's id may use it.
+  [{ method: "POST", url: "/v1/leases", payload: '{"ttlMs":60000,"lease":5}' }, {}, { key: undefined as never }],
+  [{ method: "POST", url: "/v1/leases/5/keep-alive" }, {}, { key: undefined as never }],
+  [{ method: "GET", url: "/v1/leases/5" }, {}, { key: undefined as never }],
+  [{ method: "DELETE", url: "/v1/leases/5" }, {}, { key: undefined as never }],
   [{ method: "GET", url: "/v1/members" }, {}, { key: undefined as never }],
   [{ method: "GET", url: "/v1/status" }, {}, { key: undefined as never }],
   [{ method: "GET", url: "/v1/gateways" }, {}, { key: undefined as never }],

@@ -136,6 +136,7 @@ test("every route is in the OpenAPI document", async () => {
   expect(described.toSorted()).toEqual(
     [
       "DELETE /v1/kv/{key}",
+      "DELETE /v1/leases/{lease}",
       "DELETE /v1/members/{node}",
       "GET /healthz",
       "GET /metrics",
@@ -145,6 +146,7 @@ test("every route is in the OpenAPI document", async () => {
       "GET /v1/gateways",
       "GET /v1/kv",
       "GET /v1/kv/{key}",
+      "GET /v1/leases/{lease}",
       "GET /v1/members",
       "GET /v1/openapi.json",
       "GET /v1/sites",
@@ -153,6 +155,8 @@ test("every route is in the OpenAPI document", async () => {
       "POST /v1/admin/uplink",
       "POST /v1/docs/{collection}/{id}",
       "POST /v1/leader",
+      "POST /v1/leases",
+      "POST /v1/leases/{lease}/keep-alive",
       "POST /v1/txn",
       "PUT /v1/kv/{key}",
     ].toSorted(),

@@ -29,7 +29,7 @@ describe("a transaction over HTTP", () => {
     });
     expect(created.statusCode).toBe(200);
     const { revision } = created.json();
-    const row = { value: "", createRevision: revision, modRevision: revision, version: 1 };
+    const row = { value: "", createRevision: revision, modRevision: revision, version: 1, lease: null };
     expect(created.json()).toEqual({
       cluster: CLUSTER,
       partition: 0,

@@ -1,7 +1,7 @@
 /** Arbitrary commands of every kind, few names each, so that they meet. */
 
 import { utf8 } from "@openclaw/core/bytes.ts";
-import { isNodeId, isSessionId, revision } from "@openclaw/core/ids.ts";
+import { isLeaseId, isNodeId, isSessionId, revision } from "@openclaw/core/ids.ts";
 import { chainHash, genesisHash, leafHash } from "@openclaw/core/ledger/chain.ts";
 import type { LedgerEvent, LinkItem } from "@openclaw/core/ledger/record.ts";
 import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
@@ -60,10 +60,22 @@ const compare: fc.Arbitrary<Compare> = fc.oneof(
   fc.record({ target: fc.constantFrom(...NUMBER_TARGETS), keys: selector, result, number: fc.nat(3) }),
 );
 
+const lease = fc.constantFrom(1, 2, Number.MAX_SAFE_INTEGER).map((number) => {
+  if (!isLeaseId(number)) throw new Error("a lease");
+  return number;
+});
+const leaseChoice = fc.option(fc.oneof(lease, fc.constant("keep" as const)));
+
 const { txn } = fc.letrec<{ operation: Operation; txn: Txn }>((tie) => ({
   operation: fc.oneof(
     { maxDepth: 3, withCrossShrink: true },
-    fc.record({ kind: fc.constant("put" as const), key, value: fc.option(value), previous: fc.boolean() }),
+    fc.record({
+      kind: fc.constant("put" as const),
+      key,
+      value: fc.option(value),
+      lease: leaseChoice,
+      previous: fc.boolean(),
+    }),
     fc.record({ kind: fc.constant("deleteRange" as const), keys: selector, previous: fc.boolean() }),
     range.map((request) => ({ kind: "range" as const, ...request })),
     tie("txn"),
@@ -80,6 +92,8 @@ const userCommand: fc.Arbitrary<UserCommand> = fc.oneof(
   fc.record({ kind: fc.constant("put" as const), key, value }),
   fc.record({ kind: fc.constant("deleteRange" as const), keys: selector }),
   txn,
+  fc.record({ kind: fc.constant("leaseGrant" as const), lease, ttlMs: fc.constantFrom(0, 1, 20) }),
+  fc.record({ kind: fc.constantFrom("leaseKeepAlive" as const, "leaseRevoke" as const), lease }),
   fc.record({
     kind: fc.constant("change" as const),
     collection: fc.constant("notes"),

@@ -117,6 +117,11 @@ export class OneCluster {
     return this.apply([{ term: term(1), index: index(++this.#index), kind: "commands", stamp: 0, data }]);
   }
 
+  /** An entry that does nothing comes so much log time later. */
+  pass(ms: number): void {
+    this.apply([{ term: term(1), index: index(++this.#index), kind: "noop", stamp: ms, data: new Uint8Array(0) }]);
+  }
+
   system(command: SystemCommand): CommandResult {
     return only(this.commit({ header: header(++this.#salt), ...command }));
   }

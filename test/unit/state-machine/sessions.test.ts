@@ -25,7 +25,7 @@ describe("sessions", () => {
 
   test("Q1: a refusal is remembered like any other outcome", () => {
     const site = withSession();
-    const touch = txn([], [{ kind: "put", key: utf8("a"), value: null, previous: false }]);
+    const touch = txn([], [{ kind: "put", key: utf8("a"), value: null, lease: null, previous: false }]);
     expect(site.run(touch, step(1))).toMatchObject({ code: "NOT_FOUND" });
     site.run(put("a", "x"));
     expect(site.run(touch, step(1))).toMatchObject({ code: "NOT_FOUND" });

@@ -37,6 +37,7 @@ const set = (name: string, value: string | null, previous = false): Operation =>
   kind: "put",
   key: utf8(name),
   value: value === null ? null : utf8(value),
+  lease: null,
   previous,
 });
 const remove = (keys: KeySelector, previous = false): Operation => ({ kind: "deleteRange", keys, previous });

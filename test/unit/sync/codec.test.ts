@@ -24,7 +24,14 @@ const nonce = "ef".repeat(16);
 if (!isChangeHash(hash) || !isActorId(actor)) throw new Error("ids");
 const change: DocumentChange = { hash, actor, seq: 3, deps: [hash], bytes: bytes(1, 2) };
 const epoch = { counter: 2, nonce, parent: "00".repeat(16), departure: revision(9) };
-const row = { key: bytes(1), value: bytes(), createRevision: revision(1), modRevision: revision(2), version: 2 };
+const row = {
+  key: bytes(1),
+  value: bytes(),
+  createRevision: revision(1),
+  modRevision: revision(2),
+  version: 2,
+  lease: null,
+};
 
 const position = { cluster: clusterId("california"), partition: PARTITION, epoch: nonce, revision: revision(7) };
 const seen = { position, staleMs: 12 };
@@ -160,6 +167,7 @@ const fromParent: readonly ParentMessage[] = [
         hash: hash32,
         logTime: 77,
         applyVersion: 2,
+        nextDue: 7,
         parentHolds: revision(1),
       },
     },

@@ -1,0 +1,101 @@
+/**
+ * Leases (etcd's): keys that end with whoever keeps them alive. What is due is reckoned in log time (T1), so that every
+ * replica revokes at the same entry, and the clock of a node that leads, or thinks that it does, has no say (pitfall 24).
+ */
+import { unreachable } from "../errors.ts";
+import type { LeaseId, Revision } from "../ids.ts";
+import { derivedSalt } from "../ledger/chain.ts";
+import { LEASE_TTL_MS_MAX } from "../limits.ts";
+import type { Sha256 } from "../ports.ts";
+import type { Outcome, UserCommand } from "./command.ts";
+import { KeyWrites } from "./key-writes.ts";
+import { keyOfLeaseRow, LEASES_DUE, leaseDueKey, leaseKey, leaseKeysRange, leaseOfDueRow } from "./keyspace.ts";
+import { type LeaseRow, leaseRow, markRow, writeLease } from "./lease-rows.ts";
+import type { Author, LedgerWriter } from "./ledger-writer.ts";
+import { accepted, type Refusal, refused } from "./outcome.ts";
+import type { Transaction } from "./transaction.ts";
+
+export type LeaseCommand = Extract<UserCommand, { kind: "leaseGrant" | "leaseKeepAlive" | "leaseRevoke" }>;
+
+/** Leases that end at one entry; the others end at the next ones. */
+const EXPIRED_AT_ONCE_MAX = 100;
+
+/** Why this command cannot run whatever the state is, or null. */
+export const leaseCommandRefusal = (command: LeaseCommand): Refusal | null =>
+  command.kind === "leaseGrant" && (command.ttlMs < 1 || command.ttlMs > LEASE_TTL_MS_MAX)
+    ? refused("BAD_REQUEST", `a lease lives 1 to ${LEASE_TTL_MS_MAX} ms`)
+    : null;
+
+/** Granting and keeping alive take no revision, and revoking one only if it holds a key (L1). */
+export function runLeaseCommand(tx: Transaction, ledger: LedgerWriter, author: Author, command: LeaseCommand): Outcome {
+  const wrong = leaseCommandRefusal(command);
+  if (wrong !== null) return wrong;
+  const { lease } = command;
+  const row = tx.read(leaseKey(lease), leaseRow);
+  switch (command.kind) {
+    case "leaseGrant": {
+      if (row !== undefined) return refused("LEASE_EXISTS", String(lease));
+      const empty = { salt: new Uint8Array(author.salt(ledger.next)), keys: 0, eventBytes: 0 };
+      prolong(tx, ledger, author, lease, { ...empty, ttlMs: command.ttlMs }, undefined);
+      return accepted(ledger.position.revision);
+    }
+    case "leaseKeepAlive":
+      if (row === undefined) return refused("LEASE_NOT_FOUND", String(lease));
+      prolong(tx, ledger, author, lease, row, row);
+      return accepted(ledger.position.revision);
+    case "leaseRevoke":
+      if (row === undefined) return refused("LEASE_NOT_FOUND", String(lease));
+      return accepted(end(tx, ledger, author, lease, row));
+    default:
+      return unreachable(command);
+  }
+}
+
+/** Ends what is due by now, the longest due first: each lease's keys at one revision. */
+export function expireLeases(tx: Transaction, ledger: LedgerWriter, sha256: Sha256): void {
+  const { logTime, nextDue } = ledger.position;
+  if (nextDue === null || nextDue > logTime) return;
+  const due = tx.scan(LEASES_DUE.from, LEASES_DUE.to, markRow, EXPIRED_AT_ONCE_MAX + 1);
+  let next: number | null = null;
+  for (const [i, { key }] of due.entries()) {
+    const { lease, due: at } = leaseOfDueRow(key);
+    if (at > logTime || i === EXPIRED_AT_ONCE_MAX) {
+      next = at;
+      break;
+    }
+    const row = tx.read(leaseKey(lease), leaseRow);
+    if (row !== undefined) end(tx, ledger, expiry(sha256, lease, row), lease, row);
+  }
+  ledger.dueAt(next);
+}
+
+const expiry = (sha256: Sha256, lease: LeaseId, row: LeaseRow): Author => ({
+  principal: `lease:${lease}`,
+  time: row.wallDue,
+  salt: (at) => derivedSalt(sha256, row.salt, at),
+  from: null,
+});
+
+function prolong(
+  tx: Transaction,
+  ledger: LedgerWriter,
+  author: Author,
+  lease: LeaseId,
+  row: Omit<LeaseRow, "due" | "wallDue">,
+  before: LeaseRow | undefined,
+): void {
+  const { logTime, nextDue } = ledger.position;
+  const due = logTime + row.ttlMs;
+  writeLease(tx, lease, { ...row, due, wallDue: author.time + row.ttlMs }, before);
+  // One that was due first and is kept alive leaves this too early: then a look finds nothing, and moves it on.
+  if (nextDue === null || due < nextDue) ledger.dueAt(due);
+}
+
+function end(tx: Transaction, ledger: LedgerWriter, author: Author, lease: LeaseId, row: LeaseRow): Revision {
+  const keys = new KeyWrites(tx, ledger);
+  const { from, to } = leaseKeysRange(lease);
+  for (const { key } of tx.scan(from, to, markRow, row.keys)) keys.remove(keyOfLeaseRow(key));
+  tx.remove(leaseDueKey(row.due, lease));
+  tx.remove(leaseKey(lease));
+  return keys.commit(author);
+}
