@@ -73,9 +73,10 @@ export class Replica {
     });
     this.#writes = new LogWrites(options.log);
     this.#offers = new Offers(this.#proposals, this.#barriers, this.#writes);
+    const newest = options.applyVersions.length;
     this.#applied = new AppliedState({
       state: options.state,
-      newest: options.applyVersions.length,
+      newest,
       running: () => this.#phase === "running",
       applied: (batch, record) => this.#drive((raft) => this.#answer(raft, batch, record)),
       failed: (error) => this.#fatal(error),
@@ -86,12 +87,8 @@ export class Replica {
       running: () => this.#phase === "running",
       failed: (error: unknown) => this.#fatal(error),
     };
-    this.#versions = new VersionRaise({
-      state: options.state,
-      newest: options.applyVersions.length,
-      version: () => this.position().applyVersion,
-      ...upkeep,
-    });
+    const version = (): number => this.position().applyVersion;
+    this.#versions = new VersionRaise({ state: options.state, newest, version, ...upkeep });
     this.#due = new DueStamps({ clock: options.clock, ...upkeep });
     this.#applied.followMembers(() => this.#versions.changed());
     this.#requests = new GroupRequests(options.clock, (node) => this.#versions.refusal(node));
