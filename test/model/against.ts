@@ -1,6 +1,6 @@
 /** The state machine beside the model: the same requests, and what either says of them. */
 import { decode, encode } from "@openclaw/core/codec.ts";
-import { revision } from "@openclaw/core/ids.ts";
+import { isLeaseId, type LeaseId, revision } from "@openclaw/core/ids.ts";
 import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { outcomeTuple, readOutcome } from "@openclaw/core/state-machine/command-codec.ts";
 import {
@@ -23,6 +23,7 @@ import {
   type Response as ModelResponse,
   type Op,
   type Range,
+  type Request,
 } from "./etcd.ts";
 
 const bytes = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
@@ -33,26 +34,38 @@ export class BesideTheModel {
   readonly #site = new OneCluster("california");
 
   /** Runs a request on both, and fails where they differ in outcome, revision, events or what is there afterwards. */
-  run(op: Op): ReturnType<EtcdModel["run"]> {
+  run(op: Request): ReturnType<EtcdModel["run"]> {
     const records = this.#site.ledger.length;
     const expected = this.model.run(op);
-    expect(op.op === "range" ? this.#ask(op) : this.#execute(op), JSON.stringify(op)).toEqual(
+    expect(this.#answer(op), JSON.stringify(op)).toEqual(
       "error" in expected ? { error: expected.error } : { revision: expected.revision, response: expected.response },
     );
-    const written = this.#site.records.slice(records);
-    const events = written.flatMap((record) =>
+    const written = this.#site.records.slice(records).map((record) =>
       record.events.map((event) => {
         if (event.kind === "change") throw new Error("no document was changed");
         const value = event.kind === "put" ? text(event.value) : "";
         return { type: event.kind, key: text(event.key), value };
       }),
     );
-    expect(written.length).toBe("error" in expected || expected.events.length === 0 ? 0 : 1);
-    expect(events).toEqual("error" in expected ? [] : expected.events);
+    expect(written).toEqual("error" in expected ? [] : expected.records);
     const { rows, revision: at } = this.#site.query({ kind: "range", origin: null, ...plainRange(bytes(""), null, 0) });
     expect(rows.map(rowOf)).toEqual(this.model.sorted());
     expect(at).toBe(this.model.revision);
+    for (const id of [1, 2, 3]) {
+      const { lease } = this.#site.query({ kind: "lease", lease: leaseOf(id) });
+      const known = this.model.leases.get(id);
+      expect(lease === null ? undefined : { ...lease, keys: lease.keys.map(text) }).toEqual(
+        known && { ttlMs: known.ttl, remainingMs: known.due - this.model.time, keys: this.model.heldBy(id) },
+      );
+    }
     return expected;
+  }
+
+  #answer(op: Request): unknown {
+    if (op.op === "range") return this.#ask(op);
+    if (op.op !== "pass") return this.#execute(op);
+    this.#site.pass(op.ms);
+    return { revision: this.#site.position.revision, response: { op: "lease" } };
   }
 
   #ask(range: Range): unknown {
@@ -60,7 +73,7 @@ export class BesideTheModel {
     return { revision: answer.revision, response: responseOf({ kind: "range", ...answer }) };
   }
 
-  #execute(op: Exclude<Op, Range>): unknown {
+  #execute(op: Exclude<Request, Range | { op: "pass" }>): unknown {
     const outcome = this.#site.run(commandOf(op));
     // What a session remembers and a link carries is the same outcome.
     const carried = readOutcome(decode(encode(outcomeTuple(outcome))));
@@ -68,13 +81,27 @@ export class BesideTheModel {
     const { response } = carried;
     return {
       revision: carried.revision,
-      response: response === null ? { op: "put", prev: null } : responseOf(response),
+      response: response === null ? bare(op) : responseOf(response),
     };
   }
 }
 
-function commandOf(op: Exclude<Op, Range>): UserCommand {
+/** What is told by an outcome that has no response. */
+const bare = (op: Request): ModelResponse => (op.op === "put" ? { op: "put", prev: null } : { op: "lease" });
+
+function leaseOf(id: number): LeaseId {
+  if (!isLeaseId(id)) throw new Error(`no lease: ${id}`);
+  return id;
+}
+
+function commandOf(op: Exclude<Request, Range | { op: "pass" }>): UserCommand {
   switch (op.op) {
+    case "grant":
+      return { kind: "leaseGrant", lease: leaseOf(op.id), ttlMs: op.ttl };
+    case "alive":
+      return { kind: "leaseKeepAlive", lease: leaseOf(op.id) };
+    case "revoke":
+      return { kind: "leaseRevoke", lease: leaseOf(op.id) };
     case "put":
       return { kind: "put", key: bytes(op.key), value: bytes(op.value ?? "") };
     case "delete":
@@ -91,7 +118,7 @@ function operationOf(op: Op): Operation {
         kind: "put",
         key: bytes(op.key),
         value: op.value === null ? null : bytes(op.value),
-        lease: null,
+        lease: op.lease === null ? "keep" : op.lease === 0 ? null : leaseOf(op.lease),
         previous: op.prev,
       };
     case "delete":
@@ -117,6 +144,7 @@ const SORTS = {
   mod: "modRevision",
   value: "value",
 } as const;
+const NUMBERS = { version: "version", create: "createRevision", mod: "modRevision", lease: "lease" } as const;
 const SIGNS = { "=": "equal", "!=": "notEqual", ">": "greater", "<": "less" } as const;
 
 const rangeOf = (range: Range): RangeRequest => ({
@@ -136,8 +164,7 @@ const rangeOf = (range: Range): RangeRequest => ({
 function compareOf({ target, sign, to, ...keys }: ModelCompare): Compare {
   const common = { keys: keysOf(keys), result: SIGNS[sign] };
   if (target === "value") return { target, ...common, value: bytes(String(to)) };
-  const name = SORTS[target];
-  return { target: name, ...common, number: Number(to) };
+  return { target: NUMBERS[target], ...common, number: Number(to) };
 }
 
 const rowOf = (row: KeyValue): KeyedRow => ({
@@ -146,6 +173,7 @@ const rowOf = (row: KeyValue): KeyedRow => ({
   create: row.createRevision,
   mod: row.modRevision,
   version: row.version,
+  lease: row.lease ?? 0,
 });
 
 function responseOf(response: Response): ModelResponse {

@@ -1,12 +1,32 @@
 /** Counts what a run of requests went through: every kind of operation, and every corner of etcd's that has its own rule. */
-import type { Compare, Keys, Op, Response, Result, Row, Txn } from "./etcd.ts";
+import type { Compare, Event, Keys, LeaseOp, Op, Request, Response, Result, Row, Txn } from "./etcd.ts";
 
-const KINDS = ["put", "delete", "range", "txn", "nested txn", "compare"] as const;
+const KINDS = [
+  "put",
+  "delete",
+  "range",
+  "txn",
+  "nested txn",
+  "compare",
+  "lease grant",
+  "lease alive",
+  "lease revoke",
+  "time that passes",
+] as const;
 const CORNERS = [
   "an empty key",
   "a key written twice",
   "a put that keeps the value",
-  "a put that keeps the value of no key",
+  "a put that keeps the lease",
+  "a put that keeps the value or the lease of no key",
+  "a put with no such lease",
+  "a lease that is there already",
+  "no such lease",
+  "keys of a lease that was due",
+  "keys of a lease that was revoked",
+  "several leases due at once",
+  "a key that leaves its lease by a put",
+  "a key that leaves its lease by a delete",
   "a key deleted and put again",
   "a delete of nothing",
   "a delete of several keys",
@@ -38,17 +58,27 @@ export class Corners {
   }
 
   /** @param before the rows that the request found */
-  note(op: Op, before: ReadonlyMap<string, Row>, result: Result): void {
+  note(op: Request, before: ReadonlyMap<string, Row>, result: Result): void {
     this.#requests++;
-    this.#kinds(op, before, false);
+    if (isLeaseOp(op)) this.#count(op.op === "pass" ? "time that passes" : `lease ${op.op}`);
+    else this.#kinds(op, before, false);
     if ("error" in result) {
       if (result.error === "KEY_EMPTY") this.#count("an empty key");
       if (result.error === "DUPLICATE_KEY") this.#count("a key written twice");
-      if (result.error === "NOT_FOUND") this.#count("a put that keeps the value of no key");
+      if (result.error === "NOT_FOUND") this.#count("a put that keeps the value or the lease of no key");
+      if (result.error === "LEASE_EXISTS") this.#count("a lease that is there already");
+      if (result.error === "LEASE_NOT_FOUND") this.#count(isLeaseOp(op) ? "no such lease" : "a put with no such lease");
       return;
     }
-    const { events } = result;
-    this.#answer(op, result.response, before);
+    const events = result.records.flat();
+    if (isLeaseOp(op)) {
+      if (events.length > 0)
+        this.#count(op.op === "pass" ? "keys of a lease that was due" : "keys of a lease that was revoked");
+      if (result.records.length > 1) this.#count("several leases due at once");
+    } else {
+      this.#answer(op, result.response, before);
+      this.#detached(op, events, before);
+    }
     if (op.op === "txn" && events.length === 0) this.#count("a transaction that changes nothing");
     if (new Set(events.map(({ key }) => key)).size > 1) this.#count("events of several keys at one revision");
     if (new Set(events.map(({ key }) => key)).size < events.length) this.#count("put and deleted at one revision");
@@ -67,11 +97,21 @@ export class Corners {
     this.#count(op.op === "txn" && nested ? "nested txn" : op.op);
     if (op.op === "put") {
       if (op.value === null) this.#count("a put that keeps the value");
+      if (op.lease === null) this.#count("a put that keeps the lease");
       return;
     }
     if (op.op !== "txn") return this.#keys(op);
     for (const compare of op.compare) this.#compare(compare, before);
     for (const inner of [...op.success, ...op.failure]) this.#kinds(inner, before, true);
+  }
+
+  /** Keys that had a lease and have it no more, though it did not end. */
+  #detached(op: Op, events: readonly Event[], before: ReadonlyMap<string, Row>): void {
+    for (const { type, key } of events) {
+      if ((before.get(key)?.lease ?? 0) === 0) continue;
+      if (type === "delete") this.#count("a key that leaves its lease by a delete");
+      else if (op.op === "put") this.#count("a key that leaves its lease by a put");
+    }
   }
 
   #keys({ key, end }: Keys): void {
@@ -136,3 +176,6 @@ export class Corners {
     this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
   }
 }
+
+const isLeaseOp = (op: Request): op is LeaseOp =>
+  op.op === "grant" || op.op === "alive" || op.op === "revoke" || op.op === "pass";

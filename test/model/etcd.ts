@@ -10,6 +10,8 @@ export interface Row {
   readonly create: number;
   readonly mod: number;
   readonly version: number;
+  /** 0 for none. */
+  readonly lease: number;
 }
 export type KeyedRow = Row & { readonly key: string };
 
@@ -35,6 +37,8 @@ export interface Put {
   readonly key: string;
   /** Null: etcd's ignore_value. */
   readonly value: string | null;
+  /** 0: none; null: etcd's ignore_lease. */
+  readonly lease: number | null;
   readonly prev: boolean;
 }
 export interface Delete extends Keys {
@@ -42,7 +46,7 @@ export interface Delete extends Keys {
   readonly prev: boolean;
 }
 export interface Compare extends Keys {
-  readonly target: "value" | "version" | "create" | "mod";
+  readonly target: "value" | "version" | "create" | "mod" | "lease";
   readonly sign: "=" | "!=" | ">" | "<";
   readonly to: string | number;
 }
@@ -53,12 +57,19 @@ export interface Txn {
   readonly failure: readonly Op[];
 }
 export type Op = Range | Put | Delete | Txn;
+/** What is asked of leases, and time that passes. */
+export type LeaseOp =
+  | { readonly op: "grant"; readonly id: number; readonly ttl: number }
+  | { readonly op: "alive" | "revoke"; readonly id: number }
+  | { readonly op: "pass"; readonly ms: number };
+export type Request = Op | LeaseOp;
 
 export type Response =
   | { readonly op: "put"; readonly prev: KeyedRow | null }
   | { readonly op: "delete"; readonly deleted: number; readonly prev: readonly KeyedRow[] }
   | { readonly op: "range"; readonly rows: readonly KeyedRow[]; readonly more: boolean; readonly count: number }
-  | { readonly op: "txn"; readonly succeeded: boolean; readonly responses: readonly Response[] };
+  | { readonly op: "txn"; readonly succeeded: boolean; readonly responses: readonly Response[] }
+  | { readonly op: "lease" };
 
 export interface Event {
   readonly type: "put" | "delete";
@@ -67,39 +78,105 @@ export interface Event {
 }
 
 export type Result =
-  | { readonly error: "KEY_EMPTY" | "DUPLICATE_KEY" | "NOT_FOUND" }
-  /** `events`: of the revision; none if it took none. */
-  | { readonly revision: number; readonly response: Response; readonly events: readonly Event[] };
+  | { readonly error: "KEY_EMPTY" | "DUPLICATE_KEY" | "NOT_FOUND" | "LEASE_NOT_FOUND" | "LEASE_EXISTS" }
+  /** `records`: the events of each revision that it took. */
+  | { readonly revision: number; readonly response: Response; readonly records: readonly (readonly Event[])[] };
+
+interface Lease {
+  readonly ttl: number;
+  readonly due: number;
+}
 
 export class EtcdModel {
   revision = 0;
   rows = new Map<string, Row>();
+  time = 0;
+  readonly leases = new Map<number, Lease>();
 
-  run(op: Op): Result {
+  run(request: Request): Result {
+    switch (request.op) {
+      case "put":
+      case "delete":
+      case "range":
+      case "txn":
+        return this.#keys(request);
+      case "grant":
+        if (this.leases.has(request.id)) return { error: "LEASE_EXISTS" };
+        return this.#prolong(request.id, request.ttl);
+      case "alive": {
+        const lease = this.leases.get(request.id);
+        return lease === undefined ? { error: "LEASE_NOT_FOUND" } : this.#prolong(request.id, lease.ttl);
+      }
+      case "revoke": {
+        if (!this.leases.has(request.id)) return { error: "LEASE_NOT_FOUND" };
+        const records = this.#end(request.id);
+        return { revision: this.revision, response: { op: "lease" }, records };
+      }
+      case "pass": {
+        this.time += request.ms;
+        const due = [...this.leases].filter(([, lease]) => lease.due <= this.time);
+        const records = due
+          .sort(([a, first], [b, second]) => first.due - second.due || a - b)
+          .flatMap(([id]) => this.#end(id));
+        return { revision: this.revision, response: { op: "lease" }, records };
+      }
+    }
+  }
+
+  /** Its keys, in order. */
+  heldBy(id: number): string[] {
+    return this.sorted()
+      .filter(({ lease }) => lease === id)
+      .map(({ key }) => key);
+  }
+
+  #prolong(id: number, ttl: number): Result {
+    this.leases.set(id, { ttl, due: this.time + ttl });
+    return { revision: this.revision, response: { op: "lease" }, records: [] };
+  }
+
+  /** Deletes what it holds, at one revision. */
+  #end(id: number): (readonly Event[])[] {
+    const keys = this.heldBy(id);
+    this.leases.delete(id);
+    if (keys.length === 0) return [];
+    for (const key of keys) this.rows.delete(key);
+    this.revision++;
+    return [keys.map((key) => ({ type: "delete", key, value: "" }))];
+  }
+
+  #keys(op: Op): Result {
     // What is no transaction is one of that operation alone.
     const txn: Txn = op.op === "txn" ? op : { op: "txn", compare: [], success: [op], failure: [] };
     if (hasEmptyKey(txn)) return { error: "KEY_EMPTY" };
     if ([txn.success, txn.failure].some(writesTwice)) return { error: "DUPLICATE_KEY" };
     const before = new Map(this.rows);
     const events: Event[] = [];
-    if (this.#keepsNothing(txn, before)) return { error: "NOT_FOUND" };
+    const missing = this.#missing(txn, before);
+    if (missing !== null) return { error: missing };
     const response = this.#txn(txn, before, events);
     if (events.length > 0) this.revision++;
     const answer = op.op === "txn" ? response : response.responses[0];
     if (answer === undefined) throw new Error("no response");
-    return { revision: this.revision, response: answer, events };
+    return { revision: this.revision, response: answer, records: events.length === 0 ? [] : [events] };
   }
 
   sorted(): KeyedRow[] {
     return select(this.rows, { key: "\0", end: "\0" });
   }
 
-  /** A put that would keep a value, on the way that the compares lead, where there was none. */
-  #keepsNothing(txn: Txn, before: ReadonlyMap<string, Row>): boolean {
-    const branch = holdAll(txn, before) ? txn.success : txn.failure;
-    return branch.some((op) =>
-      op.op === "txn" ? this.#keepsNothing(op, before) : op.op === "put" && op.value === null && !before.has(op.key),
-    );
+  /** The first that a put, on the way that the compares lead, would need and has not: a row to keep, or its lease. */
+  #missing(txn: Txn, before: ReadonlyMap<string, Row>): "NOT_FOUND" | "LEASE_NOT_FOUND" | null {
+    for (const op of holdAll(txn, before) ? txn.success : txn.failure) {
+      if (op.op === "txn") {
+        const missing = this.#missing(op, before);
+        if (missing !== null) return missing;
+      } else if (op.op === "put") {
+        if ((op.value === null || op.lease === null) && !before.has(op.key)) return "NOT_FOUND";
+        if (op.lease !== null && op.lease !== 0 && !this.leases.has(op.lease)) return "LEASE_NOT_FOUND";
+      }
+    }
+    return null;
   }
 
   #txn(txn: Txn, before: ReadonlyMap<string, Row>, events: Event[]): Extract<Response, { op: "txn" }> {
@@ -120,6 +197,7 @@ export class EtcdModel {
         create: old === undefined ? next : old.create,
         mod: next,
         version: old === undefined ? 1 : old.version + 1,
+        lease: op.lease ?? old?.lease ?? 0,
       });
       events.push({ type: "put", key: op.key, value });
       return { op: "put", prev: op.prev && old !== undefined ? { key: op.key, ...old } : null };
@@ -164,7 +242,7 @@ const holdAll = (txn: Txn, before: ReadonlyMap<string, Row>): boolean =>
   txn.compare.every((compare) => {
     const found: readonly Row[] = select(before, compare);
     if (found.length > 0) return found.every((row) => holds(compare, row));
-    return compare.target !== "value" && holds(compare, { value: "", create: 0, mod: 0, version: 0 });
+    return compare.target !== "value" && holds(compare, { value: "", create: 0, mod: 0, version: 0, lease: 0 });
   });
 
 function holds({ target, sign, to }: Compare, row: Row): boolean {

@@ -1,6 +1,6 @@
 /** Requests as etcd has them, over few keys and values, so that they meet; the odd ones among them. */
 import fc from "fast-check";
-import type { Compare, Delete, Keys, Op, Put, Range, Txn } from "./etcd.ts";
+import type { Compare, Delete, Keys, LeaseOp, Op, Put, Range, Request, Txn } from "./etcd.ts";
 
 /** Neighbours in the order of bytes, the least key, and keys behind which there is little. */
 const KEYS = ["a", "a\0", "ab", "b", "c", "\0", "\u00ff", "\u00ff\u00ff"];
@@ -19,6 +19,11 @@ const put: fc.Arbitrary<Put> = fc.record({
   op: fc.constant("put"),
   key,
   value: fc.option(value, { freq: 8 }),
+  lease: fc.oneof(
+    { weight: 8, arbitrary: fc.constant(0) },
+    { weight: 4, arbitrary: fc.constantFrom(1, 2, 3) },
+    { weight: 1, arbitrary: fc.constant(null) },
+  ),
   prev: fc.boolean(),
 });
 const remove: fc.Arbitrary<Delete> = fc
@@ -43,7 +48,7 @@ const compare: fc.Arbitrary<Compare> = fc
     fc.constantFrom("=", "!=", ">", "<"),
     fc.oneof(
       fc.record({ target: fc.constant("value" as const), to: value }),
-      fc.record({ target: fc.constantFrom("version", "create", "mod"), to: number }),
+      fc.record({ target: fc.constantFrom("version", "create", "mod", "lease"), to: number }),
     ),
   )
   .map(([selected, sign, what]) => ({ ...selected, sign, ...what }));
@@ -70,7 +75,7 @@ const ownWrite: fc.Arbitrary<Txn> = around.map(([at, to, version, sign, inner]) 
   op: "txn",
   compare: [],
   success: [
-    { op: "put", key: at, value: to, prev: true },
+    { op: "put", key: at, value: to, lease: 0, prev: true },
     { ...inner, compare: [{ key: at, end: "", target: "version", sign, to: version }] },
   ],
   failure: [],
@@ -79,14 +84,33 @@ const putThenDeleted: fc.Arbitrary<Txn> = around.map(([at, to, , , { compare: co
   op: "txn",
   compare: [],
   success: [
-    { op: "txn", compare: compares, success: [{ op: "put", key: at, value: to, prev: true }], failure },
+    { op: "txn", compare: compares, success: [{ op: "put", key: at, value: to, lease: 0, prev: true }], failure },
     { op: "txn", compare: [], success: [{ op: "delete", key: at, end: `${at}\u00ff`, prev: true }], failure: [] },
   ],
   failure: [],
 }));
 
-export const request: fc.Arbitrary<Op> = fc.oneof(
-  { weight: 4, arbitrary: put.map((one) => ({ ...one, prev: false, value: one.value ?? "x" })) },
+const id = fc.constantFrom(1, 2, 3);
+const leases: fc.Arbitrary<LeaseOp> = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ op: fc.constant("grant" as const), id, ttl: fc.constantFrom(5, 10, 30) }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constantFrom("alive" as const, "revoke" as const), id }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant("pass" as const), ms: fc.constantFrom(0, 3, 5, 12, 30) }) },
+);
+
+/** Two keys that begin with their leases. */
+const attach: fc.Arbitrary<Txn> = fc
+  .tuple(fc.uniqueArray(fc.constantFrom(...KEYS), { maxLength: 3 }), id, id)
+  .map(([at, first, second]) => ({
+    op: "txn",
+    compare: [],
+    success: at.map((one, i) => ({ op: "put", key: one, value: "x", lease: i === 0 ? first : second, prev: false })),
+    failure: [],
+  }));
+
+export const request: fc.Arbitrary<Request> = fc.oneof(
+  { weight: 5, arbitrary: leases },
+  { weight: 3, arbitrary: attach },
+  { weight: 4, arbitrary: put.map((one) => ({ ...one, prev: false, lease: 0, value: one.value ?? "x" })) },
   { weight: 1, arbitrary: remove.map((one) => ({ ...one, prev: false })) },
   // An empty key is refused in transactions only: whoever lists keys begins where there are none.
   { weight: 2, arbitrary: range.map((one) => ({ ...one, key: one.key === "" ? "\0" : one.key })) },
