@@ -4,6 +4,7 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isActorId, isChangeHash, revision, seq } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import { RESULTS_MAX } from "@openclaw/core/limits.ts";
+import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { ChildLink, type Push } from "@openclaw/core/sync/child-link.ts";
 import {
   decodeChildMessage,
@@ -84,6 +85,30 @@ describe("a parent", () => {
     const second = speak(world, site);
     await second.say(hello);
     expect(second.heard).toMatchObject([{ kind: "welcome", cursor: RESULTS_MAX }]);
+  });
+
+  test("X1, Q1: nor more responses than fit one: what comes beyond does not run", async () => {
+    const world = new World();
+    const site = await world.cluster("california");
+    await site.execute({ kind: "put", key: utf8("k"), value: new Uint8Array(200_000) });
+    const first = speak(world, site);
+    await first.say(hello);
+    const put = { kind: "put", key: utf8("n"), value: utf8(""), lease: null, previous: false } as const;
+    const look = { kind: "range", ...plainRange(utf8("k"), null, 1) } as const;
+    const commands = Array.from(
+      { length: 64 },
+      () => ({ kind: "txn", compares: [], success: [put, look], failure: [] }) as const,
+    );
+    await first.say({ kind: "pushCommands", from: seq(1), lowWater: seq(1), commands });
+    const pushed = first.heard.find(({ kind }) => kind === "pushed");
+    const outcomes = pushed?.kind === "pushed" ? pushed.outcomes.map(({ outcome }) => outcome) : [];
+    const ran = outcomes.filter(({ ok }) => ok).length;
+    expect(ran).toBe(5);
+    expect(outcomes.slice(ran).every((outcome) => !outcome.ok && outcome.code === "OVERLOADED")).toBe(true);
+    expect(site.position().revision).toBe(1 + ran);
+    const second = speak(world, site);
+    await second.say(hello);
+    expect(second.heard).toMatchObject([{ kind: "welcome", cursor: 64 }]);
   });
 
   test("an answer that cannot be sent ends the connection, and nothing else", async () => {
