@@ -3,10 +3,11 @@
  * it no longer knows of, and would vote again (R5): so a marker beside its identity outlives its data folder.
  */
 import { access, open, readdir } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { NodeConfig } from "./config.ts";
 import { SegmentLogStore } from "./storage/log-store.ts";
+import { STATE_FILE } from "./storage/state-protocol.ts";
 
 const TEXT = "This node has run. Without its data it must not start under this name: docs/errors.md, DATA_MISSING.\n";
 
@@ -20,10 +21,11 @@ export async function requireOwnData(
 ): Promise<void> {
   const marker = `${config.identity}.started`;
   const hasLog = await holdsLog(config.dataDir);
-  if (await exists(marker)) {
-    if (!hasLog) throw new OpenClawError("DATA_MISSING", `${config.node} in ${config.dataDir}`);
-    return;
-  }
+  const hasRun = await exists(marker);
+  // A state without a log was written after a log that is gone, whatever became of the marker.
+  if (!hasLog && (hasRun || (await exists(join(config.dataDir, STATE_FILE)))))
+    throw new OpenClawError("DATA_MISSING", `the log of ${config.node} in ${config.dataDir}`);
+  if (hasRun) return;
   if (!hasLog) {
     const log = new SegmentLogStore(config);
     await log.open();

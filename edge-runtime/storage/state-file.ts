@@ -17,12 +17,11 @@ import { packRecords } from "./record-batch.ts";
 import { packResults } from "./result-batch.ts";
 import { sha256 } from "./sha256.ts";
 import { type Connection, checkpoint, openExclusive, openingError } from "./sqlite.ts";
-import type { PackedApplied, StateCalls, StateOpening } from "./state-protocol.ts";
+import { type PackedApplied, STATE_FILE, type StateCalls, type StateOpening } from "./state-protocol.ts";
 import { createStateTables, StateTables } from "./state-tables.ts";
 import { readIdentity, writeIdentity } from "./store-identity.ts";
 
 export const STATE_FORMAT = 2;
-export const STATE_FILE = "state.db";
 
 /** R6: a transaction stays open over several batches until it is this old, ms, or this large, bytes. */
 const TRANSACTION_MS_MAX = 30;

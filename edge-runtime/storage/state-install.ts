@@ -5,7 +5,7 @@
 import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fsyncPath } from "./files.ts";
-import { STATE_FILE } from "./state-file.ts";
+import { STATE_FILE } from "./state-protocol.ts";
 
 export const INCOMING_FILE = "incoming.db";
 /** What the incoming file is, or shall become. */

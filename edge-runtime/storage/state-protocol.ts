@@ -5,6 +5,9 @@ import type { Membership } from "@openclaw/core/raft/membership.ts";
 import type { SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import type { Answer, Position, Query } from "@openclaw/core/state-machine/query.ts";
 
+/** The state's name in the data folder. */
+export const STATE_FILE = "state.db";
+
 export interface StateOpening {
   readonly folder: string;
   readonly cluster: ClusterId;

@@ -114,7 +114,7 @@ export function scenario(seed: number): Scenario {
     [6, 3],
     [7, 5],
   ]);
-  const tiers = random.chance(0.2);
+  const tiers = random.chance(0.1);
   return {
     seed,
     members: tiers ? Math.min(members, 5) : members,
