@@ -53,7 +53,7 @@ const put = (key: string, value: string | Uint8Array): UserCommand => ({
 });
 
 /** One entry with these commands; the n-th has request number 100 · index + n. */
-function commandsAt(at: number, commands: readonly UserCommand[], inTerm = 1): Entry {
+export function commandsAt(at: number, commands: readonly UserCommand[], inTerm = 1): Entry {
   const whole = commands.map(
     (command, i): Command => ({
       ...command,

@@ -1,7 +1,14 @@
 /** The stores of the simulation keep the same contracts as those on disks. */
 import type { NodeId } from "@openclaw/core/ids.ts";
 import { logStoreContract } from "../../contracts/log-store.ts";
-import { STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP, stateStoreContract } from "../../contracts/state-store.ts";
+import {
+  STATE_CLUSTER,
+  STATE_EPOCH,
+  STATE_MEMBERSHIP,
+  type StateDisk,
+  stateStoreContract,
+} from "../../contracts/state-store.ts";
+import { stateStoreKeysContract } from "../../contracts/state-store-keys.ts";
 import { MemoryStateStore } from "../../simulation/memory-state-store.ts";
 import { SimulatedLogStore } from "../../simulation/simulated-log-store.ts";
 
@@ -18,7 +25,7 @@ logStoreContract("SimulatedLogStore", () => {
   };
 });
 
-stateStoreContract("MemoryStateStore", () => {
+const newDisk = (): StateDisk => {
   let current: MemoryStateStore | null = null;
   return {
     store: () => {
@@ -28,4 +35,6 @@ stateStoreContract("MemoryStateStore", () => {
     },
     destroy: async () => {},
   };
-});
+};
+stateStoreContract("MemoryStateStore", newDisk);
+stateStoreKeysContract("MemoryStateStore", newDisk);

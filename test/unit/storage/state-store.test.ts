@@ -16,22 +16,26 @@ import {
   STATE_CLUSTER,
   STATE_EPOCH,
   STATE_MEMBERSHIP,
+  type StateDisk,
   stateStoreContract,
   textUnder,
 } from "../../contracts/state-store.ts";
+import { stateStoreKeysContract } from "../../contracts/state-store-keys.ts";
 import { snapshotPieces } from "../../simulation/snapshot-pieces.ts";
 import { leftByKill, OTHER_CLUSTER, temporaryFolder } from "./storage-fixture.ts";
 
 const storeOn = (dataDir: string, cluster = STATE_CLUSTER): StateStore =>
   new SqliteStateStore({ dataDir, cluster, epoch: STATE_EPOCH, membership: STATE_MEMBERSHIP });
 
-stateStoreContract("SqliteStateStore", () => {
+const newDisk = (): StateDisk => {
   const dataDir = mkdtempSync(join(tmpdir(), "openclaw-state-"));
   return {
     store: () => storeOn(dataDir),
     destroy: async () => rmSync(dataDir, { recursive: true, force: true }),
   };
-});
+};
+stateStoreContract("SqliteStateStore", newDisk);
+stateStoreKeysContract("SqliteStateStore", newDisk);
 
 async function opened(dataDir: string, cluster = STATE_CLUSTER): Promise<StateStore> {
   const store = storeOn(dataDir, cluster);
