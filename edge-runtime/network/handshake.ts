@@ -24,7 +24,7 @@ import { verifyCredential } from "./credential.ts";
 import type { ClusterPublicKey } from "./identity.ts";
 
 /** Version of the raft and snapshot protocols. */
-const TRANSPORT_VERSION = 2;
+export const TRANSPORT_VERSION = 2;
 
 /** The part of an epoch that travels in frames. */
 export type EpochMark = Pick<Epoch, "counter" | "nonce">;

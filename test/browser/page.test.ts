@@ -58,7 +58,12 @@ test("the page reloads with every gateway dead, with its text and what is not ye
   await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
   const area = page.getByLabel("Text of the shift log");
   await area.pressSequentially("Before. ");
-  await page.waitForFunction(() => document.querySelector("#edits .rung")?.textContent === "device");
+  await page.waitForFunction(() => {
+    const rungs = [...document.querySelectorAll("#edits .rung")].map((rung) => rung.textContent);
+    return (
+      globalThis.openclawDemo?.text() === "Before. " && rungs.length > 0 && rungs.every((rung) => rung === "device")
+    );
+  });
   const before = await page.evaluate(() => globalThis.openclawDemo?.changeHashes());
   await server.stop();
   await page.reload();

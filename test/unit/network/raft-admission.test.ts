@@ -6,7 +6,7 @@ import { encodeMessages } from "@openclaw/core/raft/message-codec.ts";
 import { encodeFrame } from "@openclaw/core/sync/frame.ts";
 import { dialTarget } from "@openclaw/edge-runtime/network/address.ts";
 import { FrameStream } from "@openclaw/edge-runtime/network/frame.ts";
-import { Handshake } from "@openclaw/edge-runtime/network/handshake.ts";
+import { Handshake, TRANSPORT_VERSION } from "@openclaw/edge-runtime/network/handshake.ts";
 import type { Host } from "@openclaw/edge-runtime/network/host.ts";
 import { ClusterKey } from "@openclaw/edge-runtime/network/identity.ts";
 import {
@@ -183,7 +183,7 @@ describe("R10: admission", () => {
   test("X1: an unknown version is refused by name", async () => {
     for (const protocol of [RAFT_PROTOCOL, SNAPSHOT_PROTOCOL]) {
       const { stream, over } = await rawStream(protocol);
-      stream.send(encodeFrame(encode([2, "something", "else"])));
+      stream.send(encodeFrame(encode([TRANSPORT_VERSION + 1, "something", "else"])));
       const { frames } = await over;
       expect(frames.map(codeOf)).toEqual(["UNKNOWN_VERSION"]);
       await cluster.stop(b);
@@ -195,8 +195,8 @@ describe("R10: admission", () => {
     const garbage: [Uint8Array, string][] = [
       [encodeFrame(Uint8Array.of(0xc1, 1, 2)), "MALFORMED_FRAME"],
       [encodeFrame(new Uint8Array(0)), "MALFORMED_FRAME"],
-      [encodeFrame(encode([1])), "MALFORMED_FRAME"],
-      [encodeFrame(encode([1, "__proto__", 0, 1, "", "x", new Uint8Array(3)])), "MALFORMED_FRAME"],
+      [encodeFrame(encode([TRANSPORT_VERSION])), "MALFORMED_FRAME"],
+      [encodeFrame(encode([TRANSPORT_VERSION, "__proto__", 0, 1, "", "x", new Uint8Array(3)])), "MALFORMED_FRAME"],
       [Uint8Array.of(0, 16, 0, 0), "FRAME_TOO_LARGE"],
       [Uint8Array.from({ length: 5_000 }, () => 255), "FRAME_TOO_LARGE"],
     ];
