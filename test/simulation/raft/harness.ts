@@ -78,8 +78,7 @@ export class TestCluster {
     const node = this.node(name);
     invariant(node.raft === null, `${name} is up`);
     const { disk } = node;
-    const highWater = disk.highWater;
-    if (disk.state.index > disk.lastIndex) disk.reset(disk.state);
+    const recoverTo = disk.fitToState();
     node.applied = disk.state;
     const at = this.nodes.indexOf(node);
     node.raft = new Raft({
@@ -89,7 +88,7 @@ export class TestCluster {
       base: disk.base,
       entries: disk.entries.slice(),
       applied: disk.state.index,
-      recoverTo: highWater,
+      recoverTo,
       random: this.#options.random ?? (() => at / this.nodes.length),
       now: () => 0,
       ...this.#options.raft,

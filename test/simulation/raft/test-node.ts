@@ -47,6 +47,17 @@ class Disk {
     this.#mark(rotten);
   }
 
+  /**
+   * As core/replica/stored.ts does at a start: a log without the entry that the state applied last, or with another one
+   * there, is reset (R8). Returns how far the node has to recover (R5): what was dropped here is not missed.
+   */
+  fitToState(): Index {
+    const { highWater, lastIndex, state } = this;
+    if (this.termAt(state.index) === state.term) return highWater;
+    this.reset(state);
+    return lastIndex < highWater ? highWater : state.index;
+  }
+
   /** A leader may shorten the log; but a mark above a log that lost entries stands until the log is back there (R5). */
   #mark(rotten: boolean): void {
     this.highWater = rotten ? index(Math.max(this.highWater, this.lastIndex)) : this.lastIndex;
