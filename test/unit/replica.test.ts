@@ -136,14 +136,16 @@ describe("a replica", () => {
   });
 
   test("R8: a follower behind the log takes a snapshot, and then follows", async () => {
-    const cluster = new MemoryCluster(3);
+    const bounds = { entriesMax: 1_000, bytesMax: 16_384, entriesKept: 100, bytesKept: 4_096 };
+    const retention = { ...bounds, entriesBetween: 50, bytesBetween: 2_048 };
+    const cluster = new MemoryCluster(3, 1, { retention });
     await cluster.start();
     const leader = await cluster.leader();
     const [sleeper] = cluster.members.filter((member) => member !== leader);
     if (sleeper === undefined) throw new Error("three members have a follower");
     cluster.network.isolate(sleeper.id);
     // More bytes than the log keeps, so that it is cut.
-    const big = "x".repeat(900_000);
+    const big = "x".repeat(900);
     for (let i = 0; i < 24; i++) await run(cluster, leader, [put(`big${i}`, big)]);
     await cluster.elapse(500);
     expect(leader.replica.status().raft.firstIndex).toBeGreaterThan(2);
