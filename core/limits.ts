@@ -31,6 +31,8 @@ export const EVENTS_MAX = 1_024;
 export const RECORD_BYTES_MAX = FRAME_BYTES_MAX - 4 * 65_536;
 /** Compares, and operations of each branch, of one transaction; a nested one has what its own siblings leave (as in etcd). */
 export const TXN_OPERATIONS_MAX = 128;
+/** Bytes of a transaction itself: it must fit a frame and an entry. */
+export const TXN_BYTES_MAX = 3 * 1_048_576;
 /** Transactions inside one another, below the outermost. */
 export const TXN_DEPTH_MAX = 8;
 /** Ms that a lease may live without being kept alive: ten years. */

@@ -163,7 +163,7 @@ class Machine {
       case "leaseGrant":
       case "leaseKeepAlive":
       case "leaseRevoke":
-        return runLeaseCommand(this.#tx, this.#ledger, author, command);
+        return runLeaseCommand(this.#tx, this.#ledger, this.#sha256, author, command);
       default:
         return runKeyCommand(this.#tx, this.#ledger, author, command, room);
     }

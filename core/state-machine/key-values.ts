@@ -1,5 +1,5 @@
 /** Commands on this cluster's keys: a put, a delete of one key or many, a transaction; each atomic, at one revision. */
-import { OpenClawError, unreachable } from "../errors.ts";
+import { type ErrorCode, OpenClawError, unreachable } from "../errors.ts";
 import { TXN_RESPONSE_BYTES_MAX } from "../limits.ts";
 import type { Outcome, UserCommand } from "./command.ts";
 import { keyRefusal, valueRefusal } from "./key-rows.ts";
@@ -65,10 +65,20 @@ function step(tx: Transaction, run: () => Outcome): Outcome {
   try {
     return tx.atomically(run);
   } catch (error) {
-    if (error instanceof OpenClawError) return refused(error.code, error.details);
+    // Any other error is not of the command: a row that does not pass its check must stop the node, not part it from the rest.
+    if (error instanceof OpenClawError && REFUSALS.has(error.code)) return refused(error.code, error.details);
     throw error;
   }
 }
+
+/** What a step may be refused for, by what the state holds. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set([
+  "NOT_FOUND",
+  "LEASE_NOT_FOUND",
+  "LEASE_FULL",
+  "TXN_TOO_LARGE",
+  "RESPONSE_TOO_LARGE",
+] as const);
 
 /** What a transaction alone may answer, but not behind others that nobody has acknowledged yet, may be asked again later. */
 const inRoom = (outcome: Outcome, room: number): Outcome =>

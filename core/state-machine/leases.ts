@@ -2,10 +2,12 @@
  * Leases (etcd's): keys that end with whoever keeps them alive. What is due is reckoned in log time (T1), so that every
  * replica revokes at the same entry, and the clock of a node that leads, or thinks that it does, has no say (pitfall 24).
  */
-import { unreachable } from "../errors.ts";
+import { concatBytes, utf8 } from "../bytes.ts";
+import { invariant, unreachable } from "../errors.ts";
 import type { LeaseId, Revision } from "../ids.ts";
 import { derivedSalt } from "../ledger/chain.ts";
-import { LEASE_TTL_MS_MAX } from "../limits.ts";
+import { SALT_BYTES } from "../ledger/record-codec.ts";
+import { EVENTS_MAX, LEASE_TTL_MS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import type { Outcome, UserCommand } from "./command.ts";
 import { KeyWrites } from "./key-writes.ts";
@@ -17,8 +19,10 @@ import type { Transaction } from "./transaction.ts";
 
 export type LeaseCommand = Extract<UserCommand, { kind: "leaseGrant" | "leaseKeepAlive" | "leaseRevoke" }>;
 
-/** Leases that end at one entry; the others end at the next ones. */
+/** What ends at one entry: so many leases, and keys and bytes of events of all but the first. The rest ends at the next ones. */
 const EXPIRED_AT_ONCE_MAX = 100;
+const KEYS_AT_ONCE_MAX = EVENTS_MAX;
+const BYTES_AT_ONCE_MAX = RECORD_BYTES_MAX;
 
 /** Why this command cannot run whatever the state is, or null. */
 export const leaseCommandRefusal = (command: LeaseCommand): Refusal | null =>
@@ -27,7 +31,13 @@ export const leaseCommandRefusal = (command: LeaseCommand): Refusal | null =>
     : null;
 
 /** Granting and keeping alive take no revision, and revoking one only if it holds a key (L1). */
-export function runLeaseCommand(tx: Transaction, ledger: LedgerWriter, author: Author, command: LeaseCommand): Outcome {
+export function runLeaseCommand(
+  tx: Transaction,
+  ledger: LedgerWriter,
+  sha256: Sha256,
+  author: Author,
+  command: LeaseCommand,
+): Outcome {
   const wrong = leaseCommandRefusal(command);
   if (wrong !== null) return wrong;
   const { lease } = command;
@@ -35,7 +45,7 @@ export function runLeaseCommand(tx: Transaction, ledger: LedgerWriter, author: A
   switch (command.kind) {
     case "leaseGrant": {
       if (row !== undefined) return refused("LEASE_EXISTS", String(lease));
-      const empty = { salt: new Uint8Array(author.salt(ledger.next)), keys: 0, eventBytes: 0 };
+      const empty = { salt: leaseSalt(sha256, author.salt(ledger.next), lease), keys: 0, eventBytes: 0 };
       prolong(tx, ledger, author, lease, { ...empty, ttlMs: command.ttlMs }, undefined);
       return accepted(ledger.position.revision);
     }
@@ -57,17 +67,26 @@ export function expireLeases(tx: Transaction, ledger: LedgerWriter, sha256: Sha2
   if (nextDue === null || nextDue > logTime) return;
   const due = tx.scan(LEASES_DUE.from, LEASES_DUE.to, markRow, EXPIRED_AT_ONCE_MAX + 1);
   let next: number | null = null;
+  let [keys, bytes] = [0, 0];
   for (const [i, { key }] of due.entries()) {
     const { lease, due: at } = leaseOfDueRow(key);
-    if (at > logTime || i === EXPIRED_AT_ONCE_MAX) {
+    const row = tx.read(leaseKey(lease), leaseRow);
+    invariant(row !== undefined, "what is due is a lease");
+    keys += row.keys;
+    bytes += row.eventBytes;
+    const full = i === EXPIRED_AT_ONCE_MAX || (i > 0 && (keys > KEYS_AT_ONCE_MAX || bytes > BYTES_AT_ONCE_MAX));
+    if (at > logTime || full) {
       next = at;
       break;
     }
-    const row = tx.read(leaseKey(lease), leaseRow);
-    if (row !== undefined) end(tx, ledger, expiry(sha256, lease, row), lease, row);
+    end(tx, ledger, expiry(sha256, lease, row), lease, row);
   }
   ledger.dueAt(next);
 }
+
+/** Of its own: the salt it is derived from may stand in the record of a command beside the grant, for all to see (L2). */
+const leaseSalt = (sha256: Sha256, salt: Uint8Array, lease: LeaseId): Uint8Array =>
+  sha256(concatBytes([utf8(`lease ${lease} `), salt])).slice(0, SALT_BYTES);
 
 const expiry = (sha256: Sha256, lease: LeaseId, row: LeaseRow): Author => ({
   principal: `lease:${lease}`,

@@ -4,7 +4,8 @@
  */
 import { compareBytes, toHex } from "../bytes.ts";
 import { unreachable } from "../errors.ts";
-import { EVENTS_MAX, KEY_BYTES_MAX, TXN_DEPTH_MAX, TXN_OPERATIONS_MAX } from "../limits.ts";
+import { EVENTS_MAX, KEY_BYTES_MAX, TXN_BYTES_MAX, TXN_DEPTH_MAX, TXN_OPERATIONS_MAX } from "../limits.ts";
+import { commandBytes } from "./command-size.ts";
 import { keyRefusal, valueRefusal } from "./key-rows.ts";
 import type { KeySelector, Operation, Txn } from "./operation.ts";
 import { type Refusal, refused } from "./outcome.ts";
@@ -14,7 +15,9 @@ const OPERATIONS_SUM_MAX = EVENTS_MAX;
 
 /** Why this transaction cannot run anywhere, or null. */
 export function txnRefusal(txn: Txn): Refusal | null {
-  return shapeRefusal(txn, TXN_OPERATIONS_MAX, 0) ?? tooManyRefusal(txn) ?? duplicateRefusal(txn);
+  return (
+    shapeRefusal(txn, TXN_OPERATIONS_MAX, 0) ?? tooManyRefusal(txn) ?? tooLargeRefusal(txn) ?? duplicateRefusal(txn)
+  );
 }
 
 /** Why these are no keys. @param keys of an operation: an empty key is none there, also as the begin of a range (etcd) */
@@ -29,6 +32,11 @@ export function selectorRefusal(keys: KeySelector): Refusal | null {
     default:
       return unreachable(keys);
   }
+}
+
+function tooLargeRefusal(txn: Txn): Refusal | null {
+  const bytes = commandBytes(txn);
+  return bytes > TXN_BYTES_MAX ? refused("TXN_TOO_LARGE", `${bytes} bytes`) : null;
 }
 
 function shapeRefusal(txn: Txn, operationsMax: number, depth: number): Refusal | null {

@@ -38,6 +38,8 @@ function choose(keys: KeyWrites, { compares, success, failure }: Txn): Chosen {
 }
 
 function run(keys: KeyWrites, { succeeded, steps }: Chosen, spend: (response: Response) => Response): TxnResponse {
+  // Nested ones cost something as well, though they say nothing.
+  spend({ kind: "txn", succeeded, responses: [] });
   const responses = steps.map((step) => (step.kind === "chosen" ? run(keys, step, spend) : spend(operate(keys, step))));
   return { kind: "txn", succeeded, responses };
 }

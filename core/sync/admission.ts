@@ -6,7 +6,7 @@ import type { UserCommand } from "../state-machine/command.ts";
 import { keyCommandRefusal } from "../state-machine/key-values.ts";
 import { leaseCommandRefusal } from "../state-machine/leases.ts";
 import type { Principal } from "./authority.ts";
-import { lackedRight, mayRead } from "./key-rights.ts";
+import { lackedRight, mayRead, mayUseLeases } from "./key-rights.ts";
 import type { ChildQuery } from "./message.ts";
 
 /** Bytes of all changes of one command: its record must fit a frame on every later link. */
@@ -28,11 +28,12 @@ export function commandRefusal(command: UserCommand, principal: Principal): Refu
       const lacked = lackedRight(command, principal);
       return lacked === null ? null : { code: "FORBIDDEN", details: lacked };
     }
-    // Its id is drawn out of 2^53 and told to nobody: who knows it may keep it alive, put with it, and end it.
     case "leaseGrant":
     case "leaseKeepAlive":
-    case "leaseRevoke":
+    case "leaseRevoke": {
+      if (!mayUseLeases(principal)) return { code: "FORBIDDEN", details: "leases, without writing every key" };
       return leaseCommandRefusal(command);
+    }
     case "change": {
       if (!principal.mayWriteDocument(command.collection, command.document)) {
         return { code: "FORBIDDEN", details: `writing ${command.collection}/${command.document}` };

@@ -32,6 +32,7 @@ function lackedByOperation(operation: Operation, principal: Principal): string |
   switch (operation.kind) {
     case "put":
       if (operation.previous && !principal.mayReadKey(operation.key)) return "reading this key";
+      if (operation.lease !== null && operation.lease !== "keep" && !mayUseLeases(principal)) return "using leases";
       return principal.mayWriteKey(operation.key) ? null : "writing this key";
     case "deleteRange":
       if (operation.previous && !mayRead(operation.keys, principal)) return "reading these keys";
@@ -44,6 +45,9 @@ function lackedByOperation(operation: Operation, principal: Principal): string |
       return unreachable(operation);
   }
 }
+
+/** A lease ends with all of its keys, whosever they are: so only who may write every key has a say in it. */
+export const mayUseLeases = (principal: Principal): boolean => principal.mayWritePrefix(new Uint8Array(0));
 
 export function mayRead(keys: KeySelector, principal: Principal): boolean {
   switch (keys.kind) {

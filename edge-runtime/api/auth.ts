@@ -13,12 +13,12 @@ const PREFIXES_MAX = 256;
 
 const prefixes = z.array(z.string().max(4_096)).max(PREFIXES_MAX).default([]);
 const Claims = z.object({
-  // `node:` and `anonymous` are names that the cluster itself gives.
+  // `node:`, `lease:` and `anonymous` are names that the cluster itself gives.
   sub: z
     .string()
     .min(1)
     .max(256)
-    .refine((name) => !name.startsWith("node:") && name !== "anonymous", "a reserved name"),
+    .refine((name) => !/^(node|lease):/.test(name) && name !== "anonymous", "a reserved name"),
   exp: z.number(),
   read: prefixes,
   write: prefixes,

@@ -35,7 +35,13 @@ interface RangeQuery {
   readonly maxCreateRevision: number;
 }
 
-const bound = { type: "integer", minimum: 0, default: 0, description: "0 bounds nothing" } as const;
+const bound = {
+  type: "integer",
+  minimum: 0,
+  maximum: Number.MAX_SAFE_INTEGER,
+  default: 0,
+  description: "0 bounds nothing",
+} as const;
 
 const rangeSchema = {
   limit: { type: "integer", minimum: 1, maximum: RANGE_ROWS_MAX, default: LIMIT_DEFAULT },

@@ -75,7 +75,7 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
           querystring: {
             type: "object",
             additionalProperties: false,
-            properties: { expected: { type: "integer", minimum: 0 } },
+            properties: { expected: { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER } },
           },
           response: {
             200: { description: "Committed", type: "object", properties: positionProperties, headers: positionHeaders },

@@ -2,7 +2,7 @@
 
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isLeaseId, type LeaseId, revision } from "@openclaw/core/ids.ts";
-import { DEPTH_MAX, RANGE_ROWS_MAX } from "@openclaw/core/limits.ts";
+import { DEPTH_MAX, EVENTS_MAX, RANGE_ROWS_MAX } from "@openclaw/core/limits.ts";
 import {
   COMPARE_RESULTS,
   type Compare,
@@ -17,7 +17,7 @@ import {
   type Txn,
 } from "@openclaw/core/state-machine/operation.ts";
 import { z } from "zod";
-import { shallow } from "./json-depth.ts";
+import { fewItems, shallow } from "./json-depth.ts";
 import { base64 } from "./key-text.ts";
 
 const bytes = z.base64().transform((text) => new Uint8Array(Buffer.from(text, "base64")));
@@ -93,11 +93,18 @@ interface NestedJson extends TxnJson {
 const nested: z.ZodType<NestedJson> = z.lazy(() => z.strictObject({ op: z.literal("txn"), ...around(nested) }));
 const outermost = z.strictObject(around(nested));
 
+/** Compares and operations of a body, twice what a transaction may have: what it may have is refused by name. */
+const ITEMS_MAX = 2 * EVENTS_MAX;
+const ERROR_TEXT_MAX = 1_024;
+
 /** Reads a body; a reason in words where it is none. */
 export function parsedTxn(body: unknown): { readonly value: Txn } | { readonly error: Error } {
   if (!shallow(body, DEPTH_MAX)) return { error: new Error(`nested more than ${DEPTH_MAX} deep`) };
+  // Before it is looked at piece by piece, for each piece that is wrong costs more than one that is right.
+  if (!fewItems(body, ITEMS_MAX)) return { error: new Error(`more than ${ITEMS_MAX} compares and operations`) };
   const parsed = outermost.safeParse(body);
-  return parsed.success ? { value: txnOf(parsed.data) } : { error: new Error(z.prettifyError(parsed.error)) };
+  if (parsed.success) return { value: txnOf(parsed.data) };
+  return { error: new Error(z.prettifyError(parsed.error).slice(0, ERROR_TEXT_MAX)) };
 }
 
 const txnOf = ({ compare: compares, success, failure }: TxnJson): Txn => ({

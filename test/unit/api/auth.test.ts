@@ -91,6 +91,7 @@ describe("a token", () => {
     ["of another key", () => token({ key: theirs })],
     ["with odd claims", () => token({ read: "everything" })],
     ["in the cluster's own name", () => token({ sub: "node:california-1" })],
+    ["in a lease's name", () => token({ sub: "lease:7" })],
     ["that is no token", () => "not.a.token"],
     ["signed by nobody", async () => `${btoa('{"alg":"none"}')}.${btoa('{"sub":"ana","exp":9999999999}')}.`],
     ["without an end", () => new SignJWT({}).setProtectedHeader({ alg: "EdDSA" }).setSubject("ana").sign(ours)],
@@ -142,11 +143,15 @@ const ROUTES: [Call, Grant, Grant][] = [
     { admin: true },
     { read: [""], write: [""] },
   ],
-  // Whoever knows a lease's id may use it.
-  [{ method: "POST", url: "/v1/leases", payload: '{"ttlMs":60000,"lease":5}' }, {}, { key: undefined as never }],
-  [{ method: "POST", url: "/v1/leases/5/keep-alive" }, {}, { key: undefined as never }],
+  // A lease ends with its keys, whosever they are.
+  [
+    { method: "POST", url: "/v1/leases", payload: '{"ttlMs":60000,"lease":5}' },
+    { write: [""] },
+    { read: [""], write: ["a"] },
+  ],
+  [{ method: "POST", url: "/v1/leases/5/keep-alive" }, { write: [""] }, { read: [""], write: ["a"] }],
   [{ method: "GET", url: "/v1/leases/5" }, {}, { key: undefined as never }],
-  [{ method: "DELETE", url: "/v1/leases/5" }, {}, { key: undefined as never }],
+  [{ method: "DELETE", url: "/v1/leases/5" }, { write: [""] }, { read: [""], write: ["a"] }],
   [{ method: "GET", url: "/v1/members" }, {}, { key: undefined as never }],
   [{ method: "GET", url: "/v1/status" }, {}, { key: undefined as never }],
   [{ method: "GET", url: "/v1/gateways" }, {}, { key: undefined as never }],

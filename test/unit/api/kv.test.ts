@@ -97,6 +97,7 @@ describe("a key", () => {
 
 describe("compare and set", () => {
   test("puts at the expected revision only", async () => {
+    expect((await put("cas?expected=1e300", "never")).statusCode).toBe(400);
     const { revision } = (await put("cas?expected=0", "first")).json();
     const late = await put("cas?expected=0", "again");
     expect(late.statusCode).toBe(412);

@@ -128,4 +128,9 @@ describe("a transaction over HTTP", () => {
     expect(response.json()).toMatchObject({ code });
     expect(response.statusCode).toBe(status);
   });
+
+  test("X1: of a body with more items than any transaction has, none is looked at", async () => {
+    const response = await post({ compare: Array(5_000).fill({}) });
+    expect(response.json()).toMatchObject({ code: "BAD_REQUEST", message: expect.stringContaining("more than 2048") });
+  });
 });

@@ -1,10 +1,10 @@
-import { utf8 } from "@openclaw/core/bytes.ts";
+import { toHex, utf8 } from "@openclaw/core/bytes.ts";
 import { isLeaseId, type LeaseId } from "@openclaw/core/ids.ts";
 import { EVENTS_MAX, LEASE_TTL_MS_MAX, VALUE_BYTES_MAX } from "@openclaw/core/limits.ts";
 import type { Outcome, UserCommand } from "@openclaw/core/state-machine/command.ts";
 import type { Operation } from "@openclaw/core/state-machine/operation.ts";
 import { describe, expect, test } from "vitest";
-import { checked, hexed, OneCluster, ok, put, text, txn } from "./one-cluster.ts";
+import { at, checked, hexed, linkId, OneCluster, ok, put, text, txn } from "./one-cluster.ts";
 
 const id = (number: number): LeaseId => {
   if (!isLeaseId(number)) throw new Error(`no lease: ${number}`);
@@ -200,6 +200,32 @@ test("L2: the record of an end has a salt that only those who hold the lease's g
   const again = shop(grant(7, 10), grant(8, 10), putWith("a", 7), putWith("b", 8));
   again.pass(10);
   expect(again.records.map(({ salt }) => hexed(salt))).toEqual(salts);
+});
+
+test("K6: what ends at one entry is bounded by its keys as well: the rest ends at the next", () => {
+  const here = shop(grant(1, 10), grant(2, 10), grant(3, 10));
+  for (const lease of [1, 2, 3])
+    for (let from = 0; from < 500; from += 125) {
+      const puts = Array.from({ length: 125 }, (_, i) => held(`${lease}/${from + i}`, lease));
+      expect(codeOf(here.run(txn([], puts)))).toBe("ok");
+    }
+  here.pass(10);
+  expect([keysOf(here, 1), keysOf(here, 2), keysOf(here, 3)?.length]).toEqual([null, null, 500]);
+  expect(here.position.nextDue).toBe(10);
+  here.pass(0);
+  expect(here.keys()).toEqual({});
+  expect(here.position.nextDue).toBeNull();
+});
+
+test("L2: the salt of a lease's end cannot be had from a record beside its grant", () => {
+  const here = shop();
+  const link = linkId("c".repeat(32));
+  const commands = [grant(7, 10), put("public", "1")];
+  here.system({ kind: "importCommands", link, from: at(1), lowWater: at(1), commands });
+  const lease = here.view.rows().find(({ key }) => key[0] === 0x12);
+  const [record] = here.records;
+  if (lease === undefined || record === undefined) throw new Error("a lease and a record");
+  expect(toHex(lease.value)).not.toContain(toHex(record.salt));
 });
 
 test("L4: a mirror has no leases", () => {

@@ -16,6 +16,7 @@ import {
   outcomeTuple,
   readOutcome,
 } from "@openclaw/core/state-machine/command-codec.ts";
+import { keyRowKey } from "@openclaw/core/state-machine/keyspace.ts";
 import {
   type Compare,
   type KeySelector,
@@ -332,6 +333,26 @@ describe("X1: the limits of a transaction", () => {
     expect(told(here.run(ask, { ...session, seq: at(1) })).responses).toMatchObject([{ rows: [{ key: utf8("b") }] }]);
     expect(codeOf(here.run(ask, { ...session, seq: at(most + 3), lowWater: at(2) }))).toBe("ok");
   });
+});
+
+test("a row that does not pass its check stops the node, and is no refusal", () => {
+  const here = site();
+  here.run(put("a", "1"));
+  here.view.write([{ key: keyRowKey(null, utf8("a")), value: Uint8Array.of(0xc1) }]);
+  expect(() => here.run(txn([], [look(key("a"))]))).toThrow();
+});
+
+test("K4: a transaction that says nothing is remembered as well, and has its size", () => {
+  const here = site();
+  const empty: Operation = { kind: "txn", compares: [], success: [], failure: [] };
+  const session = { id: sessionId("1"), lowWater: at(1) };
+  here.system({ kind: "openSession", session: session.id });
+  const many = txn([], Array<Operation>(TXN_OPERATIONS_MAX).fill(empty));
+  let code = "ok";
+  for (let i = 1; code === "ok" && i <= 1_024; i++) code = codeOf(here.run(many, { ...session, seq: at(i) }));
+  expect(code).toBe("OVERLOADED");
+  const big = Array.from({ length: 4 }, (_, i) => set(`${i}`, "v".repeat(VALUE_BYTES_MAX)));
+  expect(codeOf(here.run(txn([], big)))).toBe("TXN_TOO_LARGE");
 });
 
 test("ok is what a put answers", () => {
