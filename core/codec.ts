@@ -2,10 +2,14 @@
  * The one encoding of everything that is stored, sent or hashed: MessagePack in fixed tuples. Equal values give equal
  * bytes (rule X1): tuples have no key order, numbers are safe integers, and nothing optional is left out.
  */
-import { Packr, Unpackr } from "msgpackr";
+import { Packr } from "msgpackr/pack";
+import { Unpackr } from "msgpackr/unpack";
 import { OpenClawError } from "./errors.ts";
 import { isCount } from "./ids.ts";
 import { DEPTH_MAX } from "./limits.ts";
+
+// Not from "msgpackr" itself: in Node.js that loads msgpackr-extract 3.0.7, whose one table for all threads is cleared and
+// filled again whenever a further thread loads it. Whoever decodes just then gets other texts.
 
 /** What may be encoded. No maps: so no `__proto__`, no key order, no lost keys (pitfall 49). */
 export type Encodable = null | boolean | number | string | Uint8Array | readonly Encodable[];

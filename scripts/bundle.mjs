@@ -15,7 +15,7 @@ const ROOT = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const FOLDER = path.resolve(process.argv[2] ?? path.join(ROOT, "edge-runtime", "dist"));
 
 /** Native addons and WebAssembly find their files beside themselves. */
-const EXTERNAL = ["better-sqlite3", "msgpackr-extract", "@automerge/automerge"];
+const EXTERNAL = ["better-sqlite3", "@automerge/automerge"];
 
 /** What is run by name: the program, and the workers by those who start them. */
 const ENTRIES = {
