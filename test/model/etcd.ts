@@ -63,6 +63,8 @@ export type LeaseOp =
   | { readonly op: "alive" | "revoke"; readonly id: number }
   | { readonly op: "pass"; readonly ms: number };
 export type Request = Op | LeaseOp;
+/** What is asked, and may change something. */
+export type Command = Exclude<Request, Range | { readonly op: "pass" }>;
 
 export type Response =
   | { readonly op: "put"; readonly prev: KeyedRow | null }
@@ -222,7 +224,8 @@ const select = (rows: ReadonlyMap<string, Row>, keys: Keys): KeyedRow[] =>
 
 const ascending = (a: string | number, b: string | number): number => (a < b ? -1 : a > b ? 1 : 0);
 
-function range(rows: ReadonlyMap<string, Row>, ask: Range): Response {
+/** What a range tells of these rows. */
+export function range(rows: ReadonlyMap<string, Row>, ask: Range): Response {
   const all = select(rows, ask);
   if (ask.only === "count") return { op: "range", rows: [], more: false, count: all.length };
   const wanted = all
