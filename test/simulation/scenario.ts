@@ -122,7 +122,7 @@ export function scenario(seed: number): Scenario {
     members: tiers ? Math.min(members, 5) : members,
     hubMembers: tiers ? random.pick([1, 1, 3]) : 0,
     devices: tiers ? random.below(5, 2) : 0,
-    callers: tiers ? 3 : random.below(6, 4),
+    callers: tiers ? 3 : random.below(5, 3),
     txnClients: tiers ? 1 : random.below(3, 1),
     leaseHolders: tiers ? 1 : random.below(3, 1),
     thinkMs: random.pick([300, 400]),
