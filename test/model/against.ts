@@ -11,6 +11,7 @@ import {
   answerOf,
   bytes,
   commandOf,
+  eventOf,
   expectedAnswer,
   leaseOf,
   rangeRequestOf,
@@ -31,8 +32,7 @@ export class BesideTheModel {
     const written = this.#site.records.slice(records).map((record) =>
       record.events.map((event) => {
         if (event.kind === "change") throw new Error("no document was changed");
-        const value = event.kind === "put" ? text(event.value) : "";
-        return { type: event.kind, key: text(event.key), value };
+        return eventOf(event);
       }),
     );
     expect(written).toEqual("error" in expected ? [] : expected.records);

@@ -77,6 +77,8 @@ export interface Event {
   readonly type: "put" | "delete";
   readonly key: string;
   readonly value: string;
+  /** That the key has from here on; 0 for none. */
+  readonly lease: number;
 }
 
 export type Result =
@@ -144,7 +146,7 @@ export class EtcdModel {
     if (keys.length === 0) return [];
     for (const key of keys) this.rows.delete(key);
     this.revision++;
-    return [keys.map((key) => ({ type: "delete", key, value: "" }))];
+    return [keys.map((key) => ({ type: "delete", key, value: "", lease: 0 }))];
   }
 
   #keys(op: Op): Result {
@@ -194,26 +196,28 @@ export class EtcdModel {
     if (op.op === "put") {
       const old = this.rows.get(op.key);
       const value = op.value ?? old?.value ?? "";
+      const lease = op.lease ?? old?.lease ?? 0;
       this.rows.set(op.key, {
         value,
         create: old === undefined ? next : old.create,
         mod: next,
         version: old === undefined ? 1 : old.version + 1,
-        lease: op.lease ?? old?.lease ?? 0,
+        lease,
       });
-      events.push({ type: "put", key: op.key, value });
+      events.push({ type: "put", key: op.key, value, lease });
       return { op: "put", prev: op.prev && old !== undefined ? { key: op.key, ...old } : null };
     }
     const gone = select(this.rows, op);
     for (const { key } of gone) {
       this.rows.delete(key);
-      events.push({ type: "delete", key, value: "" });
+      events.push({ type: "delete", key, value: "", lease: 0 });
     }
     return { op: "delete", deleted: gone.length, prev: op.prev ? gone : [] };
   }
 }
 
-const covers = ({ key, end }: Keys, other: string): boolean =>
+/** Whether these keys hold the other one. */
+export const covers = ({ key, end }: Keys, other: string): boolean =>
   end === "" ? other === key : other >= key && (end === "\0" || other < end);
 
 const select = (rows: ReadonlyMap<string, Row>, keys: Keys): KeyedRow[] =>

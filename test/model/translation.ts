@@ -1,5 +1,6 @@
 /** Between the requests and answers of the model and those of the state machine. */
 import { isLeaseId, type LeaseId, revision } from "@openclaw/core/ids.ts";
+import type { LedgerEvent } from "@openclaw/core/ledger/record.ts";
 import type { Outcome, UserCommand } from "@openclaw/core/state-machine/command.ts";
 import {
   type Compare as CoreCompare,
@@ -11,7 +12,7 @@ import {
   type RangeRequest,
   selectKeys,
 } from "@openclaw/core/state-machine/operation.ts";
-import type { Command, Compare, KeyedRow, Keys, Op, Range, Response, Result, Txn } from "./etcd.ts";
+import type { Command, Compare, Event, KeyedRow, Keys, Op, Range, Response, Result, Txn } from "./etcd.ts";
 
 /** One character a byte. */
 export const bytes = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
@@ -65,7 +66,7 @@ function operationOf(op: Op): CoreOperation {
   }
 }
 
-const selectorOf = ({ key, end }: Keys): KeySelector => selectKeys(bytes(key), bytes(end));
+export const selectorOf = ({ key, end }: Keys): KeySelector => selectKeys(bytes(key), bytes(end));
 
 const SORTS = {
   key: "key",
@@ -105,6 +106,11 @@ export const rowOf = (row: KeyValue): KeyedRow => ({
   version: row.version,
   lease: row.lease ?? 0,
 });
+
+export const eventOf = (event: Exclude<LedgerEvent, { kind: "change" }>): Event =>
+  event.kind === "put"
+    ? { type: "put", key: text(event.key), value: text(event.value), lease: event.lease ?? 0 }
+    : { type: "delete", key: text(event.key), value: "", lease: 0 };
 
 export function responseOf(response: CoreResponse): Response {
   switch (response.kind) {

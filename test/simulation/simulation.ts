@@ -10,6 +10,7 @@ import { Requests } from "./checkers/requests.ts";
 import { Knowledge } from "./drawn-requests.ts";
 import type { FaultCounts } from "./faults.ts";
 import { Fleet } from "./fleet.ts";
+import { KeyWatchers } from "./key-watchers.ts";
 import { LeaseHolders, TTL_MS_MAX } from "./lease-holders.ts";
 import type { MemoryMember } from "./memory-cluster.ts";
 import { Nemesis } from "./nemesis.ts";
@@ -55,6 +56,7 @@ export class Simulation {
   readonly #txns: TxnClients;
   readonly #holders: LeaseHolders;
   readonly #watchers: Watchers;
+  readonly #keyWatchers: KeyWatchers;
   readonly #nemeses: readonly Nemesis[];
 
   constructor(scenario: Scenario, clock: VirtualClock, trace: Trace, faults: FaultCounts) {
@@ -71,7 +73,9 @@ export class Simulation {
         reached: (member, position) => this.#fleet?.reached(name, member, position),
         lost: (member) => {
           this.#fleet?.lost(name, member);
-          if (name === "site") this.#watchers?.lost(member);
+          if (name !== "site") return;
+          this.#watchers?.lost(member);
+          this.#keyWatchers?.lost(member);
         },
       });
     const site = cluster("site", members);
@@ -100,6 +104,7 @@ export class Simulation {
     );
     for (const it of this.#clusters) it.start();
     this.#watchers = new Watchers(site, clock, random.stream("watchers"), scenario.watchers);
+    this.#keyWatchers = new KeyWatchers(site, clock, random.stream("key watchers"));
     const options = { site, clock, random: random.stream("callers"), history: this.#history, keys, thinkMs };
     this.#callers = new Callers(options, scenario.callers);
     const asking = { site, clock, requests: this.#requests, known: new Knowledge() };
@@ -143,10 +148,12 @@ export class Simulation {
     await this.#eventually("the end of leases that nobody keeps alive", leases, LEASES_END_MS);
     await this.#eventually("tiers that know everything", () => this.#fleet?.settled !== false, CONVERGED_MS);
     await this.#eventually("the same everywhere", () => this.#agreed(0));
-    await this.#eventually("watchers who know everything", () => this.#watchers.told(revisionOf(this.#site)));
+    const told = (at: number): boolean => this.#watchers.told(at) && this.#keyWatchers.told(at);
+    await this.#eventually("watchers who know everything", () => told(revisionOf(this.#site)));
     if (!this.#failed) await this.#judge();
     if (!this.#failed && this.#scenario.idle) await this.#idles();
     this.#watchers.end();
+    this.#keyWatchers.end();
   }
 
   get #clusters(): readonly SimulatedCluster[] {

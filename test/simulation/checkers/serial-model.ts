@@ -18,8 +18,15 @@ import type { Entry } from "@openclaw/core/raft/message.ts";
 import type { Command, CommandHeader, Outcome } from "@openclaw/core/state-machine/command.ts";
 import { readableCommands } from "@openclaw/core/state-machine/command-codec.ts";
 import { asAsked, type KeyOrLeaseCommand, requestOf } from "../../model/committed.ts";
-import { EtcdModel, type KeyedRow, type Command as Request, type Result, type Row } from "../../model/etcd.ts";
-import { type Answer, answerOf, expectedAnswer, text } from "../../model/translation.ts";
+import {
+  EtcdModel,
+  type Event,
+  type KeyedRow,
+  type Command as Request,
+  type Result,
+  type Row,
+} from "../../model/etcd.ts";
+import { type Answer, answerOf, eventOf, expectedAnswer } from "../../model/translation.ts";
 import { SECOND } from "../second-version.ts";
 
 const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
@@ -32,6 +39,14 @@ export interface Place {
   readonly sequence: number;
   readonly request: Request;
   readonly answer: Answer;
+}
+
+interface State {
+  readonly rows: ReadonlyMap<string, Row>;
+  /** What made it so. */
+  readonly events: readonly Event[];
+  /** Of the command that did. */
+  readonly sequence: number;
 }
 
 type ImportCommands = Extract<Command, { kind: "importCommands" }>;
@@ -49,10 +64,8 @@ export class SerialModel {
   readonly #steps = new Map<string, Answer>();
   /** By client's link: the last command that ran (Q2). */
   readonly #cursors = new Map<string, number>();
-  /** What there was at each revision, and the command that made it so. */
-  readonly #states: { readonly rows: ReadonlyMap<string, Row>; readonly sequence: number }[] = [
-    { rows: new Map(), sequence: 0 },
-  ];
+  /** What there was at each revision. */
+  readonly #states: State[] = [{ rows: new Map(), events: [], sequence: 0 }];
   /** Of the batch that is being looked at. */
   #records: ReadonlyMap<number, LedgerRecord> = new Map();
 
@@ -81,6 +94,11 @@ export class SerialModel {
     if (state === undefined) return null;
     const next = this.#states[revisionOf + 1]?.sequence ?? Number.POSITIVE_INFINITY;
     return { rows: state.rows, from: state.sequence + 0.5, to: next - 0.5 };
+  }
+
+  /** What happened to this cluster's keys at a revision; null where nothing is known of it. */
+  eventsAt(revisionOf: number): readonly Event[] | null {
+    return this.#states[revisionOf]?.events ?? null;
   }
 
   /** A store applies these entries. */
@@ -204,16 +222,13 @@ export class SerialModel {
     for (const [i, events] of result.records.entries()) {
       const at = before + i + 1;
       const record = this.#records.get(at);
-      const written = record?.events.map((event) => {
-        if (event.kind === "change") return event.kind;
-        return { type: event.kind, key: text(event.key), value: event.kind === "put" ? text(event.value) : "" };
-      });
+      const written = record?.events.map((event) => (event.kind === "change" ? event.kind : eventOf(event)));
       if (record === undefined || !own(record) || !isDeepStrictEqual(written, events))
         this.#violation(
           `${what} writes ${shown(events)} at ${at}, where ${record?.principal} wrote ${shown(written ?? null)}`,
         );
+      this.#keep(events);
     }
-    this.#keep();
   }
 
   /** What is no key's or lease's business takes revisions, too: those whose records are its own. */
@@ -223,15 +238,13 @@ export class SerialModel {
       const record = this.#records.get(this.#model.revision + 1);
       if (record === undefined || !own(record)) break;
       this.#model.revision++;
-      this.#keep();
+      this.#keep([]);
     }
   }
 
-  #keep(): void {
-    const sequence = this.#sequence;
-    // Of several leases that end at one entry only the last state is known: nobody can read between them.
-    while (this.#states.length <= this.#model.revision)
-      this.#states.push({ rows: new Map(this.#model.rows), sequence });
+  /** Of several leases that end at one entry only the last state is known: nobody can read between them. */
+  #keep(events: readonly Event[]): void {
+    this.#states.push({ rows: new Map(this.#model.rows), events, sequence: this.#sequence });
   }
 }
 
