@@ -72,7 +72,7 @@ class Run {
       createRevision: begins || event.kind === "delete" ? at : before.createRevision,
       modRevision: at,
       version: event.kind === "delete" ? 0 : begins ? 1 : before.version + 1,
-      lease: null,
+      lease: event.kind === "put" ? event.lease : null,
       principal: record.principal,
       time: record.time,
     };

@@ -3,12 +3,13 @@ import { hash } from "node:crypto";
 import { toHex, utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import { History } from "@openclaw/core/history/history.ts";
 import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
-import type { ActorId, ChangeHash, ClusterId, Epoch, LinkId, Revision, SessionId } from "@openclaw/core/ids.ts";
+import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Revision, SessionId } from "@openclaw/core/ids.ts";
 import {
   index,
   isActorId,
   isChangeHash,
   isClusterId,
+  isLeaseId,
   isLinkId,
   isSessionId,
   revision,
@@ -44,6 +45,10 @@ export function checked<T>(value: string, test: (value: unknown) => value is T):
 
 export const clusterId = (name: string): ClusterId => checked(name, isClusterId);
 export const linkId = (name: string): LinkId => checked(name, isLinkId);
+export const leaseId = (number: number): LeaseId => {
+  if (!isLeaseId(number)) throw new Error(`no lease: ${number}`);
+  return number;
+};
 export const sessionId = (digit: string): SessionId => checked(digit.repeat(32), isSessionId);
 export const actorId = (digit: string): ActorId => checked(digit.repeat(32), isActorId);
 export const changeHash = (number: number): ChangeHash => checked(number.toString(16).padStart(64, "0"), isChangeHash);
