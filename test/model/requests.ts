@@ -123,7 +123,7 @@ const attach: fc.Arbitrary<Txn> = fc
   }));
 
 /** Revisions, some of them still to come. */
-const past = fc.oneof({ weight: 6, arbitrary: fc.integer({ min: 1, max: 20 }) }, { weight: 1, arbitrary: fc.nat(200) });
+const past = fc.oneof({ weight: 6, arbitrary: fc.integer({ min: 1, max: 6 }) }, { weight: 1, arbitrary: fc.nat(40) });
 const named = fc.constantFrom(...KEYS);
 const versions: fc.Arbitrary<Versions> = fc.record({
   op: fc.constant("versions" as const),

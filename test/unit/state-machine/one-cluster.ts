@@ -3,7 +3,16 @@ import { hash } from "node:crypto";
 import { toHex, utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import { History } from "@openclaw/core/history/history.ts";
 import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
-import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Revision, SessionId } from "@openclaw/core/ids.ts";
+import type {
+  ActorId,
+  ChangeHash,
+  ClusterId,
+  Epoch,
+  LeaseId,
+  LinkId,
+  Revision,
+  SessionId,
+} from "@openclaw/core/ids.ts";
 import {
   index,
   isActorId,
