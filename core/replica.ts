@@ -91,7 +91,7 @@ export class Replica {
     this.#versions = new VersionRaise({ state: options.state, newest, version, ...upkeep });
     this.#due = new DueStamps({ clock: options.clock, ...upkeep });
     this.#applied.followMembers(() => this.#versions.changed());
-    this.#requests = new GroupRequests(options.clock, (node) => this.#versions.refusal(node));
+    this.#requests = new GroupRequests(options.clock, (node, raft) => this.#versions.refusal(node, raft));
     this.#receiver = new SnapshotReceiver({
       to: options.id,
       state: options.state,
@@ -166,7 +166,7 @@ export class Replica {
       heartbeatTicks: HEARTBEAT_TICKS,
       random: () => random.unit(),
       now: () => clock.now(),
-      refusal: (node) => this.#versions.refusal(node),
+      refusal: (node) => this.#versions.refusal(node, this.#running()),
     });
     this.#phase = "running";
     transport.receive({
