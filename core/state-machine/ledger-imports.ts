@@ -158,7 +158,8 @@ function takeRecord(importing: Importing, command: ImportLedger, record: LedgerR
   };
   // What we wrote ourselves has come back: we have it.
   if (origin.cluster === importing.cluster || isPast(tx, origin)) return null;
-  const plans = planDocuments(tx, record.events);
+  const all = record.events.map(mirrored);
+  const plans = planDocuments(tx, all);
   const full = plans.find(({ plan }) => overPending(plan));
   if (full !== undefined) {
     return refused(
@@ -169,7 +170,7 @@ function takeRecord(importing: Importing, command: ImportLedger, record: LedgerR
   raiseMark(tx, origin);
 
   const fresh = new Set(plans.flatMap(({ plan }) => plan.fresh));
-  const events = record.events.filter((event) =>
+  const events = all.filter((event) =>
     // Two events of one change are one change: the plan has it once.
     event.kind === "change" ? fresh.delete(event.change) : mirrorKey(tx, origin.cluster, event, origin.revision),
   );
@@ -179,6 +180,10 @@ function takeRecord(importing: Importing, command: ImportLedger, record: LedgerR
   ledger.append({ principal, time, salt: importing.salt, from: { origin, link: command.link } }, events);
   return null;
 }
+
+/** A lease is its own cluster's: nobody else can tell when it ends, and its end comes as deletes (K6). */
+const mirrored = (event: LedgerEvent): LedgerEvent =>
+  event.kind === "put" && event.lease !== null ? { ...event, lease: null } : event;
 
 /** One plan a document, in the order in which the documents appear. */
 function planDocuments(tx: Transaction, events: readonly LedgerEvent[]) {

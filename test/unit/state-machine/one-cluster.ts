@@ -1,12 +1,13 @@
 /** A cluster of one replica without Raft: commands in, results, rows and ledger out. */
 import { hash } from "node:crypto";
 import { toHex, utf8, utf8Text } from "@openclaw/core/bytes.ts";
-import type { ActorId, ChangeHash, ClusterId, Epoch, LinkId, SessionId } from "@openclaw/core/ids.ts";
+import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, SessionId } from "@openclaw/core/ids.ts";
 import {
   index,
   isActorId,
   isChangeHash,
   isClusterId,
+  isLeaseId,
   isLinkId,
   isSessionId,
   revision,
@@ -42,6 +43,10 @@ export function checked<T>(value: string, test: (value: unknown) => value is T):
 
 export const clusterId = (name: string): ClusterId => checked(name, isClusterId);
 export const linkId = (name: string): LinkId => checked(name, isLinkId);
+export const leaseId = (number: number): LeaseId => {
+  if (!isLeaseId(number)) throw new Error(`no lease: ${number}`);
+  return number;
+};
 export const sessionId = (digit: string): SessionId => checked(digit.repeat(32), isSessionId);
 export const actorId = (digit: string): ActorId => checked(digit.repeat(32), isActorId);
 export const changeHash = (number: number): ChangeHash => checked(number.toString(16).padStart(64, "0"), isChangeHash);
