@@ -21,7 +21,8 @@ export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
             hash: {
               type: "boolean",
               default: false,
-              description: "Also hash every row of this node's state: reads all of it",
+              description:
+                "Also hash every row of this node's state, and the content, which its ledger determines: reads all of it",
             },
           },
         },
@@ -197,8 +198,14 @@ function notesFor(voters: number, leaderless: boolean, recovering: boolean, remo
 }
 
 async function stateHash({ replica }: ApiDeps) {
-  const { hash, rows, position } = await replica.read({ kind: "stateHash" });
-  return { hash: toHex(hash), rows, revision: position.revision, ledgerHash: toHex(position.hash) };
+  const { hash, rows, content, position } = await replica.read({ kind: "stateHash" });
+  return {
+    hash: toHex(hash),
+    rows,
+    content: { hash: toHex(content.hash), rows: content.rows },
+    revision: position.revision,
+    ledgerHash: toHex(position.hash),
+  };
 }
 
 const isWebSocket = (address: string): boolean => /\/wss?(\/|$)/.test(address);
