@@ -12,6 +12,14 @@ import { replayedContent } from "../../simulation/replayed.ts";
 import { anyCommand } from "./commands.ts";
 import { change, hexed, leaseId, OneCluster, push, put, sha256, txn } from "./one-cluster.ts";
 
+/** Most commands without a session, which nobody opened: those would be refused. */
+const working = fc
+  .tuple(anyCommand, fc.nat(9))
+  .map(
+    ([command, draw]): Command => (draw === 0 ? command : { ...command, header: { ...command.header, session: null } }),
+  );
+const run = fc.array(working, { minLength: 1, maxLength: 25 });
+
 /** After each entry: the live content, and the revision that it stands at. */
 function lived(commands: readonly Command[], stamps: readonly number[]) {
   const site = new OneCluster("shop");
@@ -30,39 +38,31 @@ const CONTENT_TAGS = new Set([0x10, 0x11, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25]);
 test("L2: at every revision of any run, the ledger alone gives the content that stood there", () => {
   const kinds = new Map<string, number>();
   fc.assert(
-    fc.property(
-      fc.array(anyCommand, { minLength: 1, maxLength: 25 }),
-      fc.array(fc.constantFrom(0, 0, 1, 25), { maxLength: 25 }),
-      (commands, stamps) => {
-        const { site, seen } = lived(commands, stamps);
-        for (const { at, hash } of seen) expect(hexed(replayedContent(site.ledger.slice(0, at), sha256))).toEqual(hash);
-        for (const { events } of site.records)
-          for (const event of events) kinds.set(event.kind, (kinds.get(event.kind) ?? 0) + 1);
-      },
-    ),
-    { numRuns: 2_000 },
+    fc.property(run, fc.array(fc.constantFrom(0, 0, 1, 25), { maxLength: 25 }), (commands, stamps) => {
+      const { site, seen } = lived(commands, stamps);
+      for (const { at, hash } of seen) expect(hexed(replayedContent(site.ledger.slice(0, at), sha256))).toEqual(hash);
+      for (const { events } of site.records)
+        for (const event of events) kinds.set(event.kind, (kinds.get(event.kind) ?? 0) + 1);
+    }),
+    { numRuns: 500 },
   );
   // Else it would have shown little.
-  for (const kind of ["put", "delete", "change"]) expect(kinds.get(kind)).toBeGreaterThan(150);
+  for (const kind of ["put", "delete", "change"]) expect(kinds.get(kind)).toBeGreaterThan(50);
 });
 
 test("L2: a replay may be cut anywhere, and gives row for row what apply wrote", () => {
   fc.assert(
-    fc.property(
-      fc.array(anyCommand, { minLength: 1, maxLength: 25 }),
-      fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 20 }),
-      (commands, lengths) => {
-        const { site } = lived(commands, []);
-        const view = new MemoryView();
-        let rest: readonly StoredRecord[] = site.ledger;
-        for (let cut = 0; rest.length > 0; cut++) {
-          const length = lengths[cut % lengths.length] ?? 1;
-          view.write(replay(view, rest.slice(0, length)));
-          rest = rest.slice(length);
-        }
-        expect(rowsOf(view)).toEqual(rowsOf(site.view));
-      },
-    ),
+    fc.property(run, fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 20 }), (commands, lengths) => {
+      const { site } = lived(commands, []);
+      const view = new MemoryView();
+      let rest: readonly StoredRecord[] = site.ledger;
+      for (let cut = 0; rest.length > 0; cut++) {
+        const length = lengths[cut % lengths.length] ?? 1;
+        view.write(replay(view, rest.slice(0, length)));
+        rest = rest.slice(length);
+      }
+      expect(rowsOf(view)).toEqual(rowsOf(site.view));
+    }),
     { numRuns: 200 },
   );
 });
