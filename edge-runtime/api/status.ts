@@ -3,6 +3,7 @@ import { toHex } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { PARTITION } from "@openclaw/core/ids.ts";
 import type { FastifyInstance } from "fastify";
+import { requireAdmin } from "./admin.ts";
 import { failures } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
 
@@ -82,7 +83,7 @@ export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
       },
     },
     async (request) => {
-      if (!request.principal.mayAdminister) throw new OpenClawError("FORBIDDEN", "the token has no admin claim");
+      requireAdmin(request);
       if (deps.uplink === null) throw new OpenClawError("NOT_FOUND", "this cluster has no parent");
       deps.uplink.setEnabled(request.body.enabled);
       return { enabled: deps.uplink.status().enabled };
@@ -148,6 +149,8 @@ function statusOf({ replica, members, presence, uplink }: ApiDeps) {
     partition: PARTITION,
     epoch: epoch.nonce,
     epochCounter: epoch.counter,
+    epochParent: epoch.parent,
+    epochDeparture: epoch.departure,
     node: id,
     role,
     leader,

@@ -7,6 +7,7 @@ import { Command, Option } from "commander";
 import { percentEncoded } from "../api/url-bytes.ts";
 import { enrolChild } from "../init.ts";
 import type { NodeOptions } from "../node.ts";
+import { addBackup } from "./backup.ts";
 import { EXIT } from "./failure.ts";
 import { addInit } from "./init.ts";
 import { addJoin } from "./join.ts";
@@ -51,6 +52,7 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addList(program);
   addWatch(program);
   addStatus(program);
+  addBackup(program);
   return program;
 }
 
