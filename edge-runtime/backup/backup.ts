@@ -103,7 +103,7 @@ class Run {
     const open: StoredRecord[] = [];
     if (growing !== null)
       for await (const record of segmentRecords(folder, manifest, growing, previous, growing.last)) open.push(record);
-    return new Run(plan, { ...manifest, applyVersion: newest }, open, previous);
+    return new Run(plan, { ...manifest, applyVersion: newest, members: standing.members }, open, previous);
   }
 
   private constructor(plan: BackupPlan, manifest: Manifest, open: StoredRecord[], previous: Uint8Array) {
@@ -219,11 +219,12 @@ class Run {
   }
 }
 
-const emptyManifest = ({ cluster, epoch, applyVersion }: Standing): Manifest => ({
+const emptyManifest = ({ cluster, epoch, applyVersion, members }: Standing): Manifest => ({
   version: 1,
   cluster,
   partition: 0,
   epoch,
+  members,
   applyVersion,
   segments: [],
   live: [],

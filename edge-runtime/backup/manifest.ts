@@ -50,6 +50,8 @@ const Content = z.strictObject({
     parent: z.custom<string>(isNonce).nullable(),
     departure: at,
   }),
+  /** HTTP addresses of the members at the last run: a restore asks whether one of them still serves. */
+  members: z.array(z.string().max(256)),
   /** The newest that was seen (R9). */
   applyVersion: z.int().min(1),
   segments: z.array(Segment),

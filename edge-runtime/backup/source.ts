@@ -26,11 +26,12 @@ const Status = z.object({
   epochDeparture: count.transform(revision),
   applyVersion: z.int().min(1),
   revision: count.transform(revision),
+  members: z.array(z.object({ http: z.string().nullable() })),
   state: z.object({ content: z.object({ hash }), revision: count.transform(revision), ledgerHash: hash }).optional(),
 });
 const Lease = z.object({ ttlMs: z.int().min(1) });
 
-export interface Standing extends Pick<Manifest, "cluster" | "epoch" | "applyVersion"> {
+export interface Standing extends Pick<Manifest, "cluster" | "epoch" | "applyVersion" | "members"> {
   readonly revision: number;
 }
 
@@ -56,7 +57,8 @@ export class BackupSource {
       parent: status.epochParent,
       departure: status.epochDeparture,
     };
-    return { cluster, epoch, applyVersion, revision: at };
+    const members = status.members.flatMap(({ http }) => (http === null ? [] : [http]));
+    return { cluster, epoch, applyVersion, members, revision: at };
   }
 
   /** The hash of the content as it stands at the node now. */

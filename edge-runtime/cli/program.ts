@@ -13,6 +13,7 @@ import { addInit } from "./init.ts";
 import { addJoin } from "./join.ts";
 import { addMember, addMoveLeader } from "./member.ts";
 import { clientOf, examples, print, type Reach, reaching, wholeNumber } from "./reach.ts";
+import { addRestore } from "./restore.ts";
 import { statusText } from "./status.ts";
 import { addToken } from "./token.ts";
 import { untilReady, WAIT_SECONDS } from "./wait.ts";
@@ -53,6 +54,7 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addWatch(program);
   addStatus(program);
   addBackup(program);
+  addRestore(program, name);
   return program;
 }
 
