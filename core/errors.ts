@@ -59,6 +59,11 @@ export const ERRORS = {
     message: "there is no such lease: it expired, was revoked, or never was; its keys are gone",
   },
   LEASE_EXISTS: { retryable: false, status: 409, message: "there is a lease with that id; draw another one" },
+  LEASE_LOST: {
+    retryable: false,
+    status: 409,
+    message: "the lease ended, or could not be confirmed in time; whoever relied on it must stop",
+  },
   LEASE_FULL: {
     retryable: false,
     status: 413,
