@@ -32,6 +32,11 @@ export const ERRORS = {
     status: 400,
     message: "the bytes are not an Automerge change, or its parts disagree",
   },
+  VALUE_INVALID: {
+    retryable: false,
+    status: 422,
+    message: "the value is not of the form that was declared for its key",
+  },
   NOT_FOUND: { retryable: false, status: 404, message: "there is nothing under that name" },
   COMPARE_FAILED: {
     retryable: false,

@@ -50,6 +50,8 @@ export class Client {
   readonly docs: Documents;
   /** Granted, and kept alive as long as this client can. */
   readonly leases: Leases;
+  /** What recipes need besides its keys. */
+  readonly ports: Pick<ClientOptions, "clock" | "random">;
   readonly #options: ClientOptions;
   readonly #restored: Restored;
   readonly #rungs: Rungs;
@@ -74,6 +76,7 @@ export class Client {
     const { store, clock, random } = options;
     const { outbox, rungs, down } = restored;
     this.#options = options;
+    this.ports = { clock, random };
     this.#restored = restored;
     this.#rungs = rungs;
     this.#session = new ReadSession(options.readYourWrites ?? false);

@@ -294,7 +294,7 @@ export class Keys {
 }
 
 /** A copy: what the caller does to its own bytes afterwards must not change what is stored and sent. */
-const toBytes = (bytes: Bytes): Uint8Array => (typeof bytes === "string" ? utf8(bytes) : bytes.slice());
+export const toBytes = (bytes: Bytes): Uint8Array => (typeof bytes === "string" ? utf8(bytes) : bytes.slice());
 
 function checkedKey(key: Bytes): Uint8Array {
   const bytes = toBytes(key);
