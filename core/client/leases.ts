@@ -17,7 +17,7 @@ import type { Draft } from "./journal.ts";
 import { Lease, type LeaseHost } from "./lease.ts";
 
 /** Ms that a lease lives at least: what is kept alive more often than every third of a second is a load, not a lease. */
-export const KEPT_TTL_MS_MIN = 1_000;
+const KEPT_TTL_MS_MIN = 1_000;
 /** Leases that one client keeps alive; a further one is refused OVERLOADED. */
 const LEASES_MAX = 256;
 /** Until a grant is given up, unless told otherwise, ms. */

@@ -75,7 +75,7 @@ export class Election {
 }
 
 /** What a candidate that won has. */
-export class Leadership {
+class Leadership {
   readonly ownership: Ownership;
 
   constructor(ownership: Ownership) {
