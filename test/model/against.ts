@@ -1,11 +1,13 @@
 /** The state machine beside the model: the same requests, and what either says of them. */
 import { decode, encode } from "@openclaw/core/codec.ts";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import { revision } from "@openclaw/core/ids.ts";
 import { outcomeTuple, readOutcome } from "@openclaw/core/state-machine/command-codec.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { expect } from "vitest";
 import { OneCluster } from "../unit/state-machine/one-cluster.ts";
 import { requestOf } from "./committed.ts";
-import { type Command, EtcdModel, type Range, type Request } from "./etcd.ts";
+import { type Command, EtcdModel, type Range, type Request, type Versions } from "./etcd.ts";
 import {
   type Answer,
   answerOf,
@@ -50,7 +52,8 @@ export class BesideTheModel {
   }
 
   #answer(op: Request): Answer {
-    if (op.op === "range") return this.#ask(op);
+    if (op.op === "range") return op.at > 0 ? refusedAs(() => this.#askPast(op)) : this.#ask(op);
+    if (op.op === "versions") return this.#askVersions(op);
     if (op.op !== "pass") return this.#execute(op);
     this.#site.pass(op.ms);
     return { revision: this.#site.position.revision, response: { op: "lease" } };
@@ -59,6 +62,27 @@ export class BesideTheModel {
   #ask(range: Range): Answer {
     const answer = this.#site.query({ kind: "range", origin: null, ...rangeRequestOf(range) });
     return { revision: answer.revision, response: responseOf({ kind: "range", ...answer }) };
+  }
+
+  #askPast(range: Range): Answer {
+    const question = { kind: "range", origin: null, at: revision(range.at), ...rangeRequestOf(range) } as const;
+    const answer = this.#site.history(question);
+    return { revision: this.#site.position.revision, response: responseOf({ kind: "range", ...answer }) };
+  }
+
+  #askVersions({ key, limit, before }: Versions): Answer {
+    const asked = before === 0 ? null : revision(before);
+    const question = { kind: "versions", origin: null, key: bytes(key), limit, before: asked } as const;
+    const { versions, more } = this.#site.history(question);
+    const told = versions.map((one) => ({
+      value: text(one.value ?? new Uint8Array(0)),
+      create: one.createRevision,
+      mod: one.modRevision,
+      version: one.version,
+      lease: one.lease ?? 0,
+      revision: one.revision,
+    }));
+    return { revision: this.#site.position.revision, response: { op: "versions", versions: told, more } };
   }
 
   #execute(op: Command): Answer {
@@ -73,3 +97,13 @@ export class BesideTheModel {
 
 /** A delete alone tells no rows. */
 const canonical = (op: Command): Command => (op.op === "delete" ? { ...op, prev: false } : op);
+
+/** What was thrown, as the model tells it. */
+function refusedAs(ask: () => Answer): Answer {
+  try {
+    return ask();
+  } catch (error) {
+    if (error instanceof OpenClawError) return { error: error.code };
+    throw error;
+  }
+}

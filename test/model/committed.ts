@@ -79,6 +79,7 @@ function rangeOf({ keys, limit, sort, view, bounds }: RangeRequest): Range {
     maxMod: bounds?.maxModRevision ?? 0,
     minCreate: bounds?.minCreateRevision ?? 0,
     maxCreate: bounds?.maxCreateRevision ?? 0,
+    at: 0,
   };
 }
 

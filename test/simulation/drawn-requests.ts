@@ -85,6 +85,7 @@ export class DrawnRequests {
       maxMod: bound(),
       minCreate: bound(),
       maxCreate: bound(),
+      at: 0,
     };
   }
 

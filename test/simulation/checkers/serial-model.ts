@@ -42,7 +42,6 @@ export interface Place {
 }
 
 interface State {
-  readonly rows: ReadonlyMap<string, Row>;
   /** What made it so. */
   readonly events: readonly Event[];
   /** Of the command that did. */
@@ -64,8 +63,8 @@ export class SerialModel {
   readonly #steps = new Map<string, Answer>();
   /** By client's link: the last command that ran (Q2). */
   readonly #cursors = new Map<string, number>();
-  /** What there was at each revision. */
-  readonly #states: State[] = [{ rows: new Map(), events: [], sequence: 0 }];
+  /** How what there was at each revision came to be. */
+  readonly #states: State[] = [{ events: [], sequence: 0 }];
   /** Of the batch that is being looked at. */
   #records: ReadonlyMap<number, LedgerRecord> = new Map();
 
@@ -90,10 +89,10 @@ export class SerialModel {
   at(
     revisionOf: number,
   ): { readonly rows: ReadonlyMap<string, Row>; readonly from: number; readonly to: number } | null {
-    const state = this.#states[revisionOf];
-    if (state === undefined) return null;
+    const [state, rows] = [this.#states[revisionOf], this.#model.past[revisionOf]];
+    if (state === undefined || rows === undefined) return null;
     const next = this.#states[revisionOf + 1]?.sequence ?? Number.POSITIVE_INFINITY;
-    return { rows: state.rows, from: state.sequence + 0.5, to: next - 0.5 };
+    return { rows, from: state.sequence + 0.5, to: next - 0.5 };
   }
 
   /** What happened to this cluster's keys at a revision; null where nothing is known of it. */
@@ -237,14 +236,13 @@ export class SerialModel {
     for (let taken = 0; taken < most; taken++) {
       const record = this.#records.get(this.#model.revision + 1);
       if (record === undefined || !own(record)) break;
-      this.#model.revision++;
+      this.#model.take();
       this.#keep([]);
     }
   }
 
-  /** Of several leases that end at one entry only the last state is known: nobody can read between them. */
   #keep(events: readonly Event[]): void {
-    this.#states.push({ rows: new Map(this.#model.rows), events, sequence: this.#sequence });
+    this.#states.push({ events, sequence: this.#sequence });
   }
 }
 
