@@ -89,6 +89,11 @@ export class DrawnRequests {
     };
   }
 
+  /** At any revision that somebody knows of, if there is one. */
+  past(): Range {
+    return { ...this.range(), at: this.#random.below(this.#known.revision + 1) };
+  }
+
   #selected(): Keys {
     const random = this.#random;
     return { key: random.pick(this.#keys), end: random.chance(0.6) ? "" : random.pick(ENDS) };

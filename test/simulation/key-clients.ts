@@ -1,5 +1,6 @@
 /** Asks a site's keys and leases in names of its own, one a request, and notes what it is told. */
 import { OpenClawError } from "@openclaw/core/errors.ts";
+import { revision } from "@openclaw/core/ids.ts";
 import type { Command, Range } from "../model/etcd.ts";
 import { type Answer, answerOf, commandOf, rangeRequestOf, responseOf } from "../model/translation.ts";
 import type { Requests, Told } from "./checkers/requests.ts";
@@ -43,7 +44,12 @@ export class KeyClient {
 
   async read(range: Range): Promise<void> {
     const told = await this.#ask(range, async ({ replica }, timeoutMs) => {
+      // Nothing newer is asked for than somebody knows of: behind a barrier every member has that.
       await replica.barrier(timeoutMs);
+      if (range.at > 0) {
+        const past = { kind: "range", origin: null, at: revision(range.at), ...rangeRequestOf(range) } as const;
+        return { kind: "was", response: responseOf({ kind: "range", ...(await replica.history(past)) }) };
+      }
       const answer = await replica.read({ kind: "range", origin: null, ...rangeRequestOf(range) });
       return { kind: "saw", response: responseOf({ kind: "range", ...answer }), at: answer.revision };
     });

@@ -8,7 +8,9 @@ export interface TxnClientsOptions extends KeyClientOptions {
 }
 
 /** Of requests, ranges outside of transactions are this share. */
-const READS = 0.3;
+const READS = 0.35;
+/** Of those, ranges at an earlier revision. */
+const PAST = 0.3;
 
 export class TxnClients {
   readonly #options: TxnClientsOptions;
@@ -29,7 +31,9 @@ export class TxnClients {
     const { clock, random, thinkMs } = this.#options;
     clock.after(1 + random.below(2 * thinkMs), () => {
       if (this.#ended) return;
-      const asked = random.chance(READS) ? client.read(this.#drawn.range()) : client.execute(this.#drawn.command());
+      const asked = random.chance(READS)
+        ? client.read(random.chance(PAST) ? this.#drawn.past() : this.#drawn.range())
+        : client.execute(this.#drawn.command());
       void asked.then(() => this.#think(client));
     });
   }

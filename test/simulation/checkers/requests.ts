@@ -5,7 +5,9 @@ import type { Answer } from "../../model/translation.ts";
 export type Told =
   | { readonly kind: "outcome"; readonly answer: Answer }
   /** What a linearizable range saw, and the revision of the state in which it was read. */
-  | { readonly kind: "saw"; readonly response: Response; readonly at: number };
+  | { readonly kind: "saw"; readonly response: Response; readonly at: number }
+  /** What a range of an earlier revision was. */
+  | { readonly kind: "was"; readonly response: Response };
 
 export interface Asked {
   /** The principal of the request: no other request has it, so that the log tells which one a command was. */
