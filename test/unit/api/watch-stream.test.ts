@@ -193,14 +193,14 @@ describe("K7: lanes", () => {
     records.push(...(await node.replica.ledger(revision(1), 1_000_000)).records.slice(-20));
   });
 
-  /** A ledger that is kept from `kept` on, read record by record. */
-  const source = (kept: number) => ({
+  /** A ledger that is kept from `kept` on, read in pages of so many records. */
+  const source = (kept: number, page = 1) => ({
     position: () => node.replica.position(),
     follow: () => () => {},
     ledger: async (from: Revision) => {
       if (from < kept) throw new OpenClawError("COMPACTED", `kept from ${kept}`);
       const at = records.findIndex((record) => record.revision === from);
-      return { records: at < 0 ? [] : records.slice(at, at + 1), revision: node.replica.position().revision };
+      return { records: at < 0 ? [] : records.slice(at, at + page), revision: node.replica.position().revision };
     },
   });
   const watchAt = (next: number) => {
@@ -281,6 +281,30 @@ describe("K7: lanes", () => {
     await expect.poll(() => early.seen.length + late.seen.length).toBe(20 + 15);
     expect(early.seen).toEqual(records.map((record) => record.revision));
     expect(late.seen).toEqual(records.slice(5).map((record) => record.revision));
+    stop.abort();
+    await running;
+  });
+
+  test("pitfall 23: one that is added while a page for another is being sent misses nothing before its place in it", async () => {
+    const first = records[0]?.revision ?? 0;
+    const stop = new AbortController();
+    const later = watchAt(first);
+    let lanes: WatchLanes | null = null;
+    let offered = 0;
+    const sink = {
+      full: true,
+      flush: async () => {
+        if (++offered === 5) lanes?.add(later.watch);
+      },
+      caughtUp: () => {},
+    };
+    lanes = new WatchLanes(source(1, 20), sink, stop.signal);
+    const earlier = watchAt(first);
+    lanes.add(earlier.watch);
+    const running = lanes.run();
+    await expect.poll(() => lanes.reached).not.toBeNull();
+    await expect.poll(() => later.seen.at(-1)).toBe(records.at(-1)?.revision);
+    for (const { seen } of [earlier, later]) expect(seen).toEqual(records.map((record) => record.revision));
     stop.abort();
     await running;
   });
