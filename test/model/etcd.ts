@@ -73,6 +73,8 @@ export interface Versions {
   readonly before: number;
 }
 export type Request = Op | LeaseOp | Versions;
+/** What is asked, and may change something. */
+export type Command = Exclude<Request, Range | Versions | { readonly op: "pass" }>;
 /** A row, and when it became so; `version` 0: it was deleted. */
 export type Version = Row & { readonly revision: number };
 
@@ -88,6 +90,8 @@ export interface Event {
   readonly type: "put" | "delete";
   readonly key: string;
   readonly value: string;
+  /** That the key has from here on; 0 for none. */
+  readonly lease: number;
 }
 
 export type Result =
@@ -169,7 +173,12 @@ export class EtcdModel {
     if (keys.length === 0) return [];
     for (const key of keys) this.rows.delete(key);
     this.#advance(keys);
-    return [keys.map((key) => ({ type: "delete", key, value: "" }))];
+    return [keys.map((key) => ({ type: "delete", key, value: "", lease: 0 }))];
+  }
+
+  /** A revision is taken by what is no key's or lease's business. */
+  take(): void {
+    this.#advance([]);
   }
 
   #advance(written: readonly string[]): void {
@@ -249,26 +258,28 @@ export class EtcdModel {
     if (op.op === "put") {
       const old = this.rows.get(op.key);
       const value = op.value ?? old?.value ?? "";
+      const lease = op.lease ?? old?.lease ?? 0;
       this.rows.set(op.key, {
         value,
         create: old === undefined ? next : old.create,
         mod: next,
         version: old === undefined ? 1 : old.version + 1,
-        lease: op.lease ?? old?.lease ?? 0,
+        lease,
       });
-      events.push({ type: "put", key: op.key, value });
+      events.push({ type: "put", key: op.key, value, lease });
       return { op: "put", prev: op.prev && old !== undefined ? { key: op.key, ...old } : null };
     }
     const gone = select(this.rows, op);
     for (const { key } of gone) {
       this.rows.delete(key);
-      events.push({ type: "delete", key, value: "" });
+      events.push({ type: "delete", key, value: "", lease: 0 });
     }
     return { op: "delete", deleted: gone.length, prev: op.prev ? gone : [] };
   }
 }
 
-const covers = ({ key, end }: Keys, other: string): boolean =>
+/** Whether these keys hold the other one. */
+export const covers = ({ key, end }: Keys, other: string): boolean =>
   end === "" ? other === key : other >= key && (end === "\0" || other < end);
 
 const select = (rows: ReadonlyMap<string, Row>, keys: Keys): KeyedRow[] =>
@@ -279,7 +290,8 @@ const select = (rows: ReadonlyMap<string, Row>, keys: Keys): KeyedRow[] =>
 
 const ascending = (a: string | number, b: string | number): number => (a < b ? -1 : a > b ? 1 : 0);
 
-function range(rows: ReadonlyMap<string, Row>, ask: Range): Response {
+/** What a range tells of these rows. */
+export function range(rows: ReadonlyMap<string, Row>, ask: Range): Response {
   const all = select(rows, ask);
   if (ask.only === "count") return { op: "range", rows: [], more: false, count: all.length };
   const wanted = all
