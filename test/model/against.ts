@@ -4,10 +4,12 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { outcomeTuple, readOutcome } from "@openclaw/core/state-machine/command-codec.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
+import { selectedEvents, watchedRecord } from "@openclaw/edge-runtime/api/watch-selection.ts";
 import { expect } from "vitest";
+import { ANYBODY } from "../simulation/tier.ts";
 import { OneCluster } from "../unit/state-machine/one-cluster.ts";
 import { requestOf } from "./committed.ts";
-import { type Command, EtcdModel, type Range, type Request, type Versions } from "./etcd.ts";
+import { type Command, EtcdModel, type Range, type Request, type Versions, type Watch } from "./etcd.ts";
 import {
   type Answer,
   answerOf,
@@ -19,6 +21,7 @@ import {
   rangeRequestOf,
   responseOf,
   rowOf,
+  selectorOf,
   text,
 } from "./translation.ts";
 
@@ -54,6 +57,7 @@ export class BesideTheModel {
   #answer(op: Request): Answer {
     if (op.op === "range") return op.at > 0 ? refusedAs(() => this.#askPast(op)) : this.#ask(op);
     if (op.op === "versions") return this.#askVersions(op);
+    if (op.op === "watch") return this.#watch(op);
     if (op.op !== "pass") return this.#execute(op);
     this.#site.pass(op.ms);
     return { revision: this.#site.position.revision, response: { op: "lease" } };
@@ -83,6 +87,25 @@ export class BesideTheModel {
       revision: one.revision,
     }));
     return { revision: this.#site.position.revision, response: { op: "versions", versions: told, more } };
+  }
+
+  #watch({ from, filter, ...keys }: Watch): Answer {
+    const filters = filter === null ? [] : [filter];
+    const selection = {
+      keys: selectorOf(keys),
+      origin: null,
+      filters,
+      principal: { ...ANYBODY, mayAdminister: false },
+    };
+    const events = this.#site.ledger
+      .filter((record) => record.revision >= from)
+      .flatMap((record) =>
+        selectedEvents(watchedRecord(record), selection).map((event) => ({
+          ...eventOf(event),
+          revision: record.revision,
+        })),
+      );
+    return { revision: this.#site.position.revision, response: { op: "watch", events } };
   }
 
   #execute(op: Command): Answer {

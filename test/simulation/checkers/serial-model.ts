@@ -41,13 +41,6 @@ export interface Place {
   readonly answer: Answer;
 }
 
-interface State {
-  /** What made it so. */
-  readonly events: readonly Event[];
-  /** Of the command that did. */
-  readonly sequence: number;
-}
-
 type ImportCommands = Extract<Command, { kind: "importCommands" }>;
 
 export class SerialModel {
@@ -63,8 +56,8 @@ export class SerialModel {
   readonly #steps = new Map<string, Answer>();
   /** By client's link: the last command that ran (Q2). */
   readonly #cursors = new Map<string, number>();
-  /** How what there was at each revision came to be. */
-  readonly #states: State[] = [{ events: [], sequence: 0 }];
+  /** By revision, the place of what made it. */
+  readonly #sequences: number[] = [0];
   /** Of the batch that is being looked at. */
   #records: ReadonlyMap<number, LedgerRecord> = new Map();
 
@@ -89,15 +82,15 @@ export class SerialModel {
   at(
     revisionOf: number,
   ): { readonly rows: ReadonlyMap<string, Row>; readonly from: number; readonly to: number } | null {
-    const [state, rows] = [this.#states[revisionOf], this.#model.past[revisionOf]];
-    if (state === undefined || rows === undefined) return null;
-    const next = this.#states[revisionOf + 1]?.sequence ?? Number.POSITIVE_INFINITY;
-    return { rows, from: state.sequence + 0.5, to: next - 0.5 };
+    const [sequence, rows] = [this.#sequences[revisionOf], this.#model.past[revisionOf]];
+    if (sequence === undefined || rows === undefined) return null;
+    const next = this.#sequences[revisionOf + 1] ?? Number.POSITIVE_INFINITY;
+    return { rows, from: sequence + 0.5, to: next - 0.5 };
   }
 
   /** What happened to this cluster's keys at a revision; null where nothing is known of it. */
   eventsAt(revisionOf: number): readonly Event[] | null {
-    return this.#states[revisionOf]?.events ?? null;
+    return this.#model.events[revisionOf] ?? null;
   }
 
   /** A store applies these entries. */
@@ -226,7 +219,7 @@ export class SerialModel {
         this.#violation(
           `${what} writes ${shown(events)} at ${at}, where ${record?.principal} wrote ${shown(written ?? null)}`,
         );
-      this.#keep(events);
+      this.#sequences[at] = this.#sequence;
     }
   }
 
@@ -237,12 +230,8 @@ export class SerialModel {
       const record = this.#records.get(this.#model.revision + 1);
       if (record === undefined || !own(record)) break;
       this.#model.take();
-      this.#keep([]);
+      this.#sequences[this.#model.revision] = this.#sequence;
     }
-  }
-
-  #keep(events: readonly Event[]): void {
-    this.#states.push({ events, sequence: this.#sequence });
   }
 }
 
