@@ -204,6 +204,16 @@ export const ERRORS = {
     message:
       "this node has run before and its data is gone; it must not vote again under this name: replace it with openclaw member replace",
   },
+  BACKUP_INVALID: {
+    retryable: false,
+    status: 500,
+    message: "the backup is damaged, cut off, or no backup; what is named first is wrong",
+  },
+  RESTORE_REFUSED: {
+    retryable: false,
+    status: 409,
+    message: "a restore makes a new cluster in a new folder, and touches nothing that is there",
+  },
   SQLITE_TOO_OLD: {
     retryable: false,
     status: 500,

@@ -6,9 +6,11 @@ import { answerErrors, answerInTime } from "./answers.ts";
 import { CrossSiteGuard } from "./cross-site.ts";
 import type { ApiDeps, ApiPrincipal } from "./deps.ts";
 import { docsRoutes } from "./docs.ts";
+import { keyHistoryRoute } from "./key-history.ts";
 import { kvRoutes } from "./kv.ts";
 import { kvListRoute } from "./kv-list.ts";
 import { leaseRoutes } from "./leases.ts";
+import { ledgerRoute } from "./ledger.ts";
 import { memberRoutes } from "./members.ts";
 import { operationRoutes } from "./operation.ts";
 import { pageRoutes } from "./page.ts";
@@ -80,6 +82,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   });
   kvRoutes(app, deps);
   kvListRoute(app, deps);
+  keyHistoryRoute(app, deps);
   txnRoute(app, deps);
   leaseRoutes(app, deps);
   watchRoutes(app, deps);
@@ -87,6 +90,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   statusRoutes(app, deps);
   operationRoutes(app, deps);
   memberRoutes(app, deps);
+  ledgerRoute(app, deps);
   if (deps.page !== null) pageRoutes(app, deps.page, deps.members);
   return app;
 }

@@ -7,11 +7,13 @@ import { Command, Option } from "commander";
 import { percentEncoded } from "../api/url-bytes.ts";
 import { enrolChild } from "../init.ts";
 import type { NodeOptions } from "../node.ts";
+import { addBackup } from "./backup.ts";
 import { EXIT } from "./failure.ts";
 import { addInit } from "./init.ts";
 import { addJoin } from "./join.ts";
 import { addMember, addMoveLeader } from "./member.ts";
 import { clientOf, examples, print, type Reach, reaching, wholeNumber } from "./reach.ts";
+import { addRestore } from "./restore.ts";
 import { statusText } from "./status.ts";
 import { addToken } from "./token.ts";
 import { untilReady, WAIT_SECONDS } from "./wait.ts";
@@ -51,6 +53,8 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addList(program);
   addWatch(program);
   addStatus(program);
+  addBackup(program);
+  addRestore(program, name);
   return program;
 }
 
