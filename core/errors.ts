@@ -32,6 +32,11 @@ export const ERRORS = {
     status: 400,
     message: "the bytes are not an Automerge change, or its parts disagree",
   },
+  VALUE_INVALID: {
+    retryable: false,
+    status: 422,
+    message: "the value is not of the form that was declared for its key",
+  },
   NOT_FOUND: { retryable: false, status: 404, message: "there is nothing under that name" },
   COMPARE_FAILED: {
     retryable: false,
@@ -59,6 +64,11 @@ export const ERRORS = {
     message: "there is no such lease: it expired, was revoked, or never was; its keys are gone",
   },
   LEASE_EXISTS: { retryable: false, status: 409, message: "there is a lease with that id; draw another one" },
+  LEASE_LOST: {
+    retryable: false,
+    status: 409,
+    message: "the lease ended, or could not be confirmed in time; whoever relied on it must stop",
+  },
   LEASE_FULL: {
     retryable: false,
     status: 413,

@@ -3,11 +3,12 @@
  * the ledger.
  */
 import { InvariantViolation, invariant, OpenClawError } from "./errors.ts";
+import type { HistoryAnswer, HistoryQuery } from "./history/history-query.ts";
 import { index, type NodeId, type Revision } from "./ids.ts";
 import type { Applied, LedgerSlice, StoredState } from "./ports.ts";
 import type { MembershipChange } from "./raft/membership.ts";
 import type { RaftMessage, SnapshotMeta } from "./raft/message.ts";
-import { Raft } from "./raft/raft.ts";
+import type { Raft } from "./raft/raft.ts";
 import { AppliedState } from "./replica/applied-state.ts";
 import { Barriers } from "./replica/barriers.ts";
 import { Compaction } from "./replica/compaction.ts";
@@ -21,6 +22,7 @@ import { LogWrites } from "./replica/log-writes.ts";
 import { Offers } from "./replica/offers.ts";
 import { OwnSession } from "./replica/own-session.ts";
 import { Proposals } from "./replica/proposals.ts";
+import { raftOfStored } from "./replica/raft-of-stored.ts";
 import { ReadyHandler } from "./replica/ready-handler.ts";
 import { SnapshotReceiver } from "./replica/snapshot-receiver.ts";
 import { SNAPSHOT_BYTES_PER_SECOND, SnapshotSender } from "./replica/snapshot-sender.ts";
@@ -31,8 +33,6 @@ import { within } from "./replica/within.ts";
 import type { CommandResult, Outcome, SystemCommand, UserCommand } from "./state-machine/command.ts";
 import type { Answer, Position, Query } from "./state-machine/query.ts";
 
-/** A leader is heard every second tick; an election starts after 10 to 20 (core/raft/options.ts). */
-const HEARTBEAT_TICKS = 2;
 type Phase = "new" | "starting" | "running" | "stopped";
 
 export class Replica {
@@ -91,7 +91,7 @@ export class Replica {
     this.#versions = new VersionRaise({ state: options.state, newest, version, ...upkeep });
     this.#due = new DueStamps({ clock: options.clock, ...upkeep });
     this.#applied.followMembers(() => this.#versions.changed());
-    this.#requests = new GroupRequests(options.clock, (node) => this.#versions.refusal(node));
+    this.#requests = new GroupRequests(options.clock, (node, raft) => this.#versions.refusal(node, raft));
     this.#receiver = new SnapshotReceiver({
       to: options.id,
       state: options.state,
@@ -147,7 +147,7 @@ export class Replica {
   }
 
   async #open(): Promise<void> {
-    const { transport, clock, random, id } = this.#options;
+    const { transport, clock } = this.#options;
     const { state: stored, log: storedLog } = await openStores(
       this.#options.state,
       this.#options.log,
@@ -155,19 +155,9 @@ export class Replica {
     );
     this.#applied.open(stored);
     this.#retention.restart(storedLog.base.index, storedLog.entries);
-    this.#raft = new Raft({
-      id,
-      membership: stored.applied > 0 ? stored.membership : this.#options.membership,
-      hardState: storedLog.hardState,
-      base: storedLog.base,
-      entries: storedLog.entries,
-      applied: stored.applied,
-      recoverTo: storedLog.highWater,
-      heartbeatTicks: HEARTBEAT_TICKS,
-      random: () => random.unit(),
-      now: () => clock.now(),
-      refusal: (node) => this.#versions.refusal(node),
-    });
+    this.#raft = raftOfStored(this.#options, stored, storedLog, (node) =>
+      this.#versions.refusal(node, this.#running()),
+    );
     this.#phase = "running";
     transport.receive({
       // A snapshot is taken when its bytes are staged, by the receiver alone: a peer cannot merely claim it.
@@ -244,6 +234,12 @@ export class Replica {
   read<Q extends Query>(query: Q): Promise<Answer<Q>> {
     this.#assertRunning();
     return this.#options.state.read(query);
+  }
+
+  /** Reads local state as it was. @throws OpenClawError as `StateStore.history`; STOPPED */
+  history<Q extends HistoryQuery>(query: Q): Promise<HistoryAnswer<Q>> {
+    this.#assertRunning();
+    return this.#options.state.history(query);
   }
 
   /** Encoded records from `from` on, at most `maxBytes`. @throws OpenClawError COMPACTED */

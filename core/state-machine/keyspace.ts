@@ -128,6 +128,13 @@ export class DocumentKeys {
   change(hash: Uint8Array): Uint8Array {
     return this.#under(TAG.change, hash);
   }
+  allChanges(): KeyRange {
+    return this.#all(TAG.change);
+  }
+  /** The hash in a row of `allChanges`. */
+  hashOfChange(row: Uint8Array): Uint8Array {
+    return row.subarray(this.#name.length);
+  }
   accepted(position: number): Uint8Array {
     return this.#under(TAG.accepted, bigEndian(position));
   }

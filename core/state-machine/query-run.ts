@@ -8,8 +8,7 @@ import { changeHashBytes } from "../ledger/record-codec.ts";
 import { RANGE_ROWS_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import { clientLinkRow } from "./client-links.ts";
-import type { ChangeRow } from "./document-rows.ts";
-import { bodyRow, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
+import { bodyKey, bodyRow, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
 import { answerRange } from "./key-range.ts";
 import { keyRow } from "./key-rows.ts";
 import {
@@ -42,7 +41,7 @@ import type { StateView } from "./view.ts";
  * Bytes of values or changes in one answer; it then ends early with `more` set, after at least one. Half a frame, so
  * that an answer fits one.
  */
-const ANSWER_BYTES_MAX = 2_097_152;
+export const ANSWER_BYTES_MAX = 2_097_152;
 
 export function query<Q extends Query>(view: StateView, question: Q, sha256: Sha256): Answer<Q>;
 export function query(view: StateView, question: Query, sha256: Sha256): Answer<Query> {
@@ -174,19 +173,6 @@ function changes(view: StateView, question: Of<"changes">): DocumentChange[] {
   return found;
 }
 
-function bodyKey(keys: DocumentKeys, row: ChangeRow, hash: Uint8Array): Uint8Array {
-  switch (row.standing) {
-    case "accepted":
-      return keys.accepted(row.position);
-    case "pending":
-      return keys.pending(hash);
-    case "quarantined":
-      return keys.quarantined(hash);
-    default:
-      return unreachable(row.standing);
-  }
-}
-
 function lease(view: StateView, id: LeaseId): LeaseState | null {
   const bytes = view.get(leaseKey(id));
   if (bytes === undefined) return null;
@@ -231,12 +217,12 @@ function clientLinkState(id: LinkId, bytes: Uint8Array): LinkState {
   return { link: id, cursor: seq(cursor), hash: new Uint8Array(0), epoch: null, outcomes: outcomes.ascending() };
 }
 
-const rowsAllowed = (limit: number): number => Math.min(Math.max(0, limit), RANGE_ROWS_MAX);
+export const rowsAllowed = (limit: number): number => Math.min(Math.max(0, limit), RANGE_ROWS_MAX);
 
 /** A buffer of its own: an answer is posted between threads, and a view would take the whole row along. */
-const own = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes);
+export const own = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes);
 
-function ownChange(body: Uint8Array): DocumentChange {
+export function ownChange(body: Uint8Array): DocumentChange {
   const change = bodyRow.decode(body);
   return { ...change, bytes: own(change.bytes) };
 }

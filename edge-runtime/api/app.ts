@@ -6,6 +6,7 @@ import { answerErrors, answerInTime } from "./answers.ts";
 import { CrossSiteGuard } from "./cross-site.ts";
 import type { ApiDeps, ApiPrincipal } from "./deps.ts";
 import { docsRoutes } from "./docs.ts";
+import { keyHistoryRoute } from "./key-history.ts";
 import { kvRoutes } from "./kv.ts";
 import { kvListRoute } from "./kv-list.ts";
 import { leaseRoutes } from "./leases.ts";
@@ -81,6 +82,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   });
   kvRoutes(app, deps);
   kvListRoute(app, deps);
+  keyHistoryRoute(app, deps);
   txnRoute(app, deps);
   leaseRoutes(app, deps);
   watchRoutes(app, deps);

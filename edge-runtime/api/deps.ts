@@ -12,6 +12,7 @@ export type ReplicaDoor = Pick<
   | "execute"
   | "barrier"
   | "read"
+  | "history"
   | "ledger"
   | "follow"
   | "position"
@@ -74,7 +75,7 @@ export interface UplinkDoor {
 export interface ApiDeps {
   readonly replica: ReplicaDoor;
   readonly authority: ApiAuthority;
-  readonly documents: Pick<Materialiser, "materialise">;
+  readonly documents: Pick<Materialiser, "materialise" | "materialiseAt">;
   readonly presence: () => readonly MemberPresence[];
   readonly members: MembersDoor;
   /** Null without a parent. */

@@ -8,6 +8,7 @@ import type { DocumentOperation, Json } from "../documents/job.ts";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
 import { shallow } from "./json-depth.ts";
+import { MOMENT_FAILURES, type MomentQuery, momentHeaders, momentOf, momentSchema } from "./moment.ts";
 import {
   positionHeaders,
   READ_FAILURES,
@@ -104,17 +105,21 @@ export function docsRoutes(app: FastifyInstance, deps: ApiDeps): void {
     },
   );
 
-  app.get<DocumentRoute & { Querystring: ReadModeQuery }>(
+  app.get<DocumentRoute & { Querystring: ReadModeQuery & MomentQuery }>(
     "/v1/docs/:collection/:id",
     {
       schema: {
         tags: ["documents"],
         summary: "Get a document, as JSON or as Automerge bytes (Accept: application/octet-stream)",
         params: documentParameters,
-        querystring: { type: "object", additionalProperties: false, properties: readModeSchema },
+        querystring: {
+          type: "object",
+          additionalProperties: false,
+          properties: { ...momentSchema, ...readModeSchema },
+        },
         response: {
           200: {
-            headers: readHeaders,
+            headers: { ...readHeaders, ...momentHeaders },
             description: "The document. In JSON bytes are base64, dates ISO 8601, counters numbers",
             content: {
               "application/json": {
@@ -136,7 +141,7 @@ export function docsRoutes(app: FastifyInstance, deps: ApiDeps): void {
               [BYTES]: { schema: { type: "string", format: "binary" } },
             },
           },
-          ...failures("NOT_FOUND", "BAD_REQUEST", "FORBIDDEN", "DOCUMENT_TOO_LARGE", "OVERLOADED", ...READ_FAILURES),
+          ...failures("NOT_FOUND", "FORBIDDEN", "DOCUMENT_TOO_LARGE", ...MOMENT_FAILURES, ...READ_FAILURES),
         },
       },
     },
@@ -144,8 +149,11 @@ export function docsRoutes(app: FastifyInstance, deps: ApiDeps): void {
       const { collection, id } = request.params;
       if (!request.principal.mayReadDocument(collection, id)) throw new OpenClawError("FORBIDDEN", "read");
       const kind = request.headers.accept?.includes(BYTES) === true ? "bytes" : "json";
-      const materialise = () => deps.documents.materialise(collection, id, { kind });
-      const found = await reading(deps, request.query, reply, materialise);
+      const found = await reading(deps, request.query, reply, async () => {
+        const at = await momentOf(deps, request.query, reply);
+        if (at === null) return deps.documents.materialise(collection, id, { kind });
+        return deps.documents.materialiseAt(collection, id, at, { kind });
+      });
       if (found.position === 0) throw new OpenClawError("NOT_FOUND");
       void reply.header("cache-control", "no-cache").header("vary", "Accept");
       const { output } = found;

@@ -1,6 +1,7 @@
 /** Applied state and ledger on one disk (R6): one connection, whose reads see what its open transaction wrote. */
 import { join } from "node:path";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
+import type { HistorySource } from "@openclaw/core/history/history.ts";
 import { index, PARTITION, type Revision, term } from "@openclaw/core/ids.ts";
 import type { StoredState } from "@openclaw/core/ports.ts";
 import { decodeEntries } from "@openclaw/core/raft/entry-codec.ts";
@@ -21,7 +22,7 @@ import { type PackedApplied, STATE_FILE, type StateCalls, type StateOpening } fr
 import { createStateTables, StateTables } from "./state-tables.ts";
 import { readIdentity, writeIdentity } from "./store-identity.ts";
 
-export const STATE_FORMAT = 2;
+export const STATE_FORMAT = 3;
 
 /** R6: a transaction stays open over several batches until it is this old, ms, or this large, bytes. */
 const TRANSACTION_MS_MAX = 30;
@@ -106,13 +107,37 @@ export class StateFile {
   }
 
   read<Q extends Query>(question: Q): Answer<Q> {
-    return query(this.#tables, question, sha256);
+    return query(this.#tables.state, question, sha256);
   }
 
   /** @throws OpenClawError COMPACTED */
   ledger(from: Revision, maxBytes: number): StateCalls["ledger"]["answer"] {
     const { revision } = this.read({ kind: "position" });
     return { records: packRecords(from > revision ? [] : this.#tables.records(from, maxBytes)), revision };
+  }
+
+  /** What the past is read from, and written down in. */
+  get past(): HistorySource {
+    const { state, history } = this.#tables;
+    return {
+      state,
+      index: history,
+      records: (from, maxBytes) => this.#tables.records(from, maxBytes),
+      write: (writes) => this.#alone(() => history.write(writes)),
+    };
+  }
+
+  /** In a transaction of its own: if it fails, nothing that was applied is lost with it. */
+  #alone(write: () => void): void {
+    this.commit();
+    this.#connection.exec("BEGIN IMMEDIATE");
+    try {
+      write();
+      this.#connection.exec("COMMIT");
+    } catch (error) {
+      if (this.#connection.inTransaction) this.#connection.exec("ROLLBACK");
+      throw error;
+    }
   }
 
   /** Ends the open transaction, if there is one. Not yet durable: `synchronous=NORMAL` syncs at a checkpoint only. */
@@ -165,8 +190,8 @@ export class StateFile {
   }
 
   #applyIn(transaction: OpenTransaction, entries: readonly Entry[]): PackedApplied {
-    const outcome = this.#apply(this.#tables, entries);
-    this.#tables.write(outcome.writes);
+    const outcome = this.#apply(this.#tables.state, entries);
+    this.#tables.state.write(outcome.writes);
     const records = this.#tables.addRecords(outcome.records);
     const last = entries.at(-1);
     if (last !== undefined) {
@@ -216,7 +241,7 @@ function create(connection: Connection, opening: StateOpening, identity: StoreId
   createStateTables(connection);
   writeIdentity(connection, identity);
   const tables = new StateTables(connection);
-  tables.write(initialWrites(opening.cluster, opening.epoch, sha256));
+  tables.state.write(initialWrites(opening.cluster, opening.epoch, sha256));
   tables.setApplied({ index: index(0), term: term(0), membership: opening.membership });
   connection.exec("COMMIT");
   // The names are durable before anything relies on them; the rows are rebuilt from the log if they are lost.

@@ -1,5 +1,6 @@
 /** The state machine beside the model: the same requests, and what either says of them. */
 import { decode, encode } from "@openclaw/core/codec.ts";
+import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isLeaseId, type LeaseId, revision } from "@openclaw/core/ids.ts";
 import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { outcomeTuple, readOutcome } from "@openclaw/core/state-machine/command-codec.ts";
@@ -24,6 +25,7 @@ import {
   type Op,
   type Range,
   type Request,
+  type Versions,
 } from "./etcd.ts";
 
 const bytes = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
@@ -62,7 +64,8 @@ export class BesideTheModel {
   }
 
   #answer(op: Request): unknown {
-    if (op.op === "range") return this.#ask(op);
+    if (op.op === "range") return op.at > 0 ? refusedAs(() => this.#askPast(op)) : this.#ask(op);
+    if (op.op === "versions") return this.#askVersions(op);
     if (op.op !== "pass") return this.#execute(op);
     this.#site.pass(op.ms);
     return { revision: this.#site.position.revision, response: { op: "lease" } };
@@ -73,7 +76,27 @@ export class BesideTheModel {
     return { revision: answer.revision, response: responseOf({ kind: "range", ...answer }) };
   }
 
-  #execute(op: Exclude<Request, Range | { op: "pass" }>): unknown {
+  #askPast(range: Range): unknown {
+    const answer = this.#site.history({ kind: "range", origin: null, at: revision(range.at), ...rangeOf(range) });
+    return { revision: this.#site.position.revision, response: responseOf({ kind: "range", ...answer }) };
+  }
+
+  #askVersions({ key, limit, before }: Versions): unknown {
+    const asked = before === 0 ? null : revision(before);
+    const question = { kind: "versions", origin: null, key: bytes(key), limit, before: asked } as const;
+    const { versions, more } = this.#site.history(question);
+    const told = versions.map((one) => ({
+      value: text(one.value ?? new Uint8Array(0)),
+      create: one.createRevision,
+      mod: one.modRevision,
+      version: one.version,
+      lease: one.lease ?? 0,
+      revision: one.revision,
+    }));
+    return { revision: this.#site.position.revision, response: { op: "versions", versions: told, more } };
+  }
+
+  #execute(op: Commanded): unknown {
     const outcome = this.#site.run(commandOf(op));
     // What a session remembers and a link carries is the same outcome.
     const carried = readOutcome(decode(encode(outcomeTuple(outcome))));
@@ -94,7 +117,19 @@ function leaseOf(id: number): LeaseId {
   return id;
 }
 
-function commandOf(op: Exclude<Request, Range | { op: "pass" }>): UserCommand {
+type Commanded = Exclude<Request, Range | Versions | { op: "pass" }>;
+
+/** What was thrown, as the model tells it. */
+function refusedAs(ask: () => unknown): unknown {
+  try {
+    return ask();
+  } catch (error) {
+    if (error instanceof OpenClawError) return { error: error.code };
+    throw error;
+  }
+}
+
+function commandOf(op: Commanded): UserCommand {
   switch (op.op) {
     case "grant":
       return { kind: "leaseGrant", lease: leaseOf(op.id), ttlMs: op.ttl };

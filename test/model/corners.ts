@@ -1,5 +1,5 @@
 /** Counts what a run of requests went through: every kind of operation, and every corner of etcd's that has its own rule. */
-import type { Compare, Event, Keys, LeaseOp, Op, Request, Response, Result, Row, Txn } from "./etcd.ts";
+import type { Compare, Event, Keys, LeaseOp, Op, Range, Request, Response, Result, Row, Txn } from "./etcd.ts";
 
 const KINDS = [
   "put",
@@ -12,6 +12,8 @@ const KINDS = [
   "lease alive",
   "lease revoke",
   "time that passes",
+  "range at a revision",
+  "versions of a key",
 ] as const;
 const CORNERS = [
   "an empty key",
@@ -46,6 +48,10 @@ const CORNERS = [
   "rows in descending order",
   "keys without values",
   "a count alone",
+  "a revision to come",
+  "an earlier state that was another",
+  "a version that is a delete",
+  "versions left out by a limit",
 ] as const;
 
 export class Corners {
@@ -60,6 +66,8 @@ export class Corners {
   /** @param before the rows that the request found */
   note(op: Request, before: ReadonlyMap<string, Row>, result: Result): void {
     this.#requests++;
+    if (op.op === "versions") return this.#versions(result);
+    if (op.op === "range" && op.at > 0) this.#past(op, before, result);
     if (isLeaseOp(op)) this.#count(op.op === "pass" ? "time that passes" : `lease ${op.op}`);
     else this.#kinds(op, before, false);
     if ("error" in result) {
@@ -86,6 +94,24 @@ export class Corners {
       if (type === "delete") this.#deleted.add(key);
       else if (this.#deleted.delete(key)) this.#count("a key deleted and put again");
     }
+  }
+
+  #versions(result: Result): void {
+    this.#count("versions of a key");
+    if ("error" in result || result.response.op !== "versions") return;
+    if (result.response.more) this.#count("versions left out by a limit");
+    if (result.response.versions.some(({ version }) => version === 0)) this.#count("a version that is a delete");
+  }
+
+  #past(op: Range, before: ReadonlyMap<string, Row>, result: Result): void {
+    this.#count("range at a revision");
+    if ("error" in result) this.#count("a revision to come");
+    else if (
+      result.response.op === "range" &&
+      op.only === "rows" &&
+      result.response.rows.some(({ key, mod }) => before.get(key)?.mod !== mod)
+    )
+      this.#count("an earlier state that was another");
   }
 
   /** A new state: nothing was deleted there. */

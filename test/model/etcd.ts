@@ -27,6 +27,8 @@ export interface Range extends Keys {
   readonly sort: Sort;
   readonly descending: boolean;
   readonly only: "rows" | "keys" | "count";
+  /** The revision to read at; 0: the present. */
+  readonly at: number;
   readonly minMod: number;
   readonly maxMod: number;
   readonly minCreate: number;
@@ -62,14 +64,25 @@ export type LeaseOp =
   | { readonly op: "grant"; readonly id: number; readonly ttl: number }
   | { readonly op: "alive" | "revoke"; readonly id: number }
   | { readonly op: "pass"; readonly ms: number };
-export type Request = Op | LeaseOp;
+/** What was under a key, newest first: not etcd's, which keeps it and tells it to nobody. */
+export interface Versions {
+  readonly op: "versions";
+  readonly key: string;
+  readonly limit: number;
+  /** 0: from the newest on. */
+  readonly before: number;
+}
+export type Request = Op | LeaseOp | Versions;
+/** A row, and when it became so; `version` 0: it was deleted. */
+export type Version = Row & { readonly revision: number };
 
 export type Response =
   | { readonly op: "put"; readonly prev: KeyedRow | null }
   | { readonly op: "delete"; readonly deleted: number; readonly prev: readonly KeyedRow[] }
   | { readonly op: "range"; readonly rows: readonly KeyedRow[]; readonly more: boolean; readonly count: number }
   | { readonly op: "txn"; readonly succeeded: boolean; readonly responses: readonly Response[] }
-  | { readonly op: "lease" };
+  | { readonly op: "lease" }
+  | { readonly op: "versions"; readonly versions: readonly Version[]; readonly more: boolean };
 
 export interface Event {
   readonly type: "put" | "delete";
@@ -78,7 +91,15 @@ export interface Event {
 }
 
 export type Result =
-  | { readonly error: "KEY_EMPTY" | "DUPLICATE_KEY" | "NOT_FOUND" | "LEASE_NOT_FOUND" | "LEASE_EXISTS" }
+  | {
+      readonly error:
+        | "KEY_EMPTY"
+        | "DUPLICATE_KEY"
+        | "NOT_FOUND"
+        | "LEASE_NOT_FOUND"
+        | "LEASE_EXISTS"
+        | "REVISION_AHEAD";
+    }
   /** `records`: the events of each revision that it took. */
   | { readonly revision: number; readonly response: Response; readonly records: readonly (readonly Event[])[] };
 
@@ -90,11 +111,17 @@ interface Lease {
 export class EtcdModel {
   revision = 0;
   rows = new Map<string, Row>();
+  /** What there was after each revision. */
+  readonly past: ReadonlyMap<string, Row>[] = [new Map()];
+  /** The keys that each revision wrote or deleted. */
+  readonly #written: ReadonlySet<string>[] = [];
   time = 0;
   readonly leases = new Map<number, Lease>();
 
   run(request: Request): Result {
     switch (request.op) {
+      case "versions":
+        return this.#versions(request);
       case "put":
       case "delete":
       case "range":
@@ -141,11 +168,35 @@ export class EtcdModel {
     this.leases.delete(id);
     if (keys.length === 0) return [];
     for (const key of keys) this.rows.delete(key);
-    this.revision++;
+    this.#advance(keys);
     return [keys.map((key) => ({ type: "delete", key, value: "" }))];
   }
 
+  #advance(written: readonly string[]): void {
+    this.revision++;
+    this.#written[this.revision] = new Set(written);
+    this.past[this.revision] = new Map(this.rows);
+  }
+
+  /** The revisions at which what is under the key became another. */
+  #versions({ key, limit, before }: Versions): Result {
+    const versions: Version[] = [];
+    for (let at = 1; at <= this.revision && (before === 0 || at < before); at++) {
+      const is = this.past[at]?.get(key);
+      if (is !== undefined && is.mod === at) versions.unshift({ ...is, revision: at });
+      if (is === undefined && this.#written[at]?.has(key) === true)
+        versions.unshift({ value: "", create: at, mod: at, version: 0, lease: 0, revision: at });
+    }
+    const response: Response = {
+      op: "versions",
+      versions: versions.slice(0, limit),
+      more: versions.length > limit,
+    };
+    return { revision: this.revision, response, records: [] };
+  }
+
   #keys(op: Op): Result {
+    if (op.op === "range" && op.at > 0) return this.#rangeAt(op);
     // What is no transaction is one of that operation alone.
     const txn: Txn = op.op === "txn" ? op : { op: "txn", compare: [], success: [op], failure: [] };
     if (hasEmptyKey(txn)) return { error: "KEY_EMPTY" };
@@ -155,10 +206,16 @@ export class EtcdModel {
     const missing = this.#missing(txn, before);
     if (missing !== null) return { error: missing };
     const response = this.#txn(txn, before, events);
-    if (events.length > 0) this.revision++;
+    if (events.length > 0) this.#advance(events.map(({ key }) => key));
     const answer = op.op === "txn" ? response : response.responses[0];
     if (answer === undefined) throw new Error("no response");
     return { revision: this.revision, response: answer, records: events.length === 0 ? [] : [events] };
+  }
+
+  #rangeAt(op: Range): Result {
+    if (op.at > this.revision) return { error: "REVISION_AHEAD" };
+    const response = range(this.past[op.at] ?? new Map(), op);
+    return { revision: this.revision, response, records: [] };
   }
 
   sorted(): KeyedRow[] {

@@ -1,6 +1,6 @@
 /** Requests as etcd has them, over few keys and values, so that they meet; the odd ones among them. */
 import fc from "fast-check";
-import type { Compare, Delete, Keys, LeaseOp, Op, Put, Range, Request, Txn } from "./etcd.ts";
+import type { Compare, Delete, Keys, LeaseOp, Op, Put, Range, Request, Txn, Versions } from "./etcd.ts";
 
 /** Neighbours in the order of bytes, the least key, and keys behind which there is little. */
 const KEYS = ["a", "a\0", "ab", "b", "c", "\0", "\u00ff", "\u00ff\u00ff"];
@@ -41,7 +41,7 @@ const range: fc.Arbitrary<Range> = fc
     minCreate: bound,
     maxCreate: bound,
   } as const)
-  .map(({ keys: selected, ...rest }) => ({ op: "range", ...selected, ...rest }));
+  .map(({ keys: selected, ...rest }) => ({ op: "range", ...selected, ...rest, at: 0 }));
 const compare: fc.Arbitrary<Compare> = fc
   .tuple(
     keys,
@@ -52,6 +52,21 @@ const compare: fc.Arbitrary<Compare> = fc
     ),
   )
   .map(([selected, sign, what]) => ({ ...selected, sign, ...what }));
+
+const EVERYTHING: Range = {
+  op: "range",
+  key: "\0",
+  end: "\0",
+  limit: 0,
+  sort: "key",
+  descending: false,
+  only: "rows",
+  minMod: 0,
+  maxMod: 0,
+  minCreate: 0,
+  maxCreate: 0,
+  at: 0,
+};
 
 const { txn } = fc.letrec<{ op: Op; txn: Txn }>((tie) => ({
   op: fc.oneof(
@@ -107,6 +122,16 @@ const attach: fc.Arbitrary<Txn> = fc
     failure: [],
   }));
 
+/** Revisions, some of them still to come. */
+const past = fc.oneof({ weight: 6, arbitrary: fc.integer({ min: 1, max: 6 }) }, { weight: 1, arbitrary: fc.nat(40) });
+const named = fc.constantFrom(...KEYS);
+const versions: fc.Arbitrary<Versions> = fc.record({
+  op: fc.constant("versions" as const),
+  key: named,
+  limit: fc.constantFrom(1, 3, 100),
+  before: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 20 })),
+});
+
 export const request: fc.Arbitrary<Request> = fc.oneof(
   { weight: 5, arbitrary: leases },
   { weight: 3, arbitrary: attach },
@@ -115,6 +140,12 @@ export const request: fc.Arbitrary<Request> = fc.oneof(
   // An empty key is refused in transactions only: whoever lists keys begins where there are none.
   { weight: 2, arbitrary: range.map((one) => ({ ...one, key: one.key === "" ? "\0" : one.key })) },
   { weight: 1, arbitrary: range.map((one) => ({ ...one, key: "\0", end: "\0" })) },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(range, past).map(([one, at]) => ({ ...one, key: one.key === "" ? "\0" : one.key, at })),
+  },
+  { weight: 1, arbitrary: past.map((at) => ({ ...EVERYTHING, at })) },
+  { weight: 1, arbitrary: versions },
   { weight: 6, arbitrary: txn },
   { weight: 1, arbitrary: ownWrite },
   { weight: 1, arbitrary: putThenDeleted },

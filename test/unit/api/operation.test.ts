@@ -159,6 +159,8 @@ test("every route is in the OpenAPI document", async () => {
       "POST /v1/leases",
       "POST /v1/leases/{lease}/keep-alive",
       "POST /v1/txn",
+      "POST /v1/watch",
+      "POST /v1/watch/{stream}",
       "PUT /v1/kv/{key}",
     ].toSorted(),
   );

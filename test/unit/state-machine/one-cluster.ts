@@ -1,7 +1,18 @@
 /** A cluster of one replica without Raft: commands in, results, rows and ledger out. */
 import { hash } from "node:crypto";
 import { toHex, utf8, utf8Text } from "@openclaw/core/bytes.ts";
-import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, SessionId } from "@openclaw/core/ids.ts";
+import { History } from "@openclaw/core/history/history.ts";
+import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
+import type {
+  ActorId,
+  ChangeHash,
+  ClusterId,
+  Epoch,
+  LeaseId,
+  LinkId,
+  Revision,
+  SessionId,
+} from "@openclaw/core/ids.ts";
 import {
   index,
   isActorId,
@@ -94,6 +105,9 @@ export class OneCluster {
   readonly epoch: Epoch;
   readonly view = new MemoryView();
   readonly ledger: StoredRecord[] = [];
+  /** The history index. */
+  readonly index = new MemoryView();
+  readonly #history: History;
   readonly #apply;
   #index = 0;
   #salt = 0;
@@ -103,6 +117,12 @@ export class OneCluster {
     this.epoch = epochOf;
     this.#apply = createApply(sha256, this.cluster, versions);
     this.view.write(initialWrites(this.cluster, this.epoch, sha256));
+    this.#history = new History({
+      state: this.view,
+      index: this.index,
+      records: (from, maxBytes) => this.#recordsFrom(from, maxBytes),
+      write: (writes) => this.index.write(writes),
+    });
   }
 
   /** Applies entries in one go. */
@@ -141,6 +161,15 @@ export class OneCluster {
     return query(this.view, question, sha256);
   }
 
+  /** Every step of it at once. */
+  history<Q extends HistoryQuery>(question: Q): HistoryAnswer<Q> {
+    const steps = this.#history.read(question);
+    for (;;) {
+      const step = steps.next();
+      if (step.done === true) return step.value;
+    }
+  }
+
   get position() {
     return this.query({ kind: "position" });
   }
@@ -158,6 +187,15 @@ export class OneCluster {
       epoch: from.epoch,
       items,
       hash: at,
+    });
+  }
+
+  #recordsFrom(from: Revision, maxBytes: number): readonly StoredRecord[] {
+    let bytes = 0;
+    const rest = this.ledger.slice(from - (this.ledger[0]?.revision ?? 1));
+    return rest.filter(({ record }, i) => {
+      bytes += record.length;
+      return i === 0 || bytes <= maxBytes;
     });
   }
 
