@@ -90,10 +90,21 @@ export const MUTANTS: readonly Mutant[] = [
   one("read-before-apply", "a read let through before its index is applied (thesis §6.4)", "replica/barriers", "if (group.index <= applied)", "if (group.index <= applied || group.index > 0)"),
   // Sessions, apply, ledger
   one("retry-runs-twice", "a retried command runs again (thesis §6.3, pitfall 21)", "state-machine/sessions", "if (known !== undefined) return known;", "if (known !== undefined && !known.ok) return known;"),
-  one("session-expires-by-clock", "sessions that expire by a wall clock are created again and run commands twice (pitfall 21)", "state-machine/apply", ": inSession(this.#tx, session, index, run)", ": header.time % 7 === 0 ? run(TXN_RESPONSE_BYTES_MAX) : inSession(this.#tx, session, index, run)"),
+  {
+    name: "session-expires-by-clock",
+    bug: "sessions that expire by a wall clock are created again and run commands twice (pitfall 21)",
+    edits: [
+      { file: "core/state-machine/apply.ts", find: "#once({ session }: CommandHeader,", replace: "#once({ session, time }: CommandHeader," },
+      {
+        file: "core/state-machine/apply.ts",
+        find: ": inSession(this.#tx, session, index, run);",
+        replace: ": time % 7 === 0 ? run(TXN_RESPONSE_BYTES_MAX) : inSession(this.#tx, session, index, run);",
+      },
+    ],
+  },
   one("below-the-window-runs-again", "a step whose answer was forgotten is run anew (rule Q1)", "state-machine/sessions", "if (step.seq < row.lowWater) return", "if (step.seq < 0) return"),
   one("answer-goes-to-another", "a result finds the wrong waiter (rqlite#536's kin)", "replica/proposals", "if (proposer !== this.proposer) return;", 'if (proposer === "") return;'),
-  one("salt-from-a-clock", "apply reads what differs between replicas (openraft#1741, pitfall 22)", "state-machine/apply", "const author = this.#author(header, () => header.salt);", "const author = this.#author(header, () => crypto.getRandomValues(new Uint8Array(16)));"),
+  one("salt-from-a-clock", "apply reads what differs between replicas (openraft#1741, pitfall 22)", "state-machine/apply", 'const author = this.#author(header, () => header.salt);\n        return { kind: "outcome"', 'const author = this.#author(header, () => crypto.getRandomValues(new Uint8Array(16)));\n        return { kind: "outcome"'),
   one("batches-change-results", "results that depend on how entries are batched (rule R9)", "state-machine/key-rows", "version: (current?.version ?? 0) + 1,", "version: (current?.version ?? 0) + 1 + Number(tx.writes().length > 6),"),
   one("chain-forgets-the-past", "a hash that does not cover what came before (rule L2)", "ledger/chain", "input.set(previous, 1);", "input[1] = previous[0] ?? 0;"),
   one("events-told-twice", "etcd#18089: watch events doubled (pitfall 23)", "replica/applied-state", "if (records.length > 0 || before.parentHolds !== position.parentHolds) this.#advance(records);", "if (records.length > 0 || before.parentHolds !== position.parentHolds) this.#advance(records);\n    if (records.length > 1) this.#advance(records.slice(1));"),
