@@ -176,6 +176,7 @@ export const MUTANTS: readonly Mutant[] = [
   edge("watch-joins-the-others-too-early", "a watch that has not caught up is taken for one that has (etcd's unsynced watchers, #9281; pitfall 23)", "watch-lanes", "if (watch.next < this.#liveNext) continue;", "if (watch.next < this.#liveNext - 1) continue;"),
   edge("progress-ahead-of-events", "a watch is told how far it is before it is that far (pitfall 23: bookmarkable)", "watch-lanes", "return this.#lagging.size === 0 ?", "return this.#lagging.size >= 0 ?"),
   edge("filter-the-other-way-round", "puts are left out where deletes were to be (pitfall 23: filter right)", "watch-selection", '(kind === "put" ? noPut : noDelete)', '(kind === "put" ? noDelete : noPut)'),
+  edge("previous-value-is-the-new-one", "a watch is told of a change as what was there before it (pitfall 23: previous value, is-create)", "previous-rows", "at: revision(at - 1) }", "at: revision(at) }"),
   // The past
   one("past-sees-what-came-next", "a range at a revision that holds the one after it (etcd's rangeRev)", "history/past-keys", "const version = last <= at ?", "const version = last <= at + 1 ?"),
   one("past-forgets-deletes", "a key deleted and put again has the version that it would have had (etcd's keyIndex, generations; rule K1)", "history/index-records", "const begins = before === undefined || before.value === null;", "const begins = before === undefined;"),
