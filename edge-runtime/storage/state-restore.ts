@@ -57,7 +57,7 @@ export class StateRestore {
    */
   take(records: readonly StoredRecord[]): void {
     this.#connection.exec("BEGIN IMMEDIATE");
-    this.#tables.write(replay(this.#tables, records));
+    this.#tables.state.write(replay(this.#tables.state, records));
     this.#tables.addRecords(
       records.map(({ revision, record }) => {
         this.#hash = chainHash(sha256, this.#hash, PARTITION, revision, leafHash(sha256, record));
@@ -68,13 +68,13 @@ export class StateRestore {
   }
 
   content(): RowsHash {
-    return contentHash(this.#tables, sha256);
+    return contentHash(this.#tables.state, sha256);
   }
 
   /** Writes what is no content, and leaves a file that is whole and durable. */
   finish(restored: Restored, membership: Membership): void {
     this.#connection.exec("BEGIN IMMEDIATE");
-    this.#tables.write(restoredWrites(this.#tables, restored));
+    this.#tables.state.write(restoredWrites(this.#tables.state, restored));
     this.#tables.setApplied({ ...RESTORED_AT, membership });
     this.#connection.exec("COMMIT");
     this.close();
