@@ -65,7 +65,7 @@ export interface Export {
 }
 
 /** Ends behind `to`, or when `signal` aborts. @throws OpenClawError what a node refuses for good */
-export async function exportEvents(client: Pick<ApiClient, "stream">, plan: Export): Promise<void> {
+export async function exportEvents(client: ApiClient, plan: Export): Promise<void> {
   const { signal, to } = plan;
   if (to !== null && (to < 1 || (plan.after === null && to < plan.from))) return;
   let last = plan.after;
