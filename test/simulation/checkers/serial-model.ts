@@ -46,6 +46,8 @@ type ImportCommands = Extract<Command, { kind: "importCommands" }>;
 export class SerialModel {
   /** By principal, the last one of it that ran. */
   readonly places = new Map<string, Place>();
+  /** How often there was what: requests by kind and by refusal, and leases that ended by themselves. */
+  readonly counts = new Map<string, number>();
   readonly #model = new EtcdModel();
   readonly #violation: (text: string) => void;
   #index = 0;
@@ -128,6 +130,7 @@ export class SerialModel {
     const ended = this.#model.run({ op: "pass", ms });
     if ("error" in ended || ended.records.length === 0) return;
     this.#sequence++;
+    this.#count("end of a lease", ended.records.length);
     const names = new Set(alive.filter((id) => !this.#model.leases.has(id)).map((id) => `lease:${id}`));
     this.#compare(before, ended, (record) => names.has(record.principal), `what is due at index ${this.#index}`);
   }
@@ -199,6 +202,7 @@ export class SerialModel {
     const before = this.#model.revision;
     const result = this.#model.run(request);
     const answer = asAnswered(command, expectedAnswer(result));
+    this.#count("error" in answer ? answer.error : request.op, 1);
     this.places.set(principal, { sequence: ++this.#sequence, request, answer });
     const what = `${principal}'s ${shown(request)} at index ${this.#index}`;
     const told = outcome === null ? null : answerOf(request, outcome);
@@ -221,6 +225,10 @@ export class SerialModel {
         );
       this.#sequences[at] = this.#sequence;
     }
+  }
+
+  #count(what: string, by: number): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + by);
   }
 
   /** What is no key's or lease's business takes revisions, too: those whose records are its own. */
