@@ -54,6 +54,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
     clock: browserClock,
     random: browserRandom,
     connect: (ended) => gateways.connect(ended),
+    gateways: () => gateways.states(),
     token,
     claim: webLockClaims(name),
     ...(options.readYourWrites === undefined ? {} : { readYourWrites: options.readYourWrites }),

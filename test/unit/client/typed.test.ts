@@ -113,10 +113,12 @@ describe("R9: typed values", () => {
 
   test("any JSON value comes back as it was put", async () => {
     const { world, client } = await typedTills();
-    const any = client.kv.typed("any/", z.json());
+    // Not zod's: it leaves out a key `__proto__`.
+    const asItIs: StandardSchema = { "~standard": { version: 1, vendor: "test", validate: (value) => ({ value }) } };
+    const any = client.kv.typed("any/", asItIs);
     await fc.assert(
       fc.asyncProperty(fc.jsonValue(), async (value) => {
-        any.put("1", value as z.infer<ReturnType<typeof z.json>>);
+        any.put("1", value);
         await world.flush();
         const row = await soon(world, any.get("1"));
         expect(row?.value).toEqual({ ok: true, value: JSON.parse(JSON.stringify(value)) });
