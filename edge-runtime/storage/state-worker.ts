@@ -82,7 +82,8 @@ port.serve((calls) => {
     } else {
       port.fail(call, failed);
     }
-    if (call.kind === "close") port.close();
+    // What was under way is told first that it will not be done.
+    if (call.kind === "close") setImmediate(() => port.close());
   }
 });
 
@@ -101,6 +102,15 @@ function later<Kind extends keyof StateCalls>(
     (done) => port.answer(call, done),
     (error: unknown) => refuse(call, error),
   );
+}
+
+/** What is known at once is answered in this group. */
+function answered<Kind extends keyof StateCalls>(
+  call: Extract<Call<StateCalls>, { kind: Kind }>,
+  answer: StateCalls[Kind]["answer"] | Promise<StateCalls[Kind]["answer"]>,
+): void {
+  if (answer instanceof Promise) later(call, answer);
+  else port.answer(call, answer);
 }
 
 /** False for a refusal of one call, after which the store is as good as before. */
@@ -165,7 +175,7 @@ function run(call: Call<StateCalls>): void {
       break;
     }
     case "read":
-      port.answer(call, file.read(call.ask));
+      answered(call, file.reading(call.ask));
       break;
     case "history":
       later(call, storage.past.read(call.ask));
