@@ -140,7 +140,7 @@ export class Keys {
     return [...rows.values()].sort((a, b) => compareBytes(a.key, b.key));
   }
 
-  /** Queues a put. @throws OpenClawError KEY_EMPTY, KEY_TOO_LARGE, VALUE_TOO_LARGE, OVERLOADED, STOPPED */
+  /** Queues a put. @throws OpenClawError BAD_REQUEST, KEY_EMPTY, KEY_TOO_LARGE, VALUE_TOO_LARGE, OVERLOADED, STOPPED */
   put(key: Bytes, value: Bytes): Edit {
     const command = { kind: "put", key: checkedKey(key), value: checkedValue(value) } as const;
     const edit = this.#write(command, this.#edit());
@@ -280,7 +280,12 @@ export class Keys {
 }
 
 /** A copy: what the caller does to its own bytes afterwards must not change what is stored and sent. */
-const toBytes = (bytes: Bytes): Uint8Array => (typeof bytes === "string" ? utf8(bytes) : bytes.slice());
+/** @throws OpenClawError BAD_REQUEST: half of a surrogate pair has no UTF-8, and all such texts would become one */
+function toBytes(bytes: Bytes): Uint8Array {
+  if (typeof bytes !== "string") return bytes.slice();
+  if (!bytes.isWellFormed()) throw new OpenClawError("BAD_REQUEST", "a text that is not well-formed Unicode");
+  return utf8(bytes);
+}
 
 function checkedKey(key: Bytes): Uint8Array {
   const bytes = toBytes(key);
