@@ -19,7 +19,7 @@ export class HistoryWork {
   readonly #history: History;
   readonly #failed: (error: unknown) => void;
   readonly #work = new SlicedWork();
-  #reads = 0;
+  readonly #reads = new Set<Promise<unknown>>();
   /** The index had come so far when it was last brought up. */
   #indexed: Revision;
   /** Where the state is. */
@@ -38,15 +38,15 @@ export class HistoryWork {
   }
 
   /** @throws OpenClawError OVERLOADED, and those of `History.read` */
-  async read<Q extends HistoryQuery>(question: Q): Promise<HistoryAnswer<Q>> {
-    if (this.#closed !== null) throw this.#closed;
-    if (this.#reads >= READS_MAX) throw new OpenClawError("OVERLOADED", `${READS_MAX} reads of the past are under way`);
-    this.#reads++;
-    try {
-      return await this.#work.run(this.#history.read(question));
-    } finally {
-      this.#reads--;
-    }
+  read<Q extends HistoryQuery>(question: Q): Promise<HistoryAnswer<Q>> {
+    if (this.#closed !== null) return Promise.reject(this.#closed);
+    if (this.#reads.size >= READS_MAX)
+      return Promise.reject(new OpenClawError("OVERLOADED", `${READS_MAX} reads of the past are under way`));
+    const answer = this.#work.run(this.#history.read(question));
+    this.#reads.add(answer);
+    const ended = (): boolean => this.#reads.delete(answer);
+    answer.then(ended, ended);
+    return answer;
   }
 
   /** The state is at this revision now: the index waits until nothing more is applied. */
@@ -62,11 +62,12 @@ export class HistoryWork {
     else this.#idle.refresh();
   }
 
-  /** What is under way is told `reason`. */
-  close(reason: OpenClawError): void {
+  /** What is under way is told `reason`: resolves when all of it was. Nothing is done any more from the call on. */
+  async close(reason: OpenClawError): Promise<void> {
     this.#closed = reason;
     if (this.#idle !== null) clearTimeout(this.#idle);
     this.#work.close(reason);
+    await Promise.allSettled(this.#reads);
   }
 
   #keepUp(): void {

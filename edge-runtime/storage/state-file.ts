@@ -191,9 +191,14 @@ export class StateFile {
     }
   }
 
+  /** What is being read is told `reason`: resolves when all of it was. */
+  endReads(reason: OpenClawError): Promise<void> {
+    return this.#reads.close(reason);
+  }
+
   /** Leaves a database file that is whole without its WAL. */
   close(): void {
-    this.#reads.close(new OpenClawError("UNAVAILABLE", "the state was closed while it was read"));
+    void this.#reads.close(new OpenClawError("UNAVAILABLE", "a snapshot took the state's place"));
     this.checkpoint();
     this.#connection.close();
   }

@@ -18,7 +18,8 @@ const KEPT_BYTES_MAX = 4_194_304;
 export class StateReads {
   readonly #state: StateView;
   readonly #work = new SlicedWork();
-  readonly #views = new Set<FrozenView>();
+  /** With what each long read sees. */
+  readonly #views = new Map<Promise<unknown>, FrozenView>();
 
   constructor(state: StateView) {
     this.#state = state;
@@ -32,16 +33,22 @@ export class StateReads {
     if (first.done === true) return first.value;
     if (this.#work.size >= LONG_READS_MAX)
       throw new OpenClawError("OVERLOADED", `${LONG_READS_MAX} long reads are under way`);
-    this.#views.add(view);
-    return this.#work.run(steps).finally(() => this.#views.delete(view));
+    const answer = this.#work.run(steps);
+    this.#views.set(answer, view);
+    const ended = (): boolean => this.#views.delete(answer);
+    answer.then(ended, ended);
+    return answer;
   }
 
   /** To be called before these are written. */
   replaced(writes: readonly Write[]): void {
-    for (const view of this.#views) view.replaced(writes);
+    for (const view of this.#views.values()) view.replaced(writes);
   }
 
-  close(reason: OpenClawError): void {
+  /** What is under way is told `reason`: resolves when all of it was. Nothing is read any more from the call on. */
+  async close(reason: OpenClawError): Promise<void> {
+    const told = Promise.allSettled(this.#views.keys());
     this.#work.close(reason);
+    await told;
   }
 }

@@ -51,15 +51,16 @@ class Storage {
       `a snapshot of index ${meta.index} does not take the state back from ${applied} (pitfall 12)`,
     );
     this.incoming.take(meta);
-    this.past.close(new OpenClawError("UNAVAILABLE", "a snapshot took the state's place"));
+    void this.past.close(new OpenClawError("UNAVAILABLE", "a snapshot took the state's place"));
     this.file.close();
     for (const step of INSTALL_STEPS) step.run(this.#opening.folder);
     this.file = StateFile.open(this.#opening, fail);
     this.past = new HistoryWork(this.file.past, notIndexed);
   }
 
-  close(): void {
-    this.past.close(new OpenClawError("STOPPED", "the state is closed"));
+  async close(): Promise<void> {
+    const reason = new OpenClawError("STOPPED", "the state is closed");
+    await Promise.all([this.past.close(reason), this.file.endReads(reason)]);
     this.copies.close();
     this.incoming.close();
     this.file.close();
@@ -82,8 +83,7 @@ port.serve((calls) => {
     } else {
       port.fail(call, failed);
     }
-    // What was under way is told first that it will not be done.
-    if (call.kind === "close") setImmediate(() => port.close());
+    if (call.kind === "close" && failed !== null) port.close();
   }
 });
 
@@ -147,6 +147,17 @@ function fail(error: unknown): void {
   failed ??= storageError(error, "committing the state");
 }
 
+/** Those who wait for an answer are told first. */
+async function close(call: Extract<Call<StateCalls>, { kind: "close" }>): Promise<void> {
+  try {
+    await storage?.close();
+    port.answer(call, null);
+  } catch (error) {
+    refuse(call, error);
+  }
+  port.close();
+}
+
 /** Nobody waits for the index just now. On a full disk it waits, too; whoever asks for the past is told. */
 function notIndexed(error: unknown): void {
   const known = storageError(error, "indexing the ledger");
@@ -161,8 +172,7 @@ function run(call: Call<StateCalls>): void {
     return;
   }
   if (call.kind === "close") {
-    storage?.close();
-    port.answer(call, null);
+    void close(call);
     return;
   }
   invariant(storage !== null, "the state is open");

@@ -77,10 +77,10 @@ describe("a read that looks at every key", () => {
     });
   }
 
-  test("X1: a state that is closed under a long read answers it UNAVAILABLE", async () => {
+  test("X1: a state that is closed under a long read answers it STOPPED", async () => {
     const store = await full();
     const reading = store.read(asked({ view: "count" }));
-    const refused = expect(reading).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    const refused = expect(reading).rejects.toMatchObject({ code: "STOPPED" });
     await store.close();
     await refused;
   });
