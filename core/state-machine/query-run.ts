@@ -9,6 +9,7 @@ import { RANGE_ROWS_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import { clientLinkRow } from "./client-links.ts";
 import { bodyKey, bodyRow, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
+import { idempotentRow } from "./idempotency.ts";
 import { answerRange } from "./key-range.ts";
 import { keyRow } from "./key-rows.ts";
 import {
@@ -17,6 +18,7 @@ import {
   DocumentKeys,
   documentOfRow,
   documentsRange,
+  idempotentKey,
   keyOfLeaseRow,
   keyOfRow,
   keyRange,
@@ -32,7 +34,7 @@ import { ledgerLinkRow } from "./link-rows.ts";
 import { membersOf } from "./members.ts";
 import type { KeySelector, KeyValue } from "./operation.ts";
 import { readPosition } from "./position.ts";
-import type { Answer, LeaseState, LinkState, Query, QueryAnswers } from "./query.ts";
+import type { Answer, FirstRequest, LeaseState, LinkState, Query, QueryAnswers } from "./query.ts";
 import { rowsOf } from "./row-pages.ts";
 import { stateHash } from "./state-hash.ts";
 import type { StateView } from "./view.ts";
@@ -58,6 +60,8 @@ export function query(view: StateView, question: Query, sha256: Sha256): Answer<
       return { changes: changes(view, question) };
     case "lease":
       return { lease: lease(view, question.lease), revision: readPosition(view).revision };
+    case "idempotency":
+      return { first: firstRequest(view, question) };
     case "link":
       return { link: link(view, question.link) };
     case "links":
@@ -180,6 +184,12 @@ function lease(view: StateView, id: LeaseId): LeaseState | null {
   const { from, to } = leaseKeysRange(id);
   const remainingMs = Math.max(0, due - readPosition(view).logTime);
   return { ttlMs, remainingMs, keys: view.scan(from, to, keys).map(({ key }) => keyOfLeaseRow(key)) };
+}
+
+function firstRequest(view: StateView, { principal, key }: Of<"idempotency">): FirstRequest | null {
+  const bytes = view.get(idempotentKey(principal, key));
+  const row = bytes === undefined ? null : idempotentRow.decode(bytes);
+  return row === null || row.until <= readPosition(view).logTime ? null : { ...row, request: own(row.request) };
 }
 
 function link(view: StateView, id: LinkId): LinkState | null {

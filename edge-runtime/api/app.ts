@@ -7,6 +7,7 @@ import { changesRoute } from "./changes.ts";
 import { CrossSiteGuard } from "./cross-site.ts";
 import type { ApiDeps, ApiPrincipal } from "./deps.ts";
 import { docsRoutes } from "./docs.ts";
+import { describesIdempotency } from "./idempotency.ts";
 import { keyHistoryRoute } from "./key-history.ts";
 import { kvRoutes } from "./kv.ts";
 import { kvListRoute } from "./kv-list.ts";
@@ -80,6 +81,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
       components: { securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } } },
       security: [{ bearer: [] }],
     },
+    transform: ({ schema, url, route }) => ({ schema: describesIdempotency(route.method, url, schema), url }),
   });
   kvRoutes(app, deps);
   kvListRoute(app, deps);

@@ -18,7 +18,7 @@ import {
   readModeSchema,
   written,
 } from "./reading.ts";
-import { perform } from "./write.ts";
+import { firstOutcome, performDrawn } from "./write.ts";
 
 /** Operations of one edit. */
 const OPERATIONS_MAX = 1_000;
@@ -200,6 +200,7 @@ export function docsRoutes(app: FastifyInstance, deps: ApiDeps): void {
             "FORBIDDEN",
             "CHANGE_TOO_LARGE",
             "DOCUMENT_TOO_LARGE",
+            "IDEMPOTENCY_KEY_REUSED",
             "OVERLOADED",
             "UNAVAILABLE",
             "STORAGE_FULL",
@@ -213,12 +214,23 @@ export function docsRoutes(app: FastifyInstance, deps: ApiDeps): void {
       if (!principal.mayWriteDocument(collection, id)) throw new OpenClawError("FORBIDDEN", "write");
       // The fork's base must hold whatever this caller was told before, by whichever node.
       await deps.replica.barrier(REQUEST_TIMEOUT_MS);
-      const forked = await deps.documents.materialise(collection, id, {
-        kind: "fork",
-        actor: randomBytes(16).toString("hex"),
-        time: Math.trunc(Date.now() / 1_000),
-        operations: request.body.ops,
-      });
+      const [forking] = await Promise.allSettled([
+        deps.documents.materialise(collection, id, {
+          kind: "fork",
+          actor: randomBytes(16).toString("hex"),
+          time: Math.trunc(Date.now() / 1_000),
+          operations: request.body.ops,
+        }),
+      ]);
+      // Of the present state a repeat makes another change, or none, or cannot be: what the first one did, it is told.
+      const repeated = await firstOutcome(deps, request, reply);
+      if (repeated !== null) {
+        const { heads } = await deps.replica.read({ kind: "document", collection, document: id, after: 0, limit: 0 });
+        const { revision, position } = written(deps, repeated.outcome.revision, reply);
+        return { revision, position, heads, hash: repeated.note };
+      }
+      if (forking.status === "rejected") throw forking.reason;
+      const forked = forking.value;
       invariant(forked.output.kind === "fork", "a fork was asked for");
       const { change } = forked.output;
       if (change === null) {
@@ -226,7 +238,9 @@ export function docsRoutes(app: FastifyInstance, deps: ApiDeps): void {
         return { revision, position, heads: forked.heads, hash: null };
       }
       const command = { kind: "change", collection, document: id, changes: [change] } as const;
-      const { revision } = await perform(deps, command, principal);
+      // A repeat that came while the first one was under way is told of the change that that one made.
+      const { outcome, note } = await performDrawn(deps, command, change.hash, { request, reply });
+      const { revision } = outcome;
       const after = await deps.replica.read({
         kind: "document",
         collection,
@@ -235,7 +249,7 @@ export function docsRoutes(app: FastifyInstance, deps: ApiDeps): void {
         limit: 1,
       });
       const { position } = written(deps, revision, reply);
-      return { revision, position, heads: after.heads, hash: change.hash };
+      return { revision, position, heads: after.heads, hash: note };
     },
   );
 }
