@@ -3,6 +3,7 @@ import swagger from "@fastify/swagger";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type FastifyInstance, type FastifyRequest, fastify, LogController } from "fastify";
 import { answerErrors, answerInTime } from "./answers.ts";
+import { changesRoute } from "./changes.ts";
 import { CrossSiteGuard } from "./cross-site.ts";
 import type { ApiDeps, ApiPrincipal } from "./deps.ts";
 import { docsRoutes } from "./docs.ts";
@@ -93,6 +94,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   operationRoutes(app, deps);
   memberRoutes(app, deps);
   ledgerRoute(app, deps);
+  changesRoute(app, deps);
   if (deps.page !== null) pageRoutes(app, deps.page, deps.members);
   return app;
 }

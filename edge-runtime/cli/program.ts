@@ -8,6 +8,7 @@ import { percentEncoded } from "../api/url-bytes.ts";
 import { enrolChild } from "../init.ts";
 import type { NodeOptions } from "../node.ts";
 import { addBackup } from "./backup.ts";
+import { addExport } from "./export.ts";
 import { EXIT } from "./failure.ts";
 import { addInit } from "./init.ts";
 import { addJoin } from "./join.ts";
@@ -53,6 +54,7 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addList(program);
   addWatch(program);
   addStatus(program);
+  addExport(program);
   addBackup(program);
   addRestore(program, name);
   return program;

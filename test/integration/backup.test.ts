@@ -146,7 +146,7 @@ test(
     const cluster = path.dirname(path.dirname(node.config));
     const key = path.join(cluster, "cluster.key");
     for (let at = 1; at <= 5; at++) await call(node.http, "PUT", "/v1/kv/k", `value ${at}`);
-    await call(node.http, "POST", "/v1/leases", { ttlMs: 4_000, lease: 7 });
+    await call(node.http, "POST", "/v1/leases", { ttlMs: 20_000, lease: 7 });
     const held = { op: "put", key: base64("lock"), value: base64("mine"), lease: 7 };
     await call(node.http, "POST", "/v1/txn", { success: [held] });
     await openclaw(where, "backup", "b");
@@ -177,12 +177,14 @@ test(
     const url = `http://127.0.0.1:${http}`;
     const at = ["--endpoint", url];
     await openclaw(where, "status", "--wait", "60", ...at);
-    expect(await openclaw(where, "get", "k", ...at)).toBe("value 5");
+    const read = async (name: string) => (await fetch(`${url}/v1/kv/${name}`)).text();
+    expect(await read("k")).toBe("value 5");
+    expect(await read("k?revision=3")).toBe("value 3");
     // K6: the lock is there, for as long as it may live, and then it is gone without anybody's doing.
-    expect(await openclaw(where, "get", "lock", ...at)).toBe("mine");
+    expect(await read("lock")).toBe("mine");
     await call(url, "PUT", "/v1/kv/k", "value 6");
     const gone = () => fetch(`${url}/v1/kv/lock`).then(({ status }) => status);
-    await expect.poll(gone, { timeout: 20_000 }).toBe(404);
+    await expect.poll(gone, { timeout: 60_000 }).toBe(404);
 
     const [h2 = "", p2 = "", w2 = ""] = (await freePorts([null, null, null])).map(String);
     const invited = await openclaw(where, "member", "invite", "--dir", "new", ...at);

@@ -117,6 +117,17 @@ export class Simulation {
     return this.#history.answered + this.#requests.answered + (this.#fleet?.hubHistory.answered ?? 0);
   }
 
+  /** How often clients of keys and leases did what. */
+  get requests(): Readonly<Record<string, number>> {
+    const told = this.#requests.all.map((asked) => asked.told?.kind);
+    const [ranges, earlier] = ["saw", "was"].map((kind) => told.filter((one) => one === kind).length);
+    return {
+      ...Object.fromEntries(this.#site.checks.serial.counts),
+      range: ranges ?? 0,
+      "earlier range": earlier ?? 0,
+    };
+  }
+
   get leaderChanges(): number {
     return this.#site.checks.leaders.changes;
   }

@@ -46,14 +46,16 @@ type ImportCommands = Extract<Command, { kind: "importCommands" }>;
 export class SerialModel {
   /** By principal, the last one of it that ran. */
   readonly places = new Map<string, Place>();
+  /** How often there was what: requests by kind and by refusal, and leases that ended by themselves. */
+  readonly counts = new Map<string, number>();
   readonly #model = new EtcdModel();
   readonly #violation: (text: string) => void;
   #index = 0;
   #sequence = 0;
   /** Commands of each entry. */
   readonly #counts: number[] = [];
-  /** What a step of a session was answered when it ran (Q1). */
-  readonly #steps = new Map<string, Answer>();
+  /** What a step of a session, and a request under an `Idempotency-Key`, was answered when it ran (Q1). */
+  readonly #known = new Map<string, Answer>();
   /** By client's link: the last command that ran (Q2). */
   readonly #cursors = new Map<string, number>();
   /** By revision, the place of what made it. */
@@ -128,6 +130,7 @@ export class SerialModel {
     const ended = this.#model.run({ op: "pass", ms });
     if ("error" in ended || ended.records.length === 0) return;
     this.#sequence++;
+    this.#count("end of a lease", ended.records.length);
     const names = new Set(alive.filter((id) => !this.#model.leases.has(id)).map((id) => `lease:${id}`));
     this.#compare(before, ended, (record) => names.has(record.principal), `what is due at index ${this.#index}`);
   }
@@ -142,7 +145,13 @@ export class SerialModel {
       case "leaseKeepAlive":
       case "leaseRevoke": {
         const outcome = result?.kind === "outcome" ? result.outcome : null;
-        return this.#step(command, header, outcome);
+        return this.#step(command, header, outcome, null);
+      }
+      case "idempotent": {
+        const { command: inner, idempotency } = command;
+        const outcome = result?.kind === "idempotent" ? result.outcome : null;
+        if (inner.kind === "change") return this.#foreign((record) => equalBytes(record.salt, header.salt));
+        return this.#step(inner, header, outcome, `${header.principal} ${idempotency.key}`);
       }
       case "importCommands":
         return this.#imported(command, result?.kind === "imported" ? result.outcomes : []);
@@ -155,21 +164,22 @@ export class SerialModel {
     }
   }
 
-  /** Once, in its session. */
-  #step(command: KeyOrLeaseCommand, header: CommandHeader, outcome: Outcome | null): void {
+  /** Once, in its session, and under its `Idempotency-Key`. */
+  #step(command: KeyOrLeaseCommand, header: CommandHeader, outcome: Outcome | null, key: string | null): void {
     const { session } = header;
-    const name = `${session?.id} ${session?.seq}`;
-    const known = session === null ? undefined : this.#steps.get(name);
+    const names = [...(session === null ? [] : [`step ${session.id} ${session.seq}`]), ...(key === null ? [] : [key])];
+    const known = names.map((name) => this.#known.get(name)).find((answer) => answer !== undefined);
     // What is refused by the session itself did not run (Q1).
     if (outcome?.ok === false && outcome.code === "SESSION_EXPIRED") return;
     if (known !== undefined) {
       const again = outcome === null ? null : answerOf(requestOf(command), outcome);
       if (!isDeepStrictEqual(again, known))
-        this.#violation(`${header.principal}'s step ${name} was ${shown(known)}, and asked again ${shown(again)}`);
+        this.#violation(`${header.principal}'s ${names} was ${shown(known)}, and asked again ${shown(again)}`);
+      for (const name of names) this.#known.set(name, known);
       return;
     }
     const answer = this.#execute(command, header.principal, outcome, (record) => equalBytes(record.salt, header.salt));
-    if (session !== null) this.#steps.set(name, answer);
+    for (const name of names) this.#known.set(name, answer);
   }
 
   #imported({ link, from, commands, header }: ImportCommands, outcomes: readonly (Outcome | null)[]): void {
@@ -199,6 +209,7 @@ export class SerialModel {
     const before = this.#model.revision;
     const result = this.#model.run(request);
     const answer = asAnswered(command, expectedAnswer(result));
+    this.#count("error" in answer ? answer.error : request.op, 1);
     this.places.set(principal, { sequence: ++this.#sequence, request, answer });
     const what = `${principal}'s ${shown(request)} at index ${this.#index}`;
     const told = outcome === null ? null : answerOf(request, outcome);
@@ -221,6 +232,10 @@ export class SerialModel {
         );
       this.#sequences[at] = this.#sequence;
     }
+  }
+
+  #count(what: string, by: number): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + by);
   }
 
   /** What is no key's or lease's business takes revisions, too: those whose records are its own. */
