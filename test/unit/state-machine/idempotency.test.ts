@@ -129,22 +129,22 @@ describe("Q1: an idempotency key", () => {
 test("Q1: whatever is asked under whatever key, at whatever time, is what a plain map says", () => {
   const step = fc.oneof(
     {
-      arbitrary: fc.record({ pass: fc.constantFrom(1, IDEMPOTENCY_MS / 2, IDEMPOTENCY_MS - 1, IDEMPOTENCY_MS) }),
+      arbitrary: fc.record({ pass: fc.constantFrom(1, IDEMPOTENCY_MS / 4, IDEMPOTENCY_MS - 1, IDEMPOTENCY_MS) }),
       weight: 1,
     },
     {
       arbitrary: fc.record({
-        key: fc.constantFrom("a", "b", "ab", "c"),
+        key: fc.constantFrom("a", "ab", "c"),
         request: fc.constantFrom(1, 2),
-        principal: fc.constantFrom("ada", "b", "größe"),
+        principal: fc.constantFrom("bada", "ada"),
         value: fc.constantFrom("1", "2"),
       }),
-      weight: 4,
+      weight: 12,
     },
   );
   let repeats = 0;
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
       const site = new OneCluster("california");
       const model = new Map<string, { request: number; until: number; outcome: Outcome }>();
       let [logTime, revision] = [0, 0];
@@ -172,7 +172,7 @@ test("Q1: whatever is asked under whatever key, at whatever time, is what a plai
     }),
     { numRuns: 300 },
   );
-  expect(repeats).toBeGreaterThan(100);
+  expect(repeats).toBeGreaterThan(500);
 });
 
 describe("X1: idempotency keys that are remembered", () => {
