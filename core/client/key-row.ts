@@ -1,5 +1,6 @@
 /** What clients read and are told of keys. */
 import { utf8 } from "../bytes.ts";
+import { OpenClawError } from "../errors.ts";
 import type { Revision } from "../ids.ts";
 
 /** A text stands for its UTF-8 bytes. */
@@ -34,8 +35,15 @@ export interface KeyEvent {
   readonly time: number;
 }
 
-/** A copy: what the caller does to its own bytes afterwards must not change what is stored and sent. */
-export const toBytes = (bytes: Bytes): Uint8Array => (typeof bytes === "string" ? utf8(bytes) : bytes.slice());
+/**
+ * A copy: what the caller does to its own bytes afterwards must not change what is stored and sent.
+ * @throws OpenClawError BAD_REQUEST: half of a surrogate pair has no UTF-8, and all such texts would become one
+ */
+export function toBytes(bytes: Bytes): Uint8Array {
+  if (typeof bytes !== "string") return bytes.slice();
+  if (!bytes.isWellFormed()) throw new OpenClawError("BAD_REQUEST", "a text that is not well-formed Unicode");
+  return utf8(bytes);
+}
 
 export function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
   if (bytes.length < prefix.length) return false;

@@ -116,7 +116,7 @@ export class Keys {
     return (await this.#host.ask({ kind: "range", origin: null, ...request }, { kind: "linearizable" })).answer;
   }
 
-  /** Queues a put. @throws OpenClawError KEY_EMPTY, KEY_TOO_LARGE, VALUE_TOO_LARGE, OVERLOADED, STOPPED */
+  /** Queues a put. @throws OpenClawError BAD_REQUEST, KEY_EMPTY, KEY_TOO_LARGE, VALUE_TOO_LARGE, OVERLOADED, STOPPED */
   put(key: Bytes, value: Bytes): Edit {
     const command = { kind: "put", key: checkedKey(key), value: checkedValue(value) } as const;
     const edit = this.#write(command, this.#edit());

@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { DocumentOperation, Json } from "../documents/job.ts";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
-import { shallow } from "./json-depth.ts";
+import { shallow, wellFormed } from "./json-depth.ts";
 import { MOMENT_FAILURES, type MomentQuery, momentHeaders, momentOf, momentSchema } from "./moment.ts";
 import {
   positionHeaders,
@@ -66,7 +66,10 @@ const validatorCompiler: FastifySchemaCompiler<unknown> = ({ httpPart }) => {
   const schema = httpPart === "body" ? Edit : DocumentParameters;
   return (data: unknown) => {
     const parsed = schema.safeParse(data);
-    return parsed.success ? { value: parsed.data } : { error: new Error(z.prettifyError(parsed.error)) };
+    if (!parsed.success) return { error: new Error(z.prettifyError(parsed.error)) };
+    // Automerge keeps UTF-8, in which it would become another text.
+    if (!wellFormed(parsed.data)) return { error: new Error("a text is not well-formed Unicode") };
+    return { value: parsed.data };
   };
 };
 
