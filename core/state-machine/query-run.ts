@@ -75,8 +75,10 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return { documents: yield* documents(view, question.collection) };
     case "changes":
       return { changes: yield* changes(view, question) };
-    case "lease":
-      return { lease: lease(view, question.lease), revision: readPosition(view).revision };
+    case "lease": {
+      const { revision } = readPosition(view);
+      return { lease: lease(view, question.lease), revision };
+    }
     case "idempotency":
       return { first: firstRequest(view, question) };
     case "link":
