@@ -6,6 +6,7 @@ import { founding } from "@openclaw/core/raft/membership.ts";
 import type { Command, CommandHeader } from "@openclaw/core/state-machine/command.ts";
 import { encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
 import { StateFile } from "@openclaw/edge-runtime/storage/state-file.ts";
+import { STATE_CACHE_BYTES } from "@openclaw/edge-runtime/storage/state-protocol.ts";
 import { type Bench, benchmark } from "./harness/benchmark.ts";
 import type { Figures } from "./harness/figures.ts";
 import { VALUE } from "./harness/sizes.ts";
@@ -35,7 +36,13 @@ class Puts {
 
   constructor(workbench: Workbench, way: Way, batch: number) {
     const epoch = { counter: 1, nonce: "ef".repeat(16), parent: null, departure: revision(0) };
-    const opening = { folder: workbench.folder(), cluster: CLUSTER, epoch, membership: founding([NODE]) };
+    const opening = {
+      folder: workbench.folder(),
+      cluster: CLUSTER,
+      epoch,
+      membership: founding([NODE]),
+      cacheBytes: STATE_CACHE_BYTES,
+    };
     this.#state = StateFile.open(opening, (error) => {
       throw error;
     });
