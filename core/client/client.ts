@@ -307,7 +307,8 @@ export class Client {
     this.#drainer.stop();
     try {
       if (reason?.code === "WRONG_EPOCH") await this.#newEpoch();
-      if (reason?.code === "SESSION_EXPIRED") await this.#newLink();
+      // A restored site does not know this stream, but may hold what came of it (Q1).
+      if (reason?.code === "SESSION_EXPIRED" || reason?.code === "WRONG_EPOCH") await this.#newLink();
       else this.#journal.outbox.lostSight();
     } catch (error) {
       // The next connection ends for the same reason, and this is tried again.

@@ -1,4 +1,5 @@
 /** Asks a site's keys and leases in names of its own, one a request, and notes what it is told. */
+import { hash } from "node:crypto";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import type { Command, Range } from "../model/etcd.ts";
@@ -33,7 +34,7 @@ export class KeyClient {
 
   /** Resolves with the answer of some member, or null where nobody knows. */
   async execute(command: Command): Promise<Answer | null> {
-    const told = await this.#ask(command, async ({ replica }, timeoutMs, principal) => {
+    const told = await this.#ask(this.#next(), command, async ({ replica }, timeoutMs, principal) => {
       const outcome = await replica.execute(commandOf(command), { principal, timeoutMs });
       return { kind: "outcome", answer: answerOf(command, outcome) };
     });
@@ -42,8 +43,20 @@ export class KeyClient {
     return told.answer;
   }
 
+  /** Asks several members, one after the other, for the same under one `Idempotency-Key` (Q1), answered or not. */
+  async insist(command: Command): Promise<void> {
+    const idempotency = { key: this.#next(), request: hash("sha256", JSON.stringify(command), "buffer"), note: "" };
+    for (let times = this.#options.random.below(4, 1); times > 0; times--) {
+      const idempotent = { kind: "idempotent", idempotency, command: commandOf(command) } as const;
+      await this.#ask(idempotency.key, command, async ({ replica }, timeoutMs, principal) => {
+        const { outcome } = await replica.executeIdempotent(idempotent, { principal, timeoutMs });
+        return { kind: "outcome", answer: answerOf(command, outcome) };
+      });
+    }
+  }
+
   async read(range: Range): Promise<void> {
-    const told = await this.#ask(range, async ({ replica }, timeoutMs) => {
+    const told = await this.#ask(this.#next(), range, async ({ replica }, timeoutMs) => {
       // Nothing newer is asked for than somebody knows of: behind a barrier every member has that.
       await replica.barrier(timeoutMs);
       if (range.at > 0) {
@@ -61,7 +74,12 @@ export class KeyClient {
     known.revision = Math.max(known.revision, revision);
   }
 
+  #next(): string {
+    return `${this.name} ${++this.#asked}`;
+  }
+
   async #ask(
+    principal: string,
     request: Command | Range,
     ask: (member: MemoryMember, timeoutMs: number, principal: string) => Promise<Told>,
   ): Promise<Told | null> {
@@ -70,7 +88,6 @@ export class KeyClient {
     const timeoutMs = random.pick([100, 1_500, 6_000]);
     if (!member.ready || member.failure !== null) return null;
     const { clock: process } = member;
-    const principal = `${this.name} ${++this.#asked}`;
     const noted = requests.begin(principal, request);
     const answered = ask(member, timeoutMs, principal).then(
       (told) => {

@@ -3,16 +3,20 @@
  * ranges, filtered, of the past and of what is to come; a reader that is slow; and, whenever the stream breaks, all of
  * them taken up again at another member, each behind what it was told.
  */
+import { isDeepStrictEqual } from "node:util";
 import { OpenClawError } from "@openclaw/core/errors.ts";
+import type { LedgerRecord } from "@openclaw/core/ledger/record.ts";
+import { type Before, PreviousRows } from "@openclaw/edge-runtime/api/previous-rows.ts";
 import { type LanesSink, type LaneWatch, WatchLanes } from "@openclaw/edge-runtime/api/watch-lanes.ts";
 import {
+  type KeyEvent,
   type Selection,
   selectedEvents,
   type WatchedRecord,
   type WatchFilter,
 } from "@openclaw/edge-runtime/api/watch-selection.ts";
 import { covers, type Event, type Keys } from "../model/etcd.ts";
-import { eventOf, selectorOf } from "../model/translation.ts";
+import { eventOf, selectorOf, text } from "../model/translation.ts";
 import { KeyWatch } from "./checkers/key-watch.ts";
 import type { MemoryMember } from "./memory-cluster.ts";
 import type { SeededRandom } from "./seeded-random.ts";
@@ -26,6 +30,8 @@ const CONNECTED_MS_MAX = 12_000;
 const SLOW_MS_MAX = 400;
 /** So few that a stream meets its bound. */
 const PENDING_MAX = 3;
+/** Of what a watch is told, so much is asked for with what was there before. */
+const PREVIOUS = 0.05;
 /** How far ahead of everything a watch begins. */
 const FUTURE = 20;
 
@@ -116,7 +122,14 @@ export class KeyWatchers {
 
   #serve(member: MemoryMember, signal: AbortSignal): Promise<void> {
     const alive = (): boolean => !signal.aborted && !member.clock.ended;
-    const sink = new Reader(alive, this.#watches, () => this.#pause());
+    const sink = new Reader({
+      alive,
+      watches: this.#watches,
+      taken: () => this.#pause(),
+      told: (record, events) => {
+        if (this.#random.chance(PREVIOUS)) this.#look(member, record, events);
+      },
+    });
     const lanes = new WatchLanes(member.replica, sink, signal);
     const running = lanes.run();
     for (const watch of this.#watches) {
@@ -130,25 +143,59 @@ export class KeyWatchers {
     return running;
   }
 
+  /** What was under the keys before, as a watch may ask for it. */
+  #look(member: MemoryMember, record: LedgerRecord, events: readonly KeyEvent[]): void {
+    const { serial } = this.#site.checks;
+    new PreviousRows(member.replica).before(record, events).then(
+      (told) => {
+        const rows = serial.at(record.revision - 1)?.rows;
+        for (const [i, { key }] of events.entries()) {
+          const { create, mod, version, lease } = rows?.get(text(key)) ?? NO_ROW;
+          const expected = { create, mod, version, lease };
+          const previous = told[i]?.previous;
+          const seen = previous === null ? NO_ROW : previous === undefined ? null : numbersOf(previous);
+          if (!isDeepStrictEqual(seen, expected))
+            this.#site.violation(
+              `before ${record.revision} ${text(key)} was ${JSON.stringify(expected)}, a watch is told ${JSON.stringify(seen)}`,
+            );
+        }
+      },
+      (error: unknown) => {
+        if (!(error instanceof OpenClawError) || !error.retryable) this.#site.violation(String(error));
+      },
+    );
+  }
+
   #pause(): Promise<void> {
     if (!this.#random.chance(0.1)) return Promise.resolve();
     return new Promise((resolve) => void this.#clock.after(this.#random.below(SLOW_MS_MAX), resolve));
   }
 }
 
+const NO_ROW = { create: 0, mod: 0, version: 0, lease: 0 };
+const numbersOf = (row: NonNullable<Before["previous"]>): typeof NO_ROW => ({
+  create: row.createRevision,
+  mod: row.modRevision,
+  version: row.version,
+  lease: row.lease ?? 0,
+});
+
+interface ReaderOptions {
+  readonly alive: () => boolean;
+  readonly watches: readonly Watch[];
+  /** Resolves when it takes more. */
+  readonly taken: () => Promise<void>;
+  readonly told: (record: LedgerRecord, events: readonly KeyEvent[]) => void;
+}
+
 /** The other end of a stream: what is sent reaches it in order, and what was not when the stream broke, never. */
 class Reader implements LanesSink {
-  readonly #alive: () => boolean;
-  readonly #watches: readonly Watch[];
-  readonly #taken: () => Promise<void>;
+  readonly #options: ReaderOptions;
   readonly #added = new Set<Watch>();
   #pending: (() => void)[] = [];
 
-  /** @param taken resolves when it takes more */
-  constructor(alive: () => boolean, watches: readonly Watch[], taken: () => Promise<void>) {
-    this.#alive = alive;
-    this.#watches = watches;
-    this.#taken = taken;
+  constructor(options: ReaderOptions) {
+    this.#options = options;
   }
 
   lane(watch: Watch): LaneWatch {
@@ -170,17 +217,23 @@ class Reader implements LanesSink {
   flush(): Promise<void> {
     const pending = this.#pending;
     this.#pending = [];
-    for (const send of pending) if (this.#alive()) send();
-    return this.#taken();
+    for (const send of pending) if (this.#options.alive()) send();
+    return this.#options.taken();
   }
 
   caughtUp(at: number): void {
-    if (!this.#alive()) return;
-    for (const watch of this.#watches) if (this.#added.has(watch)) watch.check.progress(at);
+    const { alive, watches } = this.#options;
+    if (!alive()) return;
+    for (const watch of watches) if (this.#added.has(watch)) watch.check.progress(at);
   }
 
   #offer(check: KeyWatch, selection: Selection, watched: WatchedRecord): void {
-    const events = selectedEvents(watched, selection).map(eventOf);
-    if (events.length > 0) this.#pending.push(() => check.events(watched.record.revision, events));
+    const { record } = watched;
+    const events = selectedEvents(watched, selection);
+    if (events.length === 0) return;
+    this.#pending.push(() => {
+      check.events(record.revision, events.map(eventOf));
+      this.#options.told(record, events);
+    });
   }
 }

@@ -11,6 +11,8 @@ export interface TxnClientsOptions extends KeyClientOptions {
 const READS = 0.35;
 /** Of those, ranges at an earlier revision. */
 const PAST = 0.3;
+/** Of the others, those under an `Idempotency-Key`. */
+const REPEATED = 0.1;
 
 export class TxnClients {
   readonly #options: TxnClientsOptions;
@@ -31,10 +33,14 @@ export class TxnClients {
     const { clock, random, thinkMs } = this.#options;
     clock.after(1 + random.below(2 * thinkMs), () => {
       if (this.#ended) return;
-      const asked = random.chance(READS)
-        ? client.read(random.chance(PAST) ? this.#drawn.past() : this.#drawn.range())
-        : client.execute(this.#drawn.command());
-      void asked.then(() => this.#think(client));
+      void this.#ask(client).then(() => this.#think(client));
     });
+  }
+
+  async #ask(client: KeyClient): Promise<void> {
+    const { random } = this.#options;
+    if (random.chance(READS)) return client.read(random.chance(PAST) ? this.#drawn.past() : this.#drawn.range());
+    if (random.chance(REPEATED)) return client.insist(this.#drawn.command());
+    await client.execute(this.#drawn.command());
   }
 }

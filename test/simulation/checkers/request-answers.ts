@@ -16,7 +16,7 @@ export function requestFaults({ all }: Requests, model: SerialModel): readonly s
   return [...faults, ...realTimeFaults(effects, described)];
 }
 
-/** Null where there is none: of what was long ago no order is promised. */
+/** Null where there is none: of what was long ago, and of what is told again, no order is promised. */
 function effectOf(asked: Asked, model: SerialModel): Effect<Asked> | string | null {
   const { told, request } = asked;
   switch (told?.kind) {
@@ -42,7 +42,7 @@ function commandEffect(
     return `${described(asked)} was committed as ${JSON.stringify(place.request)}`;
   if (told !== null && !isDeepStrictEqual(told.answer, place.answer))
     return `${described(asked)} was told ${JSON.stringify(told.answer)}, the model says ${JSON.stringify(place.answer)}`;
-  return { call: asked, from: place.sequence, to: place.sequence };
+  return asked.repeats ? null : { call: asked, from: place.sequence, to: place.sequence };
 }
 
 function readEffect(asked: Asked, told: Extract<Told, { kind: "saw" }>, model: SerialModel): Effect<Asked> | string {

@@ -12,6 +12,8 @@ export type Told =
 export interface Asked {
   /** The principal of the request: no other request has it, so that the log tells which one a command was. */
   readonly name: string;
+  /** The same was asked before, under one `Idempotency-Key`: it has its effect then, or never. */
+  readonly repeats: boolean;
   readonly request: Command | Range;
   readonly began: number;
   /** Infinity for one that was never answered: it may take effect at any later time, or never. */
@@ -21,6 +23,7 @@ export interface Asked {
 
 export class Requests {
   readonly all: Asked[] = [];
+  readonly #names = new Set<string>();
   #moment = 0;
   #answered = 0;
 
@@ -30,7 +33,10 @@ export class Requests {
 
   /** The returned function notes what was told. */
   begin(name: string, request: Command | Range): (told: Told) => void {
-    const asked: Asked = { name, request, began: ++this.#moment, ended: Number.POSITIVE_INFINITY, told: null };
+    const repeats = this.#names.has(name);
+    const ended = Number.POSITIVE_INFINITY;
+    const asked: Asked = { name, repeats, request, began: ++this.#moment, ended, told: null };
+    this.#names.add(name);
     this.all.push(asked);
     return (told) => {
       asked.ended = ++this.#moment;

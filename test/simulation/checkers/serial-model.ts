@@ -54,8 +54,8 @@ export class SerialModel {
   #sequence = 0;
   /** Commands of each entry. */
   readonly #counts: number[] = [];
-  /** What a step of a session was answered when it ran (Q1). */
-  readonly #steps = new Map<string, Answer>();
+  /** What a step of a session, and a request under an `Idempotency-Key`, was answered when it ran (Q1). */
+  readonly #known = new Map<string, Answer>();
   /** By client's link: the last command that ran (Q2). */
   readonly #cursors = new Map<string, number>();
   /** By revision, the place of what made it. */
@@ -145,7 +145,13 @@ export class SerialModel {
       case "leaseKeepAlive":
       case "leaseRevoke": {
         const outcome = result?.kind === "outcome" ? result.outcome : null;
-        return this.#step(command, header, outcome);
+        return this.#step(command, header, outcome, null);
+      }
+      case "idempotent": {
+        const { command: inner, idempotency } = command;
+        const outcome = result?.kind === "idempotent" ? result.outcome : null;
+        if (inner.kind === "change") return this.#foreign((record) => equalBytes(record.salt, header.salt));
+        return this.#step(inner, header, outcome, `${header.principal} ${idempotency.key}`);
       }
       case "importCommands":
         return this.#imported(command, result?.kind === "imported" ? result.outcomes : []);
@@ -158,21 +164,22 @@ export class SerialModel {
     }
   }
 
-  /** Once, in its session. */
-  #step(command: KeyOrLeaseCommand, header: CommandHeader, outcome: Outcome | null): void {
+  /** Once, in its session, and under its `Idempotency-Key`. */
+  #step(command: KeyOrLeaseCommand, header: CommandHeader, outcome: Outcome | null, key: string | null): void {
     const { session } = header;
-    const name = `${session?.id} ${session?.seq}`;
-    const known = session === null ? undefined : this.#steps.get(name);
+    const names = [...(session === null ? [] : [`step ${session.id} ${session.seq}`]), ...(key === null ? [] : [key])];
+    const known = names.map((name) => this.#known.get(name)).find((answer) => answer !== undefined);
     // What is refused by the session itself did not run (Q1).
     if (outcome?.ok === false && outcome.code === "SESSION_EXPIRED") return;
     if (known !== undefined) {
       const again = outcome === null ? null : answerOf(requestOf(command), outcome);
       if (!isDeepStrictEqual(again, known))
-        this.#violation(`${header.principal}'s step ${name} was ${shown(known)}, and asked again ${shown(again)}`);
+        this.#violation(`${header.principal}'s ${names} was ${shown(known)}, and asked again ${shown(again)}`);
+      for (const name of names) this.#known.set(name, known);
       return;
     }
     const answer = this.#execute(command, header.principal, outcome, (record) => equalBytes(record.salt, header.salt));
-    if (session !== null) this.#steps.set(name, answer);
+    for (const name of names) this.#known.set(name, answer);
   }
 
   #imported({ link, from, commands, header }: ImportCommands, outcomes: readonly (Outcome | null)[]): void {

@@ -90,10 +90,21 @@ export const MUTANTS: readonly Mutant[] = [
   one("read-before-apply", "a read let through before its index is applied (thesis §6.4)", "replica/barriers", "if (group.index <= applied)", "if (group.index <= applied || group.index > 0)"),
   // Sessions, apply, ledger
   one("retry-runs-twice", "a retried command runs again (thesis §6.3, pitfall 21)", "state-machine/sessions", "if (known !== undefined) return known;", "if (known !== undefined && !known.ok) return known;"),
-  one("session-expires-by-clock", "sessions that expire by a wall clock are created again and run commands twice (pitfall 21)", "state-machine/apply", ": inSession(this.#tx, session, index, run)", ": header.time % 7 === 0 ? run(TXN_RESPONSE_BYTES_MAX) : inSession(this.#tx, session, index, run)"),
+  {
+    name: "session-expires-by-clock",
+    bug: "sessions that expire by a wall clock are created again and run commands twice (pitfall 21)",
+    edits: [
+      { file: "core/state-machine/apply.ts", find: "#once({ session }: CommandHeader,", replace: "#once({ session, time }: CommandHeader," },
+      {
+        file: "core/state-machine/apply.ts",
+        find: ": inSession(this.#tx, session, index, run);",
+        replace: ": time % 7 === 0 ? run(TXN_RESPONSE_BYTES_MAX) : inSession(this.#tx, session, index, run);",
+      },
+    ],
+  },
   one("below-the-window-runs-again", "a step whose answer was forgotten is run anew (rule Q1)", "state-machine/sessions", "if (step.seq < row.lowWater) return", "if (step.seq < 0) return"),
   one("answer-goes-to-another", "a result finds the wrong waiter (rqlite#536's kin)", "replica/proposals", "if (proposer !== this.proposer) return;", 'if (proposer === "") return;'),
-  one("salt-from-a-clock", "apply reads what differs between replicas (openraft#1741, pitfall 22)", "state-machine/apply", "const author = this.#author(header, () => header.salt);", "const author = this.#author(header, () => crypto.getRandomValues(new Uint8Array(16)));"),
+  one("salt-from-a-clock", "apply reads what differs between replicas (openraft#1741, pitfall 22)", "state-machine/apply", 'const author = this.#author(header, () => header.salt);\n        return { kind: "outcome"', 'const author = this.#author(header, () => crypto.getRandomValues(new Uint8Array(16)));\n        return { kind: "outcome"'),
   one("batches-change-results", "results that depend on how entries are batched (rule R9)", "state-machine/key-rows", "version: (current?.version ?? 0) + 1,", "version: (current?.version ?? 0) + 1 + Number(tx.writes().length > 6),"),
   one("chain-forgets-the-past", "a hash that does not cover what came before (rule L2)", "ledger/chain", "input.set(previous, 1);", "input[1] = previous[0] ?? 0;"),
   one("events-told-twice", "etcd#18089: watch events doubled (pitfall 23)", "replica/applied-state", "if (records.length > 0 || before.parentHolds !== position.parentHolds) this.#advance(records);", "if (records.length > 0 || before.parentHolds !== position.parentHolds) this.#advance(records);\n    if (records.length > 1) this.#advance(records.slice(1));"),
@@ -137,6 +148,7 @@ export const MUTANTS: readonly Mutant[] = [
   one("range-compare-needs-one", "a compare over a range holds if it holds for some key (etcd's applyCompares; rule K2)", "state-machine/compares", "if (!holdsFor(compare, row)) return false;", "if (holdsFor(compare, row)) return true;"),
   one("previous-row-is-the-new-one", "the previous row is read after the write (rule K1; as in a watch, pitfall 23)", "state-machine/txn", 'return { kind: "put", previous: previous && row !== undefined ? { key, ...row } : null };', 'const told = keys.get(key);\n      return { kind: "put", previous: previous && told !== undefined ? { key, ...told } : null };'),
   one("retry-is-answered-otherwise", "a repeated transaction answered from a memory that dropped its response (thesis §6.3; rule Q1)", "state-machine/remembered", "if (outcome.ok && outcome.response === null) bare.push(at, outcome.revision);", "if (outcome.ok) bare.push(at, outcome.revision);"),
+  one("repeat-under-a-key-runs-again", "an Idempotency-Key that the next node does not know (rule Q1)", "state-machine/idempotency", "if (known !== undefined && known.until > logTime) {", "if (known !== undefined && known.until < logTime) {"),
   // Leases
   one("lease-due-by-a-wall-clock", "a deadline from the clock of whoever asked, which a step ends (rule T1, pitfall 24)", "state-machine/leases", "const due = logTime + row.ttlMs;", "const due = Math.max(logTime > 0 ? 1 : 0, author.time - 1_700_000_000_000) + row.ttlMs;"),
   one("lease-ends-ahead-of-its-time", "a lease ended early by the time that its end may take (etcd#15247, pitfall 24)", "state-machine/leases", "if (at > logTime || full) {", "if (at > logTime + 900 || full) {"),
@@ -164,6 +176,7 @@ export const MUTANTS: readonly Mutant[] = [
   edge("watch-joins-the-others-too-early", "a watch that has not caught up is taken for one that has (etcd's unsynced watchers, #9281; pitfall 23)", "watch-lanes", "if (watch.next < this.#liveNext) continue;", "if (watch.next < this.#liveNext - 1) continue;"),
   edge("progress-ahead-of-events", "a watch is told how far it is before it is that far (pitfall 23: bookmarkable)", "watch-lanes", "return this.#lagging.size === 0 ?", "return this.#lagging.size >= 0 ?"),
   edge("filter-the-other-way-round", "puts are left out where deletes were to be (pitfall 23: filter right)", "watch-selection", '(kind === "put" ? noPut : noDelete)', '(kind === "put" ? noDelete : noPut)'),
+  edge("previous-value-is-the-new-one", "a watch is told of a change as what was there before it (pitfall 23: previous value, is-create)", "previous-rows", "at: revision(at - 1) }", "at: revision(at) }"),
   // The past
   one("past-sees-what-came-next", "a range at a revision that holds the one after it (etcd's rangeRev)", "history/past-keys", "const version = last <= at ?", "const version = last <= at + 1 ?"),
   one("past-forgets-deletes", "a key deleted and put again has the version that it would have had (etcd's keyIndex, generations; rule K1)", "history/index-records", "const begins = before === undefined || before.value === null;", "const begins = before === undefined;"),
