@@ -3,6 +3,7 @@
  * Nothing here names Node, the DOM, libp2p or a database.
  */
 import type { Epoch, Index, NodeId, Revision, Term } from "./ids.ts";
+import type { LedgerFault } from "./ledger/verify.ts";
 import type { Membership } from "./raft/membership.ts";
 import type { Entry, HardState, RaftMessage, SnapshotMeta } from "./raft/message.ts";
 import type { CommandResult } from "./state-machine/command.ts";
@@ -106,6 +107,11 @@ export interface StateStore {
   read<Q extends Query>(query: Q): Promise<Answer<Q>>;
   /** Encoded records from `from` on, at most `maxBytes` (at least one if there is one). @throws OpenClawError COMPACTED */
   ledger(from: Revision, maxBytes: number): Promise<LedgerSlice>;
+  /**
+   * Hashes the stored ledger again, from `from` on: at most about `maxBytes` at once, and not far past `to`. What is wrong
+   * with it is in the answer; it does not stop the store.
+   */
+  checkLedger(from: Revision, to: Revision | null, maxBytes: number): Promise<LedgerChecked>;
   /** Makes everything applied so far durable, completely, and says what that covers (R7). */
   checkpoint(): Promise<StoredState>;
   /**
@@ -152,6 +158,17 @@ export interface LedgerSlice {
   readonly records: readonly StoredRecord[];
   /** The state's revision when this was read. */
   readonly revision: Revision;
+}
+
+export interface LedgerChecked {
+  /** Right up to here, `from` − 1 where nothing is. */
+  readonly sound: Revision;
+  /** The state's revision. */
+  readonly revision: Revision;
+  /** The first wrong revision; null when there is none as far as was looked. */
+  readonly fault: LedgerFault | null;
+  /** Nothing is left to look at: asked up to `to`, or to the end. */
+  readonly done: boolean;
 }
 
 export interface StateSnapshot extends SnapshotContent {

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import { index, PARTITION, type Revision, term } from "@openclaw/core/ids.ts";
-import type { StoredState } from "@openclaw/core/ports.ts";
+import type { LedgerChecked, StoredState } from "@openclaw/core/ports.ts";
 import { decodeEntries } from "@openclaw/core/raft/entry-codec.ts";
 import { membershipAfter } from "@openclaw/core/raft/membership-codec.ts";
 import type { Entry, SnapshotMeta } from "@openclaw/core/raft/message.ts";
@@ -13,6 +13,7 @@ import { query } from "@openclaw/core/state-machine/query-run.ts";
 import type { Apply } from "@openclaw/core/state-machine/view.ts";
 import { requireIdentity, type StoreIdentity } from "@openclaw/core/store-identity.ts";
 import { ensureFolder, fsyncPath } from "./files.ts";
+import { checkLedger } from "./ledger-check.ts";
 import { packRecords } from "./record-batch.ts";
 import { packResults } from "./result-batch.ts";
 import { sha256 } from "./sha256.ts";
@@ -113,6 +114,11 @@ export class StateFile {
   ledger(from: Revision, maxBytes: number): StateCalls["ledger"]["answer"] {
     const { revision } = this.read({ kind: "position" });
     return { records: packRecords(from > revision ? [] : this.#tables.records(from, maxBytes)), revision };
+  }
+
+  /** @throws OpenClawError BAD_REQUEST */
+  checkLedger({ from, to, maxBytes }: StateCalls["checkLedger"]["ask"]): LedgerChecked {
+    return checkLedger(this.#tables, from, to, maxBytes);
   }
 
   /** Ends the open transaction, if there is one. Not yet durable: `synchronous=NORMAL` syncs at a checkpoint only. */

@@ -1,6 +1,6 @@
 /** What the main thread asks of the state's worker. */
 import type { ClusterId, Epoch, Index, Revision } from "@openclaw/core/ids.ts";
-import type { SnapshotContent, SnapshotHeader, StoredState } from "@openclaw/core/ports.ts";
+import type { LedgerChecked, SnapshotContent, SnapshotHeader, StoredState } from "@openclaw/core/ports.ts";
 import type { Membership } from "@openclaw/core/raft/membership.ts";
 import type { SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import type { Answer, Position, Query } from "@openclaw/core/state-machine/query.ts";
@@ -37,6 +37,10 @@ export interface StateCalls {
   ledger: {
     ask: { readonly from: Revision; readonly maxBytes: number };
     answer: { readonly records: Uint8Array; readonly revision: Revision };
+  };
+  checkLedger: {
+    ask: { readonly from: Revision; readonly to: Revision | null; readonly maxBytes: number };
+    answer: LedgerChecked;
   };
   checkpoint: { ask: null; answer: StoredState };
   /** One of at least this index. */

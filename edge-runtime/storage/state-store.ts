@@ -6,6 +6,7 @@ import type { ClusterId, Epoch, Index, Revision } from "@openclaw/core/ids.ts";
 import { SNAPSHOT_PIECE_BYTES } from "@openclaw/core/limits.ts";
 import type {
   Applied,
+  LedgerChecked,
   LedgerSlice,
   SnapshotChunks,
   SnapshotHeader,
@@ -88,6 +89,11 @@ export class SqliteStateStore implements StateStore {
       const slice = await channel.call("ledger", { from, maxBytes });
       return { records: unpackRecords(slice.records), revision: slice.revision };
     });
+  }
+
+  /** @throws OpenClawError OVERLOADED, BAD_REQUEST */
+  checkLedger(from: Revision, to: Revision | null, maxBytes: number): Promise<LedgerChecked> {
+    return this.#reading((channel) => channel.call("checkLedger", { from, to, maxBytes }));
   }
 
   async #reading<T>(read: (channel: WorkerChannel<StateCalls>) => Promise<T>): Promise<T> {

@@ -117,6 +117,7 @@ function isFatal(kind: keyof StateCalls, error: Error): boolean {
       return error.code !== "OVERLOADED" && error.code !== "UNAVAILABLE" && error.code !== "STORAGE_FULL";
     case "read":
     case "ledger":
+    case "checkLedger":
     case "dropSnapshot":
     case "rottenSnapshot":
     case "install":
@@ -156,6 +157,9 @@ function run(call: Call<StateCalls>): void {
       port.answer(call, slice, [bufferOf(slice.records)]);
       break;
     }
+    case "checkLedger":
+      port.answer(call, file.checkLedger(call.ask));
+      break;
     case "checkpoint":
       port.answer(call, storage.checkpoint());
       break;

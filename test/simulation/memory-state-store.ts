@@ -7,9 +7,12 @@ import { concatBytes, EMPTY_BYTES, equalBytes } from "@openclaw/core/bytes.ts";
 import { decode, encode, TupleReader } from "@openclaw/core/codec.ts";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import type { ClusterId, Epoch, Index, Revision, Term } from "@openclaw/core/ids.ts";
-import { index, revision, term } from "@openclaw/core/ids.ts";
+import { index, PARTITION, revision, term } from "@openclaw/core/ids.ts";
+import { genesisHash } from "@openclaw/core/ledger/chain.ts";
+import { LedgerCheck, type LedgerFault } from "@openclaw/core/ledger/verify.ts";
 import type {
   Applied,
+  LedgerChecked,
   LedgerSlice,
   Sha256,
   SnapshotChunks,
@@ -129,6 +132,10 @@ export class MemoryStateStore implements StateStore {
     return this.#inTurn("ledger", () => this.#ledgerNow(from, maxBytes));
   }
 
+  checkLedger(from: Revision, to: Revision | null, maxBytes: number): Promise<LedgerChecked> {
+    return this.#inTurn("ledger", () => this.#checkLedgerNow(from, to, maxBytes));
+  }
+
   checkpoint(): Promise<StoredState> {
     return this.#inTurn("checkpoint", () => this.checkpointNow());
   }
@@ -182,6 +189,31 @@ export class MemoryStateStore implements StateStore {
       bytes += record.record.length;
     }
     return { records, revision: readPosition(this.#view).revision };
+  }
+
+  #checkLedgerNow(from: Revision, to: Revision | null, maxBytes: number): LedgerChecked {
+    const position = readPosition(this.#view);
+    if (from > position.revision + 1)
+      throw new OpenClawError("BAD_REQUEST", `the ledger ends at revision ${position.revision}`);
+    const before = this.#ledger.find((record) => record.revision === from - 1);
+    const genesis = genesisHash(sha256, position.cluster, PARTITION, position.epoch.nonce);
+    const check = new LedgerCheck(sha256, { revision: revision(from - 1), hash: before?.hash ?? genesis });
+    const found = (fault: LedgerFault | null, done: boolean): LedgerChecked => ({
+      sound: check.sound.revision,
+      revision: position.revision,
+      fault,
+      done,
+    });
+    let bytes = 0;
+    for (const record of this.#ledger.filter((stored) => stored.revision >= from)) {
+      const fault = check.take(record);
+      if (fault !== null) return found(fault, true);
+      if (check.doubts) continue;
+      if (to !== null && record.revision >= to) return found(null, true);
+      bytes += record.record.length;
+      if (bytes >= maxBytes) return found(null, false);
+    }
+    return found(check.end(position), true);
   }
 
   /** The last copy serves as long as it is new enough, as on a disk. */
