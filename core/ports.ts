@@ -112,6 +112,11 @@ export interface StateStore {
    * with it is in the answer; it does not stop the store.
    */
   checkLedger(from: Revision, to: Revision | null, maxBytes: number): Promise<LedgerChecked>;
+  /**
+   * The hash of all rows as they were after the entry `round`, which began a comparison: they are hashed while later
+   * entries are applied. Null: it was given up, or the entry was applied before the store was opened.
+   */
+  compare(round: Index): Promise<StateSum | null>;
   /** Makes everything applied so far durable, completely, and says what that covers (R7). */
   checkpoint(): Promise<StoredState>;
   /**
@@ -126,6 +131,11 @@ export interface StateStore {
   stage(header: SnapshotHeader, chunks: SnapshotChunks): Promise<void>;
   /** Makes the staged snapshot with this meta the state: fsync, rename, fsync of the folder (R8). */
   install(meta: SnapshotMeta): Promise<StoredState>;
+  /**
+   * As `install`, in place of a state that is wrong: it may take the state back, and keeps the wrong one aside, under the
+   * name of the round that told, in place of an earlier one.
+   */
+  replace(meta: SnapshotMeta, round: Index): Promise<StoredState>;
   close(): Promise<void>;
 }
 
@@ -158,6 +168,11 @@ export interface LedgerSlice {
   readonly records: readonly StoredRecord[];
   /** The state's revision when this was read. */
   readonly revision: Revision;
+}
+
+export interface StateSum {
+  readonly hash: Uint8Array;
+  readonly rows: number;
 }
 
 export interface LedgerChecked {

@@ -7,7 +7,7 @@ import type { Encodable } from "../codec.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import type { ErrorCode } from "../errors.ts";
 import { invariant, isErrorCode, OpenClawError, unreachable } from "../errors.ts";
-import { isClusterId, isLeaseId, isLinkId, isNodeId, isSessionId, type NodeId, revision, seq } from "../ids.ts";
+import { index, isClusterId, isLeaseId, isLinkId, isNodeId, isSessionId, revision, seq } from "../ids.ts";
 import {
   documentChangeTuple,
   epochTuple,
@@ -18,7 +18,6 @@ import {
   readLinkItem,
   SALT_BYTES,
 } from "../ledger/record-codec.ts";
-import { VOTERS_MAX } from "../raft/membership.ts";
 import type {
   Command,
   CommandHeader,
@@ -28,12 +27,11 @@ import type {
   SystemCommand,
   UserCommand,
 } from "./command.ts";
+import { comparisonTuple, findingFields, readComparisonTuple, readFinding, readNodes } from "./comparison.ts";
 import { placeFields, type Refused, readPlace } from "./member.ts";
 import { readResponse, readSelector, readTxn, responseTuple, selectorTuple, txnFields } from "./operation-codec.ts";
 
 const BATCH_VERSION = 1;
-/** Voters and learners of one group. */
-const MEMBERS_MAX = 2 * VOTERS_MAX;
 
 const COMMAND = {
   put: 0,
@@ -51,6 +49,8 @@ const COMMAND = {
   noteMember: 20,
   stamp: 21,
   raiseVersion: 22,
+  compareStates: 23,
+  reportState: 24,
 } as const satisfies Record<Command["kind"] | ImportedCommand["kind"], number>;
 
 const RESULT = {
@@ -61,6 +61,7 @@ const RESULT = {
   noted: 4,
   memberNoted: 5,
   stamped: 6,
+  compared: 7,
 } as const satisfies Record<CommandResult["kind"], number>;
 
 export const encodeCommands = (commands: readonly Command[]): Uint8Array<ArrayBuffer> =>
@@ -177,6 +178,10 @@ function bodyTuple(command: UserCommand | SystemCommand): Encodable {
       return [COMMAND.raiseVersion, command.to, command.members];
     case "stamp":
       return [COMMAND.stamp];
+    case "compareStates":
+      return [COMMAND.compareStates, command.voters];
+    case "reportState":
+      return [COMMAND.reportState, command.round, command.node, ...findingFields(command.finding)];
     default:
       return userCommandTuple(command);
   }
@@ -217,19 +222,21 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         supports: reader.count(),
       };
     case COMMAND.raiseVersion:
-      return { kind: "raiseVersion", to: reader.count(), members: readMembers(reader) };
+      return { kind: "raiseVersion", to: reader.count(), members: readNodes(reader) };
     case COMMAND.stamp:
       return { kind: "stamp" };
+    case COMMAND.compareStates:
+      return { kind: "compareStates", voters: readNodes(reader) };
+    case COMMAND.reportState:
+      return {
+        kind: "reportState",
+        round: index(reader.count()),
+        node: reader.that(isNodeId, "a node"),
+        finding: readFinding(reader),
+      };
     default:
       throw new OpenClawError("MALFORMED_FRAME", `a command of unknown kind ${kind}`);
   }
-}
-
-function readMembers(reader: TupleReader): readonly NodeId[] {
-  const list = reader.list();
-  if (list.length > MEMBERS_MAX) throw new OpenClawError("MALFORMED_FRAME", "more members than a group may have");
-  const names = new TupleReader(list, "members");
-  return list.map(() => names.that(isNodeId, "a node"));
 }
 
 const importedCommandTuple = (command: ImportedCommand): Encodable =>
@@ -338,6 +345,8 @@ export function resultTuple(result: CommandResult): Encodable {
       return [RESULT.memberNoted, result.refused === null ? null : [result.refused.code, result.refused.details]];
     case "stamped":
       return [RESULT.stamped, result.logTime];
+    case "compared":
+      return [RESULT.compared, comparisonTuple(result.comparison), result.begun];
     default:
       return unreachable(result);
   }
@@ -373,6 +382,8 @@ function readResultOfKind(reader: TupleReader): CommandResult {
       return { kind: "memberNoted", refused: reader.orNull((field) => readRefused(field.any())) };
     case RESULT.stamped:
       return { kind: "stamped", logTime: reader.count() };
+    case RESULT.compared:
+      return { kind: "compared", comparison: readComparisonTuple(reader.any()), begun: reader.flag() };
     default:
       throw new OpenClawError("MALFORMED_FRAME", `a result of unknown kind ${kind}`);
   }

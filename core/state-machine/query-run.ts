@@ -8,6 +8,7 @@ import { changeHashBytes } from "../ledger/record-codec.ts";
 import { RANGE_ROWS_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import { clientLinkRow } from "./client-links.ts";
+import { readComparison } from "./comparison.ts";
 import type { ChangeRow } from "./document-rows.ts";
 import { bodyRow, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
 import { answerRange } from "./key-range.ts";
@@ -67,6 +68,8 @@ export function query(view: StateView, question: Query, sha256: Sha256): Answer<
       return { members: membersOf(view) };
     case "position":
       return readPosition(view);
+    case "comparison":
+      return readComparison(view);
     case "stateHash":
       return { ...stateHash(view, sha256), position: readPosition(view) };
     default:

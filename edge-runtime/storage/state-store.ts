@@ -12,6 +12,7 @@ import type {
   SnapshotHeader,
   StateSnapshot,
   StateStore,
+  StateSum,
   StoredState,
 } from "@openclaw/core/ports.ts";
 import { encodeEntries } from "@openclaw/core/raft/entry-codec.ts";
@@ -107,6 +108,10 @@ export class SqliteStateStore implements StateStore {
     }
   }
 
+  compare(round: Index): Promise<StateSum | null> {
+    return this.#open().call("compare", round);
+  }
+
   checkpoint(): Promise<StoredState> {
     return this.#open().call("checkpoint", null);
   }
@@ -153,6 +158,11 @@ export class SqliteStateStore implements StateStore {
   /** @throws OpenClawError NOT_FOUND when no snapshot with this meta is staged, as after a restart */
   install(meta: SnapshotMeta): Promise<StoredState> {
     return this.#open().call("install", meta);
+  }
+
+  /** @throws OpenClawError as `install` */
+  replace(meta: SnapshotMeta, round: Index): Promise<StoredState> {
+    return this.#open().call("replace", { meta, round });
   }
 
   /** Commits, checkpoints and closes. Repeating it is harmless. */

@@ -20,6 +20,7 @@ import type {
   SnapshotHeader,
   StateSnapshot,
   StateStore,
+  StateSum,
   StoredRecord,
   StoredState,
 } from "@openclaw/core/ports.ts";
@@ -30,7 +31,8 @@ import { APPLY_VERSIONS, type ApplyVersions, createApply } from "@openclaw/core/
 import { initialWrites, readPosition } from "@openclaw/core/state-machine/position.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
-import type { Apply, Row } from "@openclaw/core/state-machine/view.ts";
+import { StateScan } from "@openclaw/core/state-machine/state-scan.ts";
+import type { Apply, CommandAnswer, Row } from "@openclaw/core/state-machine/view.ts";
 import { MemoryView } from "./memory-view.ts";
 import { snapshotPieces } from "./snapshot-pieces.ts";
 
@@ -53,11 +55,13 @@ export interface Image {
   readonly ledger: readonly StoredRecord[];
 }
 
-export type StateCall = "apply" | "read" | "ledger" | "checkpoint" | "snapshot" | "install";
+export type StateCall = "apply" | "scan" | "read" | "ledger" | "checkpoint" | "snapshot" | "install";
 
 export class MemoryStateStore implements StateStore {
   /** How long the worker takes for a call: resolves when it is its turn to take effect. Null: at once. */
   latency: ((call: StateCall) => Promise<void>) | null = null;
+  /** The round that told of the state that was replaced last; null: none was. */
+  aside: Index | null = null;
   readonly #options: MemoryStateOptions;
   #apply: Apply;
   #view: MemoryView;
@@ -70,6 +74,7 @@ export class MemoryStateStore implements StateStore {
   /** What came of a snapshot whose transfer broke off. */
   #partial: { readonly hash: Uint8Array; bytes: Uint8Array } | null = null;
   #staged: { readonly header: SnapshotHeader; readonly image: Image } | null = null;
+  #scan: { readonly round: Index; readonly rows: StateScan } | null = null;
   #lastCall: Promise<unknown> = Promise.resolve();
   #held: { readonly released: Promise<void>; readonly release: () => void } | null = null;
 
@@ -136,6 +141,17 @@ export class MemoryStateStore implements StateStore {
     return this.#inTurn("ledger", () => this.#checkLedgerNow(from, to, maxBytes));
   }
 
+  async compare(round: Index): Promise<StateSum | null> {
+    const scan = this.#scan;
+    if (scan?.round !== round) return null;
+    for (;;) {
+      const step = await this.#inTurn("scan", () => scan.rows.advance());
+      // Another round began, or a snapshot took the state's place.
+      if (scan !== this.#scan || step.kind === "gaveUp") return null;
+      if (step.kind === "done") return { hash: step.hash, rows: step.rows };
+    }
+  }
+
   checkpoint(): Promise<StoredState> {
     return this.#inTurn("checkpoint", () => this.checkpointNow());
   }
@@ -146,6 +162,13 @@ export class MemoryStateStore implements StateStore {
 
   install(meta: SnapshotMeta): Promise<StoredState> {
     return this.#inTurn("install", () => this.#installNow(meta));
+  }
+
+  replace(meta: SnapshotMeta, round: Index): Promise<StoredState> {
+    return this.#inTurn("install", () => {
+      this.aside = round;
+      return this.#installNow(meta);
+    });
   }
 
   /** What a disk may do by itself at any time: everything applied so far becomes durable. */
@@ -172,8 +195,18 @@ export class MemoryStateStore implements StateStore {
       this.#appliedTerm = entry.term;
     }
     this.#membership = membershipAfter(this.#membership, entries);
-    const { writes, records, results } = this.#apply(this.#view, entries);
-    this.#view.write(writes);
+    const records: StoredRecord[] = [];
+    const results: CommandAnswer[] = [];
+    for (let rest = entries; rest.length > 0; ) {
+      const outcome = this.#apply(this.#view, rest);
+      this.#scan?.rows.before(outcome.writes);
+      this.#view.write(outcome.writes);
+      if (outcome.comparison !== null)
+        this.#scan = { round: outcome.comparison, rows: new StateScan(this.#view, sha256) };
+      records.push(...outcome.records);
+      results.push(...outcome.results);
+      rest = rest.slice(outcome.entries);
+    }
     this.#ledger.push(...records);
     return { index: this.#applied, results, records, position: readPosition(this.#view) };
   }
@@ -257,6 +290,7 @@ export class MemoryStateStore implements StateStore {
     const { image } = staged;
     this.#staged = null;
     this.#durable = image;
+    this.#scan = null;
     this.#view = new MemoryView(image.rows);
     this.#ledger = [...image.ledger];
     this.#applied = image.applied;

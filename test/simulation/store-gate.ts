@@ -5,6 +5,7 @@
 import type { Index, Revision } from "@openclaw/core/ids.ts";
 import type {
   Applied,
+  LedgerChecked,
   LedgerSlice,
   LogBase,
   LogStore,
@@ -12,6 +13,7 @@ import type {
   SnapshotHeader,
   StateSnapshot,
   StateStore,
+  StateSum,
   StoredLog,
   StoredState,
 } from "@openclaw/core/ports.ts";
@@ -117,6 +119,12 @@ export class GatedStateStore implements StateStore {
   ledger(from: Revision, maxBytes: number): Promise<LedgerSlice> {
     return this.#gate.pass(() => this.#store.ledger(from, maxBytes));
   }
+  checkLedger(from: Revision, to: Revision | null, maxBytes: number): Promise<LedgerChecked> {
+    return this.#gate.pass(() => this.#store.checkLedger(from, to, maxBytes));
+  }
+  compare(round: Index): Promise<StateSum | null> {
+    return this.#gate.pass(() => this.#store.compare(round));
+  }
   checkpoint(): Promise<StoredState> {
     return this.#gate.pass(() => this.#store.checkpoint());
   }
@@ -129,6 +137,12 @@ export class GatedStateStore implements StateStore {
   install(meta: SnapshotMeta): Promise<StoredState> {
     return this.#gate.pass(
       () => this.#store.install(meta),
+      (stored) => this.#observer?.installed(meta, stored),
+    );
+  }
+  replace(meta: SnapshotMeta, round: Index): Promise<StoredState> {
+    return this.#gate.pass(
+      () => this.#store.replace(meta, round),
       (stored) => this.#observer?.installed(meta, stored),
     );
   }

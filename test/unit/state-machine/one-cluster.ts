@@ -1,7 +1,7 @@
 /** A cluster of one replica without Raft: commands in, results, rows and ledger out. */
 import { hash } from "node:crypto";
 import { toHex, utf8, utf8Text } from "@openclaw/core/bytes.ts";
-import type { ActorId, ChangeHash, ClusterId, Epoch, LinkId, SessionId } from "@openclaw/core/ids.ts";
+import type { ActorId, ChangeHash, ClusterId, Epoch, Index, LinkId, SessionId } from "@openclaw/core/ids.ts";
 import {
   index,
   isActorId,
@@ -31,6 +31,7 @@ import { type Compare, type KeyValue, type Operation, plainRange } from "@opencl
 import { initialWrites } from "@openclaw/core/state-machine/position.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
+import { stateHash } from "@openclaw/core/state-machine/state-hash.ts";
 import { MemoryView } from "../../simulation/memory-view.ts";
 
 export const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
@@ -89,6 +90,8 @@ export class OneCluster {
   readonly epoch: Epoch;
   readonly view = new MemoryView();
   readonly ledger: StoredRecord[] = [];
+  /** The state as of each entry that began a comparison. */
+  readonly rounds: { readonly round: Index; readonly hash: Uint8Array; readonly rows: number }[] = [];
   readonly #apply;
   #index = 0;
   #salt = 0;
@@ -102,10 +105,16 @@ export class OneCluster {
 
   /** Applies entries in one go. */
   apply(entries: readonly Entry[]): readonly CommandResult[] {
-    const { writes, records, results } = this.#apply(this.view, entries);
-    this.view.write(writes);
-    this.ledger.push(...records);
-    return results.map(({ result }) => result);
+    const answers: CommandResult[] = [];
+    for (let rest = entries; rest.length > 0; ) {
+      const { writes, records, results, entries: count, comparison } = this.#apply(this.view, rest);
+      this.view.write(writes);
+      this.ledger.push(...records);
+      answers.push(...results.map(({ result }) => result));
+      if (comparison !== null) this.rounds.push({ round: comparison, ...stateHash(this.view, sha256) });
+      rest = rest.slice(count);
+    }
+    return answers;
   }
 
   /** Commits commands as one entry. */
