@@ -36,6 +36,7 @@ const KINDS = [
   "timeoutNow",
   "removed",
   "commit",
+  "stateRequest",
 ] as const satisfies readonly RaftMessageKind[];
 
 const KIND_NUMBERS = new Map<RaftMessageKind, number>(KINDS.map((kind, number) => [kind, number]));
@@ -73,6 +74,8 @@ function fields(message: RaftMessage): readonly Encodable[] {
     case "appendAccepted":
     case "appendUncounted":
       return [message.match];
+    case "stateRequest":
+      return [message.atLeast];
     case "appendRejected":
       return [message.prevIndex, message.hintIndex, message.hintTerm];
     case "heartbeat":
@@ -148,6 +151,8 @@ function readFields(
     case "appendAccepted":
     case "appendUncounted":
       return { kind, ...envelope, match: index(reader.count()) };
+    case "stateRequest":
+      return { kind, ...envelope, atLeast: index(reader.count()) };
     case "appendRejected":
       return {
         kind,

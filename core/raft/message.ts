@@ -99,6 +99,8 @@ export type RaftMessage =
   | (Envelope & { readonly kind: "heartbeatResponse"; readonly context: number })
   /** A snapshot that the receiver already holds whole, in its own staging area (the bytes travel apart). */
   | (Envelope & { readonly kind: "snapshot"; readonly meta: SnapshotMeta })
+  /** The sender's state is wrong, its log is not: send it a snapshot as of this index or later. */
+  | (Envelope & { readonly kind: "stateRequest"; readonly atLeast: Index })
   /** A follower asks its leader for a ReadIndex; `context` is the follower's own number. */
   | (Envelope & { readonly kind: "readIndex"; readonly context: number })
   | (Envelope & { readonly kind: "readIndexResponse"; readonly context: number; readonly index: Index })

@@ -22,6 +22,8 @@ export class NodeState {
   leader: NodeId | null = null;
   /** From when a snapshot replaced the log until it is installed: nothing else is written to the log, no campaign. */
   installing = false;
+  /** The state is wrong, and a snapshot of this index or a later one is to take its place; null: it is as it should be. */
+  stateNeeded: Index | null = null;
   /** Told that it is no member any more (R10): it campaigns no longer, unless a leader is heard after all. */
   removed = false;
   #messages: RaftMessage[] = [];

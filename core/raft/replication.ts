@@ -238,8 +238,8 @@ export class Replication {
     const { log } = this.#node;
     // A full window does not matter here: what is in flight may be lost, and cannot be sent again.
     if (progress.next <= log.base.index && (progress.state === "replicate" || !progress.paused)) {
-      // A follower that is not there gets no snapshot; its first answer brings us back here.
-      if (!progress.active) return;
+      // A follower that is not there gets no snapshot; its first answer brings us back here. A wrong state is no snapshot.
+      if (!progress.active || this.#node.stateNeeded !== null) return;
       progress.awaitSnapshot();
       this.#snapshotsTo.push(to);
       return;

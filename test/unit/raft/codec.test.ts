@@ -62,6 +62,7 @@ const message: fc.Arbitrary<RaftMessage> = fc.oneof(
   fc.record({ kind: fc.constant("changeMembership" as const), ...envelope, change }),
   fc.record({ kind: fc.constant("transferLeadership" as const), ...envelope, target: aNode }),
   fc.record({ kind: fc.constant("timeoutNow" as const), ...envelope }),
+  fc.record({ kind: fc.constant("stateRequest" as const), ...envelope, atLeast: anIndex }),
   fc.record({ kind: fc.constant("removed" as const), ...envelope, configuration: anIndex, ofTerm: aTerm }),
   fc.record({
     kind: fc.constantFrom("preVoteResponse" as const, "voteResponse" as const),
