@@ -8,7 +8,7 @@ import type { Applied, LedgerChecked, LedgerSlice, StoredState } from "./ports.t
 import type { MembershipChange } from "./raft/membership.ts";
 import type { RaftMessage, SnapshotMeta } from "./raft/message.ts";
 import { Raft } from "./raft/raft.ts";
-import { type Standing, standingText } from "./replica/comparisons.ts";
+import { type Agreement, agreementText } from "./replica/comparisons.ts";
 import type { LedgerAdvance, ProposeOptions, ReplicaOptions, ReplicaStatus } from "./replica/contract.ts";
 import { ReplicaParts } from "./replica/parts.ts";
 import { replicaStatus } from "./replica/status.ts";
@@ -190,7 +190,7 @@ export class Replica {
   }
 
   /** Calls back when this replica is found to differ from the others, or is as they are again; the returned function ends it. */
-  onStanding(listener: (standing: Standing) => void): () => void {
+  onAgreement(listener: (agreement: Agreement) => void): () => void {
     return this.#parts.upkeep.comparisons.follow(listener);
   }
 
@@ -224,7 +224,7 @@ export class Replica {
     return replicaStatus(this.#options, raft, this.position(), {
       members: raft.committedMembership.voters,
       waiting: this.#parts.proposals.waiting,
-      standing: this.#parts.upkeep.comparisons.standing,
+      agreement: this.#parts.upkeep.comparisons.agreement,
       comparison: this.#parts.upkeep.comparisons.known,
       snapshots: { sending: this.#parts.snapshots.sending, receiving: this.#parts.receiver.receiving },
     });
@@ -319,7 +319,7 @@ export class Replica {
 
   /** C1: nothing is applied to this state any more, or answered from it; Raft goes on, for the log is sound. */
   #diverged(): void {
-    const error = new OpenClawError("DIVERGED", standingText(this.#parts.upkeep.comparisons.standing));
+    const error = new OpenClawError("DIVERGED", agreementText(this.#parts.upkeep.comparisons.agreement));
     this.#parts.proposals.abandon(error);
     this.#parts.barriers.abandon(error);
     this.#raft?.loseState(this.#parts.applied.index);

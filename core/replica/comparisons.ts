@@ -24,7 +24,7 @@ const ASK_TICKS = 40;
 /** Callers that may wait for a round at once; beyond: OVERLOADED. */
 const WAITING_MAX = 64;
 
-export type Standing =
+export type Agreement =
   /** As far as is known, it holds what a majority holds. */
   | { readonly kind: "sound" }
   /** It differs from a majority as of `round`, and waits for another state. */
@@ -58,9 +58,9 @@ interface Waiter {
 export class Comparisons {
   readonly #options: ComparisonsOptions;
   readonly #logClock: LogClock;
-  readonly #listeners = new Set<(standing: Standing) => void>();
+  readonly #listeners = new Set<(agreement: Agreement) => void>();
   #known: Comparison = NO_COMPARISON;
-  #standing: Standing = { kind: "sound" };
+  #agreement: Agreement = { kind: "sound" };
   /** What is to be reported of `#known.round`. */
   #owed: Finding | null = null;
   #reporting = false;
@@ -79,32 +79,32 @@ export class Comparisons {
     return this.#known;
   }
 
-  get standing(): Standing {
-    return this.#standing;
+  get agreement(): Agreement {
+    return this.#agreement;
   }
 
   /** The round that found our state to be wrong, in whose place another is to come; null: it is as it should be. */
   get replaces(): Index | null {
-    return this.#standing.kind === "diverged" ? this.#standing.round : null;
+    return this.#agreement.kind === "diverged" ? this.#agreement.round : null;
   }
 
   /** @throws OpenClawError DIVERGED */
   assertSound(): void {
-    const { kind } = this.#standing;
-    if (kind !== "sound") throw new OpenClawError("DIVERGED", standingText(this.#standing));
+    const { kind } = this.#agreement;
+    if (kind !== "sound") throw new OpenClawError("DIVERGED", agreementText(this.#agreement));
   }
 
   /** Calls back when it is another one; the returned function ends it. */
-  follow(listener: (standing: Standing) => void): () => void {
+  follow(listener: (agreement: Agreement) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
   /** The state is open, or a snapshot took its place. What began before that was not hashed here. */
   async open(): Promise<void> {
-    if (this.#standing.kind === "diverged") this.#rebuilt = this.#standing.round;
+    if (this.#agreement.kind === "diverged") this.#rebuilt = this.#agreement.round;
     this.#known = await this.#options.state.read({ kind: "comparison" });
-    this.#stand({ kind: "sound" });
+    this.#agree({ kind: "sound" });
     const own = this.#own(this.#known);
     if (own === null && this.#known.round > 0) this.#owed = { kind: "gaveUp" };
     if (this.#known.round === this.#rebuilt && own?.kind === "hash") this.#owed = { kind: "rebuilt" };
@@ -124,7 +124,7 @@ export class Comparisons {
   /** Once a tick. */
   tick(raft: Raft, position: Position): void {
     this.#look();
-    if (this.#standing.kind === "diverged") {
+    if (this.#agreement.kind === "diverged") {
       this.#ask(raft);
       return;
     }
@@ -183,25 +183,25 @@ export class Comparisons {
 
   #judge(): void {
     // What is applied under a state that is wrong says nothing.
-    if (this.#standing.kind === "diverged") return;
+    if (this.#agreement.kind === "diverged") return;
     const verdict = verdictOf(this.#known);
     const { round, splitAt } = this.#known;
     const own = this.#own(this.#known);
     if (verdict.kind === "agreed" && own?.kind === "hash" && round !== this.#rebuilt) {
       if (!equalBytes(own.hash, verdict.hash)) {
         this.#owed = null;
-        this.#stand({ kind: "diverged", round, ours: own.hash, theirs: verdict.hash });
+        this.#agree({ kind: "diverged", round, ours: own.hash, theirs: verdict.hash });
         this.#options.diverged();
         return;
       }
     }
-    this.#stand(splitAt > 0 ? { kind: "split", round: splitAt } : { kind: "sound" });
+    this.#agree(splitAt > 0 ? { kind: "split", round: splitAt } : { kind: "sound" });
   }
 
-  #stand(standing: Standing): void {
-    if (standing.kind === this.#standing.kind) return;
-    this.#standing = standing;
-    for (const listener of this.#listeners) listener(standing);
+  #agree(agreement: Agreement): void {
+    if (agreement.kind === this.#agreement.kind) return;
+    this.#agreement = agreement;
+    for (const listener of this.#listeners) listener(agreement);
   }
 
   #ask(raft: Raft): void {
@@ -264,15 +264,15 @@ function votersOf(raft: Raft): readonly NodeId[] | null {
   return membership !== committedMembership || isJoint(membership) ? null : membership.voters;
 }
 
-export function standingText(standing: Standing): string {
-  switch (standing.kind) {
+export function agreementText(agreement: Agreement): string {
+  switch (agreement.kind) {
     case "sound":
       return "sound";
     case "diverged": {
-      const { round, ours, theirs } = standing;
+      const { round, ours, theirs } = agreement;
       return `as of entry ${round} its state hashes to ${toHex(ours)}, a majority's to ${toHex(theirs)}; it waits for theirs`;
     }
     case "split":
-      return `as of entry ${standing.round} no majority of the replicas holds one state`;
+      return `as of entry ${agreement.round} no majority of the replicas holds one state`;
   }
 }

@@ -5,7 +5,7 @@ import type { Membership } from "../raft/membership.ts";
 import type { RaftStatus, Role } from "../raft/ready.ts";
 import type { ApplyVersions } from "../state-machine/apply.ts";
 import type { Comparison } from "../state-machine/comparison.ts";
-import type { Standing } from "./comparisons.ts";
+import type { Agreement } from "./comparisons.ts";
 import type { RetentionLimits } from "./log-retention.ts";
 import type { SnapshotTransfer } from "./snapshot-progress.ts";
 
@@ -56,7 +56,7 @@ export interface ReplicaStatus {
   /** The newest apply version that this node supports. */
   readonly supports: number;
   /** Whether this replica's state is what a majority's is, and what replicas last found. */
-  readonly standing: Standing;
+  readonly agreement: Agreement;
   readonly comparison: Comparison;
   readonly members: readonly NodeId[];
   readonly waiting: number;

@@ -40,6 +40,7 @@ export class StateScan {
   readonly #keptKeys = new Set<string>();
   #keptBytes = 0;
   #limit = PAGE_ROWS;
+  #done: ScanStep | null = null;
 
   constructor(view: StateView, sha256: Sha256, keptBytesMax: number = KEPT_BYTES_MAX) {
     this.#view = view;
@@ -64,10 +65,12 @@ export class StateScan {
 
   /** Hashes the next rows. */
   advance(): ScanStep {
+    if (this.#done !== null) return this.#done;
     if (this.#overflowed) return { kind: "gaveUp" };
-    const cursor = this.#cursor;
-    if (cursor !== null) this.#slice(cursor);
-    return this.#cursor === null ? { kind: "done", ...this.#hash.end() } : { kind: "more" };
+    if (this.#cursor !== null) this.#slice(this.#cursor);
+    if (this.#cursor !== null) return { kind: "more" };
+    this.#done = { kind: "done", ...this.#hash.end() };
+    return this.#done;
   }
 
   get #overflowed(): boolean {

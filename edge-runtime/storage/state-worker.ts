@@ -51,6 +51,7 @@ class Storage {
   }
 
   replace(meta: SnapshotMeta, round: Index): void {
+    this.copies.forget();
     this.#take(meta, [...asideSteps(round), ...INSTALL_STEPS]);
   }
 

@@ -167,6 +167,7 @@ export class MemoryStateStore implements StateStore {
   replace(meta: SnapshotMeta, round: Index): Promise<StoredState> {
     return this.#inTurn("install", () => {
       this.aside = round;
+      this.#copy = null;
       return this.#installNow(meta);
     });
   }

@@ -41,8 +41,8 @@ async function compared(cluster: MemoryCluster, member: MemoryMember, timeoutMs 
   return found;
 }
 
-const standings = (members: readonly MemoryMember[]): string[] =>
-  members.map(({ replica }) => replica.status().standing.kind);
+const agreements = (members: readonly MemoryMember[]): string[] =>
+  members.map(({ replica }) => replica.status().agreement.kind);
 
 /** How many states there are when all have applied the same. */
 async function states(cluster: MemoryCluster): Promise<number> {
@@ -61,11 +61,11 @@ async function until(cluster: MemoryCluster, holds: () => boolean, withinMs = 20
 /** Every member holds what the last round found at all of them. */
 const allSound = (cluster: MemoryCluster) => (): boolean =>
   cluster.members.every(({ replica }) => {
-    const { standing, comparison } = replica.status();
+    const { agreement, comparison } = replica.status();
     const { reports } = comparison;
     const verdict = verdictOf(comparison);
     return (
-      standing.kind === "sound" &&
+      agreement.kind === "sound" &&
       reports.length === cluster.members.length &&
       reports.every(({ finding }) => finding.kind === "hash") &&
       verdict.kind === "agreed" &&
@@ -81,12 +81,12 @@ describe("C1: a replica that differs from a majority", () => {
     rot(member);
     const heard: string[] = [];
     const giveIn = withoutSnapshots(member);
-    member.replica.onStanding(({ kind }) => heard.push(kind));
+    member.replica.onAgreement(({ kind }) => heard.push(kind));
     const { round, reports } = await compared(cluster, leader);
     expect(
       new Set(reports.map(({ finding }) => (finding.kind === "hash" ? toHex(finding.hash) : finding.kind))).size,
     ).toBe(2);
-    await until(cluster, () => standings([leader, member]).join() === "sound,diverged");
+    await until(cluster, () => agreements([leader, member]).join() === "sound,diverged");
     const refused = { code: "DIVERGED", retryable: true };
     expect(() => member.replica.read({ kind: "position" })).toThrow(expect.objectContaining(refused));
     await expect(member.replica.barrier(1_000)).rejects.toMatchObject(refused);
@@ -136,7 +136,7 @@ describe("C1: a replica that differs from a majority", () => {
     const { cluster, leader } = await startedCluster(3);
     rot(leader);
     void compared(cluster, leader).catch(() => {});
-    await until(cluster, () => leader.replica.status().standing.kind === "diverged");
+    await until(cluster, () => leader.replica.status().agreement.kind === "diverged");
     await until(cluster, allSound(cluster));
     expect(leader.replica.status().role).toBe("follower");
     expect(leader.state.aside).not.toBeNull();
@@ -150,7 +150,7 @@ describe("C1: a replica that differs from a majority", () => {
     rot(member);
     const giveIn = withoutSnapshots(member);
     await compared(cluster, leader);
-    await until(cluster, () => standings([member]).join() === "diverged");
+    await until(cluster, () => agreements([member]).join() === "diverged");
     cluster.powerOff(off);
     expect(await run(cluster, leader, put("with", "its log"))).toBe("ok");
     // Only it has the write besides the leader, which dies.
@@ -206,7 +206,7 @@ describe("C2: where no majority agrees", () => {
     if (member === undefined) throw new Error("two have a follower");
     rot(member);
     await compared(cluster, leader);
-    await until(cluster, () => standings(cluster.members).every((kind) => kind === "split"));
+    await until(cluster, () => agreements(cluster.members).every((kind) => kind === "split"));
     for (const one of cluster.members) {
       expect(await execute(one, put("a", "b"))).toBe("DIVERGED");
       await expect(one.replica.barrier(100)).rejects.toMatchObject({ code: "DIVERGED" });
@@ -216,14 +216,14 @@ describe("C2: where no majority agrees", () => {
     // It is known after a restart as well.
     await cluster.powerCut(member);
     await cluster.elapse(3_000);
-    expect(standings([member])).toEqual(["split"]);
+    expect(agreements([member])).toEqual(["split"]);
     const at = await cluster.leader();
     void at.replica.changeMembership({ kind: "remove", node: member.id }, 10_000);
     await cluster.elapse(5_000);
     cluster.powerOff(member);
     await until(cluster, () => leader.replica.status().role === "leader");
     await compared(cluster, leader);
-    expect(standings([leader])).toEqual(["sound"]);
+    expect(agreements([leader])).toEqual(["sound"]);
     expect(await run(cluster, leader, put("a", "b"))).toBe("ok");
   });
 });
