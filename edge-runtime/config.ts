@@ -15,6 +15,7 @@ import {
   type NodeId,
   revision,
 } from "@openclaw/core/ids.ts";
+import { COMPARE_EVERY_MS } from "@openclaw/core/replica/comparisons.ts";
 import { SNAPSHOT_BYTES_PER_SECOND } from "@openclaw/core/replica/snapshot-sender.ts";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
@@ -27,6 +28,9 @@ const MEMBERS_MAX = 14;
 
 /** Slower, and a chunk takes longer than a receiver waits for it. */
 const SNAPSHOT_BYTES_PER_SECOND_MIN = 65_536;
+
+/** A year. */
+const COMPARE_MINUTES_MAX = 525_600;
 
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 
@@ -104,6 +108,16 @@ const ConfigFile = z
         bytesPerSecond: z.int().min(SNAPSHOT_BYTES_PER_SECOND_MIN).default(SNAPSHOT_BYTES_PER_SECOND),
       })
       .prefault({}),
+    comparison: z
+      .strictObject({
+        /** Minutes of log time between two comparisons of all replicas' states, if something was written. */
+        everyMinutes: z
+          .int()
+          .min(1)
+          .max(COMPARE_MINUTES_MAX)
+          .default(COMPARE_EVERY_MS / 60_000),
+      })
+      .prefault({}),
     mdns: z.boolean().default(false),
     logLevel: z.enum(LOG_LEVELS).default("info"),
   })
@@ -159,6 +173,7 @@ export interface NodeConfig {
   readonly page: string | null;
   readonly auth: { readonly publicKey: PublicKey } | null;
   readonly snapshots: { readonly bytesPerSecond: number };
+  readonly comparison: { readonly everyMinutes: number };
   readonly mdns: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }

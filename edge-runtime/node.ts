@@ -7,6 +7,7 @@ import { mkdir } from "node:fs/promises";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
+import { agreementText } from "@openclaw/core/replica/comparisons.ts";
 import { Replica } from "@openclaw/core/replica.ts";
 import { APPLY_VERSIONS } from "@openclaw/core/state-machine/apply.ts";
 import type { FastifyInstance } from "fastify";
@@ -163,9 +164,14 @@ async function compose(
     applyVersions: APPLY_VERSIONS,
     tickMs: TICK_MS,
     snapshotBytesPerSecond: config.snapshots.bytesPerSecond,
+    compareEveryMs: config.comparison.everyMinutes * 60_000,
     onFatal,
   });
   started.push(() => replica.stop());
+  replica.onAgreement((agreement) => {
+    if (agreement.kind === "sound") log.info("this node's state is what a majority holds again");
+    else log.error({ agreement: agreement.kind, round: agreement.round }, agreementText(agreement));
+  });
   await replica.start();
 
   const presence = new PresenceGossip({

@@ -10,6 +10,7 @@ import type { NodeOptions } from "../node.ts";
 import { EXIT } from "./failure.ts";
 import { addInit } from "./init.ts";
 import { addJoin } from "./join.ts";
+import { addLedger } from "./ledger.ts";
 import { addMember, addMoveLeader } from "./member.ts";
 import { clientOf, examples, print, type Reach, reaching, wholeNumber } from "./reach.ts";
 import { statusText } from "./status.ts";
@@ -51,6 +52,7 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addList(program);
   addWatch(program);
   addStatus(program);
+  addLedger(program);
   return program;
 }
 
