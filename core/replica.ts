@@ -319,7 +319,8 @@ export class Replica {
 
   /** C1: nothing is applied to this state any more, or answered from it; Raft goes on, for the log is sound. */
   #diverged(): void {
-    const error = new OpenClawError("DIVERGED", agreementText(this.#parts.upkeep.comparisons.agreement));
+    // What was offered may be committed all the same: whoever waits is told no more than that.
+    const error = new OpenClawError("UNAVAILABLE", agreementText(this.#parts.upkeep.comparisons.agreement));
     this.#parts.proposals.abandon(error);
     this.#parts.barriers.abandon(error);
     this.#raft?.loseState(this.#parts.applied.index);
