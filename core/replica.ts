@@ -6,10 +6,11 @@ import { InvariantViolation, invariant, OpenClawError } from "./errors.ts";
 import type { NodeId, Revision } from "./ids.ts";
 import type { Applied, LedgerChecked, LedgerSlice, StoredState } from "./ports.ts";
 import type { MembershipChange } from "./raft/membership.ts";
-import type { RaftMessage, SnapshotMeta } from "./raft/message.ts";
+import type { RaftMessage, SnapshotMeta, StateMark } from "./raft/message.ts";
 import { Raft } from "./raft/raft.ts";
 import { type Agreement, agreementText } from "./replica/comparisons.ts";
 import type { LedgerAdvance, ProposeOptions, ReplicaOptions, ReplicaStatus } from "./replica/contract.ts";
+import { LedgerMarks } from "./replica/ledger-marks.ts";
 import { ReplicaParts } from "./replica/parts.ts";
 import { replicaStatus } from "./replica/status.ts";
 import { openStores } from "./replica/stored.ts";
@@ -248,6 +249,7 @@ export class Replica {
   #tick(): void {
     this.#drive((raft) => {
       this.#parts.writes.tick();
+      raft.attest(this.#mark);
       raft.tick();
       this.#parts.freshness.tick(raft, this.#parts.applied.index);
       this.#parts.proposals.tick();
@@ -260,6 +262,8 @@ export class Replica {
     this.#drive((raft) => {
       for (const message of messages) {
         raft.step(message);
+        if (message.kind === "heartbeat" && message.mark !== null && raft.leader === message.from)
+          this.#parts.upkeep.comparisons.heard(message.mark);
         this.#parts.freshness.received(raft, message, this.#parts.applied.index);
       }
     });
@@ -302,7 +306,7 @@ export class Replica {
     for (const { proposer, request, result } of batch.results) this.#parts.proposals.settle(proposer, request, result);
     record();
     this.#parts.barriers.applied(batch.index);
-    this.#parts.upkeep.comparisons.applied(batch.results);
+    this.#parts.upkeep.comparisons.applied(batch);
     if (this.#parts.upkeep.comparisons.replaces !== null) return;
     this.#parts.applied.next();
     this.#parts.compaction.consider(raft).catch((error: unknown) => this.#fatal(error));
@@ -315,6 +319,12 @@ export class Replica {
     this.#parts.applied.replace(stored);
     this.#parts.barriers.applied(meta.index);
     this.#parts.upkeep.comparisons.open().catch((error: unknown) => this.#fatal(error));
+  }
+
+  /** What a heartbeat tells of this state; nothing of one that is wrong. */
+  get #mark(): StateMark | null {
+    const { upkeep, applied } = this.#parts;
+    return upkeep.comparisons.replaces === null ? LedgerMarks.of(applied.index, applied.position) : null;
   }
 
   /** C1: nothing is applied to this state any more, or answered from it; Raft goes on, for the log is sound. */

@@ -2,7 +2,7 @@
  * What Raft peers say to each other: one union, one kind a meaning (etcd's one struct for all is what we avoid).
  * Thesis: Ongaro, "Consensus: Bridging Theory and Practice", 2014.
  */
-import type { Index, NodeId, Term } from "../ids.ts";
+import type { Index, NodeId, Revision, Term } from "../ids.ts";
 import type { Membership, MembershipChange } from "./membership.ts";
 
 /** What an entry holds. Of commands Raft looks at the kind only. */
@@ -32,6 +32,14 @@ export interface SnapshotMeta {
   readonly term: Term;
   /** As of `index`: never an uncommitted configuration (pitfall 15). */
   readonly membership: Membership;
+}
+
+/** What the sender's state says of itself: Raft only carries it, and nothing that Raft decides depends on it (C3). */
+export interface StateMark {
+  readonly applied: Index;
+  readonly revision: Revision;
+  /** The beginning of the ledger's hash at that revision. */
+  readonly hash: Uint8Array;
 }
 
 interface Envelope {
@@ -87,6 +95,7 @@ export type RaftMessage =
       readonly matchTerm: Term;
       readonly commit: Index;
       readonly context: number;
+      readonly mark: StateMark | null;
     })
   /** What is committed, of what the receiver is known to hold. No answer: the next heartbeat says it again. */
   | (Envelope & {

@@ -15,7 +15,7 @@ import { Election } from "./election.ts";
 import { Follower } from "./follower.ts";
 import { RaftLog } from "./log.ts";
 import type { MembershipChange, Stepped } from "./membership.ts";
-import type { Entry, HardState, RaftMessage, SnapshotMeta } from "./message.ts";
+import type { Entry, HardState, RaftMessage, SnapshotMeta, StateMark } from "./message.ts";
 import { NodeState } from "./node-state.ts";
 import { RAFT_DEFAULTS, type RaftOptions } from "./options.ts";
 import { ReadIndex } from "./read-index.ts";
@@ -220,6 +220,11 @@ export class Raft {
   /** The state is wrong, the log is not: a state as of `atLeast` or later is to take its place (state-loss.ts). */
   loseState(atLeast: Index): void {
     this.#stateLoss.lose(atLeast);
+  }
+
+  /** What the state says of itself now: a leader's heartbeats tell it. */
+  attest(mark: StateMark | null): void {
+    this.#node.mark = mark;
   }
 
   /** Asks the leader for a state that may be taken in place of the wrong one; it may be lost. */

@@ -79,13 +79,13 @@ export class Replication {
 
   /** `context`: the ReadIndex round to confirm, 0 for none. */
   sendHeartbeats(context: number): void {
-    const { log } = this.#node;
+    const { log, mark } = this.#node;
     for (const [to, progress] of this.#progress) {
       const match = index(Math.max(progress.match, progress.acknowledged));
       // Of an entry that is compacted here the term is not known.
       const matchTerm = log.termAt(match) ?? term(0);
       const { commit } = log;
-      this.#node.send({ kind: "heartbeat", ...this.#node.envelope(to), match, matchTerm, commit, context });
+      this.#node.send({ kind: "heartbeat", ...this.#node.envelope(to), match, matchTerm, commit, context, mark });
     }
   }
 

@@ -6,13 +6,14 @@
 import { equalBytes, toHex } from "../bytes.ts";
 import { asOpenClawError, invariant, OpenClawError } from "../errors.ts";
 import { type Index, index, type NodeId } from "../ids.ts";
-import type { Clock, StateStore } from "../ports.ts";
+import type { Applied, Clock, StateStore } from "../ports.ts";
 import { isJoint } from "../raft/membership.ts";
+import type { StateMark } from "../raft/message.ts";
 import type { Raft } from "../raft/raft.ts";
 import type { CommandResult, SystemCommand } from "../state-machine/command.ts";
 import { type Comparison, type Finding, NO_COMPARISON, verdictOf } from "../state-machine/comparison.ts";
 import type { Position } from "../state-machine/query.ts";
-import type { CommandAnswer } from "../state-machine/view.ts";
+import { LedgerMarks } from "./ledger-marks.ts";
 import { LogClock } from "./log-clock.ts";
 
 /** Of log time, between two rounds that begin by themselves, unless configured: a day. */
@@ -21,6 +22,8 @@ export const COMPARE_EVERY_MS = 86_400_000;
 const PROPOSE_MS = 5_000;
 /** Ticks between two requests for a state (2 s at 50 ms); none while one comes in. */
 const ASK_TICKS = 40;
+/** Ms between two rounds that a replica asks for because its ledger is another one than its leader's. */
+const SUSPECT_EVERY_MS = 60_000;
 /** Callers that may wait for a round at once; beyond: OVERLOADED. */
 const WAITING_MAX = 64;
 
@@ -68,6 +71,10 @@ export class Comparisons {
   /** The round that told of a state which was replaced since. */
   #rebuilt: Index = index(0);
   #askIn = 0;
+  readonly #marks = new LedgerMarks();
+  /** The leader's ledger is another one than ours, and no round has begun since that was seen. */
+  #suspected = false;
+  #suspectedAt: number | null = null;
   #waiting: Waiter[] = [];
 
   constructor(options: ComparisonsOptions) {
@@ -104,6 +111,7 @@ export class Comparisons {
   async open(): Promise<void> {
     if (this.#agreement.kind === "diverged") this.#rebuilt = this.#agreement.round;
     this.#known = await this.#options.state.read({ kind: "comparison" });
+    this.#marks.clear();
     this.#agree({ kind: "sound" });
     const own = this.#own(this.#known);
     if (own === null && this.#known.round > 0) this.#owed = { kind: "gaveUp" };
@@ -111,14 +119,20 @@ export class Comparisons {
     this.#judge();
   }
 
-  /** These commands were applied. */
-  applied(answers: readonly CommandAnswer[]): void {
-    for (const { result } of answers) {
+  /** A batch was applied. */
+  applied(batch: Applied): void {
+    if (this.#marks.applied(batch)) this.#suspect();
+    for (const { result } of batch.results) {
       if (result.kind !== "compared") continue;
       this.#known = result.comparison;
       if (result.begun) this.#hash(result.comparison.round);
       this.#judge();
     }
+  }
+
+  /** A leader told where its state stands. */
+  heard(mark: StateMark): void {
+    if (this.#agreement.kind === "sound" && this.#marks.heard(mark)) this.#suspect();
   }
 
   /** Once a tick. */
@@ -137,6 +151,7 @@ export class Comparisons {
     // What was rebuilt is looked at again.
     const mended = round > 0 && reports.some(({ finding }) => finding.kind === "rebuilt");
     if (raft.role === "leader" && !alone && (news || mended)) this.#begin(raft);
+    if (this.#suspected) this.#lookInto(raft);
   }
 
   /**
@@ -233,6 +248,19 @@ export class Comparisons {
       this.#beginning = false;
     });
     this.#guard(begun);
+  }
+
+  #suspect(): void {
+    this.#suspected = true;
+  }
+
+  /** Two that differ do not know which of them is wrong: a round tells. */
+  #lookInto(raft: Raft): void {
+    const now = this.#options.clock.now();
+    if (this.#suspectedAt !== null && now - this.#suspectedAt < SUSPECT_EVERY_MS) return;
+    this.#suspectedAt = now;
+    this.#suspected = false;
+    this.#begin(raft);
   }
 
   /** Who waits for a round is told when all voters have reported, or when another one took its place. */

@@ -2,6 +2,7 @@
 import { toHex, utf8 } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { revision } from "@openclaw/core/ids.ts";
+import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { type Comparison, verdictOf } from "@openclaw/core/state-machine/comparison.ts";
 import { keyRowKey } from "@openclaw/core/state-machine/keyspace.ts";
 import { describe, expect, test } from "vitest";
@@ -196,6 +197,53 @@ describe("C1: a replica that differs from a majority", () => {
       expect(await states(cluster), `cut at point ${point}`).toBe(1);
     }
     expect(cuts).toBeGreaterThan(20);
+  });
+});
+
+describe("C3: a replica whose ledger is another one than its leader's", () => {
+  const del = (key: string): UserCommand => ({ kind: "deleteRange", keys: { kind: "key", key: utf8(key) } });
+
+  test("sees it by the next heartbeat, and a round tells which of them is wrong", async () => {
+    for (const leads of [false, true]) {
+      const { cluster, leader, others } = await startedCluster(3);
+      const member = leads ? leader : others[0];
+      if (member === undefined) throw new Error("three have a follower");
+      rot(member);
+      await cluster.elapse(5_000);
+      expect(agreements(cluster.members)).toEqual(["sound", "sound", "sound"]);
+      // Where the key is gone already, this changes nothing, and takes no revision.
+      expect(await run(cluster, leader, del("warm"))).toBe("ok");
+      await until(cluster, () => agreements([member]).join() === "diverged", 3_000);
+      await until(cluster, allSound(cluster));
+      expect(member.state.aside).not.toBeNull();
+      expect(await states(cluster)).toBe(1);
+    }
+  });
+
+  test("sees it under a load, whose batches end elsewhere at each replica", async () => {
+    const { cluster, leader, others } = await startedCluster(3);
+    const [member] = others;
+    if (member === undefined) throw new Error("three have a follower");
+    let slow = 0;
+    member.state.latency = () => new Promise((resolve) => cluster.clock.after(++slow % 7, resolve));
+    rot(member);
+    for (let i = 0; i < 400; i++) {
+      void execute(leader, i === 20 ? del("warm") : put(`load/${i}`, "x"));
+      await cluster.elapse(3);
+    }
+    await until(cluster, () => member.state.aside !== null, 3_000);
+    member.state.latency = null;
+    await until(cluster, allSound(cluster));
+    expect(await states(cluster)).toBe(1);
+  });
+
+  test("L1: nothing is proposed where nothing differs", async () => {
+    const { cluster, leader } = await startedCluster(3);
+    for (let i = 0; i < 20; i++) expect(await run(cluster, leader, put(`key/${i}`, "x"))).toBe("ok");
+    const { lastIndex } = leader.replica.status().raft;
+    await cluster.elapse(120_000);
+    expect(leader.replica.status().raft.lastIndex).toBe(lastIndex);
+    expect(leader.replica.status().comparison.round).toBe(0);
   });
 });
 

@@ -76,7 +76,6 @@ export const MUTANTS: readonly Mutant[] = [
   // States that are compared
   one("compared-as-it-changes", "replicas hash what they have at the moment, not one index (rule C1)", "state-machine/state-scan", "for (const { key } of writes) {", "for (const { key } of writes.slice(writes.length)) {"),
   one("diverged-and-serving", "a replica that is known to be wrong answers on (rule C1)", "replica/comparisons", 'if (kind !== "sound") throw', 'if (kind === "split") throw'),
-  one("rebuilt-and-wrong-again", "what was applied to the wrong state is skipped in the right one (rule C1)", "raft/raft", "this.#delivered = meta.index;\n    this.#node.applied = meta.index;", "this.#delivered = index(Math.max(this.#delivered, meta.index));\n    this.#node.applied = meta.index;"),
   one("diverged-and-leading", "a leader that is known to be wrong leads on (rule C1)", "raft/state-loss", "if (heir !== null) this.#transfer.begin(heir);", "if (heir === null) this.#requests = [];"),
   // The log's disk
   one("log-not-fsynced", "nats-server#7564: acknowledged out of the page cache (pitfall 28)", "segment-log/segments", "file.write(contents.end, padded);\n    file.sync();", "file.write(contents.end, padded);"),
