@@ -2,6 +2,7 @@
  * What core needs of the world. Each port has a contract suite in test/contracts that every implementation passes.
  * Nothing here names Node, the DOM, libp2p or a database.
  */
+import type { HistoryAnswer, HistoryQuery } from "./history/history-query.ts";
 import type { Epoch, Index, NodeId, Revision, Term } from "./ids.ts";
 import type { LedgerFault } from "./ledger/verify.ts";
 import type { Membership } from "./raft/membership.ts";
@@ -105,6 +106,11 @@ export interface StateStore {
   /** Applies committed entries in order. Not yet durable: the Raft log is (R6). */
   apply(entries: readonly Entry[]): Promise<Applied>;
   read<Q extends Query>(query: Q): Promise<Answer<Q>>;
+  /**
+   * Reads the state as it was. May take longer than a read of the present, and holds up nothing meanwhile.
+   * @throws OpenClawError REVISION_AHEAD, COMPACTED, BAD_REQUEST, OVERLOADED; UNAVAILABLE when a snapshot takes its place
+   */
+  history<Q extends HistoryQuery>(query: Q): Promise<HistoryAnswer<Q>>;
   /** Encoded records from `from` on, at most `maxBytes` (at least one if there is one). @throws OpenClawError COMPACTED */
   ledger(from: Revision, maxBytes: number): Promise<LedgerSlice>;
   /**

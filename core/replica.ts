@@ -3,24 +3,26 @@
  * the ledger.
  */
 import { InvariantViolation, invariant, OpenClawError } from "./errors.ts";
+import type { HistoryAnswer, HistoryQuery } from "./history/history-query.ts";
 import type { NodeId, Revision } from "./ids.ts";
 import type { Applied, LedgerChecked, LedgerSlice, StoredState } from "./ports.ts";
 import type { MembershipChange } from "./raft/membership.ts";
 import type { RaftMessage, SnapshotMeta, StateMark } from "./raft/message.ts";
-import { Raft } from "./raft/raft.ts";
+import type { Raft } from "./raft/raft.ts";
 import { type Agreement, agreementText } from "./replica/comparisons.ts";
 import type { LedgerAdvance, ProposeOptions, ReplicaOptions, ReplicaStatus } from "./replica/contract.ts";
 import { LedgerMarks } from "./replica/ledger-marks.ts";
+import type { IdempotentResult } from "./replica/own-session.ts";
 import { ReplicaParts } from "./replica/parts.ts";
+import type { Proposed } from "./replica/proposals.ts";
+import { raftOfStored } from "./replica/raft-of-stored.ts";
 import { replicaStatus } from "./replica/status.ts";
 import { openStores } from "./replica/stored.ts";
 import { within } from "./replica/within.ts";
-import type { CommandResult, Outcome, SystemCommand, UserCommand } from "./state-machine/command.ts";
+import type { CommandResult, IdempotentCommand, Outcome, SystemCommand, UserCommand } from "./state-machine/command.ts";
 import type { Comparison } from "./state-machine/comparison.ts";
 import type { Answer, Position, Query } from "./state-machine/query.ts";
 
-/** A leader is heard every second tick; an election starts after 10 to 20 (core/raft/options.ts). */
-const HEARTBEAT_TICKS = 2;
 type Phase = "new" | "starting" | "running" | "stopped";
 
 export class Replica {
@@ -61,7 +63,7 @@ export class Replica {
   }
 
   async #open(): Promise<void> {
-    const { transport, clock, random, id } = this.#options;
+    const { transport, clock } = this.#options;
     const { state: stored, log: storedLog } = await openStores(
       this.#options.state,
       this.#options.log,
@@ -70,19 +72,9 @@ export class Replica {
     this.#parts.applied.open(stored);
     await this.#parts.upkeep.comparisons.open();
     this.#parts.retention.restart(storedLog.base.index, storedLog.entries);
-    this.#raft = new Raft({
-      id,
-      membership: stored.applied > 0 ? stored.membership : this.#options.membership,
-      hardState: storedLog.hardState,
-      base: storedLog.base,
-      entries: storedLog.entries,
-      applied: stored.applied,
-      recoverTo: storedLog.highWater,
-      heartbeatTicks: HEARTBEAT_TICKS,
-      random: () => random.unit(),
-      now: () => clock.now(),
-      refusal: (node) => this.#parts.upkeep.versions.refusal(node),
-    });
+    this.#raft = raftOfStored(this.#options, stored, storedLog, (node) =>
+      this.#parts.upkeep.versions.refusal(node, this.#running()),
+    );
     if (this.#parts.upkeep.comparisons.replaces !== null) this.#raft.loseState(stored.applied);
     this.#phase = "running";
     transport.receive({
@@ -120,6 +112,12 @@ export class Replica {
   async execute(command: UserCommand, options: ProposeOptions): Promise<Outcome> {
     this.#assertServing();
     return this.#parts.session.execute(command, options);
+  }
+
+  /** The same under an `Idempotency-Key`: a repeat, at whatever node, gets the first outcome and does not run. @throws as `execute` */
+  async executeIdempotent(command: IdempotentCommand, options: ProposeOptions): Promise<IdempotentResult> {
+    this.#assertServing();
+    return this.#parts.session.executeIdempotent(command, options);
   }
 
   /**
@@ -168,6 +166,12 @@ export class Replica {
     if (query.kind === "members") this.#assertRunning();
     else this.#assertServing();
     return this.#options.state.read(query);
+  }
+
+  /** Reads local state as it was. @throws OpenClawError as `StateStore.history`; STOPPED */
+  history<Q extends HistoryQuery>(query: Q): Promise<HistoryAnswer<Q>> {
+    this.#assertServing();
+    return this.#options.state.history(query);
   }
 
   /** Encoded records from `from` on, at most `maxBytes`. @throws OpenClawError COMPACTED */
@@ -231,7 +235,7 @@ export class Replica {
     });
   }
 
-  #submit(command: UserCommand | SystemCommand, options: ProposeOptions): Promise<CommandResult> {
+  #submit(command: Proposed, options: ProposeOptions): Promise<CommandResult> {
     return this.#asked(() => {
       if (this.#parts.applied.full) throw new OpenClawError("OVERLOADED", "apply is behind");
       return this.#parts.proposals.submit(command, options.principal, options.timeoutMs);

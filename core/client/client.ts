@@ -2,31 +2,31 @@
  * What an app holds: key-values, documents, its outbox and its status. The same in a browser and in Node; what differs
  * (storage, the way to a gateway, locks between tabs) comes in through the options.
  */
-import { utf8 } from "../bytes.ts";
 import { asOpenClawError, OpenClawError } from "../errors.ts";
 import { type ClusterId, type LinkId, type Revision, revision, seq } from "../ids.ts";
 import { positionText } from "../ledger/position-token.ts";
 import type { DocumentChange } from "../ledger/record.ts";
-import type { ReadMode } from "../replica/read-mode.ts";
-import type { Asked, ChildLinkOwner, Welcome } from "../sync/child-link.ts";
-import type { ChildQuery, Subscription } from "../sync/message.ts";
+import type { ChildLinkOwner, Welcome } from "../sync/child-link.ts";
+import type { Subscription } from "../sync/message.ts";
 import { Documents } from "./documents.ts";
 import { Down } from "./down.ts";
 import { type Claim, Drainer } from "./drain.ts";
-import { fetchChanges } from "./fetch.ts";
 import { type Draft, Journal } from "./journal.ts";
-import { Keys } from "./keys.ts";
-import type { ClientOptions, ClientStatus } from "./options.ts";
+import { Keys, type KeysHost } from "./keys.ts";
+import { Leases } from "./leases.ts";
+import type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { drawLink } from "./own-link.ts";
+import { Questions } from "./questions.ts";
 import { ReadSession } from "./read-session.ts";
 import { hashesOf, type Rungs } from "./rungs.ts";
 import { Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
 import type { ClientStore, FailedRow } from "./store.ts";
+import { subscriptionOf } from "./subscription.ts";
 import { unconfirmedChanges } from "./unconfirmed.ts";
 
-export type { ClientOptions, ClientStatus } from "./options.ts";
+export type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
 
 /** How long an advance of the hub may wait for another write before it is stored by its own, ms. */
 const HOLDS_STORE_MS = 1_000;
@@ -47,6 +47,10 @@ export class Client {
   readonly kv: Keys;
   /** Documents that any tier may change, offline too. */
   readonly docs: Documents;
+  /** Granted, and kept alive as long as this client can. */
+  readonly leases: Leases;
+  /** What recipes need besides its keys. */
+  readonly ports: Pick<ClientOptions, "clock" | "random">;
   readonly #options: ClientOptions;
   readonly #restored: Restored;
   readonly #rungs: Rungs;
@@ -55,6 +59,7 @@ export class Client {
   readonly #settlement: Settlement;
   readonly #down: Down;
   readonly #site: SiteLink;
+  readonly #questions: Questions;
   readonly #listeners = new Set<() => void>();
   /** Those of this session: another one takes the place of one that the site forgot. */
   readonly #links = new Set<LinkId>();
@@ -71,6 +76,7 @@ export class Client {
     const { store, clock, random } = options;
     const { outbox, rungs, down } = restored;
     this.#options = options;
+    this.ports = { clock, random };
     this.#restored = restored;
     this.#rungs = rungs;
     this.#session = new ReadSession(options.readYourWrites ?? false);
@@ -87,6 +93,7 @@ export class Client {
       if (this.#journal.outbox.full) throw new OpenClawError("OVERLOADED", "too many edits wait for the site");
     };
     const enqueue = (draft: Draft): void => this.#enqueue(draft);
+    const ask: KeysHost["ask"] = (query, mode) => this.#questions.ask(query, mode);
     this.docs = new Documents({
       store,
       rungs,
@@ -103,13 +110,14 @@ export class Client {
       rungs,
       assertRoom,
       enqueue,
-      ask: (query, mode) => this.#ask(query, mode),
+      ask,
       session: this.#session,
       mirrored: () => this.#down.position(this.#down.cursor),
       covers: (prefix, origin) => this.#down.coversPrefix(prefix, origin !== null),
       subscribePrefix: (prefix, origin) =>
         this.#want({ prefixes: [prefix], collections: [], mirrors: origin !== null }),
     });
+    this.leases = new Leases({ clock, random, assertRoom, enqueue, ask });
     this.#down = new Down(
       {
         journal: this.#journal,
@@ -123,13 +131,7 @@ export class Client {
         failed: (error) => this.#site.link?.fail(error),
       },
       down,
-      {
-        prefixes: (options.subscribe?.prefixes ?? []).map((prefix) =>
-          typeof prefix === "string" ? utf8(prefix) : prefix,
-        ),
-        collections: options.subscribe?.collections ?? [],
-        mirrors: options.subscribe?.mirrors ?? false,
-      },
+      subscriptionOf(options.subscribe ?? {}),
     );
     const drained = (error: unknown): void => {
       if (error !== null) this.#note(error);
@@ -157,6 +159,7 @@ export class Client {
       changed: () => this.#changed(),
       ended: (reason) => this.#ended(reason),
     });
+    this.#questions = new Questions(this.#site, this.#session, clock, random);
   }
 
   /** This session's stream and actor. */
@@ -182,6 +185,12 @@ export class Client {
       lastError: this.#trouble ?? this.#site.lastError,
     };
     return this.#status;
+  }
+
+  /** What it counted so far, for whoever watches over it. */
+  metrics(): ClientMetrics {
+    const gateways = this.#options.gateways?.() ?? [];
+    return { ...this.#site.metrics(), ...this.#questions.metrics(), gateways };
   }
 
   /** Calls back when `status` changed; the returned function ends it. */
@@ -216,6 +225,7 @@ export class Client {
   /** Ends the client and closes its store. What is stored waits for the next session. */
   async stop(): Promise<void> {
     if (this.#stopped) return;
+    this.leases.stop();
     this.goOffline();
     this.#stopped = true;
     this.#cancelHolds?.();
@@ -297,7 +307,8 @@ export class Client {
     this.#drainer.stop();
     try {
       if (reason?.code === "WRONG_EPOCH") await this.#newEpoch();
-      if (reason?.code === "SESSION_EXPIRED") await this.#newLink();
+      // A restored site does not know this stream, but may hold what came of it (Q1).
+      if (reason?.code === "SESSION_EXPIRED" || reason?.code === "WRONG_EPOCH") await this.#newLink();
       else this.#journal.outbox.lostSight();
     } catch (error) {
       // The next connection ends for the same reason, and this is tried again.
@@ -315,12 +326,6 @@ export class Client {
     do {
       await this.#settlement.abandon(old, fresh);
     } while (old.size > 0);
-  }
-
-  async #ask<Q extends ChildQuery>(query: Q, mode: ReadMode): Promise<Asked<Q>> {
-    const asked = await this.#site.ask(query, mode);
-    this.#session.saw(asked.seen.position);
-    return asked;
   }
 
   #wrote(at: Revision): void {
@@ -360,11 +365,7 @@ export class Client {
     if (this.#site.state !== "online") return [];
     let changes: readonly DocumentChange[];
     try {
-      changes = await fetchChanges(
-        async (query) => (await this.#ask(query, { kind: "local" })).answer,
-        collection,
-        document,
-      );
+      changes = await this.#questions.document(collection, document);
     } catch (error) {
       // It comes with the stream when the site can be reached again, as far as this session may see it.
       this.#note(error);

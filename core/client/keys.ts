@@ -1,5 +1,5 @@
 /** Key-values of a client: reads from the mirror of what it subscribed to, or from its gateway; writes through the outbox. */
-import { compareBytes, prefixEnd, toHex, utf8 } from "../bytes.ts";
+import { compareBytes, prefixEnd, toHex } from "../bytes.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, isClusterId, type Revision, revision } from "../ids.ts";
 import { type PositionToken, positionText } from "../ledger/position-token.ts";
@@ -7,49 +7,20 @@ import { KEY_BYTES_MAX, RANGE_ROWS_MAX, VALUE_BYTES_MAX } from "../limits.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
 import { compareAndSet } from "../state-machine/compare-and-set.ts";
 import type { KeyCommand } from "../state-machine/key-values.ts";
-import { plainRange, type Txn } from "../state-machine/operation.ts";
+import { plainRange, type RangeRequest, type RangeResponse, type Txn } from "../state-machine/operation.ts";
 import { mapTxn } from "../state-machine/operation-bytes.ts";
 import type { Answer } from "../state-machine/query.ts";
 import { txnRefusal } from "../state-machine/txn-check.ts";
 import type { Asked } from "../sync/child-link.ts";
 import type { ChildQuery } from "../sync/message.ts";
-import { type Edit, LocalEdit, LocalTxnEdit, type TxnEdit } from "./edit.ts";
+import { AttemptEdit, type Edit, LocalEdit, LocalTxnEdit, type TxnEdit } from "./edit.ts";
 import type { Draft } from "./journal.ts";
+import { type Bytes, type KeyEvent, type KeyReading, type KeyRow, startsWith, toBytes } from "./key-row.ts";
 import type { ReadOptions, ReadSession } from "./read-session.ts";
 import type { Rungs } from "./rungs.ts";
+import type { StandardSchema } from "./standard-schema.ts";
 import type { ClientStore } from "./store.ts";
-
-/** A text stands for its UTF-8 bytes. */
-export type Bytes = string | Uint8Array;
-
-export interface KeyRow {
-  readonly key: Uint8Array;
-  readonly value: Uint8Array;
-  /** Of its last put; 0 while this device's own put is not yet at the site. */
-  readonly modRevision: Revision;
-}
-
-/** A row, and the state that it was read from. */
-export interface KeyReading {
-  readonly row: KeyRow | null;
-  /** For the `minRevision` of a later read, here or elsewhere; null where this device has not met its site. */
-  readonly position: string | null;
-  /** How stale the gateway's state may have been, ms; null where that is not known, as in this device's mirror. */
-  readonly staleMs: number | null;
-}
-
-export interface KeyEvent {
-  readonly kind: "put" | "delete";
-  readonly key: Uint8Array;
-  /** Empty for a delete. */
-  readonly value: Uint8Array;
-  readonly origin: string | null;
-  /** In the origin's ledger. */
-  readonly revision: Revision;
-  readonly principal: string;
-  /** Wall clock where it was written, ms since 1970: an annotation. */
-  readonly time: number;
-}
+import { jsonCodec, TypedKeys, type ValueCodec } from "./typed.ts";
 
 /** What keys need of their client. */
 export interface KeysHost {
@@ -140,7 +111,12 @@ export class Keys {
     return [...rows.values()].sort((a, b) => compareBytes(a.key, b.key));
   }
 
-  /** Queues a put. @throws OpenClawError KEY_EMPTY, KEY_TOO_LARGE, VALUE_TOO_LARGE, OVERLOADED, STOPPED */
+  /** Rows of the site with all that is known of each, sorted, bounded and counted as asked. @throws OpenClawError as `read` */
+  async range(request: RangeRequest): Promise<RangeResponse> {
+    return (await this.#host.ask({ kind: "range", origin: null, ...request }, { kind: "linearizable" })).answer;
+  }
+
+  /** Queues a put. @throws OpenClawError BAD_REQUEST, KEY_EMPTY, KEY_TOO_LARGE, VALUE_TOO_LARGE, OVERLOADED, STOPPED */
   put(key: Bytes, value: Bytes): Edit {
     const command = { kind: "put", key: checkedKey(key), value: checkedValue(value) } as const;
     const edit = this.#write(command, this.#edit());
@@ -170,9 +146,12 @@ export class Keys {
    * @throws OpenClawError KEY_EMPTY, KEY_TOO_LARGE, VALUE_TOO_LARGE, TXN_TOO_LARGE, DUPLICATE_KEY, OVERLOADED, STOPPED
    */
   txn(txn: Txn): TxnEdit {
-    const refusal = txnRefusal(txn);
-    if (refusal !== null) throw new OpenClawError(refusal.code, refusal.details);
-    return this.#write(mapTxn(txn, toBytes), new LocalTxnEdit((at) => this.#host.rungs.atHub(at)));
+    return this.#txn(txn, new LocalTxnEdit((at) => this.#host.rungs.atHub(at)));
+  }
+
+  /** The same for who repeats it, or has no use for it later: a refusal is not kept among the failed edits. @throws OpenClawError as `txn` */
+  attempt(txn: Txn): TxnEdit {
+    return this.#txn(txn, new AttemptEdit((at) => this.#host.rungs.atHub(at)));
   }
 
   /**
@@ -185,6 +164,18 @@ export class Keys {
     const watcher = { prefix: bytes, listener };
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
+  }
+
+  /**
+   * The keys under `prefix` with values of a declared form: any Standard Schema (zod, valibot, …). It is checked here, before
+   * a value is queued, and never by the site (R9): what others write there is checked when it is read.
+   */
+  typed<Input, Output>(
+    prefix: Bytes,
+    schema: StandardSchema<Input, Output>,
+    codec: ValueCodec = jsonCodec,
+  ): TypedKeys<Input, Output> {
+    return new TypedKeys(this, toBytes(prefix), schema, codec);
   }
 
   /** Events that are stored, in order, and the cursor they lead to. */
@@ -223,6 +214,12 @@ export class Keys {
 
   #edit(): LocalEdit {
     return new LocalEdit([], (at) => this.#host.rungs.atHub(at));
+  }
+
+  #txn<E extends LocalTxnEdit>(txn: Txn, edit: E): E {
+    const refusal = txnRefusal(txn);
+    if (refusal !== null) throw new OpenClawError(refusal.code, refusal.details);
+    return this.#write(mapTxn(txn, toBytes), edit);
   }
 
   #write<E extends LocalEdit>(command: KeyCommand, edit: E): E {
@@ -279,9 +276,6 @@ export class Keys {
   }
 }
 
-/** A copy: what the caller does to its own bytes afterwards must not change what is stored and sent. */
-const toBytes = (bytes: Bytes): Uint8Array => (typeof bytes === "string" ? utf8(bytes) : bytes.slice());
-
 function checkedKey(key: Bytes): Uint8Array {
   const bytes = toBytes(key);
   if (bytes.length === 0) throw new OpenClawError("KEY_EMPTY");
@@ -303,9 +297,3 @@ function clusterOf(origin: string | null): ClusterId | null {
 
 const overlaid = ({ key, value, at }: Overlay): KeyRow | null =>
   value === null ? null : { key, value, modRevision: at ?? revision(0) };
-
-export function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
-  if (bytes.length < prefix.length) return false;
-  for (let i = 0; i < prefix.length; i++) if (bytes[i] !== prefix[i]) return false;
-  return true;
-}

@@ -6,8 +6,8 @@ import { concatBytes, equalBytes, fromHex, toHex } from "../bytes.ts";
 import type { Encodable } from "../codec.ts";
 import { decode, encodePooled, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
-import type { ActorId, ChangeHash, Epoch, Origin } from "../ids.ts";
-import { isActorId, isClusterId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
+import type { ActorId, ChangeHash, Epoch, LeaseId, Origin } from "../ids.ts";
+import { isActorId, isClusterId, isLeaseId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
 import { EVENTS_MAX } from "../limits.ts";
 import type { DocumentChange, LedgerEvent, LedgerRecord, LinkItem, StubReason } from "./record.ts";
 
@@ -56,11 +56,13 @@ export function decodeRecord(bytes: Uint8Array): LedgerRecord {
     events: reader.list().map(readEvent),
   };
   reader.end();
-  const { length } = record.events;
-  if ((record.origin === null) !== (record.link === null) || length === 0 || length > EVENTS_MAX) {
-    throw new OpenClawError("MALFORMED_FRAME", "a record that no cluster writes");
-  }
+  if (!isWritten(record)) throw new OpenClawError("MALFORMED_FRAME", "a record that no cluster writes");
   return record;
+}
+
+function isWritten({ origin, link, events }: LedgerRecord): boolean {
+  if ((origin === null) !== (link === null) || events.length === 0 || events.length > EVENTS_MAX) return false;
+  return origin === null || events.every((event) => event.kind !== "put" || event.lease === null);
 }
 
 /**
@@ -169,7 +171,7 @@ function readOrigin(value: Encodable): Origin {
 function eventTuple(event: LedgerEvent): Encodable {
   switch (event.kind) {
     case "put":
-      return [EVENT.put, event.key, event.value, event.encryption];
+      return [EVENT.put, event.key, event.value, event.lease, event.encryption];
     case "delete":
       return [EVENT.delete, event.key];
     case "change":
@@ -190,7 +192,13 @@ function readEventOfKind(reader: TupleReader): LedgerEvent {
   const kind = reader.count();
   switch (kind) {
     case EVENT.put:
-      return { kind: "put", key: reader.bytes(), value: reader.bytes(), encryption: readEncryption(reader) };
+      return {
+        kind: "put",
+        key: reader.bytes(),
+        value: reader.bytes(),
+        lease: readLease(reader),
+        encryption: readEncryption(reader),
+      };
     case EVENT.delete:
       return { kind: "delete", key: reader.bytes() };
     case EVENT.change:
@@ -211,6 +219,10 @@ function readEncryption(reader: TupleReader): null {
   if (reader.any() !== null) throw new OpenClawError("MALFORMED_FRAME", "an encrypted value");
   return null;
 }
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export const readLease = (reader: TupleReader): LeaseId | null =>
+  reader.orNull((field) => field.that(isLeaseId, "a lease"));
 
 /** Reads a SHA-256. @throws OpenClawError MALFORMED_FRAME */
 export function readHash(reader: TupleReader): Uint8Array {

@@ -3,7 +3,7 @@
  *
  * leaf(r) = H(record bytes), which begin with the salt; hash(r) = H(hash(r−1), partition, r, leaf(r))   (rule L2)
  */
-import type { ActorId, ChangeHash, LinkId, Origin, Partition, Revision } from "../ids.ts";
+import type { ActorId, ChangeHash, LeaseId, LinkId, Origin, Partition, Revision } from "../ids.ts";
 
 /** L6: reserved in every value and change, so that destroying a key can erase from an immutable ledger. Unused: always null. */
 export type Encryption = null;
@@ -18,7 +18,14 @@ export interface DocumentChange {
 }
 
 export type LedgerEvent =
-  | { readonly kind: "put"; readonly key: Uint8Array; readonly value: Uint8Array; readonly encryption: Encryption }
+  | {
+      readonly kind: "put";
+      readonly key: Uint8Array;
+      readonly value: Uint8Array;
+      /** The lease that the key has from here on (K6): so the ledger alone tells every row. A mirror has none. */
+      readonly lease: LeaseId | null;
+      readonly encryption: Encryption;
+    }
   | { readonly kind: "delete"; readonly key: Uint8Array }
   | {
       readonly kind: "change";

@@ -3,7 +3,7 @@ import { index } from "../ids.ts";
 import type { Applied, StoredState } from "../ports.ts";
 import type { RaftMessage, SnapshotMeta } from "../raft/message.ts";
 import type { Raft } from "../raft/raft.ts";
-import type { CommandResult, SystemCommand, UserCommand } from "../state-machine/command.ts";
+import type { CommandResult } from "../state-machine/command.ts";
 import { AppliedState } from "./applied-state.ts";
 import { Barriers } from "./barriers.ts";
 import { Compaction } from "./compaction.ts";
@@ -15,7 +15,7 @@ import { LogRetention } from "./log-retention.ts";
 import { LogWrites } from "./log-writes.ts";
 import { Offers } from "./offers.ts";
 import { OwnSession } from "./own-session.ts";
-import { Proposals } from "./proposals.ts";
+import { Proposals, type Proposed } from "./proposals.ts";
 import { ReadyHandler } from "./ready-handler.ts";
 import { SnapshotReceiver } from "./snapshot-receiver.ts";
 import { SNAPSHOT_BYTES_PER_SECOND, SnapshotSender } from "./snapshot-sender.ts";
@@ -30,7 +30,7 @@ export interface ReplicaHooks {
   readonly raft: () => Raft;
   /** Runs `work` among everything else that happens to the replica, then all that Raft asks. */
   readonly drive: (work: (raft: Raft) => void) => void;
-  readonly submit: (command: UserCommand | SystemCommand, options: ProposeOptions) => Promise<CommandResult>;
+  readonly submit: (command: Proposed, options: ProposeOptions) => Promise<CommandResult>;
   readonly received: (messages: readonly RaftMessage[]) => void;
   /** A batch is in the state; `record` makes it count here. */
   readonly applied: (raft: Raft, batch: Applied, record: () => void) => void;
@@ -88,7 +88,7 @@ export class ReplicaParts {
       receiving: () => this.receiver.receiving !== null || this.receiver.installing,
     });
     this.applied.followMembers(() => this.upkeep.versions.changed());
-    this.requests = new GroupRequests(clock, (node) => this.upkeep.versions.refusal(node));
+    this.requests = new GroupRequests(clock, (node, now) => this.upkeep.versions.refusal(node, now));
     this.receiver = new SnapshotReceiver({
       to: id,
       state,

@@ -1,13 +1,13 @@
 /** The rows of a document. What a change is stands in one row, where it stands in another: the second moves more often. */
 import { concatBytes, utf8 } from "../bytes.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
-import { OpenClawError } from "../errors.ts";
+import { OpenClawError, unreachable } from "../errors.ts";
 import type { ChangeHash, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { changeHashBytes, documentChangeTuple, readDocumentChange, splitHashes } from "../ledger/record-codec.ts";
 import { CHANGE_BYTES_MAX, DEPS_MAX } from "../limits.ts";
-import { NAME_BYTES_MAX } from "./keyspace.ts";
+import { type DocumentKeys, NAME_BYTES_MAX } from "./keyspace.ts";
 import type { Refusal } from "./outcome.ts";
 import { refused } from "./outcome.ts";
 import type { RowCodec } from "./transaction.ts";
@@ -65,6 +65,20 @@ export const bodyRow: RowCodec<DocumentChange> = {
   encode: (change) => encode(documentChangeTuple(change)),
   decode: (bytes) => readDocumentChange(decode(bytes)),
 };
+
+/** Where the change itself is. */
+export function bodyKey(keys: DocumentKeys, row: ChangeRow, hash: Uint8Array): Uint8Array {
+  switch (row.standing) {
+    case "accepted":
+      return keys.accepted(row.position);
+    case "pending":
+      return keys.pending(hash);
+    case "quarantined":
+      return keys.quarantined(hash);
+    default:
+      return unreachable(row.standing);
+  }
+}
 
 /** Every known change with one actor and sequence number, the lowest hash first: that one stands. */
 export const authoredRow: RowCodec<readonly ChangeHash[]> = { encode: hashesBytes, decode: splitHashes };

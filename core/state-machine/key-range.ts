@@ -12,21 +12,47 @@ import { type KeyValue, type RangeRequest, type RangeResponse, type RevisionBoun
  * @param bytesMax an answer that holds so much ends early, with `more` set and after at least one row
  */
 export function answerRange(rows: Iterable<KeyValue>, request: RangeRequest, bytesMax: number): RangeResponse {
-  const answer = new Answer(request, bytesMax);
-  const counting = request.counted || request.view === "count";
-  let count = 0;
+  const answer = new RangeAnswer(request, bytesMax);
   for (const row of rows) {
-    count++;
-    if (request.view !== "count" && inBounds(row, request.bounds)) answer.take(row);
-    if (answer.complete && !counting) break;
+    answer.take(row);
+    if (answer.complete) break;
   }
-  // A row is sorted by its value even where that is not told.
-  const told = request.view === "keys" ? answer.rows.map(withoutValue) : answer.rows;
-  return { rows: told, more: answer.more, count: counting ? count : null };
+  return answer.response();
+}
+
+/** An answer that grows with each row, for who reads them in pieces; the rows come in the order of their keys. */
+export class RangeAnswer {
+  readonly #request: RangeRequest;
+  readonly #first: FirstRows;
+  readonly #counting: boolean;
+  #count = 0;
+
+  constructor(request: RangeRequest, bytesMax: number) {
+    this.#request = request;
+    this.#first = new FirstRows(request, bytesMax);
+    this.#counting = request.counted || request.view === "count";
+  }
+
+  /** No later row can change it. */
+  get complete(): boolean {
+    return this.#first.complete && !this.#counting;
+  }
+
+  take(row: KeyValue): void {
+    this.#count++;
+    if (this.#request.view !== "count" && inBounds(row, this.#request.bounds)) this.#first.take(row);
+  }
+
+  response(): RangeResponse {
+    const { rows, more } = this.#first;
+    // A row is sorted by its value even where that is not told.
+    const told = this.#request.view === "keys" ? rows.map(withoutValue) : rows;
+    return { rows: told, more, count: this.#counting ? this.#count : null };
+  }
 }
 
 /** The first rows of the order asked for, as many as fit. */
-class Answer {
+class FirstRows {
   rows: KeyValue[] = [];
   more = false;
   readonly #before: (a: KeyValue, b: KeyValue) => number;

@@ -1,12 +1,12 @@
 /** The rows of keys: what a put and a delete do to one, and the mirrors of other clusters' keys (L4). */
 import { decode, encodePooled, TupleReader } from "../codec.ts";
-import type { ClusterId, LeaseId, Revision } from "../ids.ts";
+import type { ClusterId, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
 import type { LedgerEvent } from "../ledger/record.ts";
+import { readLease } from "../ledger/record-codec.ts";
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../limits.ts";
 import { keyRowKey } from "./keyspace.ts";
 import type { KeyValue } from "./operation.ts";
-import { readLease } from "./operation-codec.ts";
 import type { Refusal } from "./outcome.ts";
 import { refused } from "./outcome.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
@@ -33,7 +33,7 @@ export function mirrorKey(tx: Transaction, origin: ClusterId, event: KeyEvent, a
   const row = keyRowKey(origin, event.key);
   const current = tx.read(row, keyRow);
   if (event.kind === "delete" && current === undefined) return false;
-  setKey(tx, row, current, event, at, null);
+  setKey(tx, row, current, event, at);
   return true;
 }
 
@@ -44,7 +44,6 @@ export function setKey(
   current: KeyRow | undefined,
   event: KeyEvent,
   at: Revision,
-  lease: LeaseId | null,
 ): void {
   if (event.kind === "delete") {
     tx.remove(row);
@@ -54,7 +53,7 @@ export function setKey(
     createRevision: current?.createRevision ?? at,
     modRevision: at,
     version: (current?.version ?? 0) + 1,
-    lease,
+    lease: event.lease,
     value: event.value,
   });
 }

@@ -53,12 +53,12 @@ export class KeyWrites {
 
   /** @throws OpenClawError TXN_TOO_LARGE; with a lease, LEASE_NOT_FOUND, LEASE_FULL */
   put(key: Uint8Array, value: Uint8Array, lease: LeaseId | null): void {
-    this.#write({ kind: "put", key, value, encryption: null }, lease);
+    this.#write({ kind: "put", key, value, lease, encryption: null });
   }
 
   /** @throws OpenClawError TXN_TOO_LARGE */
   remove(key: Uint8Array): void {
-    this.#write({ kind: "delete", key }, null);
+    this.#write({ kind: "delete", key });
   }
 
   /** Deletes the selected keys, and returns what they were. @throws OpenClawError TXN_TOO_LARGE */
@@ -77,14 +77,14 @@ export class KeyWrites {
     return this.#events.length === 0 ? this.#ledger.position.revision : this.#ledger.append(author, this.#events);
   }
 
-  #write(event: KeyEvent, lease: LeaseId | null): void {
+  #write(event: KeyEvent): void {
     this.#eventBytes += EVENT_OVERHEAD_BYTES + event.key.length + (event.kind === "put" ? event.value.length : 0);
     if (this.#events.length === EVENTS_MAX || this.#eventBytes > RECORD_BYTES_MAX)
       throw tooLarge(`more than ${EVENTS_MAX} events, or ${RECORD_BYTES_MAX} bytes of them`);
     const row = keyRowKey(null, event.key);
     const current = this.#tx.read(row, keyRow);
-    moveKey(this.#tx, event.key, current?.lease ?? null, lease);
-    setKey(this.#tx, row, current, event, this.#ledger.next, lease);
+    moveKey(this.#tx, event.key, current?.lease ?? null, event.kind === "put" ? event.lease : null);
+    setKey(this.#tx, row, current, event, this.#ledger.next);
     this.#events.push(event);
   }
 

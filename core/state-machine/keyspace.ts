@@ -22,12 +22,15 @@
  *   0x30 session                             session
  *   0x31 link                                client's link
  *   0x32 use64, kind8, id                    sessions and client links by last use
+ *   0x33 len8 idempotency key, principal     what a request under that key was answered
+ *   0x34 until64, 0x33 row                   those in the order in which they are forgotten
+ *   0x35                                     their number and bytes
  *   0x40 link                                ledger link
  *   0x41 len8 origin, epoch nonce            an origin's high-water
  *
  * A document name inside a key is: len8 collection, len8 document.
  */
-import { prefixEnd, utf8 } from "../bytes.ts";
+import { compareBytes, prefixEnd, utf8 } from "../bytes.ts";
 import { invariant } from "../errors.ts";
 import type { ActorId, ClusterId, LeaseId, LinkId, NodeId, SessionId } from "../ids.ts";
 import { isLeaseId } from "../ids.ts";
@@ -52,6 +55,9 @@ const TAG = {
   session: 0x30,
   clientLink: 0x31,
   use: 0x32,
+  idempotent: 0x33,
+  idempotentDue: 0x34,
+  idempotentSum: 0x35,
   ledgerLink: 0x40,
   originMark: 0x41,
 } as const;
@@ -69,6 +75,15 @@ export const POSITION_KEY: Uint8Array = Uint8Array.of(TAG.position);
 export const PARENT_HOLDS_KEY: Uint8Array = Uint8Array.of(TAG.parentHolds);
 export const COMPARISON_KEY: Uint8Array = Uint8Array.of(TAG.comparison);
 export const CLIENTS_KEY: Uint8Array = Uint8Array.of(TAG.clients);
+
+/** The rows that the ledger determines: keys, mirrors, documents. */
+export const CONTENT: readonly KeyRange[] = [
+  { from: Uint8Array.of(TAG.key), to: Uint8Array.of(TAG.mirror + 1) },
+  { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.authored + 1) },
+];
+
+export const isContent = (row: Uint8Array): boolean =>
+  CONTENT.some(({ from, to }) => compareBytes(from, row) <= 0 && compareBytes(row, to) < 0);
 
 export const memberKey = (node: NodeId): Uint8Array => tagged(TAG.member, [utf8(node)]);
 export const MEMBERS: KeyRange = { from: Uint8Array.of(TAG.member), to: Uint8Array.of(TAG.member + 1) };
@@ -122,6 +137,13 @@ export class DocumentKeys {
   change(hash: Uint8Array): Uint8Array {
     return this.#under(TAG.change, hash);
   }
+  allChanges(): KeyRange {
+    return this.#all(TAG.change);
+  }
+  /** The hash in a row of `allChanges`. */
+  hashOfChange(row: Uint8Array): Uint8Array {
+    return row.subarray(this.#name.length);
+  }
   accepted(position: number): Uint8Array {
     return this.#under(TAG.accepted, bigEndian(position));
   }
@@ -173,6 +195,21 @@ export const USES: KeyRange = { from: Uint8Array.of(TAG.use), to: Uint8Array.of(
 /** `owner`: the key of the session or client link. */
 export const useKey = (use: number, owner: Uint8Array): Uint8Array => tagged(TAG.use, [bigEndian(use), owner]);
 export const ownerOfUse = (row: Uint8Array): Uint8Array => new Uint8Array(row.subarray(1 + 8));
+
+export const IDEMPOTENT_SUM_KEY: Uint8Array = Uint8Array.of(TAG.idempotentSum);
+export const idempotentKey = (principal: string, key: string): Uint8Array =>
+  tagged(TAG.idempotent, [withLength(utf8(key)), utf8(principal)]);
+/** `name`: the key of the row that is forgotten then. */
+export const idempotentDueKey = (due: number, name: Uint8Array): Uint8Array =>
+  tagged(TAG.idempotentDue, [bigEndian(due), name]);
+export const idempotentOfDueRow = (row: Uint8Array): { readonly due: number; readonly name: Uint8Array } => ({
+  due: fromBigEndian(row, 1),
+  name: new Uint8Array(row.subarray(1 + 8)),
+});
+export const IDEMPOTENT_DUE: KeyRange = {
+  from: Uint8Array.of(TAG.idempotentDue),
+  to: Uint8Array.of(TAG.idempotentDue + 1),
+};
 
 export const originMarkKey = (cluster: ClusterId, nonce: string): Uint8Array =>
   tagged(TAG.originMark, [withLength(utf8(cluster)), utf8(nonce)]);

@@ -3,6 +3,7 @@ import type { Encodable } from "../codec.ts";
 import { TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { isLeaseId, type LeaseId, revision } from "../ids.ts";
+import { readLease } from "../ledger/record-codec.ts";
 import { TXN_DEPTH_MAX } from "../limits.ts";
 import {
   COMPARE_RESULTS,
@@ -264,10 +265,6 @@ export function readKeyValue(value: Encodable): KeyValue {
   reader.end();
   return row;
 }
-
-/** @throws OpenClawError MALFORMED_FRAME */
-export const readLease = (reader: TupleReader): LeaseId | null =>
-  reader.orNull((field) => field.that(isLeaseId, "a lease"));
 
 /** No lease has the number 0: that keeps the one there is. */
 const leaseChoice = (lease: LeaseId | "keep" | null): number | null => (lease === "keep" ? 0 : lease);

@@ -5,6 +5,7 @@ import type { Outcome } from "./command.ts";
 import type { Comparison } from "./comparison.ts";
 import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
+import type { RowsHash } from "./state-hash.ts";
 
 /** What is known of a lease (etcd's LeaseTimeToLive). */
 export interface LeaseState {
@@ -13,6 +14,17 @@ export interface LeaseState {
   readonly remainingMs: number;
   /** Ascending. */
   readonly keys: readonly Uint8Array[];
+}
+
+/** The request that ran under an `Idempotency-Key` (Q1). */
+export interface FirstRequest {
+  /** A hash of what was asked. */
+  readonly request: Uint8Array;
+  /** What it was to be told again. */
+  readonly note: string;
+  readonly outcome: Outcome;
+  /** Log time that it is remembered to, at least. */
+  readonly until: number;
 }
 
 /** What is kept of a link (L4). */
@@ -48,6 +60,8 @@ export type Query =
       readonly hashes: readonly ChangeHash[];
     }
   | { readonly kind: "lease"; readonly lease: LeaseId }
+  /** What is kept of a principal's `Idempotency-Key`. */
+  | { readonly kind: "idempotency"; readonly principal: string; readonly key: string }
   | { readonly kind: "link"; readonly link: LinkId }
   | { readonly kind: "links" }
   | { readonly kind: "members" }
@@ -89,13 +103,15 @@ export interface QueryAnswers {
   documents: { readonly documents: readonly string[] };
   changes: { readonly changes: readonly DocumentChange[] };
   lease: { readonly lease: LeaseState | null; readonly revision: Revision };
+  idempotency: { readonly first: FirstRequest | null };
   link: { readonly link: LinkState | null };
   links: { readonly links: readonly LinkState[] };
   /** By name; those who were removed, too. */
   members: { readonly members: readonly Member[] };
   position: Position;
   comparison: Comparison;
-  stateHash: { readonly hash: Uint8Array; readonly rows: number; readonly position: Position };
+  /** `content`: over the rows that the ledger determines, and so equal to what a replay of it gives. */
+  stateHash: RowsHash & { readonly content: RowsHash; readonly position: Position };
 }
 
 export type Answer<Q extends Query> = QueryAnswers[Q["kind"]];

@@ -5,8 +5,11 @@
  */
 import { compareBytes } from "../bytes.ts";
 import { invariant } from "../errors.ts";
-import { keyAfter, PAGE_ROWS } from "./row-pages.ts";
+import { keyAfter } from "./row-pages.ts";
 import type { Row, StateView, Write } from "./view.ts";
+
+/** Rows fetched at a time. */
+const PAGE_ROWS = 64;
 
 /** How one kind of row is written. `decode` throws on bytes it did not write: they come from our own disk. */
 export interface RowCodec<T> {
@@ -156,7 +159,7 @@ export class Transaction {
 }
 
 /** One character a byte. */
-export function byteText(bytes: Uint8Array): string {
+function byteText(bytes: Uint8Array): string {
   // Not a spread: that is five times slower. A call takes a limited number of arguments.
   if (bytes.length <= PIECE) return Reflect.apply(String.fromCharCode, null, bytes);
   return byteText(bytes.subarray(0, PIECE)) + byteText(bytes.subarray(PIECE));

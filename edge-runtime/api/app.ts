@@ -3,12 +3,16 @@ import swagger from "@fastify/swagger";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type FastifyInstance, type FastifyRequest, fastify, LogController } from "fastify";
 import { answerErrors, answerInTime } from "./answers.ts";
+import { changesRoute } from "./changes.ts";
 import { CrossSiteGuard } from "./cross-site.ts";
 import type { ApiDeps, ApiPrincipal } from "./deps.ts";
 import { docsRoutes } from "./docs.ts";
+import { describesIdempotency } from "./idempotency.ts";
+import { keyHistoryRoute } from "./key-history.ts";
 import { kvRoutes } from "./kv.ts";
 import { kvListRoute } from "./kv-list.ts";
 import { leaseRoutes } from "./leases.ts";
+import { ledgerRoute } from "./ledger.ts";
 import { memberRoutes } from "./members.ts";
 import { operationRoutes } from "./operation.ts";
 import { pageRoutes } from "./page.ts";
@@ -78,9 +82,11 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
       components: { securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } } },
       security: [{ bearer: [] }],
     },
+    transform: ({ schema, url, route }) => ({ schema: describesIdempotency(route.method, url, schema), url }),
   });
   kvRoutes(app, deps);
   kvListRoute(app, deps);
+  keyHistoryRoute(app, deps);
   txnRoute(app, deps);
   leaseRoutes(app, deps);
   watchRoutes(app, deps);
@@ -89,6 +95,8 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   verifyRoutes(app, deps);
   operationRoutes(app, deps);
   memberRoutes(app, deps);
+  ledgerRoute(app, deps);
+  changesRoute(app, deps);
   if (deps.page !== null) pageRoutes(app, deps.page, deps.members);
   return app;
 }

@@ -10,8 +10,10 @@ import type { Metrics } from "../metrics.ts";
 export type ReplicaDoor = Pick<
   Replica,
   | "execute"
+  | "executeIdempotent"
   | "barrier"
   | "read"
+  | "history"
   | "ledger"
   | "follow"
   | "position"
@@ -76,7 +78,7 @@ export interface UplinkDoor {
 export interface ApiDeps {
   readonly replica: ReplicaDoor;
   readonly authority: ApiAuthority;
-  readonly documents: Pick<Materialiser, "materialise">;
+  readonly documents: Pick<Materialiser, "materialise" | "materialiseAt">;
   readonly presence: () => readonly MemberPresence[];
   readonly members: MembersDoor;
   /** Null without a parent. */

@@ -17,6 +17,7 @@ import type { FastifyInstance } from "fastify";
 import { failures } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
 import { keyAsText, valueAsText } from "./key-text.ts";
+import { MOMENT_FAILURES, type MomentQuery, momentHeaders, momentOf, momentSchema } from "./moment.ts";
 import { originOf, originSchema } from "./origin.ts";
 import { READ_FAILURES, type ReadModeQuery, readHeaders, reading, readModeSchema } from "./reading.ts";
 import { queryBytes } from "./url-bytes.ts";
@@ -65,7 +66,7 @@ const rangeSchema = {
 } as const;
 
 export function kvListRoute(app: FastifyInstance, deps: ApiDeps): void {
-  app.get<{ Querystring: ReadModeQuery & RangeQuery & { origin?: string } }>(
+  app.get<{ Querystring: ReadModeQuery & MomentQuery & RangeQuery & { origin?: string } }>(
     "/v1/kv",
     {
       schema: {
@@ -82,6 +83,7 @@ export function kvListRoute(app: FastifyInstance, deps: ApiDeps): void {
                 "Percent-encoded key to go on after: the last one of the page before. In the order of keys only",
             },
             ...rangeSchema,
+            ...momentSchema,
             ...readModeSchema,
             origin: originSchema,
           },
@@ -90,7 +92,7 @@ export function kvListRoute(app: FastifyInstance, deps: ApiDeps): void {
           200: {
             description: "One revision's rows",
             type: "object",
-            headers: readHeaders,
+            headers: { ...readHeaders, ...momentHeaders },
             properties: {
               revision: { type: "integer" },
               more: {
@@ -115,7 +117,7 @@ export function kvListRoute(app: FastifyInstance, deps: ApiDeps): void {
               },
             },
           },
-          ...failures("BAD_REQUEST", "KEY_TOO_LARGE", "FORBIDDEN", ...READ_FAILURES),
+          ...failures("KEY_TOO_LARGE", "FORBIDDEN", ...MOMENT_FAILURES, ...READ_FAILURES),
         },
       },
     },
@@ -125,7 +127,11 @@ export function kvListRoute(app: FastifyInstance, deps: ApiDeps): void {
       if (!request.principal.mayReadPrefix(prefix)) throw new OpenClawError("FORBIDDEN", "read");
       const range = rangeOf(prefix, after, request.query);
       const question = { kind: "range", origin: originOf(request.query.origin), ...range } as const;
-      const answer = await reading(deps, request.query, reply, () => deps.replica.read(question));
+      const answer = await reading(deps, request.query, reply, async () => {
+        const past = await momentOf(deps, request.query, reply);
+        if (past === null) return deps.replica.read(question);
+        return { ...(await deps.replica.history({ ...question, at: past })), revision: past };
+      });
       // The state bounds an answer in bytes, too: then `more` is true before `limit` rows.
       const rows = answer.rows.map(range.view === "keys" ? keyShown : rowShown);
       const { revision: at, more, count } = answer;

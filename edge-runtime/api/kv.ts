@@ -11,6 +11,7 @@ import type { FastifyInstance, FastifyReply } from "fastify";
 import { failures } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
 import { viewed } from "./key-text.ts";
+import { MOMENT_FAILURES, type MomentQuery, momentHeaders, momentOf, momentSchema } from "./moment.ts";
 import { originOf, originSchema } from "./origin.ts";
 import {
   positionHeaders,
@@ -22,13 +23,8 @@ import {
   readModeSchema,
   written,
 } from "./reading.ts";
-import { keyOf } from "./url-bytes.ts";
+import { keyOf, keyParameter } from "./url-bytes.ts";
 import { perform } from "./write.ts";
-
-const keyParameter = {
-  type: "object",
-  properties: { key: { type: "string", description: "Percent-encoded; slashes and any byte may stand in it" } },
-} as const;
 
 const bytesSchema = { type: "string", format: "binary" } as const;
 
@@ -42,6 +38,7 @@ const writeFailures = (code: "COMPARE_FAILED" | "NOT_FOUND") =>
     "FORBIDDEN",
     "READ_ONLY",
     "OVERLOADED",
+    "IDEMPOTENCY_KEY_REUSED",
     "UNAVAILABLE",
     "STORAGE_FULL",
   );
@@ -49,7 +46,7 @@ const writeFailures = (code: "COMPARE_FAILED" | "NOT_FOUND") =>
 interface KeyRoute {
   Params: { key: string };
 }
-interface ReadQuery extends ReadModeQuery {
+interface ReadQuery extends ReadModeQuery, MomentQuery {
   origin?: string;
 }
 
@@ -89,7 +86,7 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
         const expected = request.query.expected ?? expectedByHeader(request.headers);
         const command: UserCommand =
           expected === undefined ? { kind: "put", key, value } : compareAndSet(key, revision(expected), value);
-        const outcome = comparedOutcome(command, await perform(deps, command, request.principal));
+        const outcome = comparedOutcome(command, await perform(deps, command, { request, reply }));
         if (!outcome.ok) throw new OpenClawError(outcome.code, outcome.details);
         return written(deps, outcome.revision, reply);
       },
@@ -106,7 +103,7 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
           querystring: {
             type: "object",
             additionalProperties: false,
-            properties: { ...readModeSchema, origin: originSchema },
+            properties: { ...momentSchema, ...readModeSchema, origin: originSchema },
           },
           response: {
             200: {
@@ -114,6 +111,7 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
               content: { "application/octet-stream": { schema: bytesSchema } },
               headers: {
                 ...readHeaders,
+                ...momentHeaders,
                 "X-Openclaw-Mod-Revision": {
                   type: "integer",
                   description: "Of the last put; in a mirror, the origin's",
@@ -123,7 +121,7 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
                 "X-Openclaw-Revision": { type: "integer", description: "Of the state that was read" },
               },
             },
-            ...failures("NOT_FOUND", "BAD_REQUEST", "KEY_EMPTY", "KEY_TOO_LARGE", "FORBIDDEN", ...READ_FAILURES),
+            ...failures("NOT_FOUND", "KEY_EMPTY", "KEY_TOO_LARGE", "FORBIDDEN", ...MOMENT_FAILURES, ...READ_FAILURES),
           },
         },
       },
@@ -131,8 +129,11 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
         const key = keyOf(request.params.key);
         if (!request.principal.mayReadKey(key)) throw new OpenClawError("FORBIDDEN", "read");
         const origin = originOf(request.query.origin);
-        const get = { kind: "get", origin, key } as const;
-        const answer = await reading(deps, request.query, reply, () => deps.replica.read(get));
+        const answer = await reading(deps, request.query, reply, async () => {
+          const at = await momentOf(deps, request.query, reply);
+          if (at === null) return deps.replica.read({ kind: "get", origin, key });
+          return { ...(await deps.replica.history({ kind: "get", origin, key, at })), revision: at };
+        });
         void reply.header("x-openclaw-revision", answer.revision);
         if (answer.row === null) throw new OpenClawError("NOT_FOUND");
         return sendValue(reply, answer.row);
@@ -155,7 +156,7 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
       async (request, reply) => {
         const key = keyOf(request.params.key);
         const command = { kind: "deleteRange", keys: { kind: "key", key } } as const;
-        const { revision: at, response } = await perform(deps, command, request.principal);
+        const { revision: at, response } = await perform(deps, command, { request, reply });
         if (response?.kind === "deleteRange" && response.deleted === 0) throw new OpenClawError("NOT_FOUND");
         return written(deps, at, reply);
       },

@@ -2,9 +2,11 @@
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isNodeId, type NodeId } from "@openclaw/core/ids.ts";
 import { isJoint } from "@openclaw/core/raft/membership.ts";
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyInstance } from "fastify";
+import { requireAdmin } from "./admin.ts";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
+import { acceptIdempotencyKey } from "./idempotency.ts";
 
 const nodeSchema = { type: "string", description: "A node's name", maxLength: 63 } as const;
 const doneSchema = { description: "Done", type: "object", additionalProperties: true } as const;
@@ -54,6 +56,7 @@ export function memberRoutes(app: FastifyInstance, deps: ApiDeps): void {
     },
     async (request) => {
       requireAdmin(request);
+      acceptIdempotencyKey(request);
       const node = nodeOf(request.params.node);
       const { voters, learners } = deps.replica.status().raft.committedMembership;
       const known = deps.members.rows().some((row) => row.node === node);
@@ -88,6 +91,7 @@ export function memberRoutes(app: FastifyInstance, deps: ApiDeps): void {
     },
     async (request) => {
       requireAdmin(request);
+      acceptIdempotencyKey(request);
       const node = nodeOf(request.body.node);
       await deps.replica.transferLeadership(node, REQUEST_TIMEOUT_MS);
       return { leader: node };
@@ -102,10 +106,6 @@ const MEMBERSHIP_FAILURES = [
   "UNAVAILABLE",
   "STOPPED",
 ] as const;
-
-function requireAdmin(request: FastifyRequest): void {
-  if (!request.principal.mayAdminister) throw new OpenClawError("FORBIDDEN", "the token has no admin claim");
-}
 
 function nodeOf(text: string): NodeId {
   if (!isNodeId(text)) throw new OpenClawError("BAD_REQUEST", "a node's name: lower-case letters, digits and dashes");

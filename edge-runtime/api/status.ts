@@ -4,8 +4,10 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { PARTITION } from "@openclaw/core/ids.ts";
 import type { Agreement } from "@openclaw/core/replica/comparisons.ts";
 import type { FastifyInstance } from "fastify";
+import { requireAdmin } from "./admin.ts";
 import { failures } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
+import { acceptIdempotencyKey } from "./idempotency.ts";
 import { agreementNote, comparisonJson } from "./verify.ts";
 
 export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
@@ -23,7 +25,8 @@ export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
             hash: {
               type: "boolean",
               default: false,
-              description: "Also hash every row of this node's state: reads all of it",
+              description:
+                "Also hash every row of this node's state, and the content, which its ledger determines: reads all of it",
             },
           },
         },
@@ -83,7 +86,8 @@ export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
       },
     },
     async (request) => {
-      if (!request.principal.mayAdminister) throw new OpenClawError("FORBIDDEN", "the token has no admin claim");
+      requireAdmin(request);
+      acceptIdempotencyKey(request);
       if (deps.uplink === null) throw new OpenClawError("NOT_FOUND", "this cluster has no parent");
       deps.uplink.setEnabled(request.body.enabled);
       return { enabled: deps.uplink.status().enabled };
@@ -161,6 +165,8 @@ function statusOf({ replica, members, presence, uplink }: ApiDeps) {
     partition: PARTITION,
     epoch: epoch.nonce,
     epochCounter: epoch.counter,
+    epochParent: epoch.parent,
+    epochDeparture: epoch.departure,
     node: id,
     role,
     leader,
@@ -220,8 +226,14 @@ function notesFor(
 }
 
 async function stateHash({ replica }: ApiDeps) {
-  const { hash, rows, position } = await replica.read({ kind: "stateHash" });
-  return { hash: toHex(hash), rows, revision: position.revision, ledgerHash: toHex(position.hash) };
+  const { hash, rows, content, position } = await replica.read({ kind: "stateHash" });
+  return {
+    hash: toHex(hash),
+    rows,
+    content: { hash: toHex(content.hash), rows: content.rows },
+    revision: position.revision,
+    ledgerHash: toHex(position.hash),
+  };
 }
 
 const isWebSocket = (address: string): boolean => /\/wss?(\/|$)/.test(address);

@@ -18,40 +18,31 @@ import {
 } from "@openclaw/core/state-machine/operation.ts";
 import { z } from "zod";
 import { fewItems, shallow } from "./json-depth.ts";
+import { bytesForm, keysForm } from "./key-form.ts";
 import { base64 } from "./key-text.ts";
 
-const bytes = z.base64().transform((text) => new Uint8Array(Buffer.from(text, "base64")));
 const count = z.int().min(0);
-const keys = {
-  key: bytes.describe("Base64"),
-  rangeEnd: bytes
-    .default(new Uint8Array())
-    .describe(
-      "Base64; absent: the one key; else the keys from key to before this; AA== (a zero byte): all from key on",
-    ),
-};
-
 const compare = z
   .discriminatedUnion("target", [
-    z.strictObject({ target: z.literal("value"), ...keys, result: z.enum(COMPARE_RESULTS), value: bytes }),
-    z.strictObject({ target: z.enum(NUMBER_TARGETS), ...keys, result: z.enum(COMPARE_RESULTS), number: count }),
+    z.strictObject({ target: z.literal("value"), ...keysForm, result: z.enum(COMPARE_RESULTS), value: bytesForm }),
+    z.strictObject({ target: z.enum(NUMBER_TARGETS), ...keysForm, result: z.enum(COMPARE_RESULTS), number: count }),
   ])
   .describe("Of no key, numbers are 0, and no value agrees with anything");
 
 const put = z.strictObject({
   op: z.literal("put"),
-  key: keys.key,
-  value: bytes.nullable().describe("Null keeps the value; NOT_FOUND where there is none"),
+  key: keysForm.key,
+  value: bytesForm.nullable().describe("Null keeps the value; NOT_FOUND where there is none"),
   lease: z
     .union([z.literal("keep"), z.int().min(1)])
     .nullable()
     .default(null),
   previous: z.boolean().default(false),
 });
-const deleteRange = z.strictObject({ op: z.literal("deleteRange"), ...keys, previous: z.boolean().default(false) });
+const deleteRange = z.strictObject({ op: z.literal("deleteRange"), ...keysForm, previous: z.boolean().default(false) });
 const range = z.strictObject({
   op: z.literal("range"),
-  ...keys,
+  ...keysForm,
   limit: count.max(RANGE_ROWS_MAX).default(0),
   sort: z.enum(SORT_TARGETS).default("key"),
   order: z.enum(SORT_ORDERS).default("ascending"),

@@ -6,20 +6,27 @@ import { fromHex, toHex, utf8 } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { KEY_BYTES_MAX } from "@openclaw/core/limits.ts";
 
-const KEY_PATH = "/v1/kv/";
+const KEY_PATHS = ["/v1/kv/", "/v1/history/"] as const;
 const MALFORMED = "malformed";
 const OVERSIZE = "oversize";
 
-/** `/v1/kv/a%2Fb?x` becomes `/v1/kv/x612f62?x`; other URLs stay. */
+/** `/v1/kv/a%2Fb?x` becomes `/v1/kv/x612f62?x`; URLs that name no key stay. */
 export function routableUrl(url: string): string {
-  if (!url.startsWith(KEY_PATH)) return url;
+  const keyPath = KEY_PATHS.find((path) => url.startsWith(path));
+  if (keyPath === undefined) return url;
   const end = url.indexOf("?");
-  const path = end < 0 ? url.slice(KEY_PATH.length) : url.slice(KEY_PATH.length, end);
+  const path = end < 0 ? url.slice(keyPath.length) : url.slice(keyPath.length, end);
   const query = end < 0 ? "" : url.slice(end);
   const bytes = percentDecoded(path);
-  if (bytes === undefined) return `${KEY_PATH}${MALFORMED}${query}`;
-  return `${KEY_PATH}${bytes.length > KEY_BYTES_MAX ? OVERSIZE : `x${toHex(bytes)}`}${query}`;
+  if (bytes === undefined) return `${keyPath}${MALFORMED}${query}`;
+  return `${keyPath}${bytes.length > KEY_BYTES_MAX ? OVERSIZE : `x${toHex(bytes)}`}${query}`;
 }
+
+/** Of a route with `:key`. */
+export const keyParameter = {
+  type: "object",
+  properties: { key: { type: "string", description: "Percent-encoded; slashes and any byte may stand in it" } },
+} as const;
 
 /** Characters of the longest routable key. */
 export const ROUTABLE_KEY_CHARS_MAX = 2 * KEY_BYTES_MAX + 1;

@@ -1,13 +1,14 @@
 /** `/v1/admin/ledger-check`, `/v1/admin/compare-states`: whether what is stored is what was written, and the same everywhere. */
 import { toHex } from "@openclaw/core/bytes.ts";
-import { OpenClawError } from "@openclaw/core/errors.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import type { LedgerChecked } from "@openclaw/core/ports.ts";
 import type { Agreement } from "@openclaw/core/replica/comparisons.ts";
 import { type Comparison, verdictOf } from "@openclaw/core/state-machine/comparison.ts";
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyInstance } from "fastify";
+import { requireAdmin } from "./admin.ts";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
+import { acceptIdempotencyKey } from "./idempotency.ts";
 
 /** Bytes of the ledger that the state's worker hashes between two of its other calls: a few ms. */
 const SLICE_BYTES = 524_288;
@@ -86,6 +87,7 @@ export function verifyRoutes(app: FastifyInstance, { replica }: ApiDeps): void {
     },
     async (request) => {
       requireAdmin(request);
+      acceptIdempotencyKey(request);
       return comparisonJson(await replica.compareStates(REQUEST_TIMEOUT_MS));
     },
   );
@@ -97,10 +99,6 @@ const roundProperties = {
   verdict: { type: "string", enum: ["open", "agreed", "split"] },
   diverged: { type: "array", items: { type: "string" }, description: "Nodes that differ from a majority" },
 } as const;
-
-function requireAdmin(request: FastifyRequest): void {
-  if (!request.principal.mayAdminister) throw new OpenClawError("FORBIDDEN", "the token has no admin claim");
-}
 
 export function comparisonJson(comparison: Comparison) {
   const { round, revision: at, voters, reports } = comparison;

@@ -1,27 +1,36 @@
 /** `/v1/watch`: the changes of keys, live and from any revision that is still kept. */
-import { EMPTY_BYTES } from "@openclaw/core/bytes.ts";
+import { EMPTY_BYTES, prefixEnd } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { isClusterId, PARTITION, type Revision, revision } from "@openclaw/core/ids.ts";
-import type { LedgerEvent, LedgerRecord } from "@openclaw/core/ledger/record.ts";
-import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import { PARTITION, type Revision, revision } from "@openclaw/core/ids.ts";
+import type { LedgerRecord } from "@openclaw/core/ledger/record.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { expected, failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
-import type { ApiDeps, ApiPrincipal } from "./deps.ts";
-import { EventStream, type ServerEvent } from "./event-stream.ts";
+import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
+import type { ApiDeps } from "./deps.ts";
+import type { EventStream, ServerEvent } from "./event-stream.ts";
 import { keyAsText, valueAsText } from "./key-text.ts";
 import { ledgerPages } from "./ledger-pages.ts";
+import { type Before, PreviousRows } from "./previous-rows.ts";
+import { assertRoom, streaming } from "./streaming.ts";
 import { queryBytes } from "./url-bytes.ts";
-
-/** Watchers of one node; one more is OVERLOADED. */
-const WATCHERS_MAX = 1_000;
-/** While nothing matches, a watcher learns at most this often how far it is, ms. */
-const PROGRESS_MS = 1_000;
+import { WatchProgress } from "./watch-progress.ts";
+import {
+  type KeyEvent,
+  type Selection,
+  selectedEvents,
+  WATCH_FILTERS,
+  type WatchFilter,
+  watchedOrigin,
+  watchedRecord,
+} from "./watch-selection.ts";
+import { watchStreamRoutes } from "./watch-stream-routes.ts";
 
 interface WatchQuery {
   prefix?: string;
   from?: number;
   origin?: string;
+  filter?: readonly WatchFilter[];
+  previous?: boolean;
   access_token?: string;
 }
 
@@ -38,6 +47,9 @@ export function watchRoutes(app: FastifyInstance, deps: ApiDeps): void {
   app.addHook("preClose", async () => {
     for (const stream of streams) stream.fail(new OpenClawError("STOPPED"));
   });
+
+  const rows = new PreviousRows(deps.replica);
+  watchStreamRoutes(app, deps, streams, rows);
 
   app.get<{ Querystring: WatchQuery }>(
     "/v1/watch",
@@ -61,6 +73,17 @@ export function watchRoutes(app: FastifyInstance, deps: ApiDeps): void {
               type: "string",
               description: "Watch the mirror of this cluster instead of our own keys; * for all",
             },
+            filter: {
+              type: "array",
+              items: { type: "string", enum: WATCH_FILTERS },
+              maxItems: WATCH_FILTERS.length,
+              description: "Leave out puts or deletes",
+            },
+            previous: {
+              type: "boolean",
+              default: false,
+              description: "Tell with each event what was under its key before; not where that is compacted",
+            },
             access_token: { type: "string", description: "A token, for an EventSource, which can send no headers" },
           },
         },
@@ -71,144 +94,87 @@ export function watchRoutes(app: FastifyInstance, deps: ApiDeps): void {
       },
     },
     async (request, reply) => {
-      if (streams.size >= WATCHERS_MAX) throw new OpenClawError("OVERLOADED", `${WATCHERS_MAX} watchers`);
+      assertRoom(streams);
       const prefix = queryBytes(request.url, "prefix") ?? EMPTY_BYTES;
       if (!request.principal.mayReadPrefix(prefix)) throw new OpenClawError("FORBIDDEN", "read");
       const selection: Selection = {
-        prefix,
+        keys: { kind: "range", from: prefix, to: prefixEnd(prefix) ?? null },
         origin: watchedOrigin(request.query.origin),
+        filters: request.query.filter ?? [],
         principal: request.principal,
       };
       const start = await startOf(deps, request);
-      reply.hijack();
-      const stream = new EventStream(reply.raw, reply.getHeaders());
-      streams.add(stream);
-      try {
-        await serve(deps, stream, selection, start);
-      } catch (error) {
-        const failure = expected(error);
-        if (failure.code === "INTERNAL") request.log.error({ err: error }, "a watch failed");
-        stream.fail(failure);
-      } finally {
-        streams.delete(stream);
-      }
+      await streaming(request, reply, streams, (stream) =>
+        serve(deps, stream, selection, start, request.query.previous === true ? rows : null),
+      );
     },
   );
 }
 
-interface Selection {
-  readonly prefix: Uint8Array;
-  /** Null: our own keys; "*": ours and every mirror. */
-  readonly origin: string | null;
-  readonly principal: ApiPrincipal;
-}
-
-async function serve(deps: ApiDeps, stream: EventStream, selection: Selection, start: Resume): Promise<void> {
+/** @param rows null: nobody asks what was before */
+async function serve(
+  deps: ApiDeps,
+  stream: EventStream,
+  selection: Selection,
+  start: Resume,
+  rows: PreviousRows | null,
+): Promise<void> {
   const { cluster, epoch, revision: at } = deps.replica.position();
   const hello = { cluster, partition: PARTITION, epoch: epoch.nonce, revision: at, from: start.revision };
   await stream.send([{ event: "hello", data: hello }]);
-  const progress = new Progress(stream, start.revision - 1);
-  const endOfToken = atExpiry(selection.principal, () =>
-    stream.fail(new OpenClawError("UNAUTHENTICATED", "the token expired")),
-  );
+  const progress = new WatchProgress(stream, start.revision - 1);
   try {
     for await (const page of ledgerPages(deps.replica, revision(start.revision), stream.signal)) {
-      const events = page.records.flatMap((stored) => eventsOf(stored, selection, start));
-      const last = events.at(-1);
+      const changes = page.records.flatMap((stored) => changesOf(stored, selection, start));
+      const last = changes.at(-1);
       if (last !== undefined) progress.told(Number.parseInt(last.id, 10));
-      await stream.send(events);
+      if (rows === null) await stream.send(changes.map((change) => shown(change, {})));
+      // One at a time: the rows before them may be far more than the events.
+      else for (const change of changes) await stream.send([shown(change, await beforeOf(rows, change))]);
       if (page.records.length === 0) progress.tell(page.revision);
     }
   } finally {
     progress.stop();
-    clearInterval(endOfToken);
   }
 }
 
-/** Rights end when the token does, in mid-stream too (pitfall 50). A timeout takes no longer than 24 days; a day's check does. */
-function atExpiry({ expires }: ApiPrincipal, end: () => void): NodeJS.Timeout | undefined {
-  if (expires === null) return undefined;
-  const check = (): void => {
-    if (expires <= Date.now()) end();
-  };
-  return setInterval(check, Math.min(Math.max(expires - Date.now(), 0) + 1, 86_400_000));
+interface Change {
+  readonly id: string;
+  readonly event: KeyEvent;
+  readonly record: LedgerRecord;
 }
 
-/** Tells a watcher how far it is when nothing matched: at once at first, then at most once in PROGRESS_MS. */
-class Progress {
-  readonly #stream: EventStream;
-  #told: number;
-  #reached: number;
-  #pause: NodeJS.Timeout | null = null;
-
-  constructor(stream: EventStream, told: number) {
-    this.#stream = stream;
-    this.#told = told;
-    this.#reached = told;
-  }
-  told(at: number): void {
-    this.#told = at;
-  }
-  tell(reached: number): void {
-    this.#reached = reached;
-    if (this.#reached <= this.#told || this.#pause !== null) return;
-    this.#told = reached;
-    const id = String(reached);
-    // A reader that takes nothing fails the next send of events; progress alone never fills its buffer.
-    void this.#stream.send([{ event: "progress", id, data: { revision: reached } }]).catch(() => {});
-    this.#pause = setTimeout(() => {
-      this.#pause = null;
-      this.tell(this.#reached);
-    }, PROGRESS_MS);
-  }
-  stop(): void {
-    if (this.#pause !== null) clearTimeout(this.#pause);
-  }
-}
-
-type KeyChange = ServerEvent & { readonly id: string };
-type KeyEvent = Exclude<LedgerEvent, { kind: "change" }>;
-
-function eventsOf(stored: StoredRecord, { prefix, origin, principal }: Selection, start: Resume): KeyChange[] {
-  const record = decoded(stored);
-  if (origin !== "*" && (record.origin?.cluster ?? null) !== origin) return [];
-  const matching = record.events.filter(
-    (event): event is KeyEvent => event.kind !== "change" && startsWith(event.key, prefix),
-  );
-  return matching.flatMap((event, at): KeyChange[] => {
+function changesOf(stored: StoredRecord, selection: Selection, start: Resume): Change[] {
+  const watched = watchedRecord(stored);
+  const { record } = watched;
+  const matching = selectedEvents(watched, selection);
+  return matching.flatMap((event, at): Change[] => {
     if (record.revision === start.revision && at < start.skip) return [];
     // Asked again at every event: rights are not a matter of connecting only (pitfall 50).
-    if (!principal.mayReadKey(event.key)) return [];
+    if (!selection.principal.mayReadKey(event.key)) return [];
     // Only the last event of a revision completes it; after an earlier one the rest is still to come.
     const id = at === matching.length - 1 ? `${record.revision}` : `${record.revision}.${at + 1}`;
-    return [{ event: event.kind, id, data: shown(event, record) }];
+    return [{ id, event, record }];
   });
 }
 
-function shown(event: KeyEvent, { revision: at, origin, principal, time }: LedgerRecord) {
+const beforeOf = async (rows: PreviousRows, { event, record }: Change): Promise<Before> =>
+  (await rows.before(record, [event]))[0] ?? {};
+
+function shown({ id, event, record }: Change, before: Before): ServerEvent {
+  const { revision: at, origin, principal, time } = record;
   const value = event.kind === "put" ? valueAsText(event.value) : {};
-  return { kind: event.kind, ...keyAsText(event.key), ...value, revision: at, origin, principal, time };
-}
-
-/** A live record reaches every watcher as one object: decoded once. */
-const records = new WeakMap<StoredRecord, LedgerRecord>();
-
-function decoded(stored: StoredRecord): LedgerRecord {
-  let record = records.get(stored);
-  if (record === undefined) {
-    record = decodeRecord(stored.record);
-    records.set(stored, record);
-  }
-  return record;
-}
-
-const startsWith = (key: Uint8Array, prefix: Uint8Array): boolean =>
-  prefix.length <= key.length && prefix.every((byte, i) => byte === key[i]);
-
-function watchedOrigin(text: string | undefined): string | null {
-  if (text === undefined || text === "") return null;
-  if (text !== "*" && !isClusterId(text)) throw new OpenClawError("BAD_REQUEST", "origin is a cluster's name or *");
-  return text;
+  const data = {
+    kind: event.kind,
+    ...keyAsText(event.key),
+    ...value,
+    revision: at,
+    origin,
+    principal,
+    time,
+    ...before,
+  };
+  return { event: event.kind, id, data };
 }
 
 /** Ahead is not a fork (L3): a revision that this node has not applied yet is waited for before it is called unknown. */

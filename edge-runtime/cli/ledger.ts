@@ -1,10 +1,10 @@
 /** `openclaw ledger verify`: names the first wrong revision of a ledger, and says whether the replicas agree. */
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { revision } from "@openclaw/core/ids.ts";
-import { SingleBar } from "cli-progress";
 import type { Command } from "commander";
 import { z } from "zod";
 import { EXIT } from "./failure.ts";
+import { progressBar } from "./progress.ts";
 import { clientOf, examples, print, type Reach, reaching, wholeNumber } from "./reach.ts";
 import { table } from "./status.ts";
 
@@ -82,22 +82,14 @@ async function offline(dataDir: string, options: VerifyOptions): Promise<void> {
 
 async function verify({ from = 1, to, json }: VerifyOptions, check: Check): Promise<void> {
   if (from < 1) throw new OpenClawError("BAD_REQUEST", "the first revision is 1");
-  const bar = new SingleBar({
-    format: "{bar} {percentage} % | revision {value} of {total} | {eta_formatted} left",
-    stream: process.stderr,
-    // Nobody to look at it: nothing is drawn.
-    noTTYOutput: false,
-  });
-  let begun = false;
+  const bar = progressBar("ledger");
   let found: Checked;
   for (let next = from; ; next = found.sound + 1) {
     found = await check(next, to);
     if (found.done) break;
-    if (begun) bar.update(found.sound);
-    else bar.start(Math.min(to ?? found.revision, found.revision), found.sound);
-    begun = true;
+    bar.show(found.sound, Math.min(to ?? found.revision, found.revision));
   }
-  if (begun) bar.stop();
+  bar.stop();
   const { fault, sound } = found;
   if (json === true) print(JSON.stringify({ from, sound, revision: found.revision, fault }));
   else if (fault === null) print(`revisions ${from} to ${sound} are as they were written`);

@@ -7,12 +7,15 @@ import { Command, Option } from "commander";
 import { percentEncoded } from "../api/url-bytes.ts";
 import { enrolChild } from "../init.ts";
 import type { NodeOptions } from "../node.ts";
+import { addBackup } from "./backup.ts";
+import { addExport } from "./export.ts";
 import { EXIT } from "./failure.ts";
 import { addInit } from "./init.ts";
 import { addJoin } from "./join.ts";
 import { addLedger } from "./ledger.ts";
 import { addMember, addMoveLeader } from "./member.ts";
 import { clientOf, examples, print, type Reach, reaching, wholeNumber } from "./reach.ts";
+import { addRestore } from "./restore.ts";
 import { statusText } from "./status.ts";
 import { addToken } from "./token.ts";
 import { untilReady, WAIT_SECONDS } from "./wait.ts";
@@ -53,6 +56,9 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addWatch(program);
   addStatus(program);
   addLedger(program);
+  addExport(program);
+  addBackup(program);
+  addRestore(program, name);
   return program;
 }
 
@@ -170,11 +176,21 @@ function addList(program: Command): void {
     });
 }
 
+interface WatchFlags {
+  from?: number;
+  origin?: string;
+  filter?: string;
+  previous?: boolean;
+  json?: boolean;
+}
+
 function addWatch(program: Command): void {
   reaching(program.command("watch [prefix]"))
     .description("follow the changes of a prefix until Ctrl-C, across restarts of nodes")
     .option("--from <revision>", "begin there instead of now", wholeNumber)
     .option("--origin <cluster>", "the mirror of this cluster's keys; * for every origin")
+    .addOption(new Option("--filter <kind>", "leave out puts or deletes").choices(["noput", "nodelete"]))
+    .option("--previous", "with --json: tell what was under the key before, too")
     .option("--json", "one JSON object a line")
     .addHelpText(
       "after",
@@ -184,13 +200,15 @@ function addWatch(program: Command): void {
         "openclaw watch --endpoint http://10.0.0.5:8101 --endpoint http://10.0.0.6:8101",
       ),
     )
-    .action(async (prefix: string | undefined, options: Reach & { from?: number; origin?: string; json?: boolean }) => {
+    .action(async (prefix: string | undefined, options: Reach & WatchFlags) => {
       const stop = new AbortController();
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
       const query = queryText([
         ["prefix", percentEncoded(utf8(prefix ?? ""))],
         ["from", options.from === undefined ? undefined : String(options.from)],
         ["origin", options.origin === undefined ? undefined : encodeURIComponent(options.origin)],
+        ["filter", options.filter],
+        ["previous", options.previous === true ? "true" : undefined],
       ]);
       await watch(clientOf(options), {
         path: `/v1/watch${query}`,

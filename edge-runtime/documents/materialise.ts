@@ -1,7 +1,8 @@
 /** Documents as people read and edit them over HTTP: the state's accepted changes, put together by Automerge in its worker. */
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
-import type { ChangeHash } from "@openclaw/core/ids.ts";
-import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
+import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
+import type { ChangeHash, Revision } from "@openclaw/core/ids.ts";
+import type { Answer, Query, QueryAnswers } from "@openclaw/core/state-machine/query.ts";
 import { DocumentWorker } from "./document-worker.ts";
 import type { Finish, Finished } from "./job.ts";
 
@@ -13,10 +14,15 @@ const PAGE_CHANGES = 512;
  */
 const ATTEMPTS_MAX = 10;
 
-/** Where changes come from: a replica, at its applied index. */
+/** Where changes come from: a replica, at its applied index or at an earlier revision. */
 export interface DocumentSource {
   read<Q extends Query>(query: Q): Promise<Answer<Q>>;
+  history<Q extends HistoryQuery>(query: Q): Promise<HistoryAnswer<Q>>;
 }
+
+type Page = QueryAnswers["document"];
+/** The accepted changes after a position. */
+type Pages = (after: number) => Promise<Page>;
 
 export interface Materialised extends Finished {
   /** Accepted changes; 0 means that there is no such document. */
@@ -39,11 +45,35 @@ export class Materialiser {
    * Brings the worker's document up to the state and finishes it there.
    * @throws OpenClawError OVERLOADED, STOPPED, DOCUMENT_TOO_LARGE; of a fork also BAD_REQUEST, CHANGE_TOO_LARGE
    */
-  async materialise(collection: string, document: string, finish: Finish): Promise<Materialised> {
+  materialise(collection: string, document: string, finish: Finish): Promise<Materialised> {
+    const pages = (after: number): Promise<Page> =>
+      this.#source.read({ kind: "document", collection, document, after, limit: PAGE_CHANGES });
     // Neither part can hold a NUL that would make two names one: JSON escapes it.
     const name = JSON.stringify([collection, document]);
+    return this.#inTurn(name, () => this.#load(name, pages, finish));
+  }
+
+  /**
+   * The document as it was after a revision, put together anew.
+   * @throws OpenClawError as `materialise`, and REVISION_AHEAD, COMPACTED
+   */
+  materialiseAt(collection: string, document: string, at: Revision, finish: Finish): Promise<Materialised> {
+    const pages = (after: number): Promise<Page> =>
+      this.#source.history({ kind: "document", collection, document, at, after, limit: PAGE_CHANGES });
+    const name = JSON.stringify([collection, document, at]);
+    return this.#inTurn(name, async () => {
+      try {
+        return await this.#load(name, pages, finish);
+      } finally {
+        // What was is asked for seldom; the place is for what is.
+        await this.#worker.run({ kind: "forget", name });
+      }
+    });
+  }
+
+  async #inTurn(name: string, load: () => Promise<Materialised>): Promise<Materialised> {
     const before = this.#tails.get(name) ?? Promise.resolve();
-    const own = before.then(() => this.#load(name, collection, document, finish));
+    const own = before.then(load);
     const tail = own.catch(() => {});
     this.#tails.set(name, tail);
     try {
@@ -57,19 +87,19 @@ export class Materialiser {
     return this.#worker.stop();
   }
 
-  async #load(name: string, collection: string, document: string, finish: Finish): Promise<Materialised> {
+  async #load(name: string, pages: Pages, finish: Finish): Promise<Materialised> {
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-      const loaded = await this.#loadOnce(name, collection, document, finish);
+      const loaded = await this.#loadOnce(name, pages, finish);
       if (loaded !== null) return loaded;
       await this.#worker.run({ kind: "forget", name });
     }
     throw new OpenClawError("UNAVAILABLE", "the document could not be loaded whole");
   }
 
-  async #loadOnce(name: string, collection: string, document: string, finish: Finish): Promise<Materialised | null> {
+  async #loadOnce(name: string, pages: Pages, finish: Finish): Promise<Materialised | null> {
     let after = await this.#worker.run({ kind: "position", name });
     for (;;) {
-      const page = await this.#source.read({ kind: "document", collection, document, after, limit: PAGE_CHANGES });
+      const page = await pages(after);
       if (page.position < after) return null; // the state is another one: replaced by a snapshot
       const last = page.more ? null : finish;
       const answer = await this.#worker.run({ kind: "extend", name, after, changes: page.changes, finish: last });

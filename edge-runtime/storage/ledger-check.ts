@@ -91,7 +91,7 @@ function baseOf(tables: StateTables, from: Revision, { cluster, epoch }: Positio
 
 function positionOf(tables: StateTables): Position | LedgerFault {
   try {
-    return readPosition(tables);
+    return readPosition(tables.state);
   } catch (error) {
     const details = error instanceof Error ? error.message : String(error);
     return { revision: revision(0), kind: "position", details: `the state's own row cannot be read: ${details}` };

@@ -54,7 +54,7 @@ export class PacedScan {
       const until = performance.now() + WORK_MS;
       for (;;) {
         const step = this.#scan?.advance() ?? { kind: "gaveUp" };
-        if (step.kind === "done") return this.#finish({ hash: step.hash, rows: step.rows });
+        if (step.kind === "done") return this.#finish(step.sum);
         if (step.kind === "gaveUp") return this.#finish(null);
         if (performance.now() >= until) return this.#next();
       }

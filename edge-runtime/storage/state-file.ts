@@ -1,6 +1,7 @@
 /** Applied state and ledger on one disk (R6): one connection, whose reads see what its open transaction wrote. */
 import { join } from "node:path";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
+import type { HistorySource } from "@openclaw/core/history/history.ts";
 import { type Index, index, PARTITION, type Revision, term } from "@openclaw/core/ids.ts";
 import type { LedgerChecked, StateSum, StoredState } from "@openclaw/core/ports.ts";
 import { decodeEntries } from "@openclaw/core/raft/entry-codec.ts";
@@ -20,10 +21,11 @@ import { packResults } from "./result-batch.ts";
 import { sha256 } from "./sha256.ts";
 import { type Connection, checkpoint, openExclusive, openingError } from "./sqlite.ts";
 import { type PackedApplied, STATE_FILE, type StateCalls, type StateOpening } from "./state-protocol.ts";
+import { StateReads } from "./state-reads.ts";
 import { createStateTables, StateTables } from "./state-tables.ts";
 import { readIdentity, writeIdentity } from "./store-identity.ts";
 
-export const STATE_FORMAT = 2;
+export const STATE_FORMAT = 3;
 
 /** R6: a transaction stays open over several batches until it is this old, ms, or this large, bytes. */
 const TRANSACTION_MS_MAX = 30;
@@ -51,6 +53,7 @@ interface OpenTransaction {
 export class StateFile {
   readonly #connection: Connection;
   readonly #tables: StateTables;
+  readonly #reads: StateReads;
   readonly #apply: Apply;
   readonly #onError: (error: unknown) => void;
   /** As of the last applied entry, committed or not. */
@@ -83,6 +86,7 @@ export class StateFile {
   private constructor(connection: Connection, apply: Apply, onError: (error: unknown) => void) {
     this.#connection = connection;
     this.#tables = new StateTables(connection);
+    this.#reads = new StateReads(this.#tables.state);
     this.#apply = apply;
     this.#onError = onError;
     this.#applied = this.#tables.applied();
@@ -110,7 +114,12 @@ export class StateFile {
   }
 
   read<Q extends Query>(question: Q): Answer<Q> {
-    return query(this.#tables, question, sha256);
+    return query(this.#tables.state, question, sha256);
+  }
+
+  /** The same, of whatever length: while a long answer is made, entries are applied. @throws OpenClawError OVERLOADED, UNAVAILABLE */
+  reading<Q extends Query>(question: Q): Answer<Q> | Promise<Answer<Q>> {
+    return this.#reads.read(question);
   }
 
   /** @throws OpenClawError COMPACTED */
@@ -127,6 +136,30 @@ export class StateFile {
   /** As of the entry `round`; null when no comparison began there since the file was opened. */
   compare(round: Index): Promise<StateSum | null> {
     return this.#scan?.round === round ? this.#scan.sum : Promise.resolve(null);
+  }
+
+  /** What the past is read from, and written down in. */
+  get past(): HistorySource {
+    const { state, history } = this.#tables;
+    return {
+      state,
+      index: history,
+      records: (from, maxBytes) => this.#tables.records(from, maxBytes),
+      write: (writes) => this.#alone(() => history.write(writes)),
+    };
+  }
+
+  /** In a transaction of its own: if it fails, nothing that was applied is lost with it. */
+  #alone(write: () => void): void {
+    this.commit();
+    this.#connection.exec("BEGIN IMMEDIATE");
+    try {
+      write();
+      this.#connection.exec("COMMIT");
+    } catch (error) {
+      if (this.#connection.inTransaction) this.#connection.exec("ROLLBACK");
+      throw error;
+    }
   }
 
   /** Ends the open transaction, if there is one. Not yet durable: `synchronous=NORMAL` syncs at a checkpoint only. */
@@ -172,9 +205,15 @@ export class StateFile {
     }
   }
 
+  /** What is being read is told `reason`: resolves when all of it was. */
+  endReads(reason: OpenClawError): Promise<void> {
+    return this.#reads.close(reason);
+  }
+
   /** Leaves a database file that is whole without its WAL. */
   close(): void {
     this.#scan?.end();
+    void this.#reads.close(new OpenClawError("UNAVAILABLE", "a snapshot took the state's place"));
     this.checkpoint();
     this.#connection.close();
   }
@@ -201,14 +240,15 @@ export class StateFile {
 
   /** Entries after one that began a comparison are applied when its scan is there to keep what they overwrite. */
   #run(transaction: OpenTransaction, entries: readonly Entry[]): Pick<ApplyOutcome, "records" | "results"> {
-    const outcome = this.#apply(this.#tables, entries);
+    const outcome = this.#apply(this.#tables.state, entries);
     const { writes, comparison } = outcome;
+    this.#reads.replaced(writes);
     this.#scan?.before(writes);
-    this.#tables.write(writes);
+    this.#tables.state.write(writes);
     transaction.bytes += writes.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0);
     if (comparison !== null) {
       this.#scan?.end();
-      this.#scan = new PacedScan(this.#tables, comparison);
+      this.#scan = new PacedScan(this.#tables.state, comparison);
     }
     if (outcome.entries === entries.length) return outcome;
     const rest = this.#run(transaction, entries.slice(outcome.entries));
@@ -245,7 +285,7 @@ function create(connection: Connection, opening: StateOpening, identity: StoreId
   createStateTables(connection);
   writeIdentity(connection, identity);
   const tables = new StateTables(connection);
-  tables.write(initialWrites(opening.cluster, opening.epoch, sha256));
+  tables.state.write(initialWrites(opening.cluster, opening.epoch, sha256));
   tables.setApplied({ index: index(0), term: term(0), membership: opening.membership });
   connection.exec("COMMIT");
   // The names are durable before anything relies on them; the rows are rebuilt from the log if they are lost.

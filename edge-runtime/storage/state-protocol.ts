@@ -1,4 +1,5 @@
 /** What the main thread asks of the state's worker. */
+import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
 import type { ClusterId, Epoch, Index, Revision } from "@openclaw/core/ids.ts";
 import type { LedgerChecked, SnapshotContent, SnapshotHeader, StateSum, StoredState } from "@openclaw/core/ports.ts";
 import type { Membership } from "@openclaw/core/raft/membership.ts";
@@ -34,6 +35,7 @@ export interface StateCalls {
   /** Entries as `encodeEntries` writes them. */
   apply: { ask: Uint8Array; answer: PackedApplied };
   read: { ask: Query; answer: Answer<Query> };
+  history: { ask: HistoryQuery; answer: HistoryAnswer<HistoryQuery> };
   ledger: {
     ask: { readonly from: Revision; readonly maxBytes: number };
     answer: { readonly records: Uint8Array; readonly revision: Revision };

@@ -176,7 +176,7 @@ export class IncomingSnapshot {
       if (identity === null) throw new OpenClawError("MALFORMED_FRAME", "snapshot: it holds no state");
       requireIdentity(identity, stateIdentity(this.#cluster));
       const tables = new StateTables(connection);
-      const { epoch } = query(tables, { kind: "position" }, sha256);
+      const { epoch } = query(tables.state, { kind: "position" }, sha256);
       const same =
         isSameMeta(tables.applied(), header.meta) &&
         epoch.counter === header.epoch.counter &&

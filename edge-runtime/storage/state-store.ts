@@ -2,6 +2,7 @@
 
 import { equalBytes } from "@openclaw/core/bytes.ts";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
+import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
 import type { ClusterId, Epoch, Index, Revision } from "@openclaw/core/ids.ts";
 import { SNAPSHOT_PIECE_BYTES } from "@openclaw/core/limits.ts";
 import type {
@@ -81,7 +82,12 @@ export class SqliteStateStore implements StateStore {
   /** @throws OpenClawError OVERLOADED */
   read<Q extends Query>(query: Q): Promise<Answer<Q>> {
     // The answer to a question has the question's kind: query() in core is typed so.
-    return this.#reading(async (channel) => (await channel.call("read", compact(query))) as Answer<Q>);
+    return this.#reading(async (channel) => (await channel.call("read", detached(query))) as Answer<Q>);
+  }
+
+  /** @throws OpenClawError OVERLOADED, REVISION_AHEAD, COMPACTED, BAD_REQUEST, UNAVAILABLE */
+  history<Q extends HistoryQuery>(query: Q): Promise<HistoryAnswer<Q>> {
+    return this.#reading(async (channel) => (await channel.call("history", detached(query))) as HistoryAnswer<Q>);
   }
 
   /** @throws OpenClawError OVERLOADED, COMPACTED */
@@ -197,9 +203,10 @@ async function* chunksOf(
 }
 
 /** Posting a view clones the whole buffer behind it, which may be a frame of megabytes. */
-function compact(query: Query): Query {
+function detached<Q extends Query | HistoryQuery>(query: Q): Q {
   switch (query.kind) {
     case "get":
+    case "versions":
       return { ...query, key: new Uint8Array(query.key) };
     case "range":
       return { ...query, keys: mapSelector(query.keys, (bytes) => new Uint8Array(bytes)) };

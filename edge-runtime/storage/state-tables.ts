@@ -1,12 +1,12 @@
-/** The tables of state.db: the state's rows, the ledger, and how far both have come. */
+/** The tables of state.db: the state's rows, the ledger, how far both have come, and the history index. */
 import { equalBytes } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { Revision } from "@openclaw/core/ids.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { decodeSnapshotMeta, encodeSnapshotMeta } from "@openclaw/core/raft/entry-codec.ts";
 import type { SnapshotMeta } from "@openclaw/core/raft/message.ts";
-import type { Row, StateView, Write } from "@openclaw/core/state-machine/view.ts";
 import { packRecords, unpackRecords } from "./record-batch.ts";
+import { RowTable } from "./row-table.ts";
 import { sha256 } from "./sha256.ts";
 import { type Connection, orCorrupt } from "./sqlite.ts";
 
@@ -14,6 +14,7 @@ import { type Connection, orCorrupt } from "./sqlite.ts";
 export function createStateTables(connection: Connection): void {
   connection.exec(
     `CREATE TABLE state (k BLOB PRIMARY KEY, v BLOB NOT NULL) STRICT, WITHOUT ROWID;
+     CREATE TABLE history (k BLOB PRIMARY KEY, v BLOB NOT NULL) STRICT, WITHOUT ROWID;
      CREATE TABLE ledger (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, packed BLOB NOT NULL) STRICT;
      CREATE TABLE applied (id INTEGER PRIMARY KEY CHECK (id = 0), sum BLOB NOT NULL, record BLOB NOT NULL) STRICT;`,
   );
@@ -27,29 +28,18 @@ export interface LedgerRow {
 }
 
 /** Prepared statements over one connection: what they write is in whatever transaction is open. */
-export class StateTables implements StateView {
-  readonly #get;
-  readonly #scan;
-  readonly #scanToEnd;
-  readonly #put;
-  readonly #delete;
+export class StateTables {
+  readonly state: RowTable;
+  /** The history index; derived from the ledger. */
+  readonly history: RowTable;
   readonly #putLedger;
   readonly #ledgerFrom;
   readonly #putApplied;
   readonly #applied;
 
   constructor(connection: Connection) {
-    this.#get = connection.prepare<[Uint8Array], Uint8Array>("SELECT v FROM state WHERE k = ?").pluck();
-    this.#scan = connection.prepare<[Uint8Array, Uint8Array, number], Row>(
-      "SELECT k AS key, v AS value FROM state WHERE k >= ? AND k < ? ORDER BY k LIMIT ?",
-    );
-    this.#scanToEnd = connection.prepare<[Uint8Array, number], Row>(
-      "SELECT k AS key, v AS value FROM state WHERE k >= ? ORDER BY k LIMIT ?",
-    );
-    this.#put = connection.prepare(
-      "INSERT INTO state (k, v) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v",
-    );
-    this.#delete = connection.prepare("DELETE FROM state WHERE k = ?");
+    this.state = new RowTable(connection, "state");
+    this.history = new RowTable(connection, "history");
     this.#putLedger = connection.prepare("INSERT INTO ledger (first, last, packed) VALUES (?, ?, ?)");
     this.#ledgerFrom = connection.prepare<[number], LedgerRow>(
       `SELECT first, last, packed FROM ledger
@@ -59,21 +49,6 @@ export class StateTables implements StateView {
     this.#applied = connection.prepare<[], { sum: Uint8Array; record: Uint8Array }>(
       "SELECT sum, record FROM applied WHERE id = 0",
     );
-  }
-
-  get(key: Uint8Array): Uint8Array | undefined {
-    return this.#get.get(key);
-  }
-
-  scan(from: Uint8Array, to: Uint8Array | null, limit: number): readonly Row[] {
-    return to === null ? this.#scanToEnd.all(from, limit) : this.#scan.all(from, to, limit);
-  }
-
-  write(writes: readonly Write[]): void {
-    for (const { key, value } of writes) {
-      if (value === null) this.#delete.run(key);
-      else this.#put.run(key, value);
-    }
   }
 
   /** Adds one packed row, and returns what it holds. */

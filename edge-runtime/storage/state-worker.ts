@@ -5,6 +5,7 @@ import type { Index } from "@openclaw/core/ids.ts";
 import type { StoredState } from "@openclaw/core/ports.ts";
 import type { SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import { ensureFolder } from "./files.ts";
+import { HistoryWork } from "./history-work.ts";
 import { SnapshotCopies } from "./snapshot-copies.ts";
 import { storageError } from "./sqlite.ts";
 import { StateFile } from "./state-file.ts";
@@ -20,6 +21,7 @@ class Storage {
   readonly incoming: IncomingSnapshot;
   readonly copies: SnapshotCopies;
   file: StateFile;
+  past: HistoryWork;
 
   constructor(opening: StateOpening) {
     this.#opening = opening;
@@ -29,6 +31,7 @@ class Storage {
     this.copies = new SnapshotCopies(opening.folder);
     this.incoming = new IncomingSnapshot(opening.folder, opening.cluster);
     this.incoming.passed(this.file.stored().applied);
+    this.past = new HistoryWork(this.file.past, notIndexed);
   }
 
   snapshot(atLeast: Index): Promise<SnapshotFile> {
@@ -57,12 +60,16 @@ class Storage {
 
   #take(meta: SnapshotMeta, steps: readonly InstallStep[]): void {
     this.incoming.take(meta);
+    void this.past.close(new OpenClawError("UNAVAILABLE", "a snapshot took the state's place"));
     this.file.close();
     for (const step of steps) step.run(this.#opening.folder);
     this.file = StateFile.open(this.#opening, fail);
+    this.past = new HistoryWork(this.file.past, notIndexed);
   }
 
-  close(): void {
+  async close(): Promise<void> {
+    const reason = new OpenClawError("STOPPED", "the state is closed");
+    await Promise.all([this.past.close(reason), this.file.endReads(reason)]);
     this.copies.close();
     this.incoming.close();
     this.file.close();
@@ -85,7 +92,7 @@ port.serve((calls) => {
     } else {
       port.fail(call, failed);
     }
-    if (call.kind === "close") port.close();
+    if (call.kind === "close" && failed !== null) port.close();
   }
 });
 
@@ -106,6 +113,15 @@ function later<Kind extends keyof StateCalls>(
   );
 }
 
+/** What is known at once is answered in this group. */
+function answered<Kind extends keyof StateCalls>(
+  call: Extract<Call<StateCalls>, { kind: Kind }>,
+  answer: StateCalls[Kind]["answer"] | Promise<StateCalls[Kind]["answer"]>,
+): void {
+  if (answer instanceof Promise) later(call, answer);
+  else port.answer(call, answer);
+}
+
 /** False for a refusal of one call, after which the store is as good as before. */
 function isFatal(kind: keyof StateCalls, error: Error): boolean {
   if (!(error instanceof OpenClawError)) return true;
@@ -124,6 +140,9 @@ function isFatal(kind: keyof StateCalls, error: Error): boolean {
     case "snapshot":
       // Only the copy did not fit.
       return error.code !== "OVERLOADED" && error.code !== "UNAVAILABLE" && error.code !== "STORAGE_FULL";
+    case "history":
+      // A full disk has no room for the index: the past cannot be read, the present can.
+      return error.code === "STORAGE_FAILED" || error.code === "DATA_CORRUPT";
     case "read":
     case "ledger":
     case "checkLedger":
@@ -140,6 +159,23 @@ function fail(error: unknown): void {
   failed ??= storageError(error, "committing the state");
 }
 
+/** Those who wait for an answer are told first. */
+async function close(call: Extract<Call<StateCalls>, { kind: "close" }>): Promise<void> {
+  try {
+    await storage?.close();
+    port.answer(call, null);
+  } catch (error) {
+    refuse(call, error);
+  }
+  port.close();
+}
+
+/** Nobody waits for the index just now. On a full disk it waits, too; whoever asks for the past is told. */
+function notIndexed(error: unknown): void {
+  const known = storageError(error, "indexing the ledger");
+  if (isFatal("history", known)) failed ??= known;
+}
+
 function run(call: Call<StateCalls>): void {
   if (call.kind === "open") {
     invariant(storage === null, "a state is opened once");
@@ -148,8 +184,7 @@ function run(call: Call<StateCalls>): void {
     return;
   }
   if (call.kind === "close") {
-    storage?.close();
-    port.answer(call, null);
+    void close(call);
     return;
   }
   invariant(storage !== null, "the state is open");
@@ -157,11 +192,15 @@ function run(call: Call<StateCalls>): void {
   switch (call.kind) {
     case "apply": {
       const applied = file.apply(call.ask);
+      storage.past.applied(applied.position.revision);
       port.answer(call, applied, [bufferOf(applied.records), bufferOf(applied.results)]);
       break;
     }
     case "read":
-      port.answer(call, file.read(call.ask));
+      answered(call, file.reading(call.ask));
+      break;
+    case "history":
+      later(call, storage.past.read(call.ask));
       break;
     case "ledger": {
       const slice = file.ledger(call.ask.from, call.ask.maxBytes);

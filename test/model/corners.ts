@@ -1,5 +1,5 @@
 /** Counts what a run of requests went through: every kind of operation, and every corner of etcd's that has its own rule. */
-import type { Compare, Event, Keys, LeaseOp, Op, Request, Response, Result, Row, Txn } from "./etcd.ts";
+import type { Compare, Event, Keys, LeaseOp, Op, Range, Request, Response, Result, Row, Txn, Watch } from "./etcd.ts";
 
 const KINDS = [
   "put",
@@ -12,6 +12,9 @@ const KINDS = [
   "lease alive",
   "lease revoke",
   "time that passes",
+  "range at a revision",
+  "versions of a key",
+  "watch",
 ] as const;
 const CORNERS = [
   "an empty key",
@@ -46,20 +49,38 @@ const CORNERS = [
   "rows in descending order",
   "keys without values",
   "a count alone",
+  "a revision to come",
+  "an earlier state that was another",
+  "a version that is a delete",
+  "versions left out by a limit",
+  "a lease that ends after a key of it was deleted",
+  "a key put again that outlives the lease it had",
+  "a watch from the past",
+  "a watch at a revision to come",
+  "a filtered watch that is told something",
 ] as const;
 
 export class Corners {
   readonly counts = new Map<string, number>([...KINDS, ...CORNERS].map((name) => [name, 0]));
   readonly #deleted = new Set<string>();
+  /** By lease, the keys of it that were deleted before it ended. */
+  readonly #left = new Map<number, Set<string>>();
   #requests = 0;
 
   get requests(): number {
     return this.#requests;
   }
 
-  /** @param before the rows that the request found */
-  note(op: Request, before: ReadonlyMap<string, Row>, result: Result): void {
+  /**
+   * @param before the rows that the request found
+   * @param ended leases that there were before it, and are no more
+   */
+  note(op: Request, before: ReadonlyMap<string, Row>, result: Result, ended: readonly number[]): void {
     this.#requests++;
+    for (const lease of ended) this.#outlived(lease, before);
+    if (op.op === "watch") return this.#watch(op, result);
+    if (op.op === "versions") return this.#versions(result);
+    if (op.op === "range" && op.at > 0) this.#past(op, before, result);
     if (isLeaseOp(op)) this.#count(op.op === "pass" ? "time that passes" : `lease ${op.op}`);
     else this.#kinds(op, before, false);
     if ("error" in result) {
@@ -88,9 +109,46 @@ export class Corners {
     }
   }
 
+  #outlived(lease: number, before: ReadonlyMap<string, Row>): void {
+    const left = this.#left.get(lease) ?? new Set();
+    this.#left.delete(lease);
+    if (left.size > 0) this.#count("a lease that ends after a key of it was deleted");
+    for (const key of left) {
+      const row = before.get(key);
+      if (row !== undefined && row.lease !== lease) this.#count("a key put again that outlives the lease it had");
+    }
+  }
+
+  #watch({ from, filter }: Watch, result: Result): void {
+    this.#count("watch");
+    if ("error" in result || result.response.op !== "watch") return;
+    if (from > result.revision) this.#count("a watch at a revision to come");
+    else if (result.response.events.length > 0) this.#count("a watch from the past");
+    if (filter !== null && result.response.events.length > 0) this.#count("a filtered watch that is told something");
+  }
+
+  #versions(result: Result): void {
+    this.#count("versions of a key");
+    if ("error" in result || result.response.op !== "versions") return;
+    if (result.response.more) this.#count("versions left out by a limit");
+    if (result.response.versions.some(({ version }) => version === 0)) this.#count("a version that is a delete");
+  }
+
+  #past(op: Range, before: ReadonlyMap<string, Row>, result: Result): void {
+    this.#count("range at a revision");
+    if ("error" in result) this.#count("a revision to come");
+    else if (
+      result.response.op === "range" &&
+      op.only === "rows" &&
+      result.response.rows.some(({ key, mod }) => before.get(key)?.mod !== mod)
+    )
+      this.#count("an earlier state that was another");
+  }
+
   /** A new state: nothing was deleted there. */
   restart(): void {
     this.#deleted.clear();
+    this.#left.clear();
   }
 
   #kinds(op: Op, before: ReadonlyMap<string, Row>, nested: boolean): void {
@@ -108,9 +166,12 @@ export class Corners {
   /** Keys that had a lease and have it no more, though it did not end. */
   #detached(op: Op, events: readonly Event[], before: ReadonlyMap<string, Row>): void {
     for (const { type, key } of events) {
-      if ((before.get(key)?.lease ?? 0) === 0) continue;
-      if (type === "delete") this.#count("a key that leaves its lease by a delete");
-      else if (op.op === "put") this.#count("a key that leaves its lease by a put");
+      const lease = before.get(key)?.lease ?? 0;
+      if (lease === 0) continue;
+      if (type === "delete") {
+        this.#count("a key that leaves its lease by a delete");
+        this.#left.set(lease, (this.#left.get(lease) ?? new Set()).add(key));
+      } else if (op.op === "put") this.#count("a key that leaves its lease by a put");
     }
   }
 

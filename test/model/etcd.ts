@@ -27,6 +27,8 @@ export interface Range extends Keys {
   readonly sort: Sort;
   readonly descending: boolean;
   readonly only: "rows" | "keys" | "count";
+  /** The revision to read at; 0: the present. */
+  readonly at: number;
   readonly minMod: number;
   readonly maxMod: number;
   readonly minCreate: number;
@@ -62,23 +64,56 @@ export type LeaseOp =
   | { readonly op: "grant"; readonly id: number; readonly ttl: number }
   | { readonly op: "alive" | "revoke"; readonly id: number }
   | { readonly op: "pass"; readonly ms: number };
-export type Request = Op | LeaseOp;
+/** What was under a key, newest first: not etcd's, which keeps it and tells it to nobody. */
+export interface Versions {
+  readonly op: "versions";
+  readonly key: string;
+  readonly limit: number;
+  /** 0: from the newest on. */
+  readonly before: number;
+}
+/** What a watch is told by now. */
+export interface Watch extends Keys {
+  readonly op: "watch";
+  /** The first revision, which may be still to come. */
+  readonly from: number;
+  readonly filter: "noput" | "nodelete" | null;
+}
+export type Request = Op | LeaseOp | Versions | Watch;
+/** What is asked, and may change something. */
+export type Command = Exclude<Request, Range | Versions | Watch | { readonly op: "pass" }>;
+/** A row, and when it became so; `version` 0: it was deleted. */
+export type Version = Row & { readonly revision: number };
 
 export type Response =
   | { readonly op: "put"; readonly prev: KeyedRow | null }
   | { readonly op: "delete"; readonly deleted: number; readonly prev: readonly KeyedRow[] }
   | { readonly op: "range"; readonly rows: readonly KeyedRow[]; readonly more: boolean; readonly count: number }
   | { readonly op: "txn"; readonly succeeded: boolean; readonly responses: readonly Response[] }
-  | { readonly op: "lease" };
+  | { readonly op: "lease" }
+  | { readonly op: "versions"; readonly versions: readonly Version[]; readonly more: boolean }
+  | { readonly op: "watch"; readonly events: readonly WatchEvent[] };
 
 export interface Event {
   readonly type: "put" | "delete";
   readonly key: string;
   readonly value: string;
+  /** That the key has from here on; 0 for none. */
+  readonly lease: number;
 }
 
+export type WatchEvent = Event & { readonly revision: number };
+
 export type Result =
-  | { readonly error: "KEY_EMPTY" | "DUPLICATE_KEY" | "NOT_FOUND" | "LEASE_NOT_FOUND" | "LEASE_EXISTS" }
+  | {
+      readonly error:
+        | "KEY_EMPTY"
+        | "DUPLICATE_KEY"
+        | "NOT_FOUND"
+        | "LEASE_NOT_FOUND"
+        | "LEASE_EXISTS"
+        | "REVISION_AHEAD";
+    }
   /** `records`: the events of each revision that it took. */
   | { readonly revision: number; readonly response: Response; readonly records: readonly (readonly Event[])[] };
 
@@ -90,11 +125,19 @@ interface Lease {
 export class EtcdModel {
   revision = 0;
   rows = new Map<string, Row>();
+  /** What there was after each revision. */
+  readonly past: ReadonlyMap<string, Row>[] = [new Map()];
+  /** What happened at each revision. */
+  readonly events: (readonly Event[])[] = [[]];
   time = 0;
   readonly leases = new Map<number, Lease>();
 
   run(request: Request): Result {
     switch (request.op) {
+      case "versions":
+        return this.#versions(request);
+      case "watch":
+        return this.#watch(request);
       case "put":
       case "delete":
       case "range":
@@ -141,11 +184,53 @@ export class EtcdModel {
     this.leases.delete(id);
     if (keys.length === 0) return [];
     for (const key of keys) this.rows.delete(key);
+    const events = keys.map((key): Event => ({ type: "delete", key, value: "", lease: 0 }));
+    this.#advance(events);
+    return [events];
+  }
+
+  /** A revision is taken by what is no key's or lease's business. */
+  take(): void {
+    this.#advance([]);
+  }
+
+  #advance(events: readonly Event[]): void {
     this.revision++;
-    return [keys.map((key) => ({ type: "delete", key, value: "" }))];
+    this.events[this.revision] = events;
+    this.past[this.revision] = new Map(this.rows);
+  }
+
+  /** The revisions at which what is under the key became another. */
+  #versions({ key, limit, before }: Versions): Result {
+    const versions: Version[] = [];
+    for (let at = 1; at <= this.revision && (before === 0 || at < before); at++) {
+      const is = this.past[at]?.get(key);
+      if (is !== undefined && is.mod === at) versions.unshift({ ...is, revision: at });
+      if (is === undefined && this.events[at]?.some((event) => event.key === key) === true)
+        versions.unshift({ value: "", create: at, mod: at, version: 0, lease: 0, revision: at });
+    }
+    const response: Response = {
+      op: "versions",
+      versions: versions.slice(0, limit),
+      more: versions.length > limit,
+    };
+    return { revision: this.revision, response, records: [] };
+  }
+
+  #watch({ from, filter, ...keys }: Watch): Result {
+    const left = filter === "noput" ? "put" : filter === "nodelete" ? "delete" : null;
+    const events = this.events.flatMap((all, at) =>
+      at < from
+        ? []
+        : all
+            .filter(({ type, key }) => covers(keys, key) && type !== left)
+            .map((event) => ({ ...event, revision: at })),
+    );
+    return { revision: this.revision, response: { op: "watch", events }, records: [] };
   }
 
   #keys(op: Op): Result {
+    if (op.op === "range" && op.at > 0) return this.#rangeAt(op);
     // What is no transaction is one of that operation alone.
     const txn: Txn = op.op === "txn" ? op : { op: "txn", compare: [], success: [op], failure: [] };
     if (hasEmptyKey(txn)) return { error: "KEY_EMPTY" };
@@ -155,10 +240,16 @@ export class EtcdModel {
     const missing = this.#missing(txn, before);
     if (missing !== null) return { error: missing };
     const response = this.#txn(txn, before, events);
-    if (events.length > 0) this.revision++;
+    if (events.length > 0) this.#advance(events);
     const answer = op.op === "txn" ? response : response.responses[0];
     if (answer === undefined) throw new Error("no response");
     return { revision: this.revision, response: answer, records: events.length === 0 ? [] : [events] };
+  }
+
+  #rangeAt(op: Range): Result {
+    if (op.at > this.revision) return { error: "REVISION_AHEAD" };
+    const response = range(this.past[op.at] ?? new Map(), op);
+    return { revision: this.revision, response, records: [] };
   }
 
   sorted(): KeyedRow[] {
@@ -192,26 +283,28 @@ export class EtcdModel {
     if (op.op === "put") {
       const old = this.rows.get(op.key);
       const value = op.value ?? old?.value ?? "";
+      const lease = op.lease ?? old?.lease ?? 0;
       this.rows.set(op.key, {
         value,
         create: old === undefined ? next : old.create,
         mod: next,
         version: old === undefined ? 1 : old.version + 1,
-        lease: op.lease ?? old?.lease ?? 0,
+        lease,
       });
-      events.push({ type: "put", key: op.key, value });
+      events.push({ type: "put", key: op.key, value, lease });
       return { op: "put", prev: op.prev && old !== undefined ? { key: op.key, ...old } : null };
     }
     const gone = select(this.rows, op);
     for (const { key } of gone) {
       this.rows.delete(key);
-      events.push({ type: "delete", key, value: "" });
+      events.push({ type: "delete", key, value: "", lease: 0 });
     }
     return { op: "delete", deleted: gone.length, prev: op.prev ? gone : [] };
   }
 }
 
-const covers = ({ key, end }: Keys, other: string): boolean =>
+/** Whether these keys hold the other one. */
+export const covers = ({ key, end }: Keys, other: string): boolean =>
   end === "" ? other === key : other >= key && (end === "\0" || other < end);
 
 const select = (rows: ReadonlyMap<string, Row>, keys: Keys): KeyedRow[] =>
@@ -222,7 +315,8 @@ const select = (rows: ReadonlyMap<string, Row>, keys: Keys): KeyedRow[] =>
 
 const ascending = (a: string | number, b: string | number): number => (a < b ? -1 : a > b ? 1 : 0);
 
-function range(rows: ReadonlyMap<string, Row>, ask: Range): Response {
+/** What a range tells of these rows. */
+export function range(rows: ReadonlyMap<string, Row>, ask: Range): Response {
   const all = select(rows, ask);
   if (ask.only === "count") return { op: "range", rows: [], more: false, count: all.length };
   const wanted = all

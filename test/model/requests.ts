@@ -1,6 +1,6 @@
 /** Requests as etcd has them, over few keys and values, so that they meet; the odd ones among them. */
 import fc from "fast-check";
-import type { Compare, Delete, Keys, LeaseOp, Op, Put, Range, Request, Txn } from "./etcd.ts";
+import type { Compare, Delete, Keys, LeaseOp, Op, Put, Range, Request, Txn, Versions, Watch } from "./etcd.ts";
 
 /** Neighbours in the order of bytes, the least key, and keys behind which there is little. */
 const KEYS = ["a", "a\0", "ab", "b", "c", "\0", "\u00ff", "\u00ff\u00ff"];
@@ -41,7 +41,7 @@ const range: fc.Arbitrary<Range> = fc
     minCreate: bound,
     maxCreate: bound,
   } as const)
-  .map(({ keys: selected, ...rest }) => ({ op: "range", ...selected, ...rest }));
+  .map(({ keys: selected, ...rest }) => ({ op: "range", ...selected, ...rest, at: 0 }));
 const compare: fc.Arbitrary<Compare> = fc
   .tuple(
     keys,
@@ -52,6 +52,21 @@ const compare: fc.Arbitrary<Compare> = fc
     ),
   )
   .map(([selected, sign, what]) => ({ ...selected, sign, ...what }));
+
+const EVERYTHING: Range = {
+  op: "range",
+  key: "\0",
+  end: "\0",
+  limit: 0,
+  sort: "key",
+  descending: false,
+  only: "rows",
+  minMod: 0,
+  maxMod: 0,
+  minCreate: 0,
+  maxCreate: 0,
+  at: 0,
+};
 
 const { txn } = fc.letrec<{ op: Op; txn: Txn }>((tie) => ({
   op: fc.oneof(
@@ -107,7 +122,37 @@ const attach: fc.Arbitrary<Txn> = fc
     failure: [],
   }));
 
-export const request: fc.Arbitrary<Request> = fc.oneof(
+/** Revisions, some of them still to come. */
+const past = fc.oneof({ weight: 6, arbitrary: fc.integer({ min: 1, max: 6 }) }, { weight: 1, arbitrary: fc.nat(40) });
+const named = fc.constantFrom(...KEYS);
+const versions: fc.Arbitrary<Versions> = fc.record({
+  op: fc.constant("versions" as const),
+  key: named,
+  limit: fc.constantFrom(1, 3, 100),
+  before: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 20 })),
+});
+
+const watch: fc.Arbitrary<Watch> = fc
+  .tuple(keys, past, fc.constantFrom(null, null, "noput" as const, "nodelete" as const))
+  .map(([selected, from, filter]) => ({ op: "watch", ...selected, from, filter }));
+
+/** A key that is deleted, and perhaps put again, before the lease ends that it had. */
+const outlived: fc.Arbitrary<readonly Request[]> = fc
+  .tuple(named, id, fc.boolean(), fc.boolean())
+  .map(([key, lease, again, revoked]) => [
+    { op: "grant", id: lease, ttl: 10 },
+    {
+      op: "txn",
+      compare: [],
+      success: [{ op: "put", key, value: "x", lease, prev: false }],
+      failure: [],
+    },
+    { op: "delete", key, end: "", prev: false },
+    ...(again ? [{ op: "put", key, value: "y", lease: 0, prev: false } as const] : []),
+    revoked ? { op: "revoke", id: lease } : { op: "pass", ms: 30 },
+  ]);
+
+const request: fc.Arbitrary<Request> = fc.oneof(
   { weight: 5, arbitrary: leases },
   { weight: 3, arbitrary: attach },
   { weight: 4, arbitrary: put.map((one) => ({ ...one, prev: false, lease: 0, value: one.value ?? "x" })) },
@@ -115,7 +160,20 @@ export const request: fc.Arbitrary<Request> = fc.oneof(
   // An empty key is refused in transactions only: whoever lists keys begins where there are none.
   { weight: 2, arbitrary: range.map((one) => ({ ...one, key: one.key === "" ? "\0" : one.key })) },
   { weight: 1, arbitrary: range.map((one) => ({ ...one, key: "\0", end: "\0" })) },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(range, past).map(([one, at]) => ({ ...one, key: one.key === "" ? "\0" : one.key, at })),
+  },
+  { weight: 1, arbitrary: past.map((at) => ({ ...EVERYTHING, at })) },
+  { weight: 1, arbitrary: versions },
+  { weight: 2, arbitrary: watch },
   { weight: 6, arbitrary: txn },
   { weight: 1, arbitrary: ownWrite },
   { weight: 1, arbitrary: putThenDeleted },
+);
+
+/** One after the other. */
+export const requests: fc.Arbitrary<readonly Request[]> = fc.oneof(
+  { weight: 60, arbitrary: request.map((one) => [one]) },
+  { weight: 1, arbitrary: outlived },
 );

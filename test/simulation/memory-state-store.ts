@@ -4,8 +4,10 @@
  */
 import { hash } from "node:crypto";
 import { concatBytes, EMPTY_BYTES, equalBytes } from "@openclaw/core/bytes.ts";
-import { decode, encode, TupleReader } from "@openclaw/core/codec.ts";
+import { decode, type Encodable, encode, TupleReader } from "@openclaw/core/codec.ts";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
+import { History } from "@openclaw/core/history/history.ts";
+import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
 import type { ClusterId, Epoch, Index, Revision, Term } from "@openclaw/core/ids.ts";
 import { index, PARTITION, revision, term } from "@openclaw/core/ids.ts";
 import { genesisHash } from "@openclaw/core/ledger/chain.ts";
@@ -52,19 +54,24 @@ export interface Image {
   readonly appliedTerm: Term;
   readonly membership: Membership;
   readonly rows: readonly Row[];
+  /** The history index: derived from the ledger, and as far as it has come. */
+  readonly history: readonly Row[];
   readonly ledger: readonly StoredRecord[];
 }
 
-export type StateCall = "apply" | "scan" | "read" | "ledger" | "checkpoint" | "snapshot" | "install";
+export type StateCall = "apply" | "scan" | "read" | "history" | "ledger" | "checkpoint" | "snapshot" | "install";
 
 export class MemoryStateStore implements StateStore {
   /** How long the worker takes for a call: resolves when it is its turn to take effect. Null: at once. */
   latency: ((call: StateCall) => Promise<void>) | null = null;
   /** The round that told of the state that was replaced last; null: none was. */
   aside: Index | null = null;
+  /** Is shown what is applied at the moment that it is, also where nobody lives to hear of it. */
+  witness: ((entries: readonly Entry[], applied: Applied) => void) | null = null;
   readonly #options: MemoryStateOptions;
   #apply: Apply;
   #view: MemoryView;
+  #index: MemoryView;
   #ledger: StoredRecord[];
   #applied: Index;
   #appliedTerm: Term;
@@ -83,6 +90,7 @@ export class MemoryStateStore implements StateStore {
     this.#apply = createApply(sha256, options.cluster, APPLY_VERSIONS);
     this.#durable = durable;
     this.#view = new MemoryView(durable.rows);
+    this.#index = new MemoryView(durable.history);
     this.#ledger = [...durable.ledger];
     this.#applied = durable.applied;
     this.#appliedTerm = durable.appliedTerm;
@@ -133,6 +141,22 @@ export class MemoryStateStore implements StateStore {
     return this.#inTurn("read", () => query(this.#view, question, sha256));
   }
 
+  /** Every step at once: nothing else happens between them here. */
+  history<Q extends HistoryQuery>(question: Q): Promise<HistoryAnswer<Q>> {
+    return this.#inTurn("history", () => {
+      const history = new History({
+        state: this.#view,
+        index: this.#index,
+        records: (from, maxBytes) => this.#ledgerNow(from, maxBytes).records,
+        write: (writes) => this.#index.write(writes),
+      });
+      const steps = history.read(question);
+      let step = steps.next();
+      while (step.done !== true) step = steps.next();
+      return step.value;
+    });
+  }
+
   ledger(from: Revision, maxBytes: number): Promise<LedgerSlice> {
     return this.#inTurn("ledger", () => this.#ledgerNow(from, maxBytes));
   }
@@ -148,7 +172,7 @@ export class MemoryStateStore implements StateStore {
       const step = await this.#inTurn("scan", () => scan.rows.advance());
       // Another round began, or a snapshot took the state's place.
       if (scan !== this.#scan || step.kind === "gaveUp") return null;
-      if (step.kind === "done") return { hash: step.hash, rows: step.rows };
+      if (step.kind === "done") return step.sum;
     }
   }
 
@@ -209,7 +233,9 @@ export class MemoryStateStore implements StateStore {
       rest = rest.slice(outcome.entries);
     }
     this.#ledger.push(...records);
-    return { index: this.#applied, results, records, position: readPosition(this.#view) };
+    const applied = { index: this.#applied, results, records, position: readPosition(this.#view) };
+    this.witness?.(entries, applied);
+    return applied;
   }
 
   #ledgerNow(from: Revision, maxBytes: number): LedgerSlice {
@@ -293,6 +319,7 @@ export class MemoryStateStore implements StateStore {
     this.#durable = image;
     this.#scan = null;
     this.#view = new MemoryView(image.rows);
+    this.#index = new MemoryView(image.history);
     this.#ledger = [...image.ledger];
     this.#applied = image.applied;
     this.#appliedTerm = image.appliedTerm;
@@ -310,6 +337,7 @@ export class MemoryStateStore implements StateStore {
       appliedTerm: this.#appliedTerm,
       membership: this.#membership,
       rows: this.#view.rows(),
+      history: this.#index.rows(),
       ledger: [...this.#ledger],
     };
   }
@@ -327,7 +355,7 @@ export class MemoryStateStore implements StateStore {
 function emptyImage({ cluster, epoch, membership }: MemoryStateOptions): Image {
   const view = new MemoryView();
   view.write(initialWrites(cluster, epoch, sha256));
-  return { applied: index(0), appliedTerm: term(0), membership, rows: view.rows(), ledger: [] };
+  return { applied: index(0), appliedTerm: term(0), membership, rows: view.rows(), history: [], ledger: [] };
 }
 
 const metaOf = ({ applied, appliedTerm, membership }: Image): SnapshotMeta => ({
@@ -341,9 +369,17 @@ const encodeImage = (image: Image): Uint8Array =>
     image.applied,
     image.appliedTerm,
     encodeMembership(image.membership),
-    image.rows.map(({ key, value }) => [key, value]),
+    image.rows.map(rowTuple),
+    image.history.map(rowTuple),
     image.ledger.map((stored) => [stored.revision, stored.record, stored.hash]),
   ]);
+
+const rowTuple = ({ key, value }: Row): Encodable => [key, value];
+
+function readRow(value: Encodable): Row {
+  const row = new TupleReader(value, "row");
+  return { key: row.bytes(), value: row.bytes() };
+}
 
 function decodeImage(bytes: Uint8Array): Image {
   const reader = new TupleReader(decode(bytes), "memory image");
@@ -351,10 +387,8 @@ function decodeImage(bytes: Uint8Array): Image {
     applied: index(reader.count()),
     appliedTerm: term(reader.count()),
     membership: decodeMembership(reader.bytes()),
-    rows: reader.list().map((value) => {
-      const row = new TupleReader(value, "row");
-      return { key: row.bytes(), value: row.bytes() };
-    }),
+    rows: reader.list().map(readRow),
+    history: reader.list().map(readRow),
     ledger: reader.list().map((value) => {
       const stored = new TupleReader(value, "stored record");
       return { revision: revision(stored.count()), record: stored.bytes(), hash: stored.bytes() };

@@ -196,6 +196,7 @@ const put = (key: string, value: string): LedgerEvent => ({
   kind: "put",
   key: utf8(key),
   value: utf8(value),
+  lease: null,
   encryption: null,
 });
 

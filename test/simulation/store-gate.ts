@@ -2,6 +2,7 @@
  * What stands between a replica and its stores: every call, and every answer, is a point at which the process may die,
  * and a process that is stopped hears its answers afterwards. Whatever stores are behind it, the gate is the same.
  */
+import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
 import type { Index, Revision } from "@openclaw/core/ids.ts";
 import type {
   Applied,
@@ -115,6 +116,9 @@ export class GatedStateStore implements StateStore {
   }
   read<Q extends Query>(query: Q): Promise<Answer<Q>> {
     return this.#gate.pass(() => this.#store.read(query));
+  }
+  history<Q extends HistoryQuery>(query: Q): Promise<HistoryAnswer<Q>> {
+    return this.#gate.pass(() => this.#store.history(query));
   }
   ledger(from: Revision, maxBytes: number): Promise<LedgerSlice> {
     return this.#gate.pass(() => this.#store.ledger(from, maxBytes));

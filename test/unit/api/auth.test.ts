@@ -117,6 +117,11 @@ const txn = JSON.stringify({
   compare: [{ target: "version", key: base64("quakes/1"), result: "less", number: 0 }],
   success: [{ op: "txn", success: [{ op: "deleteRange", key: base64("quakes/"), rangeEnd: base64("quakes0") }] }],
 });
+const quakes = { watch: 1, key: base64("quakes/"), rangeEnd: base64("quakes0") };
+const watches = JSON.stringify({ watches: [quakes] });
+const rewatch = JSON.stringify({ cancel: [1], create: [quakes] });
+/** Stands for a stream that the token's subject has open. */
+const STREAM = "STREAM";
 /** Every route that is not open, with a scope that covers it and one that does not. */
 const ROUTES: [Call, Grant, Grant][] = [
   [{ method: "GET", url: "/v1/kv/quakes/1" }, { read: ["quakes/"] }, { read: ["secret/"], write: ["quakes/"] }],
@@ -129,6 +134,8 @@ const ROUTES: [Call, Grant, Grant][] = [
     { read: ["quakes/"], write: ["quakes/1"] },
   ],
   [{ method: "GET", url: "/v1/watch?prefix=quakes/" }, { read: ["quakes/"] }, { read: ["quakes/1"] }],
+  [{ method: "POST", url: "/v1/watch", payload: watches }, { read: ["quakes/"] }, { read: ["quakes/1"] }],
+  [{ method: "POST", url: `/v1/watch/${STREAM}`, payload: rewatch }, { read: ["quakes/"] }, { read: ["quakes/1"] }],
   [{ method: "GET", url: "/v1/docs/log" }, { read: ["docs:log/"] }, { read: ["docs:log/a", "log"] }],
   [{ method: "POST", url: "/v1/docs/log/a", payload: edit }, { write: ["docs:log/"] }, { read: ["docs:"] }],
   [{ method: "GET", url: "/v1/docs/log/a" }, { read: ["docs:log/a"] }, { read: ["docs:log/b"] }],
@@ -168,9 +175,15 @@ const FURTHER: typeof ROUTES = [
 
 describe("pitfall 50: every route asks", () => {
   test.each([...ROUTES, ...FURTHER])("%o", async (call, right, wrong) => {
+    const own = call.url.endsWith(STREAM) ? await openStream({ read: ["quakes/"] }) : null;
+    const url = call.url.replace(STREAM, String(own?.received[0]?.data.stream));
     const ask = async (bearer: string | null) => {
-      if (call.url.startsWith("/v1/watch") && bearer !== null) {
-        const reader = await EventReader.open(`${await base()}${call.url}`, { authorization: `Bearer ${bearer}` });
+      if (/^\/v1\/watch(\?|$)/.test(url) && bearer !== null) {
+        const authorization = { authorization: `Bearer ${bearer}` };
+        const reader =
+          call.payload === undefined
+            ? await EventReader.open(`${await base()}${url}`, authorization)
+            : await EventReader.post(`${await base()}${url}`, JSON.parse(call.payload), authorization);
         const { statusCode } = reader.response;
         reader.close();
         return statusCode;
@@ -179,7 +192,7 @@ describe("pitfall 50: every route asks", () => {
         ...(bearer === null ? {} : { authorization: `Bearer ${bearer}` }),
         ...(call.payload === undefined ? {} : { "content-type": "application/json" }),
       };
-      return (await node.app.inject({ ...call, headers })).statusCode;
+      return (await node.app.inject({ ...call, url, headers })).statusCode;
     };
     expect(await ask(null)).toBe(401);
     expect(await ask(await token({ ...right, seconds: -60 }))).toBe(401);
@@ -187,6 +200,7 @@ describe("pitfall 50: every route asks", () => {
     expect(await ask(await token(right))).toBe(200);
     if (wrong.key === undefined && "key" in wrong) return; // any valid token will do
     expect(await ask(await token(wrong))).toBe(403);
+    own?.close();
   });
 
   test("the table above has every route", async () => {
@@ -210,6 +224,25 @@ describe("pitfall 50: every route asks", () => {
     reader.close();
   });
 
+  test("a stream of watches answers to its own principal alone, and one with fewer rights adds nothing to it", async () => {
+    const stream = await openStream({ read: ["quakes/"] });
+    const ask = async (grant: Grant, body: object) =>
+      (
+        await node.app.inject({
+          method: "POST",
+          url: `/v1/watch/${stream.received[0]?.data.stream}`,
+          headers: { authorization: `Bearer ${await token(grant)}` },
+          payload: body,
+        })
+      ).json();
+    const secret = { create: [{ watch: 2, key: base64("secret/1") }] };
+    expect(await ask({ read: [""], sub: "eve" }, secret)).toMatchObject({ code: "NOT_FOUND" });
+    expect(await ask({ read: ["quakes/"] }, secret)).toMatchObject({ code: "FORBIDDEN" });
+    // Rights are those of the token that asked for the watch.
+    expect(await ask({ read: ["secret/"] }, secret)).toEqual({ watches: 2 });
+    stream.close();
+  });
+
   test("a watch ends when its token does", async () => {
     const reader = await EventReader.open(
       `${await base()}/v1/watch?access_token=${await token({ read: [""], seconds: 1 })}`,
@@ -219,6 +252,14 @@ describe("pitfall 50: every route asks", () => {
     expect(reader.received.at(-1)?.data).toMatchObject({ code: "UNAUTHENTICATED" });
   });
 });
+
+async function openStream(grant: Grant): Promise<EventReader> {
+  const reader = await EventReader.post(`${await base()}/v1/watch`, JSON.parse(watches), {
+    authorization: `Bearer ${await token(grant)}`,
+  });
+  await reader.until((all) => all.some(({ event }) => event === "created"));
+  return reader;
+}
 
 let listening: Promise<string> | null = null;
 const base = (): Promise<string> => {

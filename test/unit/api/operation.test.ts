@@ -55,6 +55,7 @@ describe("what an operator sees", () => {
     expect(state).toEqual({
       hash: expect.stringMatching(/^[0-9a-f]{64}$/),
       rows: expect.any(Number),
+      content: { hash: expect.stringMatching(/^[0-9a-f]{64}$/), rows: 1 },
       revision: 1,
       ledgerHash: status.ledgerHash,
     });
@@ -160,6 +161,8 @@ test("every route is in the OpenAPI document", async () => {
       "POST /v1/leases",
       "POST /v1/leases/{lease}/keep-alive",
       "POST /v1/txn",
+      "POST /v1/watch",
+      "POST /v1/watch/{stream}",
       "PUT /v1/kv/{key}",
     ].toSorted(),
   );

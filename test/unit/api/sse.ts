@@ -1,6 +1,6 @@
 /** Reads server-sent events as a browser would. */
 
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, RequestOptions } from "node:http";
 import { request } from "node:http";
 
 export interface Received {
@@ -29,10 +29,19 @@ export class EventReader {
   }
 
   static open(url: string, headers: Record<string, string> = {}): Promise<EventReader> {
+    return EventReader.#ask(url, { headers });
+  }
+
+  static post(url: string, body: unknown, headers: Record<string, string> = {}): Promise<EventReader> {
+    const json = { ...headers, "content-type": "application/json" };
+    return EventReader.#ask(url, { method: "POST", headers: json }, JSON.stringify(body));
+  }
+
+  static #ask(url: string, options: RequestOptions, body?: string): Promise<EventReader> {
     return new Promise((resolve, reject) => {
-      request(url, { headers, agent: false }, (response) => resolve(new EventReader(response)))
+      request(url, { ...options, agent: false }, (response) => resolve(new EventReader(response)))
         .on("error", reject)
-        .end();
+        .end(body);
     });
   }
 

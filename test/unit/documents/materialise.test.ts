@@ -32,6 +32,9 @@ class Source implements DocumentSource {
     };
     return answer as Answer<Q>;
   }
+  async history(): Promise<never> {
+    throw new Error("only the present here");
+  }
 }
 
 const opened: Materialiser[] = [];

@@ -1,6 +1,6 @@
-import { encode } from "@openclaw/core/codec.ts";
+import { type Encodable, encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { isActorId, isChangeHash, isClusterId, isLinkId, isNonce, revision } from "@openclaw/core/ids.ts";
+import { isActorId, isChangeHash, isClusterId, isLeaseId, isLinkId, isNonce, revision } from "@openclaw/core/ids.ts";
 import type { DocumentChange, LedgerEvent, LedgerRecord, LinkItem } from "@openclaw/core/ledger/record.ts";
 import {
   decodeForeignRecord,
@@ -32,9 +32,11 @@ const change: fc.Arbitrary<DocumentChange> = fc.record({
   deps: fc.array(hash, { maxLength: 3 }),
   bytes,
 });
+const withoutLease = (one: LedgerEvent): LedgerEvent => (one.kind === "put" ? { ...one, lease: null } : one);
 const text = fc.string({ unit: "grapheme", maxLength: 40 });
+const lease = fc.option(fc.oneof(fc.integer({ min: 1 }), fc.constant(Number.MAX_SAFE_INTEGER)).filter(isLeaseId));
 const event: fc.Arbitrary<LedgerEvent> = fc.oneof(
-  fc.record({ kind: fc.constant("put" as const), key: bytes, value: bytes, encryption: fc.constant(null) }),
+  fc.record({ kind: fc.constant("put" as const), key: bytes, value: bytes, lease, encryption: fc.constant(null) }),
   fc.record({ kind: fc.constant("delete" as const), key: bytes }),
   fc.record({
     kind: fc.constant("change" as const),
@@ -57,7 +59,11 @@ const record: fc.Arbitrary<LedgerRecord> = fc
     salt: fc.uint8Array({ minLength: 16, maxLength: 16 }),
     events: fc.array(event, { minLength: 1, maxLength: 4 }),
   })
-  .map((one) => ({ ...one, link: one.origin === null ? null : checked("alaska", isLinkId) }));
+  .map((one) =>
+    one.origin === null
+      ? { ...one, link: null }
+      : { ...one, link: checked("alaska", isLinkId), events: one.events.map(withoutLease) },
+  );
 
 test("X1: a record comes back as it was, and equal records have equal bytes", () => {
   fc.assert(
@@ -115,14 +121,18 @@ test("X1: the same value in other bytes is no record of another cluster", () => 
   expect(() => decodeForeignRecord(odd)).toThrow(expect.objectContaining({ code: "MALFORMED_FRAME" }));
 });
 
-test("L4: an origin without its link, or no event at all, is no record", () => {
-  const inner = (origin: null | [string, string, number], link: string | null, events: [number, Uint8Array][]) =>
+test("L4: an origin without its link, or no event at all, is no record; nor is a mirror with a lease (K6)", () => {
+  const inner = (origin: null | [string, string, number], link: string | null, events: Encodable[]) =>
     new Uint8Array([1, ...new Uint8Array(16), ...encode([0, 1, 5, "ada", origin, link, events])]);
   const event: [number, Uint8Array] = [1, new Uint8Array([1])];
   expect(decodeRecord(inner(null, null, [event])).revision).toBe(1);
+  const mirrored: Encodable = [0, new Uint8Array(1), new Uint8Array(1), null, null];
+  expect(decodeRecord(inner(["alaska", "b".repeat(32), 1], "alaska", [mirrored])).revision).toBe(1);
   for (const bad of [
     inner(["alaska", "b".repeat(32), 1], null, [event]),
     inner(null, "alaska", [event]),
+    inner(["alaska", "b".repeat(32), 1], "alaska", [[0, new Uint8Array(1), new Uint8Array(1), 7, null]]),
+    inner(null, null, [[0, new Uint8Array(1), new Uint8Array(1), 0, null]]),
     inner(null, null, []),
     inner(null, null, [[9, new Uint8Array(1)]]),
     new Uint8Array([2, ...inner(null, null, [event]).subarray(1)]),

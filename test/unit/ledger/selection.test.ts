@@ -16,7 +16,13 @@ interface Written {
   readonly link?: string;
 }
 
-const put = (key: string): LedgerEvent => ({ kind: "put", key: utf8(key), value: utf8("x"), encryption: null });
+const put = (key: string): LedgerEvent => ({
+  kind: "put",
+  key: utf8(key),
+  value: utf8("x"),
+  lease: null,
+  encryption: null,
+});
 const edit = (collection: string): LedgerEvent => ({
   kind: "change",
   collection,

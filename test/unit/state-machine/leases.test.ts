@@ -1,15 +1,10 @@
 import { toHex, utf8 } from "@openclaw/core/bytes.ts";
-import { isLeaseId, type LeaseId } from "@openclaw/core/ids.ts";
 import { EVENTS_MAX, LEASE_TTL_MS_MAX, VALUE_BYTES_MAX } from "@openclaw/core/limits.ts";
 import type { Outcome, UserCommand } from "@openclaw/core/state-machine/command.ts";
 import type { Operation } from "@openclaw/core/state-machine/operation.ts";
 import { describe, expect, test } from "vitest";
-import { at, checked, hexed, linkId, OneCluster, ok, put, text, txn } from "./one-cluster.ts";
+import { at, checked, hexed, leaseId as id, linkId, OneCluster, ok, put, text, txn } from "./one-cluster.ts";
 
-const id = (number: number): LeaseId => {
-  if (!isLeaseId(number)) throw new Error(`no lease: ${number}`);
-  return number;
-};
 const grant = (number: number, ttlMs: number): UserCommand => ({ kind: "leaseGrant", lease: id(number), ttlMs });
 const alive = (number: number): UserCommand => ({ kind: "leaseKeepAlive", lease: id(number) });
 const revoke = (number: number): UserCommand => ({ kind: "leaseRevoke", lease: id(number) });
@@ -53,6 +48,11 @@ describe("T1: a lease", () => {
     expect(keysOf(here, 7)).toBeNull();
     expect(leaseRows(here)).toBe(0);
     expect(here.position.nextDue).toBeNull();
+  });
+
+  test("K6: stands in the events of the puts that take it, keep it and take it off", () => {
+    const here = shop(grant(7, 1_000), putWith("a", 7), putWith("a", "keep", null), put("a", "1"));
+    expect(here.records.map(({ events }) => events)).toMatchObject([[{ lease: 7 }], [{ lease: 7 }], [{ lease: null }]]);
   });
 
   test("ends before the commands of the entry that it is due at", () => {

@@ -4,7 +4,7 @@ import type { LinkItem } from "@openclaw/core/ledger/record.ts";
 import { selectForChild, selectForParent } from "@openclaw/core/ledger/selection.ts";
 import type { Subscription } from "@openclaw/core/sync/message.ts";
 import { describe, expect, test } from "vitest";
-import { change, clusterId, epoch, linkId, OneCluster, only, push, put } from "./one-cluster.ts";
+import { change, clusterId, epoch, leaseId, linkId, OneCluster, only, push, put, txn } from "./one-cluster.ts";
 
 const EVERYTHING: Subscription = { prefixes: [utf8("")], collections: ["notes"], mirrors: true };
 
@@ -60,6 +60,18 @@ describe("imports", () => {
       link: "california",
     });
     expect(hub.records[1]?.time).toBe(site.records[0]?.time);
+  });
+
+  test("K6: a mirror has no lease, in its row and in its record", () => {
+    const site = new OneCluster("california", epoch("b"));
+    const lease = leaseId(7);
+    site.run({ kind: "leaseGrant", lease, ttlMs: 1_000 });
+    site.run(txn([], [{ kind: "put", key: utf8("a"), value: utf8("1"), lease, previous: false }]));
+    const hub = new OneCluster("hub");
+    expect(hub.import(site, up(site, hub))).toMatchObject({ kind: "imported", cursor: 1 });
+    expect(site.key("a")).toMatchObject({ lease: 7 });
+    expect(hub.key("a", site.cluster)).toMatchObject({ lease: null, version: 1 });
+    expect(hub.records[0]?.events).toMatchObject([{ kind: "put", lease: null }]);
   });
 
   test("L4: at or below the cursor an import changes nothing; an overlap is trimmed; a gap names the cursor", () => {

@@ -1,12 +1,25 @@
 /** A cluster of one replica without Raft: commands in, results, rows and ledger out. */
 import { hash } from "node:crypto";
 import { toHex, utf8, utf8Text } from "@openclaw/core/bytes.ts";
-import type { ActorId, ChangeHash, ClusterId, Epoch, Index, LinkId, SessionId } from "@openclaw/core/ids.ts";
+import { History } from "@openclaw/core/history/history.ts";
+import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
+import type {
+  ActorId,
+  ChangeHash,
+  ClusterId,
+  Epoch,
+  Index,
+  LeaseId,
+  LinkId,
+  Revision,
+  SessionId,
+} from "@openclaw/core/ids.ts";
 import {
   index,
   isActorId,
   isChangeHash,
   isClusterId,
+  isLeaseId,
   isLinkId,
   isSessionId,
   revision,
@@ -31,7 +44,8 @@ import { type Compare, type KeyValue, type Operation, plainRange } from "@opencl
 import { initialWrites } from "@openclaw/core/state-machine/position.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
-import { stateHash } from "@openclaw/core/state-machine/state-hash.ts";
+import { type RowsHash, rowsHash } from "@openclaw/core/state-machine/state-hash.ts";
+import type { StateView } from "@openclaw/core/state-machine/view.ts";
 import { MemoryView } from "../../simulation/memory-view.ts";
 
 export const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
@@ -43,6 +57,10 @@ export function checked<T>(value: string, test: (value: unknown) => value is T):
 
 export const clusterId = (name: string): ClusterId => checked(name, isClusterId);
 export const linkId = (name: string): LinkId => checked(name, isLinkId);
+export const leaseId = (number: number): LeaseId => {
+  if (!isLeaseId(number)) throw new Error(`no lease: ${number}`);
+  return number;
+};
 export const sessionId = (digit: string): SessionId => checked(digit.repeat(32), isSessionId);
 export const actorId = (digit: string): ActorId => checked(digit.repeat(32), isActorId);
 export const changeHash = (number: number): ChangeHash => checked(number.toString(16).padStart(64, "0"), isChangeHash);
@@ -85,6 +103,15 @@ export const header = (salt: number, session: CommandHeader["session"] = null): 
   session,
 });
 
+/** Of every row, at once. */
+export function hashOfRows(view: StateView): RowsHash {
+  const steps = rowsHash(view, sha256);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
 export class OneCluster {
   readonly cluster: ClusterId;
   readonly epoch: Epoch;
@@ -92,6 +119,9 @@ export class OneCluster {
   readonly ledger: StoredRecord[] = [];
   /** The state as of each entry that began a comparison. */
   readonly rounds: { readonly round: Index; readonly hash: Uint8Array; readonly rows: number }[] = [];
+  /** The history index. */
+  readonly index = new MemoryView();
+  readonly #history: History;
   readonly #apply;
   #index = 0;
   #salt = 0;
@@ -101,6 +131,12 @@ export class OneCluster {
     this.epoch = epochOf;
     this.#apply = createApply(sha256, this.cluster, versions);
     this.view.write(initialWrites(this.cluster, this.epoch, sha256));
+    this.#history = new History({
+      state: this.view,
+      index: this.index,
+      records: (from, maxBytes) => this.#recordsFrom(from, maxBytes),
+      write: (writes) => this.index.write(writes),
+    });
   }
 
   /** Applies entries in one go. */
@@ -111,7 +147,7 @@ export class OneCluster {
       this.view.write(writes);
       this.ledger.push(...records);
       answers.push(...results.map(({ result }) => result));
-      if (comparison !== null) this.rounds.push({ round: comparison, ...stateHash(this.view, sha256) });
+      if (comparison !== null) this.rounds.push({ round: comparison, ...hashOfRows(this.view) });
       rest = rest.slice(count);
     }
     return answers;
@@ -145,6 +181,15 @@ export class OneCluster {
     return query(this.view, question, sha256);
   }
 
+  /** Every step of it at once. */
+  history<Q extends HistoryQuery>(question: Q): HistoryAnswer<Q> {
+    const steps = this.#history.read(question);
+    for (;;) {
+      const step = steps.next();
+      if (step.done === true) return step.value;
+    }
+  }
+
   get position() {
     return this.query({ kind: "position" });
   }
@@ -162,6 +207,15 @@ export class OneCluster {
       epoch: from.epoch,
       items,
       hash: at,
+    });
+  }
+
+  #recordsFrom(from: Revision, maxBytes: number): readonly StoredRecord[] {
+    let bytes = 0;
+    const rest = this.ledger.slice(from - (this.ledger[0]?.revision ?? 1));
+    return rest.filter(({ record }, i) => {
+      bytes += record.length;
+      return i === 0 || bytes <= maxBytes;
     });
   }
 

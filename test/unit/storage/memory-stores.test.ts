@@ -9,6 +9,7 @@ import {
   type StateDisk,
   stateStoreContract,
 } from "../../contracts/state-store.ts";
+import { stateStoreHistoryContract } from "../../contracts/state-store-history.ts";
 import { stateStoreKeysContract } from "../../contracts/state-store-keys.ts";
 import { MemoryStateStore } from "../../simulation/memory-state-store.ts";
 import { SimulatedLogStore } from "../../simulation/simulated-log-store.ts";
@@ -40,3 +41,4 @@ const newDisk = (): StateDisk => {
 stateStoreContract("MemoryStateStore", newDisk);
 stateStoreKeysContract("MemoryStateStore", newDisk);
 stateComparisonContract("MemoryStateStore", newDisk);
+stateStoreHistoryContract("MemoryStateStore", newDisk);

@@ -21,6 +21,7 @@ import {
   stateStoreContract,
   textUnder,
 } from "../../contracts/state-store.ts";
+import { stateStoreHistoryContract } from "../../contracts/state-store-history.ts";
 import { stateStoreKeysContract } from "../../contracts/state-store-keys.ts";
 import { snapshotPieces } from "../../simulation/snapshot-pieces.ts";
 import { leftByKill, OTHER_CLUSTER, temporaryFolder } from "./storage-fixture.ts";
@@ -38,6 +39,7 @@ const newDisk = (): StateDisk => {
 stateStoreContract("SqliteStateStore", newDisk);
 stateStoreKeysContract("SqliteStateStore", newDisk);
 stateComparisonContract("SqliteStateStore", newDisk);
+stateStoreHistoryContract("SqliteStateStore", newDisk);
 
 async function opened(dataDir: string, cluster = STATE_CLUSTER): Promise<StateStore> {
   const store = storeOn(dataDir, cluster);

@@ -1,0 +1,46 @@
+/** What can be asked of the past: of the state as it was after one of its revisions. */
+import type { ClusterId, Revision } from "../ids.ts";
+import type { KeyValue, RangeRequest, RangeResponse } from "../state-machine/operation.ts";
+import type { QueryAnswers } from "../state-machine/query.ts";
+import type { Version } from "./history-rows.ts";
+
+/** `origin` null: this cluster's own keys; else the mirror of that cluster. `at` is a revision of this cluster's ledger. */
+export type HistoryQuery =
+  | { readonly kind: "get"; readonly origin: ClusterId | null; readonly key: Uint8Array; readonly at: Revision }
+  | ({ readonly kind: "range"; readonly origin: ClusterId | null; readonly at: Revision } & RangeRequest)
+  /** What was under a key, newest first; `before`: only earlier revisions than that. */
+  | {
+      readonly kind: "versions";
+      readonly origin: ClusterId | null;
+      readonly key: Uint8Array;
+      readonly before: Revision | null;
+      readonly limit: number;
+    }
+  /** As the question of the same name asks of the present. */
+  | {
+      readonly kind: "document";
+      readonly collection: string;
+      readonly document: string;
+      readonly at: Revision;
+      readonly after: number;
+      readonly limit: number;
+    }
+  /** Which revision was the last one at a wall time, ms since 1970. */
+  | { readonly kind: "revisionAt"; readonly time: number };
+
+/** What a revision left under a key. */
+export interface KeyVersion extends Version {
+  /** Of this cluster's ledger. */
+  readonly revision: Revision;
+}
+
+export interface HistoryAnswers {
+  get: { readonly row: KeyValue | null };
+  range: RangeResponse;
+  versions: { readonly versions: readonly KeyVersion[]; readonly more: boolean };
+  document: QueryAnswers["document"];
+  /** `ambiguous`: an earlier revision is stamped later than the time asked for, for wall clocks were put back (T2). */
+  revisionAt: { readonly revision: Revision; readonly time: number; readonly ambiguous: boolean };
+}
+
+export type HistoryAnswer<Q extends HistoryQuery> = HistoryAnswers[Q["kind"]];
