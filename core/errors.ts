@@ -32,6 +32,11 @@ export const ERRORS = {
     status: 400,
     message: "the bytes are not an Automerge change, or its parts disagree",
   },
+  VALUE_INVALID: {
+    retryable: false,
+    status: 422,
+    message: "the value is not of the form that was declared for its key",
+  },
   NOT_FOUND: { retryable: false, status: 404, message: "there is nothing under that name" },
   COMPARE_FAILED: {
     retryable: false,
@@ -59,6 +64,11 @@ export const ERRORS = {
     message: "there is no such lease: it expired, was revoked, or never was; its keys are gone",
   },
   LEASE_EXISTS: { retryable: false, status: 409, message: "there is a lease with that id; draw another one" },
+  LEASE_LOST: {
+    retryable: false,
+    status: 409,
+    message: "the lease ended, or could not be confirmed in time; whoever relied on it must stop",
+  },
   LEASE_FULL: {
     retryable: false,
     status: 413,
@@ -193,6 +203,16 @@ export const ERRORS = {
     status: 500,
     message:
       "this node has run before and its data is gone; it must not vote again under this name: replace it with openclaw member replace",
+  },
+  BACKUP_INVALID: {
+    retryable: false,
+    status: 500,
+    message: "the backup is damaged, cut off, or no backup; what is named first is wrong",
+  },
+  RESTORE_REFUSED: {
+    retryable: false,
+    status: 409,
+    message: "a restore makes a new cluster in a new folder, and touches nothing that is there",
   },
   SQLITE_TOO_OLD: {
     retryable: false,

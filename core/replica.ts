@@ -91,7 +91,7 @@ export class Replica {
     this.#versions = new VersionRaise({ state: options.state, newest, version, ...upkeep });
     this.#due = new DueStamps({ clock: options.clock, ...upkeep });
     this.#applied.followMembers(() => this.#versions.changed());
-    this.#requests = new GroupRequests(options.clock, (node) => this.#versions.refusal(node));
+    this.#requests = new GroupRequests(options.clock, (node, raft) => this.#versions.refusal(node, raft));
     this.#receiver = new SnapshotReceiver({
       to: options.id,
       state: options.state,
@@ -155,7 +155,9 @@ export class Replica {
     );
     this.#applied.open(stored);
     this.#retention.restart(storedLog.base.index, storedLog.entries);
-    this.#raft = raftOfStored(this.#options, stored, storedLog, (node) => this.#versions.refusal(node));
+    this.#raft = raftOfStored(this.#options, stored, storedLog, (node) =>
+      this.#versions.refusal(node, this.#running()),
+    );
     this.#phase = "running";
     transport.receive({
       // A snapshot is taken when its bytes are staged, by the receiver alone: a peer cannot merely claim it.

@@ -9,11 +9,11 @@ import { randomBytes } from "node:crypto";
 import { access, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { isClusterId, isNodeId, PARTITION } from "@openclaw/core/ids.ts";
+import { type Epoch, isClusterId, isNodeId, PARTITION, revision } from "@openclaw/core/ids.ts";
 import { Document, parseDocument } from "yaml";
 import { isLoopbackHost, loadConfig } from "./config.ts";
 import { createCredential, saveCredential } from "./network/credential.ts";
-import { ClusterKey, createIdentity, createTokenKey } from "./network/identity.ts";
+import { adoptTokenKey, ClusterKey, createIdentity, createTokenKey } from "./network/identity.ts";
 
 const CONFIG_FILE = "config.yaml";
 export const KEY_FILE = "cluster.key";
@@ -56,6 +56,17 @@ export interface ClusterPlan {
   readonly logLevel?: string;
   /** Ask callers for tokens, also on loopback; elsewhere the nodes always do (X2). */
   readonly tokens?: boolean;
+  /** Of a cluster that goes on from an earlier one; absent: a cluster of its own, in its first epoch. */
+  readonly departed?: Departure;
+}
+
+/** What a cluster that was restored has of the one before (L3). */
+export interface Departure {
+  readonly epoch: Epoch;
+  /** The private key of the cluster: a file, which is copied. */
+  readonly key: string;
+  /** The key that signs bearer tokens; null: a new one where tokens are asked for. */
+  readonly operatorKey: string | null;
 }
 
 export interface InitialNode {
@@ -92,12 +103,20 @@ export async function initCluster(plan: ClusterPlan): Promise<InitialCluster> {
       `${directory} already holds a cluster; choose another folder or remove it`,
     );
   }
-  const key = await ClusterKey.create(join(directory, KEY_FILE));
+  const { departed } = plan;
+  const keyFile = join(directory, KEY_FILE);
+  const key = await (departed === undefined ? ClusterKey.create(keyFile) : ClusterKey.adopt(departed.key, keyFile));
   const clusterKey = key.publicKey.hex;
   const open = isLoopbackHost(host);
-  const secured = plan.tokens === true || !open;
-  const auth = secured ? { publicKey: await createTokenKey(join(directory, TOKEN_KEY_FILE)) } : null;
-  const epoch = { counter: 1, nonce: randomBytes(16).toString("hex"), parent: null, departure: 0 };
+  const operatorKey = departed?.operatorKey ?? null;
+  const secured = plan.tokens === true || !open || operatorKey !== null;
+  const auth = secured ? { publicKey: await tokenKey(operatorKey, join(directory, TOKEN_KEY_FILE)) } : null;
+  const epoch = departed?.epoch ?? {
+    counter: 1,
+    nonce: randomBytes(16).toString("hex"),
+    parent: null,
+    departure: revision(0),
+  };
 
   const members = [];
   for (let at = 0; at < plan.nodes; at++) {
@@ -156,6 +175,9 @@ export async function initCluster(plan: ClusterPlan): Promise<InitialCluster> {
   }
   return { cluster, clusterKey, nodes, secured };
 }
+
+const tokenKey = (operatorKey: string | null, path: string) =>
+  operatorKey === null ? createTokenKey(path) : adoptTokenKey(operatorKey, path);
 
 /**
  * Pins a child's key in the configuration of every node in `directory`. Nodes that run must be restarted. Enrolling the

@@ -12,6 +12,7 @@ const OPTIONS = `Options:
   --vs etcd    runs the same load on a three-node etcd beside us, by turns (Debian: apt-get install etcd-server)
   --seconds N  length of a run, where a run has one
   --runs N     runs of each measurement; their median is told
+  --keys N     keys that each cluster holds, where a benchmark fills it
   --help       this
 `;
 

@@ -2,7 +2,6 @@
  * What an app holds: key-values, documents, its outbox and its status. The same in a browser and in Node; what differs
  * (storage, the way to a gateway, locks between tabs) comes in through the options.
  */
-import { utf8 } from "../bytes.ts";
 import { asOpenClawError, OpenClawError } from "../errors.ts";
 import { type ClusterId, type LinkId, type Revision, revision, seq } from "../ids.ts";
 import { positionText } from "../ledger/position-token.ts";
@@ -15,7 +14,8 @@ import { Down } from "./down.ts";
 import { type Claim, Drainer } from "./drain.ts";
 import { fetchChanges } from "./fetch.ts";
 import { type Draft, Journal } from "./journal.ts";
-import { Keys } from "./keys.ts";
+import { Keys, type KeysHost } from "./keys.ts";
+import { Leases } from "./leases.ts";
 import type { ClientOptions, ClientStatus } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { drawLink } from "./own-link.ts";
@@ -24,6 +24,7 @@ import { hashesOf, type Rungs } from "./rungs.ts";
 import { Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
 import type { ClientStore, FailedRow } from "./store.ts";
+import { subscriptionOf } from "./subscription.ts";
 import { unconfirmedChanges } from "./unconfirmed.ts";
 
 export type { ClientOptions, ClientStatus } from "./options.ts";
@@ -47,6 +48,10 @@ export class Client {
   readonly kv: Keys;
   /** Documents that any tier may change, offline too. */
   readonly docs: Documents;
+  /** Granted, and kept alive as long as this client can. */
+  readonly leases: Leases;
+  /** What recipes need besides its keys. */
+  readonly ports: Pick<ClientOptions, "clock" | "random">;
   readonly #options: ClientOptions;
   readonly #restored: Restored;
   readonly #rungs: Rungs;
@@ -71,6 +76,7 @@ export class Client {
     const { store, clock, random } = options;
     const { outbox, rungs, down } = restored;
     this.#options = options;
+    this.ports = { clock, random };
     this.#restored = restored;
     this.#rungs = rungs;
     this.#session = new ReadSession(options.readYourWrites ?? false);
@@ -87,6 +93,7 @@ export class Client {
       if (this.#journal.outbox.full) throw new OpenClawError("OVERLOADED", "too many edits wait for the site");
     };
     const enqueue = (draft: Draft): void => this.#enqueue(draft);
+    const ask: KeysHost["ask"] = (query, mode) => this.#ask(query, mode);
     this.docs = new Documents({
       store,
       rungs,
@@ -103,13 +110,14 @@ export class Client {
       rungs,
       assertRoom,
       enqueue,
-      ask: (query, mode) => this.#ask(query, mode),
+      ask,
       session: this.#session,
       mirrored: () => this.#down.position(this.#down.cursor),
       covers: (prefix, origin) => this.#down.coversPrefix(prefix, origin !== null),
       subscribePrefix: (prefix, origin) =>
         this.#want({ prefixes: [prefix], collections: [], mirrors: origin !== null }),
     });
+    this.leases = new Leases({ clock, random, assertRoom, enqueue, ask });
     this.#down = new Down(
       {
         journal: this.#journal,
@@ -123,13 +131,7 @@ export class Client {
         failed: (error) => this.#site.link?.fail(error),
       },
       down,
-      {
-        prefixes: (options.subscribe?.prefixes ?? []).map((prefix) =>
-          typeof prefix === "string" ? utf8(prefix) : prefix,
-        ),
-        collections: options.subscribe?.collections ?? [],
-        mirrors: options.subscribe?.mirrors ?? false,
-      },
+      subscriptionOf(options.subscribe ?? {}),
     );
     const drained = (error: unknown): void => {
       if (error !== null) this.#note(error);
@@ -216,6 +218,7 @@ export class Client {
   /** Ends the client and closes its store. What is stored waits for the next session. */
   async stop(): Promise<void> {
     if (this.#stopped) return;
+    this.leases.stop();
     this.goOffline();
     this.#stopped = true;
     this.#cancelHolds?.();

@@ -94,3 +94,9 @@ export class LocalTxnEdit extends LocalEdit implements TxnEdit {
     super.committed(at, response);
   }
 }
+
+/**
+ * The transaction of whoever repeats it until it succeeds, or has no use for it later: a refusal is told to its caller
+ * alone, and is not kept among the failed edits.
+ */
+export class AttemptEdit extends LocalTxnEdit {}

@@ -7,13 +7,13 @@ import { KEY_BYTES_MAX, RANGE_ROWS_MAX, VALUE_BYTES_MAX } from "../limits.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
 import { compareAndSet } from "../state-machine/compare-and-set.ts";
 import type { KeyCommand } from "../state-machine/key-values.ts";
-import { plainRange, type Txn } from "../state-machine/operation.ts";
+import { plainRange, type RangeRequest, type RangeResponse, type Txn } from "../state-machine/operation.ts";
 import { mapTxn } from "../state-machine/operation-bytes.ts";
 import type { Answer } from "../state-machine/query.ts";
 import { txnRefusal } from "../state-machine/txn-check.ts";
 import type { Asked } from "../sync/child-link.ts";
 import type { ChildQuery } from "../sync/message.ts";
-import { type Edit, LocalEdit, LocalTxnEdit, type TxnEdit } from "./edit.ts";
+import { AttemptEdit, type Edit, LocalEdit, LocalTxnEdit, type TxnEdit } from "./edit.ts";
 import type { Draft } from "./journal.ts";
 import type { ReadOptions, ReadSession } from "./read-session.ts";
 import type { Rungs } from "./rungs.ts";
@@ -140,6 +140,11 @@ export class Keys {
     return [...rows.values()].sort((a, b) => compareBytes(a.key, b.key));
   }
 
+  /** Rows of the site with all that is known of each, sorted, bounded and counted as asked. @throws OpenClawError as `read` */
+  async range(request: RangeRequest): Promise<RangeResponse> {
+    return (await this.#host.ask({ kind: "range", origin: null, ...request }, { kind: "linearizable" })).answer;
+  }
+
   /** Queues a put. @throws OpenClawError KEY_EMPTY, KEY_TOO_LARGE, VALUE_TOO_LARGE, OVERLOADED, STOPPED */
   put(key: Bytes, value: Bytes): Edit {
     const command = { kind: "put", key: checkedKey(key), value: checkedValue(value) } as const;
@@ -170,9 +175,12 @@ export class Keys {
    * @throws OpenClawError KEY_EMPTY, KEY_TOO_LARGE, VALUE_TOO_LARGE, TXN_TOO_LARGE, DUPLICATE_KEY, OVERLOADED, STOPPED
    */
   txn(txn: Txn): TxnEdit {
-    const refusal = txnRefusal(txn);
-    if (refusal !== null) throw new OpenClawError(refusal.code, refusal.details);
-    return this.#write(mapTxn(txn, toBytes), new LocalTxnEdit((at) => this.#host.rungs.atHub(at)));
+    return this.#txn(txn, new LocalTxnEdit((at) => this.#host.rungs.atHub(at)));
+  }
+
+  /** The same for who repeats it, or has no use for it later: a refusal is not kept among the failed edits. @throws OpenClawError as `txn` */
+  attempt(txn: Txn): TxnEdit {
+    return this.#txn(txn, new AttemptEdit((at) => this.#host.rungs.atHub(at)));
   }
 
   /**
@@ -223,6 +231,12 @@ export class Keys {
 
   #edit(): LocalEdit {
     return new LocalEdit([], (at) => this.#host.rungs.atHub(at));
+  }
+
+  #txn<E extends LocalTxnEdit>(txn: Txn, edit: E): E {
+    const refusal = txnRefusal(txn);
+    if (refusal !== null) throw new OpenClawError(refusal.code, refusal.details);
+    return this.#write(mapTxn(txn, toBytes), edit);
   }
 
   #write<E extends LocalEdit>(command: KeyCommand, edit: E): E {
@@ -280,7 +294,7 @@ export class Keys {
 }
 
 /** A copy: what the caller does to its own bytes afterwards must not change what is stored and sent. */
-const toBytes = (bytes: Bytes): Uint8Array => (typeof bytes === "string" ? utf8(bytes) : bytes.slice());
+export const toBytes = (bytes: Bytes): Uint8Array => (typeof bytes === "string" ? utf8(bytes) : bytes.slice());
 
 function checkedKey(key: Bytes): Uint8Array {
   const bytes = toBytes(key);

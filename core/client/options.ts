@@ -4,9 +4,9 @@ import type { ClusterId, LinkId, Revision } from "../ids.ts";
 import type { Clock, Random } from "../ports.ts";
 import type { ChildConnection } from "../sync/message.ts";
 import type { Claim } from "./drain.ts";
-import type { Bytes } from "./keys.ts";
 import type { LinkState } from "./site-link.ts";
 import type { ClientStore } from "./store.ts";
+import type { Wanted } from "./subscription.ts";
 
 export interface ClientOptions {
   readonly store: ClientStore;
@@ -20,11 +20,7 @@ export interface ClientOptions {
   /** Asked at each connection; null where the site asks for none. */
   token?(): string | null | Promise<string | null>;
   /** What to keep a mirror of from the start. Documents and watches add what they need. */
-  readonly subscribe?: {
-    readonly prefixes?: readonly Bytes[];
-    readonly collections?: readonly string[];
-    readonly mirrors?: boolean;
-  };
+  readonly subscribe?: Wanted;
   /**
    * Reads see this session's own writes, and nothing older than it has read, whichever gateway answers: each read that
    * names no consistency carries the highest position seen.

@@ -4,9 +4,9 @@
  */
 import { invariant } from "../errors.ts";
 import { type LinkId, type Seq, seq } from "../ids.ts";
-import { BATCH_BYTES_MAX, RESULTS_MAX } from "../limits.ts";
+import { BATCH_BYTES_MAX, RESPONSES_BYTES_MAX, RESULTS_MAX } from "../limits.ts";
 import type { UserCommand } from "../state-machine/command.ts";
-import { commandBytes } from "../state-machine/command-size.ts";
+import { commandBytes, responseBytesMax } from "../state-machine/command-size.ts";
 import type { Push, PushSource } from "../sync/child-link.ts";
 import type { LocalEdit } from "./edit.ts";
 import type { OutboxRow } from "./store.ts";
@@ -35,6 +35,8 @@ export class Outbox implements PushSource {
   /** Rows whose outcome is here, and being stored. */
   readonly #answered = new Set<Seq>();
   #bytes = 0;
+  /** Of the responses that the rows may get. */
+  #responseBytes = 0;
   #nextSeq: Seq;
   #sentTo = 0;
   #unsureTo = 0;
@@ -99,6 +101,7 @@ export class Outbox implements PushSource {
     this.#nextSeq = seq(at + 1);
     this.#rows.set(at, unanswered);
     this.#bytes += commandBytes(command);
+    this.#responseBytes += responseBytesMax(command);
   }
 
   /** Rows of an earlier session: whether the parent has run them is not known. */
@@ -114,6 +117,7 @@ export class Outbox implements PushSource {
     this.#rows.delete(at);
     this.#answered.delete(at);
     this.#bytes -= commandBytes(unanswered.row.command);
+    this.#responseBytes -= responseBytesMax(unanswered.row.command);
     return unanswered;
   }
 
@@ -129,6 +133,7 @@ export class Outbox implements PushSource {
     const commands: UserCommand[] = [];
     let from = 0;
     let bytes = 0;
+    let room = this.#roomAfter(after);
     for (let at = Math.max(after + 1, lowWater); at < Math.min(end, this.#nextSeq); at++) {
       const row = this.#rows.get(seq(at))?.row;
       if (row === undefined) {
@@ -138,6 +143,8 @@ export class Outbox implements PushSource {
       }
       const size = commandBytes(row.command);
       if (commands.length > 0 && (commands.length >= PUSH_COMMANDS_MAX || bytes + size > BATCH_BYTES_MAX)) break;
+      room -= responseBytesMax(row.command);
+      if (room < 0) break;
       if (commands.length === 0) from = at;
       commands.push(row.command);
       bytes += size;
@@ -148,6 +155,17 @@ export class Outbox implements PushSource {
     const to = from + commands.length - 1;
     this.#sentTo = Math.max(this.#sentTo, to);
     return { to, message: { kind: "pushCommands", from: seq(from), lowWater, commands } };
+  }
+
+  /** Bytes of responses that the parent is sure to have room for behind those of what was sent. */
+  #roomAfter(sent: number): number {
+    if (this.#responseBytes <= RESPONSES_BYTES_MAX) return RESPONSES_BYTES_MAX;
+    let room = RESPONSES_BYTES_MAX;
+    for (let at = this.lowWater; at <= sent; at++) {
+      const row = this.#rows.get(at)?.row;
+      if (row !== undefined) room -= responseBytesMax(row.command);
+    }
+    return room;
   }
 
   /** Once for all who ask meanwhile: a row is taken up once. */

@@ -5,10 +5,10 @@
 import { OpenClawError } from "../errors.ts";
 import { type ChangeHash, isChangeHash, type Seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
-import type { Outcome } from "../state-machine/command.ts";
+import type { Outcome, UserCommand } from "../state-machine/command.ts";
 import { comparedOutcome } from "../state-machine/compare-and-set.ts";
 import { causalOrder } from "./causal-order.ts";
-import { type LocalEdit, LocalTxnEdit } from "./edit.ts";
+import { AttemptEdit, type LocalEdit, LocalTxnEdit } from "./edit.ts";
 import type { Draft, Journal } from "./journal.ts";
 import type { Outbox, Unanswered } from "./outbox.ts";
 import { hashesOf, type Rungs } from "./rungs.ts";
@@ -88,7 +88,7 @@ export class Settlement {
     });
     if (rows.length === 0 && fresh === null) return;
     const awaiting: Awaiting[] = [];
-    const failed: FailedRow[] = [];
+    const refusals: (FailedRow & { readonly edits: readonly LocalEdit[] })[] = [];
     const again: Unanswered[] = [];
     const named = new Set<ChangeHash>();
     const unsent: Draft[] = [];
@@ -106,10 +106,11 @@ export class Settlement {
       } else if (fresh !== null && !outbox.mayHaveRun(row.seq)) {
         unsent.push({ command, edits, round });
       } else {
-        failed.push({ ...row, code: outcome.code, details: outcome.details });
+        refusals.push({ ...row, edits, code: outcome.code, details: outcome.details });
       }
     }
     const answered = rows.map(({ row }) => row);
+    const failed = refusals.filter(isKept).map(({ edits: _, ...row }): FailedRow => row);
     try {
       const drafts = [...(await this.#withMissing(again, named, outbox)), ...unsent];
       const write = { answered, awaiting, failed };
@@ -126,10 +127,10 @@ export class Settlement {
         for (const edit of edits) edit.committed(outcome.revision, outcome.response);
       }
     }
-    for (const row of failed) {
+    for (const row of refusals) {
       const error = new OpenClawError(row.code, row.details);
       this.#rungs.failed(hashesOf(row), error);
-      for (const { row: own, edits } of rows) if (own.seq === row.seq) for (const edit of edits) edit.refused(error);
+      for (const edit of row.edits) edit.refused(error);
     }
   }
 
@@ -165,6 +166,18 @@ export class Settlement {
       }
     }
     return drafts;
+  }
+}
+
+/** Nothing that an app wrote is dropped in silence. A lease, and who repeats its transaction, is told and has no more to say. */
+function isKept({ command, edits }: { readonly command: UserCommand; readonly edits: readonly LocalEdit[] }): boolean {
+  switch (command.kind) {
+    case "leaseGrant":
+    case "leaseKeepAlive":
+    case "leaseRevoke":
+      return false;
+    default:
+      return !edits.some((edit) => edit instanceof AttemptEdit);
   }
 }
 

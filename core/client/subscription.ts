@@ -1,10 +1,23 @@
 /** What a client wants of its parent's ledger, and whether one wish is part of another. */
-import { equalBytes } from "../bytes.ts";
+import { equalBytes, utf8 } from "../bytes.ts";
 import type { LedgerEvent } from "../ledger/record.ts";
 import type { Subscription } from "../sync/message.ts";
-import { startsWith } from "./keys.ts";
+import { type Bytes, startsWith } from "./keys.ts";
 
 export const NOTHING: Subscription = { prefixes: [], collections: [], mirrors: false };
+
+/** As an app writes it. */
+export interface Wanted {
+  readonly prefixes?: readonly Bytes[];
+  readonly collections?: readonly string[];
+  readonly mirrors?: boolean;
+}
+
+export const subscriptionOf = ({ prefixes = [], collections = [], mirrors = false }: Wanted): Subscription => ({
+  prefixes: prefixes.map((prefix) => (typeof prefix === "string" ? utf8(prefix) : prefix)),
+  collections,
+  mirrors,
+});
 
 export const isEmpty = ({ prefixes, collections }: Subscription): boolean =>
   prefixes.length === 0 && collections.length === 0;

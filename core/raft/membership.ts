@@ -35,13 +35,13 @@ type Addition = Extract<MembershipChange, { kind: "add" }>;
 /** What a leader appends: also the steps that it takes by itself. */
 export type MembershipStep = MembershipChange | { readonly kind: "promote"; readonly node: NodeId };
 
-export type Stepped =
-  | { readonly ok: true; readonly membership: Membership }
-  | {
-      readonly ok: false;
-      readonly code: "MEMBERSHIP_PENDING" | "MEMBERSHIP_INVALID" | "NODE_TOO_OLD";
-      readonly details: string;
-    };
+export interface Refused {
+  readonly ok: false;
+  readonly code: "MEMBERSHIP_PENDING" | "MEMBERSHIP_INVALID" | "NODE_TOO_OLD";
+  readonly details: string;
+}
+
+export type Stepped = { readonly ok: true; readonly membership: Membership } | Refused;
 
 export const founding = (voters: readonly NodeId[]): Membership => ({ voters, outgoing: [], learners: [] });
 

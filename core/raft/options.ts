@@ -2,7 +2,7 @@
 import type { Index, NodeId } from "../ids.ts";
 import { BATCH_BYTES_MAX } from "../limits.ts";
 import type { LogBase } from "../ports.ts";
-import type { Membership } from "./membership.ts";
+import type { Membership, Refused } from "./membership.ts";
 import type { Entry, HardState } from "./message.ts";
 
 export interface RaftOptions {
@@ -22,7 +22,7 @@ export interface RaftOptions {
   /** Monotonic ms: asked once for each entry that this node makes as leader (T1), and nowhere else. */
   readonly now: () => number;
   /** Why the group must not take this node in; null when it may. Default: it may. */
-  readonly refusal?: (node: NodeId) => string | null;
+  readonly refusal?: (node: NodeId) => Refused | null;
   /** The least election timeout; default 10. */
   readonly electionTicks?: number;
   /** Default 1. */
@@ -39,7 +39,7 @@ export interface RaftOptions {
 
 /** Ticks are the driver's; a heartbeat each, and an election after ten to twenty without one, is etcd's proportion. */
 export const RAFT_DEFAULTS = {
-  refusal: (): string | null => null,
+  refusal: (): Refused | null => null,
   electionTicks: 10,
   heartbeatTicks: 1,
   maxBatchBytes: BATCH_BYTES_MAX,

@@ -4,7 +4,15 @@
  * voters of learners that have caught up, and steps down when it is no voter any more (§4.2.2).
  */
 import { type Index, index, type NodeId } from "../ids.ts";
-import { isJoint, type Membership, type MembershipStep, type Stepped, settled, stepped } from "./membership.ts";
+import {
+  isJoint,
+  type Membership,
+  type MembershipStep,
+  type Refused,
+  type Stepped,
+  settled,
+  stepped,
+} from "./membership.ts";
 import { encodeMembership } from "./membership-codec.ts";
 import type { NodeState } from "./node-state.ts";
 import type { Replication } from "./replication.ts";
@@ -13,7 +21,7 @@ export class Reconfiguration {
   readonly #node: NodeState;
   readonly #replication: Replication;
   readonly #stepDown: () => void;
-  readonly #refusal: (node: NodeId) => string | null;
+  readonly #refusal: (node: NodeId) => Refused | null;
   /** The commit index one heartbeat ago: who holds the log up to there has caught up (thesis §4.2.1). */
   #commitBefore: Index = index(0);
 
@@ -22,7 +30,7 @@ export class Reconfiguration {
     node: NodeState,
     replication: Replication,
     stepDown: () => void,
-    refusal: (node: NodeId) => string | null,
+    refusal: (node: NodeId) => Refused | null,
   ) {
     this.#node = node;
     this.#replication = replication;
@@ -38,8 +46,8 @@ export class Reconfiguration {
     }
     const next = stepped(latest.membership, step);
     if (!next.ok || next.membership === latest.membership) return next;
-    const details = step.kind === "add" ? this.#refusal(step.node) : null;
-    if (details !== null) return { ok: false, code: "NODE_TOO_OLD", details };
+    const refused = step.kind === "add" ? this.#refusal(step.node) : null;
+    if (refused !== null) return refused;
     this.#append(next.membership);
     return next;
   }

@@ -5,7 +5,7 @@
 import { type ErrorCode, OpenClawError } from "../errors.ts";
 import type { NodeId } from "../ids.ts";
 import type { Clock } from "../ports.ts";
-import { isMade, type MembershipChange, stepped } from "../raft/membership.ts";
+import { isMade, type MembershipChange, type Refused, stepped } from "../raft/membership.ts";
 import type { Raft } from "../raft/raft.ts";
 
 /** Requests that may wait at once; beyond: OVERLOADED. */
@@ -32,11 +32,11 @@ interface Request {
 
 export class GroupRequests {
   readonly #clock: Clock;
-  readonly #refusal: (node: NodeId) => string | null;
+  readonly #refusal: (node: NodeId, raft: Raft) => Refused | null;
   #waiting: Request[] = [];
 
   /** @param refusal why a node must not be taken in; null when it may */
-  constructor(clock: Clock, refusal: (node: NodeId) => string | null) {
+  constructor(clock: Clock, refusal: (node: NodeId, raft: Raft) => Refused | null) {
     this.#clock = clock;
     this.#refusal = refusal;
   }
@@ -50,8 +50,8 @@ export class GroupRequests {
         // What is plainly wrong is said at once, also by a follower, whose leader does not answer.
         const here = stepped(raft.status().committedMembership, change);
         if (!here.ok && here.code === "MEMBERSHIP_INVALID") return new OpenClawError(here.code, here.details);
-        const tooOld = change.kind === "add" ? this.#refusal(change.node) : null;
-        if (tooOld !== null) return new OpenClawError("NODE_TOO_OLD", tooOld);
+        const refused = change.kind === "add" ? this.#refusal(change.node, raft) : null;
+        if (refused !== null) return new OpenClawError(refused.code, refused.details);
         const asked = raft.changeMembership(change);
         if (asked.ok || asked.code === "NOT_LEADER") return null;
         return new OpenClawError(asked.code, asked.details);

@@ -2,6 +2,7 @@
 
 import type { NodeId } from "../ids.ts";
 import type { StoredLog, StoredState } from "../ports.ts";
+import type { Refused } from "../raft/membership.ts";
 import { Raft } from "../raft/raft.ts";
 import type { ReplicaOptions } from "./contract.ts";
 
@@ -12,7 +13,7 @@ export function raftOfStored(
   { id, membership, random, clock }: ReplicaOptions,
   stored: StoredState,
   storedLog: StoredLog,
-  refusal: (node: NodeId) => string | null,
+  refusal: (node: NodeId) => Refused | null,
 ): Raft {
   return new Raft({
     id,

@@ -5,7 +5,7 @@
 import { asOpenClawError } from "../errors.ts";
 import type { NodeId } from "../ids.ts";
 import type { StateStore } from "../ports.ts";
-import { isJoint } from "../raft/membership.ts";
+import { isJoint, type Membership, type Refused } from "../raft/membership.ts";
 import type { Raft } from "../raft/raft.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
 import { FOUNDING_VERSION } from "../state-machine/position.ts";
@@ -29,8 +29,8 @@ export class VersionRaise {
   #supports: ReadonlyMap<NodeId, number> = new Map();
   #stale = true;
   #reading: Promise<void> | null = null;
-  /** The version that is proposed. */
-  #raising: number | null = null;
+  /** The next version is proposed, and its outcome waited for. */
+  #raising = false;
 
   constructor(options: VersionRaiseOptions) {
     this.#options = options;
@@ -50,11 +50,21 @@ export class VersionRaise {
     await this.#reading;
   }
 
-  /** Why a node cannot be added; null if it can. */
-  refusal(node: NodeId): string | null {
-    const needed = this.#raising ?? this.#options.version();
+  /**
+   * Why a node cannot be added; null if it can. A raise that nobody waits for any more, or an earlier leader's, may still be
+   * committed: so where all members support the next version, that is needed already. An earlier leader may have known more
+   * of the members than is applied here until an entry of this leader's own term is.
+   */
+  refusal(node: NodeId, raft: Raft): Refused | null {
+    const { role, term, applied, membership } = raft.status();
+    if (role === "leader" && (this.#stale || this.#reading !== null || raft.termAt(applied) !== term))
+      return { ok: false, code: "MEMBERSHIP_PENDING", details: "what the members support is not known yet" };
+    const next = this.#options.version() + 1;
+    const needed = this.#allSupport(membership, next) ? next : next - 1;
     const supports = this.#supported(node);
-    return supports >= needed ? null : `${node} supports apply version ${supports}, the cluster needs ${needed}`;
+    if (supports >= needed) return null;
+    const details = `${node} supports apply version ${supports}, the cluster needs ${needed}`;
+    return { ok: false, code: "NODE_TOO_OLD", details };
   }
 
   /** Once a tick. */
@@ -62,24 +72,24 @@ export class VersionRaise {
     if (this.#stale && this.#reading === null) this.#guard(this.refreshed());
     const next = this.#options.version() + 1;
     // A leader that does not know the next version cannot answer for it.
-    if (raft.role !== "leader" || this.#raising !== null || this.#stale || next > this.#options.newest) return;
+    if (raft.role !== "leader" || this.#raising || this.#stale || next > this.#options.newest) return;
     const { membership, committedMembership } = raft.status();
     if (membership !== committedMembership || isJoint(membership)) return;
-    const members = [...membership.voters, ...membership.learners.map(({ id }) => id)];
-    if (!members.every((node) => this.#supported(node) >= next)) return;
-    this.#raising = next;
-    const raised = this.#options.propose({ kind: "raiseVersion", to: next, members }, PROPOSE_MS);
-    this.#guard(
-      raised.then(
-        () => {
-          this.#raising = null;
-        },
-        (error: unknown) => {
-          this.#raising = null;
-          throw error;
-        },
-      ),
+    if (!this.#allSupport(membership, next)) return;
+    this.#raising = true;
+    const raised = this.#options.propose(
+      { kind: "raiseVersion", to: next, members: membersOf(membership) },
+      PROPOSE_MS,
     );
+    this.#guard(
+      raised.finally(() => {
+        this.#raising = false;
+      }),
+    );
+  }
+
+  #allSupport(membership: Membership, version: number): boolean {
+    return membersOf(membership).every((node) => this.#supported(node) >= version);
   }
 
   #supported(node: NodeId): number {
@@ -105,3 +115,8 @@ export class VersionRaise {
     });
   }
 }
+
+/** Those that hold, or are to hold, what is applied. */
+const membersOf = ({ voters, outgoing, learners }: Membership): readonly NodeId[] => [
+  ...new Set([...voters, ...outgoing, ...learners.map(({ id }) => id)]),
+];

@@ -110,9 +110,10 @@ class Machine {
       case "leaseRevoke":
       case "change": {
         const author = this.#author(header, () => header.salt);
-        const run = (room: number): Outcome => this.#runUser(command, author, room);
+        const run = (room: number): Outcome | null => this.#runUser(command, author, room);
         const { session } = header;
         const outcome = session === null ? run(TXN_RESPONSE_BYTES_MAX) : inSession(this.#tx, session, index, run);
+        invariant(outcome !== null, "there is room for what is not remembered");
         return { kind: "outcome", outcome };
       }
       case "openSession":
@@ -156,7 +157,7 @@ class Machine {
     return noteMember(this.#tx, node, { ...place, supports }, index);
   }
 
-  #runUser(command: UserCommand, author: Author, room: number): Outcome {
+  #runUser(command: UserCommand, author: Author, room: number): Outcome | null {
     switch (command.kind) {
       case "change":
         return runChangeCommand(this.#tx, this.#ledger, author, command);

@@ -6,7 +6,7 @@ import { RESULTS_MAX } from "../limits.ts";
 import { addUse, moveUse, useAt } from "./client-uses.ts";
 import type { CommandResult, ImportedCommand, Outcome, SystemCommand } from "./command.ts";
 import { clientLinkKey } from "./keyspace.ts";
-import { Remembered, readRemembered, rememberedTuple } from "./remembered.ts";
+import { NO_ROOM, Remembered, readRemembered, rememberedTuple } from "./remembered.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 
 export type ImportCommands = Extract<SystemCommand, { kind: "importCommands" }>;
@@ -34,13 +34,14 @@ export const clientLinkRow: RowCodec<ClientLinkRow> = {
 /**
  * Runs the commands above the cursor and answers those at or below it as before. A link that nobody knows begins at 1:
  * one that goes on higher was known once and is forgotten, and running it again from 1 might double what it did.
- * @param run given the bytes of responses that there is room for
+ * One whose response finds no room keeps its place: it, and what follows it, runs when it is pushed again (S2).
+ * @param run given the bytes of responses that there is room for; null when that is too little
  */
 export function importCommands(
   tx: Transaction,
   command: ImportCommands,
   index: Index,
-  run: (command: ImportedCommand, room: number) => Outcome,
+  run: (command: ImportedCommand, room: number) => Outcome | null,
 ): CommandResult {
   const key = clientLinkKey(command.link);
   const known = tx.read(key, clientLinkRow);
@@ -71,13 +72,18 @@ export function importCommands(
   if (row.outcomes.size + Math.max(0, last - row.cursor) > RESULTS_MAX) {
     return refuse("OVERLOADED", `${RESULTS_MAX} results are not acknowledged`);
   }
-  const outcomes = commands.map((queued, i): Outcome | null => {
+  const outcomes: (Outcome | null)[] = [];
+  for (const [i, queued] of commands.entries()) {
     const at = seq(from + i);
-    if (at <= row.cursor) return row.outcomes.get(at) ?? null;
+    if (at <= row.cursor) {
+      outcomes.push(row.outcomes.get(at) ?? null);
+      continue;
+    }
     const outcome = run(queued, row.outcomes.room);
+    if (outcome === null) return { kind: "importRefused", code: "OVERLOADED", cursor: row.cursor, details: NO_ROOM };
     row.outcomes.set(at, outcome);
     row.cursor = at;
-    return outcome;
-  });
+    outcomes.push(outcome);
+  }
   return { kind: "imported", cursor: row.cursor, outcomes };
 }

@@ -1,7 +1,8 @@
 /** How large a command is, for the limits of queues and batches. */
 import { unreachable } from "../errors.ts";
-import type { ImportedCommand, SystemCommand } from "./command.ts";
-import type { Compare, KeySelector, Operation, Txn } from "./operation.ts";
+import { TXN_RESPONSE_BYTES_MAX } from "../limits.ts";
+import type { ImportedCommand, SystemCommand, UserCommand } from "./command.ts";
+import { type Compare, type KeySelector, type Operation, responseBytes, type Txn } from "./operation.ts";
 
 /** At most this many bytes a UTF-16 unit, and its length. */
 export const textBytes = (text: string): number => 3 * text.length + 5;
@@ -68,6 +69,37 @@ function operationBytes(operation: Operation): number {
       return OVERHEAD_BYTES + selectorBytes(operation.keys);
     case "txn":
       return OVERHEAD_BYTES + txnBytes(operation);
+    default:
+      return unreachable(operation);
+  }
+}
+
+/** Never less than what its response counts for where it is remembered (`responseBytes`), whatever the state holds. */
+export const responseBytesMax = (command: UserCommand): number =>
+  command.kind === "deleteRange" || command.kind === "txn"
+    ? Math.min(TXN_RESPONSE_BYTES_MAX, operationResponseBytesMax(command))
+    : 0;
+
+function operationResponseBytesMax(operation: Operation | Extract<UserCommand, { kind: "deleteRange" }>): number {
+  switch (operation.kind) {
+    case "put":
+      return operation.previous ? TXN_RESPONSE_BYTES_MAX : responseBytes({ kind: "put", previous: null });
+    case "deleteRange":
+      return "previous" in operation && operation.previous
+        ? TXN_RESPONSE_BYTES_MAX
+        : responseBytes({ kind: "deleteRange", deleted: 0, previous: [] });
+    case "range":
+      return operation.view === "count"
+        ? responseBytes({ kind: "range", rows: [], more: false, count: 0 })
+        : TXN_RESPONSE_BYTES_MAX;
+    case "txn": {
+      const branch = (operations: readonly Operation[]): number =>
+        operations.reduce((sum, one) => sum + operationResponseBytesMax(one), 0);
+      return (
+        responseBytes({ kind: "txn", succeeded: true, responses: [] }) +
+        Math.max(branch(operation.success), branch(operation.failure))
+      );
+    }
     default:
       return unreachable(operation);
   }

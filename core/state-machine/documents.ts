@@ -93,6 +93,26 @@ function missing(tx: Transaction, plan: Plan, changes: readonly DocumentChange[]
   return [...unknown].sort().slice(0, MISSING_NAMED_MAX);
 }
 
+/** One plan a document, in the order in which the documents appear. */
+export function planDocuments(tx: Transaction, events: readonly LedgerEvent[]) {
+  const documents = new Map<string, { keys: DocumentKeys; name: string; events: ChangeEvent[] }>();
+  for (const event of events) {
+    if (event.kind !== "change") continue;
+    const name = JSON.stringify([event.collection, event.document]);
+    const document = documents.get(name);
+    if (document !== undefined) document.events.push(event);
+    else documents.set(name, { keys: new DocumentKeys(event.collection, event.document), name, events: [event] });
+  }
+  return [...documents.values()].map(({ keys, name, events: changes }) => ({
+    name,
+    plan: planChanges(
+      tx,
+      keys,
+      changes.map((event) => event.change),
+    ),
+  }));
+}
+
 /** Writes what a plan says. `at`: the revision at which the fresh changes become known. */
 export function carryOut(tx: Transaction, plan: Plan, at: Revision): void {
   const { keys, before, standing } = plan;

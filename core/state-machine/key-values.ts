@@ -2,6 +2,7 @@
 import { type ErrorCode, OpenClawError, unreachable } from "../errors.ts";
 import { TXN_RESPONSE_BYTES_MAX } from "../limits.ts";
 import type { Outcome, UserCommand } from "./command.ts";
+import { responseBytesMax } from "./command-size.ts";
 import { keyRefusal, valueRefusal } from "./key-rows.ts";
 import { KeyWrites } from "./key-writes.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
@@ -13,14 +14,17 @@ import { selectorRefusal, txnRefusal } from "./txn-check.ts";
 
 export type KeyCommand = Extract<UserCommand, { kind: "put" | "deleteRange" | "txn" }>;
 
-/** @param room bytes of responses that can still be remembered for whoever asks (Q1) */
+/**
+ * Null: it did not run, because its response finds no room. Alone it would; so it may be asked for again later.
+ * @param room bytes of responses that can still be remembered for whoever asks (Q1)
+ */
 export function runKeyCommand(
   tx: Transaction,
   ledger: LedgerWriter,
   author: Author,
   command: KeyCommand,
   room: number,
-): Outcome {
+): Outcome | null {
   const wrong = keyCommandRefusal(command);
   if (wrong !== null) return wrong;
   const keys = new KeyWrites(tx, ledger);
@@ -30,18 +34,19 @@ export function runKeyCommand(
       keys.put(command.key, command.value, null);
       return accepted(keys.commit(author));
     case "deleteRange":
+      if (room < responseBytesMax(command)) return null;
       return step(tx, () => {
         const response = { kind: "deleteRange", deleted: keys.delete(command.keys).length, previous: [] } as const;
         return { ok: true, revision: keys.commit(author), response };
       });
-    case "txn":
-      return inRoom(
-        step(tx, () => {
-          const response = runTxn(keys, command, Math.min(room, TXN_RESPONSE_BYTES_MAX));
-          return { ok: true, revision: keys.commit(author), response };
-        }),
-        room,
-      );
+    case "txn": {
+      const outcome = step(tx, () => {
+        const response = runTxn(keys, command, Math.min(room, TXN_RESPONSE_BYTES_MAX));
+        return { ok: true, revision: keys.commit(author), response };
+      });
+      const isLarge = !outcome.ok && outcome.code === "RESPONSE_TOO_LARGE";
+      return isLarge && room < TXN_RESPONSE_BYTES_MAX ? null : outcome;
+    }
     default:
       return unreachable(command);
   }
@@ -79,9 +84,3 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   "TXN_TOO_LARGE",
   "RESPONSE_TOO_LARGE",
 ] as const);
-
-/** What a transaction alone may answer, but not behind others that nobody has acknowledged yet, may be asked again later. */
-const inRoom = (outcome: Outcome, room: number): Outcome =>
-  !outcome.ok && outcome.code === "RESPONSE_TOO_LARGE" && room < TXN_RESPONSE_BYTES_MAX
-    ? refused("OVERLOADED", "responses that are not acknowledged fill what is remembered")
-    : outcome;

@@ -26,7 +26,7 @@
  *
  * A document name inside a key is: len8 collection, len8 document.
  */
-import { prefixEnd, utf8 } from "../bytes.ts";
+import { compareBytes, prefixEnd, utf8 } from "../bytes.ts";
 import { invariant } from "../errors.ts";
 import type { ActorId, ClusterId, LeaseId, LinkId, NodeId, SessionId } from "../ids.ts";
 import { isLeaseId } from "../ids.ts";
@@ -66,6 +66,15 @@ export interface KeyRange {
 export const POSITION_KEY: Uint8Array = Uint8Array.of(TAG.position);
 export const PARENT_HOLDS_KEY: Uint8Array = Uint8Array.of(TAG.parentHolds);
 export const CLIENTS_KEY: Uint8Array = Uint8Array.of(TAG.clients);
+
+/** The rows that the ledger determines: keys, mirrors, documents. */
+export const CONTENT: readonly KeyRange[] = [
+  { from: Uint8Array.of(TAG.key), to: Uint8Array.of(TAG.mirror + 1) },
+  { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.authored + 1) },
+];
+
+export const isContent = (row: Uint8Array): boolean =>
+  CONTENT.some(({ from, to }) => compareBytes(from, row) <= 0 && compareBytes(row, to) < 0);
 
 export const memberKey = (node: NodeId): Uint8Array => tagged(TAG.member, [utf8(node)]);
 export const MEMBERS: KeyRange = { from: Uint8Array.of(TAG.member), to: Uint8Array.of(TAG.member + 1) };

@@ -9,12 +9,11 @@ import type { LedgerEvent, LedgerRecord, LinkItem } from "../ledger/record.ts";
 import { decodeForeignRecord } from "../ledger/record-codec.ts";
 import type { Sha256 } from "../ports.ts";
 import type { CommandResult, SystemCommand } from "./command.ts";
-import { overPending, planChanges } from "./document-plan.ts";
+import { overPending } from "./document-plan.ts";
 import { changeRefusal, nameRefusal } from "./document-rows.ts";
-import type { ChangeEvent } from "./documents.ts";
-import { carryOut } from "./documents.ts";
+import { carryOut, planDocuments } from "./documents.ts";
 import { keyRefusal, mirrorKey, valueRefusal } from "./key-rows.ts";
-import { DocumentKeys, ledgerLinkKey } from "./keyspace.ts";
+import { ledgerLinkKey } from "./keyspace.ts";
 import type { LedgerWriter } from "./ledger-writer.ts";
 import type { LedgerLinkRow } from "./link-rows.ts";
 import { isPast, ledgerLinkRow, raiseMark } from "./link-rows.ts";
@@ -184,23 +183,3 @@ function takeRecord(importing: Importing, command: ImportLedger, record: LedgerR
 /** A lease is its own cluster's: nobody else can tell when it ends, and its end comes as deletes (K6). */
 const mirrored = (event: LedgerEvent): LedgerEvent =>
   event.kind === "put" && event.lease !== null ? { ...event, lease: null } : event;
-
-/** One plan a document, in the order in which the documents appear. */
-function planDocuments(tx: Transaction, events: readonly LedgerEvent[]) {
-  const documents = new Map<string, { keys: DocumentKeys; name: string; events: ChangeEvent[] }>();
-  for (const event of events) {
-    if (event.kind !== "change") continue;
-    const name = JSON.stringify([event.collection, event.document]);
-    const document = documents.get(name);
-    if (document !== undefined) document.events.push(event);
-    else documents.set(name, { keys: new DocumentKeys(event.collection, event.document), name, events: [event] });
-  }
-  return [...documents.values()].map(({ keys, name, events: changes }) => ({
-    name,
-    plan: planChanges(
-      tx,
-      keys,
-      changes.map((event) => event.change),
-    ),
-  }));
-}

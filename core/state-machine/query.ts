@@ -4,6 +4,7 @@ import type { DocumentChange } from "../ledger/record.ts";
 import type { Outcome } from "./command.ts";
 import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
+import type { RowsHash } from "./state-hash.ts";
 
 /** What is known of a lease (etcd's LeaseTimeToLive). */
 export interface LeaseState {
@@ -92,7 +93,8 @@ export interface QueryAnswers {
   /** By name; those who were removed, too. */
   members: { readonly members: readonly Member[] };
   position: Position;
-  stateHash: { readonly hash: Uint8Array; readonly rows: number; readonly position: Position };
+  /** `content`: over the rows that the ledger determines, and so equal to what a replay of it gives. */
+  stateHash: RowsHash & { readonly content: RowsHash; readonly position: Position };
 }
 
 export type Answer<Q extends Query> = QueryAnswers[Q["kind"]];

@@ -9,6 +9,8 @@ import { outcomeTuple, readOutcome } from "./command-codec.ts";
 import { responseBytes } from "./operation.ts";
 import { accepted } from "./outcome.ts";
 
+export const NO_ROOM = "responses that are not acknowledged fill what is remembered";
+
 /** By sequence number; all at or above the low-water mark. */
 export class Remembered {
   readonly #outcomes = new Map<Seq, Outcome>();

@@ -7,7 +7,7 @@ import { addUse, moveUse, useAt } from "./client-uses.ts";
 import type { Outcome, SessionStep } from "./command.ts";
 import { sessionKey } from "./keyspace.ts";
 import { refused } from "./outcome.ts";
-import { Remembered, readRemembered, rememberedTuple } from "./remembered.ts";
+import { NO_ROOM, Remembered, readRemembered, rememberedTuple } from "./remembered.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 
 interface SessionRow {
@@ -36,9 +36,14 @@ export function openSession(tx: Transaction, session: SessionId, index: Index): 
 /**
  * Runs a command, or answers what it answered before. Refused without running: SESSION_EXPIRED when nobody knows any more
  * whether it ran, OVERLOADED when its outcome could not be kept.
- * @param run given the bytes of responses that there is room for
+ * @param run given the bytes of responses that there is room for; null when that is too little
  */
-export function inSession(tx: Transaction, step: SessionStep, index: Index, run: (room: number) => Outcome): Outcome {
+export function inSession(
+  tx: Transaction,
+  step: SessionStep,
+  index: Index,
+  run: (room: number) => Outcome | null,
+): Outcome {
   const key = sessionKey(step.id);
   const row = tx.read(key, sessionRow);
   if (row === undefined) return refused("SESSION_EXPIRED", "unknown session");
@@ -53,7 +58,8 @@ export function inSession(tx: Transaction, step: SessionStep, index: Index, run:
   if (known !== undefined) return known;
   if (step.seq < row.lowWater) return refused("SESSION_EXPIRED", `${step.seq} is below ${row.lowWater}`);
   if (row.outcomes.size >= RESULTS_MAX) return refused("OVERLOADED", `${RESULTS_MAX} results are not acknowledged`);
-  const outcome = run(row.outcomes.room);
+  // Kept as well: a repetition of this step that comes later must not run, for the caller was told that it did not.
+  const outcome = run(row.outcomes.room) ?? refused("OVERLOADED", NO_ROOM);
   row.outcomes.set(step.seq, outcome);
   return outcome;
 }

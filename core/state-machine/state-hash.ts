@@ -1,37 +1,74 @@
-/** One hash over every row (D6): replicas that applied the same index must agree on it. */
+/**
+ * Hashes over rows. Of every row (D6): replicas that applied the same index must agree on it. Of the content, which the
+ * ledger determines: whatever made the state of a revision, by commands or from the ledger, must agree on that.
+ */
 import type { Sha256 } from "../ports.ts";
+import { CONTENT, isContent } from "./keyspace.ts";
 import { rowsOf } from "./row-pages.ts";
-import type { StateView } from "./view.ts";
+import type { Row, StateView } from "./view.ts";
 
 /** Rows are hashed in runs of about this many bytes, each with the hash of those before: one pass, little memory. */
 const RUN_BYTES = 65_536;
 
-export function stateHash(view: StateView, sha256: Sha256): { readonly hash: Uint8Array; readonly rows: number } {
-  let hash = sha256(new Uint8Array(0));
-  let rows = 0;
-  let run: Uint8Array[] = [];
-  let bytes = 0;
-  const close = (): void => {
-    const input = new Uint8Array(hash.length + bytes);
-    input.set(hash);
-    let offset = hash.length;
-    for (const part of run) {
-      input.set(part, offset);
-      offset += part.length;
-    }
-    hash = sha256(input);
-    run = [];
-    bytes = 0;
-  };
-  for (const { key, value } of rowsOf(view, new Uint8Array(0), null)) {
-    rows++;
+export interface RowsHash {
+  readonly hash: Uint8Array;
+  readonly rows: number;
+}
+
+/** Both, in one pass. */
+export function stateHash(view: StateView, sha256: Sha256): RowsHash & { readonly content: RowsHash } {
+  const all = new RowsChain(sha256);
+  const content = new RowsChain(sha256);
+  for (const row of rowsOf(view, new Uint8Array(0), null)) {
+    all.add(row);
+    if (isContent(row.key)) content.add(row);
+  }
+  return { ...all.end(), content: content.end() };
+}
+
+export function contentHash(view: StateView, sha256: Sha256): RowsHash {
+  const chain = new RowsChain(sha256);
+  for (const { from, to } of CONTENT) for (const row of rowsOf(view, from, to)) chain.add(row);
+  return chain.end();
+}
+
+class RowsChain {
+  readonly #sha256: Sha256;
+  #hash: Uint8Array;
+  #rows = 0;
+  #run: Uint8Array[] = [];
+  #bytes = 0;
+
+  constructor(sha256: Sha256) {
+    this.#sha256 = sha256;
+    this.#hash = sha256(new Uint8Array(0));
+  }
+
+  add({ key, value }: Row): void {
     const lengths = new Uint8Array(8);
     new DataView(lengths.buffer).setUint32(0, key.length);
     new DataView(lengths.buffer).setUint32(4, value.length);
-    run.push(lengths, key, value);
-    bytes += 8 + key.length + value.length;
-    if (bytes >= RUN_BYTES) close();
+    this.#rows++;
+    this.#run.push(lengths, key, value);
+    this.#bytes += 8 + key.length + value.length;
+    if (this.#bytes >= RUN_BYTES) this.#close();
   }
-  close();
-  return { hash: new Uint8Array(hash), rows };
+
+  end(): RowsHash {
+    this.#close();
+    return { hash: new Uint8Array(this.#hash), rows: this.#rows };
+  }
+
+  #close(): void {
+    const input = new Uint8Array(this.#hash.length + this.#bytes);
+    input.set(this.#hash);
+    let offset = this.#hash.length;
+    for (const part of this.#run) {
+      input.set(part, offset);
+      offset += part.length;
+    }
+    this.#hash = this.#sha256(input);
+    this.#run = [];
+    this.#bytes = 0;
+  }
 }

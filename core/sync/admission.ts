@@ -60,6 +60,9 @@ export function mayAsk(query: ChildQuery, principal: Principal): boolean {
       return principal.mayReadDocument(query.collection, query.document);
     case "documents":
       return principal.mayReadCollection(query.collection);
+    case "lease":
+      // Its keys may be anybody's (K6).
+      return mayUseLeases(principal) && principal.mayReadPrefix(new Uint8Array(0));
     case "position":
       return true;
     default:

@@ -34,6 +34,8 @@ async function read(backend: ParentBackend, query: ChildQuery): Promise<ChildAns
       return { kind: "documents", answer: await backend.read(query) };
     case "changes":
       return { kind: "changes", answer: await backend.read(query) };
+    case "lease":
+      return { kind: "lease", answer: await backend.read(query) };
     case "position":
       return { kind: "position", answer: await backend.read(query) };
   }

@@ -4,7 +4,7 @@ import { fromHex, toHex } from "../bytes.ts";
 import type { Encodable } from "../codec.ts";
 import { TupleReader } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
-import { type ChangeHash, type ClusterId, isActorId, isClusterId, revision } from "../ids.ts";
+import { type ChangeHash, type ClusterId, isActorId, isClusterId, isLeaseId, revision } from "../ids.ts";
 import {
   changeHashBytes,
   changeHashOf,
@@ -14,7 +14,7 @@ import {
   readEpoch,
   readHash,
 } from "../ledger/record-codec.ts";
-import { BATCH_ITEMS_MAX, RANGE_ROWS_MAX } from "../limits.ts";
+import { BATCH_ITEMS_MAX, EVENTS_MAX, RANGE_ROWS_MAX } from "../limits.ts";
 import {
   keyValueTuple,
   rangeFields,
@@ -23,13 +23,18 @@ import {
   readRange,
   readRangeResponse,
 } from "../state-machine/operation-codec.ts";
-import type { QueryAnswers } from "../state-machine/query.ts";
+import type { LeaseState, QueryAnswers } from "../state-machine/query.ts";
 import type { ChildAnswer, ChildQuery } from "./message.ts";
 
-const KIND = { get: 0, range: 1, document: 2, documents: 3, changes: 4, position: 5 } as const satisfies Record<
-  ChildQuery["kind"],
-  number
->;
+const KIND = {
+  get: 0,
+  range: 1,
+  document: 2,
+  documents: 3,
+  changes: 4,
+  position: 5,
+  lease: 6,
+} as const satisfies Record<ChildQuery["kind"], number>;
 
 export function queryTuple(query: ChildQuery): Encodable {
   switch (query.kind) {
@@ -43,6 +48,8 @@ export function queryTuple(query: ChildQuery): Encodable {
       return [KIND.documents, query.collection];
     case "changes":
       return [KIND.changes, query.collection, query.document, query.hashes.map(changeHashBytes)];
+    case "lease":
+      return [KIND.lease, query.lease];
     case "position":
       return [KIND.position];
     default:
@@ -87,6 +94,8 @@ function readQueryOfKind(kind: number, reader: TupleReader): ChildQuery {
       const hashes = limited(reader.list(), BATCH_ITEMS_MAX, "hashes").map(readChangeHash);
       return { kind: "changes", collection, document, hashes };
     }
+    case KIND.lease:
+      return { kind: "lease", lease: reader.that(isLeaseId, "a lease") };
     case KIND.position:
       return { kind: "position" };
     default:
@@ -116,6 +125,10 @@ export function answerTuple(answer: ChildAnswer): Encodable {
       return [KIND.documents, answer.answer.documents];
     case "changes":
       return [KIND.changes, answer.answer.changes.map(documentChangeTuple)];
+    case "lease": {
+      const { lease, revision: at } = answer.answer;
+      return [KIND.lease, lease === null ? null : [lease.ttlMs, lease.remainingMs, lease.keys], at];
+    }
     case "position": {
       const { cluster, epoch, revision: at, hash, logTime, applyVersion, parentHolds, nextDue } = answer.answer;
       return [KIND.position, cluster, epochTuple(epoch), at, hash, logTime, applyVersion, parentHolds, nextDue];
@@ -156,6 +169,10 @@ function readAnswerOfKind(kind: number, reader: TupleReader): ChildAnswer {
     }
     case KIND.changes:
       return { kind: "changes", answer: { changes: reader.list().map(readDocumentChange) } };
+    case KIND.lease: {
+      const lease = reader.orNull((field) => readLeaseState(field.any()));
+      return { kind: "lease", answer: { lease, revision: revision(reader.count()) } };
+    }
     case KIND.position: {
       const cluster = reader.that(isClusterId, "a cluster");
       const epoch = readEpoch(reader.any());
@@ -188,6 +205,18 @@ function readDocumentAnswer(reader: TupleReader): QueryAnswers["document"] {
     return { hash, actor };
   });
   return { changes, position, more, heads, pending, quarantined };
+}
+
+function readLeaseState(value: Encodable): LeaseState {
+  const reader = new TupleReader(value, "lease");
+  const ttlMs = reader.count();
+  const remainingMs = reader.count();
+  const keys = limited(reader.list(), EVENTS_MAX, "keys of a lease").map((key) => {
+    if (!(key instanceof Uint8Array)) throw new OpenClawError("MALFORMED_FRAME", "a key is bytes");
+    return key;
+  });
+  reader.end();
+  return { ttlMs, remainingMs, keys };
 }
 
 const readOriginCluster = (reader: TupleReader): ClusterId | null =>

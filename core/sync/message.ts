@@ -33,7 +33,10 @@ export interface Subscription {
 }
 
 /** Reads a child may ask for; everything but the parent's own upkeep. */
-export type ChildQuery = Extract<Query, { kind: "get" | "range" | "document" | "documents" | "changes" | "position" }>;
+export type ChildQuery = Extract<
+  Query,
+  { kind: "get" | "range" | "document" | "documents" | "changes" | "lease" | "position" }
+>;
 
 /** The state that an answer was read from. */
 export interface Seen {

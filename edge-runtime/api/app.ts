@@ -10,6 +10,7 @@ import { keyHistoryRoute } from "./key-history.ts";
 import { kvRoutes } from "./kv.ts";
 import { kvListRoute } from "./kv-list.ts";
 import { leaseRoutes } from "./leases.ts";
+import { ledgerRoute } from "./ledger.ts";
 import { memberRoutes } from "./members.ts";
 import { operationRoutes } from "./operation.ts";
 import { pageRoutes } from "./page.ts";
@@ -89,6 +90,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   statusRoutes(app, deps);
   operationRoutes(app, deps);
   memberRoutes(app, deps);
+  ledgerRoute(app, deps);
   if (deps.page !== null) pageRoutes(app, deps.page, deps.members);
   return app;
 }

@@ -2,7 +2,8 @@
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isNodeId, type NodeId } from "@openclaw/core/ids.ts";
 import { isJoint } from "@openclaw/core/raft/membership.ts";
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyInstance } from "fastify";
+import { requireAdmin } from "./admin.ts";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
 
@@ -102,10 +103,6 @@ const MEMBERSHIP_FAILURES = [
   "UNAVAILABLE",
   "STOPPED",
 ] as const;
-
-function requireAdmin(request: FastifyRequest): void {
-  if (!request.principal.mayAdminister) throw new OpenClawError("FORBIDDEN", "the token has no admin claim");
-}
 
 function nodeOf(text: string): NodeId {
   if (!isNodeId(text)) throw new OpenClawError("BAD_REQUEST", "a node's name: lower-case letters, digits and dashes");

@@ -3,6 +3,7 @@ import { toHex } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { PARTITION } from "@openclaw/core/ids.ts";
 import type { FastifyInstance } from "fastify";
+import { requireAdmin } from "./admin.ts";
 import { failures } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
 
@@ -21,7 +22,8 @@ export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
             hash: {
               type: "boolean",
               default: false,
-              description: "Also hash every row of this node's state: reads all of it",
+              description:
+                "Also hash every row of this node's state, and the content, which its ledger determines: reads all of it",
             },
           },
         },
@@ -81,7 +83,7 @@ export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
       },
     },
     async (request) => {
-      if (!request.principal.mayAdminister) throw new OpenClawError("FORBIDDEN", "the token has no admin claim");
+      requireAdmin(request);
       if (deps.uplink === null) throw new OpenClawError("NOT_FOUND", "this cluster has no parent");
       deps.uplink.setEnabled(request.body.enabled);
       return { enabled: deps.uplink.status().enabled };
@@ -147,6 +149,8 @@ function statusOf({ replica, members, presence, uplink }: ApiDeps) {
     partition: PARTITION,
     epoch: epoch.nonce,
     epochCounter: epoch.counter,
+    epochParent: epoch.parent,
+    epochDeparture: epoch.departure,
     node: id,
     role,
     leader,
@@ -197,8 +201,14 @@ function notesFor(voters: number, leaderless: boolean, recovering: boolean, remo
 }
 
 async function stateHash({ replica }: ApiDeps) {
-  const { hash, rows, position } = await replica.read({ kind: "stateHash" });
-  return { hash: toHex(hash), rows, revision: position.revision, ledgerHash: toHex(position.hash) };
+  const { hash, rows, content, position } = await replica.read({ kind: "stateHash" });
+  return {
+    hash: toHex(hash),
+    rows,
+    content: { hash: toHex(content.hash), rows: content.rows },
+    revision: position.revision,
+    ledgerHash: toHex(position.hash),
+  };
 }
 
 const isWebSocket = (address: string): boolean => /\/wss?(\/|$)/.test(address);

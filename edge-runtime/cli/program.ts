@@ -7,6 +7,7 @@ import { Command } from "commander";
 import { percentEncoded } from "../api/url-bytes.ts";
 import { enrolChild } from "../init.ts";
 import type { NodeOptions } from "../node.ts";
+import { addBackup } from "./backup.ts";
 import { EXIT } from "./failure.ts";
 import { addHistory } from "./history.ts";
 import { addInit } from "./init.ts";
@@ -14,6 +15,7 @@ import { addJoin } from "./join.ts";
 import { addMember, addMoveLeader } from "./member.ts";
 import { clientOf, examples, print, type Reach, reaching, wholeNumber } from "./reach.ts";
 import { keyPath, type Moment, momentOptions, queryText, type Reading, readingOptions, readQuery } from "./reading.ts";
+import { addRestore } from "./restore.ts";
 import { statusText } from "./status.ts";
 import { addToken } from "./token.ts";
 import { untilReady, WAIT_SECONDS } from "./wait.ts";
@@ -54,6 +56,8 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addHistory(program);
   addWatch(program);
   addStatus(program);
+  addBackup(program);
+  addRestore(program, name);
   return program;
 }
 

@@ -37,7 +37,14 @@ const Status = z.object({
     .nullable(),
   snapshots: z.object({ sending: Transfer.nullable(), receiving: Transfer.nullable() }),
   notes: z.array(z.string()),
-  state: z.object({ hash: z.string(), rows: z.number() }).optional(),
+  state: z
+    .object({
+      hash: z.string(),
+      rows: z.number(),
+      content: z.object({ hash: z.string(), rows: z.number() }),
+      revision: z.number(),
+    })
+    .optional(),
 });
 
 export function statusText(answer: unknown): string {
@@ -59,7 +66,12 @@ export function statusText(answer: unknown): string {
     ...(parent === null ? ["no parent"] : [parentLine(parent)]),
     ...transferLine("sends a snapshot to", status.snapshots.sending),
     ...transferLine("receives a snapshot from", status.snapshots.receiving),
-    ...(state === undefined ? [] : [`state hash ${state.hash} (${state.rows} rows)`]),
+    ...(state === undefined
+      ? []
+      : [
+          `state hash ${state.hash} (${state.rows} rows)`,
+          `content hash ${state.content.hash} (${state.content.rows} rows) at revision ${state.revision}`,
+        ]),
     "",
     ...table([["member", "revision", "log", "heard", "http"], ...rows]),
     ...status.notes.map((note) => `! ${note}`),

@@ -86,6 +86,11 @@ export class ClusterKey extends SigningKey {
   static async load(path: string): Promise<ClusterKey> {
     return new ClusterKey(await loadKeyFile(path));
   }
+
+  /** Copies a key that is there into a new file. @throws OpenClawError CONFIG_INVALID */
+  static async adopt(from: string, path: string): Promise<ClusterKey> {
+    return new ClusterKey(await saveKeyFile(path, await loadKeyFile(from)));
+  }
 }
 
 /** What an invitation names, and a token carries as its seed. */
@@ -115,10 +120,17 @@ export async function loadTokenKey(path: string): Promise<KeyObject> {
 }
 
 /** Draws the key that signs bearer tokens; its public half, as a configuration's `auth.publicKey`. @throws OpenClawError CONFIG_INVALID */
-export async function createTokenKey(path: string): Promise<{ kty: "OKP"; crv: "Ed25519"; x: string }> {
-  const key = await createKeyFile(path);
-  return { kty: "OKP", crv: "Ed25519", x: base64url(key.publicKey.raw) };
+export async function createTokenKey(path: string): Promise<ReturnType<typeof tokenPublicKey>> {
+  return tokenPublicKey(await createKeyFile(path));
 }
+
+/** Copies one that is there into a new file; else as `createTokenKey`. */
+export async function adoptTokenKey(from: string, path: string): Promise<ReturnType<typeof tokenPublicKey>> {
+  return tokenPublicKey(await saveKeyFile(path, await loadKeyFile(from)));
+}
+
+const tokenPublicKey = (key: Ed25519PrivateKey) =>
+  ({ kty: "OKP", crv: "Ed25519", x: base64url(key.publicKey.raw) }) as const;
 
 function keyObject(key: Ed25519PrivateKey): KeyObject {
   // libp2p's raw private key is the seed followed by the public key.
@@ -129,8 +141,10 @@ function keyObject(key: Ed25519PrivateKey): KeyObject {
 
 const base64url = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64url");
 
-async function createKeyFile(path: string): Promise<Ed25519PrivateKey> {
-  const key = await generateKeyPair("Ed25519");
+const createKeyFile = async (path: string): Promise<Ed25519PrivateKey> =>
+  saveKeyFile(path, await generateKeyPair("Ed25519"));
+
+async function saveKeyFile(path: string, key: Ed25519PrivateKey): Promise<Ed25519PrivateKey> {
   try {
     // "wx": a key is never overwritten; who holds the old one would be somebody else from then on.
     const file = await open(path, "wx", 0o600);

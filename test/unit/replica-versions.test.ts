@@ -3,6 +3,8 @@ import { utf8 } from "@openclaw/core/bytes.ts";
 import type { NodeId } from "@openclaw/core/ids.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import type { RaftMessage } from "@openclaw/core/raft/message.ts";
+import { readableCommands } from "@openclaw/core/state-machine/command-codec.ts";
 import { expect, test } from "vitest";
 import { MemoryCluster, type MemoryClusterOptions, type MemoryMember } from "../simulation/memory-cluster.ts";
 import { SECOND, TWO_VERSIONS } from "../simulation/second-version.ts";
@@ -187,3 +189,59 @@ for (const by of ["the log", "a snapshot"] as const) {
     expect(fatal).toEqual([`${liar.id} NODE_TOO_OLD`]);
   });
 }
+
+for (const since of ["it was proposed", "its leader died"] as const) {
+  test(`R9: a raise may be committed though nobody waits since ${since}: no node that does not support it comes in`, async () => {
+    const waits: MemoryMember[] = [];
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const waitsToApply = (member: MemoryMember): void => {
+      member.state.latency = (call) => (call === "apply" ? released : Promise.resolve());
+      waits.push(member);
+    };
+    let raised: NodeId | null = null;
+    const sent = (from: NodeId, _to: NodeId, messages: readonly RaftMessage[]): void => {
+      if (raised !== null || !messages.some(raises)) return;
+      raised = from;
+      for (const member of members) if (!waits.includes(member)) waitsToApply(member);
+    };
+    const cluster = await started(3, { network: { sent } });
+    const members = [...cluster.members] as [MemoryMember, MemoryMember, MemoryMember];
+    const old = await cluster.join("n9" as NodeId);
+    for (const member of members) {
+      member.versions = TWO_VERSIONS;
+      await cluster.powerCut(member);
+      await cluster.leader();
+      if (member !== members[2]) await note(cluster, member);
+    }
+    const leader = await cluster.leader();
+    const [asking, heir] = members.filter((member) => member !== leader) as [MemoryMember, MemoryMember];
+    // The next leader does not know yet that the last member supports the next version: that is in its log only.
+    if (since === "its leader died") for (const member of [asking, heir]) waitsToApply(member);
+    void note(cluster, { ...members[2], replica: leader.replica });
+    await until(cluster, () => raised !== null);
+    if (since === "its leader died") {
+      await cluster.elapse(100);
+      cluster.powerOff(leader);
+    }
+    // Longer than the proposal is waited for, and than an election takes.
+    await cluster.elapse(8_000);
+    const led = await cluster.leader();
+    const change = { kind: "add", node: old.id, replaces: null } as const;
+    const { term } = led.replica.status();
+    const from = led === asking ? heir.id : asking.id;
+    cluster.network.transport(from).send(led.id, [{ kind: "changeMembership", from, to: led.id, term, change }]);
+    await cluster.elapse(500);
+    expect(led.replica.status().raft.membership.learners).toEqual([]);
+    release();
+    const up = members.filter((member) => member.up);
+    await until(cluster, () => versionsOf(up).every((version) => version === 2));
+    expect(await meanwhile(cluster, led.replica.changeMembership(change, 5_000))).toBe("NODE_TOO_OLD");
+  });
+}
+
+const raises = (message: RaftMessage): boolean =>
+  message.kind === "append" &&
+  message.entries.some(
+    ({ kind, data }) =>
+      kind === "commands" && readableCommands(data).some((command) => command.kind === "raiseVersion"),
+  );

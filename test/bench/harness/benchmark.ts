@@ -10,11 +10,14 @@ interface Defaults {
   /** Length of a run; 0 where a run ends by itself. */
   readonly seconds: number;
   readonly runs: number;
+  /** Keys that the clusters hold, where a benchmark asks. */
+  readonly keys?: number;
 }
 
 export class Bench {
   /** Length of a run, ms. */
   readonly durationMs: number;
+  readonly keys: number;
   readonly #runs: number;
   readonly #systems: readonly SystemName[];
   readonly #workbench: Workbench;
@@ -22,10 +25,11 @@ export class Bench {
   readonly extra: Record<string, number | null> = {};
   readonly #figures: Record<SystemName, Figures> = { ours: {}, etcd: {} };
 
-  constructor(workbench: Workbench, systems: readonly SystemName[], { seconds, runs }: Defaults) {
+  constructor(workbench: Workbench, systems: readonly SystemName[], { seconds, runs, keys = 0 }: Defaults) {
     this.#workbench = workbench;
     this.#systems = systems;
     this.#runs = runs;
+    this.keys = keys;
     this.durationMs = seconds * 1_000;
   }
 
@@ -77,9 +81,9 @@ export async function benchmark(
   defaults: Defaults,
   body: (bench: Bench) => Promise<void>,
 ): Promise<void> {
-  const { json, systems, seconds, runs } = optionsOf(defaults);
+  const { json, systems, ...sizes } = optionsOf(defaults);
   await Workbench.use(async (workbench) => {
-    const bench = new Bench(workbench, systems, { seconds, runs });
+    const bench = new Bench(workbench, systems, sizes);
     await body(bench);
     const results = bench.results();
     process.stdout.write(json ? `${JSON.stringify({ bench: name, ...results, ...bench.extra })}\n` : table(results));
@@ -99,13 +103,14 @@ function optionsOf(defaults: Defaults): Defaults & { readonly json: boolean; rea
   };
   const seconds = positive("seconds", values.seconds, defaults.seconds);
   const runs = Math.ceil(positive("runs", values.runs, defaults.runs));
-  if (values.vs === undefined) return { json: values.json, systems: ["ours"], seconds, runs };
+  const keys = Math.ceil(positive("keys", values.keys, defaults.keys ?? 0));
+  if (values.vs === undefined) return { json: values.json, systems: ["ours"], seconds, runs, keys };
   if (values.vs !== "etcd") refuse("--vs knows etcd only");
   const version = etcdVersion();
   if (version === null)
     refuse("etcd is not installed here. On Debian: apt-get install etcd-server. Without --vs only we are measured.");
   process.stderr.write(`beside ${version}\n`);
-  return { json: values.json, systems: ["ours", "etcd"], seconds, runs };
+  return { json: values.json, systems: ["ours", "etcd"], seconds, runs, keys };
 }
 
 function parsed(refuse: (why: string) => never) {
@@ -116,6 +121,7 @@ function parsed(refuse: (why: string) => never) {
         vs: { type: "string" },
         seconds: { type: "string" },
         runs: { type: "string" },
+        keys: { type: "string" },
       },
     });
   } catch (error) {

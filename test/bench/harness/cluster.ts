@@ -19,10 +19,20 @@ export interface KvClient {
   close(): Promise<void>;
 }
 
+/** Fills a cluster: what matters is that it is full. */
+export interface Loader {
+  /** All keys in one transaction, which a majority has on disk when it resolves. */
+  putAll(keys: readonly string[], value: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
+
 export interface BenchNode {
   readonly process: BenchProcess;
+  /** Where it keeps everything that it keeps. */
+  readonly folder: string;
   /** A client of this node alone, for so many callers at a time. `timeoutMs`, over HTTP: how long it waits for an answer. */
   client(api: Api, callers: number, timeoutMs?: number): Promise<KvClient>;
+  loader(): Promise<Loader>;
   /** Whether it says that it leads. Rejects when it does not answer. */
   leads(): Promise<boolean>;
 }

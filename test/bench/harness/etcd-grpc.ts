@@ -3,7 +3,7 @@
  * by hand (etcd's rpc.proto names the fields), so that the client costs as little as one can.
  */
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
-import type { Consistency, KvClient } from "./cluster.ts";
+import type { Consistency, KvClient, Loader } from "./cluster.ts";
 import { VALUE_BYTES } from "./sizes.ts";
 
 const utf8 = new TextEncoder();
@@ -13,24 +13,54 @@ const text = new TextDecoder();
 const VARINT = 0;
 const BYTES = 2;
 
-export async function etcdGrpcClient(address: string): Promise<KvClient> {
-  const client = new Client(address, credentials.createInsecure());
-  const metadata = new Metadata();
-  const call = (method: string, request: Buffer): Promise<Buffer> =>
-    new Promise((resolve, reject) => {
-      client.makeUnaryRequest(`/etcdserverpb.KV/${method}`, same, same, request, metadata, (error, answer) => {
-        if (error === null && answer !== undefined) resolve(answer);
-        else reject(error ?? new Error(`${method} was not answered`));
-      });
+/** One channel for all callers. */
+class Channel {
+  readonly client: Client;
+  readonly metadata = new Metadata();
+
+  constructor(address: string) {
+    this.client = new Client(address, credentials.createInsecure());
+  }
+
+  call(method: string, request: Buffer): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      this.client.makeUnaryRequest(
+        `/etcdserverpb.KV/${method}`,
+        same,
+        same,
+        request,
+        this.metadata,
+        (error, answer) => {
+          if (error === null && answer !== undefined) resolve(answer);
+          else reject(error ?? new Error(`${method} was not answered`));
+        },
+      );
     });
+  }
+}
+
+/** TxnRequest: success = 2; RequestOp: request_put = 2. */
+export function etcdGrpcLoader(address: string): Loader {
+  const channel = new Channel(address);
   return {
-    put: async (key, value) => void (await call("Put", message([1, utf8.encode(key)], [2, value]))),
+    putAll: async (keys, value) => {
+      const puts = keys.map((key) => [2, message([2, message([1, utf8.encode(key)], [2, value])])] as const);
+      await channel.call("Txn", message(...puts));
+    },
+    close: async () => channel.client.close(),
+  };
+}
+
+export async function etcdGrpcClient(address: string): Promise<KvClient> {
+  const channel = new Channel(address);
+  return {
+    put: async (key, value) => void (await channel.call("Put", message([1, utf8.encode(key)], [2, value]))),
     get: async (key, consistency) => {
-      const answer = await call("Range", rangeRequest(key, consistency));
+      const answer = await channel.call("Range", rangeRequest(key, consistency));
       if (answer.length < VALUE_BYTES) throw new Error(`${key} has no value`);
     },
     watch: async (prefix, changed) => {
-      const stream = client.makeBidiStreamRequest("/etcdserverpb.Watch/Watch", same, same, metadata);
+      const stream = channel.client.makeBidiStreamRequest("/etcdserverpb.Watch/Watch", same, same, channel.metadata);
       const bytes = utf8.encode(prefix);
       const end = Uint8Array.from(bytes, (byte, i) => (i === bytes.length - 1 ? byte + 1 : byte));
       stream.on("error", () => undefined); // cancelled by `close`
@@ -40,7 +70,7 @@ export async function etcdGrpcClient(address: string): Promise<KvClient> {
       // WatchRequest.create_request = 1: key = 1, range_end = 2
       stream.write(message([1, message([1, bytes], [2, end])]));
     },
-    close: async () => client.close(),
+    close: async () => channel.client.close(),
   };
 }
 

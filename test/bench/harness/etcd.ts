@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import path from "node:path";
 import { freePorts } from "@openclaw/demo/ports.ts";
 import { BenchCluster, type BenchNode, type KvClient } from "./cluster.ts";
-import { etcdGrpcClient } from "./etcd-grpc.ts";
+import { etcdGrpcClient, etcdGrpcLoader } from "./etcd-grpc.ts";
 import { HttpClient } from "./http.ts";
 import { NODES, VALUE_BYTES } from "./sizes.ts";
 import type { Workbench } from "./workbench.ts";
@@ -36,6 +36,8 @@ export async function startEtcd(workbench: Workbench): Promise<BenchCluster> {
     args.push("--logger", "zap", "--log-level", "warn");
     return {
       process: workbench.process(COMMAND, args, path.join(directory, `${name}.log`)),
+      folder: path.join(directory, name),
+      loader: async () => etcdGrpcLoader(client.slice("http://".length)),
       client: async (api, callers, timeoutMs) =>
         api === "http"
           ? gatewayClient(new HttpClient(client, callers, timeoutMs))

@@ -7,6 +7,9 @@ import { VALUE } from "./sizes.ts";
 export const WARM_UP_MS = 1_000;
 
 const PRELOAD_CALLERS = 256;
+/** Transactions under way, and puts in one: etcd's default limit, and ours. */
+const FILL_CALLERS = 8;
+const TXN_PUTS = 128;
 
 /** Runs the load once. CPU is that of the cluster's processes together, and of this one, per call. */
 export async function measure(
@@ -50,6 +53,24 @@ export async function preload(cluster: BenchCluster, keys: number): Promise<void
   };
   await Promise.all(Array.from({ length: PRELOAD_CALLERS }, caller));
   await client.close();
+}
+
+/** The same keys by transactions of as many as either system takes. */
+export async function fill(cluster: BenchCluster, keys: number): Promise<void> {
+  const loader = await (await cluster.leader()).loader();
+  let next = 0;
+  const caller = async (): Promise<void> => {
+    while (next < keys) {
+      const first = next;
+      next = Math.min(keys, first + TXN_PUTS);
+      await loader.putAll(
+        Array.from({ length: next - first }, (_, i) => `bench/${first + i}`),
+        VALUE,
+      );
+    }
+  };
+  await Promise.all(Array.from({ length: FILL_CALLERS }, caller));
+  await loader.close();
 }
 
 /** Half of them, and all but one in a hundred, were at most so long. */

@@ -1,11 +1,12 @@
 /** Our side: a fresh site of three nodes on loopback, each a process of its own. */
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { utf8 } from "@openclaw/core/bytes.ts";
 import type { Client } from "@openclaw/core/client/client.ts";
 import { freePorts } from "@openclaw/demo/ports.ts";
 import { openClaw } from "@openclaw/edge-runtime/client.ts";
 import { type InitialNode, initCluster } from "@openclaw/edge-runtime/init.ts";
-import { type Api, BenchCluster, type BenchNode, type KvClient } from "./cluster.ts";
+import { type Api, BenchCluster, type BenchNode, type KvClient, type Loader } from "./cluster.ts";
 import { HttpClient } from "./http.ts";
 import { NODES, VALUE_BYTES } from "./sizes.ts";
 import type { Workbench } from "./workbench.ts";
@@ -39,6 +40,8 @@ function siteNode(workbench: Workbench, directory: string, { node, config, http,
   const args = [...process.execArgv, PROGRAM, "node", "start", "--config", config];
   return {
     process: workbench.process(process.execPath, args, path.join(directory, `${node}.log`)),
+    folder: path.join(path.dirname(config), "data"),
+    loader: () => nativeLoader(addresses),
     client: (api: Api, callers: number, timeoutMs?: number) =>
       api === "http" ? httpClient(new HttpClient(http, callers, timeoutMs)) : nativeClient(addresses, callers),
     leads: async () => {
@@ -92,6 +95,19 @@ async function nativeClient(gateways: readonly string[], callers: number): Promi
       });
     },
     close: async () => void (await Promise.all(clients.map((client) => client.stop()))),
+  };
+}
+
+async function nativeLoader(gateways: readonly string[]): Promise<Loader> {
+  const client = await openClaw({ gateways });
+  return {
+    putAll: async (keys, value) => {
+      const success = keys.map(
+        (key) => ({ kind: "put", key: utf8(key), value, lease: null, previous: false }) as const,
+      );
+      await client.kv.txn({ kind: "txn", compares: [], success, failure: [] }).site;
+    },
+    close: () => client.stop(),
   };
 }
 

@@ -1,5 +1,6 @@
-/** CPU time and memory of processes, as Linux counts them. */
+/** CPU time, memory and disk of processes, as Linux counts them. */
 import fs from "node:fs/promises";
+import path from "node:path";
 
 /** Kernel's clock ticks a second, as /proc counts CPU time: 100 on every Linux that Node.js runs on. */
 const TICKS_PER_SECOND = 100;
@@ -12,6 +13,15 @@ export const cpuMs = async (pids: readonly number[]): Promise<number | null> =>
 export async function rssMb(pids: readonly number[]): Promise<number | null> {
   const total = sum(await Promise.all(pids.map(rssMbOf)));
   return total === null ? null : total / pids.length;
+}
+
+/** Blocks that the files under a folder take, MB. */
+export async function diskMb(folder: string): Promise<number> {
+  const entries = await fs.readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
+  // A file may be gone by now: logs are cut all the time.
+  const blocks = await Promise.all(files.map(async (file) => (await fs.stat(file).catch(() => null))?.blocks ?? 0));
+  return blocks.reduce((total, count) => total + count, 0) / 2_048;
 }
 
 /** proc_pid_stat(5): utime and stime are fields 14 and 15, counted behind the command's closing parenthesis. */

@@ -96,7 +96,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "raised-without-all-members",
     bug: "a cluster's version goes up while a member cannot follow (etcd#13766's kin; rule R9)",
     edits: [
-      { file: "core/replica/version-raise.ts", find: "if (!members.every(", replace: "if (!members.some(" },
+      { file: "core/replica/version-raise.ts", find: "membersOf(membership).every((", replace: "membersOf(membership).some((" },
       {
         file: "core/state-machine/apply-version.ts",
         find: "if (members.every((node) => memberSupports(tx, node, to)) && membersSupport(tx, to)) ledger.raise(to);",
@@ -105,7 +105,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   // Sync between tiers, documents, clients
-  one("import-runs-an-overlap-again", "nats-server#8069: duplicates after a reconnect (pitfall 38)", "state-machine/client-links", "if (at <= row.cursor) return row.outcomes.get(at) ?? null;", "if (at < row.cursor) return row.outcomes.get(at) ?? null;"),
+  one("import-runs-an-overlap-again", "nats-server#8069: duplicates after a reconnect (pitfall 38)", "state-machine/client-links", "if (at <= row.cursor) {", "if (at < row.cursor) {"),
   one("import-skips-a-gap", "PostgreSQL slots: a cursor past what was taken (pitfall 37)", "state-machine/ledger-imports", 'if (firstRevision(first) > cursor + 1) return refuse("GAP",', 'if (firstRevision(first) > cursor + 1_000) return refuse("GAP",'),
   one("import-cursor-ahead", "a cursor that moves without what it covers (pitfall 37)", "state-machine/ledger-imports", "const rest = command.items.filter((item) => lastRevision(item) > cursor);", "const rest = command.items.filter((item) => lastRevision(item) > cursor + (cursor % 16 === 15 ? 1 : 0));"),
   one("echo-goes-up-again", "two tiers ping-pong for ever (rule L5)", "ledger/selection", "return select(records, (record) => !broughtBy(record, parent));", "return select(records, (record) => !broughtBy(record, parent) || record.revision % 5 === 0);"),

@@ -55,6 +55,7 @@ describe("what an operator sees", () => {
     expect(state).toEqual({
       hash: expect.stringMatching(/^[0-9a-f]{64}$/),
       rows: expect.any(Number),
+      content: { hash: expect.stringMatching(/^[0-9a-f]{64}$/), rows: 1 },
       revision: 1,
       ledgerHash: status.ledgerHash,
     });

@@ -43,6 +43,25 @@ describe("transactions of a client", () => {
     );
   });
 
+  test("S2: transactions that answer much wait for room in what is remembered, each in its place, and none fails", async () => {
+    const { world, site, client } = await siteWithClient();
+    await site.execute({ kind: "put", key: utf8("big"), value: utf8("v".repeat(200_000)) });
+    client.goOffline();
+    await world.flush();
+    const look = { kind: "range", ...plainRange(utf8("big"), utf8("bih"), 0) } as const;
+    const set = (i: number) =>
+      ({ kind: "put", key: utf8(`k${i}`), value: utf8(String(i)), lease: null, previous: true }) as const;
+    const edits = Array.from({ length: 40 }, (_, i) => [
+      client.kv.txn({ kind: "txn", compares: [], success: [set(i), look], failure: [] }).site,
+      client.kv.put("order", String(i)).site,
+    ]).flat();
+    client.goOnline();
+    await world.elapse(2_000);
+    expect(await Promise.all(edits)).toEqual(edits.map((_, i) => i + 2));
+    expect(client.status()).toMatchObject({ unsynced: 0, failed: 0, lastError: null });
+    expect(site.position().revision).toBe(1 + edits.length);
+  });
+
   test("one in the form of compareAndSet is told as the transaction that it is", async () => {
     const { world, client } = await siteWithClient();
     const edit = client.kv.txn(compareAndSet(utf8("a"), revision(7), utf8("1")));

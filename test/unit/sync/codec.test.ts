@@ -1,7 +1,7 @@
 import { toHex } from "@openclaw/core/bytes.ts";
 import { encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { isActorId, isChangeHash, PARTITION, revision, seq } from "@openclaw/core/ids.ts";
+import { isActorId, isChangeHash, isLeaseId, PARTITION, revision, seq } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import { compareAndSet } from "@openclaw/core/state-machine/compare-and-set.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
@@ -32,6 +32,9 @@ const row = {
   version: 2,
   lease: null,
 };
+
+const LEASE = 7;
+if (!isLeaseId(LEASE)) throw new Error("a lease");
 
 const position = { cluster: clusterId("california"), partition: PARTITION, epoch: nonce, revision: revision(7) };
 const seen = { position, staleMs: 12 };
@@ -90,6 +93,7 @@ const fromChild: readonly ChildMessage[] = [
     query: { kind: "changes", collection: "log", document: "today", hashes: [hash] },
   },
   { kind: "ask", id: 6, mode: { kind: "local" }, query: { kind: "position" } },
+  { kind: "ask", id: 7, mode: { kind: "local" }, query: { kind: "lease", lease: LEASE } },
 ];
 
 const outcomes = [
@@ -109,7 +113,11 @@ const outcomes = [
   { seq: seq(5), outcome: { ok: false, code: "MISSING", details: hash } },
 ] as const;
 
+const lease = { ttlMs: 9, remainingMs: 4, keys: [bytes(1), bytes(2, 3)] };
+
 const fromParent: readonly ParentMessage[] = [
+  { kind: "answer", id: 3, seen, answer: { kind: "lease", answer: { lease, revision: revision(3) } } },
+  { kind: "answer", id: 3, seen, answer: { kind: "lease", answer: { lease: null, revision: revision(3) } } },
   {
     kind: "welcome",
     version: SYNC_VERSION,

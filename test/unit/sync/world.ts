@@ -74,6 +74,8 @@ export class TestCluster {
   readonly #leadership = new Set<(status: ReplicaStatus) => void>();
   #position: Position | null = null;
   #applied = 0;
+  /** Whole ms of virtual time that the log has counted. */
+  #stamped = 0;
   #applying: Promise<unknown> = Promise.resolve();
   /** Every proposal that committed. */
   readonly proposals: (SystemCommand | UserCommand)[] = [];
@@ -147,8 +149,11 @@ export class TestCluster {
         session: null,
       };
       const data = encodeCommands([{ ...command, header }]);
+      // T1: as one leader stamps that leads from the start.
+      const stamp = Math.trunc(this.#world.clock.now()) - this.#stamped;
+      this.#stamped += stamp;
       const applied = await this.#state.apply([
-        { term: term(1), index: index(++this.#applied), kind: "commands", stamp: 0, data },
+        { term: term(1), index: index(++this.#applied), kind: "commands", stamp, data },
       ]);
       this.#position = applied.position;
       for (const { record } of applied.records) {

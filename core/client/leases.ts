@@ -1,0 +1,106 @@
+/**
+ * Leases of a client (K6), for principals that may write every key. Their commands go through the outbox as a transaction
+ * does: behind what was queued before, once, and again after a connection is lost (Q1, S2).
+ */
+import { OpenClawError } from "../errors.ts";
+import { isLeaseId, type LeaseId } from "../ids.ts";
+import { LEASE_TTL_MS_MAX } from "../limits.ts";
+import type { Clock, Random } from "../ports.ts";
+import type { ReadMode } from "../replica/read-mode.ts";
+import { within } from "../replica/within.ts";
+import type { LeaseCommand } from "../state-machine/leases.ts";
+import type { LeaseState } from "../state-machine/query.ts";
+import type { Asked } from "../sync/child-link.ts";
+import type { ChildQuery } from "../sync/message.ts";
+import { LocalEdit } from "./edit.ts";
+import type { Draft } from "./journal.ts";
+import { Lease, type LeaseHost } from "./lease.ts";
+
+/** Ms that a lease lives at least: what is kept alive more often than every third of a second is a load, not a lease. */
+const KEPT_TTL_MS_MIN = 1_000;
+/** Leases that one client keeps alive; a further one is refused OVERLOADED. */
+const LEASES_MAX = 256;
+/** Until a grant is given up, unless told otherwise, ms. */
+const GRANT_MS = 10_000;
+
+export interface LeasesHost {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** @throws OpenClawError OVERLOADED, STOPPED */
+  assertRoom(): void;
+  enqueue(draft: Draft): void;
+  /** @throws OpenClawError UNAVAILABLE, FORBIDDEN, … */
+  ask<Q extends ChildQuery>(query: Q, mode: ReadMode): Promise<Asked<Q>>;
+}
+
+export class Leases {
+  readonly #host: LeasesHost;
+  readonly #leaseHost: LeaseHost;
+  readonly #kept = new Set<Lease>();
+  #granting = 0;
+
+  constructor(host: LeasesHost) {
+    this.#host = host;
+    this.#leaseHost = {
+      clock: host.clock,
+      write: (command) => this.#write(command),
+      ended: (lease) => this.#kept.delete(lease),
+    };
+  }
+
+  /**
+   * Asks for a lease, and keeps it alive until it is revoked or lost.
+   * @param ttlMs how long it, and its keys, outlive their holder; from 1,000
+   * @throws OpenClawError BAD_REQUEST, FORBIDDEN; UNAVAILABLE, LEASE_LOST when the site did not grant it in time;
+   * SESSION_EXPIRED, OVERLOADED, STOPPED. What may have been granted then ends by itself
+   */
+  async grant(ttlMs: number, options: { readonly timeoutMs?: number } = {}): Promise<Lease> {
+    if (!Number.isInteger(ttlMs) || ttlMs < KEPT_TTL_MS_MIN || ttlMs > LEASE_TTL_MS_MAX)
+      throw new OpenClawError("BAD_REQUEST", `a lease lives ${KEPT_TTL_MS_MIN} to ${LEASE_TTL_MS_MAX} ms`);
+    if (this.#kept.size + this.#granting >= LEASES_MAX) throw new OpenClawError("OVERLOADED", `${LEASES_MAX} leases`);
+    const { clock, random } = this.#host;
+    const id = drawLease(random);
+    const sent = clock.now();
+    this.#granting++;
+    try {
+      await within(clock, options.timeoutMs ?? GRANT_MS, this.#write({ kind: "leaseGrant", lease: id, ttlMs }));
+    } catch (error) {
+      // Nobody keeps it alive, if it is there, or comes to be.
+      this.#write({ kind: "leaseRevoke", lease: id }).catch(() => undefined);
+      throw error;
+    } finally {
+      this.#granting--;
+    }
+    const lease = new Lease(this.#leaseHost, id, ttlMs, sent);
+    lease.assertAlive();
+    this.#kept.add(lease);
+    return lease;
+  }
+
+  /** What the site knows of a lease; null for one that is not there. @throws OpenClawError UNAVAILABLE, FORBIDDEN */
+  async timeToLive(lease: number): Promise<LeaseState | null> {
+    if (!isLeaseId(lease)) throw new OpenClawError("BAD_REQUEST", "a lease is a number from 1");
+    const { answer } = await this.#host.ask({ kind: "lease", lease }, { kind: "linearizable" });
+    return answer.lease;
+  }
+
+  /** The client stops: those who rely on a lease are told, and it ends when it is due. */
+  stop(): void {
+    for (const lease of [...this.#kept]) lease.abandon(new OpenClawError("STOPPED", "the client is stopped"));
+  }
+
+  async #write(command: LeaseCommand): Promise<Awaited<LocalEdit["site"]>> {
+    this.#host.assertRoom();
+    const edit = new LocalEdit([], () => Promise.resolve());
+    this.#host.enqueue({ command, edits: [edit], round: 0 });
+    return edit.site;
+  }
+}
+
+/** 52 random bits: two are as good as never the same. */
+function drawLease(random: Random): LeaseId {
+  const bytes = random.bytes(7);
+  const drawn = 1 + bytes.reduce((sum, byte, i) => sum + (i === 6 ? byte % 16 : byte) * 256 ** i, 0);
+  if (!isLeaseId(drawn)) throw new OpenClawError("INTERNAL", "a lease is a number from 1");
+  return drawn;
+}

@@ -1,0 +1,48 @@
+/**
+ * What a restored state holds besides its content: where it stands, and the leases that its keys have. Of sessions, links
+ * and members it knows nothing. Who goes on with a session or a link of the epoch before is told SESSION_EXPIRED, whatever
+ * its window held (Q1); and the members are others.
+ */
+import type { ClusterId, Epoch, LeaseId, Revision } from "../ids.ts";
+import { keyRow } from "./key-rows.ts";
+import { keyOfRow, keyRange, leaseKeyKey, POSITION_KEY } from "./keyspace.ts";
+import { EVENT_OVERHEAD_BYTES, type LeaseRow, markRow, writeLease } from "./lease-rows.ts";
+import { positionRow } from "./position.ts";
+import { Transaction } from "./transaction.ts";
+import type { StateView, Write } from "./view.ts";
+
+export interface Restored {
+  readonly cluster: ClusterId;
+  /** The new one, which departed from the parent's at `revision`. */
+  readonly epoch: Epoch;
+  readonly revision: Revision;
+  /** The ledger's hash there. */
+  readonly hash: Uint8Array;
+  readonly applyVersion: number;
+  /** Each lease of a key lives for its whole time again, from the restored cluster's first moment on. */
+  readonly lease: (lease: LeaseId) => Pick<LeaseRow, "ttlMs" | "wallDue" | "salt">;
+}
+
+/** The rows to add to those of the content, which `view` holds. */
+export function restoredWrites(view: StateView, restored: Restored): Write[] {
+  const tx = new Transaction(view);
+  const leases = new Map<LeaseId, { keys: number; eventBytes: number }>();
+  const { from, to } = keyRange(null, new Uint8Array(0), null);
+  for (const { key: row, value } of tx.rows(from, to, keyRow)) {
+    if (value.lease === null) continue;
+    const key = keyOfRow(null, row);
+    const { keys, eventBytes } = leases.get(value.lease) ?? { keys: 0, eventBytes: 0 };
+    leases.set(value.lease, { keys: keys + 1, eventBytes: eventBytes + EVENT_OVERHEAD_BYTES + key.length });
+    tx.write(leaseKeyKey(value.lease, key), markRow, null);
+  }
+  let nextDue: number | null = null;
+  for (const [lease, held] of leases) {
+    const row = restored.lease(lease);
+    const due = row.ttlMs;
+    writeLease(tx, lease, { ...row, ...held, due }, undefined);
+    if (nextDue === null || due < nextDue) nextDue = due;
+  }
+  const { cluster, epoch, revision, hash, applyVersion } = restored;
+  tx.write(POSITION_KEY, positionRow, { cluster, epoch, revision, hash, logTime: 0, applyVersion, nextDue });
+  return tx.writes();
+}

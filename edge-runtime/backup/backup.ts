@@ -1,0 +1,241 @@
+/**
+ * Backs a serving cluster up into a folder. A run goes on where the last one ended, and is worth what its last manifest
+ * says: a run that was cut off left files behind that no manifest names. Every record is checked against the chain (L2)
+ * before it is written, so a node that diverged is found here and not at the restore.
+ */
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { fromHex } from "@openclaw/core/bytes.ts";
+import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
+import type { LeaseId } from "@openclaw/core/ids.ts";
+import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import type { StoredRecord } from "@openclaw/core/ports.ts";
+import { lockFolder } from "../storage/data-lock.ts";
+import { removeLeftovers, syncFolder, writeDurably } from "./files.ts";
+import { loadManifest, type Manifest, rangeOf, saveManifest } from "./manifest.ts";
+import { beginning, chained, segmentOf, segmentRecords } from "./segment.ts";
+import type { BackupSource, Standing } from "./source.ts";
+
+const LOCK_FILE = "backup.lock";
+/**
+ * Bytes of records at which a segment is closed. The last one is written anew when it grows, so this is also what a
+ * continuous backup writes at most for a record.
+ */
+const SEGMENT_BYTES_MAX = 8 * 1_048_576;
+/** Ms between two looks of a continuous backup: what a disaster may cost, with the run's own time. */
+const FOLLOW_MS = 2_000;
+
+export interface BackupPlan {
+  readonly folder: string;
+  readonly source: BackupSource;
+  /** Records a hash of the live content at the end, which reads all of a node's state. */
+  readonly hash: boolean;
+  /** Goes on until `signal` aborts. */
+  readonly follow: boolean;
+  readonly signal: AbortSignal;
+  readonly progress: (revision: number, of: number) => void;
+  /** What keeps a continuous backup from going on just now. */
+  readonly warn: (line: string) => void;
+}
+
+export interface Backed {
+  readonly cluster: string;
+  readonly epoch: string;
+  readonly first: number | null;
+  readonly last: number | null;
+  /** Revisions that this run added. */
+  readonly added: number;
+  readonly bytes: number;
+}
+
+/**
+ * @throws OpenClawError DATA_IN_USE when another backup uses the folder; WRONG_CLUSTER, WRONG_EPOCH when it holds another
+ * one's; BACKUP_INVALID, UNKNOWN_VERSION; COMPACTED when the node no longer keeps what the folder needs next; what the
+ * node refuses
+ */
+export async function backUp(plan: BackupPlan): Promise<Backed> {
+  await mkdir(plan.folder, { recursive: true, mode: 0o700 });
+  const unlock = lockFolder(join(plan.folder, LOCK_FILE));
+  try {
+    const standing = await plan.source.standing();
+    const run = await Run.begin(plan, standing);
+    await run.catchUp();
+    if (plan.hash) await run.recordContent();
+    if (plan.follow) await run.follow();
+    return run.report();
+  } finally {
+    unlock();
+  }
+}
+
+class Run {
+  readonly #plan: BackupPlan;
+  #manifest: Manifest;
+  /** Of the last segment, which may still grow. */
+  #open: StoredRecord[];
+  #openBytes: number;
+  /** The ledger's hash before the open segment, and at its end. */
+  #previous: Uint8Array;
+  #hash: Uint8Array;
+  readonly #begun: number;
+
+  static async begin(plan: BackupPlan, standing: Standing): Promise<Run> {
+    const { folder } = plan;
+    const found = await loadManifest(folder);
+    const { cluster, epoch, applyVersion } = standing;
+    const manifest = found ?? emptyManifest(standing);
+    if (manifest.cluster !== cluster)
+      throw new OpenClawError(
+        "WRONG_CLUSTER",
+        `${folder} is a backup of ${manifest.cluster}, the node is of ${cluster}`,
+      );
+    if (manifest.epoch.nonce !== epoch.nonce) {
+      const epochs = `epoch ${manifest.epoch.counter}, the node is in epoch ${epoch.counter}`;
+      throw new OpenClawError("WRONG_EPOCH", `${folder} is a backup of ${epochs}: back up into a fresh folder`);
+    }
+    await removeLeftovers(folder, new Set(manifest.segments.map(({ file }) => file)));
+    const newest = Math.max(manifest.applyVersion, applyVersion);
+    const last = manifest.segments.at(-1);
+    const growing = last === undefined || last.bytes >= SEGMENT_BYTES_MAX ? null : last;
+    const before = manifest.segments.at(growing === null ? -1 : -2);
+    const previous = before === undefined ? beginning(manifest) : bytesOf(before.ledgerHash);
+    const open: StoredRecord[] = [];
+    if (growing !== null)
+      for await (const record of segmentRecords(folder, manifest, growing, previous, growing.last)) open.push(record);
+    return new Run(plan, { ...manifest, applyVersion: newest, members: standing.members }, open, previous);
+  }
+
+  private constructor(plan: BackupPlan, manifest: Manifest, open: StoredRecord[], previous: Uint8Array) {
+    this.#plan = plan;
+    this.#manifest = manifest;
+    this.#open = open;
+    this.#openBytes = bytesIn(open);
+    this.#previous = previous;
+    this.#hash = open.at(-1)?.hash ?? previous;
+    this.#begun = this.#last;
+  }
+
+  /** Takes everything that the node has. */
+  async catchUp(): Promise<void> {
+    const { source, progress, signal } = this.#plan;
+    for (;;) {
+      const { records, newest } = await source.page(this.#manifest, this.#last + 1);
+      if (records.length === 0) break;
+      await this.#take(records);
+      progress(this.#last, newest);
+      if (signal.aborted) break;
+    }
+    await this.#save();
+  }
+
+  async recordContent(): Promise<void> {
+    const live = await this.#plan.source.content();
+    // What was written since the last page is part of what the hash is of.
+    if (live.revision > this.#last) await this.catchUp();
+    const at = this.#manifest.live.filter(({ revision }) => revision !== live.revision);
+    if (live.revision === 0 || live.revision > this.#last) return;
+    this.#manifest = { ...this.#manifest, live: [...at, live] };
+    await saveManifest(this.#plan.folder, this.#manifest);
+  }
+
+  async follow(): Promise<void> {
+    const { signal, warn, progress } = this.#plan;
+    while (!signal.aborted) {
+      await delay(FOLLOW_MS, undefined, { signal }).catch(() => {});
+      try {
+        await this.catchUp();
+        progress(this.#last, this.#last);
+      } catch (error) {
+        if (!(error instanceof OpenClawError) || !error.retryable) throw error;
+        warn(error.message);
+      }
+    }
+  }
+
+  report(): Backed {
+    const { cluster, epoch, segments } = this.#manifest;
+    const range = rangeOf(this.#manifest);
+    return {
+      cluster,
+      epoch: epoch.nonce,
+      first: range?.first ?? null,
+      last: range?.last ?? null,
+      added: this.#last - this.#begun,
+      bytes: segments.reduce((sum, { bytes }) => sum + bytes, 0),
+    };
+  }
+
+  get #last(): number {
+    return this.#open.at(-1)?.revision ?? rangeOf(this.#manifest)?.last ?? 0;
+  }
+
+  async #take(records: readonly StoredRecord[]): Promise<void> {
+    for (const record of chained(records, this.#last + 1, this.#hash, "the node's ledger")) {
+      this.#open.push(record);
+      this.#openBytes += record.record.length;
+      this.#hash = record.hash;
+    }
+    await this.#noteLeases(records);
+    if (this.#openBytes < SEGMENT_BYTES_MAX) return;
+    await this.#save();
+    this.#previous = this.#hash;
+    this.#open = [];
+    this.#openBytes = 0;
+  }
+
+  /** Writes the open segment under a name of its own, then the manifest that names it, then removes what it replaces. */
+  async #save(): Promise<void> {
+    const { folder } = this.#plan;
+    const { segments } = this.#manifest;
+    const [first] = this.#open;
+    const last = segments.at(-1);
+    if (first === undefined || last?.last === this.#last) {
+      if (last === undefined) await saveManifest(folder, this.#manifest);
+      return;
+    }
+    const { entry, bytes } = segmentOf(this.#manifest, this.#previous, this.#open);
+    const replaced = last?.first === entry.first ? last : null;
+    await writeDurably(folder, entry.file, bytes);
+    const kept = replaced === null ? segments : segments.slice(0, -1);
+    this.#manifest = { ...this.#manifest, segments: [...kept, entry] };
+    await saveManifest(folder, this.#manifest);
+    if (replaced === null) return;
+    await rm(join(folder, replaced.file), { force: true });
+    await syncFolder(folder);
+  }
+
+  /** How long leases live the ledger does not tell; the node does, as long as they are alive. */
+  async #noteLeases(records: readonly StoredRecord[]): Promise<void> {
+    const known = new Set(this.#manifest.leases.map(({ lease }) => lease));
+    const seen = new Set<LeaseId>();
+    for (const { record } of records)
+      for (const event of decodeRecord(record).events)
+        if (event.kind === "put" && event.lease !== null && !known.has(event.lease)) seen.add(event.lease);
+    for (const lease of seen) {
+      const ttlMs = await this.#plan.source.timeToLive(lease);
+      if (ttlMs !== null) this.#manifest = { ...this.#manifest, leases: [...this.#manifest.leases, { lease, ttlMs }] };
+    }
+  }
+}
+
+const emptyManifest = ({ cluster, epoch, applyVersion, members }: Standing): Manifest => ({
+  version: 1,
+  cluster,
+  partition: 0,
+  epoch,
+  members,
+  applyVersion,
+  segments: [],
+  live: [],
+  leases: [],
+});
+
+function bytesOf(hex: string): Uint8Array {
+  const bytes = fromHex(hex);
+  invariant(bytes !== undefined, "a manifest's hash is hex");
+  return bytes;
+}
+
+const bytesIn = (records: readonly StoredRecord[]): number =>
+  records.reduce((sum, { record }) => sum + record.length, 0);

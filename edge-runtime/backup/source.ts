@@ -1,0 +1,90 @@
+/** The serving cluster that is backed up, over the HTTP API of any of its nodes. */
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import { type ClusterId, type Epoch, isClusterId, isNonce, type LeaseId, revision } from "@openclaw/core/ids.ts";
+import { parsePosition } from "@openclaw/core/ledger/position-token.ts";
+import type { StoredRecord } from "@openclaw/core/ports.ts";
+import { z } from "zod";
+import type { Manifest } from "./manifest.ts";
+import { framesIn, readRecordFrame } from "./record-frames.ts";
+
+/** What of an HTTP client is needed: `ApiClient` of the command line. */
+export interface SourceClient {
+  call(call: { readonly method: "GET"; readonly path: string }): Promise<{
+    readonly body: Uint8Array;
+    readonly headers: { readonly [name: string]: string | string[] | undefined };
+  }>;
+  json(call: { readonly method: "GET"; readonly path: string }): Promise<unknown>;
+}
+
+const hash = z.string().regex(/^[0-9a-f]{64}$/);
+const count = z.int().min(0);
+const Status = z.object({
+  cluster: z.custom<ClusterId>(isClusterId),
+  epoch: z.custom<string>(isNonce),
+  epochCounter: z.int().min(1),
+  epochParent: z.custom<string>(isNonce).nullable(),
+  epochDeparture: count.transform(revision),
+  applyVersion: z.int().min(1),
+  revision: count.transform(revision),
+  members: z.array(z.object({ http: z.string().nullable() })),
+  state: z.object({ content: z.object({ hash }), revision: count.transform(revision), ledgerHash: hash }).optional(),
+});
+const Lease = z.object({ ttlMs: z.int().min(1) });
+
+export interface Standing extends Pick<Manifest, "cluster" | "epoch" | "applyVersion" | "members"> {
+  readonly revision: number;
+}
+
+export interface Page {
+  readonly records: readonly StoredRecord[];
+  /** How far the node is that answered. */
+  readonly newest: number;
+}
+
+export class BackupSource {
+  readonly #client: SourceClient;
+
+  constructor(client: SourceClient) {
+    this.#client = client;
+  }
+
+  async standing(): Promise<Standing> {
+    const status = Status.parse(await this.#client.json({ method: "GET", path: "/v1/status" }));
+    const { cluster, applyVersion, revision: at } = status;
+    const epoch: Epoch = {
+      counter: status.epochCounter,
+      nonce: status.epoch,
+      parent: status.epochParent,
+      departure: status.epochDeparture,
+    };
+    const members = status.members.flatMap(({ http }) => (http === null ? [] : [http]));
+    return { cluster, epoch, applyVersion, members, revision: at };
+  }
+
+  /** The hash of the content as it stands at the node now. */
+  async content(): Promise<Manifest["live"][number]> {
+    const { state } = Status.parse(await this.#client.json({ method: "GET", path: "/v1/status?hash=true" }));
+    if (state === undefined) throw new OpenClawError("UNKNOWN_VERSION", "the node gives no hash of its content");
+    return { revision: state.revision, contentHash: state.content.hash, ledgerHash: state.ledgerHash };
+  }
+
+  /** @throws OpenClawError FORBIDDEN, COMPACTED, REVISION_AHEAD, UNAVAILABLE, MALFORMED_FRAME, WRONG_CLUSTER, WRONG_EPOCH */
+  async page({ cluster, epoch }: Pick<Manifest, "cluster" | "epoch">, from: number): Promise<Page> {
+    const { body, headers } = await this.#client.call({ method: "GET", path: `/v1/ledger?from=${from}` });
+    const text = headers["x-openclaw-position"];
+    const position = parsePosition(typeof text === "string" ? text : "");
+    if (position.cluster !== cluster) throw new OpenClawError("WRONG_CLUSTER", `${position.cluster} answered`);
+    if (position.epoch !== epoch.nonce) throw new OpenClawError("WRONG_EPOCH", `epoch ${position.epoch} answered`);
+    return { records: [...framesIn(body)].map(readRecordFrame), newest: position.revision };
+  }
+
+  /** Null when it is not alive. */
+  async timeToLive(lease: LeaseId): Promise<number | null> {
+    try {
+      return Lease.parse(await this.#client.json({ method: "GET", path: `/v1/leases/${lease}` })).ttlMs;
+    } catch (error) {
+      if (error instanceof OpenClawError && error.code === "LEASE_NOT_FOUND") return null;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,89 @@
+/** A state file made from ledger records instead of entries: what a restored cluster begins with. */
+import { join } from "node:path";
+import { index, PARTITION, term } from "@openclaw/core/ids.ts";
+import { chainHash, leafHash } from "@openclaw/core/ledger/chain.ts";
+import type { StoredRecord } from "@openclaw/core/ports.ts";
+import type { Membership } from "@openclaw/core/raft/membership.ts";
+import { replay } from "@openclaw/core/state-machine/replay.ts";
+import { type Restored, restoredWrites } from "@openclaw/core/state-machine/restored.ts";
+import { contentHash, type RowsHash } from "@openclaw/core/state-machine/state-hash.ts";
+import { ensureFolder, fsyncPath } from "./files.ts";
+import { sha256 } from "./sha256.ts";
+import { type Connection, openExclusive } from "./sqlite.ts";
+import { stateIdentity } from "./state-file.ts";
+import { STATE_FILE } from "./state-protocol.ts";
+import { createStateTables, StateTables } from "./state-tables.ts";
+import { writeIdentity } from "./store-identity.ts";
+
+/** Pages in the WAL at which a commit also checkpoints. */
+const WAL_PAGES_MAX = 8_192;
+
+/**
+ * The last entry that a restored state has applied. Not zero: a node that joins would then take the log from its first
+ * entry instead of a snapshot, and have none of the content.
+ */
+export const RESTORED_AT = { index: index(1), term: term(1) } as const;
+
+export class StateRestore {
+  readonly #folder: string;
+  readonly #connection: Connection;
+  readonly #tables: StateTables;
+  #hash: Uint8Array;
+
+  /**
+   * @param folder of the data; made here, and of no use before `finish`
+   * @param beginning the hash that the new epoch's ledger begins with
+   */
+  constructor(folder: string, cluster: string, beginning: Uint8Array) {
+    ensureFolder(folder);
+    this.#folder = folder;
+    this.#connection = openExclusive(join(folder, STATE_FILE), { synchronous: "NORMAL", walPagesMax: WAL_PAGES_MAX });
+    this.#connection.exec("BEGIN IMMEDIATE");
+    createStateTables(this.#connection);
+    writeIdentity(this.#connection, stateIdentity(cluster));
+    this.#connection.exec("COMMIT");
+    this.#tables = new StateTables(this.#connection);
+    this.#hash = beginning;
+  }
+
+  /** The ledger's hash after what was taken, in the new epoch. */
+  get hash(): Uint8Array {
+    return this.#hash;
+  }
+
+  /**
+   * Takes the records that follow. Their bytes stay, and so their leaves; the chain over them begins anew, because two
+   * epochs share no hash (L3).
+   */
+  take(records: readonly StoredRecord[]): void {
+    this.#connection.exec("BEGIN IMMEDIATE");
+    this.#tables.state.write(replay(this.#tables.state, records));
+    this.#tables.addRecords(
+      records.map(({ revision, record }) => {
+        this.#hash = chainHash(sha256, this.#hash, PARTITION, revision, leafHash(sha256, record));
+        return { revision, record, hash: this.#hash };
+      }),
+    );
+    this.#connection.exec("COMMIT");
+  }
+
+  content(): RowsHash {
+    return contentHash(this.#tables.state, sha256);
+  }
+
+  /** Writes what is no content, and leaves a file that is whole and durable. */
+  finish(restored: Restored, membership: Membership): void {
+    this.#connection.exec("BEGIN IMMEDIATE");
+    this.#tables.state.write(restoredWrites(this.#tables.state, restored));
+    this.#tables.setApplied({ ...RESTORED_AT, membership });
+    this.#connection.exec("COMMIT");
+    this.close();
+    fsyncPath(join(this.#folder, STATE_FILE));
+    fsyncPath(this.#folder);
+  }
+
+  /** Repeating it is harmless. */
+  close(): void {
+    this.#connection.close();
+  }
+}
