@@ -226,6 +226,7 @@ function isUser(body: UserCommand | SystemCommand): body is UserCommand {
     case "leaseGrant":
     case "leaseKeepAlive":
     case "leaseRevoke":
+    case "compact":
     case "change":
       return true;
     default:

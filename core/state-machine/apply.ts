@@ -12,6 +12,7 @@ import { raiseVersion, requireSupported } from "./apply-version.ts";
 import { importCommands } from "./client-links.ts";
 import type { Command, CommandHeader, CommandResult, Outcome, UserCommand } from "./command.ts";
 import { readableCommands } from "./command-codec.ts";
+import { compact } from "./compact.ts";
 import { runChangeCommand } from "./documents.ts";
 import { runKeyCommand } from "./key-values.ts";
 import { expireLeases, runLeaseCommand } from "./leases.ts";
@@ -108,6 +109,7 @@ class Machine {
       case "leaseGrant":
       case "leaseKeepAlive":
       case "leaseRevoke":
+      case "compact":
       case "change": {
         const author = this.#author(header, () => header.salt);
         const run = (room: number): Outcome | null => this.#runUser(command, author, room);
@@ -165,6 +167,8 @@ class Machine {
       case "leaseKeepAlive":
       case "leaseRevoke":
         return runLeaseCommand(this.#tx, this.#ledger, this.#sha256, author, command);
+      case "compact":
+        return compact(this.#tx, this.#ledger, command.revision);
       default:
         return runKeyCommand(this.#tx, this.#ledger, author, command, room);
     }

@@ -42,6 +42,7 @@ export function commandBytes(body: ImportedCommand | SystemCommand): number {
     case "leaseGrant":
     case "leaseKeepAlive":
     case "leaseRevoke":
+    case "compact":
     case "openSession":
     case "parentHolds":
     case "stamp":

@@ -3,6 +3,7 @@ import swagger from "@fastify/swagger";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type FastifyInstance, type FastifyRequest, fastify, LogController } from "fastify";
 import { answerErrors, answerInTime } from "./answers.ts";
+import { compactRoute } from "./compact.ts";
 import { CrossSiteGuard } from "./cross-site.ts";
 import type { ApiDeps, ApiPrincipal } from "./deps.ts";
 import { docsRoutes } from "./docs.ts";
@@ -90,6 +91,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   statusRoutes(app, deps);
   operationRoutes(app, deps);
   memberRoutes(app, deps);
+  compactRoute(app, deps);
   ledgerRoute(app, deps);
   if (deps.page !== null) pageRoutes(app, deps.page, deps.members);
   return app;

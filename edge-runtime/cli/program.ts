@@ -8,6 +8,7 @@ import { percentEncoded } from "../api/url-bytes.ts";
 import { enrolChild } from "../init.ts";
 import type { NodeOptions } from "../node.ts";
 import { addBackup } from "./backup.ts";
+import { addCompact } from "./compact.ts";
 import { EXIT } from "./failure.ts";
 import { addHistory } from "./history.ts";
 import { addInit } from "./init.ts";
@@ -54,6 +55,7 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addDelete(program);
   addList(program);
   addHistory(program);
+  addCompact(program);
   addWatch(program);
   addStatus(program);
   addBackup(program);

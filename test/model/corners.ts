@@ -1,5 +1,5 @@
 /** Counts what a run of requests went through: every kind of operation, and every corner of etcd's that has its own rule. */
-import type { Compare, Event, Keys, LeaseOp, Op, Range, Request, Response, Result, Row, Txn } from "./etcd.ts";
+import type { Compact, Compare, Event, Keys, LeaseOp, Op, Range, Request, Response, Result, Row, Txn } from "./etcd.ts";
 
 const KINDS = [
   "put",
@@ -14,6 +14,7 @@ const KINDS = [
   "time that passes",
   "range at a revision",
   "versions of a key",
+  "compaction",
 ] as const;
 const CORNERS = [
   "an empty key",
@@ -52,11 +53,17 @@ const CORNERS = [
   "an earlier state that was another",
   "a version that is a delete",
   "versions left out by a limit",
+  "a compacted revision",
+  "a revision that was compacted already",
+  "a compaction to come",
+  "versions of a key after a compaction",
+  "a state at the very revision of a compaction",
 ] as const;
 
 export class Corners {
   readonly counts = new Map<string, number>([...KINDS, ...CORNERS].map((name) => [name, 0]));
   readonly #deleted = new Set<string>();
+  #compacted = 0;
   #requests = 0;
 
   get requests(): number {
@@ -67,6 +74,7 @@ export class Corners {
   note(op: Request, before: ReadonlyMap<string, Row>, result: Result): void {
     this.#requests++;
     if (op.op === "versions") return this.#versions(result);
+    if (op.op === "compact") return this.#compaction(op, result);
     if (op.op === "range" && op.at > 0) this.#past(op, before, result);
     if (isLeaseOp(op)) this.#count(op.op === "pass" ? "time that passes" : `lease ${op.op}`);
     else this.#kinds(op, before, false);
@@ -98,14 +106,22 @@ export class Corners {
 
   #versions(result: Result): void {
     this.#count("versions of a key");
+    if (this.#compacted > 0) this.#count("versions of a key after a compaction");
     if ("error" in result || result.response.op !== "versions") return;
     if (result.response.more) this.#count("versions left out by a limit");
     if (result.response.versions.some(({ version }) => version === 0)) this.#count("a version that is a delete");
   }
 
+  #compaction({ revision }: Compact, result: Result): void {
+    this.#count("compaction");
+    if (!("error" in result)) this.#compacted = revision;
+    else this.#count(result.error === "COMPACTED" ? "a revision that was compacted already" : "a compaction to come");
+  }
+
   #past(op: Range, before: ReadonlyMap<string, Row>, result: Result): void {
     this.#count("range at a revision");
-    if ("error" in result) this.#count("a revision to come");
+    if (op.at === this.#compacted) this.#count("a state at the very revision of a compaction");
+    if ("error" in result) this.#count(result.error === "COMPACTED" ? "a compacted revision" : "a revision to come");
     else if (
       result.response.op === "range" &&
       op.only === "rows" &&
@@ -117,6 +133,7 @@ export class Corners {
   /** A new state: nothing was deleted there. */
   restart(): void {
     this.#deleted.clear();
+    this.#compacted = 0;
   }
 
   #kinds(op: Op, before: ReadonlyMap<string, Row>, nested: boolean): void {

@@ -72,7 +72,12 @@ export interface Versions {
   /** 0: from the newest on. */
   readonly before: number;
 }
-export type Request = Op | LeaseOp | Versions;
+/** Reads below the revision are refused from now on. */
+export interface Compact {
+  readonly op: "compact";
+  readonly revision: number;
+}
+export type Request = Op | LeaseOp | Versions | Compact;
 /** A row, and when it became so; `version` 0: it was deleted. */
 export type Version = Row & { readonly revision: number };
 
@@ -81,7 +86,7 @@ export type Response =
   | { readonly op: "delete"; readonly deleted: number; readonly prev: readonly KeyedRow[] }
   | { readonly op: "range"; readonly rows: readonly KeyedRow[]; readonly more: boolean; readonly count: number }
   | { readonly op: "txn"; readonly succeeded: boolean; readonly responses: readonly Response[] }
-  | { readonly op: "lease" }
+  | { readonly op: "lease" | "compact" }
   | { readonly op: "versions"; readonly versions: readonly Version[]; readonly more: boolean };
 
 export interface Event {
@@ -98,7 +103,8 @@ export type Result =
         | "NOT_FOUND"
         | "LEASE_NOT_FOUND"
         | "LEASE_EXISTS"
-        | "REVISION_AHEAD";
+        | "REVISION_AHEAD"
+        | "COMPACTED";
     }
   /** `records`: the events of each revision that it took. */
   | { readonly revision: number; readonly response: Response; readonly records: readonly (readonly Event[])[] };
@@ -115,6 +121,7 @@ export class EtcdModel {
   readonly past: ReadonlyMap<string, Row>[] = [new Map()];
   /** The keys that each revision wrote or deleted. */
   readonly #written: ReadonlySet<string>[] = [];
+  compacted = 0;
   time = 0;
   readonly leases = new Map<number, Lease>();
 
@@ -122,6 +129,11 @@ export class EtcdModel {
     switch (request.op) {
       case "versions":
         return this.#versions(request);
+      case "compact":
+        if (request.revision <= this.compacted) return { error: "COMPACTED" };
+        if (request.revision > this.revision) return { error: "REVISION_AHEAD" };
+        this.compacted = request.revision;
+        return { revision: this.revision, response: { op: "compact" }, records: [] };
       case "put":
       case "delete":
       case "range":
@@ -187,11 +199,10 @@ export class EtcdModel {
       if (is === undefined && this.#written[at]?.has(key) === true)
         versions.unshift({ value: "", create: at, mod: at, version: 0, lease: 0, revision: at });
     }
-    const response: Response = {
-      op: "versions",
-      versions: versions.slice(0, limit),
-      more: versions.length > limit,
-    };
+    // Of what was before a compaction, the state at it is left: it is told whatever the page begins with.
+    const base = this.past[this.compacted]?.get(key)?.mod;
+    const kept = versions.filter(({ revision }) => revision >= this.compacted || revision === base);
+    const response: Response = { op: "versions", versions: kept.slice(0, limit), more: kept.length > limit };
     return { revision: this.revision, response, records: [] };
   }
 
@@ -214,6 +225,7 @@ export class EtcdModel {
 
   #rangeAt(op: Range): Result {
     if (op.at > this.revision) return { error: "REVISION_AHEAD" };
+    if (op.at < this.compacted) return { error: "COMPACTED" };
     const response = range(this.past[op.at] ?? new Map(), op);
     return { revision: this.revision, response, records: [] };
   }

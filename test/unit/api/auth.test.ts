@@ -145,6 +145,7 @@ const ROUTES: [Call, Grant, Grant][] = [
     { admin: true },
     { read: [""], write: [""] },
   ],
+  [{ method: "POST", url: "/v1/compact", payload: '{"revision":1}' }, { admin: true }, { read: [""], write: [""] }],
   [{ method: "DELETE", url: `/v1/members/${GONE}` }, { admin: true }, { read: [""], write: [""] }],
   [
     { method: "POST", url: "/v1/leader", payload: JSON.stringify({ node: NODE }) },

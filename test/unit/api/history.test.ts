@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startTestNode, type TestNode } from "./node.ts";
+import { EventReader } from "./sse.ts";
 
 let node: TestNode;
 beforeAll(async () => {
@@ -90,6 +91,36 @@ describe("time travel", () => {
     expect(bytes.headers["x-openclaw-heads"]).toBe(first.heads.join(" "));
     expect((await ask(`/v1/docs/notes/was?revision=${first.revision - 1}`)).statusCode).toBe(404);
     expect((await ask("/v1/docs/notes/was?revision=999999")).json().code).toBe("REVISION_AHEAD");
+  });
+});
+
+describe("compaction", () => {
+  test("what was before is COMPACTED for reads, histories, documents and watches; what is kept is told", async () => {
+    await node.put("old", "1");
+    const { revision: changed } = (
+      await edit("/v1/docs/notes/old", { ops: [{ op: "put", path: ["n"], value: 1 }] })
+    ).json();
+    const at = await node.put("old", "2");
+    await node.put("old", "3");
+    const compact = (revision: number) => edit("/v1/compact", { revision });
+    expect((await compact(at)).json()).toEqual({ compacted: at });
+    expect([(await compact(at)).json().code, (await compact(at - 1)).json().code]).toEqual(["COMPACTED", "COMPACTED"]);
+    expect((await compact(999_999)).json().code).toBe("REVISION_AHEAD");
+    expect((await compact(0)).json().code).toBe("BAD_REQUEST");
+    for (const url of ["/v1/kv/old", "/v1/kv", "/v1/docs/notes/old"]) {
+      const refused = await ask(`${url}?revision=${at - 1}`);
+      expect([url, refused.statusCode, refused.json().code]).toEqual([url, 410, "COMPACTED"]);
+    }
+    expect((await ask("/v1/kv/old?time=1000")).json().code).toBe("COMPACTED");
+    expect((await ask(`/v1/kv/old?revision=${at}`)).body).toBe("2");
+    expect((await versions("old")).map(({ text }) => text)).toEqual(["3", "2"]);
+    expect((await ask("/v1/docs/notes/old")).json()).toMatchObject({ document: { n: 1 } });
+    expect((await ask(`/v1/docs/notes/old?revision=${at}`)).json()).toMatchObject({ document: { n: 1 } });
+    expect(changed).toBe(at - 1);
+    expect((await ask("/v1/status")).json().compacted).toBe(at);
+    const watch = await EventReader.open(`${await node.listen()}/v1/watch?from=${at - 1}`);
+    const received = await watch.until((events) => events.some(({ event }) => event === "closed"));
+    expect(received.at(-1)).toMatchObject({ event: "closed", data: { code: "COMPACTED" } });
   });
 });
 
