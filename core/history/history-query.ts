@@ -25,6 +25,8 @@ export type HistoryQuery =
       readonly after: number;
       readonly limit: number;
     }
+  /** Which revision is the first to keep, so that no more than that is kept; null bounds nothing. */
+  | { readonly kind: "outgrown"; readonly ageMs: number | null; readonly bytes: number | null }
   /** Which revision was the last one at a wall time, ms since 1970. */
   | { readonly kind: "revisionAt"; readonly time: number };
 
@@ -39,6 +41,8 @@ export interface HistoryAnswers {
   range: RangeResponse;
   versions: { readonly versions: readonly KeyVersion[]; readonly more: boolean };
   document: QueryAnswers["document"];
+  /** 0: all of it. */
+  outgrown: { readonly revision: Revision };
   /** `ambiguous`: an earlier revision is stamped later than the time asked for, for wall clocks were put back (T2). */
   revisionAt: { readonly revision: Revision; readonly time: number; readonly ambiguous: boolean };
 }

@@ -75,23 +75,29 @@ export const versionRow: RowCodec<Version> = {
   },
 };
 
-/** When each revision of a run was written, by the wall clock of who proposed it. */
+/** A run of revisions, as it was read into the index: when each was written, by the wall clock of who proposed it. */
 export interface Times {
   /** One a revision, ascending from the run's first. */
   readonly times: readonly number[];
   readonly earliest: number;
   /** The latest time of any revision before the run; null for none. */
   readonly before: number | null;
+  /** Of their records together. */
+  readonly bytes: number;
+  /** T1: they were written at or before that log time. */
+  readonly logTime: number;
 }
 
 export const timesRow: RowCodec<Times> = {
-  encode: ({ times, earliest, before }) => encode([times, earliest, before]),
+  encode: ({ times, earliest, before, bytes, logTime }) => encode([times, earliest, before, bytes, logTime]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "history times");
     return {
       times: reader.list().map(timeOf),
       earliest: reader.integer(),
       before: reader.orNull((field) => field.integer()),
+      bytes: reader.count(),
+      logTime: reader.count(),
     };
   },
 };

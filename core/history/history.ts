@@ -11,6 +11,7 @@ import type { StateView, Write } from "../state-machine/view.ts";
 import { documentAt } from "./document-at.ts";
 import type { HistoryAnswer, HistoryAnswers, HistoryQuery } from "./history-query.ts";
 import { indexRecords, readMark } from "./index-records.ts";
+import { outgrown } from "./outgrown.ts";
 import { keyAt, rangeAt, versionsOf } from "./past-keys.ts";
 import { revisionAt } from "./past-times.ts";
 import { pruneKeys, pruneTimes } from "./prune.ts";
@@ -55,7 +56,7 @@ export class History {
     const to = this.#position.revision;
     for (let next = this.#next; next <= to; next = this.#next) {
       const records = this.#source.records(next, STEP_BYTES).slice(0, STEP_RECORDS);
-      this.#source.write(indexRecords(this.#source.index, records));
+      this.#source.write(indexRecords(this.#source.index, records, this.#position.logTime));
       yield;
     }
   }
@@ -117,6 +118,8 @@ export class History {
         return yield* versionsOf(index, question, this.#compacted);
       case "document":
         return yield* documentAt(state, question);
+      case "outgrown":
+        return yield* outgrown(index, this.#position, question);
       case "revisionAt":
         return yield* revisionAt(index, question.time, this.#compacted);
       default:

@@ -54,6 +54,7 @@ describe("a configuration", () => {
       page: null,
       auth: null,
       snapshots: { bytesPerSecond: 16_777_216 },
+      retention: { age: null, bytes: null },
       mdns: false,
       logLevel: "info",
     });
