@@ -1,15 +1,13 @@
-/**
- * Opens the sync stream to any gateway of the site: the one that served last, then the others in turn; beginning behind it
- * if the last connection ended of itself, for a gateway that is cut off from its own site still answers.
- */
+/** Opens the sync stream to any gateway of the site, in the turn of a `Rotation`. */
 
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { childConnection } from "@openclaw/core/sync/connection.ts";
 import type { ChildConnection } from "@openclaw/core/sync/message.ts";
+import { type GatewayState, Rotation } from "@openclaw/core/sync/rotation.ts";
 import type { Libp2p } from "libp2p";
 import { FrameStream } from "./frame-stream.ts";
 import type { Gateway } from "./gateways.ts";
-import { browserRandom } from "./ports.ts";
+import { browserClock, browserRandom } from "./ports.ts";
 
 export const SYNC_PROTOCOL = "/openclaw/sync/1";
 
@@ -19,7 +17,7 @@ const DIAL_MS_MAX = 5_000;
 export class SiteConnection {
   #gateways: readonly Gateway[] = [];
   #host: Promise<Libp2p> | undefined;
-  #next: number;
+  readonly #rotation: Rotation<Gateway>;
   #stream: FrameStream | undefined;
   #current: string | null = null;
   #closed = false;
@@ -27,19 +25,24 @@ export class SiteConnection {
   #dialling = new AbortController();
 
   constructor(gateways: readonly Gateway[]) {
-    this.setGateways(gateways);
-    // Spreads the clients of a site over its gateways.
-    this.#next = Math.floor(browserRandom.unit() * this.#gateways.length);
+    this.#gateways = dialable(gateways);
+    this.#rotation = new Rotation(browserClock, browserRandom, this.#gateways, ({ peer }) => peer);
   }
 
   /** The site has told of others; the open stream stays. */
   setGateways(gateways: readonly Gateway[]): void {
-    this.#gateways = gateways.filter((gateway) => gateway.addresses.length > 0);
+    this.#gateways = dialable(gateways);
+    this.#rotation.set(this.#gateways);
   }
 
   /** Peer id of the gateway last connected to. */
   get gateway(): string | null {
     return this.#current;
+  }
+
+  /** What is known of each gateway. */
+  states(): readonly GatewayState[] {
+    return this.#rotation.states();
   }
 
   /** Loads libp2p before it is needed. */
@@ -49,26 +52,25 @@ export class SiteConnection {
 
   /** One try at each gateway; the caller waits and tries again. @throws OpenClawError UNAVAILABLE */
   async connect(ended: OpenClawError | null = null): Promise<ChildConnection> {
-    if (ended !== null) this.#next++;
     const { signal } = this.#dialling;
     const failures: string[] = [];
-    for (let tried = 0; tried < this.#gateways.length; tried++) {
-      if (this.#closed) break;
-      const gateway = this.#gateways[this.#next % this.#gateways.length];
-      if (gateway === undefined) break;
-      try {
+    const connection = await this.#rotation.dial(
+      ended,
+      async (gateway) => {
+        if (this.#closed) throw new OpenClawError("STOPPED");
         const stream = await this.#dial(gateway, signal);
         this.#stream = stream;
         this.#current = gateway.peer;
         return childConnection(stream);
-      } catch (error) {
+      },
+      async (peer, error) => {
         if (signal.aborted) throw asUnavailable(signal.reason);
         // A connection that a dead gateway left behind would be taken again at the next try.
         await this.#abortConnections(asUnavailable(error));
-        failures.push(`${gateway.peer}: ${error instanceof Error ? error.message : String(error)}`);
-        this.#next++;
-      }
-    }
+        failures.push(`${peer}: ${error instanceof Error ? error.message : String(error)}`);
+      },
+    );
+    if (connection !== null) return connection;
     throw new OpenClawError("UNAVAILABLE", failures.join("; ") || "no gateway has an address for browsers");
   }
 
@@ -114,6 +116,9 @@ export class SiteConnection {
     return this.#host;
   }
 }
+
+const dialable = (gateways: readonly Gateway[]): readonly Gateway[] =>
+  gateways.filter((gateway) => gateway.addresses.length > 0);
 
 const asUnavailable = (error: unknown): OpenClawError =>
   error instanceof OpenClawError

@@ -9,7 +9,7 @@ import { browserClock, browserRandom } from "./ports.ts";
 export type { Client, ClientStatus } from "@openclaw/core/client/client.ts";
 export type { DocumentHandle, EditState } from "@openclaw/core/client/documents.ts";
 export type { Edit } from "@openclaw/core/client/edit.ts";
-export type { KeyEvent, KeyRow } from "@openclaw/core/client/keys.ts";
+export type { KeyEvent, KeyRow } from "@openclaw/core/client/key-row.ts";
 export type { Rung } from "@openclaw/core/client/store.ts";
 
 export interface OpenClawOptions {
@@ -54,6 +54,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
     clock: browserClock,
     random: browserRandom,
     connect: (ended) => gateways.connect(ended),
+    gateways: () => gateways.states(),
     token,
     claim: webLockClaims(name),
     ...(options.readYourWrites === undefined ? {} : { readYourWrites: options.readYourWrites }),

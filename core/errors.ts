@@ -123,6 +123,11 @@ export const ERRORS = {
     status: 410,
     message: "this node was removed from its cluster; it serves no longer, and may be added again as a new node",
   },
+  IDEMPOTENCY_KEY_REUSED: {
+    retryable: false,
+    status: 422,
+    message: "this Idempotency-Key was used for another request; draw a new one for each request",
+  },
   STORAGE_FULL: { retryable: true, status: 507, message: "the disk is full; free space, then retry" },
   STOPPED: { retryable: true, status: 503, message: "the node is stopping" },
   SESSION_EXPIRED: {

@@ -18,6 +18,10 @@ export const BATCH_ITEMS_MAX = 1_024;
 export const RESULTS_MAX = 1_024;
 /** Sessions and client links a cluster remembers; the one longest unused is forgotten first and answers SESSION_EXPIRED. */
 export const SESSIONS_MAX = 10_000;
+/** Log time that a foreign `Idempotency-Key` is remembered for, ms: a day (rule Q1). */
+export const IDEMPOTENCY_MS = 86_400_000;
+/** Characters of an `Idempotency-Key`. */
+export const IDEMPOTENCY_KEY_CHARS_MAX = 255;
 /** Nesting of an encoded value. */
 export const DEPTH_MAX = 32;
 /** Rows one range or list may return. */

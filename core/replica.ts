@@ -20,8 +20,8 @@ import { Leadership } from "./replica/leadership.ts";
 import { LogRetention } from "./replica/log-retention.ts";
 import { LogWrites } from "./replica/log-writes.ts";
 import { Offers } from "./replica/offers.ts";
-import { OwnSession } from "./replica/own-session.ts";
-import { Proposals } from "./replica/proposals.ts";
+import { type IdempotentResult, OwnSession } from "./replica/own-session.ts";
+import { Proposals, type Proposed } from "./replica/proposals.ts";
 import { raftOfStored } from "./replica/raft-of-stored.ts";
 import { ReadyHandler } from "./replica/ready-handler.ts";
 import { SnapshotReceiver } from "./replica/snapshot-receiver.ts";
@@ -30,7 +30,7 @@ import { replicaStatus } from "./replica/status.ts";
 import { openStores } from "./replica/stored.ts";
 import { VersionRaise } from "./replica/version-raise.ts";
 import { within } from "./replica/within.ts";
-import type { CommandResult, Outcome, SystemCommand, UserCommand } from "./state-machine/command.ts";
+import type { CommandResult, IdempotentCommand, Outcome, SystemCommand, UserCommand } from "./state-machine/command.ts";
 import type { Answer, Position, Query } from "./state-machine/query.ts";
 
 type Phase = "new" | "starting" | "running" | "stopped";
@@ -192,6 +192,12 @@ export class Replica {
     return this.#session.execute(command, options);
   }
 
+  /** The same under an `Idempotency-Key`: a repeat, at whatever node, gets the first outcome and does not run. @throws as `execute` */
+  async executeIdempotent(command: IdempotentCommand, options: ProposeOptions): Promise<IdempotentResult> {
+    this.#assertRunning();
+    return this.#session.executeIdempotent(command, options);
+  }
+
   /**
    * Proposes a command whose repetition is harmless (imports carry cursors), retried until `timeoutMs`.
    * @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED
@@ -282,7 +288,7 @@ export class Replica {
     });
   }
 
-  #submit(command: UserCommand | SystemCommand, options: ProposeOptions): Promise<CommandResult> {
+  #submit(command: Proposed, options: ProposeOptions): Promise<CommandResult> {
     return this.#asked(() => {
       if (this.#applied.full) throw new OpenClawError("OVERLOADED", "apply is behind");
       return this.#proposals.submit(command, options.principal, options.timeoutMs);

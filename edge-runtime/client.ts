@@ -29,13 +29,14 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
     topics: [],
   });
   const stopping = new AbortController();
-  const dial = dialInTurn(host, options.gateways, systemRandom);
+  const dialler = dialInTurn(host, options.gateways, systemClock, systemRandom);
   return openClient({
     ...options,
     store: options.store ?? new MemoryClientStore(),
     clock: systemClock,
     random: systemRandom,
-    connect: async (ended) => childConnection(await dial(stopping.signal, ended)),
+    connect: async (ended) => childConnection(await dialler.dial(stopping.signal, ended)),
+    gateways: () => dialler.states(),
     stopped: async () => {
       stopping.abort(new OpenClawError("STOPPED"));
       await host.stop();

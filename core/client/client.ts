@@ -6,19 +6,18 @@ import { asOpenClawError, OpenClawError } from "../errors.ts";
 import { type ClusterId, type LinkId, type Revision, revision, seq } from "../ids.ts";
 import { positionText } from "../ledger/position-token.ts";
 import type { DocumentChange } from "../ledger/record.ts";
-import type { ReadMode } from "../replica/read-mode.ts";
-import type { Asked, ChildLinkOwner, Welcome } from "../sync/child-link.ts";
-import type { ChildQuery, Subscription } from "../sync/message.ts";
+import type { ChildLinkOwner, Welcome } from "../sync/child-link.ts";
+import type { Subscription } from "../sync/message.ts";
 import { Documents } from "./documents.ts";
 import { Down } from "./down.ts";
 import { type Claim, Drainer } from "./drain.ts";
-import { fetchChanges } from "./fetch.ts";
 import { type Draft, Journal } from "./journal.ts";
 import { Keys, type KeysHost } from "./keys.ts";
 import { Leases } from "./leases.ts";
-import type { ClientOptions, ClientStatus } from "./options.ts";
+import type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { drawLink } from "./own-link.ts";
+import { Questions } from "./questions.ts";
 import { ReadSession } from "./read-session.ts";
 import { hashesOf, type Rungs } from "./rungs.ts";
 import { Settlement } from "./settlement.ts";
@@ -27,7 +26,7 @@ import type { ClientStore, FailedRow } from "./store.ts";
 import { subscriptionOf } from "./subscription.ts";
 import { unconfirmedChanges } from "./unconfirmed.ts";
 
-export type { ClientOptions, ClientStatus } from "./options.ts";
+export type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
 
 /** How long an advance of the hub may wait for another write before it is stored by its own, ms. */
 const HOLDS_STORE_MS = 1_000;
@@ -60,6 +59,7 @@ export class Client {
   readonly #settlement: Settlement;
   readonly #down: Down;
   readonly #site: SiteLink;
+  readonly #questions: Questions;
   readonly #listeners = new Set<() => void>();
   /** Those of this session: another one takes the place of one that the site forgot. */
   readonly #links = new Set<LinkId>();
@@ -93,7 +93,7 @@ export class Client {
       if (this.#journal.outbox.full) throw new OpenClawError("OVERLOADED", "too many edits wait for the site");
     };
     const enqueue = (draft: Draft): void => this.#enqueue(draft);
-    const ask: KeysHost["ask"] = (query, mode) => this.#ask(query, mode);
+    const ask: KeysHost["ask"] = (query, mode) => this.#questions.ask(query, mode);
     this.docs = new Documents({
       store,
       rungs,
@@ -159,6 +159,7 @@ export class Client {
       changed: () => this.#changed(),
       ended: (reason) => this.#ended(reason),
     });
+    this.#questions = new Questions(this.#site, this.#session, clock, random);
   }
 
   /** This session's stream and actor. */
@@ -184,6 +185,12 @@ export class Client {
       lastError: this.#trouble ?? this.#site.lastError,
     };
     return this.#status;
+  }
+
+  /** What it counted so far, for whoever watches over it. */
+  metrics(): ClientMetrics {
+    const gateways = this.#options.gateways?.() ?? [];
+    return { ...this.#site.metrics(), ...this.#questions.metrics(), gateways };
   }
 
   /** Calls back when `status` changed; the returned function ends it. */
@@ -300,7 +307,8 @@ export class Client {
     this.#drainer.stop();
     try {
       if (reason?.code === "WRONG_EPOCH") await this.#newEpoch();
-      if (reason?.code === "SESSION_EXPIRED") await this.#newLink();
+      // A restored site does not know this stream, but may hold what came of it (Q1).
+      if (reason?.code === "SESSION_EXPIRED" || reason?.code === "WRONG_EPOCH") await this.#newLink();
       else this.#journal.outbox.lostSight();
     } catch (error) {
       // The next connection ends for the same reason, and this is tried again.
@@ -318,12 +326,6 @@ export class Client {
     do {
       await this.#settlement.abandon(old, fresh);
     } while (old.size > 0);
-  }
-
-  async #ask<Q extends ChildQuery>(query: Q, mode: ReadMode): Promise<Asked<Q>> {
-    const asked = await this.#site.ask(query, mode);
-    this.#session.saw(asked.seen.position);
-    return asked;
   }
 
   #wrote(at: Revision): void {
@@ -363,11 +365,7 @@ export class Client {
     if (this.#site.state !== "online") return [];
     let changes: readonly DocumentChange[];
     try {
-      changes = await fetchChanges(
-        async (query) => (await this.#ask(query, { kind: "local" })).answer,
-        collection,
-        document,
-      );
+      changes = await this.#questions.document(collection, document);
     } catch (error) {
       // It comes with the stream when the site can be reached again, as far as this session may see it.
       this.#note(error);

@@ -8,6 +8,7 @@ import type { ChangeHash, LinkId } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { BATCH_ITEMS_MAX, CHANGE_BYTES_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
+import { nameRefusal } from "../state-machine/document-rows.ts";
 import { causalOrder } from "./causal-order.ts";
 import { changesSince, headsOf } from "./changes.ts";
 import { type Edit, LocalEdit } from "./edit.ts";
@@ -88,13 +89,15 @@ export class Documents {
 
   /**
    * Opens a document. `initial` is its content if it has none here yet: give everyone the same.
-   * @throws OpenClawError OVERLOADED, CHANGE_TOO_LARGE, CLIENT_STORAGE_FAILED
+   * @throws OpenClawError BAD_REQUEST (no site takes such a name), OVERLOADED, CHANGE_TOO_LARGE, CLIENT_STORAGE_FAILED
    */
   async open<T extends object = Content>(
     collection: string,
     id: string,
     options: { readonly initial?: T } = {},
   ): Promise<DocumentHandle<T>> {
+    const wrong = nameRefusal(collection, id);
+    if (wrong !== null) throw new OpenClawError(wrong.code, wrong.details);
     const name = nameOf(collection, id);
     let opening = this.#open.get(name);
     if (opening === undefined) {

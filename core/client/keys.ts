@@ -1,5 +1,5 @@
 /** Key-values of a client: reads from the mirror of what it subscribed to, or from its gateway; writes through the outbox. */
-import { compareBytes, prefixEnd, toHex, utf8 } from "../bytes.ts";
+import { compareBytes, prefixEnd, toHex } from "../bytes.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, isClusterId, type Revision, revision } from "../ids.ts";
 import { type PositionToken, positionText } from "../ledger/position-token.ts";
@@ -15,41 +15,12 @@ import type { Asked } from "../sync/child-link.ts";
 import type { ChildQuery } from "../sync/message.ts";
 import { AttemptEdit, type Edit, LocalEdit, LocalTxnEdit, type TxnEdit } from "./edit.ts";
 import type { Draft } from "./journal.ts";
+import { type Bytes, type KeyEvent, type KeyReading, type KeyRow, startsWith, toBytes } from "./key-row.ts";
 import type { ReadOptions, ReadSession } from "./read-session.ts";
 import type { Rungs } from "./rungs.ts";
+import type { StandardSchema } from "./standard-schema.ts";
 import type { ClientStore } from "./store.ts";
-
-/** A text stands for its UTF-8 bytes. */
-export type Bytes = string | Uint8Array;
-
-export interface KeyRow {
-  readonly key: Uint8Array;
-  readonly value: Uint8Array;
-  /** Of its last put; 0 while this device's own put is not yet at the site. */
-  readonly modRevision: Revision;
-}
-
-/** A row, and the state that it was read from. */
-export interface KeyReading {
-  readonly row: KeyRow | null;
-  /** For the `minRevision` of a later read, here or elsewhere; null where this device has not met its site. */
-  readonly position: string | null;
-  /** How stale the gateway's state may have been, ms; null where that is not known, as in this device's mirror. */
-  readonly staleMs: number | null;
-}
-
-export interface KeyEvent {
-  readonly kind: "put" | "delete";
-  readonly key: Uint8Array;
-  /** Empty for a delete. */
-  readonly value: Uint8Array;
-  readonly origin: string | null;
-  /** In the origin's ledger. */
-  readonly revision: Revision;
-  readonly principal: string;
-  /** Wall clock where it was written, ms since 1970: an annotation. */
-  readonly time: number;
-}
+import { jsonCodec, TypedKeys, type ValueCodec } from "./typed.ts";
 
 /** What keys need of their client. */
 export interface KeysHost {
@@ -145,7 +116,7 @@ export class Keys {
     return (await this.#host.ask({ kind: "range", origin: null, ...request }, { kind: "linearizable" })).answer;
   }
 
-  /** Queues a put. @throws OpenClawError KEY_EMPTY, KEY_TOO_LARGE, VALUE_TOO_LARGE, OVERLOADED, STOPPED */
+  /** Queues a put. @throws OpenClawError BAD_REQUEST, KEY_EMPTY, KEY_TOO_LARGE, VALUE_TOO_LARGE, OVERLOADED, STOPPED */
   put(key: Bytes, value: Bytes): Edit {
     const command = { kind: "put", key: checkedKey(key), value: checkedValue(value) } as const;
     const edit = this.#write(command, this.#edit());
@@ -193,6 +164,18 @@ export class Keys {
     const watcher = { prefix: bytes, listener };
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
+  }
+
+  /**
+   * The keys under `prefix` with values of a declared form: any Standard Schema (zod, valibot, …). It is checked here, before
+   * a value is queued, and never by the site (R9): what others write there is checked when it is read.
+   */
+  typed<Input, Output>(
+    prefix: Bytes,
+    schema: StandardSchema<Input, Output>,
+    codec: ValueCodec = jsonCodec,
+  ): TypedKeys<Input, Output> {
+    return new TypedKeys(this, toBytes(prefix), schema, codec);
   }
 
   /** Events that are stored, in order, and the cursor they lead to. */
@@ -293,9 +276,6 @@ export class Keys {
   }
 }
 
-/** A copy: what the caller does to its own bytes afterwards must not change what is stored and sent. */
-export const toBytes = (bytes: Bytes): Uint8Array => (typeof bytes === "string" ? utf8(bytes) : bytes.slice());
-
 function checkedKey(key: Bytes): Uint8Array {
   const bytes = toBytes(key);
   if (bytes.length === 0) throw new OpenClawError("KEY_EMPTY");
@@ -317,9 +297,3 @@ function clusterOf(origin: string | null): ClusterId | null {
 
 const overlaid = ({ key, value, at }: Overlay): KeyRow | null =>
   value === null ? null : { key, value, modRevision: at ?? revision(0) };
-
-export function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
-  if (bytes.length < prefix.length) return false;
-  for (let i = 0; i < prefix.length; i++) if (bytes[i] !== prefix[i]) return false;
-  return true;
-}

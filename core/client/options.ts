@@ -3,10 +3,12 @@ import type { OpenClawError } from "../errors.ts";
 import type { ClusterId, LinkId, Revision } from "../ids.ts";
 import type { Clock, Random } from "../ports.ts";
 import type { ChildConnection } from "../sync/message.ts";
+import type { GatewayState } from "../sync/rotation.ts";
 import type { Claim } from "./drain.ts";
-import type { LinkState } from "./site-link.ts";
 import type { ClientStore } from "./store.ts";
 import type { Wanted } from "./subscription.ts";
+
+export type LinkState = "online" | "connecting" | "offline";
 
 export interface ClientOptions {
   readonly store: ClientStore;
@@ -17,6 +19,8 @@ export interface ClientOptions {
    * before ended, or could not be had: another gateway may do better. Null when there was none, or it was ended here.
    */
   connect(ended: OpenClawError | null): Promise<ChildConnection>;
+  /** What is known of the gateways that `connect` dials; none, unless given. */
+  gateways?(): readonly GatewayState[];
   /** Asked at each connection; null where the site asks for none. */
   token?(): string | null | Promise<string | null>;
   /** What to keep a mirror of from the start. Documents and watches add what they need. */
@@ -47,4 +51,20 @@ export interface ClientStatus {
   /** The site's parent holds the site's ledger up to this revision. */
   readonly upstream: Revision;
   readonly lastError: OpenClawError | null;
+}
+
+/** What a client counts, since it was opened. */
+export interface ClientMetrics {
+  /** Connections that a gateway welcomed, and tries that came to nothing or ended before. */
+  readonly connections: number;
+  readonly failedConnections: number;
+  /** Questions of the app. */
+  readonly asks: number;
+  /** Those that failed and were asked again; for which the retry budget was used up; that had no answer in their time. */
+  readonly retries: number;
+  readonly retriesRefused: number;
+  readonly deadlinesPassed: number;
+  /** Of 10: above 5 a question that failed is asked again. */
+  readonly retryTokens: number;
+  readonly gateways: readonly GatewayState[];
 }

@@ -5,14 +5,11 @@ import type { ReadMode } from "../replica/read-mode.ts";
 import { Backoff } from "../sync/backoff.ts";
 import { type Asked, ChildLink, type ChildLinkOwner, type Hello } from "../sync/child-link.ts";
 import type { ChildConnection, ChildQuery } from "../sync/message.ts";
-
-export type LinkState = "online" | "connecting" | "offline";
+import type { ClientMetrics, LinkState } from "./options.ts";
 
 /** First and longest delay between two tries to connect, ms. */
 const RETRY_MS_FIRST = 250;
 const RETRY_MS_MAX = 10_000;
-/** A question that is not answered by then fails, ms. */
-const ASK_MS_MAX = 10_000;
 
 export interface SiteLinkOptions {
   /** One try at a connection to any gateway; told why the one before ended. */
@@ -36,6 +33,11 @@ export class SiteLink {
   #running: Promise<void> | null = null;
   #link: ChildLink | null = null;
   #lastError: OpenClawError | null = null;
+  /** The last try came to nothing. */
+  #failing = false;
+  #connections = 0;
+  #failedConnections = 0;
+  readonly #waiting = new Set<() => void>();
   /** Numbers the connections, so that one that comes too late is known. */
   #attempt = 0;
 
@@ -86,17 +88,52 @@ export class SiteLink {
     this.#backoff.wake();
   }
 
-  ask<Q extends ChildQuery>(query: Q, mode: ReadMode): Promise<Asked<Q>> {
+  /** @throws OpenClawError UNAVAILABLE, OVERLOADED, and what the site refuses it with */
+  ask<Q extends ChildQuery>(query: Q, mode: ReadMode, timeoutMs: number): Promise<Asked<Q>> {
     if (this.#link === null) return Promise.reject(new OpenClawError("UNAVAILABLE", "not connected to the site"));
-    return this.#link.ask(query, mode, ASK_MS_MAX);
+    return this.#link.ask(query, mode, timeoutMs);
+  }
+
+  /**
+   * Resolves when the site is connected: waits for the try under way, if the one before succeeded or there was none.
+   * @throws OpenClawError UNAVAILABLE
+   */
+  async ready(timeoutMs: number): Promise<void> {
+    if (this.#state === "online") return;
+    if (this.#state === "offline" || this.#failing) throw this.#unavailable();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const cancel = this.#options.clock.after(timeoutMs, () => reject(this.#unavailable()));
+    const look = (): void => {
+      if (this.#state === "online") resolve();
+      else if (this.#state === "offline" || this.#failing) reject(this.#unavailable());
+    };
+    this.#waiting.add(look);
+    await promise.finally(() => {
+      cancel();
+      this.#waiting.delete(look);
+    });
+  }
+
+  metrics(): Pick<ClientMetrics, "connections" | "failedConnections"> {
+    return { connections: this.#connections, failedConnections: this.#failedConnections };
+  }
+
+  #unavailable(): OpenClawError {
+    return new OpenClawError("UNAVAILABLE", this.#lastError?.details ?? "not connected to the site");
   }
 
   async #run(): Promise<void> {
     while (this.#wanted) {
       this.#set("connecting");
       const attempt = ++this.#attempt;
+      const welcomed = this.#connections;
       const reason = await this.#connection(attempt);
       this.#lastError = reason;
+      if (reason !== null && welcomed === this.#connections) {
+        this.#failing = true;
+        this.#failedConnections++;
+        this.#tell();
+      }
       await this.#options.ended(reason);
       if (!this.#wanted) break;
       // Ended by `restart`: at once.
@@ -139,6 +176,8 @@ export class SiteLink {
           ...owner,
           welcomed: (welcome) => {
             this.#lastError = null;
+            this.#failing = false;
+            this.#connections++;
             this.#set("online");
             owner.welcomed(welcome);
           },
@@ -157,5 +196,10 @@ export class SiteLink {
   #set(state: LinkState): void {
     this.#state = state;
     this.#options.changed();
+    this.#tell();
+  }
+
+  #tell(): void {
+    for (const look of [...this.#waiting]) look();
   }
 }

@@ -2,7 +2,7 @@
 import { equalBytes, utf8 } from "../bytes.ts";
 import type { LedgerEvent } from "../ledger/record.ts";
 import type { Subscription } from "../sync/message.ts";
-import { type Bytes, startsWith } from "./keys.ts";
+import { type Bytes, startsWith } from "./key-row.ts";
 
 export const NOTHING: Subscription = { prefixes: [], collections: [], mirrors: false };
 

@@ -3,10 +3,12 @@ import { toHex } from "../bytes.ts";
 import { InvariantViolation, invariant, OpenClawError } from "../errors.ts";
 import type { SessionId } from "../ids.ts";
 import type { Clock, Random } from "../ports.ts";
-import type { CommandResult, Outcome, SystemCommand, UserCommand } from "../state-machine/command.ts";
+import type { CommandResult, IdempotentCommand, Outcome, UserCommand } from "../state-machine/command.ts";
 import type { ProposeOptions } from "./contract.ts";
-import type { Proposals } from "./proposals.ts";
+import type { Proposals, Proposed } from "./proposals.ts";
 import { within } from "./within.ts";
+
+export type IdempotentResult = Extract<CommandResult, { kind: "idempotent" }>;
 
 export interface OwnSessionOptions {
   readonly clock: Clock;
@@ -14,7 +16,7 @@ export interface OwnSessionOptions {
   readonly proposals: Proposals;
   /** In whose name it is opened. */
   readonly principal: string;
-  readonly submit: (command: UserCommand | SystemCommand, options: ProposeOptions) => Promise<CommandResult>;
+  readonly submit: (command: Proposed, options: ProposeOptions) => Promise<CommandResult>;
 }
 
 export class OwnSession {
@@ -27,17 +29,30 @@ export class OwnSession {
 
   /** Runs a command at most once. @throws OpenClawError OVERLOADED, UNAVAILABLE, SESSION_EXPIRED, STOPPED */
   async execute(command: UserCommand, options: ProposeOptions): Promise<Outcome> {
+    const result = await this.#run(command, options);
+    if (result.kind !== "outcome") throw new InvariantViolation(`a user command was answered ${result.kind}`);
+    return result.outcome;
+  }
+
+  /** The same under an `Idempotency-Key`. @throws OpenClawError as `execute` */
+  async executeIdempotent(command: IdempotentCommand, options: ProposeOptions): Promise<IdempotentResult> {
+    const result = await this.#run(command, options);
+    if (result.kind !== "idempotent") throw new InvariantViolation(`an idempotent command was answered ${result.kind}`);
+    return result;
+  }
+
+  async #run(command: UserCommand | IdempotentCommand, options: ProposeOptions): Promise<CommandResult> {
     const { clock, proposals, submit } = this.#options;
     const deadline = clock.now() + options.timeoutMs;
     while (proposals.session === null) await within(clock, deadline - clock.now(), this.ready());
     const { session } = proposals;
     const result = await submit(command, { ...options, timeoutMs: deadline - clock.now() });
-    if (result.kind !== "outcome") throw new InvariantViolation(`a user command was answered ${result.kind}`);
-    if (!result.outcome.ok && result.outcome.code === "SESSION_EXPIRED") {
+    const outcome = "outcome" in result ? result.outcome : null;
+    if (outcome?.ok === false && outcome.code === "SESSION_EXPIRED") {
       proposals.expired(session);
       throw new OpenClawError("SESSION_EXPIRED");
     }
-    return result.outcome;
+    return result;
   }
 
   /** Resolves when there is one. One is opened at a time, for all who need it. */

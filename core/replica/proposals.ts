@@ -10,7 +10,14 @@ import { type Seq, type SessionId, seq } from "../ids.ts";
 import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX, RESULTS_MAX } from "../limits.ts";
 import type { Clock, Random } from "../ports.ts";
 import { PROPOSAL_BYTES_MAX } from "../raft/raft.ts";
-import type { Command, CommandResult, SessionStep, SystemCommand, UserCommand } from "../state-machine/command.ts";
+import type {
+  Command,
+  CommandResult,
+  IdempotentCommand,
+  SessionStep,
+  SystemCommand,
+  UserCommand,
+} from "../state-machine/command.ts";
 import { commandBytes, textBytes } from "../state-machine/command-size.ts";
 
 /** Callers that may wait at once: those of the session (its window is RESULTS_MAX) plus the node's own. Beyond: OVERLOADED. */
@@ -24,10 +31,13 @@ const WRITTEN_HERE_BYTES_MAX = COMMAND_BYTES_MAX - 65_536;
 /** A command without an answer is offered again after this long, in ms. */
 const RETRY_MS = 1_000;
 
+/** What may be proposed. */
+export type Proposed = UserCommand | IdempotentCommand | SystemCommand;
+
 interface Waiter {
   readonly request: number;
   readonly principal: string;
-  readonly body: UserCommand | SystemCommand;
+  readonly body: Proposed;
   readonly bytes: number;
   readonly session: { readonly id: SessionId; readonly seq: Seq } | null;
   readonly salt: Uint8Array;
@@ -90,7 +100,7 @@ export class Proposals {
   }
 
   /** @throws OpenClawError OVERLOADED at once; rejects with UNAVAILABLE after `timeoutMs`. */
-  submit(body: UserCommand | SystemCommand, principal: string, timeoutMs: number): Promise<CommandResult> {
+  submit(body: Proposed, principal: string, timeoutMs: number): Promise<CommandResult> {
     const bytes = commandBytes(body) + textBytes(principal);
     const bytesMax = body.kind === "importLedger" ? COMMAND_BYTES_MAX : WRITTEN_HERE_BYTES_MAX;
     if (bytes > bytesMax) throw new OpenClawError("FRAME_TOO_LARGE", `a command is at most ${bytesMax} bytes`);
@@ -218,7 +228,7 @@ export class Proposals {
   }
 }
 
-function isUser(body: UserCommand | SystemCommand): body is UserCommand {
+function isUser(body: Proposed): body is UserCommand | IdempotentCommand {
   switch (body.kind) {
     case "put":
     case "deleteRange":
@@ -228,6 +238,7 @@ function isUser(body: UserCommand | SystemCommand): body is UserCommand {
     case "leaseRevoke":
     case "compact":
     case "change":
+    case "idempotent":
       return true;
     default:
       return false;

@@ -10,10 +10,11 @@ import type { Sha256 } from "../ports.ts";
 import type { Entry } from "../raft/message.ts";
 import { raiseVersion, requireSupported } from "./apply-version.ts";
 import { importCommands } from "./client-links.ts";
-import type { Command, CommandHeader, CommandResult, Outcome, UserCommand } from "./command.ts";
+import type { Command, CommandHeader, CommandResult, IdempotentCommand, Outcome, UserCommand } from "./command.ts";
 import { readableCommands } from "./command-codec.ts";
 import { compact } from "./compact.ts";
 import { runChangeCommand } from "./documents.ts";
+import { IDEMPOTENCY_KEYS_MAX, rememberedOf, runIdempotent } from "./idempotency.ts";
 import { runKeyCommand } from "./key-values.ts";
 import { expireLeases, runLeaseCommand } from "./leases.ts";
 import { importLedger } from "./ledger-imports.ts";
@@ -112,12 +113,10 @@ class Machine {
       case "compact":
       case "change": {
         const author = this.#author(header, () => header.salt);
-        const run = (room: number): Outcome | null => this.#runUser(command, author, room);
-        const { session } = header;
-        const outcome = session === null ? run(TXN_RESPONSE_BYTES_MAX) : inSession(this.#tx, session, index, run);
-        invariant(outcome !== null, "there is room for what is not remembered");
-        return { kind: "outcome", outcome };
+        return { kind: "outcome", outcome: this.#once(header, index, (room) => this.#runUser(command, author, room)) };
       }
+      case "idempotent":
+        return this.#idempotent(command, header, index);
       case "openSession":
         openSession(this.#tx, command.session, index);
         return { kind: "sessionOpened" };
@@ -150,6 +149,24 @@ class Machine {
       default:
         return unreachable(command);
     }
+  }
+
+  #once({ session }: CommandHeader, index: Index, run: (room: number) => Outcome | null): Outcome {
+    const outcome = session === null ? run(TXN_RESPONSE_BYTES_MAX) : inSession(this.#tx, session, index, run);
+    invariant(outcome !== null, "there is room for what is not remembered");
+    return outcome;
+  }
+
+  #idempotent({ idempotency, command }: IdempotentCommand, header: CommandHeader, index: Index): CommandResult {
+    const author = this.#author(header, () => header.salt);
+    const { logTime } = this.#ledger.position;
+    const now = { logTime, keysMax: IDEMPOTENCY_KEYS_MAX };
+    const outcome = this.#once(header, index, (room) =>
+      runIdempotent(this.#tx, header.principal, idempotency, now, () => this.#runUser(command, author, room)),
+    );
+    const remembered = rememberedOf(this.#tx, header.principal, idempotency);
+    const { until, note } = remembered ?? { until: null, note: idempotency.note };
+    return { kind: "idempotent", outcome, until, note };
   }
 
   #noteMember({ node, place, supports }: Extract<Command, { kind: "noteMember" }>, index: Index): Refused | null {

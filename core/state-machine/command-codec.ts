@@ -1,8 +1,9 @@
 /**
- * Commands, outcomes and results as tuples. A Raft entry of kind "commands" is one packed batch: [version, commands].
+ * Commands and outcomes as tuples. A Raft entry of kind "commands" is one packed batch: [version, commands].
  * The sync protocol sends user commands and outcomes as the same tuples.
  */
 
+import { utf8 } from "../bytes.ts";
 import type { Encodable } from "../codec.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import type { ErrorCode } from "../errors.ts";
@@ -18,22 +19,25 @@ import {
   readLinkItem,
   SALT_BYTES,
 } from "../ledger/record-codec.ts";
+import { IDEMPOTENCY_KEY_CHARS_MAX } from "../limits.ts";
 import { VOTERS_MAX } from "../raft/membership.ts";
 import type {
   Command,
   CommandHeader,
-  CommandResult,
+  IdempotentCommand,
   ImportedCommand,
   Outcome,
   SystemCommand,
   UserCommand,
 } from "./command.ts";
-import { placeFields, type Refused, readPlace } from "./member.ts";
+import { placeFields, readPlace } from "./member.ts";
 import { readResponse, readSelector, readTxn, responseTuple, selectorTuple, txnFields } from "./operation-codec.ts";
 
 const BATCH_VERSION = 1;
 /** Voters and learners of one group. */
 const MEMBERS_MAX = 2 * VOTERS_MAX;
+/** Characters of what an idempotent request is told again. */
+const NOTE_MAX = 64;
 
 const COMMAND = {
   put: 0,
@@ -52,17 +56,8 @@ const COMMAND = {
   noteMember: 20,
   stamp: 21,
   raiseVersion: 22,
+  idempotent: 23,
 } as const satisfies Record<Command["kind"] | ImportedCommand["kind"], number>;
-
-const RESULT = {
-  outcome: 0,
-  sessionOpened: 1,
-  imported: 2,
-  importRefused: 3,
-  noted: 4,
-  memberNoted: 5,
-  stamped: 6,
-} as const satisfies Record<CommandResult["kind"], number>;
 
 export const encodeCommands = (commands: readonly Command[]): Uint8Array<ArrayBuffer> =>
   encode([BATCH_VERSION, commands.map((command) => [headerTuple(command.header), bodyTuple(command)])]);
@@ -107,7 +102,7 @@ function readCommand(tuple: Encodable): Command {
   const body = new TupleReader(reader.any(), "command body");
   reader.end();
   const kind = body.count();
-  const command = readUserBody(kind, body) ?? readSystemBody(kind, body);
+  const command = readUserBody(kind, body) ?? readIdempotentBody(kind, body) ?? readSystemBody(kind, body);
   body.end();
   return { header, ...command };
 }
@@ -149,8 +144,12 @@ function readHeader(value: Encodable): CommandHeader {
   return header;
 }
 
-function bodyTuple(command: UserCommand | SystemCommand): Encodable {
+function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): Encodable {
   switch (command.kind) {
+    case "idempotent": {
+      const { key, request, note } = command.idempotency;
+      return [COMMAND.idempotent, key, request, note, userCommandTuple(command.command)];
+    }
     case "openSession":
       return [COMMAND.openSession, command.session];
     case "importLedger":
@@ -181,6 +180,16 @@ function bodyTuple(command: UserCommand | SystemCommand): Encodable {
     default:
       return userCommandTuple(command);
   }
+}
+
+function readIdempotentBody(kind: number, reader: TupleReader): IdempotentCommand | undefined {
+  if (kind !== COMMAND.idempotent) return undefined;
+  const key = reader.text();
+  const request = reader.bytes();
+  const note = reader.text();
+  if (key.length < 1 || utf8(key).length > IDEMPOTENCY_KEY_CHARS_MAX || request.length !== 32 || note.length > NOTE_MAX)
+    throw new OpenClawError("MALFORMED_FRAME", "no idempotency key");
+  return { kind: "idempotent", idempotency: { key, request, note }, command: readUserCommand(reader.any()) };
 }
 
 function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
@@ -326,66 +335,3 @@ export function readOutcome(value: Encodable): Outcome {
 
 /** @throws OpenClawError MALFORMED_FRAME */
 export const readErrorCode = (reader: TupleReader): ErrorCode => reader.that(isErrorCode, "an error code");
-
-export function resultTuple(result: CommandResult): Encodable {
-  switch (result.kind) {
-    case "outcome":
-      return [RESULT.outcome, outcomeTuple(result.outcome)];
-    case "sessionOpened":
-      return [RESULT.sessionOpened];
-    case "imported":
-      return [RESULT.imported, result.cursor, result.outcomes.map((one) => (one === null ? null : outcomeTuple(one)))];
-    case "importRefused":
-      return [RESULT.importRefused, result.code, result.cursor, result.details];
-    case "noted":
-      return [RESULT.noted];
-    case "memberNoted":
-      return [RESULT.memberNoted, result.refused === null ? null : [result.refused.code, result.refused.details]];
-    case "stamped":
-      return [RESULT.stamped, result.logTime];
-    default:
-      return unreachable(result);
-  }
-}
-
-/** @throws OpenClawError MALFORMED_FRAME */
-export function readResult(value: Encodable): CommandResult {
-  const reader = new TupleReader(value, "result");
-  const result = readResultOfKind(reader);
-  reader.end();
-  return result;
-}
-
-function readResultOfKind(reader: TupleReader): CommandResult {
-  const kind = reader.count();
-  switch (kind) {
-    case RESULT.outcome:
-      return { kind: "outcome", outcome: readOutcome(reader.any()) };
-    case RESULT.sessionOpened:
-      return { kind: "sessionOpened" };
-    case RESULT.imported: {
-      const cursor = reader.count();
-      const outcomes = reader.list().map((one) => (one === null ? null : readOutcome(one)));
-      return { kind: "imported", cursor, outcomes };
-    }
-    case RESULT.importRefused: {
-      const code = readErrorCode(reader);
-      return { kind: "importRefused", code, cursor: reader.count(), details: reader.text() };
-    }
-    case RESULT.noted:
-      return { kind: "noted" };
-    case RESULT.memberNoted:
-      return { kind: "memberNoted", refused: reader.orNull((field) => readRefused(field.any())) };
-    case RESULT.stamped:
-      return { kind: "stamped", logTime: reader.count() };
-    default:
-      throw new OpenClawError("MALFORMED_FRAME", `a result of unknown kind ${kind}`);
-  }
-}
-
-function readRefused(value: Encodable): Refused {
-  const reader = new TupleReader(value, "refusal");
-  const refused = { code: readErrorCode(reader), details: reader.text() };
-  reader.end();
-  return refused;
-}

@@ -1,7 +1,7 @@
 /** How large a command is, for the limits of queues and batches. */
 import { unreachable } from "../errors.ts";
 import { TXN_RESPONSE_BYTES_MAX } from "../limits.ts";
-import type { ImportedCommand, SystemCommand, UserCommand } from "./command.ts";
+import type { IdempotentCommand, ImportedCommand, SystemCommand, UserCommand } from "./command.ts";
 import { type Compare, type KeySelector, type Operation, responseBytes, type Txn } from "./operation.ts";
 
 /** At most this many bytes a UTF-16 unit, and its length. */
@@ -11,7 +11,7 @@ const addText = (sum: number, text: string): number => sum + textBytes(text);
 const OVERHEAD_BYTES = 128;
 
 /** Never less than what the command is encoded in, but for its principal: a batch larger than it seems might not fit an entry. */
-export function commandBytes(body: ImportedCommand | SystemCommand): number {
+export function commandBytes(body: ImportedCommand | IdempotentCommand | SystemCommand): number {
   switch (body.kind) {
     case "put":
       return OVERHEAD_BYTES + body.key.length + body.value.length;
@@ -26,6 +26,8 @@ export function commandBytes(body: ImportedCommand | SystemCommand): number {
       }
       return bytes;
     }
+    case "idempotent":
+      return OVERHEAD_BYTES + textBytes(body.idempotency.key) + 32 + commandBytes(body.command);
     case "refused":
       return OVERHEAD_BYTES + textBytes(body.details);
     case "importLedger":

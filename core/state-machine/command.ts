@@ -50,6 +50,23 @@ export type UserCommand =
       readonly changes: readonly DocumentChange[];
     };
 
+/** What a request says that wants to run once, whoever repeats it, and at whatever node (Q1). */
+export interface IdempotencyKey {
+  /** Of the principal's own: 1 to 255 characters. */
+  readonly key: string;
+  /** 32 bytes, a hash: another request under the key is not the same one. */
+  readonly request: Uint8Array;
+  /** What its proposer has to be told again with the outcome, as a repeat would have drawn it anew: at most 64 characters. */
+  readonly note: string;
+}
+
+/** A user command under an `Idempotency-Key`. */
+export interface IdempotentCommand {
+  readonly kind: "idempotent";
+  readonly idempotency: IdempotencyKey;
+  readonly command: UserCommand;
+}
+
 /**
  * A command of a client's stream. The gateway may not drop one that it refuses (the token does not cover the key, the
  * bytes are no change): the next ones follow its number. So the refusal takes its place, and is its outcome.
@@ -91,7 +108,7 @@ export type SystemCommand =
   /** Nothing but its entry's stamp: an idle cluster learns what log time it is, for something may be due (T1, L1). */
   | { readonly kind: "stamp" };
 
-export type Command = { readonly header: CommandHeader } & (UserCommand | SystemCommand);
+export type Command = { readonly header: CommandHeader } & (UserCommand | IdempotentCommand | SystemCommand);
 
 /** The outcome of one user command. A refusal is a value: it is replicated like any other outcome. */
 export type Outcome =
@@ -104,6 +121,13 @@ export type Outcome =
 
 export type CommandResult =
   | { readonly kind: "outcome"; readonly outcome: Outcome }
+  /** `until`: log time that the outcome is remembered to; null when it is not. `note`: that of the first request. */
+  | {
+      readonly kind: "idempotent";
+      readonly outcome: Outcome;
+      readonly until: number | null;
+      readonly note: string;
+    }
   | { readonly kind: "sessionOpened" }
   /** `cursor`: the last item the link is past, whether or not this import moved it. `outcomes`: one a command, of a client's link; an entry is null where it was trimmed as already done and no longer remembered. */
   | { readonly kind: "imported"; readonly cursor: number; readonly outcomes: readonly (Outcome | null)[] }

@@ -21,6 +21,9 @@
  *   0x30 session                             session
  *   0x31 link                                client's link
  *   0x32 use64, kind8, id                    sessions and client links by last use
+ *   0x33 len8 idempotency key, principal     what a request under that key was answered
+ *   0x34 until64, 0x33 row                   those in the order in which they are forgotten
+ *   0x35                                     their number and bytes
  *   0x40 link                                ledger link
  *   0x41 len8 origin, epoch nonce            an origin's high-water
  *
@@ -50,6 +53,9 @@ const TAG = {
   session: 0x30,
   clientLink: 0x31,
   use: 0x32,
+  idempotent: 0x33,
+  idempotentDue: 0x34,
+  idempotentSum: 0x35,
   ledgerLink: 0x40,
   originMark: 0x41,
 } as const;
@@ -186,6 +192,21 @@ export const USES: KeyRange = { from: Uint8Array.of(TAG.use), to: Uint8Array.of(
 /** `owner`: the key of the session or client link. */
 export const useKey = (use: number, owner: Uint8Array): Uint8Array => tagged(TAG.use, [bigEndian(use), owner]);
 export const ownerOfUse = (row: Uint8Array): Uint8Array => new Uint8Array(row.subarray(1 + 8));
+
+export const IDEMPOTENT_SUM_KEY: Uint8Array = Uint8Array.of(TAG.idempotentSum);
+export const idempotentKey = (principal: string, key: string): Uint8Array =>
+  tagged(TAG.idempotent, [withLength(utf8(key)), utf8(principal)]);
+/** `name`: the key of the row that is forgotten then. */
+export const idempotentDueKey = (due: number, name: Uint8Array): Uint8Array =>
+  tagged(TAG.idempotentDue, [bigEndian(due), name]);
+export const idempotentOfDueRow = (row: Uint8Array): { readonly due: number; readonly name: Uint8Array } => ({
+  due: fromBigEndian(row, 1),
+  name: new Uint8Array(row.subarray(1 + 8)),
+});
+export const IDEMPOTENT_DUE: KeyRange = {
+  from: Uint8Array.of(TAG.idempotentDue),
+  to: Uint8Array.of(TAG.idempotentDue + 1),
+};
 
 export const originMarkKey = (cluster: ClusterId, nonce: string): Uint8Array =>
   tagged(TAG.originMark, [withLength(utf8(cluster)), utf8(nonce)]);

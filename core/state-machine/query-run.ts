@@ -9,7 +9,8 @@ import { RANGE_ROWS_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import { clientLinkRow } from "./client-links.ts";
 import { bodyKey, bodyRow, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
-import { answerRange } from "./key-range.ts";
+import { idempotentRow } from "./idempotency.ts";
+import { RangeAnswer } from "./key-range.ts";
 import { keyRow } from "./key-rows.ts";
 import {
   CLIENT_LINKS,
@@ -17,6 +18,8 @@ import {
   DocumentKeys,
   documentOfRow,
   documentsRange,
+  idempotentKey,
+  type KeyRange,
   keyOfLeaseRow,
   keyOfRow,
   keyRange,
@@ -32,8 +35,8 @@ import { ledgerLinkRow } from "./link-rows.ts";
 import { membersOf } from "./members.ts";
 import type { KeySelector, KeyValue } from "./operation.ts";
 import { readPosition } from "./position.ts";
-import type { Answer, LeaseState, LinkState, Query, QueryAnswers } from "./query.ts";
-import { rowsOf } from "./row-pages.ts";
+import type { Answer, FirstRequest, LeaseState, LinkState, Query, QueryAnswers } from "./query.ts";
+import { pagesOf } from "./row-pages.ts";
 import { stateHash } from "./state-hash.ts";
 import type { StateView } from "./view.ts";
 
@@ -43,31 +46,51 @@ import type { StateView } from "./view.ts";
  */
 export const ANSWER_BYTES_MAX = 2_097_152;
 
-export function query<Q extends Query>(view: StateView, question: Q, sha256: Sha256): Answer<Q>;
-export function query(view: StateView, question: Query, sha256: Sha256): Answer<Query> {
+/** Changes fetched between two pauses, each by a read of its own. */
+const PAUSE_CHANGES = 64;
+
+/** The answer at once. */
+export function query<Q extends Query>(view: StateView, question: Q, sha256: Sha256): Answer<Q> {
+  const steps = querySteps(view, question, sha256);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/**
+ * The answer, with a pause wherever a millisecond or so may have passed. The view must stay as it is meanwhile; it is read
+ * in the order of its keys, from the first scan on.
+ */
+export function querySteps<Q extends Query>(view: StateView, question: Q, sha256: Sha256): Generator<void, Answer<Q>>;
+export function* querySteps(view: StateView, question: Query, sha256: Sha256): Generator<void, Answer<Query>> {
   switch (question.kind) {
     case "get":
       return get(view, question);
     case "range":
-      return range(view, question);
+      return yield* range(view, question);
     case "document":
-      return document(view, question);
+      return yield* document(view, question);
     case "documents":
-      return { documents: documents(view, question.collection) };
+      return { documents: yield* documents(view, question.collection) };
     case "changes":
-      return { changes: changes(view, question) };
+      return { changes: yield* changes(view, question) };
     case "lease":
       return { lease: lease(view, question.lease), revision: readPosition(view).revision };
+    case "idempotency":
+      return { first: firstRequest(view, question) };
     case "link":
       return { link: link(view, question.link) };
     case "links":
-      return { links: links(view) };
+      return { links: yield* links(view) };
     case "members":
       return { members: membersOf(view) };
     case "position":
       return readPosition(view);
-    case "stateHash":
-      return { ...stateHash(view, sha256), position: readPosition(view) };
+    case "stateHash": {
+      const position = readPosition(view);
+      return { ...(yield* stateHash(view, sha256)), position };
+    }
     default:
       return unreachable(question);
   }
@@ -80,23 +103,33 @@ function get(view: StateView, { origin, key }: Of<"get">): QueryAnswers["get"] {
   return { row: bytes === undefined ? null : keyValue(key, bytes), revision: readPosition(view).revision };
 }
 
-function range(view: StateView, { origin, ...request }: Of<"range">): QueryAnswers["range"] {
-  const { rows, more, count } = answerRange(selected(view, origin, request.keys), request, ANSWER_BYTES_MAX);
-  const told = rows.map((row) => ({ ...row, value: own(row.value) }));
-  return { rows: told, more, count, revision: readPosition(view).revision };
+function* range(view: StateView, { origin, ...request }: Of<"range">): Generator<void, QueryAnswers["range"]> {
+  const { revision } = readPosition(view);
+  const answer = new RangeAnswer(request, ANSWER_BYTES_MAX);
+  for (const rows of selected(view, origin, request.keys)) {
+    for (const row of rows) {
+      answer.take(row);
+      if (answer.complete) break;
+    }
+    if (answer.complete) break;
+    yield;
+  }
+  const { rows, more, count } = answer.response();
+  return { rows: rows.map((row) => ({ ...row, value: own(row.value) })), more, count, revision };
 }
 
-function* selected(view: StateView, origin: ClusterId | null, keys: KeySelector): Generator<KeyValue> {
+/** A page at a time. */
+function* selected(view: StateView, origin: ClusterId | null, keys: KeySelector): Generator<readonly KeyValue[]> {
   switch (keys.kind) {
     case "key": {
       const bytes = view.get(keyRowKey(origin, keys.key));
-      if (bytes !== undefined) yield { key: keys.key, ...keyRow.decode(bytes) };
+      if (bytes !== undefined) yield [{ key: keys.key, ...keyRow.decode(bytes) }];
       return;
     }
     case "range": {
       const { from, to } = keyRange(origin, keys.from, keys.to);
-      for (const { key, value } of rowsOf(view, from, to))
-        yield { key: keyOfRow(origin, key), ...keyRow.decode(value) };
+      for (const page of pagesOf(view, from, to))
+        yield page.map(({ key, value }) => ({ key: keyOfRow(origin, key), ...keyRow.decode(value) }));
       return;
     }
     default:
@@ -109,7 +142,7 @@ function keyValue(key: Uint8Array, bytes: Uint8Array): KeyValue {
   return { key, ...row, value: own(row.value) };
 }
 
-function document(view: StateView, question: Of<"document">): QueryAnswers["document"] {
+function* document(view: StateView, question: Of<"document">): Generator<void, QueryAnswers["document"]> {
   const keys = keysOf(question);
   const stored = keys === null ? undefined : view.get(keys.document);
   if (keys === null || stored === undefined) {
@@ -124,13 +157,17 @@ function document(view: StateView, question: Of<"document">): QueryAnswers["docu
     invariant(body !== undefined, "accepted positions have no holes");
     found.push(ownChange(body));
     bytes += body.length;
+    if (found.length % PAUSE_CHANGES === 0) yield;
   }
   const quarantined: { hash: DocumentChange["hash"]; actor: DocumentChange["actor"] }[] = [];
   const range = keys.allQuarantined();
-  for (const { value } of rowsOf(view, range.from, range.to)) {
+  for (const page of pagesOf(view, range.from, range.to)) {
+    for (const { value } of page.slice(0, RANGE_ROWS_MAX - quarantined.length)) {
+      const { hash, actor } = bodyRow.decode(value);
+      quarantined.push({ hash, actor });
+    }
     if (quarantined.length >= RANGE_ROWS_MAX) break;
-    const { hash, actor } = bodyRow.decode(value);
-    quarantined.push({ hash, actor });
+    yield;
   }
   const { heads, pending } = row;
   return { changes: found, position, more: position < row.accepted, heads, pending, quarantined };
@@ -141,27 +178,31 @@ const keysOf = ({ collection, document }: Of<"document" | "changes">): DocumentK
   nameRefusal(collection, document) === null ? new DocumentKeys(collection, document) : null;
 
 /** At most RANGE_ROWS_MAX names. */
-function documents(view: StateView, collection: string): string[] {
+function* documents(view: StateView, collection: string): Generator<void, string[]> {
   const names: string[] = [];
   if (nameRefusal(collection, "any") !== null) return names;
   const { from, to } = documentsRange(collection);
-  for (const { key } of rowsOf(view, from, to)) {
+  for (const page of pagesOf(view, from, to)) {
+    for (const { key } of page.slice(0, RANGE_ROWS_MAX - names.length)) {
+      const name = utf8Text(documentOfRow(collection, key));
+      invariant(name !== undefined, "a document's name is UTF-8");
+      names.push(name);
+    }
     if (names.length >= RANGE_ROWS_MAX) break;
-    const name = utf8Text(documentOfRow(collection, key));
-    invariant(name !== undefined, "a document's name is UTF-8");
-    names.push(name);
+    yield;
   }
   return names;
 }
 
 /** Those of the hashes that are known here, wherever they stand (D3). */
-function changes(view: StateView, question: Of<"changes">): DocumentChange[] {
+function* changes(view: StateView, question: Of<"changes">): Generator<void, DocumentChange[]> {
   const keys = keysOf(question);
   const found: DocumentChange[] = [];
   if (keys === null) return found;
   let bytes = 0;
-  for (const hash of question.hashes.slice(0, RANGE_ROWS_MAX)) {
+  for (const [i, hash] of question.hashes.slice(0, RANGE_ROWS_MAX).entries()) {
     if (bytes >= ANSWER_BYTES_MAX) break;
+    if (i % PAUSE_CHANGES === PAUSE_CHANGES - 1) yield;
     const name = changeHashBytes(hash);
     const row = view.get(keys.change(name));
     if (row === undefined) continue;
@@ -182,6 +223,12 @@ function lease(view: StateView, id: LeaseId): LeaseState | null {
   return { ttlMs, remainingMs, keys: view.scan(from, to, keys).map(({ key }) => keyOfLeaseRow(key)) };
 }
 
+function firstRequest(view: StateView, { principal, key }: Of<"idempotency">): FirstRequest | null {
+  const bytes = view.get(idempotentKey(principal, key));
+  const row = bytes === undefined ? null : idempotentRow.decode(bytes);
+  return row === null || row.until <= readPosition(view).logTime ? null : { ...row, request: own(row.request) };
+}
+
 function link(view: StateView, id: LinkId): LinkState | null {
   const ledger = view.get(ledgerLinkKey(id));
   if (ledger !== undefined) return ledgerLinkState(id, ledger);
@@ -190,13 +237,22 @@ function link(view: StateView, id: LinkId): LinkState | null {
 }
 
 /** Ledger links, then clients'; at most RANGE_ROWS_MAX of each. */
-function links(view: StateView): LinkState[] {
+function* links(view: StateView): Generator<void, LinkState[]> {
+  // Read in the order of the rows' keys, which is another one.
+  const clients = yield* linksOf(view, CLIENT_LINKS, clientLinkState);
+  return [...(yield* linksOf(view, LEDGER_LINKS, ledgerLinkState)), ...clients];
+}
+
+function* linksOf(
+  view: StateView,
+  { from, to }: KeyRange,
+  stateOf: (id: LinkId, bytes: Uint8Array) => LinkState,
+): Generator<void, LinkState[]> {
   const found: LinkState[] = [];
-  for (const { key, value } of view.scan(LEDGER_LINKS.from, LEDGER_LINKS.to, RANGE_ROWS_MAX)) {
-    found.push(ledgerLinkState(linkId(key), value));
-  }
-  for (const { key, value } of view.scan(CLIENT_LINKS.from, CLIENT_LINKS.to, RANGE_ROWS_MAX)) {
-    found.push(clientLinkState(linkId(key), value));
+  for (const page of pagesOf(view, from, to)) {
+    for (const { key, value } of page.slice(0, RANGE_ROWS_MAX - found.length)) found.push(stateOf(linkId(key), value));
+    if (found.length >= RANGE_ROWS_MAX) break;
+    yield;
   }
   return found;
 }

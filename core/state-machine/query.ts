@@ -15,6 +15,17 @@ export interface LeaseState {
   readonly keys: readonly Uint8Array[];
 }
 
+/** The request that ran under an `Idempotency-Key` (Q1). */
+export interface FirstRequest {
+  /** A hash of what was asked. */
+  readonly request: Uint8Array;
+  /** What it was to be told again. */
+  readonly note: string;
+  readonly outcome: Outcome;
+  /** Log time that it is remembered to, at least. */
+  readonly until: number;
+}
+
 /** What is kept of a link (L4). */
 export interface LinkState {
   readonly link: LinkId;
@@ -48,6 +59,8 @@ export type Query =
       readonly hashes: readonly ChangeHash[];
     }
   | { readonly kind: "lease"; readonly lease: LeaseId }
+  /** What is kept of a principal's `Idempotency-Key`. */
+  | { readonly kind: "idempotency"; readonly principal: string; readonly key: string }
   | { readonly kind: "link"; readonly link: LinkId }
   | { readonly kind: "links" }
   | { readonly kind: "members" }
@@ -90,6 +103,7 @@ export interface QueryAnswers {
   documents: { readonly documents: readonly string[] };
   changes: { readonly changes: readonly DocumentChange[] };
   lease: { readonly lease: LeaseState | null; readonly revision: Revision };
+  idempotency: { readonly first: FirstRequest | null };
   link: { readonly link: LinkState | null };
   links: { readonly links: readonly LinkState[] };
   /** By name; those who were removed, too. */

@@ -4,7 +4,7 @@
  */
 import type { Sha256 } from "../ports.ts";
 import { CONTENT, isContent } from "./keyspace.ts";
-import { rowsOf } from "./row-pages.ts";
+import { pagesOf, rowsOf } from "./row-pages.ts";
 import type { Row, StateView } from "./view.ts";
 
 /** Rows are hashed in runs of about this many bytes, each with the hash of those before: one pass, little memory. */
@@ -15,13 +15,19 @@ export interface RowsHash {
   readonly rows: number;
 }
 
-/** Both, in one pass. */
-export function stateHash(view: StateView, sha256: Sha256): RowsHash & { readonly content: RowsHash } {
+/** Both, in one pass, with a pause after each page. */
+export function* stateHash(
+  view: StateView,
+  sha256: Sha256,
+): Generator<void, RowsHash & { readonly content: RowsHash }> {
   const all = new RowsChain(sha256);
   const content = new RowsChain(sha256);
-  for (const row of rowsOf(view, new Uint8Array(0), null)) {
-    all.add(row);
-    if (isContent(row.key)) content.add(row);
+  for (const page of pagesOf(view, new Uint8Array(0), null)) {
+    for (const row of page) {
+      all.add(row);
+      if (isContent(row.key)) content.add(row);
+    }
+    yield;
   }
   return { ...all.end(), content: content.end() };
 }

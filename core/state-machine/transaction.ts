@@ -5,8 +5,11 @@
  */
 import { compareBytes } from "../bytes.ts";
 import { invariant } from "../errors.ts";
-import { keyAfter, PAGE_ROWS } from "./row-pages.ts";
+import { keyAfter } from "./row-pages.ts";
 import type { Row, StateView, Write } from "./view.ts";
+
+/** Rows fetched at a time. */
+const PAGE_ROWS = 64;
 
 /** How one kind of row is written. `decode` throws on bytes it did not write: they come from our own disk. */
 export interface RowCodec<T> {

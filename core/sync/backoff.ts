@@ -1,4 +1,7 @@
-/** How long to wait before the next try: doubling, with jitter, so that a thousand clients of a dead site do not come as one. */
+/**
+ * How long to wait before the next try: anything up to a bound that doubles (full jitter), so that a thousand clients of a
+ * dead site do not come as one.
+ */
 import type { Clock, Random } from "../ports.ts";
 
 export class Backoff {
@@ -23,14 +26,20 @@ export class Backoff {
     this.#failures = 0;
   }
 
+  /** The next delay, ms. */
+  next(): number {
+    const bound = Math.min(this.#maxMs, this.#firstMs * 2 ** this.#failures);
+    this.#failures = Math.min(this.#failures + 1, 30);
+    return bound * this.#random.unit();
+  }
+
   /**
    * Resolves after the next delay, or at `wake`. What held for as long as the longest delay was no failure; a shorter try is
    * one, however far it came: who is let in and then refused must not come again at once, and again.
    */
   async wait(): Promise<void> {
     if (this.#clock.now() - this.#waited >= this.#maxMs) this.reset();
-    const ms = Math.min(this.#maxMs, this.#firstMs * 2 ** this.#failures) * (0.5 + this.#random.unit() / 2);
-    this.#failures = Math.min(this.#failures + 1, 30);
+    const ms = this.next();
     await new Promise<void>((resolve) => {
       const cancel = this.#clock.after(ms, resolve);
       this.#wake = () => {

@@ -3,10 +3,12 @@ import swagger from "@fastify/swagger";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type FastifyInstance, type FastifyRequest, fastify, LogController } from "fastify";
 import { answerErrors, answerInTime } from "./answers.ts";
+import { changesRoute } from "./changes.ts";
 import { compactRoute } from "./compact.ts";
 import { CrossSiteGuard } from "./cross-site.ts";
 import type { ApiDeps, ApiPrincipal } from "./deps.ts";
 import { docsRoutes } from "./docs.ts";
+import { describesIdempotency } from "./idempotency.ts";
 import { keyHistoryRoute } from "./key-history.ts";
 import { kvRoutes } from "./kv.ts";
 import { kvListRoute } from "./kv-list.ts";
@@ -80,6 +82,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
       components: { securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } } },
       security: [{ bearer: [] }],
     },
+    transform: ({ schema, url, route }) => ({ schema: describesIdempotency(route.method, url, schema), url }),
   });
   kvRoutes(app, deps);
   kvListRoute(app, deps);
@@ -93,6 +96,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   memberRoutes(app, deps);
   compactRoute(app, deps);
   ledgerRoute(app, deps);
+  changesRoute(app, deps);
   if (deps.page !== null) pageRoutes(app, deps.page, deps.members);
   return app;
 }

@@ -9,9 +9,10 @@ import type { MembersDoor, SiteMember } from "./deps.ts";
 
 const LOOPBACK_HOSTS = new Set(["localhost", "127.0.0.1", "[::1]"]);
 const METHODS = "GET, HEAD, PUT, POST, DELETE";
-const REQUEST_HEADERS = "authorization, content-type, if-match, if-none-match, last-event-id";
+const REQUEST_HEADERS = "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id";
 const ANSWER_HEADERS =
-  "etag, x-openclaw-mod-revision, x-openclaw-create-revision, x-openclaw-version, x-openclaw-revision, x-openclaw-heads";
+  "etag, x-openclaw-mod-revision, x-openclaw-create-revision, x-openclaw-version, x-openclaw-revision, x-openclaw-heads, " +
+  "x-openclaw-position, x-openclaw-idempotency-remembered-ms";
 /** Seconds a browser may remember the answer to a preflight. */
 const PREFLIGHT_SECONDS = 600;
 

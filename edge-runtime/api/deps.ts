@@ -10,6 +10,7 @@ import type { Metrics } from "../metrics.ts";
 export type ReplicaDoor = Pick<
   Replica,
   | "execute"
+  | "executeIdempotent"
   | "barrier"
   | "read"
   | "history"

@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { DocumentOperation, Json } from "../documents/job.ts";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
-import { shallow } from "./json-depth.ts";
+import { shallow, wellFormed } from "./json-depth.ts";
 import { MOMENT_FAILURES, type MomentQuery, momentHeaders, momentOf, momentSchema } from "./moment.ts";
 import {
   positionHeaders,
@@ -18,7 +18,7 @@ import {
   readModeSchema,
   written,
 } from "./reading.ts";
-import { perform } from "./write.ts";
+import { firstOutcome, performDrawn } from "./write.ts";
 
 /** Operations of one edit. */
 const OPERATIONS_MAX = 1_000;
@@ -66,7 +66,10 @@ const validatorCompiler: FastifySchemaCompiler<unknown> = ({ httpPart }) => {
   const schema = httpPart === "body" ? Edit : DocumentParameters;
   return (data: unknown) => {
     const parsed = schema.safeParse(data);
-    return parsed.success ? { value: parsed.data } : { error: new Error(z.prettifyError(parsed.error)) };
+    if (!parsed.success) return { error: new Error(z.prettifyError(parsed.error)) };
+    // Automerge keeps UTF-8, in which it would become another text.
+    if (!wellFormed(parsed.data)) return { error: new Error("a text is not well-formed Unicode") };
+    return { value: parsed.data };
   };
 };
 
@@ -200,6 +203,7 @@ export function docsRoutes(app: FastifyInstance, deps: ApiDeps): void {
             "FORBIDDEN",
             "CHANGE_TOO_LARGE",
             "DOCUMENT_TOO_LARGE",
+            "IDEMPOTENCY_KEY_REUSED",
             "OVERLOADED",
             "UNAVAILABLE",
             "STORAGE_FULL",
@@ -213,12 +217,23 @@ export function docsRoutes(app: FastifyInstance, deps: ApiDeps): void {
       if (!principal.mayWriteDocument(collection, id)) throw new OpenClawError("FORBIDDEN", "write");
       // The fork's base must hold whatever this caller was told before, by whichever node.
       await deps.replica.barrier(REQUEST_TIMEOUT_MS);
-      const forked = await deps.documents.materialise(collection, id, {
-        kind: "fork",
-        actor: randomBytes(16).toString("hex"),
-        time: Math.trunc(Date.now() / 1_000),
-        operations: request.body.ops,
-      });
+      const [forking] = await Promise.allSettled([
+        deps.documents.materialise(collection, id, {
+          kind: "fork",
+          actor: randomBytes(16).toString("hex"),
+          time: Math.trunc(Date.now() / 1_000),
+          operations: request.body.ops,
+        }),
+      ]);
+      // Of the present state a repeat makes another change, or none, or cannot be: what the first one did, it is told.
+      const repeated = await firstOutcome(deps, request, reply);
+      if (repeated !== null) {
+        const { heads } = await deps.replica.read({ kind: "document", collection, document: id, after: 0, limit: 0 });
+        const { revision, position } = written(deps, repeated.outcome.revision, reply);
+        return { revision, position, heads, hash: repeated.note };
+      }
+      if (forking.status === "rejected") throw forking.reason;
+      const forked = forking.value;
       invariant(forked.output.kind === "fork", "a fork was asked for");
       const { change } = forked.output;
       if (change === null) {
@@ -226,7 +241,9 @@ export function docsRoutes(app: FastifyInstance, deps: ApiDeps): void {
         return { revision, position, heads: forked.heads, hash: null };
       }
       const command = { kind: "change", collection, document: id, changes: [change] } as const;
-      const { revision } = await perform(deps, command, principal);
+      // A repeat that came while the first one was under way is told of the change that that one made.
+      const { outcome, note } = await performDrawn(deps, command, change.hash, { request, reply });
+      const { revision } = outcome;
       const after = await deps.replica.read({
         kind: "document",
         collection,
@@ -235,7 +252,7 @@ export function docsRoutes(app: FastifyInstance, deps: ApiDeps): void {
         limit: 1,
       });
       const { position } = written(deps, revision, reply);
-      return { revision, position, heads: after.heads, hash: change.hash };
+      return { revision, position, heads: after.heads, hash: note };
     },
   );
 }

@@ -1,7 +1,8 @@
-/** Server-sent events (HTML standard §9.2) on one response, with a bound on how long its reader may not read. */
+/** Events on one response for as long as it lasts, with a bound on how long its reader may not read. */
 import type { ServerResponse } from "node:http";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { errorBody } from "./answers.ts";
+import { SERVER_SENT, type StreamFormat } from "./stream-format.ts";
 
 /** A reader whose socket takes nothing for this long is cut off, ms. Its buffer meanwhile is one page of events. */
 const STALL_MS_MAX = 30_000;
@@ -12,7 +13,7 @@ export interface ServerEvent {
   readonly event: string;
   /** Where to resume after this event; absent where it is no place to resume. */
   readonly id?: string;
-  readonly data: unknown;
+  readonly data: object;
 }
 
 export class EventStream {
@@ -20,25 +21,28 @@ export class EventStream {
   readonly #ended = new AbortController();
   readonly #keepAlive: NodeJS.Timeout;
   readonly #stallMs: number;
+  readonly #format: StreamFormat;
 
   /** @param headers what the framework's hooks have set */
   constructor(
     response: ServerResponse,
     headers: Record<string, number | string | string[] | undefined>,
+    format: StreamFormat = SERVER_SENT,
     stallMs = STALL_MS_MAX,
   ) {
     this.#response = response;
+    this.#format = format;
     this.#stallMs = stallMs;
     for (const [name, value] of Object.entries(headers)) if (value !== undefined) response.setHeader(name, value);
     response.writeHead(200, {
-      "content-type": "text/event-stream; charset=utf-8",
+      "content-type": `${format.mediaType}; charset=utf-8`,
       "cache-control": "no-store",
       "x-accel-buffering": "no",
     });
     response.flushHeaders();
     response.once("close", () => this.#finish());
     this.#keepAlive = setInterval(() => {
-      if (!response.writableNeedDrain) response.write(": still here\n\n");
+      if (!response.writableNeedDrain) response.write(format.idle);
     }, KEEP_ALIVE_MS);
   }
 
@@ -50,14 +54,21 @@ export class EventStream {
   /** Resolves when the reader's socket takes more. @throws OpenClawError OVERLOADED when it does not for too long */
   async send(events: readonly ServerEvent[]): Promise<void> {
     if (events.length === 0 || this.#ended.signal.aborted) return;
-    if (this.#response.write(events.map(written).join(""))) return;
+    if (this.#response.write(events.map(this.#format.written).join(""))) return;
     await this.#drained();
+  }
+
+  /** There is no more to tell. */
+  end(): void {
+    if (this.#ended.signal.aborted) return;
+    this.#response.end();
+    this.#finish();
   }
 
   /** The last thing its reader sees. */
   fail(error: OpenClawError): void {
     if (this.#ended.signal.aborted) return;
-    this.#response.end(written({ event: "closed", data: errorBody(error) }));
+    this.#response.end(this.#format.written({ event: "closed", data: errorBody(error) }));
     this.#finish();
     // A reader that takes nothing would hold the socket open.
     setTimeout(() => this.#response.destroy(), this.#stallMs).unref();
@@ -81,9 +92,4 @@ export class EventStream {
     clearInterval(this.#keepAlive);
     this.#ended.abort();
   }
-}
-
-/** Data is one line of JSON: a line break inside would end the field. */
-function written({ event, id, data }: ServerEvent): string {
-  return `event: ${event}\n${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`;
 }

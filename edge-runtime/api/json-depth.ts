@@ -17,3 +17,10 @@ function itemsLeft(value: unknown, most: number): number {
   }
   return left;
 }
+
+/** Whether all texts, names too, are Unicode: an escaped half of a surrogate pair is not. Only of what is `shallow`. */
+export function wellFormed(value: unknown): boolean {
+  if (typeof value === "string") return value.isWellFormed();
+  if (typeof value !== "object" || value === null) return true;
+  return Object.entries(value).every(([name, item]) => name.isWellFormed() && wellFormed(item));
+}

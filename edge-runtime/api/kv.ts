@@ -38,6 +38,7 @@ const writeFailures = (code: "COMPARE_FAILED" | "NOT_FOUND") =>
     "FORBIDDEN",
     "READ_ONLY",
     "OVERLOADED",
+    "IDEMPOTENCY_KEY_REUSED",
     "UNAVAILABLE",
     "STORAGE_FULL",
   );
@@ -85,7 +86,7 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
         const expected = request.query.expected ?? expectedByHeader(request.headers);
         const command: UserCommand =
           expected === undefined ? { kind: "put", key, value } : compareAndSet(key, revision(expected), value);
-        const outcome = comparedOutcome(command, await perform(deps, command, request.principal));
+        const outcome = comparedOutcome(command, await perform(deps, command, { request, reply }));
         if (!outcome.ok) throw new OpenClawError(outcome.code, outcome.details);
         return written(deps, outcome.revision, reply);
       },
@@ -155,7 +156,7 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
       async (request, reply) => {
         const key = keyOf(request.params.key);
         const command = { kind: "deleteRange", keys: { kind: "key", key } } as const;
-        const { revision: at, response } = await perform(deps, command, request.principal);
+        const { revision: at, response } = await perform(deps, command, { request, reply });
         if (response?.kind === "deleteRange" && response.deleted === 0) throw new OpenClawError("NOT_FOUND");
         return written(deps, at, reply);
       },

@@ -17,14 +17,21 @@ import {
   readModeSchema,
   written,
 } from "./reading.ts";
-import { perform } from "./write.ts";
+import { perform, performDrawn } from "./write.ts";
 
 /** Ids are drawn below it: what `randomInt` draws from. */
 const IDS = 2 ** 48 - 1;
 
 const leaseSchema = { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER } as const;
 const leaseParameter = { type: "object", properties: { lease: leaseSchema } } as const;
-const WRITE_FAILURES = ["BAD_REQUEST", "OVERLOADED", "UNAVAILABLE", "STORAGE_FULL"] as const;
+const WRITE_FAILURES = [
+  "BAD_REQUEST",
+  "FORBIDDEN",
+  "OVERLOADED",
+  "IDEMPOTENCY_KEY_REUSED",
+  "UNAVAILABLE",
+  "STORAGE_FULL",
+] as const;
 const committed = {
   description: "Committed",
   type: "object",
@@ -60,9 +67,10 @@ export function leaseRoutes(app: FastifyInstance, deps: ApiDeps): void {
     },
     async (request, reply) => {
       const { ttlMs } = request.body;
-      const lease = leaseOf(request.body.lease ?? randomInt(1, IDS));
-      const { revision } = await perform(deps, { kind: "leaseGrant", lease, ttlMs }, request.principal);
-      return { ...written(deps, revision, reply), lease, ttlMs };
+      const drawn = leaseOf(request.body.lease ?? randomInt(1, IDS));
+      const command = { kind: "leaseGrant", lease: drawn, ttlMs } as const;
+      const { outcome, note } = await performDrawn(deps, command, String(drawn), { request, reply });
+      return { ...written(deps, outcome.revision, reply), lease: leaseOf(Number(note)), ttlMs };
     },
   );
 
@@ -78,7 +86,7 @@ export function leaseRoutes(app: FastifyInstance, deps: ApiDeps): void {
     },
     async (request, reply) => {
       const lease = leaseOf(request.params.lease);
-      const { revision } = await perform(deps, { kind: "leaseKeepAlive", lease }, request.principal);
+      const { revision } = await perform(deps, { kind: "leaseKeepAlive", lease }, { request, reply });
       return { ...written(deps, revision, reply), lease };
     },
   );
@@ -95,7 +103,7 @@ export function leaseRoutes(app: FastifyInstance, deps: ApiDeps): void {
     },
     async (request, reply) => {
       const lease = leaseOf(request.params.lease);
-      const { revision } = await perform(deps, { kind: "leaseRevoke", lease }, request.principal);
+      const { revision } = await perform(deps, { kind: "leaseRevoke", lease }, { request, reply });
       return { ...written(deps, revision, reply), lease };
     },
   );

@@ -6,6 +6,7 @@ import type { FastifyInstance } from "fastify";
 import { requireAdmin } from "./admin.ts";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
+import { acceptIdempotencyKey } from "./idempotency.ts";
 
 const nodeSchema = { type: "string", description: "A node's name", maxLength: 63 } as const;
 const doneSchema = { description: "Done", type: "object", additionalProperties: true } as const;
@@ -55,6 +56,7 @@ export function memberRoutes(app: FastifyInstance, deps: ApiDeps): void {
     },
     async (request) => {
       requireAdmin(request);
+      acceptIdempotencyKey(request);
       const node = nodeOf(request.params.node);
       const { voters, learners } = deps.replica.status().raft.committedMembership;
       const known = deps.members.rows().some((row) => row.node === node);
@@ -89,6 +91,7 @@ export function memberRoutes(app: FastifyInstance, deps: ApiDeps): void {
     },
     async (request) => {
       requireAdmin(request);
+      acceptIdempotencyKey(request);
       const node = nodeOf(request.body.node);
       await deps.replica.transferLeadership(node, REQUEST_TIMEOUT_MS);
       return { leader: node };

@@ -6,6 +6,7 @@ import type { FastifyInstance } from "fastify";
 import { requireAdmin } from "./admin.ts";
 import { failures } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
+import { acceptIdempotencyKey } from "./idempotency.ts";
 
 export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
   app.get<{ Querystring: { hash: boolean } }>(
@@ -84,6 +85,7 @@ export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
     },
     async (request) => {
       requireAdmin(request);
+      acceptIdempotencyKey(request);
       if (deps.uplink === null) throw new OpenClawError("NOT_FOUND", "this cluster has no parent");
       deps.uplink.setEnabled(request.body.enabled);
       return { enabled: deps.uplink.status().enabled };

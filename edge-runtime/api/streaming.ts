@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { expected } from "./answers.ts";
 import type { ApiPrincipal } from "./deps.ts";
 import { EventStream } from "./event-stream.ts";
+import type { StreamFormat } from "./stream-format.ts";
 
 /** Streams of one node; one more is OVERLOADED. */
 const STREAMS_MAX = 1_000;
@@ -19,9 +20,10 @@ export async function streaming(
   reply: FastifyReply,
   streams: Set<EventStream>,
   serve: (stream: EventStream) => Promise<void>,
+  format?: StreamFormat,
 ): Promise<void> {
   reply.hijack();
-  const stream = new EventStream(reply.raw, reply.getHeaders());
+  const stream = new EventStream(reply.raw, reply.getHeaders(), format);
   streams.add(stream);
   const endOfToken = atExpiry(request.principal, () =>
     stream.fail(new OpenClawError("UNAUTHENTICATED", "the token expired")),

@@ -55,6 +55,7 @@ export function txnRoute(app: FastifyInstance, deps: ApiDeps): void {
             "FORBIDDEN",
             "READ_ONLY",
             "OVERLOADED",
+            "IDEMPOTENCY_KEY_REUSED",
             "UNAVAILABLE",
             "STORAGE_FULL",
           ),
@@ -62,7 +63,7 @@ export function txnRoute(app: FastifyInstance, deps: ApiDeps): void {
       },
     },
     async (request, reply) => {
-      const { revision, response } = await perform(deps, request.body, request.principal);
+      const { revision, response } = await perform(deps, request.body, { request, reply });
       if (response?.kind !== "txn") throw new InvariantViolation("a transaction is answered as one");
       const { succeeded, responses } = response;
       return { ...written(deps, revision, reply), succeeded, responses: responses.map(responseJson) };

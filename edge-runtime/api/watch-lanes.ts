@@ -140,7 +140,8 @@ export class WatchLanes {
   async #offer(watches: ReadonlySet<LaneWatch>, watched: WatchedRecord): Promise<void> {
     const { revision: at } = watched.record;
     for (const watch of watches) {
-      if (watch.next > at) continue;
+      // One of what is still to come waits; one that was added behind this record is read for from where it is.
+      if (watch.next !== at) continue;
       watch.next = at + 1;
       watch.offer(watched);
       if (this.#sink.full) await this.#sink.flush();

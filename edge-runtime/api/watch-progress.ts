@@ -5,12 +5,14 @@ const PROGRESS_MS = 1_000;
 
 export class WatchProgress {
   readonly #stream: EventStream;
+  readonly #idOf: (reached: number) => string;
   #told: number;
   #reached: number;
   #pause: NodeJS.Timeout | null = null;
 
-  /** @param told what the watcher knows of already */
-  constructor(stream: EventStream, told: number) {
+  /** @param told what the watcher knows of already. @param idOf what names a revision that was sent whole */
+  constructor(stream: EventStream, told: number, idOf: (reached: number) => string = String) {
+    this.#idOf = idOf;
     this.#stream = stream;
     this.#told = told;
     this.#reached = told;
@@ -35,7 +37,7 @@ export class WatchProgress {
   /** Because the watcher asked. */
   tellNow(reached: number): void {
     this.#told = reached;
-    const id = String(reached);
+    const id = this.#idOf(reached);
     // A reader that takes nothing fails the next send of events; progress alone never fills its buffer.
     void this.#stream.send([{ event: "progress", id, data: { revision: reached } }]).catch(() => {});
   }

@@ -50,7 +50,7 @@ export function selectedEvents({ record, keyEvents }: WatchedRecord, selection: 
   return keyEvents.filter(({ kind, key }) => !(kind === "put" ? noPut : noDelete) && selects(keys, key));
 }
 
-export function selects(keys: KeySelector, key: Uint8Array): boolean {
+function selects(keys: KeySelector, key: Uint8Array): boolean {
   switch (keys.kind) {
     case "key":
       return compareBytes(keys.key, key) === 0;

@@ -9,6 +9,7 @@ import { failures } from "./answers.ts";
 import type { ApiDeps, ApiPrincipal } from "./deps.ts";
 import type { EventStream } from "./event-stream.ts";
 import { keysForm } from "./key-form.ts";
+import type { PreviousRows } from "./previous-rows.ts";
 import { assertRoom, streaming } from "./streaming.ts";
 import { WATCH_FILTERS, watchedOrigin } from "./watch-selection.ts";
 import { STREAM_WATCHES_MAX, type WatchCreate, WatchStream } from "./watch-stream.ts";
@@ -19,6 +20,12 @@ const create = z.strictObject({
   ...keysForm,
   from: z.int().min(1).optional().describe("First revision to see, past or future; absent: what comes next"),
   origin: z.string().optional().describe("Watch the mirror of this cluster instead of our own keys; * for all"),
+  previous: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Tell with each event what was under its key before; not where that is compacted, nor beyond 8 MiB a revision",
+    ),
   filters: z.array(z.enum(WATCH_FILTERS)).max(WATCH_FILTERS.length).default([]),
 });
 const creates = z.array(create).max(STREAM_WATCHES_MAX);
@@ -32,7 +39,12 @@ const AskForm = z.strictObject({
 const formSchema = (form: z.ZodType) =>
   z.toJSONSchema(form, { unrepresentable: "any", io: "input", target: "draft-7" });
 
-export function watchStreamRoutes(app: FastifyInstance, deps: ApiDeps, streams: Set<EventStream>): void {
+export function watchStreamRoutes(
+  app: FastifyInstance,
+  deps: ApiDeps,
+  streams: Set<EventStream>,
+  rows: PreviousRows,
+): void {
   const open = new Map<string, { readonly stream: WatchStream; readonly owner: string }>();
 
   app.post<{ Body: z.output<typeof OpenForm> }>(
@@ -62,7 +74,7 @@ export function watchStreamRoutes(app: FastifyInstance, deps: ApiDeps, streams: 
       const watches = createsOf(request.body.watches, request.principal);
       const id = randomUUID();
       await streaming(request, reply, streams, async (events) => {
-        const stream = new WatchStream(id, events, deps.replica);
+        const stream = new WatchStream(id, events, deps.replica, rows);
         open.set(id, { stream, owner: request.principal.name });
         try {
           await stream.run(watches);
@@ -110,10 +122,11 @@ export function watchStreamRoutes(app: FastifyInstance, deps: ApiDeps, streams: 
 
 /** @throws OpenClawError BAD_REQUEST, FORBIDDEN */
 function createsOf(wanted: readonly z.output<typeof create>[], principal: ApiPrincipal): WatchCreate[] {
-  return wanted.map(({ watch, key, rangeEnd, from, origin, filters }) => {
+  return wanted.map(({ watch, key, rangeEnd, from, origin, filters, previous }) => {
     const keys = selectKeys(key, rangeEnd);
     if (!mayRead(keys, principal)) throw new OpenClawError("FORBIDDEN", `watch ${watch}: reading these keys`);
-    return { watch, selection: { keys, origin: watchedOrigin(origin), filters, principal }, from: from ?? null };
+    const selection = { keys, origin: watchedOrigin(origin), filters, principal };
+    return { watch, selection, from: from ?? null, previous };
   });
 }
 

@@ -6,6 +6,7 @@ import { errorBody } from "./answers.ts";
 import type { ReplicaDoor } from "./deps.ts";
 import type { EventStream, ServerEvent } from "./event-stream.ts";
 import { base64 } from "./key-text.ts";
+import type { Before, PreviousRows } from "./previous-rows.ts";
 import { type LanesSink, type LaneWatch, WatchLanes } from "./watch-lanes.ts";
 import { WatchProgress } from "./watch-progress.ts";
 import { type KeyEvent, type Selection, selectedEvents, type WatchedRecord } from "./watch-selection.ts";
@@ -21,6 +22,8 @@ export interface WatchCreate {
   readonly selection: Selection;
   /** The first revision to see, past or future; null: what comes next. */
   readonly from: number | null;
+  /** Whether its events tell what was there before. */
+  readonly previous: boolean;
 }
 
 export class WatchStream implements LanesSink {
@@ -30,12 +33,17 @@ export class WatchStream implements LanesSink {
   readonly #lanes: WatchLanes;
   readonly #watches = new Map<number, LaneWatch>();
   readonly #progress: WatchProgress;
-  #pending: ServerEvent[] = [];
+  readonly #rows: PreviousRows;
+  /** What is to be sent, made when its turn has come. */
+  #pending: (() => ServerEvent | Promise<ServerEvent>)[] = [];
+  /** Both lanes flush: what one of them took goes out before what the other one takes. */
+  #flushing: Promise<void> = Promise.resolve();
   #pendingBytes = 0;
   #asked = false;
 
-  constructor(id: string, stream: EventStream, replica: ReplicaDoor) {
+  constructor(id: string, stream: EventStream, replica: ReplicaDoor, rows: PreviousRows) {
     this.id = id;
+    this.#rows = rows;
     this.#stream = stream;
     this.#replica = replica;
     this.#lanes = new WatchLanes(replica, this, stream.signal);
@@ -69,12 +77,12 @@ export class WatchStream implements LanesSink {
       if (named.has(watch)) throw new OpenClawError("BAD_REQUEST", `watch ${watch} is there already`);
       named.add(watch);
     }
-    for (const { watch, selection, from } of watches) {
+    for (const { watch, selection, from, previous } of watches) {
       const next = from ?? this.#replica.position().revision + 1;
-      this.#push({ event: "created", data: { watch, from: next } }, 0);
+      this.#push(() => ({ event: "created", data: { watch, from: next } }), 0);
       const lane: LaneWatch = {
         next,
-        offer: (watched) => this.#offer(watch, selection, watched),
+        offer: (watched) => this.#offer(watch, selection, previous, watched),
         cancelled: (error) => this.#cancelled(watch, error),
       };
       this.#watches.set(watch, lane);
@@ -101,11 +109,29 @@ export class WatchStream implements LanesSink {
     return this.#pendingBytes >= PENDING_BYTES_MAX;
   }
 
-  async flush(): Promise<void> {
+  flush(): Promise<void> {
+    const flushed = this.#flushing.then(() => this.#send());
+    // Whoever asked for it is told of a failure; who comes next fails by itself.
+    this.#flushing = flushed.catch(() => {});
+    return flushed;
+  }
+
+  async #send(): Promise<void> {
     const pending = this.#pending;
     this.#pending = [];
     this.#pendingBytes = 0;
-    await this.#stream.send(pending);
+    let events: ServerEvent[] = [];
+    for (const make of pending) {
+      const made = make();
+      if (!(made instanceof Promise)) {
+        events.push(made);
+        continue;
+      }
+      // One at a time: the rows that it waits for may be far more than its events.
+      await this.#stream.send([...events, await made]);
+      events = [];
+    }
+    await this.#stream.send(events);
   }
 
   caughtUp(at: Revision): void {
@@ -114,25 +140,34 @@ export class WatchStream implements LanesSink {
     this.#asked = false;
   }
 
-  #offer(watch: number, selection: Selection, watched: WatchedRecord): void {
+  #offer(watch: number, selection: Selection, previous: boolean, watched: WatchedRecord): void {
     // Asked again at every event: rights are not a matter of connecting only (pitfall 50).
     const events = selectedEvents(watched, selection).filter(({ key }) => selection.principal.mayReadKey(key));
     if (events.length === 0) return;
-    // All of a revision in one message: atomic, wherever the stream breaks off.
-    const data = { watch, ...headerJson(watched.record), events: events.map(eventJson) };
+    const { record } = watched;
+    const told = (before: readonly Before[] | null): ServerEvent => ({
+      event: "events",
+      // All of a revision in one message: atomic, wherever the stream breaks off.
+      data: {
+        watch,
+        ...headerJson(record),
+        events: events.map((event, i) => ({ ...eventJson(event), ...before?.[i] })),
+      },
+    });
+    const make = previous ? async () => told(await this.#rows.before(record, events)) : () => told(null);
     this.#push(
-      { event: "events", data },
+      make,
       events.reduce((sum, event) => sum + eventBytes(event), 0),
     );
   }
 
   #cancelled(watch: number, error: OpenClawError | null): void {
     this.#watches.delete(watch);
-    this.#push({ event: "canceled", data: { watch, ...(error === null ? {} : errorBody(error)) } }, 0);
+    this.#push(() => ({ event: "canceled", data: { watch, ...(error === null ? {} : errorBody(error)) } }), 0);
   }
 
-  #push(event: ServerEvent, bytes: number): void {
-    this.#pending.push(event);
+  #push(make: () => ServerEvent | Promise<ServerEvent>, bytes: number): void {
+    this.#pending.push(make);
     this.#pendingBytes += bytes;
   }
 }

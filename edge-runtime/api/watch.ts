@@ -10,6 +10,7 @@ import type { ApiDeps } from "./deps.ts";
 import type { EventStream, ServerEvent } from "./event-stream.ts";
 import { keyAsText, valueAsText } from "./key-text.ts";
 import { ledgerPages } from "./ledger-pages.ts";
+import { type Before, PreviousRows } from "./previous-rows.ts";
 import { assertRoom, streaming } from "./streaming.ts";
 import { queryBytes } from "./url-bytes.ts";
 import { WatchProgress } from "./watch-progress.ts";
@@ -29,6 +30,7 @@ interface WatchQuery {
   from?: number;
   origin?: string;
   filter?: readonly WatchFilter[];
+  previous?: boolean;
   access_token?: string;
 }
 
@@ -46,7 +48,8 @@ export function watchRoutes(app: FastifyInstance, deps: ApiDeps): void {
     for (const stream of streams) stream.fail(new OpenClawError("STOPPED"));
   });
 
-  watchStreamRoutes(app, deps, streams);
+  const rows = new PreviousRows(deps.replica);
+  watchStreamRoutes(app, deps, streams, rows);
 
   app.get<{ Querystring: WatchQuery }>(
     "/v1/watch",
@@ -76,6 +79,11 @@ export function watchRoutes(app: FastifyInstance, deps: ApiDeps): void {
               maxItems: WATCH_FILTERS.length,
               description: "Leave out puts or deletes",
             },
+            previous: {
+              type: "boolean",
+              default: false,
+              description: "Tell with each event what was under its key before; not where that is compacted",
+            },
             access_token: { type: "string", description: "A token, for an EventSource, which can send no headers" },
           },
         },
@@ -96,22 +104,33 @@ export function watchRoutes(app: FastifyInstance, deps: ApiDeps): void {
         principal: request.principal,
       };
       const start = await startOf(deps, request);
-      await streaming(request, reply, streams, (stream) => serve(deps, stream, selection, start));
+      await streaming(request, reply, streams, (stream) =>
+        serve(deps, stream, selection, start, request.query.previous === true ? rows : null),
+      );
     },
   );
 }
 
-async function serve(deps: ApiDeps, stream: EventStream, selection: Selection, start: Resume): Promise<void> {
+/** @param rows null: nobody asks what was before */
+async function serve(
+  deps: ApiDeps,
+  stream: EventStream,
+  selection: Selection,
+  start: Resume,
+  rows: PreviousRows | null,
+): Promise<void> {
   const { cluster, epoch, revision: at } = deps.replica.position();
   const hello = { cluster, partition: PARTITION, epoch: epoch.nonce, revision: at, from: start.revision };
   await stream.send([{ event: "hello", data: hello }]);
   const progress = new WatchProgress(stream, start.revision - 1);
   try {
     for await (const page of ledgerPages(deps.replica, revision(start.revision), stream.signal)) {
-      const events = page.records.flatMap((stored) => eventsOf(stored, selection, start));
-      const last = events.at(-1);
+      const changes = page.records.flatMap((stored) => changesOf(stored, selection, start));
+      const last = changes.at(-1);
       if (last !== undefined) progress.told(Number.parseInt(last.id, 10));
-      await stream.send(events);
+      if (rows === null) await stream.send(changes.map((change) => shown(change, {})));
+      // One at a time: the rows before them may be far more than the events.
+      else for (const change of changes) await stream.send([shown(change, await beforeOf(rows, change))]);
       if (page.records.length === 0) progress.tell(page.revision);
     }
   } finally {
@@ -119,24 +138,43 @@ async function serve(deps: ApiDeps, stream: EventStream, selection: Selection, s
   }
 }
 
-type KeyChange = ServerEvent & { readonly id: string };
-function eventsOf(stored: StoredRecord, selection: Selection, start: Resume): KeyChange[] {
+interface Change {
+  readonly id: string;
+  readonly event: KeyEvent;
+  readonly record: LedgerRecord;
+}
+
+function changesOf(stored: StoredRecord, selection: Selection, start: Resume): Change[] {
   const watched = watchedRecord(stored);
   const { record } = watched;
   const matching = selectedEvents(watched, selection);
-  return matching.flatMap((event, at): KeyChange[] => {
+  return matching.flatMap((event, at): Change[] => {
     if (record.revision === start.revision && at < start.skip) return [];
     // Asked again at every event: rights are not a matter of connecting only (pitfall 50).
     if (!selection.principal.mayReadKey(event.key)) return [];
     // Only the last event of a revision completes it; after an earlier one the rest is still to come.
     const id = at === matching.length - 1 ? `${record.revision}` : `${record.revision}.${at + 1}`;
-    return [{ event: event.kind, id, data: shown(event, record) }];
+    return [{ id, event, record }];
   });
 }
 
-function shown(event: KeyEvent, { revision: at, origin, principal, time }: LedgerRecord) {
+const beforeOf = async (rows: PreviousRows, { event, record }: Change): Promise<Before> =>
+  (await rows.before(record, [event]))[0] ?? {};
+
+function shown({ id, event, record }: Change, before: Before): ServerEvent {
+  const { revision: at, origin, principal, time } = record;
   const value = event.kind === "put" ? valueAsText(event.value) : {};
-  return { kind: event.kind, ...keyAsText(event.key), ...value, revision: at, origin, principal, time };
+  const data = {
+    kind: event.kind,
+    ...keyAsText(event.key),
+    ...value,
+    revision: at,
+    origin,
+    principal,
+    time,
+    ...before,
+  };
+  return { event: event.kind, id, data };
 }
 
 /** Ahead is not a fork (L3): a revision that this node has not applied yet is waited for before it is called unknown. */

@@ -98,13 +98,13 @@ export async function* segmentRecords(
   const frames = chained(decoded(bytes, header(ledger, first, previous), entry), first, previous, file);
   let end = first - 1;
   for (const record of frames) {
-    if (record.revision > until) return;
     if (record.revision > last) throw wrongAt(file, last + 1, "it is not in the manifest");
     yield record;
     end = record.revision;
+    // What stands behind it may be damaged.
+    if (end === until && until < last) return;
   }
-  if (end < Math.min(last, until)) throw wrongAt(file, end + 1, `the file is cut off; it should hold up to ${last}`);
-  if (until < last) return;
+  if (end < last) throw wrongAt(file, end + 1, `the file is cut off; it should hold up to ${last}`);
   const sum = toHex(sha256(bytes));
   if (bytes.length !== entry.bytes || sum !== entry.sha256)
     throw new OpenClawError("BACKUP_INVALID", `${file}: revisions ${first} to ${last} are right, its SHA-256 is not`);

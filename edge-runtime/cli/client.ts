@@ -1,7 +1,9 @@
 /**
- * The HTTP client of the command line: several endpoints, the next one when one cannot be reached. It writes request
- * paths itself, because a URL parser would tidy a key such as `..` away.
+ * The HTTP client of the command line: several endpoints, the next one when one cannot be reached, breaks off or cannot
+ * serve just now; each once, so that a call ends. What changes something carries an `Idempotency-Key`, so that it runs once
+ * also where it was asked for twice. It writes request paths itself, because a URL parser would tidy a key such as `..` away.
  */
+import { randomUUID } from "node:crypto";
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { isErrorCode, OpenClawError } from "@openclaw/core/errors.ts";
@@ -10,9 +12,6 @@ import { isErrorCode, OpenClawError } from "@openclaw/core/errors.ts";
 const ANSWER_MS_MAX = 20_000;
 /** Bytes of an answer that is not a stream. */
 const ANSWER_BYTES_MAX = 64 * 1_048_576;
-/** Failures of which we know that nothing was sent. */
-const NOT_SENT = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND", "EAI_AGAIN"]);
-
 export interface Call {
   readonly method: "GET" | "PUT" | "POST" | "DELETE";
   /** With its query, percent-encoded. */
@@ -71,26 +70,28 @@ export class ApiClient {
 
   /** A successful response, its body still to be read. */
   async stream(call: Call): Promise<IncomingMessage> {
+    const once = runningOnce(call);
     let failure = "";
+    let refusal: OpenClawError | null = null;
     for (let tried = 0; tried < this.#endpoints.length; tried++) {
       const at = (this.#current + tried) % this.#endpoints.length;
       const endpoint = this.#endpoints[at];
       if (endpoint === undefined) continue;
       try {
-        const response = await this.#send(endpoint, call);
-        this.#current = at;
-        if ((response.statusCode ?? 500) < 300) return response;
+        const response = await this.#send(endpoint, once);
+        if ((response.statusCode ?? 500) < 300) {
+          this.#current = at;
+          return response;
+        }
         throw await refusalOf(response);
       } catch (error) {
-        if (error instanceof OpenClawError) throw error;
-        failure += `${failure === "" ? "" : "; "}${endpoint.origin}: ${reason(error)}`;
-        // A write that may have arrived is not sent again: only the caller knows whether twice is too often.
-        if (call.method !== "GET" && !wasNotSent(error)) {
-          throw new OpenClawError("UNAVAILABLE", `${failure}; whether it took effect is unknown`);
-        }
+        // Another node may do better, or tell why not; what is refused for good every one of them refuses.
+        if (error instanceof OpenClawError && !error.retryable) throw error;
+        if (error instanceof OpenClawError) refusal = error;
+        else failure += `${failure === "" ? "" : "; "}${endpoint.origin}: ${reason(error)}`;
       }
     }
-    throw new Refused("UNAVAILABLE", `no node can be reached: ${failure}`);
+    throw refusal ?? new Refused("UNAVAILABLE", `no node can be reached: ${failure}`);
   }
 
   #send(endpoint: URL, { method, path, body, headers }: Call): Promise<IncomingMessage> {
@@ -138,8 +139,9 @@ async function refusalOf(response: IncomingMessage): Promise<OpenClawError> {
   return new OpenClawError("UNAVAILABLE", `HTTP ${response.statusCode}, not from an OpenClaw node`);
 }
 
-const wasNotSent = (error: unknown): boolean =>
-  error instanceof Error && "code" in error && NOT_SENT.has(String(error.code));
+/** A repeat at another node gets the outcome of the first (Q1). */
+const runningOnce = (call: Call): Call =>
+  call.method === "GET" ? call : { ...call, headers: { "idempotency-key": `"${randomUUID()}"`, ...call.headers } };
 
 const reason = (error: unknown): string => {
   if (error instanceof AggregateError) return error.errors.map(reason).join(", ");

@@ -3,12 +3,13 @@ import { Buffer } from "node:buffer";
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { VALUE_BYTES_MAX } from "@openclaw/core/limits.ts";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { percentEncoded } from "../api/url-bytes.ts";
 import { enrolChild } from "../init.ts";
 import type { NodeOptions } from "../node.ts";
 import { addBackup } from "./backup.ts";
 import { addCompact } from "./compact.ts";
+import { addExport } from "./export.ts";
 import { EXIT } from "./failure.ts";
 import { addHistory } from "./history.ts";
 import { addInit } from "./init.ts";
@@ -58,6 +59,7 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addCompact(program);
   addWatch(program);
   addStatus(program);
+  addExport(program);
   addBackup(program);
   addRestore(program, name);
   return program;
@@ -172,11 +174,21 @@ function addList(program: Command): void {
     });
 }
 
+interface WatchFlags {
+  from?: number;
+  origin?: string;
+  filter?: string;
+  previous?: boolean;
+  json?: boolean;
+}
+
 function addWatch(program: Command): void {
   reaching(program.command("watch [prefix]"))
     .description("follow the changes of a prefix until Ctrl-C, across restarts of nodes")
     .option("--from <revision>", "begin there instead of now", wholeNumber)
     .option("--origin <cluster>", "the mirror of this cluster's keys; * for every origin")
+    .addOption(new Option("--filter <kind>", "leave out puts or deletes").choices(["noput", "nodelete"]))
+    .option("--previous", "with --json: tell what was under the key before, too")
     .option("--json", "one JSON object a line")
     .addHelpText(
       "after",
@@ -186,13 +198,15 @@ function addWatch(program: Command): void {
         "openclaw watch --endpoint http://10.0.0.5:8101 --endpoint http://10.0.0.6:8101",
       ),
     )
-    .action(async (prefix: string | undefined, options: Reach & { from?: number; origin?: string; json?: boolean }) => {
+    .action(async (prefix: string | undefined, options: Reach & WatchFlags) => {
       const stop = new AbortController();
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
       const query = queryText([
         ["prefix", percentEncoded(utf8(prefix ?? ""))],
         ["from", options.from === undefined ? undefined : String(options.from)],
         ["origin", options.origin === undefined ? undefined : encodeURIComponent(options.origin)],
+        ["filter", options.filter],
+        ["previous", options.previous === true ? "true" : undefined],
       ]);
       await watch(clientOf(options), {
         path: `/v1/watch${query}`,

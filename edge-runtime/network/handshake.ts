@@ -80,10 +80,9 @@ export class Handshake {
     fields.end();
     if (cluster !== this.#options.cluster)
       throw new OpenClawError("WRONG_CLUSTER", `${cluster}, this is ${this.#options.cluster}`);
-    this.#check(credential, remotePeer, from);
+    this.#check(credential, remotePeer, from, epoch);
     if (from === this.#options.node)
       throw new OpenClawError("NOT_ADMITTED", `another node calls itself ${from}, as this one does`);
-    this.#sameEpoch(epoch, from);
     return from;
   }
 
@@ -114,8 +113,7 @@ export class Handshake {
     const credential = fields.bytes();
     fields.end();
     if (code !== null && code !== "WRONG_EPOCH") throw new OpenClawError(code, `${dialled}: ${details}`);
-    this.#check(credential, remotePeer, dialled);
-    this.#sameEpoch(epoch, dialled);
+    this.#check(credential, remotePeer, dialled, epoch);
     if (code !== null) throw new OpenClawError(code, `${dialled}: ${details}`);
   }
 
@@ -136,10 +134,18 @@ export class Handshake {
     return encode([TRANSPORT_VERSION, code, details.slice(0, DETAILS_MAX), epoch.counter, epoch.nonce, credential]);
   }
 
-  #check(credential: Uint8Array, remotePeer: string, claimed: NodeId): void {
-    const { cluster, clusterKey, peerOf } = this.#options;
-    const { node } = verifyCredential(credential, { cluster, clusterKey, remotePeer, peerOf });
+  /**
+   * A name is one peer's within an epoch. A restored cluster gives the names anew, and whoever is left of the old one must
+   * hear of it: so across epochs the name does not count. But who came with a token that another one used ends no epoch.
+   */
+  #check(bytes: Uint8Array, remotePeer: string, claimed: NodeId, theirs: EpochMark): void {
+    const { cluster, clusterKey, epoch: ours, peerOf } = this.#options;
+    const { node, invitation } = verifyCredential(bytes, { cluster, clusterKey, remotePeer });
     if (node !== claimed) throw new OpenClawError("NOT_ADMITTED", `the credential is of ${node}, not of ${claimed}`);
+    const bound = peerOf(node);
+    const counts = theirs.counter === ours.counter || (theirs.counter > ours.counter && invitation !== null);
+    if (counts && bound !== null && bound !== remotePeer) throw new OpenClawError("TOKEN_USED", `${node} is ${bound}`);
+    this.#sameEpoch(theirs, claimed);
   }
 
   #sameEpoch(theirs: EpochMark, from: NodeId): void {

@@ -6,9 +6,8 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { History, type HistorySource } from "@openclaw/core/history/history.ts";
 import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
 import type { Position } from "@openclaw/core/state-machine/query.ts";
+import { SlicedWork } from "./sliced-work.ts";
 
-/** Ms of work between two looks at what else is asked of the worker. */
-const SLICE_MS = 4;
 /** Ms without an apply after which the worker counts as idle. */
 const IDLE_MS = 100;
 /** Revisions that the index may be behind before it is brought up also under load. */
@@ -16,24 +15,16 @@ const LAG_MAX = 100_000;
 /** Reads of the past under way; each holds the answer that it is making. */
 const READS_MAX = 64;
 
-interface Job {
-  readonly steps: Iterator<void, unknown, void>;
-  readonly done: (answer: unknown) => void;
-  readonly failed: (error: unknown) => void;
-}
-
 export class HistoryWork {
   readonly #history: History;
   readonly #failed: (error: unknown) => void;
-  /** Each in its turn, for a slice. */
-  readonly #jobs: Job[] = [];
+  readonly #work = new SlicedWork();
   readonly #reads = new Set<Promise<unknown>>();
   /** How far upkeep had come when it last ended, and where the state is. */
   #done: Pick<Position, "revision" | "compacted">;
   #reached: Pick<Position, "revision" | "compacted">;
   #upkeep = false;
   #idle: NodeJS.Timeout | null = null;
-  #next: NodeJS.Immediate | null = null;
   #closed: OpenClawError | null = null;
 
   /** @param failed told why the index could not be brought up while nobody waited for it */
@@ -51,7 +42,7 @@ export class HistoryWork {
     if (this.#closed !== null) return Promise.reject(this.#closed);
     if (this.#reads.size >= READS_MAX)
       return Promise.reject(new OpenClawError("OVERLOADED", `${READS_MAX} reads of the past are under way`));
-    const answer = this.#run(this.#history.read(question));
+    const answer = this.#work.run(this.#history.read(question));
     this.#reads.add(answer);
     const ended = (): boolean => this.#reads.delete(answer);
     answer.then(ended, ended);
@@ -75,14 +66,13 @@ export class HistoryWork {
   async close(reason: OpenClawError): Promise<void> {
     this.#closed = reason;
     if (this.#idle !== null) clearTimeout(this.#idle);
-    if (this.#next !== null) clearImmediate(this.#next);
-    for (const job of this.#jobs.splice(0)) job.failed(reason);
+    this.#work.close(reason);
     await Promise.allSettled(this.#reads);
   }
 
   #keepUp(): void {
     this.#upkeep = true;
-    this.#run(this.#keeping()).then(
+    this.#work.run(this.#keeping()).then(
       () => {
         this.#upkeep = false;
         this.#done = { revision: this.#history.indexed, compacted: this.#history.pruned };
@@ -98,33 +88,5 @@ export class HistoryWork {
   *#keeping(): Generator<void, void> {
     yield* this.#history.catchUp();
     yield* this.#history.prune();
-  }
-
-  #run<T>(steps: Iterator<void, T, void>): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      // The answer that its own steps gave.
-      this.#jobs.push({ steps, done: (answer) => resolve(answer as T), failed: reject });
-      this.#schedule();
-    });
-  }
-
-  #schedule(): void {
-    if (this.#next === null && this.#jobs.length > 0) this.#next = setImmediate(() => this.#slice());
-  }
-
-  #slice(): void {
-    this.#next = null;
-    const job = this.#jobs.shift();
-    if (job === undefined) return;
-    try {
-      const until = performance.now() + SLICE_MS;
-      let step = job.steps.next();
-      while (step.done !== true && performance.now() < until) step = job.steps.next();
-      if (step.done === true) job.done(step.value);
-      else this.#jobs.push(job);
-    } catch (error) {
-      job.failed(error);
-    }
-    this.#schedule();
   }
 }

@@ -2,7 +2,7 @@
 import { decode, encode, TupleReader } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { Applied } from "@openclaw/core/ports.ts";
-import { readResult, resultTuple } from "@openclaw/core/state-machine/command-codec.ts";
+import { readResult, resultTuple } from "@openclaw/core/state-machine/result-codec.ts";
 
 type Results = Applied["results"];
 

@@ -19,6 +19,7 @@ import { packResults } from "./result-batch.ts";
 import { sha256 } from "./sha256.ts";
 import { type Connection, checkpoint, openExclusive, openingError } from "./sqlite.ts";
 import { type PackedApplied, STATE_FILE, type StateCalls, type StateOpening } from "./state-protocol.ts";
+import { StateReads } from "./state-reads.ts";
 import { createStateTables, StateTables } from "./state-tables.ts";
 import { readIdentity, writeIdentity } from "./store-identity.ts";
 
@@ -50,6 +51,7 @@ interface OpenTransaction {
 export class StateFile {
   readonly #connection: Connection;
   readonly #tables: StateTables;
+  readonly #reads: StateReads;
   readonly #apply: Apply;
   readonly #onError: (error: unknown) => void;
   /** As of the last applied entry, committed or not. */
@@ -80,6 +82,7 @@ export class StateFile {
   private constructor(connection: Connection, apply: Apply, onError: (error: unknown) => void) {
     this.#connection = connection;
     this.#tables = new StateTables(connection);
+    this.#reads = new StateReads(this.#tables.state);
     this.#apply = apply;
     this.#onError = onError;
     this.#applied = this.#tables.applied();
@@ -108,6 +111,11 @@ export class StateFile {
 
   read<Q extends Query>(question: Q): Answer<Q> {
     return query(this.#tables.state, question, sha256);
+  }
+
+  /** The same, of whatever length: while a long answer is made, entries are applied. @throws OpenClawError OVERLOADED, UNAVAILABLE */
+  reading<Q extends Query>(question: Q): Answer<Q> | Promise<Answer<Q>> {
+    return this.#reads.read(question);
   }
 
   /** @throws OpenClawError COMPACTED */
@@ -186,14 +194,21 @@ export class StateFile {
     }
   }
 
+  /** What is being read is told `reason`: resolves when all of it was. */
+  endReads(reason: OpenClawError): Promise<void> {
+    return this.#reads.close(reason);
+  }
+
   /** Leaves a database file that is whole without its WAL. */
   close(): void {
+    void this.#reads.close(new OpenClawError("UNAVAILABLE", "a snapshot took the state's place"));
     this.checkpoint();
     this.#connection.close();
   }
 
   #applyIn(transaction: OpenTransaction, entries: readonly Entry[]): PackedApplied {
     const outcome = this.#apply(this.#tables.state, entries);
+    this.#reads.replaced(outcome.writes);
     this.#tables.state.write(outcome.writes);
     const records = this.#tables.addRecords(outcome.records);
     const last = entries.at(-1);

@@ -59,7 +59,8 @@ class Storage {
   }
 
   async close(): Promise<void> {
-    await this.past.close(new OpenClawError("STOPPED", "the state is closed"));
+    const reason = new OpenClawError("STOPPED", "the state is closed");
+    await Promise.all([this.past.close(reason), this.file.endReads(reason)]);
     this.copies.close();
     this.incoming.close();
     this.file.close();
@@ -103,6 +104,15 @@ function later<Kind extends keyof StateCalls>(
   );
 }
 
+/** What is known at once is answered in this group. */
+function answered<Kind extends keyof StateCalls>(
+  call: Extract<Call<StateCalls>, { kind: Kind }>,
+  answer: StateCalls[Kind]["answer"] | Promise<StateCalls[Kind]["answer"]>,
+): void {
+  if (answer instanceof Promise) later(call, answer);
+  else port.answer(call, answer);
+}
+
 /** False for a refusal of one call, after which the store is as good as before. */
 function isFatal(kind: keyof StateCalls, error: Error): boolean {
   if (!(error instanceof OpenClawError)) return true;
@@ -137,7 +147,7 @@ function fail(error: unknown): void {
   failed ??= storageError(error, "committing the state");
 }
 
-/** Those who wait for the past are told first. */
+/** Those who wait for an answer are told first. */
 async function close(call: Extract<Call<StateCalls>, { kind: "close" }>): Promise<void> {
   try {
     await storage?.close();
@@ -175,7 +185,7 @@ function run(call: Call<StateCalls>): void {
       break;
     }
     case "read":
-      port.answer(call, file.read(call.ask));
+      answered(call, file.reading(call.ask));
       break;
     case "history":
       later(call, storage.past.read(call.ask));

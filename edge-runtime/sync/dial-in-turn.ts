@@ -1,38 +1,35 @@
-/**
- * Dials the nodes of a cluster one after the other, each try at the next, beginning with the one that answered last, or
- * behind it if that is why the last connection ended: a node that is cut off from its own cluster still answers.
- */
+/** Dials the nodes of a cluster over TCP, in the turn of a `Rotation`. */
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import type { Random } from "@openclaw/core/ports.ts";
+import type { Clock, Random } from "@openclaw/core/ports.ts";
+import { type GatewayState, Rotation } from "@openclaw/core/sync/rotation.ts";
 import type { Host } from "../network/host.ts";
 import { dialSync, type SyncStream } from "../network/sync-streams.ts";
 
-/**
- * @returns a function that makes one try at every node
- * @throws OpenClawError CONFIG_INVALID for an address that is none; the function: UNAVAILABLE
- */
-export function dialInTurn(
-  host: Host,
-  addresses: readonly string[],
-  random: Random,
-): (signal: AbortSignal, ended: OpenClawError | null) => Promise<SyncStream> {
+export interface Dialler {
+  /** One try at every node. @throws OpenClawError UNAVAILABLE; CONFIG_INVALID for an address that is none */
+  dial(signal: AbortSignal, ended: OpenClawError | null): Promise<SyncStream>;
+  states(): readonly GatewayState[];
+}
+
+export function dialInTurn(host: Host, addresses: readonly string[], clock: Clock, random: Random): Dialler {
   const nodes = [...Map.groupBy(addresses, peerOf).values()];
-  // Spreads those who dial over those who are dialled.
-  let next = Math.floor(random.unit() * nodes.length);
-  return async (signal, ended) => {
-    if (ended !== null) next++;
-    const failures: string[] = [];
-    for (let tried = 0; tried < nodes.length && !signal.aborted; tried++) {
-      const node = nodes[next % nodes.length] ?? [];
-      try {
-        return await dialSync(host, node, signal);
-      } catch (error) {
-        if (!(error instanceof OpenClawError) || error.code === "CONFIG_INVALID") throw error;
-        failures.push(error.details);
-        next++;
-      }
-    }
-    throw new OpenClawError("UNAVAILABLE", failures.join("; ") || "no address to dial");
+  const rotation = new Rotation(clock, random, nodes, ([address = ""]) => peerOf(address));
+  return {
+    states: () => rotation.states(),
+    dial: async (signal, ended) => {
+      const failures: string[] = [];
+      const stream = await rotation.dial(
+        ended,
+        (node) => dialSync(host, node, signal),
+        (_, error) => {
+          if (!(error instanceof OpenClawError) || error.code === "CONFIG_INVALID") throw error;
+          if (signal.aborted) throw error;
+          failures.push(error.details);
+        },
+      );
+      if (stream !== null) return stream;
+      throw new OpenClawError("UNAVAILABLE", failures.join("; ") || "no address to dial");
+    },
   };
 }
 

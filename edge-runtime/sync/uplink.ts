@@ -29,7 +29,7 @@ export class Uplink implements UplinkDoor {
   readonly #stopping = new AbortController();
 
   constructor({ host, replica, parent, cluster, credential, clock, random, log }: UplinkOptions) {
-    const dial = dialInTurn(host, parent.addresses, random);
+    const dialler = dialInTurn(host, parent.addresses, clock, random);
     this.#core = new CoreUplink({
       replica,
       cluster,
@@ -38,7 +38,8 @@ export class Uplink implements UplinkDoor {
       subscription: { ...parent.subscribe, prefixes: parent.subscribe.prefixes.map((prefix) => utf8(prefix)) },
       clock,
       random,
-      connect: async (ended): Promise<ChildConnection> => childConnection(await dial(this.#stopping.signal, ended)),
+      connect: async (ended): Promise<ChildConnection> =>
+        childConnection(await dialler.dial(this.#stopping.signal, ended)),
       connected: () => log.info({ parent: parent.cluster }, "the uplink is up"),
       ended: (reason) => {
         if (reason !== null) log.warn({ parent: parent.cluster, code: reason.code, err: reason }, "the uplink is down");

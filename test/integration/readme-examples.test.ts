@@ -47,12 +47,13 @@ async function binFolder(folder: string): Promise<string> {
   return bin;
 }
 
-test("README: the operator of a site starts one, writes and reads", async () => {
+test("README: the operator of a site starts one, writes, reads and backs it up", async () => {
   const folder = await temporaryFolder();
   // Three runs of three ports that follow each other.
   const [first = 0] = await freePorts([null]);
   const ports = `--http-port ${first} --p2p-port ${first + 10} --ws-port ${first + 20}`;
-  const script = (await readmeExample("operator")).replace("--dir ./shop", `--dir ./shop ${ports}`);
+  const examples = (await readmeExample("operator")) + (await readmeExample("backup"));
+  const script = examples.replace("--dir ./shop", `--dir ./shop ${ports}`);
   const output = await runScript(script, folder, {
     PATH: `${await binFolder(folder)}:${process.env.PATH}`,
     OPENCLAW_ENDPOINT: `http://127.0.0.1:${first}`,
@@ -60,6 +61,8 @@ test("README: the operator of a site starts one, writes and reads", async () => 
   expect(output).toContain("\nopen");
   expect(output).toContain('"key":"till/1"');
   expect(output).toMatch(/leader shop-\d; 2 of 3 must be alive/);
+  expect(output).toMatch(/would restore shop at revision 1, stamped 2/);
+  expect(output).toMatch(/"kind":"put".*"key":"till\/1"/);
 });
 
 test("README: the operator of several boxes invites one by one", async () => {

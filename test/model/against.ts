@@ -1,35 +1,29 @@
 /** The state machine beside the model: the same requests, and what either says of them. */
 import { decode, encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { isLeaseId, type LeaseId, revision } from "@openclaw/core/ids.ts";
-import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
+import { revision } from "@openclaw/core/ids.ts";
 import { outcomeTuple, readOutcome } from "@openclaw/core/state-machine/command-codec.ts";
-import {
-  type Compare,
-  type KeySelector,
-  type KeyValue,
-  type Operation,
-  plainRange,
-  type RangeRequest,
-  type Response,
-  selectKeys,
-} from "@openclaw/core/state-machine/operation.ts";
+import { plainRange } from "@openclaw/core/state-machine/operation.ts";
+import { selectedEvents, watchedRecord } from "@openclaw/edge-runtime/api/watch-selection.ts";
 import { expect } from "vitest";
-import { OneCluster, txn as txnCommand } from "../unit/state-machine/one-cluster.ts";
+import { ANYBODY } from "../simulation/tier.ts";
+import { OneCluster } from "../unit/state-machine/one-cluster.ts";
+import { requestOf } from "./committed.ts";
+import { type Command, EtcdModel, type Range, type Request, type Versions, type Watch } from "./etcd.ts";
 import {
-  EtcdModel,
-  type KeyedRow,
-  type Keys,
-  type Compare as ModelCompare,
-  type Response as ModelResponse,
-  type Op,
-  type Range,
-  type Request,
-  type Versions,
-} from "./etcd.ts";
-
-const bytes = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
-const text = (of: Uint8Array): string => Array.from(of, (byte) => String.fromCharCode(byte)).join("");
+  type Answer,
+  answerOf,
+  bytes,
+  commandOf,
+  eventOf,
+  expectedAnswer,
+  leaseOf,
+  rangeRequestOf,
+  responseOf,
+  rowOf,
+  selectorOf,
+  text,
+} from "./translation.ts";
 
 export class BesideTheModel {
   readonly model = new EtcdModel();
@@ -39,17 +33,14 @@ export class BesideTheModel {
   run(op: Request): ReturnType<EtcdModel["run"]> {
     const before = this.#site.position.revision;
     const expected = this.model.run(op);
-    expect(this.#answer(op), JSON.stringify(op)).toEqual(
-      "error" in expected ? { error: expected.error } : { revision: expected.revision, response: expected.response },
-    );
+    expect(this.#answer(op), JSON.stringify(op)).toEqual(expectedAnswer(expected));
     // What is removed now, begun or left to the next compaction, makes no difference to what is told.
     if (op.op === "compact") this.#site.prune(PRUNE_STEPS[op.revision % PRUNE_STEPS.length]);
     const news = this.#site.records.filter(({ revision: at }) => at > before);
     const written = news.map((record) =>
       record.events.map((event) => {
         if (event.kind === "change") throw new Error("no document was changed");
-        const value = event.kind === "put" ? text(event.value) : "";
-        return { type: event.kind, key: text(event.key), value };
+        return eventOf(event);
       }),
     );
     expect(written).toEqual("error" in expected ? [] : expected.records);
@@ -66,25 +57,27 @@ export class BesideTheModel {
     return expected;
   }
 
-  #answer(op: Request): unknown {
+  #answer(op: Request): Answer {
     if (op.op === "range") return op.at > 0 ? refusedAs(() => this.#askPast(op)) : this.#ask(op);
     if (op.op === "versions") return this.#askVersions(op);
+    if (op.op === "watch") return this.#watch(op);
     if (op.op !== "pass") return this.#execute(op);
     this.#site.pass(op.ms);
     return { revision: this.#site.position.revision, response: { op: "lease" } };
   }
 
-  #ask(range: Range): unknown {
-    const answer = this.#site.query({ kind: "range", origin: null, ...rangeOf(range) });
+  #ask(range: Range): Answer {
+    const answer = this.#site.query({ kind: "range", origin: null, ...rangeRequestOf(range) });
     return { revision: answer.revision, response: responseOf({ kind: "range", ...answer }) };
   }
 
-  #askPast(range: Range): unknown {
-    const answer = this.#site.history({ kind: "range", origin: null, at: revision(range.at), ...rangeOf(range) });
+  #askPast(range: Range): Answer {
+    const question = { kind: "range", origin: null, at: revision(range.at), ...rangeRequestOf(range) } as const;
+    const answer = this.#site.history(question);
     return { revision: this.#site.position.revision, response: responseOf({ kind: "range", ...answer }) };
   }
 
-  #askVersions({ key, limit, before }: Versions): unknown {
+  #askVersions({ key, limit, before }: Versions): Answer {
     const asked = before === 0 ? null : revision(before);
     const question = { kind: "versions", origin: null, key: bytes(key), limit, before: asked } as const;
     const { versions, more } = this.#site.history(question);
@@ -99,137 +92,47 @@ export class BesideTheModel {
     return { revision: this.#site.position.revision, response: { op: "versions", versions: told, more } };
   }
 
-  #execute(op: Commanded): unknown {
-    const outcome = this.#site.run(commandOf(op));
-    // What a session remembers and a link carries is the same outcome.
-    const carried = readOutcome(decode(encode(outcomeTuple(outcome))));
-    if (!carried.ok) return { error: carried.code };
-    const { response } = carried;
-    return {
-      revision: carried.revision,
-      response: response === null ? bare(op) : responseOf(response),
+  #watch({ from, filter, ...keys }: Watch): Answer {
+    if (from < this.#site.position.compacted) return { error: "COMPACTED" };
+    const filters = filter === null ? [] : [filter];
+    const selection = {
+      keys: selectorOf(keys),
+      origin: null,
+      filters,
+      principal: { ...ANYBODY, mayAdminister: false },
     };
+    const events = this.#site.ledger
+      .filter((record) => record.revision >= from)
+      .flatMap((record) =>
+        selectedEvents(watchedRecord(record), selection).map((event) => ({
+          ...eventOf(event),
+          revision: record.revision,
+        })),
+      );
+    return { revision: this.#site.position.revision, response: { op: "watch", events } };
   }
-}
 
-/** What is told by an outcome that has no response. */
-function bare({ op }: Request): ModelResponse {
-  if (op === "put") return { op, prev: null };
-  return op === "compact" ? { op } : { op: "lease" };
+  #execute(op: Command): Answer {
+    const command = commandOf(op);
+    // A put alone cannot ask for more than its value.
+    if (op.op !== "put" && command.kind !== "change") expect(requestOf(command)).toEqual(canonical(op));
+    const outcome = this.#site.run(command);
+    // What a session remembers and a link carries is the same outcome.
+    return answerOf(op, readOutcome(decode(encode(outcomeTuple(outcome)))));
+  }
 }
 
 const PRUNE_STEPS = [Number.POSITIVE_INFINITY, 0, 1, 2];
 
-function leaseOf(id: number): LeaseId {
-  if (!isLeaseId(id)) throw new Error(`no lease: ${id}`);
-  return id;
-}
-
-type Commanded = Exclude<Request, Range | Versions | { op: "pass" }>;
+/** A delete alone tells no rows. */
+const canonical = (op: Command): Command => (op.op === "delete" ? { ...op, prev: false } : op);
 
 /** What was thrown, as the model tells it. */
-function refusedAs(ask: () => unknown): unknown {
+function refusedAs(ask: () => Answer): Answer {
   try {
     return ask();
   } catch (error) {
     if (error instanceof OpenClawError) return { error: error.code };
     throw error;
-  }
-}
-
-function commandOf(op: Commanded): UserCommand {
-  switch (op.op) {
-    case "grant":
-      return { kind: "leaseGrant", lease: leaseOf(op.id), ttlMs: op.ttl };
-    case "alive":
-      return { kind: "leaseKeepAlive", lease: leaseOf(op.id) };
-    case "revoke":
-      return { kind: "leaseRevoke", lease: leaseOf(op.id) };
-    case "compact":
-      return { kind: "compact", revision: revision(op.revision) };
-    case "put":
-      return { kind: "put", key: bytes(op.key), value: bytes(op.value ?? "") };
-    case "delete":
-      return { kind: "deleteRange", keys: keysOf(op) };
-    case "txn":
-      return txnCommand(op.compare.map(compareOf), op.success.map(operationOf), op.failure.map(operationOf));
-  }
-}
-
-function operationOf(op: Op): Operation {
-  switch (op.op) {
-    case "put":
-      return {
-        kind: "put",
-        key: bytes(op.key),
-        value: op.value === null ? null : bytes(op.value),
-        lease: op.lease === null ? "keep" : op.lease === 0 ? null : leaseOf(op.lease),
-        previous: op.prev,
-      };
-    case "delete":
-      return { kind: "deleteRange", keys: keysOf(op), previous: op.prev };
-    case "range":
-      return { kind: "range", ...rangeOf(op) };
-    case "txn":
-      return {
-        kind: "txn",
-        compares: op.compare.map(compareOf),
-        success: op.success.map(operationOf),
-        failure: op.failure.map(operationOf),
-      };
-  }
-}
-
-const keysOf = ({ key, end }: Keys): KeySelector => selectKeys(bytes(key), bytes(end));
-
-const SORTS = {
-  key: "key",
-  version: "version",
-  create: "createRevision",
-  mod: "modRevision",
-  value: "value",
-} as const;
-const NUMBERS = { version: "version", create: "createRevision", mod: "modRevision", lease: "lease" } as const;
-const SIGNS = { "=": "equal", "!=": "notEqual", ">": "greater", "<": "less" } as const;
-
-const rangeOf = (range: Range): RangeRequest => ({
-  keys: keysOf(range),
-  limit: range.limit,
-  sort: { target: SORTS[range.sort], order: range.descending ? "descending" : "ascending" },
-  view: range.only,
-  counted: true,
-  bounds: {
-    minModRevision: revision(range.minMod),
-    maxModRevision: revision(range.maxMod),
-    minCreateRevision: revision(range.minCreate),
-    maxCreateRevision: revision(range.maxCreate),
-  },
-});
-
-function compareOf({ target, sign, to, ...keys }: ModelCompare): Compare {
-  const common = { keys: keysOf(keys), result: SIGNS[sign] };
-  if (target === "value") return { target, ...common, value: bytes(String(to)) };
-  return { target: NUMBERS[target], ...common, number: Number(to) };
-}
-
-const rowOf = (row: KeyValue): KeyedRow => ({
-  key: text(row.key),
-  value: text(row.value),
-  create: row.createRevision,
-  mod: row.modRevision,
-  version: row.version,
-  lease: row.lease ?? 0,
-});
-
-function responseOf(response: Response): ModelResponse {
-  switch (response.kind) {
-    case "put":
-      return { op: "put", prev: response.previous === null ? null : rowOf(response.previous) };
-    case "deleteRange":
-      return { op: "delete", deleted: response.deleted, prev: response.previous.map(rowOf) };
-    case "range":
-      return { op: "range", rows: response.rows.map(rowOf), more: response.more, count: response.count ?? -1 };
-    case "txn":
-      return { op: "txn", succeeded: response.succeeded, responses: response.responses.map(responseOf) };
   }
 }

@@ -1,5 +1,19 @@
 /** Counts what a run of requests went through: every kind of operation, and every corner of etcd's that has its own rule. */
-import type { Compact, Compare, Event, Keys, LeaseOp, Op, Range, Request, Response, Result, Row, Txn } from "./etcd.ts";
+import type {
+  Compact,
+  Compare,
+  Event,
+  Keys,
+  LeaseOp,
+  Op,
+  Range,
+  Request,
+  Response,
+  Result,
+  Row,
+  Txn,
+  Watch,
+} from "./etcd.ts";
 
 const KINDS = [
   "put",
@@ -15,6 +29,7 @@ const KINDS = [
   "range at a revision",
   "versions of a key",
   "compaction",
+  "watch",
 ] as const;
 const CORNERS = [
   "an empty key",
@@ -56,23 +71,36 @@ const CORNERS = [
   "a compacted revision",
   "a revision that was compacted already",
   "a compaction to come",
+  "a watch at a compacted revision",
   "versions of a key after a compaction",
   "a state at the very revision of a compaction",
+  "a lease that ends after a key of it was deleted",
+  "a key put again that outlives the lease it had",
+  "a watch from the past",
+  "a watch at a revision to come",
+  "a filtered watch that is told something",
 ] as const;
 
 export class Corners {
   readonly counts = new Map<string, number>([...KINDS, ...CORNERS].map((name) => [name, 0]));
   readonly #deleted = new Set<string>();
   #compacted = 0;
+  /** By lease, the keys of it that were deleted before it ended. */
+  readonly #left = new Map<number, Set<string>>();
   #requests = 0;
 
   get requests(): number {
     return this.#requests;
   }
 
-  /** @param before the rows that the request found */
-  note(op: Request, before: ReadonlyMap<string, Row>, result: Result): void {
+  /**
+   * @param before the rows that the request found
+   * @param ended leases that there were before it, and are no more
+   */
+  note(op: Request, before: ReadonlyMap<string, Row>, result: Result, ended: readonly number[]): void {
     this.#requests++;
+    for (const lease of ended) this.#outlived(lease, before);
+    if (op.op === "watch") return this.#watch(op, result);
     if (op.op === "versions") return this.#versions(result);
     if (op.op === "compact") return this.#compaction(op, result);
     if (op.op === "range" && op.at > 0) this.#past(op, before, result);
@@ -102,6 +130,25 @@ export class Corners {
       if (type === "delete") this.#deleted.add(key);
       else if (this.#deleted.delete(key)) this.#count("a key deleted and put again");
     }
+  }
+
+  #outlived(lease: number, before: ReadonlyMap<string, Row>): void {
+    const left = this.#left.get(lease) ?? new Set();
+    this.#left.delete(lease);
+    if (left.size > 0) this.#count("a lease that ends after a key of it was deleted");
+    for (const key of left) {
+      const row = before.get(key);
+      if (row !== undefined && row.lease !== lease) this.#count("a key put again that outlives the lease it had");
+    }
+  }
+
+  #watch({ from, filter }: Watch, result: Result): void {
+    this.#count("watch");
+    if ("error" in result) this.#count("a watch at a compacted revision");
+    if ("error" in result || result.response.op !== "watch") return;
+    if (from > result.revision) this.#count("a watch at a revision to come");
+    else if (result.response.events.length > 0) this.#count("a watch from the past");
+    if (filter !== null && result.response.events.length > 0) this.#count("a filtered watch that is told something");
   }
 
   #versions(result: Result): void {
@@ -134,6 +181,7 @@ export class Corners {
   restart(): void {
     this.#deleted.clear();
     this.#compacted = 0;
+    this.#left.clear();
   }
 
   #kinds(op: Op, before: ReadonlyMap<string, Row>, nested: boolean): void {
@@ -151,9 +199,12 @@ export class Corners {
   /** Keys that had a lease and have it no more, though it did not end. */
   #detached(op: Op, events: readonly Event[], before: ReadonlyMap<string, Row>): void {
     for (const { type, key } of events) {
-      if ((before.get(key)?.lease ?? 0) === 0) continue;
-      if (type === "delete") this.#count("a key that leaves its lease by a delete");
-      else if (op.op === "put") this.#count("a key that leaves its lease by a put");
+      const lease = before.get(key)?.lease ?? 0;
+      if (lease === 0) continue;
+      if (type === "delete") {
+        this.#count("a key that leaves its lease by a delete");
+        this.#left.set(lease, (this.#left.get(lease) ?? new Set()).add(key));
+      } else if (op.op === "put") this.#count("a key that leaves its lease by a put");
     }
   }
 

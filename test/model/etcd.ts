@@ -72,12 +72,21 @@ export interface Versions {
   /** 0: from the newest on. */
   readonly before: number;
 }
-/** Reads below the revision are refused from now on. */
+/** Reads and watches below the revision are refused from now on. */
 export interface Compact {
   readonly op: "compact";
   readonly revision: number;
 }
-export type Request = Op | LeaseOp | Versions | Compact;
+/** What a watch is told by now. */
+export interface Watch extends Keys {
+  readonly op: "watch";
+  /** The first revision, which may be still to come. */
+  readonly from: number;
+  readonly filter: "noput" | "nodelete" | null;
+}
+export type Request = Op | LeaseOp | Versions | Compact | Watch;
+/** What is asked, and may change something. */
+export type Command = Exclude<Request, Range | Versions | Watch | { readonly op: "pass" }>;
 /** A row, and when it became so; `version` 0: it was deleted. */
 export type Version = Row & { readonly revision: number };
 
@@ -87,13 +96,18 @@ export type Response =
   | { readonly op: "range"; readonly rows: readonly KeyedRow[]; readonly more: boolean; readonly count: number }
   | { readonly op: "txn"; readonly succeeded: boolean; readonly responses: readonly Response[] }
   | { readonly op: "lease" | "compact" }
-  | { readonly op: "versions"; readonly versions: readonly Version[]; readonly more: boolean };
+  | { readonly op: "versions"; readonly versions: readonly Version[]; readonly more: boolean }
+  | { readonly op: "watch"; readonly events: readonly WatchEvent[] };
 
 export interface Event {
   readonly type: "put" | "delete";
   readonly key: string;
   readonly value: string;
+  /** That the key has from here on; 0 for none. */
+  readonly lease: number;
 }
+
+export type WatchEvent = Event & { readonly revision: number };
 
 export type Result =
   | {
@@ -119,9 +133,9 @@ export class EtcdModel {
   rows = new Map<string, Row>();
   /** What there was after each revision. */
   readonly past: ReadonlyMap<string, Row>[] = [new Map()];
-  /** The keys that each revision wrote or deleted. */
-  readonly #written: ReadonlySet<string>[] = [];
   compacted = 0;
+  /** What happened at each revision. */
+  readonly events: (readonly Event[])[] = [[]];
   time = 0;
   readonly leases = new Map<number, Lease>();
 
@@ -134,6 +148,8 @@ export class EtcdModel {
         if (request.revision > this.revision) return { error: "REVISION_AHEAD" };
         this.compacted = request.revision;
         return { revision: this.revision, response: { op: "compact" }, records: [] };
+      case "watch":
+        return this.#watch(request);
       case "put":
       case "delete":
       case "range":
@@ -180,13 +196,19 @@ export class EtcdModel {
     this.leases.delete(id);
     if (keys.length === 0) return [];
     for (const key of keys) this.rows.delete(key);
-    this.#advance(keys);
-    return [keys.map((key) => ({ type: "delete", key, value: "" }))];
+    const events = keys.map((key): Event => ({ type: "delete", key, value: "", lease: 0 }));
+    this.#advance(events);
+    return [events];
   }
 
-  #advance(written: readonly string[]): void {
+  /** A revision is taken by what is no key's or lease's business. */
+  take(): void {
+    this.#advance([]);
+  }
+
+  #advance(events: readonly Event[]): void {
     this.revision++;
-    this.#written[this.revision] = new Set(written);
+    this.events[this.revision] = events;
     this.past[this.revision] = new Map(this.rows);
   }
 
@@ -196,7 +218,7 @@ export class EtcdModel {
     for (let at = 1; at <= this.revision && (before === 0 || at < before); at++) {
       const is = this.past[at]?.get(key);
       if (is !== undefined && is.mod === at) versions.unshift({ ...is, revision: at });
-      if (is === undefined && this.#written[at]?.has(key) === true)
+      if (is === undefined && this.events[at]?.some((event) => event.key === key) === true)
         versions.unshift({ value: "", create: at, mod: at, version: 0, lease: 0, revision: at });
     }
     // Of what was before a compaction, the state at it is left: it is told whatever the page begins with.
@@ -204,6 +226,19 @@ export class EtcdModel {
     const kept = versions.filter(({ revision }) => revision >= this.compacted || revision === base);
     const response: Response = { op: "versions", versions: kept.slice(0, limit), more: kept.length > limit };
     return { revision: this.revision, response, records: [] };
+  }
+
+  #watch({ from, filter, ...keys }: Watch): Result {
+    if (from < this.compacted) return { error: "COMPACTED" };
+    const left = filter === "noput" ? "put" : filter === "nodelete" ? "delete" : null;
+    const events = this.events.flatMap((all, at) =>
+      at < from
+        ? []
+        : all
+            .filter(({ type, key }) => covers(keys, key) && type !== left)
+            .map((event) => ({ ...event, revision: at })),
+    );
+    return { revision: this.revision, response: { op: "watch", events }, records: [] };
   }
 
   #keys(op: Op): Result {
@@ -217,7 +252,7 @@ export class EtcdModel {
     const missing = this.#missing(txn, before);
     if (missing !== null) return { error: missing };
     const response = this.#txn(txn, before, events);
-    if (events.length > 0) this.#advance(events.map(({ key }) => key));
+    if (events.length > 0) this.#advance(events);
     const answer = op.op === "txn" ? response : response.responses[0];
     if (answer === undefined) throw new Error("no response");
     return { revision: this.revision, response: answer, records: events.length === 0 ? [] : [events] };
@@ -261,26 +296,28 @@ export class EtcdModel {
     if (op.op === "put") {
       const old = this.rows.get(op.key);
       const value = op.value ?? old?.value ?? "";
+      const lease = op.lease ?? old?.lease ?? 0;
       this.rows.set(op.key, {
         value,
         create: old === undefined ? next : old.create,
         mod: next,
         version: old === undefined ? 1 : old.version + 1,
-        lease: op.lease ?? old?.lease ?? 0,
+        lease,
       });
-      events.push({ type: "put", key: op.key, value });
+      events.push({ type: "put", key: op.key, value, lease });
       return { op: "put", prev: op.prev && old !== undefined ? { key: op.key, ...old } : null };
     }
     const gone = select(this.rows, op);
     for (const { key } of gone) {
       this.rows.delete(key);
-      events.push({ type: "delete", key, value: "" });
+      events.push({ type: "delete", key, value: "", lease: 0 });
     }
     return { op: "delete", deleted: gone.length, prev: op.prev ? gone : [] };
   }
 }
 
-const covers = ({ key, end }: Keys, other: string): boolean =>
+/** Whether these keys hold the other one. */
+export const covers = ({ key, end }: Keys, other: string): boolean =>
   end === "" ? other === key : other >= key && (end === "\0" || other < end);
 
 const select = (rows: ReadonlyMap<string, Row>, keys: Keys): KeyedRow[] =>
@@ -291,7 +328,8 @@ const select = (rows: ReadonlyMap<string, Row>, keys: Keys): KeyedRow[] =>
 
 const ascending = (a: string | number, b: string | number): number => (a < b ? -1 : a > b ? 1 : 0);
 
-function range(rows: ReadonlyMap<string, Row>, ask: Range): Response {
+/** What a range tells of these rows. */
+export function range(rows: ReadonlyMap<string, Row>, ask: Range): Response {
   const all = select(rows, ask);
   if (ask.only === "count") return { op: "range", rows: [], more: false, count: all.length };
   const wanted = all

@@ -1,6 +1,6 @@
 /** Requests as etcd has them, over few keys and values, so that they meet; the odd ones among them. */
 import fc from "fast-check";
-import type { Compare, Delete, Keys, LeaseOp, Op, Put, Range, Request, Txn, Versions } from "./etcd.ts";
+import type { Compare, Delete, Keys, LeaseOp, Op, Put, Range, Request, Txn, Versions, Watch } from "./etcd.ts";
 
 /** Neighbours in the order of bytes, the least key, and keys behind which there is little. */
 const KEYS = ["a", "a\0", "ab", "b", "c", "\0", "\u00ff", "\u00ff\u00ff"];
@@ -132,7 +132,27 @@ const versions: fc.Arbitrary<Versions> = fc.record({
   before: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 20 })),
 });
 
-export const request: fc.Arbitrary<Request> = fc.oneof(
+const watch: fc.Arbitrary<Watch> = fc
+  .tuple(keys, past, fc.constantFrom(null, null, "noput" as const, "nodelete" as const))
+  .map(([selected, from, filter]) => ({ op: "watch", ...selected, from, filter }));
+
+/** A key that is deleted, and perhaps put again, before the lease ends that it had. */
+const outlived: fc.Arbitrary<readonly Request[]> = fc
+  .tuple(named, id, fc.boolean(), fc.boolean())
+  .map(([key, lease, again, revoked]) => [
+    { op: "grant", id: lease, ttl: 10 },
+    {
+      op: "txn",
+      compare: [],
+      success: [{ op: "put", key, value: "x", lease, prev: false }],
+      failure: [],
+    },
+    { op: "delete", key, end: "", prev: false },
+    ...(again ? [{ op: "put", key, value: "y", lease: 0, prev: false } as const] : []),
+    revoked ? { op: "revoke", id: lease } : { op: "pass", ms: 30 },
+  ]);
+
+const request: fc.Arbitrary<Request> = fc.oneof(
   { weight: 5, arbitrary: leases },
   { weight: 3, arbitrary: attach },
   { weight: 4, arbitrary: put.map((one) => ({ ...one, prev: false, lease: 0, value: one.value ?? "x" })) },
@@ -147,7 +167,14 @@ export const request: fc.Arbitrary<Request> = fc.oneof(
   { weight: 1, arbitrary: past.map((at) => ({ ...EVERYTHING, at })) },
   { weight: 2, arbitrary: versions },
   { weight: 1, arbitrary: past.map((revision) => ({ op: "compact" as const, revision })) },
+  { weight: 2, arbitrary: watch },
   { weight: 6, arbitrary: txn },
   { weight: 1, arbitrary: ownWrite },
   { weight: 1, arbitrary: putThenDeleted },
+);
+
+/** One after the other. */
+export const requests: fc.Arbitrary<readonly Request[]> = fc.oneof(
+  { weight: 60, arbitrary: request.map((one) => [one]) },
+  { weight: 1, arbitrary: outlived },
 );

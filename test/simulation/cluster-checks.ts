@@ -1,12 +1,14 @@
 /** The checkers that watch one cluster while it runs, and what they are shown: messages, disks, and what was applied. */
 import type { NodeId } from "@openclaw/core/ids.ts";
-import type { StoredLog } from "@openclaw/core/ports.ts";
-import type { RaftMessage } from "@openclaw/core/raft/message.ts";
+import type { Applied, StoredLog } from "@openclaw/core/ports.ts";
+import type { Entry, RaftMessage } from "@openclaw/core/raft/message.ts";
 import type { Position } from "@openclaw/core/state-machine/query.ts";
 import { LeaderCompleteness } from "./checkers/leader-completeness.ts";
+import { LeaseLife } from "./checkers/lease-life.ts";
 import { LogMatching } from "./checkers/log-matching.ts";
 import { LogTime } from "./checkers/log-time.ts";
 import { OneLeaderPerTerm } from "./checkers/one-leader-per-term.ts";
+import { SerialModel } from "./checkers/serial-model.ts";
 import { StateAgreement } from "./checkers/state-agreement.ts";
 import { WatchOrder } from "./checkers/watch-order.ts";
 import type { StoreObserver } from "./store-gate.ts";
@@ -33,6 +35,8 @@ export class ClusterChecks {
   readonly leaders: OneLeaderPerTerm;
   readonly watches: WatchOrder;
   readonly agreement: StateAgreement;
+  readonly serial: SerialModel;
+  readonly leases: LeaseLife;
   readonly #matching: LogMatching;
   readonly #completeness: LeaderCompleteness;
   readonly #time: LogTime;
@@ -44,6 +48,8 @@ export class ClusterChecks {
     this.leaders = new OneLeaderPerTerm(violation);
     this.watches = new WatchOrder(violation);
     this.agreement = new StateAgreement(violation);
+    this.leases = new LeaseLife(violation, () => witness.now());
+    this.serial = new SerialModel(violation, (lease) => this.leases.ended(lease));
     this.#matching = new LogMatching(violation);
     this.#completeness = new LeaderCompleteness(violation);
     this.#time = new LogTime(violation);
@@ -57,6 +63,12 @@ export class ClusterChecks {
       trace.tell(`${name}/${from}`, `leads in term ${message.term} (told ${to})`);
       this.#completeness.leads(from, message.term, this.#witness.disk(from));
     }
+  }
+
+  /** Some store applies these; before anything that is told of them. */
+  committed(entries: readonly Entry[], applied: Applied): void {
+    this.serial.applied(entries, applied);
+    this.watches.wrote(applied.records);
   }
 
   observer(node: NodeId): StoreObserver {

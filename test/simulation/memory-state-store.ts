@@ -61,6 +61,8 @@ export type StateCall = "apply" | "read" | "history" | "ledger" | "checkpoint" |
 export class MemoryStateStore implements StateStore {
   /** How long the worker takes for a call: resolves when it is its turn to take effect. Null: at once. */
   latency: ((call: StateCall) => Promise<void>) | null = null;
+  /** Is shown what is applied at the moment that it is, also where nobody lives to hear of it. */
+  witness: ((entries: readonly Entry[], applied: Applied) => void) | null = null;
   readonly #options: MemoryStateOptions;
   #apply: Apply;
   #view: MemoryView;
@@ -193,9 +195,10 @@ export class MemoryStateStore implements StateStore {
     const { writes, records, results } = this.#apply(this.#view, entries);
     this.#view.write(writes);
     this.#ledger.push(...records);
-    const position = readPosition(this.#view);
+    const applied = { index: this.#applied, results, records, position: readPosition(this.#view) };
     atOnce(this.#past().prune());
-    return { index: this.#applied, results, records, position };
+    this.witness?.(entries, applied);
+    return applied;
   }
 
   #ledgerNow(from: Revision, maxBytes: number): LedgerSlice {

@@ -24,6 +24,8 @@ export interface RunResult {
   readonly leaderChanges: number;
   readonly virtualMs: number;
   readonly faults: Readonly<Record<string, number>>;
+  /** Of keys and leases at the site, by kind and by refusal. */
+  readonly requests: Readonly<Record<string, number>>;
   /** Equal for two runs that took the same course. */
   readonly traceHash: string;
   /** The schedule of faults that was taken, with the steps' numbers. */
@@ -82,6 +84,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<R
     leaderChanges: simulation.leaderChanges,
     virtualMs: clock.now(),
     faults: faults.all,
+    requests: simulation.requests,
     traceHash: trace.hash,
     steps,
     trace: trace.lines,

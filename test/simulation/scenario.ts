@@ -74,6 +74,8 @@ export interface Scenario {
   readonly hubMembers: number;
   readonly devices: number;
   readonly callers: number;
+  readonly txnClients: number;
+  readonly leaseHolders: number;
   readonly thinkMs: number;
   readonly keys: number;
   readonly fsyncMs: number;
@@ -120,7 +122,9 @@ export function scenario(seed: number): Scenario {
     members: tiers ? Math.min(members, 5) : members,
     hubMembers: tiers ? random.pick([1, 1, 3]) : 0,
     devices: tiers ? random.below(5, 2) : 0,
-    callers: tiers ? 3 : random.below(7, 4),
+    callers: tiers ? 3 : random.below(5, 3),
+    txnClients: tiers ? 1 : random.below(3, 1),
+    leaseHolders: tiers ? 1 : random.below(3, 1),
     thinkMs: random.pick([300, 400]),
     keys: random.pick([1, 3, 6]),
     fsyncMs: random.pick([1, 5, 30]),

@@ -341,6 +341,7 @@ export class SimulatedCluster {
     log.latency = (done) =>
       clock.after(1 + this.#random.below(scenario.fsyncMs) + this.#random.below(disk.slowMs + 1), done);
     log.idle = (rest) => void clock.after(REST_MS, rest);
+    state.witness = (entries, applied) => this.checks.committed(entries, applied);
     if (scenario.applyMs === 0) return;
     state.latency = (call) => {
       const ms = this.#random.below(scenario.applyMs) * slowness(call);

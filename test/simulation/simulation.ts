@@ -5,14 +5,20 @@
  */
 import { Callers } from "./callers.ts";
 import { History } from "./checkers/history.ts";
+import { requestFaults } from "./checkers/request-answers.ts";
+import { Requests } from "./checkers/requests.ts";
+import { Knowledge } from "./drawn-requests.ts";
 import type { FaultCounts } from "./faults.ts";
 import { Fleet } from "./fleet.ts";
+import { KeyWatchers } from "./key-watchers.ts";
+import { LeaseHolders, TTL_MS_MAX } from "./lease-holders.ts";
 import type { MemoryMember } from "./memory-cluster.ts";
 import { Nemesis } from "./nemesis.ts";
-import { type Scenario, TROUBLE_MS } from "./scenario.ts";
+import { DRIFT, type Scenario, TROUBLE_MS } from "./scenario.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import { SimulatedCluster } from "./simulated-cluster.ts";
 import type { Trace } from "./trace.ts";
+import { TxnClients } from "./txn-clients.ts";
 import { verdict } from "./verdict.ts";
 import { elapse, type VirtualClock } from "./virtual-clock.ts";
 import { Watchers } from "./watchers.ts";
@@ -22,6 +28,8 @@ const LASTS_MS = 60_000;
 const OPERATIONS_MIN = 500;
 /** Healed, a world comes to what it must within this, ms: elections, retries, and a snapshot. */
 const HEALED_MS = 20_000;
+/** By the slowest clock, and a failover later. */
+const LEASES_END_MS = TTL_MS_MAX / (1 - DRIFT) + HEALED_MS;
 /** Tiers also wait for each other: the longest backoff, a silence, and a look for what dead sessions left. */
 const CONVERGED_MS = 120_000;
 /** Steps in which conditions are waited for, ms. */
@@ -40,11 +48,15 @@ export class Simulation {
   readonly #clock: VirtualClock;
   readonly #trace: Trace;
   readonly #history = new History();
+  readonly #requests = new Requests();
   readonly #site: SimulatedCluster;
   readonly #hub: SimulatedCluster | null;
   readonly #fleet: Fleet | null;
   readonly #callers: Callers;
+  readonly #txns: TxnClients;
+  readonly #holders: LeaseHolders;
   readonly #watchers: Watchers;
+  readonly #keyWatchers: KeyWatchers;
   readonly #nemeses: readonly Nemesis[];
 
   constructor(scenario: Scenario, clock: VirtualClock, trace: Trace, faults: FaultCounts) {
@@ -61,7 +73,9 @@ export class Simulation {
         reached: (member, position) => this.#fleet?.reached(name, member, position),
         lost: (member) => {
           this.#fleet?.lost(name, member);
-          if (name === "site") this.#watchers?.lost(member);
+          if (name !== "site") return;
+          this.#watchers?.lost(member);
+          this.#keyWatchers?.lost(member);
         },
       });
     const site = cluster("site", members);
@@ -90,12 +104,28 @@ export class Simulation {
     );
     for (const it of this.#clusters) it.start();
     this.#watchers = new Watchers(site, clock, random.stream("watchers"), scenario.watchers);
+    this.#keyWatchers = new KeyWatchers(site, clock, random.stream("key watchers"));
     const options = { site, clock, random: random.stream("callers"), history: this.#history, keys, thinkMs };
     this.#callers = new Callers(options, scenario.callers);
+    const asking = { site, clock, requests: this.#requests, known: new Knowledge() };
+    const txns = { ...asking, random: random.stream("txn clients"), keys: 2 * keys, thinkMs };
+    this.#txns = new TxnClients(txns, scenario.txnClients);
+    this.#holders = new LeaseHolders({ ...asking, random: random.stream("lease holders") }, scenario.leaseHolders);
   }
 
   get operations(): number {
-    return this.#history.answered + (this.#fleet?.hubHistory.answered ?? 0);
+    return this.#history.answered + this.#requests.answered + (this.#fleet?.hubHistory.answered ?? 0);
+  }
+
+  /** How often clients of keys and leases did what. */
+  get requests(): Readonly<Record<string, number>> {
+    const told = this.#requests.all.map((asked) => asked.told?.kind);
+    const [ranges, earlier] = ["saw", "was"].map((kind) => told.filter((one) => one === kind).length);
+    return {
+      ...Object.fromEntries(this.#site.checks.serial.counts),
+      range: ranges ?? 0,
+      "earlier range": earlier ?? 0,
+    };
   }
 
   get leaderChanges(): number {
@@ -119,16 +149,22 @@ export class Simulation {
     const enough = (): boolean => this.operations >= OPERATIONS_MIN && this.#clock.now() >= LASTS_MS;
     await this.#eventually(`${OPERATIONS_MIN} answers`, enough, 10 * HEALED_MS);
     this.#callers.end();
+    this.#txns.end();
+    this.#holders.end();
     this.#fleet?.end();
     await this.#goesOn();
     // What was asked before is over by then.
     await elapse(this.#clock, CALLS_END_MS);
+    const leases = (): boolean => this.#site.checks.serial.leases === 0;
+    await this.#eventually("the end of leases that nobody keeps alive", leases, LEASES_END_MS);
     await this.#eventually("tiers that know everything", () => this.#fleet?.settled !== false, CONVERGED_MS);
     await this.#eventually("the same everywhere", () => this.#agreed(0));
-    await this.#eventually("watchers who know everything", () => this.#watchers.told(revisionOf(this.#site)));
+    const told = (at: number): boolean => this.#watchers.told(at) && this.#keyWatchers.told(at);
+    await this.#eventually("watchers who know everything", () => told(revisionOf(this.#site)));
     if (!this.#failed) await this.#judge();
     if (!this.#failed && this.#scenario.idle) await this.#idles();
     this.#watchers.end();
+    this.#keyWatchers.end();
   }
 
   get #clusters(): readonly SimulatedCluster[] {
@@ -194,6 +230,7 @@ export class Simulation {
     const meanwhile = <T>(answer: Promise<T>): Promise<T> => this.#meanwhile(answer);
     const ledger = await verdict(this.#site, this.#history, meanwhile);
     this.#watchers.check(ledger.length);
+    for (const fault of requestFaults(this.#requests, this.#site.checks.serial)) this.violation(fault);
     await this.#fleet?.judge(ledger, meanwhile);
   }
 

@@ -33,7 +33,7 @@ const PROPOSE_MS_MAX = 10_000;
 const BARRIER_MS_MAX = 5_000;
 
 const anything = (): boolean => true;
-const ANYBODY: Principal = {
+export const ANYBODY: Principal = {
   name: "anybody",
   mayReadKey: anything,
   mayReadPrefix: anything,

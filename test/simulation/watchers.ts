@@ -1,6 +1,10 @@
-/** Watchers of a site's ledger: each follows one member, and goes on at another from where it was when that one dies. */
+/**
+ * Watchers of a site's ledger: each follows one member, and goes on at another from where it was when that one dies. An
+ * onlooker begins anew each time it connects, at any revision that is kept, or at one that is still to come.
+ */
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { revision } from "@openclaw/core/ids.ts";
+import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { ledgerPages } from "@openclaw/edge-runtime/api/ledger-pages.ts";
 import type { MemoryMember } from "./memory-cluster.ts";
 import type { SeededRandom } from "./seeded-random.ts";
@@ -8,6 +12,9 @@ import type { SimulatedCluster } from "./simulated-cluster.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
 const RETRY_MS = 50;
+/** How far ahead of a member an onlooker begins. */
+const FUTURE_MAX = 6;
+const ONLOOKER = "onlooker";
 /** A watcher is cut off now and then, ms. */
 const CONNECTED_MS_MAX = 15_000;
 
@@ -26,7 +33,8 @@ export class Watchers {
     this.#clock = clock;
     this.#random = random;
     this.#names = Array.from({ length: count }, (_, i) => `watcher ${i + 1}`);
-    for (const name of this.#names) this.#connect(name);
+    for (const name of this.#names) this.#connect(name, (member, signal) => this.#watch(name, member, signal));
+    this.#connect(ONLOOKER, (member, signal) => this.#look(member, signal));
   }
 
   /** Its connections end with the member. */
@@ -48,11 +56,12 @@ export class Watchers {
     for (const { abort } of [...this.#aborts.values()]) abort.abort();
   }
 
-  #connect(name: string): void {
+  /** @param watch what it asks of the member that it finds */
+  #connect(name: string, watch: (member: MemoryMember, signal: AbortSignal) => Promise<void>): void {
     if (this.#ended) return;
     const member = this.#random.pick(this.#site.group);
     if (!member.ready || member.failure !== null) {
-      this.#clock.after(RETRY_MS, () => this.#connect(name));
+      this.#clock.after(RETRY_MS, () => this.#connect(name, watch));
       return;
     }
     const abort = new AbortController();
@@ -60,7 +69,7 @@ export class Watchers {
     const cancel = this.#clock.after(this.#random.below(CONNECTED_MS_MAX, 1_000), () => abort.abort());
     // What a dead member was asked is never answered.
     const aborted = new Promise<void>((resolve) => abort.signal.addEventListener("abort", () => resolve()));
-    Promise.race([aborted, this.#watch(name, member, abort.signal)])
+    Promise.race([aborted, watch(member, abort.signal)])
       .catch((error: unknown) => {
         if (error instanceof OpenClawError && (error.code === "STOPPED" || error.code === "UNAVAILABLE")) return;
         this.#site.violation(`${name}: ${error instanceof Error ? error.stack : String(error)}`);
@@ -68,16 +77,38 @@ export class Watchers {
       .finally(() => {
         cancel();
         abort.abort();
-        this.#clock.after(RETRY_MS, () => this.#connect(name));
+        this.#clock.after(RETRY_MS, () => this.#connect(name, watch));
       });
   }
 
-  async #watch(name: string, { replica, clock }: MemoryMember, signal: AbortSignal): Promise<void> {
+  /** From where it was. */
+  #watch(name: string, member: MemoryMember, signal: AbortSignal): Promise<void> {
     const next = (this.#last.get(name) ?? 0) + 1;
-    for await (const { records } of ledgerPages(replica, revision(next), signal)) {
+    return this.#read(name, next, member, signal, (records) => {
+      this.#last.set(name, records.at(-1)?.revision ?? this.#last.get(name) ?? 0);
+    });
+  }
+
+  #look(member: MemoryMember, signal: AbortSignal): Promise<void> {
+    const { revision: newest } = member.replica.position();
+    const from = this.#random.chance(0.3)
+      ? newest + this.#random.below(FUTURE_MAX, 1)
+      : this.#random.below(newest + 2, 1);
+    this.#site.checks.watches.begins(ONLOOKER, from);
+    return this.#read(ONLOOKER, from, member, signal, () => {});
+  }
+
+  async #read(
+    name: string,
+    from: number,
+    { replica, clock }: MemoryMember,
+    signal: AbortSignal,
+    told: (records: readonly StoredRecord[]) => void,
+  ): Promise<void> {
+    for await (const { records } of ledgerPages(replica, revision(from), signal)) {
       if (signal.aborted || clock.ended) return;
       this.#site.checks.watches.delivered(name, records);
-      this.#last.set(name, records.at(-1)?.revision ?? this.#last.get(name) ?? 0);
+      told(records);
       // A slow reader: what comes meanwhile waits in the buffer, or is paged.
       if (this.#random.chance(0.1))
         await new Promise<void>((resolve) => this.#clock.after(this.#random.below(300), resolve));

@@ -95,6 +95,7 @@ const failed = (task: Task, why: string): TimedResult => ({
   leaderChanges: 0,
   virtualMs: 0,
   faults: {},
+  requests: {},
   traceHash: "",
   steps: stepsOf(task.seed, task),
   trace: [],

@@ -5,7 +5,7 @@ import { revision } from "../../ids.ts";
 import { compareAndSet } from "../../state-machine/compare-and-set.ts";
 import { type KeyValue, plainRange, type RangeRequest } from "../../state-machine/operation.ts";
 import { Backoff } from "../../sync/backoff.ts";
-import { type Bytes, toBytes } from "../keys.ts";
+import { type Bytes, toBytes } from "../key-row.ts";
 import type { RecipeHost } from "./host.ts";
 import { Wait, type WaitOptions } from "./wait.ts";
 

@@ -5,7 +5,7 @@
 import { InvariantViolation } from "../../errors.ts";
 import type { KeyValue } from "../../state-machine/operation.ts";
 import { Backoff } from "../../sync/backoff.ts";
-import { type Bytes, toBytes } from "../keys.ts";
+import { type Bytes, toBytes } from "../key-row.ts";
 import type { Lease } from "../lease.ts";
 import type { RecipeHost } from "./host.ts";
 import { News } from "./news.ts";

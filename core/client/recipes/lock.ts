@@ -4,7 +4,7 @@
  * holder gets a fencing token, and whatever it acts upon has to check that: `Ownership.txn` does so for keys of the site, a
  * resource elsewhere refuses a token below the highest that it has seen (docs/recipes.md).
  */
-import type { Bytes } from "../keys.ts";
+import type { Bytes } from "../key-row.ts";
 import type { Lease } from "../lease.ts";
 import type { RecipeHost } from "./host.ts";
 import { candidatesOf, enterIfFree, type Ownership, queueFor } from "./ownership.ts";

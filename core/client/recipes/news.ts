@@ -3,7 +3,7 @@
  * and nothing more: what is true only a linearizable read tells.
  */
 import { equalBytes } from "../../bytes.ts";
-import type { KeyEvent } from "../keys.ts";
+import type { KeyEvent } from "../key-row.ts";
 import type { RecipeHost } from "./host.ts";
 
 export class News {

@@ -7,7 +7,7 @@ import { asOpenClawError, invariant, OpenClawError } from "../../errors.ts";
 import { type Revision, revision } from "../../ids.ts";
 import type { Compare, KeyValue, Operation, RangeRequest, Txn, TxnResponse } from "../../state-machine/operation.ts";
 import { Backoff } from "../../sync/backoff.ts";
-import type { Bytes } from "../keys.ts";
+import type { Bytes } from "../key-row.ts";
 import type { Lease } from "../lease.ts";
 import type { RecipeHost } from "./host.ts";
 import { News } from "./news.ts";

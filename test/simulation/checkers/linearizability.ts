@@ -5,9 +5,15 @@
  */
 import type { Call, History, LedgerWrite } from "./history.ts";
 
+/** When somebody asked, and was answered, in moments of one clock. */
+interface Asking {
+  readonly began: number;
+  readonly ended: number;
+}
+
 /** Where a call took effect: at `from`, or anywhere up to `to`. */
-interface Effect {
-  readonly call: Call;
+export interface Effect<Asked extends Asking = Call> {
+  readonly call: Asked;
   readonly from: number;
   readonly to: number;
 }
@@ -37,7 +43,7 @@ export function orderFaults(history: History, ledger: readonly LedgerWrite[]): r
     }
     effects.push({ call, from: written.revision, to: written.revision });
   }
-  faults.push(...realTimeFaults(effects), ...differedFaults(history, keys, effects));
+  faults.push(...realTimeFaults(effects, described), ...differedFaults(history, keys, effects));
   return faults;
 }
 
@@ -61,19 +67,22 @@ function readEffect(
 }
 
 /** A call that began after another had ended comes after it. */
-function realTimeFaults(effects: readonly Effect[]): readonly string[] {
+export function realTimeFaults<Asked extends Asking>(
+  effects: readonly Effect<Asked>[],
+  name: (call: Asked) => string,
+): readonly string[] {
   const faults: string[] = [];
   const byEnd = [...effects].sort((a, b) => a.call.ended - b.call.ended);
   const byBegin = [...effects].sort((a, b) => a.call.began - b.call.began);
   let ended = 0;
-  let furthest: Effect | null = null;
+  let furthest: Effect<Asked> | null = null;
   for (const effect of byBegin) {
     for (let next = byEnd[ended]; next !== undefined && next.call.ended < effect.call.began; next = byEnd[++ended]) {
       if (furthest === null || next.from > furthest.from) furthest = next;
     }
     if (furthest !== null && furthest.from > effect.to) {
       faults.push(
-        `${described(effect.call)} at ${effect.to} began after ${described(furthest.call)} at ${furthest.from} had ended`,
+        `${name(effect.call)} at ${effect.to} began after ${name(furthest.call)} at ${furthest.from} had ended`,
       );
     }
   }

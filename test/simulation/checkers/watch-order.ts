@@ -6,7 +6,7 @@ import { equalBytes } from "@openclaw/core/bytes.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 
 export class WatchOrder {
-  /** What the first watcher saw, by revision. */
+  /** What was written first, by revision. */
   readonly #seen: Uint8Array[] = [];
   readonly #last = new Map<string, number>();
   /** By node: the last revision that its listeners were told of. */
@@ -17,12 +17,22 @@ export class WatchOrder {
     this.#violation = violation;
   }
 
+  /** A store has these records now. */
+  wrote(records: readonly StoredRecord[]): void {
+    for (const { revision, record } of records) this.#seen[revision] ??= record;
+  }
+
+  /** A watcher that was nobody before asks for everything from a revision on. */
+  begins(watcher: string, from: number): void {
+    this.#last.set(watcher, from - 1);
+  }
+
   delivered(watcher: string, records: readonly StoredRecord[]): void {
     let last = this.#last.get(watcher) ?? 0;
     for (const { revision, record } of records) {
       if (revision !== last + 1) this.#violation(`${watcher} knew revision ${last} and was told ${revision}`);
       const seen = this.#seen[revision];
-      if (seen === undefined) this.#seen[revision] = record;
+      if (seen === undefined) this.#violation(`${watcher} was told of revision ${revision}, which nobody wrote`);
       else if (!equalBytes(seen, record)) this.#violation(`${watcher} was told another revision ${revision}`);
       last = revision;
     }

@@ -22,6 +22,12 @@ const one = (name: string, bug: string, file: string, find: string, replace: str
   edits: [{ file: `core/${file}.ts`, find, replace }],
 });
 
+const edge = (name: string, bug: string, file: string, find: string, replace: string): Mutant => ({
+  name,
+  bug,
+  edits: [{ file: `edge-runtime/api/${file}.ts`, find, replace }],
+});
+
 // biome-ignore format: a table reads best with a row a mutant
 export const MUTANTS: readonly Mutant[] = [
   // Elections
@@ -66,7 +72,7 @@ export const MUTANTS: readonly Mutant[] = [
   one("commit-is-taken-for-applied", "etcd#13766: applied index apart from the state (pitfall 17)", "raft/raft", "this.#delivered = applied;", "this.#delivered = log.commit;"),
   // Log time
   one("new-leader-counts-the-time-between", "etcd#15247: what a stalled leader slept through ends leases (rule T1, pitfall 24)", "raft/stamps", "this.#stamped = null;\n  }", "this.#stamped ??= null;\n  }"),
-  one("stamps-from-the-wall-clock", "leases that a clock step ends (rule T1, thesis §6.4.1)", "replica", "now: () => clock.now(),", "now: () => clock.wall(),"),
+  one("stamps-from-the-wall-clock", "leases that a clock step ends (rule T1, thesis §6.4.1)", "replica/raft-of-stored", "now: () => clock.now(),", "now: () => clock.wall(),"),
   one("stamps-counted-again", "each stamp from the leader's first entry on, not from its last (rule T1)", "raft/stamps", "this.#stamped += ms;", "this.#stamped += 0 * ms;"),
   one("log-time-forgotten-between-revisions", "time kept in memory only, lost with a batch that writes nothing (rule R6, T1)", "state-machine/ledger-writer", "if (this.#moved) this.#tx", "if (this.records.length > 0) this.#tx"),
   // Snapshots and stores
@@ -84,10 +90,21 @@ export const MUTANTS: readonly Mutant[] = [
   one("read-before-apply", "a read let through before its index is applied (thesis §6.4)", "replica/barriers", "if (group.index <= applied)", "if (group.index <= applied || group.index > 0)"),
   // Sessions, apply, ledger
   one("retry-runs-twice", "a retried command runs again (thesis §6.3, pitfall 21)", "state-machine/sessions", "if (known !== undefined) return known;", "if (known !== undefined && !known.ok) return known;"),
-  one("session-expires-by-clock", "sessions that expire by a wall clock are created again and run commands twice (pitfall 21)", "state-machine/apply", ": inSession(this.#tx, session, index, run)", ": header.time % 7 === 0 ? run(TXN_RESPONSE_BYTES_MAX) : inSession(this.#tx, session, index, run)"),
+  {
+    name: "session-expires-by-clock",
+    bug: "sessions that expire by a wall clock are created again and run commands twice (pitfall 21)",
+    edits: [
+      { file: "core/state-machine/apply.ts", find: "#once({ session }: CommandHeader,", replace: "#once({ session, time }: CommandHeader," },
+      {
+        file: "core/state-machine/apply.ts",
+        find: ": inSession(this.#tx, session, index, run);",
+        replace: ": time % 7 === 0 ? run(TXN_RESPONSE_BYTES_MAX) : inSession(this.#tx, session, index, run);",
+      },
+    ],
+  },
   one("below-the-window-runs-again", "a step whose answer was forgotten is run anew (rule Q1)", "state-machine/sessions", "if (step.seq < row.lowWater) return", "if (step.seq < 0) return"),
   one("answer-goes-to-another", "a result finds the wrong waiter (rqlite#536's kin)", "replica/proposals", "if (proposer !== this.proposer) return;", 'if (proposer === "") return;'),
-  one("salt-from-a-clock", "apply reads what differs between replicas (openraft#1741, pitfall 22)", "state-machine/apply", "const author = this.#author(header, () => header.salt);", "const author = this.#author(header, () => crypto.getRandomValues(new Uint8Array(16)));"),
+  one("salt-from-a-clock", "apply reads what differs between replicas (openraft#1741, pitfall 22)", "state-machine/apply", 'const author = this.#author(header, () => header.salt);\n        return { kind: "outcome"', 'const author = this.#author(header, () => crypto.getRandomValues(new Uint8Array(16)));\n        return { kind: "outcome"'),
   one("batches-change-results", "results that depend on how entries are batched (rule R9)", "state-machine/key-rows", "version: (current?.version ?? 0) + 1,", "version: (current?.version ?? 0) + 1 + Number(tx.writes().length > 6),"),
   one("chain-forgets-the-past", "a hash that does not cover what came before (rule L2)", "ledger/chain", "input.set(previous, 1);", "input[1] = previous[0] ?? 0;"),
   one("events-told-twice", "etcd#18089: watch events doubled (pitfall 23)", "replica/applied-state", "if (records.length > 0 || before.parentHolds !== position.parentHolds) this.#advance(records);", "if (records.length > 0 || before.parentHolds !== position.parentHolds) this.#advance(records);\n    if (records.length > 1) this.#advance(records.slice(1));"),
@@ -104,6 +121,65 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  // Keys and transactions
+  {
+    name: "nested-compare-sees-own-writes",
+    bug: "compares looked at when their turn comes, not before the first write (etcd's apply_txn; rule K2)",
+    edits: [
+      { file: "core/state-machine/txn.ts", find: 'operations.map((operation) => (operation.kind === "txn" ? choose(keys, operation) : operation));', replace: "operations;" },
+      { file: "core/state-machine/txn.ts", find: 'step.kind === "chosen" ? run(keys, step, spend)', replace: 'step.kind === "txn" ? run(keys, choose(keys, step), spend)' },
+    ],
+  },
+  one("half-a-transaction-stays", "etcd#18679: what ran before an operation that fails is not taken back (rule K1)", "state-machine/transaction", "for (const take of undo.reverse()) take();", ""),
+  one("transaction-told-at-two-revisions", "the events of one transaction in two records: no watch is atomic any more (rule K1, pitfall 23)", "state-machine/key-writes", "return this.#events.length === 0 ? this.#ledger.position.revision : this.#ledger.append(author, this.#events);", "if (this.#events.length > 1) this.#ledger.append(author, this.#events.splice(0, 1));\n    return this.#events.length === 0 ? this.#ledger.position.revision : this.#ledger.append(author, this.#events);"),
+  {
+    name: "key-put-again-keeps-its-version",
+    bug: "a cache of rows that outlives a delete: versions go on where they were (etcd's keyIndex, generations; rule K1)",
+    edits: [
+      { file: "core/state-machine/key-rows.ts", find: "    tx.remove(row);\n    return;", replace: "    buried.set(String(row), current);\n    tx.remove(row);\n    return;" },
+      { file: "core/state-machine/key-rows.ts", find: "version: (current?.version ?? 0) + 1,", replace: "version: ((current ?? buried.get(String(row)))?.version ?? 0) + 1," },
+      { file: "core/state-machine/key-rows.ts", find: "export function keyRefusal(", replace: "const buried = new Map<string, KeyRow | undefined>();\n\nexport function keyRefusal(" },
+    ],
+  },
+  one("count-after-limit", "etcd#6145: a range's count follows its limit (rule K3)", "state-machine/key-range", "count: this.#counting ? this.#count : null", "count: this.#counting ? told.length : null"),
+  one("limit-before-sort", "the first rows by key, and those sorted (etcd's fetch limit with a sort; rule K3)", "state-machine/key-range", "if (at === this.rows.length && this.#full) {", "if (this.rows.length >= this.#rowsMax) {"),
+  one("nested-duplicates-not-looked-for", "etcd#4376, #8102: a key put twice at one revision, by way of a nested transaction (rule K2)", "state-machine/txn-check", "for (const [name, key] of both) if (this.puts.has(name) || this.#deletes(key)) return key;", ""),
+  one("absent-value-differs", "etcd#3920: what a compare says of no key (rule K2)", "state-machine/compares", 'compare.target !== "value" && agrees(-compare.number, compare.result);', 'compare.target === "value" ? compare.result === "notEqual" : agrees(-compare.number, compare.result);'),
+  one("range-compare-needs-one", "a compare over a range holds if it holds for some key (etcd's applyCompares; rule K2)", "state-machine/compares", "if (!holdsFor(compare, row)) return false;", "if (holdsFor(compare, row)) return true;"),
+  one("previous-row-is-the-new-one", "the previous row is read after the write (rule K1; as in a watch, pitfall 23)", "state-machine/txn", 'return { kind: "put", previous: previous && row !== undefined ? { key, ...row } : null };', 'const told = keys.get(key);\n      return { kind: "put", previous: previous && told !== undefined ? { key, ...told } : null };'),
+  one("retry-is-answered-otherwise", "a repeated transaction answered from a memory that dropped its response (thesis §6.3; rule Q1)", "state-machine/remembered", "if (outcome.ok && outcome.response === null) bare.push(at, outcome.revision);", "if (outcome.ok) bare.push(at, outcome.revision);"),
+  one("repeat-under-a-key-runs-again", "an Idempotency-Key that the next node does not know (rule Q1)", "state-machine/idempotency", "if (known !== undefined && known.until > logTime) {", "if (known !== undefined && known.until < logTime) {"),
+  // Leases
+  one("lease-due-by-a-wall-clock", "a deadline from the clock of whoever asked, which a step ends (rule T1, pitfall 24)", "state-machine/leases", "const due = logTime + row.ttlMs;", "const due = Math.max(logTime > 0 ? 1 : 0, author.time - 1_700_000_000_000) + row.ttlMs;"),
+  one("lease-ends-ahead-of-its-time", "a lease ended early by the time that its end may take (etcd#15247, pitfall 24)", "state-machine/leases", "if (at > logTime || full) {", "if (at > logTime + 900 || full) {"),
+  one("old-deadline-survives-keep-alive", "what was queued before a renewal ends the lease (etcd's LeaseQueue; rule K6)", "state-machine/lease-rows", "if (before !== undefined) tx.remove(leaseDueKey(before.due, lease));", ""),
+  one("lease-ends-key-by-key", "the keys of one lease deleted at one revision each: a watcher sees half of them (etcd's Revoke; rule K6, pitfall 23)", "state-machine/leases", "keys.remove(keyOfLeaseRow(key));", "{\n    const single = new KeyWrites(tx, ledger);\n    single.remove(keyOfLeaseRow(key));\n    single.commit(author);\n  }"),
+  one("moved-key-ends-with-its-first-lease", "etcd#6102, #8185: a key that was put with another lease is still deleted with the first (rule K6)", "state-machine/lease-rows", "if (from !== null) {", "if (from !== null && to === null) {"),
+  one("deleted-key-stays-attached", "datenlord/etcd-client#52: a key deleted and put again without a lease ends with the one it had (rule K6)", "state-machine/key-writes", 'moveKey(this.#tx, event.key, current?.lease ?? null, event.kind === "put" ? event.lease : null);', 'if (event.kind === "put") moveKey(this.#tx, event.key, current?.lease ?? null, event.lease);'),
+  {
+    name: "keep-alive-after-its-time-counts",
+    bug: "a lease renewed at the entry at which it was due: two replicas that batch otherwise would differ (etcd's Renew of an expired lease; rule K6)",
+    edits: [
+      { file: "core/state-machine/apply.ts", find: "  machine.expire();\n  switch (entry.kind) {", replace: '  if (entry.kind !== "commands") machine.expire();\n  switch (entry.kind) {' },
+      { file: "core/state-machine/apply.ts", find: "results.push({ proposer, request, result: machine.run(command, entry.index) });\n      }", replace: "results.push({ proposer, request, result: machine.run(command, entry.index) });\n      }\n      machine.expire();" },
+    ],
+  },
+  one("second-lease-never-ends", "etcd#9006, #11369: keys outlive their lease, for nothing looks again after the first that was due (rule K6)", "state-machine/leases", "      next = at;\n", ""),
+  one("idle-cluster-ends-nothing", "etcd#9935: a lease is due and nobody ends it (rule K6)", "replica/due-stamps", "nextDue === null || logTime", "nextDue !== null || logTime"),
+  one("keep-value-drops-lease", "a put that keeps the value takes the lease off although it was to be kept (etcd's ignore_lease; rule K2)", "state-machine/txn", 'operation.lease === "keep" ? row?.lease : operation.lease;', 'operation.lease === "keep" ? (row === undefined ? undefined : null) : operation.lease;'),
+  // Watches
+  edge("watch-goes-on-one-too-late", "a watch that is taken up again leaves out a revision (pitfall 23: reliable, resumable)", "ledger-pages", "records = ahead.filter((record) => record.revision >= start);", "records = ahead.filter((record) => record.revision > start || record.revision === newest);"),
+  edge("watch-tells-the-past", "etcd#19487, #15271: a watch from a revision is told what was before it (pitfall 23)", "ledger-pages", "records = ahead.filter((record) => record.revision >= start);", "records = [...ahead];"),
+  edge("watch-falls-between-page-and-news", "what was committed while a page was read is taken for told (pitfall 23: reliable)", "ledger-pages", "if (first !== undefined && first.revision <= next) {", "if (first !== undefined) {"),
+  one("watch-sleeps-through-a-snapshot", "etcd#8411: a follower that was restored from a snapshot tells its watchers nothing (pitfall 23)", "replica/applied-state", "    this.open(stored);\n    this.#advance([]);", "    this.open(stored);"),
+  edge("watch-skips-what-a-page-held-before-it", "a watch that is taken up while a page is sent to another is told the rest of the page (pitfall 23: reliable)", "watch-lanes", "if (watch.next !== at) continue;", "if (watch.next > at) continue;"),
+  edge("watch-joins-the-others-too-early", "a watch that has not caught up is taken for one that has (etcd's unsynced watchers, #9281; pitfall 23)", "watch-lanes", "if (watch.next < this.#liveNext) continue;", "if (watch.next < this.#liveNext - 1) continue;"),
+  edge("progress-ahead-of-events", "a watch is told how far it is before it is that far (pitfall 23: bookmarkable)", "watch-lanes", "return this.#lagging.size === 0 ?", "return this.#lagging.size >= 0 ?"),
+  edge("filter-the-other-way-round", "puts are left out where deletes were to be (pitfall 23: filter right)", "watch-selection", '(kind === "put" ? noPut : noDelete)', '(kind === "put" ? noDelete : noPut)'),
+  edge("previous-value-is-the-new-one", "a watch is told of a change as what was there before it (pitfall 23: previous value, is-create)", "previous-rows", "at: revision(at - 1) }", "at: revision(at) }"),
+  // The past
+  one("past-sees-what-came-next", "a range at a revision that holds the one after it (etcd's rangeRev)", "history/past-keys", "const version = last <= at ?", "const version = last <= at + 1 ?"),
+  one("past-forgets-deletes", "a key deleted and put again has the version that it would have had (etcd's keyIndex, generations; rule K1)", "history/index-records", "const begins = before === undefined || before.value === null;", "const begins = before === undefined;"),
   // Sync between tiers, documents, clients
   one("import-runs-an-overlap-again", "nats-server#8069: duplicates after a reconnect (pitfall 38)", "state-machine/client-links", "if (at <= row.cursor) {", "if (at < row.cursor) {"),
   one("import-skips-a-gap", "PostgreSQL slots: a cursor past what was taken (pitfall 37)", "state-machine/ledger-imports", 'if (firstRevision(first) > cursor + 1) return refuse("GAP",', 'if (firstRevision(first) > cursor + 1_000) return refuse("GAP",'),

@@ -2,6 +2,7 @@ import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { EventStream } from "@openclaw/edge-runtime/api/event-stream.ts";
+import { SERVER_SENT } from "@openclaw/edge-runtime/api/stream-format.ts";
 import { expect, test } from "vitest";
 import { EventReader } from "./sse.ts";
 
@@ -11,7 +12,7 @@ async function connected(stallMs: number) {
   const server = createServer((_request, response) => resolve(response));
   await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
   const opening = EventReader.open(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  const stream = new EventStream(await promise, { "x-hook": "set" }, stallMs);
+  const stream = new EventStream(await promise, { "x-hook": "set" }, SERVER_SENT, stallMs);
   return { stream, reader: await opening, stop: () => server.close() };
 }
 
@@ -22,7 +23,7 @@ test("X1: a reader that takes nothing for too long is cut off with OVERLOADED, a
     "x-hook": "set",
   });
   reader.response.pause();
-  const event = { event: "put", id: "1", data: "x".repeat(1_048_576) };
+  const event = { event: "put", id: "1", data: { text: "x".repeat(1_048_576) } };
   const flood = (async () => {
     for (;;) await stream.send([event]);
   })();
@@ -40,7 +41,7 @@ test("a reader that goes away aborts the stream, and what is sent then is droppe
   const { stream, reader, stop } = await connected(5_000);
   reader.close();
   await expect.poll(() => stream.signal.aborted).toBe(true);
-  await stream.send([{ event: "put", data: 1 }]);
+  await stream.send([{ event: "put", data: {} }]);
   stream.fail(new OpenClawError("STOPPED"));
   stop();
 });

@@ -1,7 +1,11 @@
+import { utf8 } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type Revision, revision } from "@openclaw/core/ids.ts";
-import type { StoredRecord } from "@openclaw/core/ports.ts";
-import { type LaneWatch, WatchLanes } from "@openclaw/edge-runtime/api/watch-lanes.ts";
+import type { LedgerRecord } from "@openclaw/core/ledger/record.ts";
+import { openAuthority } from "@openclaw/edge-runtime/api/auth.ts";
+import type { EventStream, ServerEvent } from "@openclaw/edge-runtime/api/event-stream.ts";
+import { PreviousRows } from "@openclaw/edge-runtime/api/previous-rows.ts";
+import { WatchStream } from "@openclaw/edge-runtime/api/watch-stream.ts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startTestNode, type TestNode } from "./node.ts";
 import { EventReader, type Received } from "./sse.ts";
@@ -129,6 +133,101 @@ describe("K7: many watches on one stream", () => {
     expect(keysOf(reader.received, 5)).toEqual(keys(0));
   });
 
+  test("with previous, an event tells what was there before its revision", async () => {
+    const reader = await open([
+      { watch: 1, key: b64("b/"), rangeEnd: b64("b0"), previous: true },
+      { watch: 2, key: b64("b/"), rangeEnd: b64("b0") },
+    ]);
+    const first = await node.put("b/k", "1");
+    const second = await txn([put("b/k", "2"), put("b/new", "x")]);
+    const last = (await node.app.inject({ method: "DELETE", url: "/v1/kv/b/k" })).json().revision;
+    await node.put("b/k", "3");
+    await reader.until((all) => progressed(all, last + 1));
+    const row = { createRevision: first, lease: null };
+    expect(eventsOf(reader.received, 1).flatMap(({ data }) => data.events)).toEqual([
+      { kind: "put", key: b64("b/k"), value: b64("1"), previous: null },
+      {
+        kind: "put",
+        key: b64("b/k"),
+        value: b64("2"),
+        previous: { value: b64("1"), text: "1", modRevision: first, version: 1, ...row },
+      },
+      { kind: "put", key: b64("b/new"), value: b64("x"), previous: null },
+      {
+        kind: "delete",
+        key: b64("b/k"),
+        previous: { value: b64("2"), text: "2", modRevision: second, version: 2, ...row },
+      },
+      { kind: "put", key: b64("b/k"), value: b64("3"), previous: null },
+    ]);
+    expect(eventsOf(reader.received, 2).flatMap(({ data }) => data.events)).not.toContainEqual(
+      expect.objectContaining({ previous: expect.anything() }),
+    );
+    const single = await EventReader.open(`${base}/v1/watch?prefix=b/k&from=${second}&previous=true`);
+    readers.push(single);
+    await single.until((all) => all.some(({ data }) => data.revision === last));
+    expect(single.received.slice(1, 3).map(({ data }) => data.previous.text)).toEqual(["1", "2"]);
+  });
+
+  test("X1: rows before the events of one revision are bounded, and many watches ask for few at a time", async () => {
+    let reading = 0;
+    let most = 0;
+    const value = new Uint8Array(1_000_000);
+    const rows = new PreviousRows({
+      history: async (query) => {
+        most = Math.max(most, ++reading);
+        await new Promise((resolve) => setImmediate(resolve));
+        reading--;
+        if (query.kind === "get" && query.key[0] === 0) throw new OpenClawError("COMPACTED");
+        const at = revision(1);
+        return {
+          row: { key: utf8("k"), value, createRevision: at, modRevision: at, version: 1, lease: null },
+        } as never;
+      },
+    });
+    const record = { revision: revision(9), origin: null } as LedgerRecord;
+    const deletes = (key: Uint8Array) => Array.from({ length: 20 }, () => ({ kind: "delete", key }) as const);
+    const all = await Promise.all(Array.from({ length: 30 }, () => rows.before(record, deletes(utf8("k")))));
+    for (const before of all) expect(before.filter(({ previous }) => previous !== undefined)).toHaveLength(9);
+    expect(most).toBe(8);
+    expect(await rows.before(record, deletes(Uint8Array.of(0)))).toEqual(Array.from({ length: 20 }, () => ({})));
+  });
+
+  test("what one lane took is sent before anything that another one flushes", async () => {
+    const at = await node.put("order", "1");
+    const gate = Promise.withResolvers<void>();
+    const asked = Promise.withResolvers<void>();
+    const rows = new PreviousRows({
+      history: async () => {
+        asked.resolve();
+        await gate.promise;
+        return { row: null } as never;
+      },
+    });
+    const stop = new AbortController();
+    const sent: string[] = [];
+    const events = {
+      signal: stop.signal,
+      send: async (all: readonly ServerEvent[]) => void sent.push(...all.map(({ event }) => event)),
+    };
+    const stream = new WatchStream("s", events as EventStream, node.replica, rows);
+    const keys = { kind: "key", key: utf8("order") } as const;
+    const selection = { keys, origin: null, filters: [], principal: await openAuthority.authenticate(null) };
+    const running = stream.run([{ watch: 1, selection, from: at, previous: true }]);
+    await asked.promise;
+    let flushed = false;
+    const second = stream.flush().then(() => {
+      flushed = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect({ flushed, sent }).toEqual({ flushed: false, sent: ["hello", "created"] });
+    gate.resolve();
+    await second;
+    expect(sent).toContain("events");
+    stop.abort();
+    await running;
+  });
+
   test("watches come and go while the stream is open; cancelling one that is not there does nothing", async () => {
     const reader = await open([{ watch: 1, key: b64("c") }]);
     expect(await (await ask(reader, { create: [{ watch: 2, key: b64("c") }], cancel: [1, 99] })).json()).toEqual({
@@ -183,118 +282,5 @@ describe("K7: many watches on one stream", () => {
     const at = await node.put("k", "2");
     await reader.until((all) => progressed(all, at));
     for (const { watch } of watches) expect(keysOf(reader.received, watch)).toEqual(["put k", "put k"]);
-  });
-});
-
-describe("K7: lanes", () => {
-  const records: StoredRecord[] = [];
-  beforeAll(async () => {
-    for (let i = 0; i < 20; i++) await node.put("lane", String(i));
-    records.push(...(await node.replica.ledger(revision(1), 1_000_000)).records.slice(-20));
-  });
-
-  /** A ledger that is kept from `kept` on, read record by record. */
-  const source = (kept: number) => ({
-    position: () => node.replica.position(),
-    follow: () => () => {},
-    ledger: async (from: Revision) => {
-      if (from < kept) throw new OpenClawError("COMPACTED", `kept from ${kept}`);
-      const at = records.findIndex((record) => record.revision === from);
-      return { records: at < 0 ? [] : records.slice(at, at + 1), revision: node.replica.position().revision };
-    },
-  });
-  const watchAt = (next: number) => {
-    const seen: number[] = [];
-    const errors: string[] = [];
-    const watch: LaneWatch = {
-      next,
-      offer: ({ record }) => seen.push(record.revision),
-      cancelled: (error) => errors.push(error.code),
-    };
-    return { watch, seen, errors };
-  };
-
-  test("a watch of what is compacted is cancelled, those beside it go on", async () => {
-    const first = records[0]?.revision ?? 0;
-    const stop = new AbortController();
-    const caughtUp = Promise.withResolvers<void>();
-    const sink = { full: false, flush: async () => {}, caughtUp: () => caughtUp.resolve() };
-    const lanes = new WatchLanes(source(first + 10), sink, stop.signal);
-    const [old, kept] = [watchAt(first), watchAt(first + 10)];
-    lanes.add(old.watch);
-    lanes.add(kept.watch);
-    const running = lanes.run();
-    await caughtUp.promise;
-    await expect.poll(() => lanes.reached).not.toBeNull();
-    expect(old).toMatchObject({ seen: [], errors: ["COMPACTED"] });
-    expect(kept.seen).toEqual(records.slice(10).map((record) => record.revision));
-    expect(kept.errors).toEqual([]);
-    stop.abort();
-    await running;
-  });
-
-  test("X1: a reader that takes nothing holds everything up, and is told nothing of progress", async () => {
-    const first = records[0]?.revision ?? 0;
-    const stop = new AbortController();
-    const gate = Promise.withResolvers<void>();
-    let told = 0;
-    let flushes = 0;
-    const sink = {
-      full: true,
-      flush: () => {
-        flushes++;
-        return gate.promise;
-      },
-      caughtUp: () => told++,
-    };
-    const lanes = new WatchLanes(source(1), sink, stop.signal);
-    const watched = watchAt(first);
-    lanes.add(watched.watch);
-    const running = lanes.run();
-    await expect.poll(() => flushes).toBeGreaterThan(0);
-    expect(watched.seen).toEqual([first]);
-    expect(told).toBe(0);
-    gate.resolve();
-    await expect.poll(() => lanes.reached).not.toBeNull();
-    expect(watched.seen).toEqual(records.map((record) => record.revision));
-    stop.abort();
-    await running;
-  });
-
-  test("one that begins before what is being caught up on misses nothing, and the other sees nothing twice", async () => {
-    const first = records[0]?.revision ?? 0;
-    const stop = new AbortController();
-    const early = watchAt(first);
-    let lanes: WatchLanes | null = null;
-    let flushes = 0;
-    const sink = {
-      full: false,
-      flush: async () => {
-        if (++flushes === 3) lanes?.add(early.watch);
-      },
-      caughtUp: () => {},
-    };
-    lanes = new WatchLanes(source(1), sink, stop.signal);
-    const late = watchAt(first + 5);
-    lanes.add(late.watch);
-    const running = lanes.run();
-    await expect.poll(() => early.seen.length + late.seen.length).toBe(20 + 15);
-    expect(early.seen).toEqual(records.map((record) => record.revision));
-    expect(late.seen).toEqual(records.slice(5).map((record) => record.revision));
-    stop.abort();
-    await running;
-  });
-
-  test("what fails to be sent ends the stream", async () => {
-    const sink = {
-      full: false,
-      flush: () => Promise.reject(new OpenClawError("OVERLOADED")),
-      caughtUp: () => {},
-    };
-    const stop = new AbortController();
-    const lanes = new WatchLanes(source(1), sink, stop.signal);
-    lanes.add(watchAt(records[0]?.revision ?? 0).watch);
-    await expect(lanes.run()).rejects.toMatchObject({ code: "OVERLOADED" });
-    stop.abort();
   });
 });

@@ -176,6 +176,31 @@ describe("exactly once", () => {
     expect(client.link).toBe(link);
   });
 
+  test("Q1, L3: what was sent in an epoch that is over is not run again, though it was the first of its link", async () => {
+    const world = new World();
+    const before = await world.cluster("california");
+    const after = await world.cluster("california");
+    let site = before;
+    const client = await world.client(before, { connect: async () => site.connect() });
+    await world.flush();
+    const sent = client.kv.put("b", "2");
+    await new Promise((resolve) => setImmediate(resolve));
+    for (const wire of world.wires) wire.deliver();
+    world.unreachable.add(before.id);
+    world.cutAll();
+    const unsent = client.kv.put("c", "3");
+    await world.flush();
+    world.unreachable.clear();
+    // The restored site has the effect of the first, and no link.
+    await after.execute({ kind: "put", key: utf8("b"), value: utf8("2") });
+    site = after;
+    await world.elapse(20_000);
+    expect(await codeOf(sent.site)).toBe("SESSION_EXPIRED");
+    expect(await codeOf(unsent.site)).toBe("ok");
+    expect((await after.read({ kind: "get", origin: null, key: utf8("b") })).row?.version).toBe(1);
+    expect(await after.get("c")).toBe("3");
+  });
+
   test("a client never has more commands without an answer than the site remembers", async () => {
     const { world, site, client } = await siteWithClient();
     client.goOffline();

@@ -7,11 +7,10 @@ import {
   encodeCommands,
   outcomeTuple,
   readOutcome,
-  readResult,
   readUserCommand,
-  resultTuple,
   userCommandTuple,
 } from "@openclaw/core/state-machine/command-codec.ts";
+import { readResult, resultTuple } from "@openclaw/core/state-machine/result-codec.ts";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { anyCommand } from "./commands.ts";
@@ -58,6 +57,8 @@ test("user commands, outcomes and results are tuples of their own", () => {
     { kind: "imported", cursor: 4, outcomes: [null, ok(3)] },
     { kind: "importRefused", code: "GAP", cursor: 9, details: "x" },
     { kind: "noted" },
+    { kind: "idempotent", outcome: ok(7), until: 86_400_000, note: "7" },
+    { kind: "idempotent", outcome: refusal, until: null, note: "" },
     { kind: "memberNoted", refused: null },
     { kind: "stamped", logTime: 1_700_000_000_000 },
     { kind: "memberNoted", refused: { code: "TOKEN_USED", details: "x" } },

@@ -5,7 +5,13 @@ import { isLeaseId, isNodeId, isSessionId, revision } from "@openclaw/core/ids.t
 import { chainHash, genesisHash, leafHash } from "@openclaw/core/ledger/chain.ts";
 import type { LedgerEvent, LinkItem } from "@openclaw/core/ledger/record.ts";
 import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
-import type { Command, CommandHeader, SystemCommand, UserCommand } from "@openclaw/core/state-machine/command.ts";
+import type {
+  Command,
+  CommandHeader,
+  IdempotentCommand,
+  SystemCommand,
+  UserCommand,
+} from "@openclaw/core/state-machine/command.ts";
 import {
   COMPARE_RESULTS,
   type Compare,
@@ -202,6 +208,23 @@ const header: fc.Arbitrary<CommandHeader> = fc.record({
   ),
 });
 
+const idempotent: fc.Arbitrary<IdempotentCommand> = fc.record({
+  kind: fc.constant("idempotent" as const),
+  idempotency: fc.record({
+    key: fc.constantFrom("k1", "k2"),
+    request: fc.constantFrom(1, 2).map((byte) => new Uint8Array(32).fill(byte)),
+    note: fc.constantFrom("", "7"),
+  }),
+  command: userCommand,
+});
+
 export const anyCommand: fc.Arbitrary<Command> = fc
-  .tuple(header, fc.oneof({ arbitrary: userCommand, weight: 2 }, { arbitrary: systemCommand, weight: 1 }))
+  .tuple(
+    header,
+    fc.oneof(
+      { arbitrary: userCommand, weight: 4 },
+      { arbitrary: idempotent, weight: 1 },
+      { arbitrary: systemCommand, weight: 2 },
+    ),
+  )
   .map(([head, body]) => ({ header: head, ...body }));

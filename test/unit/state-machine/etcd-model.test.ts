@@ -1,16 +1,16 @@
 /**
- * The keys of the state machine beside a plain model of etcd's. 3,000 requests, or as many as OPENCLAW_MODEL_REQUESTS
+ * The keys of the state machine beside a plain model of etcd's. 4,000 requests, or as many as OPENCLAW_MODEL_REQUESTS
  * says, from the seed in OPENCLAW_MODEL_SEED: then the counts are printed.
  */
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { BesideTheModel } from "../../model/against.ts";
 import { Corners } from "../../model/corners.ts";
-import { request } from "../../model/requests.ts";
+import { requests } from "../../model/requests.ts";
 
 /** Requests on one state, before another begins empty. */
 const RUN = 50;
-const wanted = Number(process.env.OPENCLAW_MODEL_REQUESTS ?? 3_000);
+const wanted = Number(process.env.OPENCLAW_MODEL_REQUESTS ?? 4_000);
 const seed = Number(process.env.OPENCLAW_MODEL_SEED ?? 20_261_124);
 
 test("any requests have the outcome, the revision, the events and the state that etcd's would have", {
@@ -18,12 +18,14 @@ test("any requests have the outcome, the revision, the events and the state that
 }, () => {
   const corners = new Corners();
   fc.assert(
-    fc.property(fc.array(request, { minLength: RUN, maxLength: RUN }), (requests) => {
+    fc.property(fc.array(requests, { minLength: RUN, maxLength: RUN }), (run) => {
       const both = new BesideTheModel();
       corners.restart();
-      for (const op of requests) {
-        const before = new Map(both.model.rows);
-        corners.note(op, before, both.run(op));
+      for (const op of run.flat()) {
+        const [before, leases] = [new Map(both.model.rows), [...both.model.leases.keys()]];
+        const result = both.run(op);
+        const ended = leases.filter((lease) => !both.model.leases.has(lease));
+        corners.note(op, before, result, ended);
       }
     }),
     { numRuns: Math.ceil(wanted / RUN), seed },

@@ -1,0 +1,87 @@
+/** Results of commands as tuples. */
+import type { Encodable } from "../codec.ts";
+import { TupleReader } from "../codec.ts";
+import { OpenClawError, unreachable } from "../errors.ts";
+import type { CommandResult } from "./command.ts";
+import { outcomeTuple, readErrorCode, readOutcome } from "./command-codec.ts";
+import type { Refused } from "./member.ts";
+
+const RESULT = {
+  outcome: 0,
+  sessionOpened: 1,
+  imported: 2,
+  importRefused: 3,
+  noted: 4,
+  memberNoted: 5,
+  stamped: 6,
+  idempotent: 7,
+} as const satisfies Record<CommandResult["kind"], number>;
+
+export function resultTuple(result: CommandResult): Encodable {
+  switch (result.kind) {
+    case "outcome":
+      return [RESULT.outcome, outcomeTuple(result.outcome)];
+    case "idempotent":
+      return [RESULT.idempotent, outcomeTuple(result.outcome), result.until, result.note];
+    case "sessionOpened":
+      return [RESULT.sessionOpened];
+    case "imported":
+      return [RESULT.imported, result.cursor, result.outcomes.map((one) => (one === null ? null : outcomeTuple(one)))];
+    case "importRefused":
+      return [RESULT.importRefused, result.code, result.cursor, result.details];
+    case "noted":
+      return [RESULT.noted];
+    case "memberNoted":
+      return [RESULT.memberNoted, result.refused === null ? null : [result.refused.code, result.refused.details]];
+    case "stamped":
+      return [RESULT.stamped, result.logTime];
+    default:
+      return unreachable(result);
+  }
+}
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readResult(value: Encodable): CommandResult {
+  const reader = new TupleReader(value, "result");
+  const result = readResultOfKind(reader);
+  reader.end();
+  return result;
+}
+
+function readResultOfKind(reader: TupleReader): CommandResult {
+  const kind = reader.count();
+  switch (kind) {
+    case RESULT.outcome:
+      return { kind: "outcome", outcome: readOutcome(reader.any()) };
+    case RESULT.idempotent: {
+      const outcome = readOutcome(reader.any());
+      return { kind: "idempotent", outcome, until: reader.orNull((field) => field.count()), note: reader.text() };
+    }
+    case RESULT.sessionOpened:
+      return { kind: "sessionOpened" };
+    case RESULT.imported: {
+      const cursor = reader.count();
+      const outcomes = reader.list().map((one) => (one === null ? null : readOutcome(one)));
+      return { kind: "imported", cursor, outcomes };
+    }
+    case RESULT.importRefused: {
+      const code = readErrorCode(reader);
+      return { kind: "importRefused", code, cursor: reader.count(), details: reader.text() };
+    }
+    case RESULT.noted:
+      return { kind: "noted" };
+    case RESULT.memberNoted:
+      return { kind: "memberNoted", refused: reader.orNull((field) => readRefused(field.any())) };
+    case RESULT.stamped:
+      return { kind: "stamped", logTime: reader.count() };
+    default:
+      throw new OpenClawError("MALFORMED_FRAME", `a result of unknown kind ${kind}`);
+  }
+}
+
+function readRefused(value: Encodable): Refused {
+  const reader = new TupleReader(value, "refusal");
+  const refused = { code: readErrorCode(reader), details: reader.text() };
+  reader.end();
+  return refused;
+}

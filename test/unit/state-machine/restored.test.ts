@@ -1,0 +1,100 @@
+import { utf8 } from "@openclaw/core/bytes.ts";
+import { revision } from "@openclaw/core/ids.ts";
+import { genesisHash } from "@openclaw/core/ledger/chain.ts";
+import { selectForParent } from "@openclaw/core/ledger/selection.ts";
+import { replay } from "@openclaw/core/state-machine/replay.ts";
+import { restoredWrites } from "@openclaw/core/state-machine/restored.ts";
+import { contentHash } from "@openclaw/core/state-machine/state-hash.ts";
+import { describe, expect, test } from "vitest";
+import { at, epoch, hexed, leaseId, linkId, OneCluster, put, sessionId, sha256, text, txn } from "./one-cluster.ts";
+
+const TTL_MS = 5_000;
+
+/** What a restore makes of a cluster's ledger. */
+function restored(from: OneCluster): OneCluster {
+  const departed = { ...epoch("e", 2), parent: from.epoch.nonce, departure: from.position.revision };
+  const again = new OneCluster(from.cluster, departed);
+  again.view.write(replay(again.view, from.ledger));
+  again.view.write(
+    restoredWrites(again.view, {
+      cluster: from.cluster,
+      epoch: departed,
+      revision: from.position.revision,
+      hash: genesisHash(sha256, from.cluster, 0, departed.nonce),
+      applyVersion: 1,
+      lease: () => ({ ttlMs: TTL_MS, wallDue: 0, salt: new Uint8Array(16).fill(7) }),
+    }),
+  );
+  return again;
+}
+
+const held = (key: string, lease: number) =>
+  txn([], [{ kind: "put", key: utf8(key), value: utf8("v"), lease: leaseId(lease), previous: false }]);
+
+describe("L3: a restored state", () => {
+  test("has the content, goes on at its revision, and takes the next one", () => {
+    const shop = new OneCluster("shop");
+    for (const value of ["1", "2", "3"]) shop.run(put("a", value));
+    const again = restored(shop);
+    expect(hexed(contentHash(again.view, sha256))).toEqual(hexed(contentHash(shop.view, sha256)));
+    expect(again.position).toMatchObject({
+      revision: 3,
+      logTime: 0,
+      nextDue: null,
+      epoch: { counter: 2, departure: 3 },
+    });
+    expect(again.run(put("a", "4"))).toMatchObject({ ok: true, revision: 4 });
+    expect(again.key("a")).toMatchObject({ createRevision: 1, modRevision: 4, version: 4 });
+  });
+
+  test("K6: gives each lease its whole time again, ends it then, and knows no lease without a key", () => {
+    const shop = new OneCluster("shop");
+    for (const lease of [7, 8, 9]) shop.run({ kind: "leaseGrant", lease: leaseId(lease), ttlMs: TTL_MS });
+    for (const command of [held("a", 7), held("b", 7), held("c", 8), put("c", "free")]) shop.run(command);
+    shop.pass(TTL_MS - 1);
+    const again = restored(shop);
+    expect(again.query({ kind: "lease", lease: leaseId(7) }).lease).toMatchObject({ remainingMs: TTL_MS });
+    expect(again.query({ kind: "lease", lease: leaseId(7) }).lease?.keys.map(text)).toEqual(["a", "b"]);
+    for (const lease of [8, 9]) expect(again.query({ kind: "lease", lease: leaseId(lease) }).lease).toBeNull();
+    again.pass(TTL_MS - 1);
+    expect(again.keys()).toEqual({ a: "v", b: "v", c: "free" });
+    again.pass(1);
+    expect(again.keys()).toEqual({ c: "free" });
+    expect(again.records).toMatchObject([{ principal: "lease:7", events: [{ kind: "delete" }, { kind: "delete" }] }]);
+    expect(again.position.nextDue).toBeNull();
+    // It counts as one that was granted here does: its key may go, and it may be revoked.
+    const other = restored(shop);
+    other.run(put("a", "free"));
+    expect(other.run({ kind: "leaseRevoke", lease: leaseId(7) })).toMatchObject({ ok: true });
+    expect(other.keys()).toEqual({ a: "free", c: "free" });
+  });
+
+  test("Q1: runs nothing again of a session or a link of the epoch before, and refuses nothing of a new one", () => {
+    const shop = new OneCluster("shop");
+    const old = { id: sessionId("1"), seq: at(1), lowWater: at(1) };
+    shop.system({ kind: "openSession", session: old.id });
+    shop.run(put("a", "1"), old);
+    const link = linkId("c".repeat(32));
+    const imported = (from: number) =>
+      ({ kind: "importCommands", link, from: at(from), lowWater: at(1), commands: [put("b", String(from))] }) as const;
+    shop.system(imported(1));
+    const again = restored(shop);
+    expect(again.run(put("a", "1"), old)).toMatchObject({ ok: false, code: "SESSION_EXPIRED" });
+    expect(again.run(put("a", "2"), { ...old, seq: at(2) })).toMatchObject({ ok: false, code: "SESSION_EXPIRED" });
+    expect(again.system(imported(2))).toMatchObject({ kind: "importRefused", code: "SESSION_EXPIRED" });
+    again.system({ kind: "openSession", session: sessionId("2") });
+    expect(again.run(put("a", "3"), { ...old, id: sessionId("2") })).toMatchObject({ ok: true, revision: 3 });
+  });
+
+  test("L4: takes a child's ledger from its beginning, and nothing of it twice", () => {
+    const site = new OneCluster("california", epoch("b"));
+    for (const value of ["1", "2", "3"]) site.run(put("a", value));
+    const hub = new OneCluster("hub");
+    hub.import(site, selectForParent(site.ledger.slice(0, 2), hub.cluster), site.ledger[1]?.hash);
+    const again = restored(hub);
+    const items = selectForParent(site.ledger, again.cluster);
+    expect(again.import(site, items)).toMatchObject({ kind: "imported", cursor: 3 });
+    expect(again.position.revision).toBe(revision(3));
+    expect(again.key("a", site.cluster)).toMatchObject({ modRevision: 3, version: 3 });
+  });
+});
