@@ -1,8 +1,7 @@
 /** What can be asked of the past: of the state as it was after one of its revisions. */
-import type { ClusterId, Revision } from "../ids.ts";
+import type { ClusterId, LeaseId, Revision } from "../ids.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "../state-machine/operation.ts";
 import type { QueryAnswers } from "../state-machine/query.ts";
-import type { Version } from "./history-rows.ts";
 
 /** `origin` null: this cluster's own keys; else the mirror of that cluster. `at` is a revision of this cluster's ledger. */
 export type HistoryQuery =
@@ -30,7 +29,20 @@ export type HistoryQuery =
   /** Which revision was the last one at a wall time, ms since 1970. */
   | { readonly kind: "revisionAt"; readonly time: number };
 
-/** What a revision left under a key. */
+/** What one revision left under a key. */
+export interface Version {
+  /** Null: the key was deleted. */
+  readonly value: Uint8Array | null;
+  /** As in the key's row; of a mirror the origin's. A delete has those of itself, and version 0. */
+  readonly createRevision: Revision;
+  readonly modRevision: Revision;
+  readonly version: number;
+  readonly lease: LeaseId | null;
+  /** Who and when, as the record has it. */
+  readonly principal: string;
+  readonly time: number;
+}
+
 export interface KeyVersion extends Version {
   /** Of this cluster's ledger. */
   readonly revision: Revision;

@@ -12,10 +12,11 @@
 import type { Encodable } from "../codec.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import { invariant } from "../errors.ts";
-import type { LeaseId, Revision } from "../ids.ts";
+import type { Revision } from "../ids.ts";
 import { isLeaseId, revision } from "../ids.ts";
 import type { KeyRange } from "../state-machine/keyspace.ts";
 import type { RowCodec } from "../state-machine/transaction.ts";
+import type { Version } from "./history-query.ts";
 
 const TAG = { mark: 0x01, version: 0x02, times: 0x03 } as const;
 const REVISION_BYTES = 8;
@@ -43,20 +44,6 @@ export const markRow: RowCodec<Mark> = {
     };
   },
 };
-
-/** What one revision left under a key. */
-export interface Version {
-  /** Null: the key was deleted. */
-  readonly value: Uint8Array | null;
-  /** As in the key's row; of a mirror the origin's. A delete has those of itself, and version 0. */
-  readonly createRevision: Revision;
-  readonly modRevision: Revision;
-  readonly version: number;
-  readonly lease: LeaseId | null;
-  /** Who and when, as the record has it. */
-  readonly principal: string;
-  readonly time: number;
-}
 
 export const versionRow: RowCodec<Version> = {
   encode: (row) =>

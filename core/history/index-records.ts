@@ -8,6 +8,7 @@ import type { StoredRecord } from "../ports.ts";
 import { keyRowKey } from "../state-machine/keyspace.ts";
 import { Transaction } from "../state-machine/transaction.ts";
 import type { StateView, Write } from "../state-machine/view.ts";
+import type { Version } from "./history-query.ts";
 import {
   afterVersions,
   MARK_KEY,
@@ -15,7 +16,6 @@ import {
   markRow,
   timesKey,
   timesRow,
-  type Version,
   versionKey,
   versionRow,
 } from "./history-rows.ts";

@@ -10,8 +10,8 @@ import { type KeySelector, type KeyValue, type RangeResponse, rowBytes } from ".
 import { ANSWER_BYTES_MAX, own, rowsAllowed } from "../state-machine/query-run.ts";
 import { keyAfter } from "../state-machine/row-pages.ts";
 import type { StateView } from "../state-machine/view.ts";
-import type { HistoryAnswers, HistoryQuery, KeyVersion } from "./history-query.ts";
-import { afterVersions, type Version, versionKey, versionOf, versionRow, versionsRange } from "./history-rows.ts";
+import type { HistoryAnswers, HistoryQuery, KeyVersion, Version } from "./history-query.ts";
+import { afterVersions, versionKey, versionOf, versionRow, versionsRange } from "./history-rows.ts";
 import { newestVersion } from "./index-records.ts";
 
 /** Keys that one range at a revision may look at, deleted ones too. */

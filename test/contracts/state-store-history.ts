@@ -14,7 +14,7 @@ const OTHER_CLUSTER = "hub" as ClusterId;
 const remove = (key: string): UserCommand => ({ kind: "deleteRange", keys: { kind: "key", key: utf8(key) } });
 
 /** A put whose proposer's clock says so. */
-export const putAtTime = (at: number, key: string, time: number): Entry => ({
+const putAtTime = (at: number, key: string, time: number): Entry => ({
   term: term(1),
   index: index(at),
   kind: "commands",
