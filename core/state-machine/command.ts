@@ -41,6 +41,8 @@ export type UserCommand =
   | { readonly kind: "leaseKeepAlive"; readonly lease: LeaseId }
   /** Ends it now. */
   | { readonly kind: "leaseRevoke"; readonly lease: LeaseId }
+  /** An operator's: reads and watches below the revision are COMPACTED from now on. Takes no revision. */
+  | { readonly kind: "compact"; readonly revision: Revision }
   /** All changes of one push to one document, in causal order. */
   | {
       readonly kind: "change";

@@ -89,6 +89,8 @@ export interface Position {
   readonly parentHolds: Revision;
   /** No lease is due before that log time; null when there is none. */
   readonly nextDue: number | null;
+  /** The first revision whose state and record are still told; 0: nothing was ever compacted. */
+  readonly compacted: Revision;
 }
 
 export interface QueryAnswers {

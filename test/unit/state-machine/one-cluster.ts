@@ -42,9 +42,9 @@ import type {
 import { encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
 import { type Compare, type KeyValue, type Operation, plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { initialWrites } from "@openclaw/core/state-machine/position.ts";
-import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
+import type { Answer, Query, RowsHash } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
-import { type RowsHash, rowsHash } from "@openclaw/core/state-machine/state-hash.ts";
+import { rowsHash } from "@openclaw/core/state-machine/state-hash.ts";
 import type { StateView } from "@openclaw/core/state-machine/view.ts";
 import { MemoryView } from "../../simulation/memory-view.ts";
 
@@ -136,6 +136,10 @@ export class OneCluster {
       index: this.index,
       records: (from, maxBytes) => this.#recordsFrom(from, maxBytes),
       write: (writes) => this.index.write(writes),
+      cut: (below) => {
+        const kept = this.ledger.findIndex((record) => record.revision >= below);
+        return this.ledger.splice(0, Math.min(kept, 2)).length > 0;
+      },
     });
   }
 
@@ -179,6 +183,12 @@ export class OneCluster {
 
   query<Q extends Query>(question: Q): Answer<Q> {
     return query(this.view, question, sha256);
+  }
+
+  /** Removes what is compacted, or the first steps of that. */
+  prune(steps = Number.POSITIVE_INFINITY): void {
+    const pruning = this.#history.prune();
+    for (let step = 0; step < steps && pruning.next().done !== true; step++);
   }
 
   /** Every step of it at once. */
