@@ -2,7 +2,7 @@
 import type { ErrorCode } from "../errors.ts";
 import type { ClusterId, Epoch, Index, LeaseId, LinkId, NodeId, Revision, Seq, SessionId } from "../ids.ts";
 import type { DocumentChange, LinkItem } from "../ledger/record.ts";
-import type { Comparison, Finding } from "./comparison.ts";
+import type { Comparison, Finding } from "./finding.ts";
 import type { MemberPlace, Refused } from "./member.ts";
 import type { KeySelector, Response, Txn } from "./operation.ts";
 

@@ -2,7 +2,7 @@
 import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Revision, Seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import type { Outcome } from "./command.ts";
-import type { Comparison } from "./comparison.ts";
+import type { Comparison } from "./finding.ts";
 import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
 

@@ -11,7 +11,8 @@ import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history
 import type { ClusterId, Epoch, Index, Revision, Term } from "@openclaw/core/ids.ts";
 import { index, PARTITION, revision, term } from "@openclaw/core/ids.ts";
 import { genesisHash } from "@openclaw/core/ledger/chain.ts";
-import { LedgerCheck, type LedgerFault } from "@openclaw/core/ledger/verify.ts";
+import type { LedgerFault } from "@openclaw/core/ledger/fault.ts";
+import { LedgerCheck } from "@openclaw/core/ledger/verify.ts";
 import type {
   Applied,
   LedgerChecked,
