@@ -15,6 +15,7 @@ import {
   type NodeId,
   revision,
 } from "@openclaw/core/ids.ts";
+import { COMPARE_EVERY_MS } from "@openclaw/core/replica/comparisons.ts";
 import { LOG_BYTES } from "@openclaw/core/replica/log-retention.ts";
 import { SNAPSHOT_BYTES_PER_SECOND } from "@openclaw/core/replica/snapshot-sender.ts";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
@@ -32,6 +33,8 @@ const SNAPSHOT_BYTES_PER_SECOND_MIN = 65_536;
 
 /** A batch (core/limits.ts) must fit. */
 const MEMORY_BYTES_MIN = 1_048_576;
+/** A year. */
+const COMPARE_MINUTES_MAX = 525_600;
 
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 
@@ -41,6 +44,16 @@ const publicKeyHex = z.string().regex(/^[0-9a-f]{64}$/, "64 lower-case hex digit
 const nonce = z.custom<string>(isNonce, "32 lower-case hex digits");
 const port = z.int().min(0).max(65_535);
 const address = z.string().refine(isMultiaddr, "a multiaddr such as /ip4/127.0.0.1/tcp/9101");
+const UNIT_MS: ReadonlyMap<string, number> = new Map([
+  ["s", 1_000],
+  ["m", 60_000],
+  ["h", 3_600_000],
+  ["d", 86_400_000],
+]);
+const duration = z
+  .string()
+  .regex(/^[1-9]\d{0,6}[smhd]$/, "a duration such as 30d, 12h or 45m")
+  .transform((text) => Number(text.slice(0, -1)) * (UNIT_MS.get(text.slice(-1)) ?? Number.NaN));
 const httpOrigin = z
   .url({ protocol: /^https?$/, error: "a URL such as http://127.0.0.1:8101" })
   .refine((text) => URL.canParse(text) && new URL(text).pathname === "/", "a URL without a path")
@@ -117,6 +130,24 @@ const ConfigFile = z
         logBytes: z.int().min(MEMORY_BYTES_MIN).default(LOG_BYTES),
       })
       .prefault({}),
+    comparison: z
+      .strictObject({
+        /** Minutes of log time between two comparisons of all replicas' states, if something was written. */
+        everyMinutes: z
+          .int()
+          .min(1)
+          .max(COMPARE_MINUTES_MAX)
+          .default(COMPARE_EVERY_MS / 60_000),
+      })
+      .prefault({}),
+    retention: z
+      .strictObject({
+        /** How long the past is kept, in log time: 30d, 12h, 45m. */
+        age: duration.nullable().default(null),
+        /** How much of it: bytes of the ledger's records. */
+        bytes: z.int().min(1).nullable().default(null),
+      })
+      .prefault({}),
     mdns: z.boolean().default(false),
     logLevel: z.enum(LOG_LEVELS).default("info"),
   })
@@ -173,6 +204,9 @@ export interface NodeConfig {
   readonly auth: { readonly publicKey: PublicKey } | null;
   readonly snapshots: { readonly bytesPerSecond: number };
   readonly memory: { readonly stateCacheBytes: number; readonly logBytes: number };
+  readonly comparison: { readonly everyMinutes: number };
+  /** What of the past is kept; null: all of it. */
+  readonly retention: { readonly age: number | null; readonly bytes: number | null };
   readonly mdns: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }

@@ -5,8 +5,10 @@
 
 import { mkdir } from "node:fs/promises";
 import { OpenClawError } from "@openclaw/core/errors.ts";
+import { Retention } from "@openclaw/core/history/retention.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
+import { agreementText } from "@openclaw/core/replica/comparisons.ts";
 import { retentionOf } from "@openclaw/core/replica/log-retention.ts";
 import { Replica } from "@openclaw/core/replica.ts";
 import { APPLY_VERSIONS } from "@openclaw/core/state-machine/apply.ts";
@@ -171,9 +173,14 @@ async function compose(
     tickMs: TICK_MS,
     snapshotBytesPerSecond: config.snapshots.bytesPerSecond,
     retention: retentionOf(config.memory.logBytes),
+    compareEveryMs: config.comparison.everyMinutes * 60_000,
     onFatal,
   });
   started.push(() => replica.stop());
+  replica.onAgreement((agreement) => {
+    if (agreement.kind === "sound") log.info("this node's state is what a majority holds again");
+    else log.error({ agreement: agreement.kind, round: agreement.round }, agreementText(agreement));
+  });
   await replica.start();
 
   const presence = new PresenceGossip({
@@ -238,6 +245,16 @@ async function compose(
     uplink.start();
     started.push(() => uplink.stop());
   }
+
+  const retention = new Retention({
+    replica,
+    clock: systemClock,
+    limits: { ageMs: config.retention.age, bytes: config.retention.bytes },
+    pinned: parent !== null,
+    failed: (error) => log.warn({ err: error }, "the past was not cut to its limits; it is tried again"),
+  });
+  retention.start();
+  started.push(async () => retention.stop());
 
   const metrics = new Metrics({
     replica,

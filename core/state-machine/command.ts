@@ -1,7 +1,8 @@
 /** What can be proposed, and what the proposer is told. */
 import type { ErrorCode } from "../errors.ts";
-import type { ClusterId, Epoch, LeaseId, LinkId, NodeId, Revision, Seq, SessionId } from "../ids.ts";
+import type { ClusterId, Epoch, Index, LeaseId, LinkId, NodeId, Revision, Seq, SessionId } from "../ids.ts";
 import type { DocumentChange, LinkItem } from "../ledger/record.ts";
+import type { Comparison, Finding } from "./finding.ts";
 import type { MemberPlace, Refused } from "./member.ts";
 import type { KeySelector, Response, Txn } from "./operation.ts";
 
@@ -40,6 +41,8 @@ export type UserCommand =
   | { readonly kind: "leaseKeepAlive"; readonly lease: LeaseId }
   /** Ends it now. */
   | { readonly kind: "leaseRevoke"; readonly lease: LeaseId }
+  /** An operator's: reads and watches below the revision are COMPACTED from now on. Takes no revision. */
+  | { readonly kind: "compact"; readonly revision: Revision }
   /** All changes of one push to one document, in causal order. */
   | {
       readonly kind: "change";
@@ -103,6 +106,9 @@ export type SystemCommand =
   | { readonly kind: "noteMember"; readonly node: NodeId; readonly place: MemberPlace; readonly supports: number }
   /** R9: from the next entry on commands have the meaning `to`, if `members` and all others support it. */
   | { readonly kind: "raiseVersion"; readonly to: number; readonly members: readonly NodeId[] }
+  /** Every replica hashes its rows as they are after this entry, and reports what it found. */
+  | { readonly kind: "compareStates"; readonly voters: readonly NodeId[] }
+  | { readonly kind: "reportState"; readonly round: Index; readonly node: NodeId; readonly finding: Finding }
   /** Nothing but its entry's stamp: an idle cluster learns what log time it is, for something may be due (T1, L1). */
   | { readonly kind: "stamp" };
 
@@ -134,4 +140,6 @@ export type CommandResult =
   | { readonly kind: "noted" }
   /** `refused`: `TOKEN_USED`, `REMOVED`, `NODE_TOO_OLD`; null when it was taken. */
   | { readonly kind: "memberNoted"; readonly refused: Refused | null }
-  | { readonly kind: "stamped"; readonly logTime: number };
+  | { readonly kind: "stamped"; readonly logTime: number }
+  /** `begun`: by this command, as of its entry. */
+  | { readonly kind: "compared"; readonly comparison: Comparison; readonly begun: boolean };

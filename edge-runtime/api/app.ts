@@ -4,6 +4,7 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type FastifyInstance, type FastifyRequest, fastify, LogController } from "fastify";
 import { answerErrors, answerInTime } from "./answers.ts";
 import { changesRoute } from "./changes.ts";
+import { compactRoute } from "./compact.ts";
 import { CrossSiteGuard } from "./cross-site.ts";
 import type { ApiDeps, ApiPrincipal } from "./deps.ts";
 import { docsRoutes } from "./docs.ts";
@@ -19,6 +20,7 @@ import { pageRoutes } from "./page.ts";
 import { statusRoutes } from "./status.ts";
 import { txnRoute } from "./txn.ts";
 import { ROUTABLE_KEY_CHARS_MAX, routableUrl } from "./url-bytes.ts";
+import { verifyRoutes } from "./verify.ts";
 import { watchRoutes } from "./watch.ts";
 
 /** Ms a client may take to send a request: a slow sender holds a socket, not a handler. */
@@ -91,8 +93,10 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   watchRoutes(app, deps);
   docsRoutes(app, deps);
   statusRoutes(app, deps);
+  verifyRoutes(app, deps);
   operationRoutes(app, deps);
   memberRoutes(app, deps);
+  compactRoute(app, deps);
   ledgerRoute(app, deps);
   changesRoute(app, deps);
   if (deps.page !== null) pageRoutes(app, deps.page, deps.members);

@@ -9,9 +9,13 @@ import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import { History } from "@openclaw/core/history/history.ts";
 import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
 import type { ClusterId, Epoch, Index, Revision, Term } from "@openclaw/core/ids.ts";
-import { index, revision, term } from "@openclaw/core/ids.ts";
+import { index, PARTITION, revision, term } from "@openclaw/core/ids.ts";
+import { genesisHash } from "@openclaw/core/ledger/chain.ts";
+import type { LedgerFault } from "@openclaw/core/ledger/fault.ts";
+import { LedgerCheck } from "@openclaw/core/ledger/verify.ts";
 import type {
   Applied,
+  LedgerChecked,
   LedgerSlice,
   Sha256,
   SnapshotChunks,
@@ -19,6 +23,7 @@ import type {
   SnapshotHeader,
   StateSnapshot,
   StateStore,
+  StateSum,
   StoredRecord,
   StoredState,
 } from "@openclaw/core/ports.ts";
@@ -29,13 +34,16 @@ import { APPLY_VERSIONS, type ApplyVersions, createApply } from "@openclaw/core/
 import { initialWrites, readPosition } from "@openclaw/core/state-machine/position.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
-import type { Apply, Row } from "@openclaw/core/state-machine/view.ts";
+import { StateScan } from "@openclaw/core/state-machine/state-scan.ts";
+import type { Apply, CommandAnswer, Row } from "@openclaw/core/state-machine/view.ts";
 import { MemoryView } from "./memory-view.ts";
 import { snapshotPieces } from "./snapshot-pieces.ts";
 
 const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
 
 const CHUNK_BYTES = 65_536;
+/** Records of the ledger that are forgotten at once. */
+const CUT_RECORDS = 16;
 
 export interface MemoryStateOptions {
   readonly cluster: ClusterId;
@@ -54,11 +62,13 @@ export interface Image {
   readonly ledger: readonly StoredRecord[];
 }
 
-export type StateCall = "apply" | "read" | "history" | "ledger" | "checkpoint" | "snapshot" | "install";
+export type StateCall = "apply" | "scan" | "read" | "history" | "ledger" | "checkpoint" | "snapshot" | "install";
 
 export class MemoryStateStore implements StateStore {
   /** How long the worker takes for a call: resolves when it is its turn to take effect. Null: at once. */
   latency: ((call: StateCall) => Promise<void>) | null = null;
+  /** The round that told of the state that was replaced last; null: none was. */
+  aside: Index | null = null;
   /** Is shown what is applied at the moment that it is, also where nobody lives to hear of it. */
   witness: ((entries: readonly Entry[], applied: Applied) => void) | null = null;
   readonly #options: MemoryStateOptions;
@@ -74,6 +84,7 @@ export class MemoryStateStore implements StateStore {
   /** What came of a snapshot whose transfer broke off. */
   #partial: { readonly hash: Uint8Array; bytes: Uint8Array } | null = null;
   #staged: { readonly header: SnapshotHeader; readonly image: Image } | null = null;
+  #scan: { readonly round: Index; readonly rows: StateScan } | null = null;
   #lastCall: Promise<unknown> = Promise.resolve();
   #held: { readonly released: Promise<void>; readonly release: () => void } | null = null;
 
@@ -133,24 +144,27 @@ export class MemoryStateStore implements StateStore {
     return this.#inTurn("read", () => query(this.#view, question, sha256));
   }
 
-  /** Every step at once: nothing else happens between them here. */
   history<Q extends HistoryQuery>(question: Q): Promise<HistoryAnswer<Q>> {
-    return this.#inTurn("history", () => {
-      const history = new History({
-        state: this.#view,
-        index: this.#index,
-        records: (from, maxBytes) => this.#ledgerNow(from, maxBytes).records,
-        write: (writes) => this.#index.write(writes),
-      });
-      const steps = history.read(question);
-      let step = steps.next();
-      while (step.done !== true) step = steps.next();
-      return step.value;
-    });
+    return this.#inTurn("history", () => atOnce(this.#past().read(question)));
   }
 
   ledger(from: Revision, maxBytes: number): Promise<LedgerSlice> {
     return this.#inTurn("ledger", () => this.#ledgerNow(from, maxBytes));
+  }
+
+  checkLedger(from: Revision, to: Revision | null, maxBytes: number): Promise<LedgerChecked> {
+    return this.#inTurn("ledger", () => this.#checkLedgerNow(from, to, maxBytes));
+  }
+
+  async compare(round: Index): Promise<StateSum | null> {
+    const scan = this.#scan;
+    if (scan?.round !== round) return null;
+    for (;;) {
+      const step = await this.#inTurn("scan", () => scan.rows.advance());
+      // Another round began, or a snapshot took the state's place.
+      if (scan !== this.#scan || step.kind === "gaveUp") return null;
+      if (step.kind === "done") return step.sum;
+    }
   }
 
   checkpoint(): Promise<StoredState> {
@@ -165,10 +179,31 @@ export class MemoryStateStore implements StateStore {
     return this.#inTurn("install", () => this.#installNow(meta));
   }
 
+  replace(meta: SnapshotMeta, round: Index): Promise<StoredState> {
+    return this.#inTurn("install", () => {
+      this.aside = round;
+      this.#copy = null;
+      return this.#installNow(meta);
+    });
+  }
+
   /** What a disk may do by itself at any time: everything applied so far becomes durable. */
   checkpointNow(): StoredState {
     this.#durable = this.#image();
     return this.#stored();
+  }
+
+  #past(): History {
+    return new History({
+      state: this.#view,
+      index: this.#index,
+      records: (from, maxBytes) => this.#records(from, maxBytes),
+      write: (writes) => this.#index.write(writes),
+      cut: (below) => {
+        const kept = this.#ledger.findIndex((record) => record.revision >= below);
+        return this.#ledger.splice(0, Math.min(kept, CUT_RECORDS)).length > 0;
+      },
+    });
   }
 
   #inTurn<T>(call: StateCall, run: () => T): Promise<T> {
@@ -189,17 +224,34 @@ export class MemoryStateStore implements StateStore {
       this.#appliedTerm = entry.term;
     }
     this.#membership = membershipAfter(this.#membership, entries);
-    const { writes, records, results } = this.#apply(this.#view, entries);
-    this.#view.write(writes);
+    const records: StoredRecord[] = [];
+    const results: CommandAnswer[] = [];
+    for (let rest = entries; rest.length > 0; ) {
+      const outcome = this.#apply(this.#view, rest);
+      this.#scan?.rows.before(outcome.writes);
+      this.#view.write(outcome.writes);
+      if (outcome.comparison !== null)
+        this.#scan = { round: outcome.comparison, rows: new StateScan(this.#view, sha256) };
+      records.push(...outcome.records);
+      results.push(...outcome.results);
+      rest = rest.slice(outcome.entries);
+    }
     this.#ledger.push(...records);
     const applied = { index: this.#applied, results, records, position: readPosition(this.#view) };
+    atOnce(this.#past().prune());
     this.witness?.(entries, applied);
     return applied;
   }
 
   #ledgerNow(from: Revision, maxBytes: number): LedgerSlice {
+    const { revision: at, compacted } = readPosition(this.#view);
+    if (from < compacted) throw new OpenClawError("COMPACTED", `the ledger is kept from revision ${compacted}`);
+    return { records: this.#records(from, maxBytes), revision: at };
+  }
+
+  #records(from: Revision, maxBytes: number): StoredRecord[] {
     const first = this.#ledger[0]?.revision ?? revision(1);
-    if (from < first) throw new OpenClawError("COMPACTED", `the ledger begins at ${first}`);
+    invariant(from >= first, `revision ${from} is kept`);
     const records: StoredRecord[] = [];
     let bytes = 0;
     for (const record of this.#ledger.slice(from - first)) {
@@ -207,7 +259,32 @@ export class MemoryStateStore implements StateStore {
       records.push(record);
       bytes += record.record.length;
     }
-    return { records, revision: readPosition(this.#view).revision };
+    return records;
+  }
+
+  #checkLedgerNow(from: Revision, to: Revision | null, maxBytes: number): LedgerChecked {
+    const position = readPosition(this.#view);
+    if (from > position.revision + 1)
+      throw new OpenClawError("BAD_REQUEST", `the ledger ends at revision ${position.revision}`);
+    const before = this.#ledger.find((record) => record.revision === from - 1);
+    const genesis = genesisHash(sha256, position.cluster, PARTITION, position.epoch.nonce);
+    const check = new LedgerCheck(sha256, { revision: revision(from - 1), hash: before?.hash ?? genesis });
+    const found = (fault: LedgerFault | null, done: boolean): LedgerChecked => ({
+      sound: check.sound.revision,
+      revision: position.revision,
+      fault,
+      done,
+    });
+    let bytes = 0;
+    for (const record of this.#ledger.filter((stored) => stored.revision >= from)) {
+      const fault = check.take(record);
+      if (fault !== null) return found(fault, true);
+      if (check.doubts) continue;
+      if (to !== null && record.revision >= to) return found(null, true);
+      bytes += record.record.length;
+      if (bytes >= maxBytes) return found(null, false);
+    }
+    return found(check.end(position), true);
   }
 
   /** The last copy serves as long as it is new enough, as on a disk. */
@@ -251,6 +328,7 @@ export class MemoryStateStore implements StateStore {
     const { image } = staged;
     this.#staged = null;
     this.#durable = image;
+    this.#scan = null;
     this.#view = new MemoryView(image.rows);
     this.#index = new MemoryView(image.history);
     this.#ledger = [...image.ledger];
@@ -282,6 +360,14 @@ export class MemoryStateStore implements StateStore {
       membership: this.#membership,
       position: readPosition(this.#view),
     };
+  }
+}
+
+/** Nothing else happens between the steps here. */
+function atOnce<T>(steps: Iterator<void, T, void>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
   }
 }
 

@@ -8,6 +8,7 @@ import type {
   ChangeHash,
   ClusterId,
   Epoch,
+  Index,
   LeaseId,
   LinkId,
   Revision,
@@ -41,8 +42,10 @@ import type {
 import { encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
 import { type Compare, type KeyValue, type Operation, plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { initialWrites } from "@openclaw/core/state-machine/position.ts";
-import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
+import type { Answer, Query, RowsHash } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
+import { rowsHash } from "@openclaw/core/state-machine/state-hash.ts";
+import type { StateView } from "@openclaw/core/state-machine/view.ts";
 import { MemoryView } from "../../simulation/memory-view.ts";
 
 export const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
@@ -100,11 +103,22 @@ export const header = (salt: number, session: CommandHeader["session"] = null): 
   session,
 });
 
+/** Of every row, at once. */
+export function hashOfRows(view: StateView): RowsHash {
+  const steps = rowsHash(view, sha256);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
 export class OneCluster {
   readonly cluster: ClusterId;
   readonly epoch: Epoch;
   readonly view = new MemoryView();
   readonly ledger: StoredRecord[] = [];
+  /** The state as of each entry that began a comparison. */
+  readonly rounds: { readonly round: Index; readonly hash: Uint8Array; readonly rows: number }[] = [];
   /** The history index. */
   readonly index = new MemoryView();
   readonly #history: History;
@@ -122,15 +136,25 @@ export class OneCluster {
       index: this.index,
       records: (from, maxBytes) => this.#recordsFrom(from, maxBytes),
       write: (writes) => this.index.write(writes),
+      cut: (below) => {
+        const kept = this.ledger.findIndex((record) => record.revision >= below);
+        return this.ledger.splice(0, Math.min(kept, 2)).length > 0;
+      },
     });
   }
 
   /** Applies entries in one go. */
   apply(entries: readonly Entry[]): readonly CommandResult[] {
-    const { writes, records, results } = this.#apply(this.view, entries);
-    this.view.write(writes);
-    this.ledger.push(...records);
-    return results.map(({ result }) => result);
+    const answers: CommandResult[] = [];
+    for (let rest = entries; rest.length > 0; ) {
+      const { writes, records, results, entries: count, comparison } = this.#apply(this.view, rest);
+      this.view.write(writes);
+      this.ledger.push(...records);
+      answers.push(...results.map(({ result }) => result));
+      if (comparison !== null) this.rounds.push({ round: comparison, ...hashOfRows(this.view) });
+      rest = rest.slice(count);
+    }
+    return answers;
   }
 
   /** Commits commands as one entry. */
@@ -159,6 +183,12 @@ export class OneCluster {
 
   query<Q extends Query>(question: Q): Answer<Q> {
     return query(this.view, question, sha256);
+  }
+
+  /** Removes what is compacted, or the first steps of that. */
+  prune(steps = Number.POSITIVE_INFINITY): void {
+    const pruning = this.#history.prune();
+    for (let step = 0; step < steps && pruning.next().done !== true; step++);
   }
 
   /** Every step of it at once. */
