@@ -5,14 +5,14 @@ import { KeyClient, type KeyClientOptions } from "./key-client.ts";
 export interface TxnClientsOptions extends KeyClientOptions {
   readonly keys: number;
   readonly thinkMs: number;
+  /** Of commands, those under an `Idempotency-Key`. */
+  readonly repeated: number;
 }
 
 /** Of requests, ranges outside of transactions are this share. */
 const READS = 0.35;
 /** Of those, ranges at an earlier revision. */
 const PAST = 0.3;
-/** Of the others, those under an `Idempotency-Key`. */
-const REPEATED = 0.1;
 
 export class TxnClients {
   readonly #options: TxnClientsOptions;
@@ -38,9 +38,9 @@ export class TxnClients {
   }
 
   async #ask(client: KeyClient): Promise<void> {
-    const { random } = this.#options;
+    const { random, repeated } = this.#options;
     if (random.chance(READS)) return client.read(random.chance(PAST) ? this.#drawn.past() : this.#drawn.range());
-    if (random.chance(REPEATED)) return client.insist(this.#drawn.command());
+    if (random.chance(repeated)) return client.insist(this.#drawn.command());
     await client.execute(this.#drawn.command());
   }
 }
