@@ -15,10 +15,13 @@ import {
   type NodeId,
   revision,
 } from "@openclaw/core/ids.ts";
+import { COMPARE_EVERY_MS } from "@openclaw/core/replica/comparisons.ts";
+import { LOG_BYTES } from "@openclaw/core/replica/log-retention.ts";
 import { SNAPSHOT_BYTES_PER_SECOND } from "@openclaw/core/replica/snapshot-sender.ts";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import type { PublicKey } from "./api/auth.ts";
+import { STATE_CACHE_BYTES } from "./storage/state-protocol.ts";
 
 /** Bytes of a configuration file. */
 const CONFIG_BYTES_MAX = 262_144;
@@ -27,6 +30,11 @@ const MEMBERS_MAX = 14;
 
 /** Slower, and a chunk takes longer than a receiver waits for it. */
 const SNAPSHOT_BYTES_PER_SECOND_MIN = 65_536;
+
+/** A batch (core/limits.ts) must fit. */
+const MEMORY_BYTES_MIN = 1_048_576;
+/** A year. */
+const COMPARE_MINUTES_MAX = 525_600;
 
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 
@@ -104,6 +112,24 @@ const ConfigFile = z
         bytesPerSecond: z.int().min(SNAPSHOT_BYTES_PER_SECOND_MIN).default(SNAPSHOT_BYTES_PER_SECOND),
       })
       .prefault({}),
+    memory: z
+      .strictObject({
+        /** Bytes of the state's pages that SQLite keeps: more make reads of many keys cheaper, and none is needed for them. */
+        stateCacheBytes: z.int().min(MEMORY_BYTES_MIN).default(STATE_CACHE_BYTES),
+        /** Bytes of the Raft log that are kept, in memory too; four times that while a follower that is there lacks them. */
+        logBytes: z.int().min(MEMORY_BYTES_MIN).default(LOG_BYTES),
+      })
+      .prefault({}),
+    comparison: z
+      .strictObject({
+        /** Minutes of log time between two comparisons of all replicas' states, if something was written. */
+        everyMinutes: z
+          .int()
+          .min(1)
+          .max(COMPARE_MINUTES_MAX)
+          .default(COMPARE_EVERY_MS / 60_000),
+      })
+      .prefault({}),
     mdns: z.boolean().default(false),
     logLevel: z.enum(LOG_LEVELS).default("info"),
   })
@@ -159,6 +185,8 @@ export interface NodeConfig {
   readonly page: string | null;
   readonly auth: { readonly publicKey: PublicKey } | null;
   readonly snapshots: { readonly bytesPerSecond: number };
+  readonly memory: { readonly stateCacheBytes: number; readonly logBytes: number };
+  readonly comparison: { readonly everyMinutes: number };
   readonly mdns: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }

@@ -7,6 +7,8 @@ import { mkdir } from "node:fs/promises";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
+import { agreementText } from "@openclaw/core/replica/comparisons.ts";
+import { retentionOf } from "@openclaw/core/replica/log-retention.ts";
 import { Replica } from "@openclaw/core/replica.ts";
 import { APPLY_VERSIONS } from "@openclaw/core/state-machine/apply.ts";
 import type { FastifyInstance } from "fastify";
@@ -156,16 +158,28 @@ async function compose(
     membership,
     epoch,
     log: new SegmentLogStore({ dataDir: config.dataDir, cluster, node: id }),
-    state: new SqliteStateStore({ dataDir: config.dataDir, cluster, epoch, membership }),
+    state: new SqliteStateStore({
+      dataDir: config.dataDir,
+      cluster,
+      epoch,
+      membership,
+      cacheBytes: config.memory.stateCacheBytes,
+    }),
     transport,
     clock: systemClock,
     random: systemRandom,
     applyVersions: APPLY_VERSIONS,
     tickMs: TICK_MS,
     snapshotBytesPerSecond: config.snapshots.bytesPerSecond,
+    retention: retentionOf(config.memory.logBytes),
+    compareEveryMs: config.comparison.everyMinutes * 60_000,
     onFatal,
   });
   started.push(() => replica.stop());
+  replica.onAgreement((agreement) => {
+    if (agreement.kind === "sound") log.info("this node's state is what a majority holds again");
+    else log.error({ agreement: agreement.kind, round: agreement.round }, agreementText(agreement));
+  });
   await replica.start();
 
   const presence = new PresenceGossip({

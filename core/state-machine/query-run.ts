@@ -8,6 +8,7 @@ import { changeHashBytes } from "../ledger/record-codec.ts";
 import { RANGE_ROWS_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import { clientLinkRow } from "./client-links.ts";
+import { readComparison } from "./comparison.ts";
 import { bodyKey, bodyRow, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
 import { idempotentRow } from "./idempotency.ts";
 import { RangeAnswer } from "./key-range.ts";
@@ -89,6 +90,8 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return { members: membersOf(view) };
     case "position":
       return readPosition(view);
+    case "comparison":
+      return readComparison(view);
     case "stateHash": {
       const position = readPosition(view);
       return { ...(yield* stateHash(view, sha256)), position };
@@ -108,6 +111,14 @@ function get(view: StateView, { origin, key }: Of<"get">): QueryAnswers["get"] {
 function* range(view: StateView, { origin, ...request }: Of<"range">): Generator<void, QueryAnswers["range"]> {
   const { revision } = readPosition(view);
   const answer = new RangeAnswer(request, ANSWER_BYTES_MAX);
+  if (request.view === "count" && request.keys.kind === "range") {
+    const { from, to } = keyRange(origin, request.keys.from, request.keys.to);
+    for (const page of pagesOf(view, from, to)) {
+      answer.count(page.length);
+      yield;
+    }
+    return { ...answer.response(), revision };
+  }
   for (const rows of selected(view, origin, request.keys)) {
     for (const row of rows) {
       answer.take(row);

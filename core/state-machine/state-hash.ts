@@ -28,6 +28,16 @@ export function* stateHash(
   return { ...all.end(), content: content.end() };
 }
 
+/** Of every row, with a pause after each page. */
+export function* rowsHash(view: StateView, sha256: Sha256): Generator<void, RowsHash> {
+  const chain = new RowsChain(sha256);
+  for (const page of pagesOf(view, new Uint8Array(0), null)) {
+    for (const row of page) chain.add(row);
+    yield;
+  }
+  return chain.end();
+}
+
 export function contentHash(view: StateView, sha256: Sha256): RowsHash {
   const chain = new RowsChain(sha256);
   for (const { from, to } of CONTENT) for (const row of rowsOf(view, from, to)) chain.add(row);

@@ -7,11 +7,13 @@ import type { ClusterId, Epoch, Index, Revision } from "@openclaw/core/ids.ts";
 import { SNAPSHOT_PIECE_BYTES } from "@openclaw/core/limits.ts";
 import type {
   Applied,
+  LedgerChecked,
   LedgerSlice,
   SnapshotChunks,
   SnapshotHeader,
   StateSnapshot,
   StateStore,
+  StateSum,
   StoredState,
 } from "@openclaw/core/ports.ts";
 import { encodeEntries } from "@openclaw/core/raft/entry-codec.ts";
@@ -23,7 +25,7 @@ import { unpackRecords } from "./record-batch.ts";
 import { unpackResults } from "./result-batch.ts";
 import { sha256 } from "./sha256.ts";
 import { announced, readPieces } from "./snapshot-pieces.ts";
-import type { SnapshotFile, StateCalls } from "./state-protocol.ts";
+import { type SnapshotFile, STATE_CACHE_BYTES, type StateCalls } from "./state-protocol.ts";
 import { WorkerChannel } from "./worker-channel.ts";
 
 /** Bytes of a chunk of a snapshot. */
@@ -41,6 +43,8 @@ export interface SqliteStateOptions {
   /** Those a new state starts with; an existing one keeps its own. */
   readonly epoch: Epoch;
   readonly membership: Membership;
+  /** Of pages that SQLite keeps in memory; STATE_CACHE_BYTES by default. */
+  readonly cacheBytes?: number;
 }
 
 export class SqliteStateStore implements StateStore {
@@ -58,9 +62,9 @@ export class SqliteStateStore implements StateStore {
     invariant(this.#channel === null, "a state store is open once");
     const channel = new WorkerChannel<StateCalls>("state worker", new URL("./state-worker.ts", import.meta.url));
     this.#channel = channel;
-    const { dataDir, cluster, epoch, membership } = this.#options;
+    const { dataDir, cluster, epoch, membership, cacheBytes = STATE_CACHE_BYTES } = this.#options;
     try {
-      return await channel.call("open", { folder: dataDir, cluster, epoch, membership });
+      return await channel.call("open", { folder: dataDir, cluster, epoch, membership, cacheBytes });
     } catch (error) {
       this.#channel = null;
       await channel.terminate();
@@ -96,6 +100,11 @@ export class SqliteStateStore implements StateStore {
     });
   }
 
+  /** @throws OpenClawError OVERLOADED, BAD_REQUEST */
+  checkLedger(from: Revision, to: Revision | null, maxBytes: number): Promise<LedgerChecked> {
+    return this.#reading((channel) => channel.call("checkLedger", { from, to, maxBytes }));
+  }
+
   async #reading<T>(read: (channel: WorkerChannel<StateCalls>) => Promise<T>): Promise<T> {
     const channel = this.#open();
     if (this.#reads >= READS_MAX) throw new OpenClawError("OVERLOADED", `${READS_MAX} reads are waiting`);
@@ -105,6 +114,10 @@ export class SqliteStateStore implements StateStore {
     } finally {
       this.#reads--;
     }
+  }
+
+  compare(round: Index): Promise<StateSum | null> {
+    return this.#open().call("compare", round);
   }
 
   checkpoint(): Promise<StoredState> {
@@ -153,6 +166,11 @@ export class SqliteStateStore implements StateStore {
   /** @throws OpenClawError NOT_FOUND when no snapshot with this meta is staged, as after a restart */
   install(meta: SnapshotMeta): Promise<StoredState> {
     return this.#open().call("install", meta);
+  }
+
+  /** @throws OpenClawError as `install` */
+  replace(meta: SnapshotMeta, round: Index): Promise<StoredState> {
+    return this.#open().call("replace", { meta, round });
   }
 
   /** Commits, checkpoints and closes. Repeating it is harmless. */

@@ -54,6 +54,7 @@ describe("a configuration", () => {
       page: null,
       auth: null,
       snapshots: { bytesPerSecond: 16_777_216 },
+      memory: { stateCacheBytes: 8_388_608, logBytes: 16_777_216 },
       mdns: false,
       logLevel: "info",
     });
