@@ -133,5 +133,6 @@ export async function requireManifest(folder: string): Promise<Manifest> {
   return manifest;
 }
 
+/** In the order of the fields that the checksum is over, whoever made it. */
 export const saveManifest = (folder: string, manifest: Manifest): Promise<void> =>
-  writeDurably(folder, MANIFEST_FILE, utf8(manifestText(manifest)));
+  writeDurably(folder, MANIFEST_FILE, utf8(manifestText(Content.parse(manifest))));
