@@ -117,6 +117,11 @@ export const ERRORS = {
     status: 409,
     message: "the cluster's commands have a later meaning than this node knows; install a newer version on it",
   },
+  DIVERGED: {
+    retryable: true,
+    status: 503,
+    message: "this node's state differs from other replicas', so it answers nothing from it; ask another node",
+  },
   TRANSFER_REFUSED: { retryable: true, status: 409, message: "leadership cannot go there" },
   REMOVED: {
     retryable: false,

@@ -4,6 +4,7 @@
  */
 import type { HistoryAnswer, HistoryQuery } from "./history/history-query.ts";
 import type { Epoch, Index, NodeId, Revision, Term } from "./ids.ts";
+import type { LedgerFault } from "./ledger/verify.ts";
 import type { Membership } from "./raft/membership.ts";
 import type { Entry, HardState, RaftMessage, SnapshotMeta } from "./raft/message.ts";
 import type { CommandResult } from "./state-machine/command.ts";
@@ -112,6 +113,16 @@ export interface StateStore {
   history<Q extends HistoryQuery>(query: Q): Promise<HistoryAnswer<Q>>;
   /** Encoded records from `from` on, at most `maxBytes` (at least one if there is one). @throws OpenClawError COMPACTED */
   ledger(from: Revision, maxBytes: number): Promise<LedgerSlice>;
+  /**
+   * Hashes the stored ledger again, from `from` on: at most about `maxBytes` at once, and not far past `to`. What is wrong
+   * with it is in the answer; it does not stop the store.
+   */
+  checkLedger(from: Revision, to: Revision | null, maxBytes: number): Promise<LedgerChecked>;
+  /**
+   * The hash of all rows as they were after the entry `round`, which began a comparison: they are hashed while later
+   * entries are applied. Null: it was given up, or the entry was applied before the store was opened.
+   */
+  compare(round: Index): Promise<StateSum | null>;
   /** Makes everything applied so far durable, completely, and says what that covers (R7). */
   checkpoint(): Promise<StoredState>;
   /**
@@ -126,6 +137,11 @@ export interface StateStore {
   stage(header: SnapshotHeader, chunks: SnapshotChunks): Promise<void>;
   /** Makes the staged snapshot with this meta the state: fsync, rename, fsync of the folder (R8). */
   install(meta: SnapshotMeta): Promise<StoredState>;
+  /**
+   * As `install`, in place of a state that is wrong: it may take the state back, and keeps the wrong one aside, under the
+   * name of the round that told, in place of an earlier one.
+   */
+  replace(meta: SnapshotMeta, round: Index): Promise<StoredState>;
   close(): Promise<void>;
 }
 
@@ -158,6 +174,22 @@ export interface LedgerSlice {
   readonly records: readonly StoredRecord[];
   /** The state's revision when this was read. */
   readonly revision: Revision;
+}
+
+export interface StateSum {
+  readonly hash: Uint8Array;
+  readonly rows: number;
+}
+
+export interface LedgerChecked {
+  /** Right up to here, `from` − 1 where nothing is. */
+  readonly sound: Revision;
+  /** The state's revision. */
+  readonly revision: Revision;
+  /** The first wrong revision; null when there is none as far as was looked. */
+  readonly fault: LedgerFault | null;
+  /** Nothing is left to look at: asked up to `to`, or to the end. */
+  readonly done: boolean;
 }
 
 export interface StateSnapshot extends SnapshotContent {

@@ -4,55 +4,30 @@
  */
 import { InvariantViolation, invariant, OpenClawError } from "./errors.ts";
 import type { HistoryAnswer, HistoryQuery } from "./history/history-query.ts";
-import { index, type NodeId, type Revision } from "./ids.ts";
-import type { Applied, LedgerSlice, StoredState } from "./ports.ts";
+import type { NodeId, Revision } from "./ids.ts";
+import type { Applied, LedgerChecked, LedgerSlice, StoredState } from "./ports.ts";
 import type { MembershipChange } from "./raft/membership.ts";
-import type { RaftMessage, SnapshotMeta } from "./raft/message.ts";
+import type { RaftMessage, SnapshotMeta, StateMark } from "./raft/message.ts";
 import type { Raft } from "./raft/raft.ts";
-import { AppliedState } from "./replica/applied-state.ts";
-import { Barriers } from "./replica/barriers.ts";
-import { Compaction } from "./replica/compaction.ts";
+import { type Agreement, agreementText } from "./replica/comparisons.ts";
 import type { LedgerAdvance, ProposeOptions, ReplicaOptions, ReplicaStatus } from "./replica/contract.ts";
-import { DueStamps } from "./replica/due-stamps.ts";
-import { Freshness } from "./replica/freshness.ts";
-import { GroupRequests } from "./replica/group-requests.ts";
-import { Leadership } from "./replica/leadership.ts";
-import { LogRetention } from "./replica/log-retention.ts";
-import { LogWrites } from "./replica/log-writes.ts";
-import { Offers } from "./replica/offers.ts";
-import { type IdempotentResult, OwnSession } from "./replica/own-session.ts";
-import { Proposals, type Proposed } from "./replica/proposals.ts";
+import { LedgerMarks } from "./replica/ledger-marks.ts";
+import type { IdempotentResult } from "./replica/own-session.ts";
+import { ReplicaParts } from "./replica/parts.ts";
+import type { Proposed } from "./replica/proposals.ts";
 import { raftOfStored } from "./replica/raft-of-stored.ts";
-import { ReadyHandler } from "./replica/ready-handler.ts";
-import { SnapshotReceiver } from "./replica/snapshot-receiver.ts";
-import { SNAPSHOT_BYTES_PER_SECOND, SnapshotSender } from "./replica/snapshot-sender.ts";
 import { replicaStatus } from "./replica/status.ts";
 import { openStores } from "./replica/stored.ts";
-import { VersionRaise } from "./replica/version-raise.ts";
 import { within } from "./replica/within.ts";
 import type { CommandResult, IdempotentCommand, Outcome, SystemCommand, UserCommand } from "./state-machine/command.ts";
+import type { Comparison } from "./state-machine/comparison.ts";
 import type { Answer, Position, Query } from "./state-machine/query.ts";
 
 type Phase = "new" | "starting" | "running" | "stopped";
 
 export class Replica {
   readonly #options: ReplicaOptions;
-  readonly #proposals: Proposals;
-  readonly #barriers: Barriers;
-  readonly #retention: LogRetention;
-  readonly #compaction: Compaction;
-  readonly #snapshots: SnapshotSender;
-  readonly #ready: ReadyHandler;
-  readonly #receiver: SnapshotReceiver;
-  readonly #requests: GroupRequests;
-  readonly #session: OwnSession;
-  readonly #writes: LogWrites;
-  readonly #offers: Offers;
-  readonly #applied: AppliedState;
-  readonly #leadership = new Leadership();
-  readonly #freshness: Freshness;
-  readonly #versions: VersionRaise;
-  readonly #due: DueStamps;
+  readonly #parts: ReplicaParts;
   #raft: Raft | null = null;
   #phase: Phase = "new";
   #cancelTick: () => void = () => {};
@@ -60,75 +35,16 @@ export class Replica {
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
-    this.#retention = new LogRetention(options.retention);
-    this.#proposals = new Proposals(options.clock, options.random);
-    this.#barriers = new Barriers(options.clock);
-    this.#freshness = new Freshness(options.clock);
-    this.#session = new OwnSession({
-      clock: options.clock,
-      random: options.random,
-      proposals: this.#proposals,
-      principal: `node:${options.id}`,
-      submit: (command, how) => this.#submit(command, how),
-    });
-    this.#writes = new LogWrites(options.log);
-    this.#offers = new Offers(this.#proposals, this.#barriers, this.#writes);
-    const newest = options.applyVersions.length;
-    this.#applied = new AppliedState({
-      state: options.state,
-      newest,
+    this.#parts = new ReplicaParts(options, {
       running: () => this.#phase === "running",
-      applied: (batch, record) => this.#drive((raft) => this.#answer(raft, batch, record)),
-      failed: (error) => this.#fatal(error),
-    });
-    const upkeep = {
-      propose: (command: SystemCommand, timeoutMs: number) =>
-        this.#submit(command, { principal: `node:${options.id}`, timeoutMs }),
-      running: () => this.#phase === "running",
-      failed: (error: unknown) => this.#fatal(error),
-    };
-    const version = (): number => this.position().applyVersion;
-    this.#versions = new VersionRaise({ state: options.state, newest, version, ...upkeep });
-    this.#due = new DueStamps({ clock: options.clock, ...upkeep });
-    this.#applied.followMembers(() => this.#versions.changed());
-    this.#requests = new GroupRequests(options.clock, (node, raft) => this.#versions.refusal(node, raft));
-    this.#receiver = new SnapshotReceiver({
-      to: options.id,
-      state: options.state,
-      log: options.log,
       assertRunning: () => this.#assertRunning(),
-      running: () => this.#phase === "running",
-      drained: () => this.#applied.drain(),
-      staged: (message) => this.#received([message]),
-      installed: (meta, stored) => this.#installed(meta, stored),
-    });
-    this.#compaction = new Compaction(options.state, options.log, this.#retention);
-    this.#snapshots = new SnapshotSender({
-      from: options.id,
-      state: options.state,
-      transport: options.transport,
-      clock: options.clock,
-      bytesPerSecond: options.snapshotBytesPerSecond ?? SNAPSHOT_BYTES_PER_SECOND,
-      running: () => this.#phase === "running",
-      term: () => this.#running().term,
-      base: () => index(this.#running().status().firstIndex - 1),
-      ended: (to, outcome) =>
-        this.#drive((raft) => {
-          if (outcome === "sent") raft.snapshotSent(to);
-          else raft.snapshotFailed(to);
-        }),
-      failed: (error) => this.#fatal(error),
-    });
-    this.#ready = new ReadyHandler({
-      transport: options.transport,
-      writes: this.#writes,
-      retention: this.#retention,
-      applied: this.#applied,
-      barriers: this.#barriers,
-      offers: this.#offers,
-      snapshots: this.#snapshots,
-      receiver: this.#receiver,
+      raft: () => this.#running(),
       drive: (work) => this.#drive(work),
+      submit: (command, how) => this.#submit(command, how),
+      received: (messages) => this.#received(messages),
+      applied: (raft, batch, record) => this.#answer(raft, batch, record),
+      installed: (meta, stored, logStays) => this.#installed(meta, stored, logStays),
+      diverged: () => this.#diverged(),
       failed: (error) => this.#fatal(error),
     });
   }
@@ -153,16 +69,18 @@ export class Replica {
       this.#options.log,
       () => this.#phase === "starting",
     );
-    this.#applied.open(stored);
-    this.#retention.restart(storedLog.base.index, storedLog.entries);
+    this.#parts.applied.open(stored);
+    await this.#parts.upkeep.comparisons.open();
+    this.#parts.retention.restart(storedLog.base.index, storedLog.entries);
     this.#raft = raftOfStored(this.#options, stored, storedLog, (node) =>
-      this.#versions.refusal(node, this.#running()),
+      this.#parts.upkeep.versions.refusal(node, this.#running()),
     );
+    if (this.#parts.upkeep.comparisons.replaces !== null) this.#raft.loseState(stored.applied);
     this.#phase = "running";
     transport.receive({
       // A snapshot is taken when its bytes are staged, by the receiver alone: a peer cannot merely claim it.
       messages: (messages) => this.#received(messages.filter(({ kind }) => kind !== "snapshot")),
-      snapshot: (header, chunks) => this.#receiver.receive(header, chunks),
+      snapshot: (header, chunks) => this.#parts.receiver.receive(header, chunks),
     });
     const tick = (): void => {
       this.#cancelTick = clock.after(this.#options.tickMs, tick);
@@ -175,7 +93,11 @@ export class Replica {
   /** Also after a failure of its own, whose stores are still open. */
   async stop(): Promise<void> {
     if (this.#phase !== "stopped") this.#halt(new OpenClawError("STOPPED"));
-    await Promise.allSettled([this.#writes.settled(), this.#applied.settled(), this.#receiver.settled()]);
+    await Promise.allSettled([
+      this.#parts.writes.settled(),
+      this.#parts.applied.settled(),
+      this.#parts.receiver.settled(),
+    ]);
     await this.#closeStores();
   }
 
@@ -188,21 +110,22 @@ export class Replica {
    * @throws OpenClawError OVERLOADED, UNAVAILABLE, SESSION_EXPIRED, STOPPED
    */
   async execute(command: UserCommand, options: ProposeOptions): Promise<Outcome> {
-    this.#assertRunning();
-    return this.#session.execute(command, options);
+    this.#assertServing();
+    return this.#parts.session.execute(command, options);
   }
 
   /** The same under an `Idempotency-Key`: a repeat, at whatever node, gets the first outcome and does not run. @throws as `execute` */
   async executeIdempotent(command: IdempotentCommand, options: ProposeOptions): Promise<IdempotentResult> {
-    this.#assertRunning();
-    return this.#session.executeIdempotent(command, options);
+    this.#assertServing();
+    return this.#parts.session.executeIdempotent(command, options);
   }
 
   /**
    * Proposes a command whose repetition is harmless (imports carry cursors), retried until `timeoutMs`.
    * @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED
    */
-  propose(command: SystemCommand, options: ProposeOptions): Promise<CommandResult> {
+  async propose(command: SystemCommand, options: ProposeOptions): Promise<CommandResult> {
+    this.#assertServing();
     return this.#submit(command, options);
   }
 
@@ -214,13 +137,13 @@ export class Replica {
     this.#assertRunning();
     const { clock } = this.#options;
     const deadline = clock.now() + timeoutMs;
-    await within(clock, timeoutMs, this.#versions.refreshed());
-    return this.#asked(() => this.#requests.change(change, deadline - clock.now()));
+    await within(clock, timeoutMs, this.#parts.upkeep.versions.refreshed());
+    return this.#asked(() => this.#parts.requests.change(change, deadline - clock.now()));
   }
 
   /** Resolves when `to` leads. @throws OpenClawError TRANSFER_REFUSED, OVERLOADED, UNAVAILABLE, STOPPED */
   transferLeadership(to: NodeId, timeoutMs: number): Promise<void> {
-    return this.#asked(() => this.#requests.transfer(to, timeoutMs));
+    return this.#asked(() => this.#parts.requests.transfer(to, timeoutMs));
   }
 
   /** Before a planned stop: somebody else leads, if this node does and anybody can. Never fails, and takes `timeoutMs` at most. */
@@ -232,66 +155,90 @@ export class Replica {
   }
 
   /** Resolves when a local read is linearizable: ReadIndex, then applied (thesis §6.4). @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED */
-  barrier(timeoutMs: number): Promise<void> {
-    return this.#asked(() => this.#barriers.wait(timeoutMs));
+  async barrier(timeoutMs: number): Promise<void> {
+    this.#assertServing();
+    return this.#asked(() => this.#parts.barriers.wait(timeoutMs));
   }
 
   /** Reads local state; for a linearizable read, `await barrier()` first. */
   read<Q extends Query>(query: Q): Promise<Answer<Q>> {
-    this.#assertRunning();
+    // Where the members are is not what the state is for: nobody is to lose sight of them.
+    if (query.kind === "members") this.#assertRunning();
+    else this.#assertServing();
     return this.#options.state.read(query);
   }
 
   /** Reads local state as it was. @throws OpenClawError as `StateStore.history`; STOPPED */
   history<Q extends HistoryQuery>(query: Q): Promise<HistoryAnswer<Q>> {
-    this.#assertRunning();
+    this.#assertServing();
     return this.#options.state.history(query);
   }
 
   /** Encoded records from `from` on, at most `maxBytes`. @throws OpenClawError COMPACTED */
   ledger(from: Revision, maxBytes: number): Promise<LedgerSlice> {
-    this.#assertRunning();
+    this.#assertServing();
     return this.#options.state.ledger(from, maxBytes);
+  }
+
+  /** Hashes the ledger that is stored here again, a slice at a time; also of a state that is not served. @throws OpenClawError BAD_REQUEST */
+  checkLedger(from: Revision, to: Revision | null, maxBytes: number): Promise<LedgerChecked> {
+    this.#assertRunning();
+    return this.#options.state.checkLedger(from, to, maxBytes);
+  }
+
+  /**
+   * Compares the states of all replicas, now (C1). What was found until `timeoutMs` is told.
+   * @throws OpenClawError MEMBERSHIP_PENDING, OVERLOADED, UNAVAILABLE, STOPPED
+   */
+  compareStates(timeoutMs: number): Promise<Comparison> {
+    return this.#asked(() => this.#parts.upkeep.comparisons.compare(this.#running(), timeoutMs));
+  }
+
+  /** Calls back when this replica is found to differ from the others, or is as they are again; the returned function ends it. */
+  onAgreement(listener: (agreement: Agreement) => void): () => void {
+    return this.#parts.upkeep.comparisons.follow(listener);
   }
 
   /** Calls back for every advance; the returned function ends it. */
   follow(listener: (advance: LedgerAdvance) => void): () => void {
-    return this.#applied.follow(listener);
+    return this.#parts.applied.follow(listener);
   }
 
   /** Calls back when the members or their rows may have changed here; the returned function ends it. */
   onMembers(listener: () => void): () => void {
-    return this.#applied.followMembers(listener);
+    return this.#parts.applied.followMembers(listener);
   }
 
   /** Calls back when role, term or leader changed; the returned function ends it. */
   onLeadership(listener: (status: ReplicaStatus) => void): () => void {
-    return this.#leadership.follow(listener);
+    return this.#parts.leadership.follow(listener);
   }
 
   position(): Position {
-    return this.#applied.position;
+    return this.#parts.applied.position;
   }
 
   /** How stale a local read may be: ms since this node last knew that it held all that was committed; null when never. */
   staleMs(): number | null {
-    this.#freshness.tick(this.#running(), this.#applied.index);
-    return this.#freshness.age;
+    this.#parts.freshness.tick(this.#running(), this.#parts.applied.index);
+    return this.#parts.freshness.age;
   }
 
   status(): ReplicaStatus {
     const raft = this.#running().status();
     return replicaStatus(this.#options, raft, this.position(), {
       members: raft.committedMembership.voters,
-      waiting: this.#proposals.waiting,
-      snapshots: { sending: this.#snapshots.sending, receiving: this.#receiver.receiving },
+      waiting: this.#parts.proposals.waiting,
+      agreement: this.#parts.upkeep.comparisons.agreement,
+      comparison: this.#parts.upkeep.comparisons.known,
+      snapshots: { sending: this.#parts.snapshots.sending, receiving: this.#parts.receiver.receiving },
     });
   }
 
   #submit(command: Proposed, options: ProposeOptions): Promise<CommandResult> {
     return this.#asked(() => {
-      if (this.#applied.full) throw new OpenClawError("OVERLOADED", "apply is behind");
-      return this.#proposals.submit(command, options.principal, options.timeoutMs);
+      if (this.#parts.applied.full) throw new OpenClawError("OVERLOADED", "apply is behind");
+      return this.#parts.proposals.submit(command, options.principal, options.timeoutMs);
     });
   }
 
@@ -305,13 +252,13 @@ export class Replica {
 
   #tick(): void {
     this.#drive((raft) => {
-      this.#writes.tick();
+      this.#parts.writes.tick();
+      raft.attest(this.#mark);
       raft.tick();
-      this.#freshness.tick(raft, this.#applied.index);
-      this.#proposals.tick();
-      this.#barriers.tick();
-      this.#versions.tick(raft);
-      this.#due.tick(this.position(), raft.role === "leader");
+      this.#parts.freshness.tick(raft, this.#parts.applied.index);
+      this.#parts.proposals.tick();
+      this.#parts.barriers.tick();
+      this.#parts.upkeep.tick(raft);
     });
   }
 
@@ -319,7 +266,9 @@ export class Replica {
     this.#drive((raft) => {
       for (const message of messages) {
         raft.step(message);
-        this.#freshness.received(raft, message, this.#applied.index);
+        if (message.kind === "heartbeat" && message.mark !== null && raft.leader === message.from)
+          this.#parts.upkeep.comparisons.heard(message.mark);
+        this.#parts.freshness.received(raft, message, this.#parts.applied.index);
       }
     });
   }
@@ -340,14 +289,14 @@ export class Replica {
     try {
       const raft = this.#running();
       work(raft);
-      while (!this.#receiver.installing) {
-        this.#requests.look(raft);
-        this.#offers.offer(raft);
+      while (!this.#parts.receiver.installing) {
+        this.#parts.requests.look(raft);
+        this.#parts.offers.offer(raft);
         if (!raft.hasReady()) break;
-        this.#ready.handle(raft.ready());
+        this.#parts.ready.handle(raft.ready());
       }
-      if (this.#leadership.note(raft, () => this.status())) {
-        this.#proposals.offerAllAgain();
+      if (this.#parts.leadership.note(raft, () => this.status())) {
+        this.#parts.proposals.offerAllAgain();
         this.#schedule();
       }
     } catch (error) {
@@ -358,19 +307,45 @@ export class Replica {
   /** A batch is in the state: those who waited for it are told, then those who follow the ledger. */
   #answer(raft: Raft, batch: Applied, record: () => void): void {
     raft.applied(batch.index);
-    for (const { proposer, request, result } of batch.results) this.#proposals.settle(proposer, request, result);
+    for (const { proposer, request, result } of batch.results) this.#parts.proposals.settle(proposer, request, result);
     record();
-    this.#barriers.applied(batch.index);
-    this.#applied.next();
-    this.#compaction.consider(raft).catch((error: unknown) => this.#fatal(error));
+    this.#parts.barriers.applied(batch.index);
+    this.#parts.upkeep.comparisons.applied(batch);
+    if (this.#parts.upkeep.comparisons.replaces !== null) return;
+    this.#parts.applied.next();
+    this.#parts.compaction.consider(raft).catch((error: unknown) => this.#fatal(error));
   }
 
   /** State and log are the snapshot's. */
-  #installed(meta: SnapshotMeta, stored: StoredState): void {
-    this.#retention.restart(meta.index, []);
+  #installed(meta: SnapshotMeta, stored: StoredState, logStays: boolean): void {
+    if (!logStays) this.#parts.retention.restart(meta.index, []);
     this.#running().snapshotInstalled(meta);
-    this.#applied.replace(stored);
-    this.#barriers.applied(meta.index);
+    this.#parts.applied.replace(stored);
+    this.#parts.barriers.applied(meta.index);
+    this.#parts.upkeep.comparisons.open().catch((error: unknown) => this.#fatal(error));
+  }
+
+  /** What a heartbeat tells of this state; nothing of one that is wrong. */
+  get #mark(): StateMark | null {
+    const { upkeep, applied } = this.#parts;
+    return upkeep.comparisons.replaces === null ? LedgerMarks.of(applied.index, applied.position) : null;
+  }
+
+  /** C1: nothing is applied to this state any more, or answered from it; Raft goes on, for the log is sound. */
+  #diverged(): void {
+    // What was offered may be committed all the same: whoever waits is told no more than that.
+    const error = new OpenClawError("UNAVAILABLE", agreementText(this.#parts.upkeep.comparisons.agreement));
+    this.#parts.proposals.abandon(error);
+    this.#parts.barriers.abandon(error);
+    this.#raft?.loseState(this.#parts.applied.index);
+    // So that a start after this one knows it at once.
+    this.#options.state.checkpoint().catch((failure: unknown) => this.#fatal(failure));
+  }
+
+  /** @throws OpenClawError STOPPED, DIVERGED */
+  #assertServing(): void {
+    this.#assertRunning();
+    this.#parts.upkeep.comparisons.assertSound();
   }
 
   #assertRunning(): void {
@@ -386,9 +361,10 @@ export class Replica {
   #halt(error: OpenClawError): void {
     this.#phase = "stopped";
     this.#cancelTick();
-    this.#proposals.abandon(error);
-    this.#barriers.abandon(error);
-    this.#requests.abandon(error);
+    this.#parts.proposals.abandon(error);
+    this.#parts.barriers.abandon(error);
+    this.#parts.requests.abandon(error);
+    this.#parts.upkeep.comparisons.abandon(error);
   }
 
   #fatal(cause: unknown): void {

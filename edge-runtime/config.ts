@@ -15,6 +15,7 @@ import {
   type NodeId,
   revision,
 } from "@openclaw/core/ids.ts";
+import { COMPARE_EVERY_MS } from "@openclaw/core/replica/comparisons.ts";
 import { LOG_BYTES } from "@openclaw/core/replica/log-retention.ts";
 import { SNAPSHOT_BYTES_PER_SECOND } from "@openclaw/core/replica/snapshot-sender.ts";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
@@ -32,6 +33,8 @@ const SNAPSHOT_BYTES_PER_SECOND_MIN = 65_536;
 
 /** A batch (core/limits.ts) must fit. */
 const MEMORY_BYTES_MIN = 1_048_576;
+/** A year. */
+const COMPARE_MINUTES_MAX = 525_600;
 
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 
@@ -117,6 +120,16 @@ const ConfigFile = z
         logBytes: z.int().min(MEMORY_BYTES_MIN).default(LOG_BYTES),
       })
       .prefault({}),
+    comparison: z
+      .strictObject({
+        /** Minutes of log time between two comparisons of all replicas' states, if something was written. */
+        everyMinutes: z
+          .int()
+          .min(1)
+          .max(COMPARE_MINUTES_MAX)
+          .default(COMPARE_EVERY_MS / 60_000),
+      })
+      .prefault({}),
     mdns: z.boolean().default(false),
     logLevel: z.enum(LOG_LEVELS).default("info"),
   })
@@ -173,6 +186,7 @@ export interface NodeConfig {
   readonly auth: { readonly publicKey: PublicKey } | null;
   readonly snapshots: { readonly bytesPerSecond: number };
   readonly memory: { readonly stateCacheBytes: number; readonly logBytes: number };
+  readonly comparison: { readonly everyMinutes: number };
   readonly mdns: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }

@@ -63,6 +63,14 @@ export class Metrics {
       gauge(`${name}_bytes`, "Bytes of the snapshot on its way; 0 when there is none", () => transfer()?.bytes ?? 0);
       gauge(`${name}_done_bytes`, "Bytes of it that have gone over", () => transfer()?.done ?? 0);
     }
+    gauge("state_differs", "1 while this node's state differs from a majority's, or none is known (C1, C2)", () =>
+      replica.status().agreement.kind === "sound" ? 0 : 1,
+    );
+    gauge(
+      "state_compared_revision",
+      "Revision as of which states were compared last",
+      () => replica.status().comparison.revision,
+    );
     gauge("transport_drops", "Raft messages dropped at a limit since the start", transportDrops);
     gauge("watchers", "Open watches", () => this.#watchers());
     gauge("uplink_connected", "1 while the parent is connected; 0 also without a parent", () =>

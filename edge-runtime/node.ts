@@ -7,6 +7,7 @@ import { mkdir } from "node:fs/promises";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
+import { agreementText } from "@openclaw/core/replica/comparisons.ts";
 import { retentionOf } from "@openclaw/core/replica/log-retention.ts";
 import { Replica } from "@openclaw/core/replica.ts";
 import { APPLY_VERSIONS } from "@openclaw/core/state-machine/apply.ts";
@@ -171,9 +172,14 @@ async function compose(
     tickMs: TICK_MS,
     snapshotBytesPerSecond: config.snapshots.bytesPerSecond,
     retention: retentionOf(config.memory.logBytes),
+    compareEveryMs: config.comparison.everyMinutes * 60_000,
     onFatal,
   });
   started.push(() => replica.stop());
+  replica.onAgreement((agreement) => {
+    if (agreement.kind === "sound") log.info("this node's state is what a majority holds again");
+    else log.error({ agreement: agreement.kind, round: agreement.round }, agreementText(agreement));
+  });
   await replica.start();
 
   const presence = new PresenceGossip({

@@ -8,6 +8,7 @@ import type { ReadIndex } from "./read-index.ts";
 import type { Reconfiguration } from "./reconfiguration.ts";
 import type { Replication } from "./replication.ts";
 import type { SnapshotInstall } from "./snapshot.ts";
+import type { StateLoss } from "./state-loss.ts";
 import { TermGate } from "./term-gate.ts";
 import type { Transfer } from "./transfer.ts";
 
@@ -23,6 +24,7 @@ export interface Parts {
   readonly install: SnapshotInstall;
   readonly reconfiguration: Reconfiguration;
   readonly transfer: Transfer;
+  readonly stateLoss: StateLoss;
 }
 
 export class Dispatch {
@@ -82,6 +84,8 @@ export class Dispatch {
         return reads.onReadIndex(message);
       case "readIndexResponse":
         return reads.onReadIndexResponse(message);
+      case "stateRequest":
+        return this.#parts.stateLoss.onRequest(message);
       case "forward":
         if (leads && this.#forwarded.length < FORWARDED_MAX) this.#forwarded.push(message.data);
         return;

@@ -2,7 +2,7 @@
 import { invariant } from "../errors.ts";
 import { type Index, index, type NodeId } from "../ids.ts";
 import type { Election } from "./election.ts";
-import type { RaftMessage } from "./message.ts";
+import type { Entry, RaftMessage } from "./message.ts";
 import type { NodeState } from "./node-state.ts";
 
 type Of<Kind extends RaftMessage["kind"]> = Extract<RaftMessage, { kind: Kind }>;
@@ -24,10 +24,8 @@ export class Follower {
     this.#heard(message);
     // The log on disk is being replaced: the answer to the snapshot says where to go on.
     if (node.installing) return;
-    // X1: memory must not grow with a state that is slow. As if it were lost: the leader's window fills, and it asks again.
-    if (message.entries.length > 0 && log.bytesAfter(node.applied) > this.#maxUnappliedBytes) return;
-
-    const end = index(message.prevIndex + message.entries.length);
+    const entries = this.#withinMemory(message);
+    const end = index(message.prevIndex + entries.length);
     if (end <= log.commit) {
       // Old news. Nothing may be appended again, not where prevIndex is compacted here, nor where it is 0 (pitfall 13).
       node.acknowledge(message.from, log.commit);
@@ -38,7 +36,7 @@ export class Follower {
       this.#reject(message);
       return;
     }
-    this.#merge(committed > 0 ? message.entries.slice(committed) : message.entries);
+    this.#merge(committed > 0 ? entries.slice(committed) : entries);
     log.commitTo(index(Math.min(message.commit, end)));
     node.acknowledge(message.from, end);
   }
@@ -63,6 +61,16 @@ export class Follower {
     // Who recovers may have forgotten a newer term: it vouches for no read (R5).
     const context = node.recovery.active ? 0 : message.context;
     node.answer({ kind: "heartbeatResponse", ...node.envelope(message.from), context });
+  }
+
+  /**
+   * X1: memory must not grow with a state that is slow. What would make the log longer is as if it were lost: the leader's
+   * window fills, and it asks again. What stands in the log already tells what of it is committed, and so may be applied.
+   */
+  #withinMemory({ prevIndex, entries }: Of<"append">): readonly Entry[] {
+    const { log, applied } = this.#node;
+    if (log.bytesAfter(applied) <= this.#maxUnappliedBytes) return entries;
+    return entries.slice(0, Math.max(0, log.lastIndex - prevIndex));
   }
 
   #heard(message: Of<"append"> | Of<"heartbeat"> | Of<"commit">): void {

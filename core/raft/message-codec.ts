@@ -6,11 +6,11 @@
  */
 import { decode, type Encodable, encodePooled, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
-import { index, isNodeId, type NodeId, type Term, term } from "../ids.ts";
+import { index, isNodeId, type NodeId, revision, type Term, term } from "../ids.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
 import { entriesTuple, metaTuple, readEntries, readMeta } from "./entry-codec.ts";
 import { changeTuple, readChange } from "./membership-codec.ts";
-import type { RaftMessage, RaftMessageKind } from "./message.ts";
+import type { RaftMessage, RaftMessageKind, StateMark } from "./message.ts";
 
 /** Messages in one frame: a peer that has more to say sends a second frame. */
 export const FRAME_MESSAGES_MAX = BATCH_ITEMS_MAX;
@@ -36,6 +36,7 @@ const KINDS = [
   "timeoutNow",
   "removed",
   "commit",
+  "stateRequest",
 ] as const satisfies readonly RaftMessageKind[];
 
 const KIND_NUMBERS = new Map<RaftMessageKind, number>(KINDS.map((kind, number) => [kind, number]));
@@ -73,10 +74,12 @@ function fields(message: RaftMessage): readonly Encodable[] {
     case "appendAccepted":
     case "appendUncounted":
       return [message.match];
+    case "stateRequest":
+      return [message.atLeast];
     case "appendRejected":
       return [message.prevIndex, message.hintIndex, message.hintTerm];
     case "heartbeat":
-      return [message.match, message.matchTerm, message.commit, message.context];
+      return [message.match, message.matchTerm, message.commit, message.context, markTuple(message.mark)];
     case "commit":
       return [message.match, message.matchTerm, message.commit];
     case "heartbeatResponse":
@@ -99,6 +102,16 @@ function fields(message: RaftMessage): readonly Encodable[] {
     default:
       return unreachable(message);
   }
+}
+
+const markTuple = (mark: StateMark | null): Encodable =>
+  mark === null ? null : [mark.applied, mark.revision, mark.hash];
+
+function readMark(value: Encodable): StateMark {
+  const reader = new TupleReader(value, "state mark");
+  const mark = { applied: index(reader.count()), revision: revision(reader.count()), hash: reader.bytes() };
+  reader.end();
+  return mark;
 }
 
 function readMessage(value: Encodable): RaftMessage {
@@ -148,6 +161,8 @@ function readFields(
     case "appendAccepted":
     case "appendUncounted":
       return { kind, ...envelope, match: index(reader.count()) };
+    case "stateRequest":
+      return { kind, ...envelope, atLeast: index(reader.count()) };
     case "appendRejected":
       return {
         kind,
@@ -164,6 +179,7 @@ function readFields(
         matchTerm: term(reader.count()),
         commit: index(reader.count()),
         context: reader.count(),
+        mark: reader.orNull((field) => readMark(field.any())),
       };
     case "commit":
       return {

@@ -2,7 +2,7 @@
  * What Raft peers say to each other: one union, one kind a meaning (etcd's one struct for all is what we avoid).
  * Thesis: Ongaro, "Consensus: Bridging Theory and Practice", 2014.
  */
-import type { Index, NodeId, Term } from "../ids.ts";
+import type { Index, NodeId, Revision, Term } from "../ids.ts";
 import type { Membership, MembershipChange } from "./membership.ts";
 
 /** What an entry holds. Of commands Raft looks at the kind only. */
@@ -32,6 +32,14 @@ export interface SnapshotMeta {
   readonly term: Term;
   /** As of `index`: never an uncommitted configuration (pitfall 15). */
   readonly membership: Membership;
+}
+
+/** What the sender's state says of itself: Raft only carries it, and nothing that Raft decides depends on it (C3). */
+export interface StateMark {
+  readonly applied: Index;
+  readonly revision: Revision;
+  /** The beginning of the ledger's hash at that revision. */
+  readonly hash: Uint8Array;
 }
 
 interface Envelope {
@@ -87,6 +95,7 @@ export type RaftMessage =
       readonly matchTerm: Term;
       readonly commit: Index;
       readonly context: number;
+      readonly mark: StateMark | null;
     })
   /** What is committed, of what the receiver is known to hold. No answer: the next heartbeat says it again. */
   | (Envelope & {
@@ -99,6 +108,8 @@ export type RaftMessage =
   | (Envelope & { readonly kind: "heartbeatResponse"; readonly context: number })
   /** A snapshot that the receiver already holds whole, in its own staging area (the bytes travel apart). */
   | (Envelope & { readonly kind: "snapshot"; readonly meta: SnapshotMeta })
+  /** The sender's state is wrong, its log is not: send it a snapshot as of this index or later. */
+  | (Envelope & { readonly kind: "stateRequest"; readonly atLeast: Index })
   /** A follower asks its leader for a ReadIndex; `context` is the follower's own number. */
   | (Envelope & { readonly kind: "readIndex"; readonly context: number })
   | (Envelope & { readonly kind: "readIndexResponse"; readonly context: number; readonly index: Index })

@@ -3,7 +3,7 @@ import type { Index, NodeId, Term } from "../ids.ts";
 import type { Configurations } from "./configurations.ts";
 import { Durability } from "./durability.ts";
 import type { RaftLog } from "./log.ts";
-import type { HardState, RaftMessage } from "./message.ts";
+import type { HardState, RaftMessage, StateMark } from "./message.ts";
 import type { Quorum } from "./quorum.ts";
 import type { Role } from "./ready.ts";
 import type { Recovery } from "./recovery.ts";
@@ -22,6 +22,10 @@ export class NodeState {
   leader: NodeId | null = null;
   /** From when a snapshot replaced the log until it is installed: nothing else is written to the log, no campaign. */
   installing = false;
+  /** The state is wrong, and a snapshot of this index or a later one is to take its place; null: it is as it should be. */
+  stateNeeded: Index | null = null;
+  /** What this node's state says of itself, for those who follow it; null: nothing is known of it. */
+  mark: StateMark | null = null;
   /** Told that it is no member any more (R10): it campaigns no longer, unless a leader is heard after all. */
   removed = false;
   #messages: RaftMessage[] = [];

@@ -101,6 +101,8 @@ export class Progress {
 
   /** The follower recovers and holds the log up to `match`, uncounted. `more`: there is something to send after it. */
   uncounted(match: Index, base: Index, more: boolean): void {
+    // It says so at every heartbeat. An append with what follows is out already, and the next answer tells what came of it.
+    if (!this.counted && match === this.match && this.state === "probe" && this.#paused && !this.#unanswered) return;
     this.counted = false;
     this.match = match;
     if (this.state === "snapshot" && match < base) return;

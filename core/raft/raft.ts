@@ -15,7 +15,7 @@ import { Election } from "./election.ts";
 import { Follower } from "./follower.ts";
 import { RaftLog } from "./log.ts";
 import type { MembershipChange, Stepped } from "./membership.ts";
-import type { Entry, HardState, RaftMessage, SnapshotMeta } from "./message.ts";
+import type { Entry, HardState, RaftMessage, SnapshotMeta, StateMark } from "./message.ts";
 import { NodeState } from "./node-state.ts";
 import { RAFT_DEFAULTS, type RaftOptions } from "./options.ts";
 import { ReadIndex } from "./read-index.ts";
@@ -24,6 +24,7 @@ import { Reconfiguration } from "./reconfiguration.ts";
 import { Recovery } from "./recovery.ts";
 import { Replication } from "./replication.ts";
 import { SnapshotInstall } from "./snapshot.ts";
+import { StateLoss } from "./state-loss.ts";
 import { Transfer, type Transferred } from "./transfer.ts";
 
 export type Proposed =
@@ -41,6 +42,7 @@ export class Raft {
   readonly #install: SnapshotInstall;
   readonly #reconfiguration: Reconfiguration;
   readonly #transfer: Transfer;
+  readonly #stateLoss: StateLoss;
   readonly #dispatch: Dispatch;
   readonly #maxBatchBytes: number;
   /** The hard state that was last given to the disk. */
@@ -73,6 +75,7 @@ export class Raft {
     this.#maxBatchBytes = settings.maxBatchBytes;
     this.#replication = new Replication(this.#node, settings, () => this.#reconfiguration.committed());
     this.#transfer = new Transfer(this.#node, this.#replication, settings.electionTicks);
+    this.#stateLoss = new StateLoss(this.#node, this.#replication, this.#transfer);
     this.#reconfiguration = new Reconfiguration(
       this.#node,
       this.#replication,
@@ -101,6 +104,7 @@ export class Raft {
       install: this.#install,
       reconfiguration: this.#reconfiguration,
       transfer: this.#transfer,
+      stateLoss: this.#stateLoss,
     });
     // A snapshot may have been installed from a term that was not stored before the crash.
     if (log.lastTerm > hardState.term) this.#election.becomeFollower(log.lastTerm, null);
@@ -159,6 +163,7 @@ export class Raft {
       return;
     }
     this.#transfer.tick();
+    this.#stateLoss.leaderTick();
     if (!this.#replication.tick()) return;
     this.#replication.sendHeartbeats(this.#reads.roundInFlight);
     this.#reconfiguration.heartbeat();
@@ -210,6 +215,21 @@ export class Raft {
    */
   readIndex(context: number): void {
     this.#reads.ask(context);
+  }
+
+  /** The state is wrong, the log is not: a state as of `atLeast` or later is to take its place (state-loss.ts). */
+  loseState(atLeast: Index): void {
+    this.#stateLoss.lose(atLeast);
+  }
+
+  /** What the state says of itself now: a leader's heartbeats tell it. */
+  attest(mark: StateMark | null): void {
+    this.#node.mark = mark;
+  }
+
+  /** Asks the leader for a state that may be taken in place of the wrong one; it may be lost. */
+  askForState(): void {
+    this.#stateLoss.ask();
   }
 
   /** A message arrived. It is from the node it names: the transport vouches for that. */
@@ -268,15 +288,16 @@ export class Raft {
       this.#replication.hasWork ||
       this.#reads.hasWork ||
       this.#dispatch.hasForwarded ||
+      this.#stateLoss.hasRequests ||
       this.#voteChanged() ||
-      (!installing && (log.lastIndex > durability.written || log.commit > this.#delivered))
+      (!installing && (log.lastIndex > durability.written || this.#mayDeliver))
     );
   }
 
   /** Takes the next round of work. It may be empty. */
   ready(): Ready {
     const node = this.#node;
-    const snapshot = this.#install.take();
+    const install = this.#install.take();
     this.#reads.flush();
     this.#replication.flush();
     const entries = this.#unwritten();
@@ -288,7 +309,8 @@ export class Raft {
     else for (const answer of node.durability.releaseIdle()) node.send(answer);
     return {
       messages: node.takeMessages(),
-      snapshot,
+      snapshot: install?.meta ?? null,
+      logStays: install?.logStays ?? false,
       hardState,
       entries,
       afterDurable,
@@ -297,12 +319,13 @@ export class Raft {
       readStates: this.#reads.takeReadStates(),
       readsDropped: this.#reads.takeDropped(),
       snapshotsTo: this.#replication.takeSnapshotsTo(),
+      statesTo: this.#stateLoss.takeRequests(),
       forwarded: this.#dispatch.takeForwarded(),
     };
   }
 
   status(): RaftStatus {
-    const { id, role, term, leader, log, applied, recovery, configurations, removed } = this.#node;
+    const { id, role, term, leader, log, applied, recovery, stateNeeded, configurations, removed } = this.#node;
     return {
       id,
       role,
@@ -313,6 +336,7 @@ export class Raft {
       commit: log.commit,
       applied,
       recoveringTo: recovery.target,
+      stateNeeded,
       membership: configurations.latest.membership,
       committedMembership: configurations.lastCommitted,
       removed: removed || configurations.left,
@@ -346,9 +370,14 @@ export class Raft {
     return this.#written;
   }
 
+  get #mayDeliver(): boolean {
+    const { log, stateNeeded } = this.#node;
+    return stateNeeded === null && log.commit > this.#delivered;
+  }
+
   #deliver(): readonly Entry[] {
     const { log, installing } = this.#node;
-    if (installing || log.commit === this.#delivered) return [];
+    if (installing || !this.#mayDeliver) return [];
     const committed = log.slice(index(this.#delivered + 1), log.commit, this.#maxBatchBytes, BATCH_ITEMS_MAX);
     this.#delivered = index(this.#delivered + committed.length);
     return committed;

@@ -2,6 +2,7 @@
 import type { Index, NodeId, Term } from "../ids.ts";
 import type { Membership } from "./membership.ts";
 import type { Entry, HardState, RaftMessage, SnapshotMeta } from "./message.ts";
+import type { StateRequest } from "./state-loss.ts";
 
 export type Role = "follower" | "preCandidate" | "candidate" | "leader";
 
@@ -29,6 +30,8 @@ export interface ReadState {
 export interface Ready {
   readonly messages: readonly RaftMessage[];
   readonly snapshot: SnapshotMeta | null;
+  /** The snapshot takes the place of a wrong state, and the log goes on after it: it is not reset (state-loss.ts). */
+  readonly logStays: boolean;
   readonly hardState: HardState | null;
   readonly entries: readonly Entry[];
   readonly afterDurable: readonly RaftMessage[];
@@ -49,6 +52,8 @@ export interface Ready {
    * `snapshotFailed`.
    */
   readonly snapshotsTo: readonly NodeId[];
+  /** Followers that asked for a snapshot because their state is wrong; nothing is to be reported of those. */
+  readonly statesTo: readonly StateRequest[];
   /** Command batches forwarded by followers, for this leader to propose. */
   readonly forwarded: readonly Uint8Array[];
 }
@@ -64,6 +69,8 @@ export interface RaftStatus {
   readonly applied: Index;
   /** R5: the index this node must reach before it votes or acknowledges; null when it is whole. */
   readonly recoveringTo: Index | null;
+  /** The state is wrong; a snapshot of this index or later is to take its place. Null: it is as it should be. */
+  readonly stateNeeded: Index | null;
   /** The latest in the log, committed or not. */
   readonly membership: Membership;
   /** The last committed one that this node knows of. */

@@ -79,13 +79,13 @@ export class Replication {
 
   /** `context`: the ReadIndex round to confirm, 0 for none. */
   sendHeartbeats(context: number): void {
-    const { log } = this.#node;
+    const { log, mark } = this.#node;
     for (const [to, progress] of this.#progress) {
       const match = index(Math.max(progress.match, progress.acknowledged));
       // Of an entry that is compacted here the term is not known.
       const matchTerm = log.termAt(match) ?? term(0);
       const { commit } = log;
-      this.#node.send({ kind: "heartbeat", ...this.#node.envelope(to), match, matchTerm, commit, context });
+      this.#node.send({ kind: "heartbeat", ...this.#node.envelope(to), match, matchTerm, commit, context, mark });
     }
   }
 
@@ -238,8 +238,8 @@ export class Replication {
     const { log } = this.#node;
     // A full window does not matter here: what is in flight may be lost, and cannot be sent again.
     if (progress.next <= log.base.index && (progress.state === "replicate" || !progress.paused)) {
-      // A follower that is not there gets no snapshot; its first answer brings us back here.
-      if (!progress.active) return;
+      // A follower that is not there gets no snapshot; its first answer brings us back here. A wrong state is no snapshot.
+      if (!progress.active || this.#node.stateNeeded !== null) return;
       progress.awaitSnapshot();
       this.#snapshotsTo.push(to);
       return;

@@ -13,7 +13,13 @@ import type { NodeState } from "./node-state.ts";
 type Of<Kind extends RaftMessage["kind"]> = Extract<RaftMessage, { kind: Kind }>;
 
 type Install =
-  | { readonly phase: "due" | "handedOut"; readonly meta: SnapshotMeta; readonly from: NodeId }
+  | {
+      readonly phase: "due" | "handedOut";
+      readonly meta: SnapshotMeta;
+      readonly from: NodeId;
+      /** It takes the place of a wrong state, and the log goes on after it. */
+      readonly logStays: boolean;
+    }
   | { readonly phase: "none" };
 
 export class SnapshotInstall {
@@ -36,6 +42,14 @@ export class SnapshotInstall {
     const { meta, from } = message;
     // Whoever leads may send one, and whoever led: it holds committed entries only. It names no leader.
     if (node.role === "leader" || this.#install.phase === "handedOut") return;
+    const { stateNeeded } = node;
+    if (stateNeeded !== null && !node.installing && log.termAt(meta.index) === meta.term) {
+      // An older one may be as wrong as the state.
+      if (meta.index < stateNeeded) return;
+      log.commitTo(meta.index);
+      this.#begin(meta, from, true);
+      return;
+    }
     if (meta.index <= log.commit) {
       if (!node.installing) node.acknowledge(node.leader ?? from, log.commit);
       return;
@@ -48,14 +62,18 @@ export class SnapshotInstall {
     if (node.role !== "follower") this.#election.becomeFollower(node.term, null);
     log.reset({ index: meta.index, term: meta.term }, meta.membership);
     node.durability.reset(meta.index);
-    node.installing = true;
-    this.#install = { phase: "due", meta, from };
+    this.#begin(meta, from, false);
   }
 
-  take(): SnapshotMeta | null {
+  take(): { readonly meta: SnapshotMeta; readonly logStays: boolean } | null {
     if (this.#install.phase !== "due") return null;
     this.#install = { ...this.#install, phase: "handedOut" };
-    return this.#install.meta;
+    return this.#install;
+  }
+
+  #begin(meta: SnapshotMeta, from: NodeId, logStays: boolean): void {
+    this.#node.installing = true;
+    this.#install = { phase: "due", meta, from, logStays };
   }
 
   installed(meta: SnapshotMeta): void {
@@ -67,6 +85,7 @@ export class SnapshotInstall {
     const node = this.#node;
     this.#install = { phase: "none" };
     node.installing = false;
+    node.stateNeeded = null;
     node.recovery.durable(index(meta.index));
     // What a snapshot holds is committed, so every later leader has it, too.
     node.acknowledge(node.leader ?? install.from, meta.index);

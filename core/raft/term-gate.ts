@@ -66,6 +66,7 @@ export class TermGate {
       case "appendUncounted":
       case "heartbeatResponse":
       case "readIndex":
+      case "stateRequest":
       case "forward":
       case "changeMembership":
       case "transferLeadership":

@@ -4,6 +4,8 @@ import type { Clock, LogStore, Random, StateStore, StoredRecord, Transport } fro
 import type { Membership } from "../raft/membership.ts";
 import type { RaftStatus, Role } from "../raft/ready.ts";
 import type { ApplyVersions } from "../state-machine/apply.ts";
+import type { Comparison } from "../state-machine/comparison.ts";
+import type { Agreement } from "./comparisons.ts";
 import type { RetentionLimits } from "./log-retention.ts";
 import type { SnapshotTransfer } from "./snapshot-progress.ts";
 
@@ -26,6 +28,8 @@ export interface ReplicaOptions {
   readonly retention?: RetentionLimits;
   /** Bound on a snapshot on its way to a follower; the default suits a node. */
   readonly snapshotBytesPerSecond?: number;
+  /** Of log time, between two comparisons of states that begin by themselves (C1); the default suits a node. */
+  readonly compareEveryMs?: number;
   /** The replica can no longer vouch for its disk, or an invariant broke: stop the process. Called at most once. */
   readonly onFatal: (error: Error) => void;
 }
@@ -51,6 +55,9 @@ export interface ReplicaStatus {
   readonly applyVersion: number;
   /** The newest apply version that this node supports. */
   readonly supports: number;
+  /** Whether this replica's state is what a majority's is, and what replicas last found. */
+  readonly agreement: Agreement;
+  readonly comparison: Comparison;
   readonly members: readonly NodeId[];
   readonly waiting: number;
   readonly snapshots: { readonly sending: SnapshotTransfer | null; readonly receiving: SnapshotTransfer | null };

@@ -7,6 +7,7 @@ import { asOpenClawError } from "../errors.ts";
 import type { Clock } from "../ports.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
 import type { Position } from "../state-machine/query.ts";
+import { LogClock } from "./log-clock.ts";
 
 /** Ms until a proposal is given up, and made anew if something is still due. */
 const PROPOSE_MS = 5_000;
@@ -20,24 +21,18 @@ export interface DueStampsOptions {
 
 export class DueStamps {
   readonly #options: DueStampsOptions;
-  /** The log time that is applied here, and since when, in monotonic ms. */
-  #logTime = 0;
-  #since = 0;
+  readonly #logClock: LogClock;
   #proposing = false;
 
   constructor(options: DueStampsOptions) {
     this.#options = options;
+    this.#logClock = new LogClock(options.clock);
   }
 
   /** Once a tick. */
   tick({ logTime, nextDue }: Position, leads: boolean): void {
-    const now = this.#options.clock.now();
-    if (logTime !== this.#logTime || this.#since === 0) {
-      this.#logTime = logTime;
-      this.#since = now;
-    }
-    // Seen after it was stamped: so a stamp made now is later than this reckoning, and what is due by it ends.
-    if (!leads || this.#proposing || nextDue === null || logTime + (now - this.#since) < nextDue) return;
+    const now = this.#logClock.now(logTime);
+    if (!leads || this.#proposing || nextDue === null || now < nextDue) return;
     this.#proposing = true;
     this.#options
       .propose({ kind: "stamp" }, PROPOSE_MS)

@@ -1,4 +1,5 @@
 /** Does what a Ready asks, in the order that its contract says (core/raft/ready.ts). */
+import { index } from "../ids.ts";
 import type { Transport } from "../ports.ts";
 import type { Raft } from "../raft/raft.ts";
 import type { Ready } from "../raft/ready.ts";
@@ -36,7 +37,7 @@ export class ReadyHandler {
     const { transport, receiver, drive, failed } = this.#options;
     sendByPeer(transport, ready.messages);
     if (ready.snapshot === null) this.#handleRest(ready);
-    else receiver.install(ready.snapshot, () => drive(() => this.#handleRest(ready)), failed);
+    else receiver.install(ready.snapshot, ready.logStays, () => drive(() => this.#handleRest(ready)), failed);
   }
 
   #handleRest(ready: Ready): void {
@@ -45,7 +46,8 @@ export class ReadyHandler {
     applied.push(ready.committed);
     for (const state of ready.readStates) barriers.confirmed(state, applied.index);
     for (const context of ready.readsDropped) barriers.dropped(context);
-    snapshots.want(ready.snapshotsTo);
+    for (const to of ready.snapshotsTo) snapshots.want(to, index(0));
+    for (const { to, atLeast } of ready.statesTo) snapshots.want(to, atLeast);
     if (!applied.full) offers.forwarded(ready.forwarded);
   }
 

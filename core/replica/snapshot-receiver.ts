@@ -2,7 +2,7 @@
  * A follower's snapshots, from the first chunk to the state that replaces ours: one is staged at a time, and the next
  * waits until Raft has taken or refused it (pitfall 14).
  */
-import type { NodeId } from "../ids.ts";
+import type { Index, NodeId } from "../ids.ts";
 import type { LogStore, SnapshotChunks, SnapshotHeader, StateStore, StoredState } from "../ports.ts";
 import type { RaftMessage, SnapshotMeta } from "../raft/message.ts";
 import { SnapshotProgress, type SnapshotTransfer } from "./snapshot-progress.ts";
@@ -18,7 +18,9 @@ export interface SnapshotReceiverOptions {
   readonly drained: () => Promise<void>;
   /** The bytes are here, checked: Raft may take the snapshot. */
   readonly staged: (message: RaftMessage) => void;
-  readonly installed: (meta: SnapshotMeta, stored: StoredState) => void;
+  /** The round that found our state to be wrong, in whose place the snapshot comes; null: it is only older. */
+  readonly replaces: () => Index | null;
+  readonly installed: (meta: SnapshotMeta, stored: StoredState, logStays: boolean) => void;
 }
 
 export class SnapshotReceiver {
@@ -50,9 +52,12 @@ export class SnapshotReceiver {
     return turn;
   }
 
-  /** R8: the new state first, then the log, then (by Raft) the acknowledgement. `done` goes on with what waited for it. */
-  install(meta: SnapshotMeta, done: () => void, failed: (error: unknown) => void): void {
-    this.#installing = this.#install(meta).then(() => {
+  /**
+   * R8: the new state first, then the log unless that stays, then (by Raft) the acknowledgement. `done` goes on with what
+   * waited for it.
+   */
+  install(meta: SnapshotMeta, logStays: boolean, done: () => void, failed: (error: unknown) => void): void {
+    this.#installing = this.#install(meta, logStays).then(() => {
       this.#installing = null;
       done();
     }, failed);
@@ -71,12 +76,13 @@ export class SnapshotReceiver {
     await this.#installing;
   }
 
-  async #install(meta: SnapshotMeta): Promise<void> {
-    const { state, log, drained, running, installed } = this.#options;
+  async #install(meta: SnapshotMeta, logStays: boolean): Promise<void> {
+    const { state, log, drained, running, replaces, installed } = this.#options;
     await drained();
     if (!running()) return;
-    const stored = await state.install(meta);
-    await log.reset({ index: meta.index, term: meta.term });
-    if (running()) installed(meta, stored);
+    const round = replaces();
+    const stored = round === null ? await state.install(meta) : await state.replace(meta, round);
+    if (!logStays) await log.reset({ index: meta.index, term: meta.term });
+    if (running()) installed(meta, stored, logStays);
   }
 }

@@ -1,6 +1,6 @@
 /** Followers that fell behind the log get a copy of the state, one after the other, and no faster than they should. */
 import { OpenClawError } from "../errors.ts";
-import type { Index, NodeId, Term } from "../ids.ts";
+import { type Index, index, type NodeId, type Term } from "../ids.ts";
 import type { Clock, SnapshotChunks, StateStore, Transport } from "../ports.ts";
 import { SnapshotProgress, type SnapshotTransfer } from "./snapshot-progress.ts";
 import { TokenBucket } from "./token-bucket.ts";
@@ -22,6 +22,8 @@ export interface SnapshotSenderOptions {
   readonly clock: Clock;
   readonly bytesPerSecond: number;
   readonly running: () => boolean;
+  /** False while our state is wrong: no copy of it goes on. */
+  readonly sound: () => boolean;
   readonly term: () => Term;
   /** What the log follows: a copy that ends before it would leave a gap. */
   readonly base: () => Index;
@@ -34,8 +36,8 @@ export class SnapshotSender {
   readonly #options: SnapshotSenderOptions;
   readonly #bucket: TokenBucket;
   readonly #progress = new SnapshotProgress();
-  /** At most one a voter. */
-  readonly #wanted = new Set<NodeId>();
+  /** At most one a member, with the least index that it has to be of. */
+  readonly #wanted = new Map<NodeId, Index>();
   #sending = false;
 
   constructor(options: SnapshotSenderOptions) {
@@ -47,17 +49,19 @@ export class SnapshotSender {
     return this.#progress.current;
   }
 
-  want(followers: readonly NodeId[]): void {
-    for (const to of followers) this.#wanted.add(to);
+  /** @param atLeast of this index or later: what lets the follower go on */
+  want(to: NodeId, atLeast: Index): void {
+    this.#wanted.set(to, atLeast);
     this.#next();
   }
 
   #next(): void {
-    const [to] = this.#wanted;
-    if (to === undefined || this.#sending || !this.#options.running()) return;
+    const [wanted] = this.#wanted;
+    if (wanted === undefined || this.#sending || !this.#options.running()) return;
+    const [to, atLeast] = wanted;
     this.#wanted.delete(to);
     this.#sending = true;
-    this.#send(to)
+    this.#send(to, atLeast)
       .then(
         () => this.#options.ended(to, "sent"),
         async (error: unknown) => {
@@ -74,9 +78,9 @@ export class SnapshotSender {
       .catch((error: unknown) => this.#options.failed(error));
   }
 
-  async #send(to: NodeId): Promise<void> {
+  async #send(to: NodeId, atLeast: Index): Promise<void> {
     const { from, state, transport, term, base } = this.#options;
-    const snapshot = await state.snapshot(base());
+    const snapshot = await state.snapshot(index(Math.max(atLeast, base())));
     try {
       const { meta, epoch, hash, pieces, bytes } = snapshot;
       const chunks = this.#progress.counted(to, snapshot, this.#limited(snapshot.chunks));
@@ -89,9 +93,11 @@ export class SnapshotSender {
 
   #limited(chunks: SnapshotChunks): SnapshotChunks {
     const bucket = this.#bucket;
+    const { sound } = this.#options;
     return async function* (from) {
       for await (const chunk of chunks(from)) {
         await bucket.take(chunk.length);
+        if (!sound()) throw new OpenClawError("UNAVAILABLE", "the state that is sent was found to be wrong");
         yield chunk;
       }
     };

@@ -7,7 +7,7 @@ export function replicaStatus(
   { cluster, id, applyVersions }: Pick<ReplicaOptions, "cluster" | "id" | "applyVersions">,
   raft: RaftStatus,
   { epoch, revision, logTime, applyVersion }: Position,
-  rest: Pick<ReplicaStatus, "members" | "waiting" | "snapshots">,
+  rest: Pick<ReplicaStatus, "members" | "waiting" | "snapshots" | "agreement" | "comparison">,
 ): ReplicaStatus {
   const { role, leader, term, applied } = raft;
   const supports = applyVersions.length;

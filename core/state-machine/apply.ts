@@ -12,6 +12,7 @@ import { raiseVersion, requireSupported } from "./apply-version.ts";
 import { importCommands } from "./client-links.ts";
 import type { Command, CommandHeader, CommandResult, IdempotentCommand, Outcome, UserCommand } from "./command.ts";
 import { readableCommands } from "./command-codec.ts";
+import { beginComparison, noteFinding } from "./comparison.ts";
 import { runChangeCommand } from "./documents.ts";
 import { IDEMPOTENCY_KEYS_MAX, rememberedOf, runIdempotent } from "./idempotency.ts";
 import { runKeyCommand } from "./key-values.ts";
@@ -46,14 +47,18 @@ export function createApply(sha256: Sha256, cluster: ClusterId, versions: ApplyV
     invariant(ledger.position.cluster === cluster, "the state is this cluster's");
     const machine = new Machine(tx, ledger, sha256, cluster);
     const results: CommandAnswer[] = [];
+    let applied = 0;
     for (const entry of entries) {
       const { applyVersion } = ledger.position;
       requireSupported(applyVersion, versions.length);
       ledger.stamp(entry.stamp);
       versions[applyVersion - 1]?.(machine, entry, results);
+      applied++;
+      if (machine.comparison !== null) break;
     }
     ledger.close();
-    return { writes: tx.writes(), records: ledger.records, results };
+    const { comparison } = machine;
+    return { entries: applied, comparison, writes: tx.writes(), records: ledger.records, results };
   };
 }
 
@@ -79,6 +84,8 @@ export function applyEntry(machine: Machine, entry: Entry, results: CommandAnswe
 }
 
 class Machine {
+  /** The entry that began a comparison. */
+  comparison: Index | null = null;
   readonly #tx: Transaction;
   readonly #ledger: LedgerWriter;
   readonly #sha256: Sha256;
@@ -144,6 +151,15 @@ class Machine {
         return { kind: "noted" };
       case "stamp":
         return { kind: "stamped", logTime: this.#ledger.position.logTime };
+      case "compareStates": {
+        this.comparison = index;
+        const comparison = beginComparison(this.#tx, index, this.#ledger.position, command.voters);
+        return { kind: "compared", comparison, begun: true };
+      }
+      case "reportState": {
+        const comparison = noteFinding(this.#tx, command.round, command.node, command.finding);
+        return { kind: "compared", comparison, begun: false };
+      }
       default:
         return unreachable(command);
     }

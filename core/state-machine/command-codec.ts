@@ -8,7 +8,7 @@ import type { Encodable } from "../codec.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import type { ErrorCode } from "../errors.ts";
 import { invariant, isErrorCode, OpenClawError, unreachable } from "../errors.ts";
-import { isClusterId, isLeaseId, isLinkId, isNodeId, isSessionId, type NodeId, revision, seq } from "../ids.ts";
+import { index, isClusterId, isLeaseId, isLinkId, isNodeId, isSessionId, revision, seq } from "../ids.ts";
 import {
   documentChangeTuple,
   epochTuple,
@@ -20,7 +20,6 @@ import {
   SALT_BYTES,
 } from "../ledger/record-codec.ts";
 import { IDEMPOTENCY_KEY_CHARS_MAX } from "../limits.ts";
-import { VOTERS_MAX } from "../raft/membership.ts";
 import type {
   Command,
   CommandHeader,
@@ -30,12 +29,11 @@ import type {
   SystemCommand,
   UserCommand,
 } from "./command.ts";
+import { findingFields, readFinding, readNodes } from "./comparison.ts";
 import { placeFields, readPlace } from "./member.ts";
 import { readResponse, readSelector, readTxn, responseTuple, selectorTuple, txnFields } from "./operation-codec.ts";
 
 const BATCH_VERSION = 1;
-/** Voters and learners of one group. */
-const MEMBERS_MAX = 2 * VOTERS_MAX;
 /** Characters of what an idempotent request is told again. */
 const NOTE_MAX = 64;
 
@@ -56,6 +54,8 @@ const COMMAND = {
   stamp: 21,
   raiseVersion: 22,
   idempotent: 23,
+  compareStates: 24,
+  reportState: 25,
 } as const satisfies Record<Command["kind"] | ImportedCommand["kind"], number>;
 
 export const encodeCommands = (commands: readonly Command[]): Uint8Array<ArrayBuffer> =>
@@ -176,6 +176,10 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
       return [COMMAND.raiseVersion, command.to, command.members];
     case "stamp":
       return [COMMAND.stamp];
+    case "compareStates":
+      return [COMMAND.compareStates, command.voters];
+    case "reportState":
+      return [COMMAND.reportState, command.round, command.node, ...findingFields(command.finding)];
     default:
       return userCommandTuple(command);
   }
@@ -226,19 +230,21 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         supports: reader.count(),
       };
     case COMMAND.raiseVersion:
-      return { kind: "raiseVersion", to: reader.count(), members: readMembers(reader) };
+      return { kind: "raiseVersion", to: reader.count(), members: readNodes(reader) };
     case COMMAND.stamp:
       return { kind: "stamp" };
+    case COMMAND.compareStates:
+      return { kind: "compareStates", voters: readNodes(reader) };
+    case COMMAND.reportState:
+      return {
+        kind: "reportState",
+        round: index(reader.count()),
+        node: reader.that(isNodeId, "a node"),
+        finding: readFinding(reader),
+      };
     default:
       throw new OpenClawError("MALFORMED_FRAME", `a command of unknown kind ${kind}`);
   }
-}
-
-function readMembers(reader: TupleReader): readonly NodeId[] {
-  const list = reader.list();
-  if (list.length > MEMBERS_MAX) throw new OpenClawError("MALFORMED_FRAME", "more members than a group may have");
-  const names = new TupleReader(list, "members");
-  return list.map(() => names.that(isNodeId, "a node"));
 }
 
 const importedCommandTuple = (command: ImportedCommand): Encodable =>

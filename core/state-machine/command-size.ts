@@ -41,6 +41,10 @@ export function commandBytes(body: ImportedCommand | IdempotentCommand | SystemC
       return OVERHEAD_BYTES + [body.node, body.place.peer, body.place.http, ...body.place.addresses].reduce(addText, 0);
     case "raiseVersion":
       return OVERHEAD_BYTES + body.members.reduce(addText, 0);
+    case "compareStates":
+      return OVERHEAD_BYTES + body.voters.reduce(addText, 0);
+    case "reportState":
+      return OVERHEAD_BYTES + textBytes(body.node);
     case "leaseGrant":
     case "leaseKeepAlive":
     case "leaseRevoke":

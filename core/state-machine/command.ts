@@ -1,7 +1,8 @@
 /** What can be proposed, and what the proposer is told. */
 import type { ErrorCode } from "../errors.ts";
-import type { ClusterId, Epoch, LeaseId, LinkId, NodeId, Revision, Seq, SessionId } from "../ids.ts";
+import type { ClusterId, Epoch, Index, LeaseId, LinkId, NodeId, Revision, Seq, SessionId } from "../ids.ts";
 import type { DocumentChange, LinkItem } from "../ledger/record.ts";
+import type { Comparison, Finding } from "./comparison.ts";
 import type { MemberPlace, Refused } from "./member.ts";
 import type { KeySelector, Response, Txn } from "./operation.ts";
 
@@ -103,6 +104,9 @@ export type SystemCommand =
   | { readonly kind: "noteMember"; readonly node: NodeId; readonly place: MemberPlace; readonly supports: number }
   /** R9: from the next entry on commands have the meaning `to`, if `members` and all others support it. */
   | { readonly kind: "raiseVersion"; readonly to: number; readonly members: readonly NodeId[] }
+  /** Every replica hashes its rows as they are after this entry, and reports what it found. */
+  | { readonly kind: "compareStates"; readonly voters: readonly NodeId[] }
+  | { readonly kind: "reportState"; readonly round: Index; readonly node: NodeId; readonly finding: Finding }
   /** Nothing but its entry's stamp: an idle cluster learns what log time it is, for something may be due (T1, L1). */
   | { readonly kind: "stamp" };
 
@@ -134,4 +138,6 @@ export type CommandResult =
   | { readonly kind: "noted" }
   /** `refused`: `TOKEN_USED`, `REMOVED`, `NODE_TOO_OLD`; null when it was taken. */
   | { readonly kind: "memberNoted"; readonly refused: Refused | null }
-  | { readonly kind: "stamped"; readonly logTime: number };
+  | { readonly kind: "stamped"; readonly logTime: number }
+  /** `begun`: by this command, as of its entry. */
+  | { readonly kind: "compared"; readonly comparison: Comparison; readonly begun: boolean };

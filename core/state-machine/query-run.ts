@@ -8,6 +8,7 @@ import { changeHashBytes } from "../ledger/record-codec.ts";
 import { RANGE_ROWS_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import { clientLinkRow } from "./client-links.ts";
+import { readComparison } from "./comparison.ts";
 import { bodyKey, bodyRow, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
 import { idempotentRow } from "./idempotency.ts";
 import { RangeAnswer } from "./key-range.ts";
@@ -75,8 +76,10 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return { documents: yield* documents(view, question.collection) };
     case "changes":
       return { changes: yield* changes(view, question) };
-    case "lease":
-      return { lease: lease(view, question.lease), revision: readPosition(view).revision };
+    case "lease": {
+      const { revision } = readPosition(view);
+      return { lease: lease(view, question.lease), revision };
+    }
     case "idempotency":
       return { first: firstRequest(view, question) };
     case "link":
@@ -87,6 +90,8 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return { members: membersOf(view) };
     case "position":
       return readPosition(view);
+    case "comparison":
+      return readComparison(view);
     case "stateHash": {
       const position = readPosition(view);
       return { ...(yield* stateHash(view, sha256)), position };

@@ -2,9 +2,9 @@
 import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Revision, Seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import type { Outcome } from "./command.ts";
+import type { Comparison } from "./comparison.ts";
 import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
-import type { RowsHash } from "./state-hash.ts";
 
 /** What is known of a lease (etcd's LeaseTimeToLive). */
 export interface LeaseState {
@@ -65,8 +65,14 @@ export type Query =
   | { readonly kind: "links" }
   | { readonly kind: "members" }
   | { readonly kind: "position" }
+  | { readonly kind: "comparison" }
   /** Hash over every row of logical state (D6): equal at replicas that applied the same index. */
   | { readonly kind: "stateHash" };
+
+export interface RowsHash {
+  readonly hash: Uint8Array;
+  readonly rows: number;
+}
 
 /** Where the state stands. */
 export interface Position {
@@ -107,6 +113,7 @@ export interface QueryAnswers {
   /** By name; those who were removed, too. */
   members: { readonly members: readonly Member[] };
   position: Position;
+  comparison: Comparison;
   /** `content`: over the rows that the ledger determines, and so equal to what a replay of it gives. */
   stateHash: RowsHash & { readonly content: RowsHash; readonly position: Position };
 }

@@ -4,6 +4,7 @@ import { TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import type { CommandResult } from "./command.ts";
 import { outcomeTuple, readErrorCode, readOutcome } from "./command-codec.ts";
+import { comparisonTuple, readComparisonTuple } from "./comparison.ts";
 import type { Refused } from "./member.ts";
 
 const RESULT = {
@@ -15,6 +16,7 @@ const RESULT = {
   memberNoted: 5,
   stamped: 6,
   idempotent: 7,
+  compared: 8,
 } as const satisfies Record<CommandResult["kind"], number>;
 
 export function resultTuple(result: CommandResult): Encodable {
@@ -35,6 +37,8 @@ export function resultTuple(result: CommandResult): Encodable {
       return [RESULT.memberNoted, result.refused === null ? null : [result.refused.code, result.refused.details]];
     case "stamped":
       return [RESULT.stamped, result.logTime];
+    case "compared":
+      return [RESULT.compared, comparisonTuple(result.comparison), result.begun];
     default:
       return unreachable(result);
   }
@@ -74,6 +78,8 @@ function readResultOfKind(reader: TupleReader): CommandResult {
       return { kind: "memberNoted", refused: reader.orNull((field) => readRefused(field.any())) };
     case RESULT.stamped:
       return { kind: "stamped", logTime: reader.count() };
+    case RESULT.compared:
+      return { kind: "compared", comparison: readComparisonTuple(reader.any()), begun: reader.flag() };
     default:
       throw new OpenClawError("MALFORMED_FRAME", `a result of unknown kind ${kind}`);
   }

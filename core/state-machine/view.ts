@@ -1,5 +1,6 @@
 /** The rows that hold replicated state: one ordered map from bytes to bytes, whatever stores it. */
 
+import type { Index } from "../ids.ts";
 import type { StoredRecord } from "../ports.ts";
 import type { Entry } from "../raft/message.ts";
 import type { CommandResult } from "./command.ts";
@@ -24,6 +25,10 @@ export interface Write {
 
 /** What applying a run of entries asks of the store: all of it, in one transaction, with the applied index. */
 export interface ApplyOutcome {
+  /** How many of the entries were applied: all of them, or those up to one that began a comparison. */
+  readonly entries: number;
+  /** The last one began a comparison: its index, as of which all rows are to be hashed. Null: it did not. */
+  readonly comparison: Index | null;
   readonly writes: readonly Write[];
   readonly records: readonly StoredRecord[];
   readonly results: readonly CommandAnswer[];
@@ -36,5 +41,8 @@ export interface CommandAnswer {
   readonly result: CommandResult;
 }
 
-/** The signature of `apply` in apply.ts. Pure: same view and entries, same outcome, everywhere and always (R9). */
+/**
+ * The signature of `apply` in apply.ts. Pure: same view and entries, same outcome, everywhere and always (R9). Whoever has
+ * entries left over applies those next.
+ */
 export type Apply = (view: StateView, entries: readonly Entry[]) => ApplyOutcome;

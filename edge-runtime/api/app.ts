@@ -19,6 +19,7 @@ import { pageRoutes } from "./page.ts";
 import { statusRoutes } from "./status.ts";
 import { txnRoute } from "./txn.ts";
 import { ROUTABLE_KEY_CHARS_MAX, routableUrl } from "./url-bytes.ts";
+import { verifyRoutes } from "./verify.ts";
 import { watchRoutes } from "./watch.ts";
 
 /** Ms a client may take to send a request: a slow sender holds a socket, not a handler. */
@@ -91,6 +92,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   watchRoutes(app, deps);
   docsRoutes(app, deps);
   statusRoutes(app, deps);
+  verifyRoutes(app, deps);
   operationRoutes(app, deps);
   memberRoutes(app, deps);
   ledgerRoute(app, deps);

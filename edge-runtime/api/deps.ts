@@ -21,6 +21,8 @@ export type ReplicaDoor = Pick<
   | "status"
   | "changeMembership"
   | "transferLeadership"
+  | "checkLedger"
+  | "compareStates"
 >;
 
 export interface ApiPrincipal extends Principal {

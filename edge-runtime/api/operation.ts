@@ -3,6 +3,7 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { FastifyInstance } from "fastify";
 import { errorSchema, failures } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
+import { agreementNote } from "./verify.ts";
 
 const okSchema = { description: "Yes", type: "object", properties: { ok: { type: "boolean" } } } as const;
 
@@ -22,19 +23,22 @@ export function operationRoutes(app: FastifyInstance, deps: ApiDeps): void {
       config: { open: true },
       schema: {
         tags: ["operation"],
-        summary: "Can this node serve? It knows a leader and is not catching up after a loss",
+        summary:
+          "Can this node serve? It knows a leader, is not catching up after a loss, and holds what a majority holds",
         response: {
           200: okSchema,
           410: { ...errorSchema, description: "REMOVED: never again" },
-          503: { ...errorSchema, description: "UNAVAILABLE: not yet" },
+          503: { ...errorSchema, description: "UNAVAILABLE, DIVERGED: not yet" },
         },
       },
     },
     async () => {
       if (deps.members.removed) throw new OpenClawError("REMOVED");
-      const { leader, raft } = deps.replica.status();
+      const { leader, raft, agreement } = deps.replica.status();
       if (leader === null) throw new OpenClawError("UNAVAILABLE", "no leader is known");
       if (raft.recoveringTo !== null) throw new OpenClawError("UNAVAILABLE", "catching up after a loss");
+      const differs = agreementNote(agreement);
+      if (differs !== null) throw new OpenClawError("DIVERGED", differs);
       return { ok: true };
     },
   );

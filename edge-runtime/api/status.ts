@@ -2,11 +2,13 @@
 import { toHex } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { PARTITION } from "@openclaw/core/ids.ts";
+import type { Agreement } from "@openclaw/core/replica/comparisons.ts";
 import type { FastifyInstance } from "fastify";
 import { requireAdmin } from "./admin.ts";
 import { failures } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
 import { acceptIdempotencyKey } from "./idempotency.ts";
+import { agreementNote, comparisonJson } from "./verify.ts";
 
 export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
   app.get<{ Querystring: { hash: boolean } }>(
@@ -121,6 +123,16 @@ const statusProperties = {
     description: "The snapshot that this node sends to a follower, and the one it receives; null for none",
   },
   removed: { type: "boolean", description: "True when this node is no member any more" },
+  agreement: {
+    type: "string",
+    enum: ["sound", "diverged", "split"],
+    description: "Whether this node's state is what a majority holds; unless it is sound, nothing is served (C1, C2)",
+  },
+  comparison: {
+    type: "object",
+    additionalProperties: true,
+    description: "What replicas found when states were compared last",
+  },
   quorum: { type: "integer", description: "Members that must be alive for a write" },
   notes: { type: "array", items: { type: "string" }, description: "What an operator should know" },
 } as const;
@@ -141,6 +153,8 @@ function statusOf({ replica, members, presence, uplink }: ApiDeps) {
     logTime,
     applyVersion,
     supports,
+    agreement,
+    comparison,
   } = replica.status();
   const { revision, hash, parentHolds } = replica.position();
   const heard = new Map(presence().map((member) => [member.node, member]));
@@ -186,14 +200,23 @@ function statusOf({ replica, members, presence, uplink }: ApiDeps) {
     }),
     parent: up === undefined ? null : { ...up, cluster: up.parent, holds: parentHolds, lag: revision - parentHolds },
     removed: members.removed,
-    notes: notesFor(voters.length, leader === null, raft.recoveringTo !== null, members.removed),
+    agreement: agreement.kind,
+    comparison: comparisonJson(comparison),
+    notes: notesFor(voters.length, leader === null, raft.recoveringTo !== null, members.removed, agreement),
   };
 }
 
-function notesFor(voters: number, leaderless: boolean, recovering: boolean, removed: boolean): string[] {
+function notesFor(
+  voters: number,
+  leaderless: boolean,
+  recovering: boolean,
+  removed: boolean,
+  agreement: Agreement,
+): string[] {
   if (removed)
     return ["this node was removed from its cluster: it serves no longer; stop it, or join it as a new node"];
-  const notes: string[] = [];
+  const differs = agreementNote(agreement);
+  const notes: string[] = differs === null ? [] : [differs];
   // Pitfall 34: two nodes survive the loss of none.
   if (voters === 2)
     notes.push("a cluster of two has a quorum of two: if either member stops, writes stop; add a third");

@@ -12,6 +12,7 @@ import { addExport } from "./export.ts";
 import { EXIT } from "./failure.ts";
 import { addInit } from "./init.ts";
 import { addJoin } from "./join.ts";
+import { addLedger } from "./ledger.ts";
 import { addMember, addMoveLeader } from "./member.ts";
 import { clientOf, examples, print, type Reach, reaching, wholeNumber } from "./reach.ts";
 import { addRestore } from "./restore.ts";
@@ -54,6 +55,7 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addList(program);
   addWatch(program);
   addStatus(program);
+  addLedger(program);
   addExport(program);
   addBackup(program);
   addRestore(program, name);

@@ -38,6 +38,8 @@ export class SnapshotCopies {
   #kept: Copy | null = null;
   #made = 0;
   #making = false;
+  /** How often all copies were forgotten. */
+  #forgotten = 0;
   #expiry: NodeJS.Timeout | null = null;
   #closed = false;
 
@@ -97,6 +99,12 @@ export class SnapshotCopies {
     if (this.#kept?.file.path === path) this.#letGo();
   }
 
+  /** The state was wrong, and so is every copy of it: nobody gets one any more. */
+  forget(): void {
+    this.#letGo();
+    this.#forgotten++;
+  }
+
   /** What is kept stays for the next process; what is in the making is of no use. */
   close(): void {
     this.#closed = true;
@@ -105,6 +113,7 @@ export class SnapshotCopies {
   }
 
   async #make(state: StateFile, path: string): Promise<SnapshotFile> {
+    const forgotten = this.#forgotten;
     const pace = new CopyPace(path);
     try {
       await state.copyTo(path, (left) => pace.pages(left));
@@ -113,7 +122,8 @@ export class SnapshotCopies {
     }
     const { meta, epoch } = describe(path);
     const content: SnapshotContent = { meta, epoch, ...(await piecesOf(path)) };
-    if (this.#closed) throw new OpenClawError("UNAVAILABLE", "the state was closed while it was copied");
+    if (this.#closed || forgotten !== this.#forgotten)
+      throw new OpenClawError("UNAVAILABLE", "the state was closed while it was copied");
     writeFileSync(contentName(path), encodeSnapshotContent(content), { mode: 0o600 });
     return { path, ...content };
   }

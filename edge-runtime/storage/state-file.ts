@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import type { HistorySource } from "@openclaw/core/history/history.ts";
-import { index, PARTITION, type Revision, term } from "@openclaw/core/ids.ts";
-import type { StoredState } from "@openclaw/core/ports.ts";
+import { type Index, index, PARTITION, type Revision, term } from "@openclaw/core/ids.ts";
+import type { LedgerChecked, StateSum, StoredState } from "@openclaw/core/ports.ts";
 import { decodeEntries } from "@openclaw/core/raft/entry-codec.ts";
 import { membershipAfter } from "@openclaw/core/raft/membership-codec.ts";
 import type { Entry, SnapshotMeta } from "@openclaw/core/raft/message.ts";
@@ -11,9 +11,11 @@ import { APPLY_VERSIONS, createApply } from "@openclaw/core/state-machine/apply.
 import { initialWrites } from "@openclaw/core/state-machine/position.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
-import type { Apply } from "@openclaw/core/state-machine/view.ts";
+import type { Apply, ApplyOutcome } from "@openclaw/core/state-machine/view.ts";
 import { requireIdentity, type StoreIdentity } from "@openclaw/core/store-identity.ts";
 import { ensureFolder, fsyncPath } from "./files.ts";
+import { checkLedger } from "./ledger-check.ts";
+import { PacedScan } from "./paced-scan.ts";
 import { packRecords } from "./record-batch.ts";
 import { packResults } from "./result-batch.ts";
 import { sha256 } from "./sha256.ts";
@@ -58,6 +60,8 @@ export class StateFile {
   #applied: SnapshotMeta;
   #transaction: OpenTransaction | null = null;
   #copying = false;
+  /** Of the last comparison that began since the file was opened. */
+  #scan: PacedScan | null = null;
 
   /**
    * @param onError called when the open transaction could not be committed: nothing may be applied after it
@@ -123,6 +127,16 @@ export class StateFile {
   ledger(from: Revision, maxBytes: number): StateCalls["ledger"]["answer"] {
     const { revision } = this.read({ kind: "position" });
     return { records: packRecords(from > revision ? [] : this.#tables.records(from, maxBytes)), revision };
+  }
+
+  /** @throws OpenClawError BAD_REQUEST */
+  checkLedger({ from, to, maxBytes }: StateCalls["checkLedger"]["ask"]): LedgerChecked {
+    return checkLedger(this.#tables, from, to, maxBytes);
+  }
+
+  /** As of the entry `round`; null when no comparison began there since the file was opened. */
+  compare(round: Index): Promise<StateSum | null> {
+    return this.#scan?.round === round ? this.#scan.sum : Promise.resolve(null);
   }
 
   /** What the past is read from, and written down in. */
@@ -199,23 +213,21 @@ export class StateFile {
 
   /** Leaves a database file that is whole without its WAL. */
   close(): void {
+    this.#scan?.end();
     void this.#reads.close(new OpenClawError("UNAVAILABLE", "a snapshot took the state's place"));
     this.checkpoint();
     this.#connection.close();
   }
 
   #applyIn(transaction: OpenTransaction, entries: readonly Entry[]): PackedApplied {
-    const outcome = this.#apply(this.#tables.state, entries);
-    this.#reads.replaced(outcome.writes);
-    this.#tables.state.write(outcome.writes);
+    const outcome = this.#run(transaction, entries);
     const records = this.#tables.addRecords(outcome.records);
     const last = entries.at(-1);
     if (last !== undefined) {
       const membership = membershipAfter(this.#applied.membership, entries);
       this.#applied = { index: last.index, term: last.term, membership };
     }
-    transaction.bytes +=
-      records.length + outcome.writes.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0);
+    transaction.bytes += records.length;
     const applied = {
       index: this.#applied.index,
       results: packResults(outcome.results),
@@ -225,6 +237,23 @@ export class StateFile {
     const old = performance.now() - transaction.since >= TRANSACTION_MS_MAX;
     if (this.#copying || old || transaction.bytes >= TRANSACTION_BYTES_MAX) this.commit();
     return applied;
+  }
+
+  /** Entries after one that began a comparison are applied when its scan is there to keep what they overwrite. */
+  #run(transaction: OpenTransaction, entries: readonly Entry[]): Pick<ApplyOutcome, "records" | "results"> {
+    const outcome = this.#apply(this.#tables.state, entries);
+    const { writes, comparison } = outcome;
+    this.#reads.replaced(writes);
+    this.#scan?.before(writes);
+    this.#tables.state.write(writes);
+    transaction.bytes += writes.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0);
+    if (comparison !== null) {
+      this.#scan?.end();
+      this.#scan = new PacedScan(this.#tables.state, comparison);
+    }
+    if (outcome.entries === entries.length) return outcome;
+    const rest = this.#run(transaction, entries.slice(outcome.entries));
+    return { records: [...outcome.records, ...rest.records], results: [...outcome.results, ...rest.results] };
   }
 
   /** After a failure: what is half-written must not be committed by the timer. */

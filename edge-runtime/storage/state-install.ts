@@ -2,8 +2,9 @@
  * R8: how a staged snapshot becomes the state. A crash after any step leaves either the old state or the new one, whole:
  * the old connection was checkpointed and closed before the first step, so its database file is complete by itself.
  */
-import { renameSync, rmSync } from "node:fs";
+import { linkSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { Index } from "@openclaw/core/ids.ts";
 import { fsyncPath } from "./files.ts";
 import { STATE_FILE } from "./state-protocol.ts";
 
@@ -11,9 +12,29 @@ export const INCOMING_FILE = "incoming.db";
 /** What the incoming file is, or shall become. */
 export const INCOMING_CONTENT = "incoming.content";
 
-interface InstallStep {
+export interface InstallStep {
   readonly name: string;
   readonly run: (folder: string) => void;
+}
+
+const ASIDE_PREFIX = "state-diverged-";
+
+/** A wrong state that is replaced stays, under the round that told of it, until another one is: somebody may ask why. */
+export function asideSteps(round: Index): readonly InstallStep[] {
+  const aside = `${ASIDE_PREFIX}${round}.db`;
+  return [
+    {
+      name: "remove a wrong state that was kept earlier",
+      run: (folder) => {
+        for (const name of readdirSync(folder)) if (name.startsWith(ASIDE_PREFIX)) rmSync(join(folder, name));
+      },
+    },
+    // A second name, not a move: at no moment is there no state.
+    {
+      name: "keep the state under a second name",
+      run: (folder) => linkSync(join(folder, STATE_FILE), join(folder, aside)),
+    },
+  ];
 }
 
 export const INSTALL_STEPS: readonly InstallStep[] = [

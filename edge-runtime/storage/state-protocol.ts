@@ -1,7 +1,7 @@
 /** What the main thread asks of the state's worker. */
 import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
 import type { ClusterId, Epoch, Index, Revision } from "@openclaw/core/ids.ts";
-import type { SnapshotContent, SnapshotHeader, StoredState } from "@openclaw/core/ports.ts";
+import type { LedgerChecked, SnapshotContent, SnapshotHeader, StateSum, StoredState } from "@openclaw/core/ports.ts";
 import type { Membership } from "@openclaw/core/raft/membership.ts";
 import type { SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import type { Answer, Position, Query } from "@openclaw/core/state-machine/query.ts";
@@ -45,6 +45,11 @@ export interface StateCalls {
     ask: { readonly from: Revision; readonly maxBytes: number };
     answer: { readonly records: Uint8Array; readonly revision: Revision };
   };
+  checkLedger: {
+    ask: { readonly from: Revision; readonly to: Revision | null; readonly maxBytes: number };
+    answer: LedgerChecked;
+  };
+  compare: { ask: Index; answer: StateSum | null };
   checkpoint: { ask: null; answer: StoredState };
   /** One of at least this index. */
   snapshot: { ask: Index; answer: SnapshotFile };
@@ -58,5 +63,6 @@ export interface StateCalls {
   stageEnd: { ask: number; answer: null };
   stageAbort: { ask: number; answer: null };
   install: { ask: SnapshotMeta; answer: StoredState };
+  replace: { ask: { readonly meta: SnapshotMeta; readonly round: Index }; answer: StoredState };
   close: { ask: null; answer: null };
 }

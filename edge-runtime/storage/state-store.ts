@@ -7,11 +7,13 @@ import type { ClusterId, Epoch, Index, Revision } from "@openclaw/core/ids.ts";
 import { SNAPSHOT_PIECE_BYTES } from "@openclaw/core/limits.ts";
 import type {
   Applied,
+  LedgerChecked,
   LedgerSlice,
   SnapshotChunks,
   SnapshotHeader,
   StateSnapshot,
   StateStore,
+  StateSum,
   StoredState,
 } from "@openclaw/core/ports.ts";
 import { encodeEntries } from "@openclaw/core/raft/entry-codec.ts";
@@ -98,6 +100,11 @@ export class SqliteStateStore implements StateStore {
     });
   }
 
+  /** @throws OpenClawError OVERLOADED, BAD_REQUEST */
+  checkLedger(from: Revision, to: Revision | null, maxBytes: number): Promise<LedgerChecked> {
+    return this.#reading((channel) => channel.call("checkLedger", { from, to, maxBytes }));
+  }
+
   async #reading<T>(read: (channel: WorkerChannel<StateCalls>) => Promise<T>): Promise<T> {
     const channel = this.#open();
     if (this.#reads >= READS_MAX) throw new OpenClawError("OVERLOADED", `${READS_MAX} reads are waiting`);
@@ -107,6 +114,10 @@ export class SqliteStateStore implements StateStore {
     } finally {
       this.#reads--;
     }
+  }
+
+  compare(round: Index): Promise<StateSum | null> {
+    return this.#open().call("compare", round);
   }
 
   checkpoint(): Promise<StoredState> {
@@ -155,6 +166,11 @@ export class SqliteStateStore implements StateStore {
   /** @throws OpenClawError NOT_FOUND when no snapshot with this meta is staged, as after a restart */
   install(meta: SnapshotMeta): Promise<StoredState> {
     return this.#open().call("install", meta);
+  }
+
+  /** @throws OpenClawError as `install` */
+  replace(meta: SnapshotMeta, round: Index): Promise<StoredState> {
+    return this.#open().call("replace", { meta, round });
   }
 
   /** Commits, checkpoints and closes. Repeating it is harmless. */

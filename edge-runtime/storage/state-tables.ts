@@ -20,7 +20,8 @@ export function createStateTables(connection: Connection): void {
   );
 }
 
-interface LedgerRow {
+/** Records of one batch, as they are stored. */
+export interface LedgerRow {
   readonly first: number;
   readonly last: number;
   readonly packed: Uint8Array;
@@ -74,6 +75,11 @@ export class StateTables {
       }
     }
     return found;
+  }
+
+  /** The rows of the ledger as they stand: from the one that holds `from` on, by the revision each is filed under. */
+  ledgerRows(from: Revision): IterableIterator<LedgerRow> {
+    return this.#ledgerFrom.iterate(from);
   }
 
   setApplied(meta: SnapshotMeta): void {

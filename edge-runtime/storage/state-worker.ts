@@ -9,7 +9,7 @@ import { HistoryWork } from "./history-work.ts";
 import { SnapshotCopies } from "./snapshot-copies.ts";
 import { storageError } from "./sqlite.ts";
 import { StateFile } from "./state-file.ts";
-import { INSTALL_STEPS } from "./state-install.ts";
+import { asideSteps, INSTALL_STEPS, type InstallStep } from "./state-install.ts";
 import type { SnapshotFile, StateCalls, StateOpening } from "./state-protocol.ts";
 import { IncomingSnapshot } from "./state-staging.ts";
 import type { Call } from "./worker-calls.ts";
@@ -50,10 +50,19 @@ class Storage {
       meta.index > applied,
       `a snapshot of index ${meta.index} does not take the state back from ${applied} (pitfall 12)`,
     );
+    this.#take(meta, INSTALL_STEPS);
+  }
+
+  replace(meta: SnapshotMeta, round: Index): void {
+    this.copies.forget();
+    this.#take(meta, [...asideSteps(round), ...INSTALL_STEPS]);
+  }
+
+  #take(meta: SnapshotMeta, steps: readonly InstallStep[]): void {
     this.incoming.take(meta);
     void this.past.close(new OpenClawError("UNAVAILABLE", "a snapshot took the state's place"));
     this.file.close();
-    for (const step of INSTALL_STEPS) step.run(this.#opening.folder);
+    for (const step of steps) step.run(this.#opening.folder);
     this.file = StateFile.open(this.#opening, fail);
     this.past = new HistoryWork(this.file.past, notIndexed);
   }
@@ -136,9 +145,12 @@ function isFatal(kind: keyof StateCalls, error: Error): boolean {
       return error.code === "STORAGE_FAILED" || error.code === "DATA_CORRUPT";
     case "read":
     case "ledger":
+    case "checkLedger":
     case "dropSnapshot":
     case "rottenSnapshot":
+    case "compare":
     case "install":
+    case "replace":
       return error.code === "STORAGE_FAILED" || error.code === "STORAGE_FULL" || error.code === "DATA_CORRUPT";
   }
 }
@@ -195,6 +207,12 @@ function run(call: Call<StateCalls>): void {
       port.answer(call, slice, [bufferOf(slice.records)]);
       break;
     }
+    case "compare":
+      later(call, file.compare(call.ask));
+      break;
+    case "checkLedger":
+      port.answer(call, file.checkLedger(call.ask));
+      break;
     case "checkpoint":
       port.answer(call, storage.checkpoint());
       break;
@@ -228,6 +246,10 @@ function run(call: Call<StateCalls>): void {
       break;
     case "install":
       storage.install(call.ask);
+      port.answer(call, storage.file.stored());
+      break;
+    case "replace":
+      storage.replace(call.ask.meta, call.ask.round);
       port.answer(call, storage.file.stored());
       break;
   }

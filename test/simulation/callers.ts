@@ -24,7 +24,7 @@ export interface CallersOptions {
 /** Of writes, deletes are this share. */
 const DELETES = 0.12;
 /** What a caller that gave up, or whose member died, is told: whether it took effect is unknown. */
-const EXPECTED = new Set(["UNAVAILABLE", "STOPPED", "OVERLOADED", "SESSION_EXPIRED"]);
+const EXPECTED = new Set(["UNAVAILABLE", "STOPPED", "OVERLOADED", "SESSION_EXPIRED", "DIVERGED"]);
 
 export class Callers {
   readonly #options: CallersOptions;

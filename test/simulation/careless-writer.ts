@@ -9,7 +9,7 @@ const THINK_MS = 900;
 const TIMEOUT_MS = 3_000;
 /** D2, D3: a push that depends on what is unknown here, or that lost, says so. */
 const REFUSALS = new Set(["MISSING", "QUARANTINED"]);
-const EXPECTED = new Set(["UNAVAILABLE", "STOPPED", "OVERLOADED", "SESSION_EXPIRED"]);
+const EXPECTED = new Set(["UNAVAILABLE", "STOPPED", "OVERLOADED", "SESSION_EXPIRED", "DIVERGED"]);
 
 export class CarelessWriter {
   readonly #clusters: readonly SimulatedCluster[];

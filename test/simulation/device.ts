@@ -39,7 +39,14 @@ interface Content {
 
 const THINK_MS = 900;
 /** What an edit may end with besides its outcome: whether it took effect is unknown then. */
-const EXPECTED = new Set(["UNAVAILABLE", "STOPPED", "OVERLOADED", "SESSION_EXPIRED", "CLIENT_STORAGE_FAILED"]);
+const EXPECTED = new Set([
+  "UNAVAILABLE",
+  "STOPPED",
+  "OVERLOADED",
+  "SESSION_EXPIRED",
+  "DIVERGED",
+  "CLIENT_STORAGE_FAILED",
+]);
 
 export class Device {
   /** Changes that the site acknowledged, by document. */

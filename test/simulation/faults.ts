@@ -25,6 +25,7 @@ export const FAULTS = [
   "rolling upgrade",
   "snapshot racing with appends",
   "restore of an old disk",
+  "rot of a state's row",
   "cut uplink",
   "flapping uplink",
   "client retry",

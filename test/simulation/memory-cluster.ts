@@ -40,6 +40,8 @@ export interface MemoryClusterOptions {
   /** Shorter than the default, so that a short test sees snapshots. */
   readonly retention?: RetentionLimits;
   readonly snapshotBytesPerSecond?: number;
+  /** Shorter than the default, so that states are compared often. */
+  readonly compareEveryMs?: number;
   /** Every advance of every member, from its start on. */
   readonly onAdvance?: (member: MemoryMember, advance: LedgerAdvance) => void;
   readonly observe?: (id: NodeId) => StoreObserver;
@@ -93,7 +95,7 @@ export class MemoryCluster {
   }
 
   #replica(member: Omit<MemoryMember, "replica">): Replica {
-    const { retention, snapshotBytesPerSecond, onPoint, onFatal, observe } = this.#options;
+    const { retention, snapshotBytesPerSecond, compareEveryMs, onPoint, onFatal, observe } = this.#options;
     const { id, clock, log, state } = member;
     const whole = (): MemoryMember | undefined => this.members.find((other) => other.id === id);
     const point = (): void => {
@@ -116,6 +118,7 @@ export class MemoryCluster {
       tickMs: TICK_MS,
       ...(retention === undefined ? {} : { retention }),
       ...(snapshotBytesPerSecond === undefined ? {} : { snapshotBytesPerSecond }),
+      ...(compareEveryMs === undefined ? {} : { compareEveryMs }),
       onFatal: (error) => {
         const it = whole();
         if (it === undefined || it.clock !== clock) return;

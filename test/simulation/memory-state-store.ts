@@ -9,9 +9,12 @@ import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import { History } from "@openclaw/core/history/history.ts";
 import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
 import type { ClusterId, Epoch, Index, Revision, Term } from "@openclaw/core/ids.ts";
-import { index, revision, term } from "@openclaw/core/ids.ts";
+import { index, PARTITION, revision, term } from "@openclaw/core/ids.ts";
+import { genesisHash } from "@openclaw/core/ledger/chain.ts";
+import { LedgerCheck, type LedgerFault } from "@openclaw/core/ledger/verify.ts";
 import type {
   Applied,
+  LedgerChecked,
   LedgerSlice,
   Sha256,
   SnapshotChunks,
@@ -19,6 +22,7 @@ import type {
   SnapshotHeader,
   StateSnapshot,
   StateStore,
+  StateSum,
   StoredRecord,
   StoredState,
 } from "@openclaw/core/ports.ts";
@@ -29,7 +33,8 @@ import { APPLY_VERSIONS, type ApplyVersions, createApply } from "@openclaw/core/
 import { initialWrites, readPosition } from "@openclaw/core/state-machine/position.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
-import type { Apply, Row } from "@openclaw/core/state-machine/view.ts";
+import { StateScan } from "@openclaw/core/state-machine/state-scan.ts";
+import type { Apply, CommandAnswer, Row } from "@openclaw/core/state-machine/view.ts";
 import { MemoryView } from "./memory-view.ts";
 import { snapshotPieces } from "./snapshot-pieces.ts";
 
@@ -54,11 +59,13 @@ export interface Image {
   readonly ledger: readonly StoredRecord[];
 }
 
-export type StateCall = "apply" | "read" | "history" | "ledger" | "checkpoint" | "snapshot" | "install";
+export type StateCall = "apply" | "scan" | "read" | "history" | "ledger" | "checkpoint" | "snapshot" | "install";
 
 export class MemoryStateStore implements StateStore {
   /** How long the worker takes for a call: resolves when it is its turn to take effect. Null: at once. */
   latency: ((call: StateCall) => Promise<void>) | null = null;
+  /** The round that told of the state that was replaced last; null: none was. */
+  aside: Index | null = null;
   /** Is shown what is applied at the moment that it is, also where nobody lives to hear of it. */
   witness: ((entries: readonly Entry[], applied: Applied) => void) | null = null;
   readonly #options: MemoryStateOptions;
@@ -74,6 +81,7 @@ export class MemoryStateStore implements StateStore {
   /** What came of a snapshot whose transfer broke off. */
   #partial: { readonly hash: Uint8Array; bytes: Uint8Array } | null = null;
   #staged: { readonly header: SnapshotHeader; readonly image: Image } | null = null;
+  #scan: { readonly round: Index; readonly rows: StateScan } | null = null;
   #lastCall: Promise<unknown> = Promise.resolve();
   #held: { readonly released: Promise<void>; readonly release: () => void } | null = null;
 
@@ -153,6 +161,21 @@ export class MemoryStateStore implements StateStore {
     return this.#inTurn("ledger", () => this.#ledgerNow(from, maxBytes));
   }
 
+  checkLedger(from: Revision, to: Revision | null, maxBytes: number): Promise<LedgerChecked> {
+    return this.#inTurn("ledger", () => this.#checkLedgerNow(from, to, maxBytes));
+  }
+
+  async compare(round: Index): Promise<StateSum | null> {
+    const scan = this.#scan;
+    if (scan?.round !== round) return null;
+    for (;;) {
+      const step = await this.#inTurn("scan", () => scan.rows.advance());
+      // Another round began, or a snapshot took the state's place.
+      if (scan !== this.#scan || step.kind === "gaveUp") return null;
+      if (step.kind === "done") return step.sum;
+    }
+  }
+
   checkpoint(): Promise<StoredState> {
     return this.#inTurn("checkpoint", () => this.checkpointNow());
   }
@@ -163,6 +186,14 @@ export class MemoryStateStore implements StateStore {
 
   install(meta: SnapshotMeta): Promise<StoredState> {
     return this.#inTurn("install", () => this.#installNow(meta));
+  }
+
+  replace(meta: SnapshotMeta, round: Index): Promise<StoredState> {
+    return this.#inTurn("install", () => {
+      this.aside = round;
+      this.#copy = null;
+      return this.#installNow(meta);
+    });
   }
 
   /** What a disk may do by itself at any time: everything applied so far becomes durable. */
@@ -189,8 +220,18 @@ export class MemoryStateStore implements StateStore {
       this.#appliedTerm = entry.term;
     }
     this.#membership = membershipAfter(this.#membership, entries);
-    const { writes, records, results } = this.#apply(this.#view, entries);
-    this.#view.write(writes);
+    const records: StoredRecord[] = [];
+    const results: CommandAnswer[] = [];
+    for (let rest = entries; rest.length > 0; ) {
+      const outcome = this.#apply(this.#view, rest);
+      this.#scan?.rows.before(outcome.writes);
+      this.#view.write(outcome.writes);
+      if (outcome.comparison !== null)
+        this.#scan = { round: outcome.comparison, rows: new StateScan(this.#view, sha256) };
+      records.push(...outcome.records);
+      results.push(...outcome.results);
+      rest = rest.slice(outcome.entries);
+    }
     this.#ledger.push(...records);
     const applied = { index: this.#applied, results, records, position: readPosition(this.#view) };
     this.witness?.(entries, applied);
@@ -208,6 +249,31 @@ export class MemoryStateStore implements StateStore {
       bytes += record.record.length;
     }
     return { records, revision: readPosition(this.#view).revision };
+  }
+
+  #checkLedgerNow(from: Revision, to: Revision | null, maxBytes: number): LedgerChecked {
+    const position = readPosition(this.#view);
+    if (from > position.revision + 1)
+      throw new OpenClawError("BAD_REQUEST", `the ledger ends at revision ${position.revision}`);
+    const before = this.#ledger.find((record) => record.revision === from - 1);
+    const genesis = genesisHash(sha256, position.cluster, PARTITION, position.epoch.nonce);
+    const check = new LedgerCheck(sha256, { revision: revision(from - 1), hash: before?.hash ?? genesis });
+    const found = (fault: LedgerFault | null, done: boolean): LedgerChecked => ({
+      sound: check.sound.revision,
+      revision: position.revision,
+      fault,
+      done,
+    });
+    let bytes = 0;
+    for (const record of this.#ledger.filter((stored) => stored.revision >= from)) {
+      const fault = check.take(record);
+      if (fault !== null) return found(fault, true);
+      if (check.doubts) continue;
+      if (to !== null && record.revision >= to) return found(null, true);
+      bytes += record.record.length;
+      if (bytes >= maxBytes) return found(null, false);
+    }
+    return found(check.end(position), true);
   }
 
   /** The last copy serves as long as it is new enough, as on a disk. */
@@ -251,6 +317,7 @@ export class MemoryStateStore implements StateStore {
     const { image } = staged;
     this.#staged = null;
     this.#durable = image;
+    this.#scan = null;
     this.#view = new MemoryView(image.rows);
     this.#index = new MemoryView(image.history);
     this.#ledger = [...image.ledger];

@@ -6,6 +6,7 @@ import { GroupChanges } from "./group-changes.ts";
 import type { MemoryMember } from "./memory-cluster.ts";
 import { RELIABLE } from "./memory-network.ts";
 import { OldDisk } from "./old-disk.ts";
+import { RottenState } from "./rotten-state.ts";
 import type { Step } from "./scenario.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import type { SimulatedCluster } from "./simulated-cluster.ts";
@@ -112,6 +113,8 @@ export class Nemesis {
           const copy = new OldDisk(this.#site, it);
           this.#at(step.ageMs, () => copy.putInWhenQuiet(this.#host));
         });
+      case "rotState":
+        return this.#with(step.target, (it) => RottenState.begin(this.#site, it, this.#host, this.#random));
       case "membership":
         return this.#with(step.target, (it) => this.#group.change(step.change, it, step.timeoutMs));
       case "transfer":

@@ -47,20 +47,27 @@ export class OldDisk {
     clock.after(LOOK_MS, look);
   }
 
-  /** Everyone follows one leader, which knows all that this member acknowledged; and no disk is damaged. */
+  /** Its leader knows all that this member acknowledged. */
   #quiet(): boolean {
     const leader = this.#site.cluster.leading();
-    if (leader === undefined || leader === this.#member || !this.#site.mayDamage(this.#member)) return false;
-    if (!this.#site.cluster.network.whole || this.#site.disksFail || this.#site.changing) return false;
-    const status = leader.replica.status();
-    const { learners, outgoing } = status.raft.committedMembership;
-    if (learners.length > 0 || outgoing.length > 0 || !status.members.includes(this.#member.id)) return false;
-    const followed = this.#site.group.every((it) => {
-      if (!it.ready || it.failure !== null || it.clock.stopped) return false;
-      const { term, raft, leader: known } = it.replica.status();
-      return term === status.term && known === leader.id && raft.recoveringTo === null;
-    });
-    const progress = status.raft.progress.find(({ id }) => id === this.#member.id);
-    return followed && progress?.active === true && progress.match >= status.raft.commit;
+    if (leader === undefined || leader === this.#member || !quiet(this.#site, this.#member)) return false;
+    const { raft } = leader.replica.status();
+    const progress = raft.progress.find(({ id }) => id === this.#member.id);
+    return progress?.active === true && progress.match >= raft.commit;
   }
+}
+
+/** Everyone, this member too, follows one leader; nothing is being changed, and no disk is damaged. */
+export function quiet(site: SimulatedCluster, member: MemoryMember): boolean {
+  const leader = site.cluster.leading();
+  if (leader === undefined || !site.mayDamage(member)) return false;
+  if (!site.cluster.network.whole || site.disksFail || site.changing) return false;
+  const status = leader.replica.status();
+  const { learners, outgoing } = status.raft.committedMembership;
+  if (learners.length > 0 || outgoing.length > 0 || !status.members.includes(member.id)) return false;
+  return site.group.every((it) => {
+    if (!it.ready || it.failure !== null || it.clock.stopped) return false;
+    const { term, raft, leader: known } = it.replica.status();
+    return term === status.term && known === leader.id && raft.recoveringTo === null;
+  });
 }

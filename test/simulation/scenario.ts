@@ -4,6 +4,7 @@
  */
 import type { RetentionLimits } from "@openclaw/core/replica/log-retention.ts";
 import type { Unreliability } from "./memory-network.ts";
+import { rotStateSteps } from "./rotten-state.ts";
 import { SeededRandom } from "./seeded-random.ts";
 
 /** Which member a step means, when it comes. */
@@ -33,6 +34,8 @@ export type StepKind =
       readonly downMs: number;
     }
   | { readonly kind: "misdirectChunk" }
+  /** A row of the state is another one than was applied. */
+  | { readonly kind: "rotState"; readonly target: Target }
   | {
       readonly kind: "diskError";
       readonly target: Target;
@@ -139,7 +142,7 @@ export function scenario(seed: number): Scenario {
     ]),
     watchers: random.below(4, 1),
     idle: random.chance(tiers ? 0.3 : 0.1),
-    steps: steps(random, tiers),
+    steps: [...steps(random, tiers), ...rotStateSteps(seed, FIRST_STEP_MS, TROUBLE_MS)].sort((a, b) => a.at - b.at),
   };
 }
 
@@ -157,7 +160,7 @@ function steps(random: SeededRandom, tiers: boolean): readonly Step[] {
     const hub = tiers && tier !== true && random.chance(0.25) ? ({ hub: true } as const) : {};
     drawn.push({ at: random.below(TROUBLE_MS, FIRST_STEP_MS), ...hub, ...draw() });
   }
-  return drawn.sort((a, b) => a.at - b.at);
+  return drawn;
 }
 
 interface Drawer {

@@ -6,6 +6,7 @@ import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history
 import type { Index, Revision } from "@openclaw/core/ids.ts";
 import type {
   Applied,
+  LedgerChecked,
   LedgerSlice,
   LogBase,
   LogStore,
@@ -13,6 +14,7 @@ import type {
   SnapshotHeader,
   StateSnapshot,
   StateStore,
+  StateSum,
   StoredLog,
   StoredState,
 } from "@openclaw/core/ports.ts";
@@ -121,6 +123,12 @@ export class GatedStateStore implements StateStore {
   ledger(from: Revision, maxBytes: number): Promise<LedgerSlice> {
     return this.#gate.pass(() => this.#store.ledger(from, maxBytes));
   }
+  checkLedger(from: Revision, to: Revision | null, maxBytes: number): Promise<LedgerChecked> {
+    return this.#gate.pass(() => this.#store.checkLedger(from, to, maxBytes));
+  }
+  compare(round: Index): Promise<StateSum | null> {
+    return this.#gate.pass(() => this.#store.compare(round));
+  }
   checkpoint(): Promise<StoredState> {
     return this.#gate.pass(() => this.#store.checkpoint());
   }
@@ -133,6 +141,12 @@ export class GatedStateStore implements StateStore {
   install(meta: SnapshotMeta): Promise<StoredState> {
     return this.#gate.pass(
       () => this.#store.install(meta),
+      (stored) => this.#observer?.installed(meta, stored),
+    );
+  }
+  replace(meta: SnapshotMeta, round: Index): Promise<StoredState> {
+    return this.#gate.pass(
+      () => this.#store.replace(meta, round),
       (stored) => this.#observer?.installed(meta, stored),
     );
   }

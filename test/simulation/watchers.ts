@@ -18,6 +18,9 @@ const ONLOOKER = "onlooker";
 /** A watcher is cut off now and then, ms. */
 const CONNECTED_MS_MAX = 15_000;
 
+/** A watch ends, and is begun again elsewhere. */
+const ENDS: ReadonlySet<string> = new Set(["STOPPED", "UNAVAILABLE", "DIVERGED"]);
+
 export class Watchers {
   readonly #site: SimulatedCluster;
   readonly #clock: VirtualClock;
@@ -71,7 +74,7 @@ export class Watchers {
     const aborted = new Promise<void>((resolve) => abort.signal.addEventListener("abort", () => resolve()));
     Promise.race([aborted, watch(member, abort.signal)])
       .catch((error: unknown) => {
-        if (error instanceof OpenClawError && (error.code === "STOPPED" || error.code === "UNAVAILABLE")) return;
+        if (error instanceof OpenClawError && ENDS.has(error.code)) return;
         this.#site.violation(`${name}: ${error instanceof Error ? error.stack : String(error)}`);
       })
       .finally(() => {

@@ -77,8 +77,12 @@ export const MUTANTS: readonly Mutant[] = [
   one("log-time-forgotten-between-revisions", "time kept in memory only, lost with a batch that writes nothing (rule R6, T1)", "state-machine/ledger-writer", "if (this.#moved) this.#tx", "if (this.records.length > 0) this.#tx"),
   // Snapshots and stores
   one("snapshot-truncates-newer-entries", "camunda#6092: a snapshot behind the log's end cuts it (pitfall 12)", "raft/snapshot", "if (!node.installing && log.termAt(meta.index) === meta.term) {", "if (meta.index < 0) {"),
-  one("log-reset-before-state", "the log is gone and the state is not there yet (rule R8)", "replica/snapshot-receiver", "const stored = await state.install(meta);\n    await log.reset({ index: meta.index, term: meta.term });", "await log.reset({ index: meta.index, term: meta.term });\n    const stored = await state.install(meta);"),
+  one("log-reset-before-state", "the log is gone and the state is not there yet (rule R8)", "replica/snapshot-receiver", "const stored = round === null ? await state.install(meta) : await state.replace(meta, round);\n    if (!logStays) await log.reset({ index: meta.index, term: meta.term });", "if (!logStays) await log.reset({ index: meta.index, term: meta.term });\n    const stored = round === null ? await state.install(meta) : await state.replace(meta, round);"),
   one("log-cut-without-checkpoint", "the log is cut behind a state that a crash takes back (rule R7, etcd#14685)", "replica/compaction", "const { applied } = await this.#state.checkpoint();", "const { applied } = raft.status();"),
+  // States that are compared
+  one("compared-as-it-changes", "replicas hash what they have at the moment, not one index (rule C1)", "state-machine/state-scan", "for (const { key } of writes) {", "for (const { key } of writes.slice(writes.length)) {"),
+  one("diverged-and-serving", "a replica that is known to be wrong answers on (rule C1)", "replica/comparisons", 'if (kind !== "sound") throw', 'if (kind === "split") throw'),
+  one("diverged-and-leading", "a leader that is known to be wrong leads on (rule C1)", "raft/state-loss", "if (heir !== null) this.#transfer.begin(heir);", "if (heir === null) this.#requests = [];"),
   // The log's disk
   one("log-not-fsynced", "nats-server#7564: acknowledged out of the page cache (pitfall 28)", "segment-log/segments", "file.write(contents.end, padded);\n    file.sync();", "file.write(contents.end, padded);"),
   one("log-crc-not-checked", "nats-server#7549: a flipped bit is served (pitfall 31)", "segment-log/frame", "if (crc32(bytes.subarray(at + CHECKED_FROM, end), (key + place) >>> 0) !== crc) return null;", "if (crc32 === undefined || place < 0) return null;"),

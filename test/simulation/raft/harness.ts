@@ -271,7 +271,7 @@ export class TestCluster {
   #handle(node: TestNode, raft: Raft, ready: Ready): void {
     this.#options.watch?.({ kind: "ready", node, ready });
     for (const message of ready.messages) this.#put(message);
-    if (ready.snapshot !== null) this.#install(node, raft, ready.snapshot);
+    if (ready.snapshot !== null) this.#install(node, raft, ready.snapshot, ready.logStays);
     if (ready.persisted !== null) node.writes.push({ ready });
     else
       invariant(
@@ -290,6 +290,7 @@ export class TestCluster {
     }
     node.readsDropped.push(...ready.readsDropped);
     node.forwarded.push(...ready.forwarded.map(text));
+    for (const { to } of ready.statesTo) this.sendSnapshot(node.id, to);
     for (const to of ready.snapshotsTo) {
       node.snapshotsTo.push(to);
       if (this.#options.snapshotsByHand !== true) this.sendSnapshot(node.id, to);
@@ -297,7 +298,7 @@ export class TestCluster {
   }
 
   /** R8. The log store works in order: what was in flight is on disk before the reset. */
-  #install(node: TestNode, raft: Raft, meta: SnapshotMeta): void {
+  #install(node: TestNode, raft: Raft, meta: SnapshotMeta, logStays: boolean): void {
     for (const { ready } of node.writes.splice(0)) {
       node.disk.append(ready.hardState, ready.entries);
       for (const message of ready.afterDurable) this.#put(message);
@@ -305,7 +306,7 @@ export class TestCluster {
       raft.durable(ready.persisted);
     }
     node.disk.state = meta;
-    node.disk.reset(node.disk.state);
+    if (!logStays) node.disk.reset(node.disk.state);
     node.applied = node.disk.state;
     node.installs.push(meta);
     raft.snapshotInstalled(meta);

@@ -1,6 +1,6 @@
 import { encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { index, type NodeId, term } from "@openclaw/core/ids.ts";
+import { index, type NodeId, revision, term } from "@openclaw/core/ids.ts";
 import {
   decodeEntries,
   decodeHardState,
@@ -62,6 +62,7 @@ const message: fc.Arbitrary<RaftMessage> = fc.oneof(
   fc.record({ kind: fc.constant("changeMembership" as const), ...envelope, change }),
   fc.record({ kind: fc.constant("transferLeadership" as const), ...envelope, target: aNode }),
   fc.record({ kind: fc.constant("timeoutNow" as const), ...envelope }),
+  fc.record({ kind: fc.constant("stateRequest" as const), ...envelope, atLeast: anIndex }),
   fc.record({ kind: fc.constant("removed" as const), ...envelope, configuration: anIndex, ofTerm: aTerm }),
   fc.record({
     kind: fc.constantFrom("preVoteResponse" as const, "voteResponse" as const),
@@ -90,6 +91,9 @@ const message: fc.Arbitrary<RaftMessage> = fc.oneof(
     matchTerm: aTerm,
     commit: anIndex,
     context: count,
+    mark: fc.option(
+      fc.record({ applied: anIndex, revision: count.map(revision), hash: fc.uint8Array({ maxLength: 8 }) }),
+    ),
   }),
   fc.record({ kind: fc.constantFrom("heartbeatResponse" as const, "readIndex" as const), ...envelope, context: count }),
   fc.record({ kind: fc.constant("snapshot" as const), ...envelope, meta }),

@@ -79,6 +79,8 @@ function fieldsText(message: RaftMessage): string {
       return message.context === 0 ? "" : `round ${message.context}`;
     case "snapshot":
       return `ends at ${message.meta.index}/${message.meta.term}, ${membershipText(message.meta.membership)}`;
+    case "stateRequest":
+      return `at least ${message.atLeast}`;
     case "readIndex":
       return `question ${message.context - FIRST_NUMBER}`;
     case "readIndexResponse":

@@ -235,6 +235,7 @@ describe("strangers", () => {
       matchTerm: term(0),
       commit: index(0),
       context: 0,
+      mark: null,
     });
     expect(cluster.raft("c").leader).toBe("z");
   });

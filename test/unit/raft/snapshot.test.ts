@@ -201,6 +201,7 @@ describe("a snapshot that arrives", () => {
       matchTerm: term(0),
       commit: index(0),
       context: 3,
+      mark: null,
     });
     if (ready.persisted === null) throw new Error("a term is written");
     raft.durable(ready.persisted);

@@ -35,7 +35,15 @@ const append = (
 });
 
 function heartbeat(ofTerm: number): RaftMessage {
-  return { kind: "heartbeat", ...envelope(ofTerm), match: index(0), matchTerm: term(0), commit: index(0), context: 0 };
+  return {
+    kind: "heartbeat",
+    ...envelope(ofTerm),
+    match: index(0),
+    matchTerm: term(0),
+    commit: index(0),
+    context: 0,
+    mark: null,
+  };
 }
 
 /** a, alone with its messages, in the role named, in term 2. */

@@ -35,8 +35,11 @@ function applied(entries: readonly Entry[], cuts: (i: number) => boolean) {
     run = [];
   }
   results.push(...site.apply(run));
-  const { ledger, view } = site;
-  return { ledger, compared: hexed({ rows: view.rows(), ledger, results, state: site.query({ kind: "stateHash" }) }) };
+  const { ledger, view, rounds } = site;
+  return {
+    ledger,
+    compared: hexed({ rows: view.rows(), ledger, results, rounds, state: site.query({ kind: "stateHash" }) }),
+  };
 }
 
 const log = fc.array(fc.array(anyCommand, { maxLength: 4 }), { maxLength: 25 });

@@ -1,7 +1,7 @@
 /** Arbitrary commands of every kind, few names each, so that they meet. */
 
 import { utf8 } from "@openclaw/core/bytes.ts";
-import { isLeaseId, isNodeId, isSessionId, revision } from "@openclaw/core/ids.ts";
+import { index, isLeaseId, isNodeId, isSessionId, revision } from "@openclaw/core/ids.ts";
 import { chainHash, genesisHash, leafHash } from "@openclaw/core/ledger/chain.ts";
 import type { LedgerEvent, LinkItem } from "@openclaw/core/ledger/record.ts";
 import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
@@ -185,6 +185,19 @@ const systemCommand: fc.Arbitrary<SystemCommand> = fc.oneof(
       http: fc.constant("http://10.0.0.1:1"),
     }),
     supports: fc.nat(2),
+  }),
+  fc.record({
+    kind: fc.constant("compareStates" as const),
+    voters: fc.array(fc.constantFrom("shop-1", "shop-2").map((name) => checked(name, isNodeId))),
+  }),
+  fc.record({
+    kind: fc.constant("reportState" as const),
+    round: fc.nat(4).map((i) => index(1 + i * 400)),
+    node: fc.constantFrom("shop-1", "shop-2").map((name) => checked(name, isNodeId)),
+    finding: fc.oneof(
+      fc.record({ kind: fc.constant("hash" as const), hash: fc.nat(2).map((byte) => new Uint8Array(32).fill(byte)) }),
+      fc.constantFrom({ kind: "gaveUp" as const }, { kind: "rebuilt" as const }),
+    ),
   }),
   fc.record({
     kind: fc.constant("raiseVersion" as const),

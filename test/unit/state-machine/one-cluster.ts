@@ -8,6 +8,7 @@ import type {
   ChangeHash,
   ClusterId,
   Epoch,
+  Index,
   LeaseId,
   LinkId,
   Revision,
@@ -43,6 +44,8 @@ import { type Compare, type KeyValue, type Operation, plainRange } from "@opencl
 import { initialWrites } from "@openclaw/core/state-machine/position.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
+import { type RowsHash, rowsHash } from "@openclaw/core/state-machine/state-hash.ts";
+import type { StateView } from "@openclaw/core/state-machine/view.ts";
 import { MemoryView } from "../../simulation/memory-view.ts";
 
 export const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
@@ -100,11 +103,22 @@ export const header = (salt: number, session: CommandHeader["session"] = null): 
   session,
 });
 
+/** Of every row, at once. */
+export function hashOfRows(view: StateView): RowsHash {
+  const steps = rowsHash(view, sha256);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
 export class OneCluster {
   readonly cluster: ClusterId;
   readonly epoch: Epoch;
   readonly view = new MemoryView();
   readonly ledger: StoredRecord[] = [];
+  /** The state as of each entry that began a comparison. */
+  readonly rounds: { readonly round: Index; readonly hash: Uint8Array; readonly rows: number }[] = [];
   /** The history index. */
   readonly index = new MemoryView();
   readonly #history: History;
@@ -127,10 +141,16 @@ export class OneCluster {
 
   /** Applies entries in one go. */
   apply(entries: readonly Entry[]): readonly CommandResult[] {
-    const { writes, records, results } = this.#apply(this.view, entries);
-    this.view.write(writes);
-    this.ledger.push(...records);
-    return results.map(({ result }) => result);
+    const answers: CommandResult[] = [];
+    for (let rest = entries; rest.length > 0; ) {
+      const { writes, records, results, entries: count, comparison } = this.#apply(this.view, rest);
+      this.view.write(writes);
+      this.ledger.push(...records);
+      answers.push(...results.map(({ result }) => result));
+      if (comparison !== null) this.rounds.push({ round: comparison, ...hashOfRows(this.view) });
+      rest = rest.slice(count);
+    }
+    return answers;
   }
 
   /** Commits commands as one entry. */

@@ -1,6 +1,7 @@
 /** The stores of the simulation keep the same contracts as those on disks. */
 import type { NodeId } from "@openclaw/core/ids.ts";
 import { logStoreContract } from "../../contracts/log-store.ts";
+import { stateComparisonContract } from "../../contracts/state-comparison.ts";
 import {
   STATE_CLUSTER,
   STATE_EPOCH,
@@ -39,4 +40,5 @@ const newDisk = (): StateDisk => {
 };
 stateStoreContract("MemoryStateStore", newDisk);
 stateStoreKeysContract("MemoryStateStore", newDisk);
+stateComparisonContract("MemoryStateStore", newDisk);
 stateStoreHistoryContract("MemoryStateStore", newDisk);

@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { index } from "@openclaw/core/ids.ts";
 import type { StateStore } from "@openclaw/core/ports.ts";
-import { INCOMING_FILE, INSTALL_STEPS } from "@openclaw/edge-runtime/storage/state-install.ts";
+import { asideSteps, INCOMING_FILE, INSTALL_STEPS } from "@openclaw/edge-runtime/storage/state-install.ts";
 import { SqliteStateStore } from "@openclaw/edge-runtime/storage/state-store.ts";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { putAt, STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP, textUnder } from "../../contracts/state-store.ts";
@@ -36,15 +36,27 @@ async function readyToInstall(): Promise<string> {
   return folder;
 }
 
-describe("R8: a crash in an install", () => {
-  const renamed = INSTALL_STEPS.findIndex((step) => step.name === "rename");
+const ASIDE = "state-diverged-7.db";
+
+describe.each([
+  { what: "R8: a crash in an install", steps: INSTALL_STEPS, keeps: false },
+  {
+    what: "C1: a crash while a wrong state is replaced",
+    steps: [...asideSteps(index(7)), ...INSTALL_STEPS],
+    keeps: true,
+  },
+])("$what", ({ steps, keeps }) => {
+  const renamed = steps.findIndex((step) => step.name === "rename");
   expect(renamed).toBeGreaterThan(0);
 
-  for (let done = 0; done <= INSTALL_STEPS.length; done++) {
-    const after = INSTALL_STEPS[done - 1]?.name ?? "nothing";
+  for (let done = 0; done <= steps.length; done++) {
+    const after = steps[done - 1]?.name ?? "nothing";
     test(`after: ${after}`, async () => {
       const folder = await readyToInstall();
-      for (const step of INSTALL_STEPS.slice(0, done)) step.run(folder);
+      writeFileSync(join(folder, "state-diverged-3.db"), "kept earlier");
+      for (const step of steps.slice(0, done)) step.run(folder);
+      expect(existsSync(join(folder, "state-diverged-3.db"))).toBe(!keeps || done === 0);
+      expect(existsSync(join(folder, ASIDE))).toBe(keeps && done > 1);
       const store = stateOf(folder);
       onTestFinished(() => store.close());
       const stored = await store.open();

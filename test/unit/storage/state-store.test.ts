@@ -9,6 +9,7 @@ import { founding } from "@openclaw/core/raft/membership.ts";
 import { INCOMING_FILE } from "@openclaw/edge-runtime/storage/state-install.ts";
 import { SqliteStateStore } from "@openclaw/edge-runtime/storage/state-store.ts";
 import { expect, onTestFinished, test } from "vitest";
+import { stateComparisonContract } from "../../contracts/state-comparison.ts";
 import {
   bytesOf,
   headerOf,
@@ -37,6 +38,7 @@ const newDisk = (): StateDisk => {
 };
 stateStoreContract("SqliteStateStore", newDisk);
 stateStoreKeysContract("SqliteStateStore", newDisk);
+stateComparisonContract("SqliteStateStore", newDisk);
 stateStoreHistoryContract("SqliteStateStore", newDisk);
 
 async function opened(dataDir: string, cluster = STATE_CLUSTER): Promise<StateStore> {

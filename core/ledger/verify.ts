@@ -1,0 +1,128 @@
+/**
+ * Whether a stored ledger is the one that was written: every record is hashed again and chained to the one before (L2),
+ * and the first revision that is wrong is named, with what is wrong about it.
+ */
+import { equalBytes } from "../bytes.ts";
+import { OpenClawError } from "../errors.ts";
+import { PARTITION, type Revision, revision } from "../ids.ts";
+import type { Sha256, StoredRecord } from "../ports.ts";
+import { chainHash, leafHash } from "./chain.ts";
+import { decodeRecord } from "./record-codec.ts";
+
+/**
+ * - `unreadable`: what is stored does not decode
+ * - `order`: another revision stands where this one should; it is missing, or stands elsewhere
+ * - `record`: the record's bytes are not those that were hashed
+ * - `hash`: the stored hash is not that of the record, and what follows was chained to the right one
+ * - `chain`: record and hash do not agree, and nothing that follows tells which of them is wrong
+ * - `position`: the state's own row says that the ledger ends elsewhere, or under another hash
+ */
+export type LedgerFaultKind = "unreadable" | "order" | "record" | "hash" | "chain" | "position";
+
+export interface LedgerFault {
+  readonly revision: Revision;
+  readonly kind: LedgerFaultKind;
+  readonly details: string;
+}
+
+/** A revision and its hash: where a ledger, or what is kept of it, begins or ends. */
+export interface LedgerMark {
+  readonly revision: Revision;
+  readonly hash: Uint8Array;
+}
+
+/** A record with the hash that it should have. */
+interface Doubtful {
+  readonly stored: StoredRecord;
+  readonly hash: Uint8Array;
+}
+
+/** Takes records in order; stops at the first fault. */
+export class LedgerCheck {
+  readonly #sha256: Sha256;
+  #sound: LedgerMark;
+  /** Its record and its hash disagree: what comes next tells which of them is wrong. */
+  #doubtful: Doubtful | null = null;
+
+  /** @param base what the first record follows */
+  constructor(sha256: Sha256, base: LedgerMark) {
+    this.#sha256 = sha256;
+    this.#sound = base;
+  }
+
+  /** The last revision that was found to be right. */
+  get sound(): LedgerMark {
+    return this.#sound;
+  }
+
+  /** Some more is needed to name the fault that was met: the record after it, or `end`. */
+  get doubts(): boolean {
+    return this.#doubtful !== null;
+  }
+
+  take(stored: StoredRecord): LedgerFault | null {
+    const doubtful = this.#doubtful;
+    if (doubtful !== null) return this.#settled(doubtful, stored);
+    const next = revision(this.#sound.revision + 1);
+    if (stored.revision !== next) return fault(next, "order", `revision ${stored.revision} stands in its place`);
+    const hash = this.#chained(this.#sound.hash, stored);
+    if (!equalBytes(hash, stored.hash)) {
+      this.#doubtful = { stored, hash };
+      return null;
+    }
+    const unreadable = unreadableAs(stored);
+    if (unreadable !== null) return fault(next, "unreadable", unreadable);
+    this.#sound = { revision: next, hash };
+    return null;
+  }
+
+  /** There is no further record; `position` is where the state says that the ledger ends. */
+  end(position: LedgerMark): LedgerFault | null {
+    if (this.#doubtful !== null) {
+      const { stored, hash } = this.#doubtful;
+      if (position.revision === stored.revision && equalBytes(position.hash, stored.hash)) return wrongRecord(stored);
+      return position.revision === stored.revision && equalBytes(position.hash, hash)
+        ? wrongHash(stored)
+        : undecided(stored);
+    }
+    const { revision: last, hash } = this.#sound;
+    if (position.revision > last) return fault(revision(last + 1), "order", `the ledger ends at revision ${last}`);
+    if (position.revision < last)
+      return fault(last, "position", `the state ends at revision ${position.revision}, the ledger at ${last}`);
+    if (!equalBytes(position.hash, hash)) return fault(last, "position", "the state's row has another hash");
+    return null;
+  }
+
+  /** The record after the doubtful one was chained to its hash as it was when both were written. */
+  #settled({ stored, hash }: Doubtful, after: StoredRecord): LedgerFault {
+    if (after.revision === stored.revision + 1) {
+      if (equalBytes(this.#chained(stored.hash, after), after.hash)) return wrongRecord(stored);
+      if (equalBytes(this.#chained(hash, after), after.hash)) return wrongHash(stored);
+    }
+    return undecided(stored);
+  }
+
+  #chained(previous: Uint8Array, { revision: at, record }: StoredRecord): Uint8Array {
+    return chainHash(this.#sha256, previous, PARTITION, at, leafHash(this.#sha256, record));
+  }
+}
+
+const fault = (at: Revision, kind: LedgerFaultKind, details: string): LedgerFault => ({ revision: at, kind, details });
+
+const wrongRecord = ({ revision: at, record }: StoredRecord): LedgerFault =>
+  fault(at, "record", `its ${record.length} bytes do not hash to what the next one is chained to`);
+const wrongHash = ({ revision: at }: StoredRecord): LedgerFault =>
+  fault(at, "hash", "the stored hash is not that of the record");
+const undecided = ({ revision: at }: StoredRecord): LedgerFault =>
+  fault(at, "chain", "the record does not hash to the stored hash, and what follows agrees with neither");
+
+/** A record that hashes right and cannot be read was written wrong. */
+function unreadableAs({ revision: at, record }: StoredRecord): string | null {
+  try {
+    const named = decodeRecord(record).revision;
+    return named === at ? null : `the record says that it is revision ${named}`;
+  } catch (error) {
+    if (error instanceof OpenClawError) return error.details;
+    throw error;
+  }
+}

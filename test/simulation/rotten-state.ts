@@ -1,0 +1,120 @@
+/**
+ * A row of one member's state is not what was applied (C1). While the cluster works and nothing else is broken, states are
+ * compared: that member, and no other, is found, serves nothing, takes its state from a peer, and is as the others again.
+ */
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import type { Random } from "@openclaw/core/ports.ts";
+import type { FaultCounts } from "./faults.ts";
+import type { MemoryMember } from "./memory-cluster.ts";
+import { RELIABLE } from "./memory-network.ts";
+import { quiet } from "./old-disk.ts";
+import type { Step, StepKind } from "./scenario.ts";
+import { SeededRandom } from "./seeded-random.ts";
+import type { SimulatedCluster } from "./simulated-cluster.ts";
+import type { VirtualClock } from "./virtual-clock.ts";
+
+/** Under a tag of mirrors of a cluster that there is not: no caller reads it, and what is answered stays right. */
+export const ROTTEN_ROW: Uint8Array = Uint8Array.of(0x11, 3, 0x72, 0x6f, 0x74);
+const LOOK_MS = 20;
+/** Rounds, a snapshot, and applies under the slowest disk. */
+const MENDED_MS = 60_000;
+const ROUND_MS = 20_000;
+
+export type RotState = Extract<StepKind, { kind: "rotState" }>;
+
+/** Drawn apart: seeds keep what else happens in them. */
+export function rotStateSteps(seed: number, from: number, to: number): readonly Step[] {
+  const random = new SeededRandom(seed).stream("rot of states");
+  if (!random.chance(0.4)) return [];
+  return Array.from({ length: random.below(4, 1) }, () => ({
+    at: random.below(to, from),
+    kind: "rotState" as const,
+    target: random.pick(["leader", "follower", "follower"] as const),
+  }));
+}
+
+export class RottenState {
+  readonly #site: SimulatedCluster;
+  readonly #member: MemoryMember;
+  readonly #clock: VirtualClock;
+
+  /** Does nothing unless the cluster is quiet, and has a majority besides this member. */
+  static begin(
+    site: SimulatedCluster,
+    member: MemoryMember,
+    host: { readonly clock: VirtualClock; readonly faults: FaultCounts },
+    random: Random,
+  ): void {
+    if (!quiet(site, member) || site.group.length < 3) return;
+    host.faults.count("rot of a state's row");
+    new RottenState(site, member, host.clock).#run(random);
+  }
+
+  private constructor(site: SimulatedCluster, member: MemoryMember, clock: VirtualClock) {
+    this.#site = site;
+    this.#member = member;
+    this.#clock = clock;
+  }
+
+  #run(random: Random): void {
+    const { cluster } = this.#site;
+    const { unreliability } = cluster.network;
+    cluster.network.unreliability = RELIABLE;
+    this.#site.calm = true;
+    this.#site.tell(this.#member, "has a state with a row that nobody wrote");
+    this.#member.state.view.write([{ key: ROTTEN_ROW, value: random.bytes(8) }]);
+    let found = false;
+    const unfollow = this.#site.members.map((it) =>
+      it.replica.onAgreement(({ kind }) => {
+        if (kind === "sound") return;
+        if (it !== this.#member) this.#site.violation(`${it.id} is said to be ${kind}, and ${this.#member.id} is`);
+        found = true;
+        this.#refuses();
+      }),
+    );
+    this.#compare();
+    const until = this.#clock.now() + MENDED_MS;
+    const end = (): void => {
+      for (const stop of unfollow) stop();
+      this.#site.calm = false;
+      cluster.network.unreliability = unreliability;
+    };
+    const look = (): void => {
+      if (found && this.#mended()) return end();
+      if (this.#clock.now() < until) return void this.#clock.after(LOOK_MS, look);
+      const { agreement, comparison } = this.#member.replica.status();
+      this.#site.violation(
+        `${this.#member.id} is not ${found ? "mended" : "found"}: ${JSON.stringify({ agreement, comparison })}`,
+      );
+      end();
+    };
+    this.#clock.after(LOOK_MS, look);
+  }
+
+  #compare(): void {
+    const asked = this.#site.cluster.leading()?.replica.compareStates(ROUND_MS);
+    // Whoever asked may be the one that is found: the round goes on.
+    asked?.catch((error: unknown) => {
+      if (!(error instanceof OpenClawError)) throw error;
+    });
+  }
+
+  #refuses(): void {
+    const { replica, id } = this.#member;
+    try {
+      void replica.read({ kind: "position" });
+      this.#site.violation(`${id} answers from a state that it knows to be wrong`);
+    } catch (error) {
+      if (!(error instanceof OpenClawError && error.code === "DIVERGED")) throw error;
+    }
+  }
+
+  #mended(): boolean {
+    const { agreement, comparison } = this.#member.replica.status();
+    const known = comparison.reports.every(({ finding }) => finding.kind === "hash");
+    if (agreement.kind !== "sound" || !known || comparison.reports.length < this.#site.group.length) return false;
+    if (this.#member.state.view.get(ROTTEN_ROW) !== undefined)
+      this.#site.violation(`${this.#member.id} was mended and has the row still`);
+    return true;
+  }
+}
