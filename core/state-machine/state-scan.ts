@@ -5,7 +5,8 @@
 import { OpenClawError } from "../errors.ts";
 import type { Sha256 } from "../ports.ts";
 import { FrozenView } from "./frozen-view.ts";
-import { type RowsHash, rowsHash } from "./state-hash.ts";
+import type { RowsHash } from "./query.ts";
+import { rowsHash } from "./state-hash.ts";
 import type { StateView, Write } from "./view.ts";
 
 /** Bytes of rows kept as they were. A scan that would need more is given up. */

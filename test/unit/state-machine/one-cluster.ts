@@ -42,9 +42,9 @@ import type {
 import { encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
 import { type Compare, type KeyValue, type Operation, plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { initialWrites } from "@openclaw/core/state-machine/position.ts";
-import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
+import type { Answer, Query, RowsHash } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
-import { type RowsHash, rowsHash } from "@openclaw/core/state-machine/state-hash.ts";
+import { rowsHash } from "@openclaw/core/state-machine/state-hash.ts";
 import type { StateView } from "@openclaw/core/state-machine/view.ts";
 import { MemoryView } from "../../simulation/memory-view.ts";
 
