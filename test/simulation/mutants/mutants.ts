@@ -80,7 +80,7 @@ export const MUTANTS: readonly Mutant[] = [
   one("log-reset-before-state", "the log is gone and the state is not there yet (rule R8)", "replica/snapshot-receiver", "const stored = round === null ? await state.install(meta) : await state.replace(meta, round);\n    if (!logStays) await log.reset({ index: meta.index, term: meta.term });", "if (!logStays) await log.reset({ index: meta.index, term: meta.term });\n    const stored = round === null ? await state.install(meta) : await state.replace(meta, round);"),
   one("log-cut-without-checkpoint", "the log is cut behind a state that a crash takes back (rule R7, etcd#14685)", "replica/compaction", "const { applied } = await this.#state.checkpoint();", "const { applied } = raft.status();"),
   // States that are compared
-  one("compared-as-it-changes", "replicas hash what they have at the moment, not one index (rule C1)", "state-machine/state-scan", "for (const { key } of writes) {", "for (const { key } of writes.slice(writes.length)) {"),
+  one("compared-as-it-changes", "replicas hash what they have at the moment, not one index (rule C1)", "state-machine/frozen-view", "for (const { key } of writes) {", "for (const { key } of writes.slice(writes.length)) {"),
   one("diverged-and-serving", "a replica that is known to be wrong answers on (rule C1)", "replica/comparisons", 'if (kind !== "sound") throw', 'if (kind === "split") throw'),
   one("diverged-and-leading", "a leader that is known to be wrong leads on (rule C1)", "raft/state-loss", "if (heir !== null) this.#transfer.begin(heir);", "if (heir === null) this.#requests = [];"),
   // The log's disk
@@ -169,7 +169,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   one("second-lease-never-ends", "etcd#9006, #11369: keys outlive their lease, for nothing looks again after the first that was due (rule K6)", "state-machine/leases", "      next = at;\n", ""),
-  one("idle-cluster-ends-nothing", "etcd#9935: a lease is due and nobody ends it (rule K6)", "replica/due-stamps", "nextDue === null || logTime", "nextDue !== null || logTime"),
+  one("idle-cluster-ends-nothing", "etcd#9935: a lease is due and nobody ends it (rule K6)", "replica/due-stamps", "nextDue === null || now", "nextDue !== null || now"),
   one("keep-value-drops-lease", "a put that keeps the value takes the lease off although it was to be kept (etcd's ignore_lease; rule K2)", "state-machine/txn", 'operation.lease === "keep" ? row?.lease : operation.lease;', 'operation.lease === "keep" ? (row === undefined ? undefined : null) : operation.lease;'),
   // Watches
   edge("watch-goes-on-one-too-late", "a watch that is taken up again leaves out a revision (pitfall 23: reliable, resumable)", "ledger-pages", "records = ahead.filter((record) => record.revision >= start);", "records = ahead.filter((record) => record.revision > start || record.revision === newest);"),
