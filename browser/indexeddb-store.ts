@@ -314,6 +314,7 @@ function compactCommand(command: UserCommand): UserCommand {
     case "leaseGrant":
     case "leaseKeepAlive":
     case "leaseRevoke":
+    case "compact":
       return command;
     case "change":
       return { ...command, changes: command.changes.map(compactChange) };

@@ -141,6 +141,11 @@ export const ERRORS = {
     message: "the session no longer remembers this request; its outcome is unknown, read before writing again",
   },
   COMPACTED: { retryable: false, status: 410, message: "that revision is no longer kept; start from a snapshot" },
+  NOT_SHIPPED: {
+    retryable: true,
+    status: 409,
+    message: "the parent does not hold the ledger that far yet; compact less, or wait for the uplink",
+  },
   REVISION_AHEAD: { retryable: true, status: 409, message: "this node has not reached that revision yet; retry" },
   // Links
   GAP: { retryable: true, status: 409, message: "the batch does not follow the cursor; rewind to the cursor named" },

@@ -4,7 +4,7 @@
  */
 import type { HistoryAnswer, HistoryQuery } from "./history/history-query.ts";
 import type { Epoch, Index, NodeId, Revision, Term } from "./ids.ts";
-import type { LedgerFault } from "./ledger/verify.ts";
+import type { LedgerFault } from "./ledger/fault.ts";
 import type { Membership } from "./raft/membership.ts";
 import type { Entry, HardState, RaftMessage, SnapshotMeta } from "./raft/message.ts";
 import type { CommandResult } from "./state-machine/command.ts";

@@ -20,7 +20,7 @@ import { replicaStatus } from "./replica/status.ts";
 import { openStores } from "./replica/stored.ts";
 import { within } from "./replica/within.ts";
 import type { CommandResult, IdempotentCommand, Outcome, SystemCommand, UserCommand } from "./state-machine/command.ts";
-import type { Comparison } from "./state-machine/comparison.ts";
+import type { Comparison } from "./state-machine/finding.ts";
 import type { Answer, Position, Query } from "./state-machine/query.ts";
 
 type Phase = "new" | "starting" | "running" | "stopped";

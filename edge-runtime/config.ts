@@ -44,6 +44,16 @@ const publicKeyHex = z.string().regex(/^[0-9a-f]{64}$/, "64 lower-case hex digit
 const nonce = z.custom<string>(isNonce, "32 lower-case hex digits");
 const port = z.int().min(0).max(65_535);
 const address = z.string().refine(isMultiaddr, "a multiaddr such as /ip4/127.0.0.1/tcp/9101");
+const UNIT_MS: ReadonlyMap<string, number> = new Map([
+  ["s", 1_000],
+  ["m", 60_000],
+  ["h", 3_600_000],
+  ["d", 86_400_000],
+]);
+const duration = z
+  .string()
+  .regex(/^[1-9]\d{0,6}[smhd]$/, "a duration such as 30d, 12h or 45m")
+  .transform((text) => Number(text.slice(0, -1)) * (UNIT_MS.get(text.slice(-1)) ?? Number.NaN));
 const httpOrigin = z
   .url({ protocol: /^https?$/, error: "a URL such as http://127.0.0.1:8101" })
   .refine((text) => URL.canParse(text) && new URL(text).pathname === "/", "a URL without a path")
@@ -130,6 +140,14 @@ const ConfigFile = z
           .default(COMPARE_EVERY_MS / 60_000),
       })
       .prefault({}),
+    retention: z
+      .strictObject({
+        /** How long the past is kept, in log time: 30d, 12h, 45m. */
+        age: duration.nullable().default(null),
+        /** How much of it: bytes of the ledger's records. */
+        bytes: z.int().min(1).nullable().default(null),
+      })
+      .prefault({}),
     mdns: z.boolean().default(false),
     logLevel: z.enum(LOG_LEVELS).default("info"),
   })
@@ -187,6 +205,8 @@ export interface NodeConfig {
   readonly snapshots: { readonly bytesPerSecond: number };
   readonly memory: { readonly stateCacheBytes: number; readonly logBytes: number };
   readonly comparison: { readonly everyMinutes: number };
+  /** What of the past is kept; null: all of it. */
+  readonly retention: { readonly age: number | null; readonly bytes: number | null };
   readonly mdns: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }

@@ -76,6 +76,7 @@ export class Metrics {
     gauge("uplink_connected", "1 while the parent is connected; 0 also without a parent", () =>
       uplink()?.connected ? 1 : 0,
     );
+    gauge("compacted_revision", "The first revision that is kept; 0: all are", () => replica.position().compacted);
     gauge("uplink_cursor", "Our revision that the parent holds", () => replica.position().parentHolds);
     gauge("uplink_lag_revisions", "Revisions that the parent does not hold yet; 0 without a parent", () => {
       const { revision, parentHolds } = replica.position();

@@ -5,6 +5,7 @@
 
 import { mkdir } from "node:fs/promises";
 import { OpenClawError } from "@openclaw/core/errors.ts";
+import { Retention } from "@openclaw/core/history/retention.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
 import { agreementText } from "@openclaw/core/replica/comparisons.ts";
@@ -244,6 +245,16 @@ async function compose(
     uplink.start();
     started.push(() => uplink.stop());
   }
+
+  const retention = new Retention({
+    replica,
+    clock: systemClock,
+    limits: { ageMs: config.retention.age, bytes: config.retention.bytes },
+    pinned: parent !== null,
+    failed: (error) => log.warn({ err: error }, "the past was not cut to its limits; it is tried again"),
+  });
+  retention.start();
+  started.push(async () => retention.stop());
 
   const metrics = new Metrics({
     replica,

@@ -1,8 +1,7 @@
 /** What can be asked of the past: of the state as it was after one of its revisions. */
-import type { ClusterId, Revision } from "../ids.ts";
+import type { ClusterId, LeaseId, Revision } from "../ids.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "../state-machine/operation.ts";
 import type { QueryAnswers } from "../state-machine/query.ts";
-import type { Version } from "./history-rows.ts";
 
 /** `origin` null: this cluster's own keys; else the mirror of that cluster. `at` is a revision of this cluster's ledger. */
 export type HistoryQuery =
@@ -25,10 +24,25 @@ export type HistoryQuery =
       readonly after: number;
       readonly limit: number;
     }
+  /** Which revision is the first to keep, so that no more than that is kept; null bounds nothing. */
+  | { readonly kind: "outgrown"; readonly ageMs: number | null; readonly bytes: number | null }
   /** Which revision was the last one at a wall time, ms since 1970. */
   | { readonly kind: "revisionAt"; readonly time: number };
 
-/** What a revision left under a key. */
+/** What one revision left under a key. */
+export interface Version {
+  /** Null: the key was deleted. */
+  readonly value: Uint8Array | null;
+  /** As in the key's row; of a mirror the origin's. A delete has those of itself, and version 0. */
+  readonly createRevision: Revision;
+  readonly modRevision: Revision;
+  readonly version: number;
+  readonly lease: LeaseId | null;
+  /** Who and when, as the record has it. */
+  readonly principal: string;
+  readonly time: number;
+}
+
 export interface KeyVersion extends Version {
   /** Of this cluster's ledger. */
   readonly revision: Revision;
@@ -39,6 +53,8 @@ export interface HistoryAnswers {
   range: RangeResponse;
   versions: { readonly versions: readonly KeyVersion[]; readonly more: boolean };
   document: QueryAnswers["document"];
+  /** 0: all of it. */
+  outgrown: { readonly revision: Revision };
   /** `ambiguous`: an earlier revision is stamped later than the time asked for, for wall clocks were put back (T2). */
   revisionAt: { readonly revision: Revision; readonly time: number; readonly ambiguous: boolean };
 }

@@ -12,10 +12,11 @@
 import type { Encodable } from "../codec.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import { invariant } from "../errors.ts";
-import type { LeaseId, Revision } from "../ids.ts";
+import type { Revision } from "../ids.ts";
 import { isLeaseId, revision } from "../ids.ts";
 import type { KeyRange } from "../state-machine/keyspace.ts";
 import type { RowCodec } from "../state-machine/transaction.ts";
+import type { Version } from "./history-query.ts";
 
 const TAG = { mark: 0x01, version: 0x02, times: 0x03 } as const;
 const REVISION_BYTES = 8;
@@ -44,20 +45,6 @@ export const markRow: RowCodec<Mark> = {
   },
 };
 
-/** What one revision left under a key. */
-export interface Version {
-  /** Null: the key was deleted. */
-  readonly value: Uint8Array | null;
-  /** As in the key's row; of a mirror the origin's. A delete has those of itself, and version 0. */
-  readonly createRevision: Revision;
-  readonly modRevision: Revision;
-  readonly version: number;
-  readonly lease: LeaseId | null;
-  /** Who and when, as the record has it. */
-  readonly principal: string;
-  readonly time: number;
-}
-
 export const versionRow: RowCodec<Version> = {
   encode: (row) =>
     encode([row.createRevision, row.modRevision, row.version, row.lease, row.principal, row.time, row.value]),
@@ -75,23 +62,29 @@ export const versionRow: RowCodec<Version> = {
   },
 };
 
-/** When each revision of a run was written, by the wall clock of who proposed it. */
+/** A run of revisions, as it was read into the index: when each was written, by the wall clock of who proposed it. */
 export interface Times {
   /** One a revision, ascending from the run's first. */
   readonly times: readonly number[];
   readonly earliest: number;
   /** The latest time of any revision before the run; null for none. */
   readonly before: number | null;
+  /** Of their records together. */
+  readonly bytes: number;
+  /** T1: they were written at or before that log time. */
+  readonly logTime: number;
 }
 
 export const timesRow: RowCodec<Times> = {
-  encode: ({ times, earliest, before }) => encode([times, earliest, before]),
+  encode: ({ times, earliest, before, bytes, logTime }) => encode([times, earliest, before, bytes, logTime]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "history times");
     return {
       times: reader.list().map(timeOf),
       earliest: reader.integer(),
       before: reader.orNull((field) => field.integer()),
+      bytes: reader.count(),
+      logTime: reader.count(),
     };
   },
 };

@@ -11,8 +11,10 @@ import type { StateView, Write } from "../state-machine/view.ts";
 import { documentAt } from "./document-at.ts";
 import type { HistoryAnswer, HistoryAnswers, HistoryQuery } from "./history-query.ts";
 import { indexRecords, readMark } from "./index-records.ts";
+import { outgrown } from "./outgrown.ts";
 import { keyAt, rangeAt, versionsOf } from "./past-keys.ts";
 import { revisionAt } from "./past-times.ts";
+import { pruneKeys, pruneTimes } from "./prune.ts";
 
 /** Records and bytes of the ledger read into the index in one step; a record that is larger is a step of its own. */
 const STEP_RECORDS = 128;
@@ -25,6 +27,11 @@ export interface HistorySource {
   records(from: Revision, maxBytes: number): readonly StoredRecord[];
   /** All of it or nothing. */
   write(writes: readonly Write[]): void;
+  /**
+   * Forgets records below `below`, not all at once, and keeps the hash before the first one that is left, so that the chain
+   * can be checked from there (L2). False when none is left that could be forgotten.
+   */
+  cut(below: Revision): boolean;
 }
 
 export class History {
@@ -39,13 +46,47 @@ export class History {
     return readMark(this.#source.index).indexed;
   }
 
+  /** What a compaction up to it left superfluous is no more in the index. */
+  get pruned(): Revision {
+    return readMark(this.#source.index).pruned;
+  }
+
   /** Brings the index up to where the state is when this is called. */
   *catchUp(): Generator<void, void> {
     const to = this.#position.revision;
     for (let next = this.#next; next <= to; next = this.#next) {
       const records = this.#source.records(next, STEP_BYTES).slice(0, STEP_RECORDS);
-      this.#source.write(indexRecords(this.#source.index, records));
+      this.#source.write(indexRecords(this.#source.index, records, this.#position.logTime));
       yield;
+    }
+  }
+
+  /**
+   * Removes what the compaction that was applied last leaves nobody to ask for. Broken off anywhere, it is begun again, and
+   * goes on from its mark.
+   */
+  *prune(): Generator<void, void> {
+    const { compacted } = this.#position;
+    if (compacted === 0) return;
+    if (this.pruned < compacted) {
+      // Of what is not indexed yet, the ledger's record is all there is.
+      yield* this.catchUp();
+      yield* this.#pruneKeys(compacted);
+    }
+    while (this.#source.cut(compacted)) yield;
+  }
+
+  /** The records at the mark, too: what they deleted was kept then, for a read at that very revision. */
+  *#pruneKeys(compacted: Revision): Generator<void, void> {
+    for (let next = Math.max(1, this.pruned); next <= compacted; next = this.pruned + 1) {
+      const records = this.#source.records(revision(next), STEP_BYTES).slice(0, STEP_RECORDS);
+      this.#source.write(pruneKeys(this.#source.index, records, compacted));
+      yield;
+    }
+    for (let writes = pruneTimes(this.#source.index, compacted); writes.length > 0; ) {
+      this.#source.write(writes);
+      yield;
+      writes = pruneTimes(this.#source.index, compacted);
     }
   }
 
@@ -77,6 +118,8 @@ export class History {
         return yield* versionsOf(index, question, this.#compacted);
       case "document":
         return yield* documentAt(state, question);
+      case "outgrown":
+        return yield* outgrown(index, this.#position, question);
       case "revisionAt":
         return yield* revisionAt(index, question.time, this.#compacted);
       default:
@@ -101,6 +144,6 @@ export class History {
   }
 
   get #compacted(): Revision {
-    return revision(1);
+    return this.#position.compacted;
   }
 }

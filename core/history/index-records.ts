@@ -8,6 +8,7 @@ import type { StoredRecord } from "../ports.ts";
 import { keyRowKey } from "../state-machine/keyspace.ts";
 import { Transaction } from "../state-machine/transaction.ts";
 import type { StateView, Write } from "../state-machine/view.ts";
+import type { Version } from "./history-query.ts";
 import {
   afterVersions,
   MARK_KEY,
@@ -15,7 +16,6 @@ import {
   markRow,
   timesKey,
   timesRow,
-  type Version,
   versionKey,
   versionRow,
 } from "./history-rows.ts";
@@ -27,29 +27,34 @@ export function readMark(index: StateView): Mark {
   return bytes === undefined ? NO_MARK : markRow.decode(bytes);
 }
 
-/** @param records those that follow the mark, at least one */
-export function indexRecords(index: StateView, records: readonly StoredRecord[]): Write[] {
+/**
+ * @param records those that follow the mark, at least one
+ * @param logTime the state's by now
+ */
+export function indexRecords(index: StateView, records: readonly StoredRecord[], logTime: number): Write[] {
   const mark = readMark(index);
   const tx = new Transaction(index);
-  const run = new Run(tx, index);
+  const keys = new Keys(tx, index);
   const times: number[] = [];
   let next = mark.indexed + 1;
   for (const stored of records) {
     invariant(stored.revision === next, `revision ${stored.revision} does not follow ${next - 1} in the history index`);
     const record = decodeRecord(stored.record);
     times.push(record.time);
-    for (const event of record.events) run.take(record, event);
+    for (const event of record.events) keys.take(record, event);
     next++;
   }
   const earliest = Math.min(...times);
-  tx.write(timesKey(revision(mark.indexed + 1)), timesRow, { times, earliest, before: mark.latest });
+  const bytes = records.reduce((sum, { record }) => sum + record.length, 0);
+  const run = { times, earliest, before: mark.latest, bytes, logTime };
+  tx.write(timesKey(revision(mark.indexed + 1)), timesRow, run);
   const latest = Math.max(...times, mark.latest ?? Number.NEGATIVE_INFINITY);
   tx.write(MARK_KEY, markRow, { ...mark, indexed: revision(next - 1), latest });
   return tx.writes();
 }
 
-/** One run's records: the newest version of a key may be one that the run itself wrote. */
-class Run {
+/** What a run makes of keys: the newest version of one may be what the run itself wrote. */
+class Keys {
   readonly #tx: Transaction;
   readonly #index: StateView;
   readonly #newest = new Map<string, Version>();

@@ -1,5 +1,6 @@
 /** Keys as of a revision, and what was under a key: read from the history index, with pauses. */
 
+import { equalBytes } from "../bytes.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import type { ClusterId, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
@@ -9,8 +10,8 @@ import { type KeySelector, type KeyValue, type RangeResponse, rowBytes } from ".
 import { ANSWER_BYTES_MAX, own, rowsAllowed } from "../state-machine/query-run.ts";
 import { keyAfter } from "../state-machine/row-pages.ts";
 import type { StateView } from "../state-machine/view.ts";
-import type { HistoryAnswers, HistoryQuery, KeyVersion } from "./history-query.ts";
-import { afterVersions, type Version, versionKey, versionOf, versionRow, versionsRange } from "./history-rows.ts";
+import type { HistoryAnswers, HistoryQuery, KeyVersion, Version } from "./history-query.ts";
+import { afterVersions, versionKey, versionOf, versionRow, versionsRange } from "./history-rows.ts";
 import { newestVersion } from "./index-records.ts";
 
 /** Keys that one range at a revision may look at, deleted ones too. */
@@ -79,7 +80,7 @@ function* rowsAt(
   }
 }
 
-/** @param compacted earlier ones are told of no more, whether they are still there or not */
+/** @param compacted of what is earlier only the version that stands there is told, whatever is still there */
 export function* versionsOf(
   index: StateView,
   { origin, key, before, limit }: Of<"versions">,
@@ -89,6 +90,7 @@ export function* versionsOf(
   const versions: KeyVersion[] = [];
   const end = afterVersions(row);
   const most = rowsAllowed(limit);
+  const oldest = compacted === 0 ? undefined : newestVersion(index, row, compacted);
   let next = versionKey(row, before === null ? revision(Number.MAX_SAFE_INTEGER) : revision(before - 1));
   for (let bytes = 0; ; ) {
     const page = index.scan(next, end, PAGE_VERSIONS);
@@ -96,7 +98,8 @@ export function* versionsOf(
       const { at } = versionOf(stored.key);
       const version = versionRow.decode(stored.value);
       const value = version.value === null ? null : own(version.value);
-      if (at < compacted && value === null) return { versions, more: false };
+      const told = at >= compacted || (value !== null && oldest !== undefined && equalBytes(stored.key, oldest.key));
+      if (!told) return { versions, more: false };
       if (versions.length >= most || bytes >= ANSWER_BYTES_MAX) return { versions, more: true };
       versions.push({ ...version, value, revision: at });
       bytes += stored.value.length;

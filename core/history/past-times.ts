@@ -39,6 +39,6 @@ export function* revisionAt(
     yield;
   }
   if (compacted > 1) throw new OpenClawError("COMPACTED", `the history is kept from revision ${compacted}`);
-  const since = first === null ? "" : `; the first is of ${new Date(first).toISOString()}`;
+  const since = first === null ? "" : `; the first is of ${first} ms since 1970`;
   throw new OpenClawError("BAD_REQUEST", `no revision was written by then${since}`);
 }

@@ -7,23 +7,8 @@ import { OpenClawError } from "../errors.ts";
 import { PARTITION, type Revision, revision } from "../ids.ts";
 import type { Sha256, StoredRecord } from "../ports.ts";
 import { chainHash, leafHash } from "./chain.ts";
+import type { LedgerFault, LedgerFaultKind } from "./fault.ts";
 import { decodeRecord } from "./record-codec.ts";
-
-/**
- * - `unreadable`: what is stored does not decode
- * - `order`: another revision stands where this one should; it is missing, or stands elsewhere
- * - `record`: the record's bytes are not those that were hashed
- * - `hash`: the stored hash is not that of the record, and what follows was chained to the right one
- * - `chain`: record and hash do not agree, and nothing that follows tells which of them is wrong
- * - `position`: the state's own row says that the ledger ends elsewhere, or under another hash
- */
-export type LedgerFaultKind = "unreadable" | "order" | "record" | "hash" | "chain" | "position";
-
-export interface LedgerFault {
-  readonly revision: Revision;
-  readonly kind: LedgerFaultKind;
-  readonly details: string;
-}
 
 /** A revision and its hash: where a ledger, or what is kept of it, begins or ends. */
 export interface LedgerMark {

@@ -2,9 +2,14 @@
 import type { Index, NodeId, Term } from "../ids.ts";
 import type { Membership } from "./membership.ts";
 import type { Entry, HardState, RaftMessage, SnapshotMeta } from "./message.ts";
-import type { StateRequest } from "./state-loss.ts";
 
 export type Role = "follower" | "preCandidate" | "candidate" | "leader";
+
+/** A follower that asked for a state, as of this index or later, because its own is wrong. */
+export interface StateRequest {
+  readonly to: NodeId;
+  readonly atLeast: Index;
+}
 
 export interface ReadState {
   /** The number given to `readIndex`. */

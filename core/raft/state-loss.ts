@@ -3,19 +3,14 @@
  * holds, so it votes and takes appends as before; it applies nothing, sends nobody a snapshot, does not lead on (§3.10),
  * and asks its leader for a snapshot to take in the state's place. The log stays, and is applied again from there.
  */
-import { type Index, index, type NodeId } from "../ids.ts";
+import { type Index, index } from "../ids.ts";
 import type { RaftMessage } from "./message.ts";
 import type { NodeState } from "./node-state.ts";
+import type { StateRequest } from "./ready.ts";
 import type { Replication } from "./replication.ts";
 import type { Transfer } from "./transfer.ts";
 
 type Of<Kind extends RaftMessage["kind"]> = Extract<RaftMessage, { kind: Kind }>;
-
-/** A follower that asked for a state, as of this index or later. */
-export interface StateRequest {
-  readonly to: NodeId;
-  readonly atLeast: Index;
-}
 
 /** Followers that may wait: all of a group. */
 const REQUESTS_MAX = 16;

@@ -11,7 +11,7 @@ import { isJoint } from "../raft/membership.ts";
 import type { StateMark } from "../raft/message.ts";
 import type { Raft } from "../raft/raft.ts";
 import type { CommandResult, SystemCommand } from "../state-machine/command.ts";
-import { type Comparison, type Finding, NO_COMPARISON, verdictOf } from "../state-machine/comparison.ts";
+import { type Comparison, type Finding, NO_COMPARISON, verdictOf } from "../state-machine/finding.ts";
 import type { Position } from "../state-machine/query.ts";
 import { LedgerMarks } from "./ledger-marks.ts";
 import { LogClock } from "./log-clock.ts";

@@ -4,7 +4,7 @@ import type { Clock, LogStore, Random, StateStore, StoredRecord, Transport } fro
 import type { Membership } from "../raft/membership.ts";
 import type { RaftStatus, Role } from "../raft/ready.ts";
 import type { ApplyVersions } from "../state-machine/apply.ts";
-import type { Comparison } from "../state-machine/comparison.ts";
+import type { Comparison } from "../state-machine/finding.ts";
 import type { Agreement } from "./comparisons.ts";
 import type { RetentionLimits } from "./log-retention.ts";
 import type { SnapshotTransfer } from "./snapshot-progress.ts";

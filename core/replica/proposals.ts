@@ -236,6 +236,7 @@ function isUser(body: Proposed): body is UserCommand | IdempotentCommand {
     case "leaseGrant":
     case "leaseKeepAlive":
     case "leaseRevoke":
+    case "compact":
     case "change":
     case "idempotent":
       return true;

@@ -12,6 +12,7 @@ import { raiseVersion, requireSupported } from "./apply-version.ts";
 import { importCommands } from "./client-links.ts";
 import type { Command, CommandHeader, CommandResult, IdempotentCommand, Outcome, UserCommand } from "./command.ts";
 import { readableCommands } from "./command-codec.ts";
+import { compact } from "./compact.ts";
 import { beginComparison, noteFinding } from "./comparison.ts";
 import { runChangeCommand } from "./documents.ts";
 import { IDEMPOTENCY_KEYS_MAX, rememberedOf, runIdempotent } from "./idempotency.ts";
@@ -116,6 +117,7 @@ class Machine {
       case "leaseGrant":
       case "leaseKeepAlive":
       case "leaseRevoke":
+      case "compact":
       case "change": {
         const author = this.#author(header, () => header.salt);
         return { kind: "outcome", outcome: this.#once(header, index, (room) => this.#runUser(command, author, room)) };
@@ -198,6 +200,8 @@ class Machine {
       case "leaseKeepAlive":
       case "leaseRevoke":
         return runLeaseCommand(this.#tx, this.#ledger, this.#sha256, author, command);
+      case "compact":
+        return compact(this.#tx, this.#ledger, command.revision);
       default:
         return runKeyCommand(this.#tx, this.#ledger, author, command, room);
     }

@@ -46,6 +46,7 @@ const COMMAND = {
   leaseGrant: 5,
   leaseKeepAlive: 6,
   leaseRevoke: 7,
+  compact: 8,
   openSession: 16,
   importLedger: 17,
   importCommands: 18,
@@ -273,6 +274,8 @@ export function userCommandTuple(command: UserCommand): Encodable {
       return [COMMAND.leaseKeepAlive, command.lease];
     case "leaseRevoke":
       return [COMMAND.leaseRevoke, command.lease];
+    case "compact":
+      return [COMMAND.compact, command.revision];
     case "change":
       return [COMMAND.change, command.collection, command.document, command.changes.map(documentChangeTuple)];
     default:
@@ -304,6 +307,8 @@ function readUserBody(kind: number, reader: TupleReader): UserCommand | undefine
       return { kind: "leaseKeepAlive", lease: reader.that(isLeaseId, "a lease") };
     case COMMAND.leaseRevoke:
       return { kind: "leaseRevoke", lease: reader.that(isLeaseId, "a lease") };
+    case COMMAND.compact:
+      return { kind: "compact", revision: revision(reader.count()) };
     case COMMAND.change: {
       const collection = reader.text();
       const document = reader.text();

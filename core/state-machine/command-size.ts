@@ -48,6 +48,7 @@ export function commandBytes(body: ImportedCommand | IdempotentCommand | SystemC
     case "leaseGrant":
     case "leaseKeepAlive":
     case "leaseRevoke":
+    case "compact":
     case "openSession":
     case "parentHolds":
     case "stamp":

@@ -2,7 +2,7 @@
 import type { ErrorCode } from "../errors.ts";
 import type { ClusterId, Epoch, Index, LeaseId, LinkId, NodeId, Revision, Seq, SessionId } from "../ids.ts";
 import type { DocumentChange, LinkItem } from "../ledger/record.ts";
-import type { Comparison, Finding } from "./comparison.ts";
+import type { Comparison, Finding } from "./finding.ts";
 import type { MemberPlace, Refused } from "./member.ts";
 import type { KeySelector, Response, Txn } from "./operation.ts";
 
@@ -41,6 +41,8 @@ export type UserCommand =
   | { readonly kind: "leaseKeepAlive"; readonly lease: LeaseId }
   /** Ends it now. */
   | { readonly kind: "leaseRevoke"; readonly lease: LeaseId }
+  /** An operator's: reads and watches below the revision are COMPACTED from now on. Takes no revision. */
+  | { readonly kind: "compact"; readonly revision: Revision }
   /** All changes of one push to one document, in causal order. */
   | {
       readonly kind: "change";

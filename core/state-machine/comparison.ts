@@ -2,76 +2,18 @@
  * Whether the replicas hold one state: a round hashes every row as of one index at each of them, and what each found is
  * reported into one replicated row, so that all draw the same conclusion. It takes no revision (L1).
  */
-import { equalBytes } from "../bytes.ts";
 import { decode, type Encodable, encode, TupleReader } from "../codec.ts";
 import { OpenClawError } from "../errors.ts";
-import { type Index, index, isNodeId, type NodeId, type Revision, revision } from "../ids.ts";
+import { type Index, index, isNodeId, type NodeId, revision } from "../ids.ts";
 import { readHash } from "../ledger/record-codec.ts";
 import { VOTERS_MAX } from "../raft/membership.ts";
+import { type Comparison, type Finding, NO_COMPARISON, verdictOf } from "./finding.ts";
 import { COMPARISON_KEY } from "./keyspace.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 import type { StateView } from "./view.ts";
 
 /** Voters and learners, each once. */
 const REPORTS_MAX = 2 * VOTERS_MAX;
-
-/** What a replica says of a round. */
-export type Finding =
-  /** Of every row, as of the round's index. */
-  | { readonly kind: "hash"; readonly hash: Uint8Array }
-  /** It could not: it started or took a snapshot meanwhile, or more was written than it could keep. */
-  | { readonly kind: "gaveUp" }
-  /** It had another hash than a majority, and has taken its state from a peer since. */
-  | { readonly kind: "rebuilt" };
-
-export interface Report {
-  readonly node: NodeId;
-  readonly finding: Finding;
-}
-
-export interface Comparison {
-  /** Index of the entry as of which rows are hashed; 0 before the first round. */
-  readonly round: Index;
-  /** Log time and revision at that index. */
-  readonly logTime: number;
-  readonly revision: Revision;
-  /** Who votes, as the round's proposer saw it. */
-  readonly voters: readonly NodeId[];
-  readonly reports: readonly Report[];
-  /** A round in which no majority agreed, and none has agreed since; 0: there is none. */
-  readonly splitAt: Index;
-}
-
-export type Verdict =
-  /** Reports are missing, or too many gave up. */
-  | { readonly kind: "open" }
-  /** A majority of the voters has this hash; those who have another one. */
-  | { readonly kind: "agreed"; readonly hash: Uint8Array; readonly diverged: readonly NodeId[] }
-  /** Every voter has reported, and no majority agrees: nobody is known to be right. */
-  | { readonly kind: "split" };
-
-export const NO_COMPARISON: Comparison = {
-  round: index(0),
-  logTime: 0,
-  revision: revision(0),
-  voters: [],
-  reports: [],
-  splitAt: index(0),
-};
-
-export function verdictOf({ voters, reports }: Comparison): Verdict {
-  const of = new Map(reports.map(({ node, finding }) => [node, finding]));
-  const needed = Math.floor(voters.length / 2) + 1;
-  const hashes = voters.flatMap((node) => hashOf(of.get(node)) ?? []);
-  const hash = hashes.find((one) => hashes.filter((other) => equalBytes(one, other)).length >= needed);
-  if (hash !== undefined) {
-    const differs = (finding: Finding): boolean => finding.kind === "hash" && !equalBytes(finding.hash, hash);
-    return { kind: "agreed", hash, diverged: reports.flatMap(({ node, finding }) => (differs(finding) ? node : [])) };
-  }
-  return voters.length > 0 && hashes.length === voters.length ? { kind: "split" } : { kind: "open" };
-}
-
-const hashOf = (finding: Finding | undefined): Uint8Array | null => (finding?.kind === "hash" ? finding.hash : null);
 
 /** A round begins: rows are hashed as they are after this entry. One that is still open is given up. */
 export function beginComparison(

@@ -3,7 +3,7 @@
  * fixed length or carries its length before it, so no two names give one key; the last stands as it is, so that rows
  * of one kind sort as their names do.
  *
- *   0x01                                     position: cluster, epoch, revision, hash, log time, apply version
+ *   0x01                                     position: cluster, epoch, revision, hash, log time, apply version, compacted
  *   0x02                                     how far the parent holds our ledger
  *   0x03                                     number of sessions and client links
  *   0x04 node                                where a member is

@@ -58,6 +58,11 @@ export class LedgerWriter {
     this.#move({ applyVersion });
   }
 
+  /** Earlier revisions are told no more. */
+  compact(compacted: Revision): void {
+    this.#move({ compacted });
+  }
+
   /** No lease is due before that; null: there is none. */
   dueAt(nextDue: number | null): void {
     this.#move({ nextDue });

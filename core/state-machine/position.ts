@@ -15,7 +15,16 @@ export type PositionRow = Omit<Position, "parentHolds">;
 
 export const positionRow: RowCodec<PositionRow> = {
   encode: (row) =>
-    encode([row.cluster, epochTuple(row.epoch), row.revision, row.hash, row.logTime, row.applyVersion, row.nextDue]),
+    encode([
+      row.cluster,
+      epochTuple(row.epoch),
+      row.revision,
+      row.hash,
+      row.logTime,
+      row.applyVersion,
+      row.nextDue,
+      row.compacted,
+    ]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "position row");
     return {
@@ -26,6 +35,7 @@ export const positionRow: RowCodec<PositionRow> = {
       logTime: reader.count(),
       applyVersion: reader.count(),
       nextDue: reader.orNull((field) => field.count()),
+      compacted: revision(reader.count()),
     };
   },
 };
@@ -57,6 +67,7 @@ export function initialWrites(cluster: ClusterId, epoch: Epoch, sha256: Sha256):
     logTime: 0,
     applyVersion: FOUNDING_VERSION,
     nextDue: null,
+    compacted: revision(0),
   };
   return [{ key: POSITION_KEY, value: positionRow.encode(row) }];
 }
@@ -66,9 +77,15 @@ export function readPosition(view: StateView): Position {
   const bytes = view.get(POSITION_KEY);
   invariant(bytes !== undefined, "a state has a position");
   const holds = view.get(PARENT_HOLDS_KEY);
-  const parentHolds = holds === undefined ? revision(0) : parentHoldsRow.decode(holds).revision;
-  return { ...positionRow.decode(bytes), parentHolds };
+  return {
+    ...positionRow.decode(bytes),
+    parentHolds: holds === undefined ? revision(0) : parentHoldsRow.decode(holds).revision,
+  };
 }
+
+/** How far the parent holds our ledger; null where none ever told. */
+export const parentHolds = (tx: Transaction): Revision | null =>
+  tx.read(PARENT_HOLDS_KEY, parentHoldsRow)?.revision ?? null;
 
 /**
  * Notes the parent's word (S3). Never goes back: the rung `hub` is a fact. A word about revisions that we do not have is

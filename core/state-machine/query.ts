@@ -2,7 +2,7 @@
 import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Revision, Seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import type { Outcome } from "./command.ts";
-import type { Comparison } from "./comparison.ts";
+import type { Comparison } from "./finding.ts";
 import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
 
@@ -89,6 +89,8 @@ export interface Position {
   readonly parentHolds: Revision;
   /** No lease is due before that log time; null when there is none. */
   readonly nextDue: number | null;
+  /** The first revision whose state and record are still told; 0: nothing was ever compacted. */
+  readonly compacted: Revision;
 }
 
 export interface QueryAnswers {

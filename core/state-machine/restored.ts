@@ -4,6 +4,7 @@
  * its window held (Q1); and the members are others.
  */
 import type { ClusterId, Epoch, LeaseId, Revision } from "../ids.ts";
+import { revision as toRevision } from "../ids.ts";
 import { keyRow } from "./key-rows.ts";
 import { keyOfRow, keyRange, leaseKeyKey, POSITION_KEY } from "./keyspace.ts";
 import { EVENT_OVERHEAD_BYTES, type LeaseRow, markRow, writeLease } from "./lease-rows.ts";
@@ -43,6 +44,7 @@ export function restoredWrites(view: StateView, restored: Restored): Write[] {
     if (nextDue === null || due < nextDue) nextDue = due;
   }
   const { cluster, epoch, revision, hash, applyVersion } = restored;
-  tx.write(POSITION_KEY, positionRow, { cluster, epoch, revision, hash, logTime: 0, applyVersion, nextDue });
+  const position = { cluster, epoch, revision, hash, logTime: 0, applyVersion, nextDue, compacted: toRevision(0) };
+  tx.write(POSITION_KEY, positionRow, position);
   return tx.writes();
 }

@@ -34,6 +34,8 @@ export function commandRefusal(command: UserCommand, principal: Principal): Refu
       if (!mayUseLeases(principal)) return { code: "FORBIDDEN", details: "leases, without writing every key" };
       return leaseCommandRefusal(command);
     }
+    case "compact":
+      return { code: "FORBIDDEN", details: "compaction is for the cluster's operator" };
     case "change": {
       if (!principal.mayWriteDocument(command.collection, command.document)) {
         return { code: "FORBIDDEN", details: `writing ${command.collection}/${command.document}` };

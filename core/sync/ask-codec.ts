@@ -130,8 +130,29 @@ export function answerTuple(answer: ChildAnswer): Encodable {
       return [KIND.lease, lease === null ? null : [lease.ttlMs, lease.remainingMs, lease.keys], at];
     }
     case "position": {
-      const { cluster, epoch, revision: at, hash, logTime, applyVersion, parentHolds, nextDue } = answer.answer;
-      return [KIND.position, cluster, epochTuple(epoch), at, hash, logTime, applyVersion, parentHolds, nextDue];
+      const {
+        cluster,
+        epoch,
+        revision: at,
+        hash,
+        logTime,
+        applyVersion,
+        parentHolds,
+        nextDue,
+        compacted,
+      } = answer.answer;
+      return [
+        KIND.position,
+        cluster,
+        epochTuple(epoch),
+        at,
+        hash,
+        logTime,
+        applyVersion,
+        parentHolds,
+        nextDue,
+        compacted,
+      ];
     }
     default:
       return unreachable(answer);
@@ -182,7 +203,8 @@ function readAnswerOfKind(kind: number, reader: TupleReader): ChildAnswer {
       const applyVersion = reader.count();
       const parentHolds = revision(reader.count());
       const nextDue = reader.orNull((field) => field.count());
-      const answer = { cluster, epoch, revision: at, hash, logTime, applyVersion, parentHolds, nextDue };
+      const compacted = revision(reader.count());
+      const answer = { cluster, epoch, revision: at, hash, logTime, applyVersion, parentHolds, nextDue, compacted };
       return { kind: "position", answer };
     }
     default:

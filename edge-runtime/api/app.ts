@@ -4,6 +4,7 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type FastifyInstance, type FastifyRequest, fastify, LogController } from "fastify";
 import { answerErrors, answerInTime } from "./answers.ts";
 import { changesRoute } from "./changes.ts";
+import { compactRoute } from "./compact.ts";
 import { CrossSiteGuard } from "./cross-site.ts";
 import type { ApiDeps, ApiPrincipal } from "./deps.ts";
 import { docsRoutes } from "./docs.ts";
@@ -95,6 +96,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   verifyRoutes(app, deps);
   operationRoutes(app, deps);
   memberRoutes(app, deps);
+  compactRoute(app, deps);
   ledgerRoute(app, deps);
   changesRoute(app, deps);
   if (deps.page !== null) pageRoutes(app, deps.page, deps.members);

@@ -105,6 +105,7 @@ const statusProperties = {
   term: { type: "integer" },
   revision: { type: "integer" },
   ledgerHash: { type: "string", description: "The chain's hash at that revision" },
+  compacted: { type: "integer", description: "The first revision that is kept; 0 when nothing was ever compacted" },
   logTime: {
     type: "integer",
     description: "Ms since the cluster was founded, but for those in which nobody led (T1); as of the last entry",
@@ -156,7 +157,7 @@ function statusOf({ replica, members, presence, uplink }: ApiDeps) {
     agreement,
     comparison,
   } = replica.status();
-  const { revision, hash, parentHolds } = replica.position();
+  const { revision, hash, parentHolds, compacted } = replica.position();
   const heard = new Map(presence().map((member) => [member.node, member]));
   const progress = new Map(raft.progress.map((member) => [member.id as string, member]));
   const up = uplink?.status();
@@ -172,6 +173,7 @@ function statusOf({ replica, members, presence, uplink }: ApiDeps) {
     leader,
     term,
     revision,
+    compacted,
     logTime,
     applyVersion,
     supports,

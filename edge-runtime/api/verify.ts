@@ -3,7 +3,7 @@ import { toHex } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import type { LedgerChecked } from "@openclaw/core/ports.ts";
 import type { Agreement } from "@openclaw/core/replica/comparisons.ts";
-import { type Comparison, verdictOf } from "@openclaw/core/state-machine/comparison.ts";
+import { type Comparison, verdictOf } from "@openclaw/core/state-machine/finding.ts";
 import type { FastifyInstance } from "fastify";
 import { requireAdmin } from "./admin.ts";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";

@@ -2,19 +2,22 @@
 import { Buffer } from "node:buffer";
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "@openclaw/core/limits.ts";
+import { VALUE_BYTES_MAX } from "@openclaw/core/limits.ts";
 import { Command, Option } from "commander";
 import { percentEncoded } from "../api/url-bytes.ts";
 import { enrolChild } from "../init.ts";
 import type { NodeOptions } from "../node.ts";
 import { addBackup } from "./backup.ts";
+import { addCompact } from "./compact.ts";
 import { addExport } from "./export.ts";
 import { EXIT } from "./failure.ts";
+import { addHistory } from "./history.ts";
 import { addInit } from "./init.ts";
 import { addJoin } from "./join.ts";
 import { addLedger } from "./ledger.ts";
 import { addMember, addMoveLeader } from "./member.ts";
 import { clientOf, examples, print, type Reach, reaching, wholeNumber } from "./reach.ts";
+import { keyPath, type Moment, momentOptions, queryText, type Reading, readingOptions, readQuery } from "./reading.ts";
 import { addRestore } from "./restore.ts";
 import { statusText } from "./status.ts";
 import { addToken } from "./token.ts";
@@ -53,6 +56,8 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addGet(program);
   addDelete(program);
   addList(program);
+  addHistory(program);
+  addCompact(program);
   addWatch(program);
   addStatus(program);
   addLedger(program);
@@ -115,22 +120,20 @@ function addPut(program: Command): void {
 }
 
 function addGet(program: Command): void {
-  reaching(program.command("get <key>"))
+  momentOptions(readingOptions(reaching(program.command("get <key>"))))
     .description("write a value's bytes to standard output")
-    .addOption(consistencyOption())
-    .option("--min-revision <position>", "nothing older than this `position` of an earlier answer")
-    .option("--origin <cluster>", "read the mirror of this cluster's keys")
     .option("--verbose", "write its revisions, and how stale they may be, to standard error")
     .addHelpText(
       "after",
       examples(
         "openclaw get till/1",
         "openclaw get till/1 --consistency local --verbose",
-        "openclaw get logo > logo.png",
+        "openclaw get till/1 --revision 17",
+        "openclaw get logo --time 2026-11-28T09:00:00Z > logo.png",
         "openclaw get quakes/nc73 --origin california",
       ),
     )
-    .action(async (key: string, options: Reach & Reading & { verbose?: boolean }) => {
+    .action(async (key: string, options: Reach & Reading & Moment & { verbose?: boolean }) => {
       const { body, headers } = await clientOf(options).call({
         method: "GET",
         path: `${keyPath(key)}${readQuery(options)}`,
@@ -155,14 +158,11 @@ function addDelete(program: Command): void {
 }
 
 function addList(program: Command): void {
-  reaching(program.command("list [prefix]"))
+  momentOptions(readingOptions(reaching(program.command("list [prefix]"))))
     .description("list keys and values, one JSON object a line")
-    .addOption(consistencyOption())
-    .option("--min-revision <position>", "nothing older than this `position` of an earlier answer")
-    .option("--origin <cluster>", "read the mirror of this cluster's keys")
     .option("--limit <rows>", "at most so many", wholeNumber, 1_000)
     .addHelpText("after", examples("openclaw list till/", "openclaw list quakes/ --origin california --limit 10"))
-    .action(async (prefix: string | undefined, options: Reach & Reading & { limit: number }) => {
+    .action(async (prefix: string | undefined, options: Reach & Reading & Moment & { limit: number }) => {
       const query = readQuery(options, [
         ["prefix", percentEncoded(utf8(prefix ?? ""))],
         ["limit", String(options.limit)],
@@ -241,37 +241,6 @@ function addStatus(program: Command): void {
       const answer = await client.json({ method: "GET", path });
       print(options.json === true ? JSON.stringify(answer) : statusText(answer));
     });
-}
-
-interface Reading {
-  readonly consistency?: string;
-  readonly minRevision?: string;
-  readonly origin?: string;
-}
-
-function keyPath(key: string): string {
-  if (utf8(key).length > KEY_BYTES_MAX) throw new OpenClawError("KEY_TOO_LARGE");
-  return `/v1/kv/${percentEncoded(utf8(key))}`;
-}
-
-const consistencyOption = (): Option =>
-  new Option(
-    "--consistency <mode>",
-    "linearizable (the default), at-least (with --min-revision), or local: what the node has applied",
-  ).choices(["linearizable", "at-least", "local"]);
-
-function readQuery({ consistency, minRevision, origin }: Reading, more: [string, string | undefined][] = []): string {
-  return queryText([
-    ...more,
-    ["consistency", consistency],
-    ["minRevision", minRevision === undefined ? undefined : encodeURIComponent(minRevision)],
-    ["origin", origin === undefined ? undefined : encodeURIComponent(origin)],
-  ]);
-}
-
-function queryText(pairs: readonly [string, string | undefined][]): string {
-  const given = pairs.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
-  return given.length === 0 ? "" : `?${given.join("&")}`;
 }
 
 async function standardInput(): Promise<Uint8Array> {

@@ -12,6 +12,7 @@ const Status = z.object({
   revision: z.number(),
   applied: z.number(),
   commit: z.number(),
+  compacted: z.number(),
   logTime: z.number(),
   applyVersion: z.number(),
   supports: z.number(),
@@ -50,7 +51,7 @@ const Status = z.object({
 export function statusText(answer: unknown): string {
   const status = Status.parse(answer);
   const { cluster, node, role, leader, term, revision, applied, commit, quorum, parent, state } = status;
-  const { logTime, applyVersion, supports } = status;
+  const { compacted, logTime, applyVersion, supports } = status;
   const rows = status.members.map(({ node: name, http, match, heardMsAgo, revision: at }) => [
     name === leader ? `${name} (leader)` : name,
     at === null ? "-" : String(at),
@@ -61,7 +62,7 @@ export function statusText(answer: unknown): string {
   return [
     `cluster ${cluster}, asked ${node} (${role}), term ${term}`,
     `leader ${leader ?? "none known"}; ${quorum} of ${status.members.length} must be alive for a write`,
-    `revision ${revision}; log: commit ${commit}, applied ${applied}`,
+    `revision ${revision}${compacted === 0 ? "" : `, kept from ${compacted} on`}; log: commit ${commit}, applied ${applied}`,
     `log time ${(logTime / 1_000).toFixed(1)} s; apply version ${applyVersion} (this node supports up to ${supports})`,
     ...(parent === null ? ["no parent"] : [parentLine(parent)]),
     ...transferLine("sends a snapshot to", status.snapshots.sending),

@@ -5,7 +5,7 @@
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { History, type HistorySource } from "@openclaw/core/history/history.ts";
 import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
-import type { Revision } from "@openclaw/core/ids.ts";
+import type { Position } from "@openclaw/core/state-machine/query.ts";
 import { SlicedWork } from "./sliced-work.ts";
 
 /** Ms without an apply after which the worker counts as idle. */
@@ -20,10 +20,9 @@ export class HistoryWork {
   readonly #failed: (error: unknown) => void;
   readonly #work = new SlicedWork();
   readonly #reads = new Set<Promise<unknown>>();
-  /** The index had come so far when it was last brought up. */
-  #indexed: Revision;
-  /** Where the state is. */
-  #reached: Revision;
+  /** How far upkeep had come when it last ended, and where the state is. */
+  #done: Pick<Position, "revision" | "compacted">;
+  #reached: Pick<Position, "revision" | "compacted">;
   #upkeep = false;
   #idle: NodeJS.Timeout | null = null;
   #closed: OpenClawError | null = null;
@@ -32,8 +31,9 @@ export class HistoryWork {
   constructor(source: HistorySource, failed: (error: unknown) => void) {
     this.#history = new History(source);
     this.#failed = failed;
-    this.#indexed = this.#history.indexed;
-    this.#reached = this.#indexed;
+    this.#done = { revision: this.#history.indexed, compacted: this.#history.pruned };
+    this.#reached = this.#done;
+    // What was there before the start may lack something, too.
     this.#whenIdle();
   }
 
@@ -49,12 +49,12 @@ export class HistoryWork {
     return answer;
   }
 
-  /** The state is at this revision now: the index waits until nothing more is applied. */
-  applied(to: Revision): void {
-    this.#reached = to;
-    if (this.#upkeep || this.#closed !== null || to === this.#indexed) return;
-    if (to - this.#indexed > LAG_MAX) this.#keepUp();
-    else this.#whenIdle();
+  /** The state is there now: the index waits until nothing more is applied; a compaction does not. */
+  applied({ revision, compacted }: Pick<Position, "revision" | "compacted">): void {
+    this.#reached = { revision, compacted };
+    if (this.#upkeep || this.#closed !== null) return;
+    if (revision - this.#done.revision > LAG_MAX || compacted > this.#done.compacted) this.#keepUp();
+    else if (revision > this.#done.revision) this.#whenIdle();
   }
 
   #whenIdle(): void {
@@ -72,16 +72,21 @@ export class HistoryWork {
 
   #keepUp(): void {
     this.#upkeep = true;
-    this.#work.run(this.#history.catchUp()).then(
+    this.#work.run(this.#keeping()).then(
       () => {
         this.#upkeep = false;
-        this.#indexed = this.#history.indexed;
-        if (this.#indexed < this.#reached) this.#whenIdle();
+        this.#done = { revision: this.#history.indexed, compacted: this.#history.pruned };
+        this.applied(this.#reached);
       },
       (error: unknown) => {
         this.#upkeep = false;
         if (this.#closed === null) this.#failed(error);
       },
     );
+  }
+
+  *#keeping(): Generator<void, void> {
+    yield* this.#history.catchUp();
+    yield* this.#history.prune();
   }
 }

@@ -2,7 +2,8 @@
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { PARTITION, type Revision, revision } from "@openclaw/core/ids.ts";
 import { genesisHash } from "@openclaw/core/ledger/chain.ts";
-import { LedgerCheck, type LedgerFault, type LedgerMark } from "@openclaw/core/ledger/verify.ts";
+import type { LedgerFault } from "@openclaw/core/ledger/fault.ts";
+import { LedgerCheck, type LedgerMark } from "@openclaw/core/ledger/verify.ts";
 import type { LedgerChecked } from "@openclaw/core/ports.ts";
 import { readPosition } from "@openclaw/core/state-machine/position.ts";
 import type { Position } from "@openclaw/core/state-machine/query.ts";

@@ -125,7 +125,8 @@ export class StateFile {
 
   /** @throws OpenClawError COMPACTED */
   ledger(from: Revision, maxBytes: number): StateCalls["ledger"]["answer"] {
-    const { revision } = this.read({ kind: "position" });
+    const { revision, compacted } = this.read({ kind: "position" });
+    if (from < compacted) throw new OpenClawError("COMPACTED", `the ledger is kept from revision ${compacted}`);
     return { records: packRecords(from > revision ? [] : this.#tables.records(from, maxBytes)), revision };
   }
 
@@ -147,16 +148,18 @@ export class StateFile {
       index: history,
       records: (from, maxBytes) => this.#tables.records(from, maxBytes),
       write: (writes) => this.#alone(() => history.write(writes)),
+      cut: (below) => this.#alone(() => this.#tables.cut(below)),
     };
   }
 
   /** In a transaction of its own: if it fails, nothing that was applied is lost with it. */
-  #alone(write: () => void): void {
+  #alone<T>(write: () => T): T {
     this.commit();
     this.#connection.exec("BEGIN IMMEDIATE");
     try {
-      write();
+      const written = write();
       this.#connection.exec("COMMIT");
+      return written;
     } catch (error) {
       if (this.#connection.inTransaction) this.#connection.exec("ROLLBACK");
       throw error;

@@ -1,5 +1,5 @@
 /** The tables of state.db: the state's rows, the ledger, how far both have come, and the history index. */
-import { equalBytes } from "@openclaw/core/bytes.ts";
+import { EMPTY_BYTES, equalBytes } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { Revision } from "@openclaw/core/ids.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
@@ -16,9 +16,13 @@ export function createStateTables(connection: Connection): void {
     `CREATE TABLE state (k BLOB PRIMARY KEY, v BLOB NOT NULL) STRICT, WITHOUT ROWID;
      CREATE TABLE history (k BLOB PRIMARY KEY, v BLOB NOT NULL) STRICT, WITHOUT ROWID;
      CREATE TABLE ledger (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, packed BLOB NOT NULL) STRICT;
+     CREATE TABLE ledger_base (id INTEGER PRIMARY KEY CHECK (id = 0), revision INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
      CREATE TABLE applied (id INTEGER PRIMARY KEY CHECK (id = 0), sum BLOB NOT NULL, record BLOB NOT NULL) STRICT;`,
   );
 }
+
+/** Rows removed at once: each may be 1 MiB and more. */
+const CUT_ROWS = 16;
 
 /** Records of one batch, as they are stored. */
 export interface LedgerRow {
@@ -34,6 +38,13 @@ export class StateTables {
   readonly history: RowTable;
   readonly #putLedger;
   readonly #ledgerFrom;
+  /** The row that was unpacked last. */
+  #held: { readonly first: number; readonly records: readonly StoredRecord[] } | null = null;
+  readonly #ledgerBelow;
+  readonly #packed;
+  readonly #cut;
+  readonly #putBase;
+  readonly #base;
   readonly #putApplied;
   readonly #applied;
 
@@ -44,6 +55,15 @@ export class StateTables {
     this.#ledgerFrom = connection.prepare<[number], LedgerRow>(
       `SELECT first, last, packed FROM ledger
        WHERE first >= (SELECT coalesce(max(first), 0) FROM ledger WHERE first <= ?) ORDER BY first`,
+    );
+    this.#ledgerBelow = connection
+      .prepare<[number, number], number>("SELECT first FROM ledger WHERE last < ? ORDER BY first LIMIT ?")
+      .pluck();
+    this.#packed = connection.prepare<[number], Uint8Array>("SELECT packed FROM ledger WHERE first = ?").pluck();
+    this.#cut = connection.prepare("DELETE FROM ledger WHERE first <= ?");
+    this.#putBase = connection.prepare("INSERT OR REPLACE INTO ledger_base (id, revision, hash) VALUES (0, ?, ?)");
+    this.#base = connection.prepare<[], { revision: number; hash: Uint8Array }>(
+      "SELECT revision, hash FROM ledger_base WHERE id = 0",
     );
     this.#putApplied = connection.prepare("INSERT OR REPLACE INTO applied (id, sum, record) VALUES (0, ?, ?)");
     this.#applied = connection.prepare<[], { sum: Uint8Array; record: Uint8Array }>(
@@ -67,7 +87,7 @@ export class StateTables {
     for (const row of this.#ledgerFrom.iterate(from)) {
       if (found.length === 0 && row.first > from)
         throw new OpenClawError("COMPACTED", `the ledger is kept from revision ${row.first}`);
-      for (const record of orCorrupt(`ledger ${row.first}…${row.last}`, () => unpackRecords(row.packed))) {
+      for (const record of this.#unpacked(row)) {
         if (record.revision < from) continue;
         bytes += record.record.length + record.hash.length;
         if (found.length > 0 && bytes > maxBytes) return found;
@@ -80,6 +100,32 @@ export class StateTables {
   /** The rows of the ledger as they stand: from the one that holds `from` on, by the revision each is filed under. */
   ledgerRows(from: Revision): IterableIterator<LedgerRow> {
     return this.#ledgerFrom.iterate(from);
+  }
+
+  /** Who reads in small pieces comes back to the same row: it is unpacked once. */
+  #unpacked(row: LedgerRow): readonly StoredRecord[] {
+    if (this.#held?.first !== row.first) {
+      const records = orCorrupt(`ledger ${row.first}…${row.last}`, () => unpackRecords(row.packed));
+      this.#held = { first: row.first, records };
+    }
+    return this.#held.records;
+  }
+
+  /** Removes some of the rows that hold nothing at or above `below`; false when there are none. */
+  cut(below: Revision): boolean {
+    const rows = this.#ledgerBelow.all(below, CUT_ROWS);
+    const last = rows.at(-1);
+    if (last === undefined) return false;
+    const record = orCorrupt(`ledger …${last}`, () => unpackRecords(this.#packed.get(last) ?? EMPTY_BYTES)).at(-1);
+    if (record === undefined) throw new OpenClawError("DATA_CORRUPT", `ledger …${last} holds nothing`);
+    this.#putBase.run(record.revision, record.hash);
+    this.#cut.run(record.revision);
+    return true;
+  }
+
+  /** What the first record follows that is kept: its revision, and the ledger's hash there; null: the beginning. */
+  ledgerBase(): { readonly revision: number; readonly hash: Uint8Array } | null {
+    return this.#base.get() ?? null;
   }
 
   setApplied(meta: SnapshotMeta): void {

@@ -192,7 +192,7 @@ function run(call: Call<StateCalls>): void {
   switch (call.kind) {
     case "apply": {
       const applied = file.apply(call.ask);
-      storage.past.applied(applied.position.revision);
+      storage.past.applied(applied.position);
       port.answer(call, applied, [bufferOf(applied.records), bufferOf(applied.results)]);
       break;
     }

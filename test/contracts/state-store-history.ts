@@ -1,6 +1,6 @@
 /** What every StateStore tells of the past: the same at every revision, whatever happens between. */
 import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
-import { index, type Revision, revision, term } from "@openclaw/core/ids.ts";
+import { type ClusterId, index, type Revision, revision, term } from "@openclaw/core/ids.ts";
 import type { StateStore } from "@openclaw/core/ports.ts";
 import type { Entry } from "@openclaw/core/raft/message.ts";
 import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
@@ -9,10 +9,12 @@ import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { commandsAt, headerOf, putAt, type StateDisk } from "./state-store.ts";
 
+const OTHER_CLUSTER = "hub" as ClusterId;
+
 const remove = (key: string): UserCommand => ({ kind: "deleteRange", keys: { kind: "key", key: utf8(key) } });
 
 /** A put whose proposer's clock says so. */
-export const putAtTime = (at: number, key: string, time: number): Entry => ({
+const putAtTime = (at: number, key: string, time: number): Entry => ({
   term: term(1),
   index: index(at),
   kind: "commands",
@@ -30,6 +32,28 @@ export const putAtTime = (at: number, key: string, time: number): Entry => ({
       kind: "put",
       key: utf8(key),
       value: utf8(String(time)),
+    },
+  ]),
+});
+
+const parentHoldsAt = (at: number, holds: number): Entry => ({
+  term: term(1),
+  index: index(at),
+  kind: "commands",
+  stamp: 0,
+  data: encodeCommands([
+    {
+      header: {
+        principal: "tester",
+        time: 0,
+        salt: new Uint8Array(16),
+        request: at,
+        proposer: "00000000000000aa",
+        session: null,
+      },
+      kind: "parentHolds",
+      parent: OTHER_CLUSTER,
+      revision: revision(holds),
     },
   ]),
 });
@@ -144,6 +168,57 @@ export function stateStoreHistoryContract(name: string, create: () => StateDisk)
     test("a revision that is still to come is refused", async () => {
       await store.apply(ENTRIES);
       await expect(textsAt(store, 7)).rejects.toMatchObject({ code: "REVISION_AHEAD" });
+    });
+
+    test("what was compacted is told no more: reads, the ledger and times; what is left is as it was", async () => {
+      await store.apply(ENTRIES);
+      const { records } = await store.ledger(revision(1), 1_000_000);
+      const applied = await store.apply([commandsAt(7, [{ kind: "compact", revision: revision(3) }])]);
+      expect(applied.position).toMatchObject({ revision: 6, compacted: 3 });
+      const outcome = (result: unknown) => expect(result).toMatchObject({ outcome: { code: "COMPACTED" } });
+      outcome((await store.apply([commandsAt(8, [{ kind: "compact", revision: revision(3) }])])).results[0]?.result);
+      for (const ask of [
+        textsAt(store, 2),
+        store.history({ kind: "get", origin: null, key: utf8("a"), at: revision(1) }),
+        store.history({ kind: "revisionAt", time: 1_700_000_000_002 }),
+        store.ledger(revision(2), 1_000),
+      ])
+        await expect(ask).rejects.toMatchObject({ code: "COMPACTED" });
+      await expectAll(store, 3);
+      expect((await store.history({ kind: "revisionAt", time: 1_700_000_000_003 })).revision).toBe(3);
+      const rest = await store.ledger(revision(3), 1_000_000);
+      expect(rest.records.map(({ hash }) => [...hash])).toEqual(records.slice(2).map(({ hash }) => [...hash]));
+      await store.close();
+      store = await openOn(disk);
+      await expectAll(store, 3);
+      await expect(store.ledger(revision(2), 1_000)).rejects.toMatchObject({ code: "COMPACTED" });
+      expect((await store.checkpoint()).position.compacted).toBe(3);
+    });
+
+    test("a compaction to come is refused, and so is one that the parent does not hold yet (S5)", async () => {
+      await store.apply(ENTRIES);
+      const compacted = async (at: number, to: number) => {
+        const { results, position } = await store.apply([
+          commandsAt(at, [{ kind: "compact", revision: revision(to) }]),
+        ]);
+        const result = results[0]?.result;
+        return [result?.kind === "outcome" && (result.outcome.ok || result.outcome.code), position.compacted];
+      };
+      expect(await compacted(7, 7)).toEqual(["REVISION_AHEAD", 0]);
+      await store.apply([parentHoldsAt(8, 2)]);
+      expect(await compacted(9, 4)).toEqual(["NOT_SHIPPED", 0]);
+      expect(await compacted(10, 3)).toEqual([true, 3]);
+    });
+
+    test("R8: a snapshot of a compacted state is told from where it was compacted", async () => {
+      await store.apply([...ENTRIES, commandsAt(7, [{ kind: "compact", revision: revision(4) }])]);
+      const snapshot = await store.snapshot(index(7));
+      const follower = await openOn(create());
+      await follower.stage(headerOf(snapshot), snapshot.chunks);
+      expect((await follower.install(snapshot.meta)).position.compacted).toBe(4);
+      await expectAll(follower, 4);
+      await expect(textsAt(follower, 3)).rejects.toMatchObject({ code: "COMPACTED" });
+      await snapshot.dispose();
     });
 
     test("R8: a snapshot carries the past, and what is applied after it continues it", async () => {

@@ -20,6 +20,8 @@ export function requestOf(command: KeyOrLeaseCommand): Command {
       return { op: "alive", id: command.lease };
     case "leaseRevoke":
       return { op: "revoke", id: command.lease };
+    case "compact":
+      return { op: "compact", revision: command.revision };
     case "put":
       return { op: "put", key: text(command.key), value: text(command.value), lease: 0, prev: false };
     case "deleteRange":

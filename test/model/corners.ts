@@ -1,5 +1,19 @@
 /** Counts what a run of requests went through: every kind of operation, and every corner of etcd's that has its own rule. */
-import type { Compare, Event, Keys, LeaseOp, Op, Range, Request, Response, Result, Row, Txn, Watch } from "./etcd.ts";
+import type {
+  Compact,
+  Compare,
+  Event,
+  Keys,
+  LeaseOp,
+  Op,
+  Range,
+  Request,
+  Response,
+  Result,
+  Row,
+  Txn,
+  Watch,
+} from "./etcd.ts";
 
 const KINDS = [
   "put",
@@ -14,6 +28,7 @@ const KINDS = [
   "time that passes",
   "range at a revision",
   "versions of a key",
+  "compaction",
   "watch",
 ] as const;
 const CORNERS = [
@@ -53,6 +68,12 @@ const CORNERS = [
   "an earlier state that was another",
   "a version that is a delete",
   "versions left out by a limit",
+  "a compacted revision",
+  "a revision that was compacted already",
+  "a compaction to come",
+  "a watch at a compacted revision",
+  "versions of a key after a compaction",
+  "a state at the very revision of a compaction",
   "a lease that ends after a key of it was deleted",
   "a key put again that outlives the lease it had",
   "a watch from the past",
@@ -63,6 +84,7 @@ const CORNERS = [
 export class Corners {
   readonly counts = new Map<string, number>([...KINDS, ...CORNERS].map((name) => [name, 0]));
   readonly #deleted = new Set<string>();
+  #compacted = 0;
   /** By lease, the keys of it that were deleted before it ended. */
   readonly #left = new Map<number, Set<string>>();
   #requests = 0;
@@ -80,6 +102,7 @@ export class Corners {
     for (const lease of ended) this.#outlived(lease, before);
     if (op.op === "watch") return this.#watch(op, result);
     if (op.op === "versions") return this.#versions(result);
+    if (op.op === "compact") return this.#compaction(op, result);
     if (op.op === "range" && op.at > 0) this.#past(op, before, result);
     if (isLeaseOp(op)) this.#count(op.op === "pass" ? "time that passes" : `lease ${op.op}`);
     else this.#kinds(op, before, false);
@@ -121,6 +144,7 @@ export class Corners {
 
   #watch({ from, filter }: Watch, result: Result): void {
     this.#count("watch");
+    if ("error" in result) this.#count("a watch at a compacted revision");
     if ("error" in result || result.response.op !== "watch") return;
     if (from > result.revision) this.#count("a watch at a revision to come");
     else if (result.response.events.length > 0) this.#count("a watch from the past");
@@ -129,14 +153,22 @@ export class Corners {
 
   #versions(result: Result): void {
     this.#count("versions of a key");
+    if (this.#compacted > 0) this.#count("versions of a key after a compaction");
     if ("error" in result || result.response.op !== "versions") return;
     if (result.response.more) this.#count("versions left out by a limit");
     if (result.response.versions.some(({ version }) => version === 0)) this.#count("a version that is a delete");
   }
 
+  #compaction({ revision }: Compact, result: Result): void {
+    this.#count("compaction");
+    if (!("error" in result)) this.#compacted = revision;
+    else this.#count(result.error === "COMPACTED" ? "a revision that was compacted already" : "a compaction to come");
+  }
+
   #past(op: Range, before: ReadonlyMap<string, Row>, result: Result): void {
     this.#count("range at a revision");
-    if ("error" in result) this.#count("a revision to come");
+    if (op.at === this.#compacted) this.#count("a state at the very revision of a compaction");
+    if ("error" in result) this.#count(result.error === "COMPACTED" ? "a compacted revision" : "a revision to come");
     else if (
       result.response.op === "range" &&
       op.only === "rows" &&
@@ -148,6 +180,7 @@ export class Corners {
   /** A new state: nothing was deleted there. */
   restart(): void {
     this.#deleted.clear();
+    this.#compacted = 0;
     this.#left.clear();
   }
 

@@ -72,6 +72,11 @@ export interface Versions {
   /** 0: from the newest on. */
   readonly before: number;
 }
+/** Reads and watches below the revision are refused from now on. */
+export interface Compact {
+  readonly op: "compact";
+  readonly revision: number;
+}
 /** What a watch is told by now. */
 export interface Watch extends Keys {
   readonly op: "watch";
@@ -79,7 +84,7 @@ export interface Watch extends Keys {
   readonly from: number;
   readonly filter: "noput" | "nodelete" | null;
 }
-export type Request = Op | LeaseOp | Versions | Watch;
+export type Request = Op | LeaseOp | Versions | Compact | Watch;
 /** What is asked, and may change something. */
 export type Command = Exclude<Request, Range | Versions | Watch | { readonly op: "pass" }>;
 /** A row, and when it became so; `version` 0: it was deleted. */
@@ -90,7 +95,7 @@ export type Response =
   | { readonly op: "delete"; readonly deleted: number; readonly prev: readonly KeyedRow[] }
   | { readonly op: "range"; readonly rows: readonly KeyedRow[]; readonly more: boolean; readonly count: number }
   | { readonly op: "txn"; readonly succeeded: boolean; readonly responses: readonly Response[] }
-  | { readonly op: "lease" }
+  | { readonly op: "lease" | "compact" }
   | { readonly op: "versions"; readonly versions: readonly Version[]; readonly more: boolean }
   | { readonly op: "watch"; readonly events: readonly WatchEvent[] };
 
@@ -112,7 +117,8 @@ export type Result =
         | "NOT_FOUND"
         | "LEASE_NOT_FOUND"
         | "LEASE_EXISTS"
-        | "REVISION_AHEAD";
+        | "REVISION_AHEAD"
+        | "COMPACTED";
     }
   /** `records`: the events of each revision that it took. */
   | { readonly revision: number; readonly response: Response; readonly records: readonly (readonly Event[])[] };
@@ -127,6 +133,7 @@ export class EtcdModel {
   rows = new Map<string, Row>();
   /** What there was after each revision. */
   readonly past: ReadonlyMap<string, Row>[] = [new Map()];
+  compacted = 0;
   /** What happened at each revision. */
   readonly events: (readonly Event[])[] = [[]];
   time = 0;
@@ -136,6 +143,11 @@ export class EtcdModel {
     switch (request.op) {
       case "versions":
         return this.#versions(request);
+      case "compact":
+        if (request.revision <= this.compacted) return { error: "COMPACTED" };
+        if (request.revision > this.revision) return { error: "REVISION_AHEAD" };
+        this.compacted = request.revision;
+        return { revision: this.revision, response: { op: "compact" }, records: [] };
       case "watch":
         return this.#watch(request);
       case "put":
@@ -209,15 +221,15 @@ export class EtcdModel {
       if (is === undefined && this.events[at]?.some((event) => event.key === key) === true)
         versions.unshift({ value: "", create: at, mod: at, version: 0, lease: 0, revision: at });
     }
-    const response: Response = {
-      op: "versions",
-      versions: versions.slice(0, limit),
-      more: versions.length > limit,
-    };
+    // Of what was before a compaction, the state at it is left: it is told whatever the page begins with.
+    const base = this.past[this.compacted]?.get(key)?.mod;
+    const kept = versions.filter(({ revision }) => revision >= this.compacted || revision === base);
+    const response: Response = { op: "versions", versions: kept.slice(0, limit), more: kept.length > limit };
     return { revision: this.revision, response, records: [] };
   }
 
   #watch({ from, filter, ...keys }: Watch): Result {
+    if (from < this.compacted) return { error: "COMPACTED" };
     const left = filter === "noput" ? "put" : filter === "nodelete" ? "delete" : null;
     const events = this.events.flatMap((all, at) =>
       at < from
@@ -248,6 +260,7 @@ export class EtcdModel {
 
   #rangeAt(op: Range): Result {
     if (op.at > this.revision) return { error: "REVISION_AHEAD" };
+    if (op.at < this.compacted) return { error: "COMPACTED" };
     const response = range(this.past[op.at] ?? new Map(), op);
     return { revision: this.revision, response, records: [] };
   }

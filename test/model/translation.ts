@@ -31,6 +31,8 @@ export function commandOf(op: Command): UserCommand {
       return { kind: "leaseKeepAlive", lease: leaseOf(op.id) };
     case "revoke":
       return { kind: "leaseRevoke", lease: leaseOf(op.id) };
+    case "compact":
+      return { kind: "compact", revision: revision(op.revision) };
     case "put":
       return { kind: "put", key: bytes(op.key), value: bytes(op.value ?? "") };
     case "delete":
@@ -132,8 +134,12 @@ export type Answer = { readonly error: string } | { readonly revision: number; r
 export function answerOf(op: Command, outcome: Outcome): Answer {
   if (!outcome.ok) return { error: outcome.code };
   const { response } = outcome;
-  const bare: Response = op.op === "put" ? { op: "put", prev: null } : { op: "lease" };
-  return { revision: outcome.revision, response: response === null ? bare : responseOf(response) };
+  return { revision: outcome.revision, response: response === null ? bare(op) : responseOf(response) };
+}
+
+function bare({ op }: Command): Response {
+  if (op === "put") return { op, prev: null };
+  return op === "compact" ? { op } : { op: "lease" };
 }
 
 export const expectedAnswer = (result: Result): Answer =>

@@ -20,7 +20,7 @@ export interface KeyClientOptions {
 }
 
 /** What a caller that gave up, or whose member died, is told: whether it took effect is unknown. */
-const EXPECTED = new Set(["UNAVAILABLE", "STOPPED", "OVERLOADED", "SESSION_EXPIRED"]);
+const EXPECTED = new Set(["UNAVAILABLE", "STOPPED", "OVERLOADED", "SESSION_EXPIRED", "DIVERGED"]);
 
 export class KeyClient {
   readonly name: string;

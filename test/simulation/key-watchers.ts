@@ -110,7 +110,7 @@ export class KeyWatchers {
     const aborted = new Promise<void>((resolve) => abort.signal.addEventListener("abort", () => resolve()));
     Promise.race([aborted, this.#serve(member, abort.signal)])
       .catch((error: unknown) => {
-        if (error instanceof OpenClawError && (error.code === "STOPPED" || error.code === "UNAVAILABLE")) return;
+        if (error instanceof OpenClawError && ["STOPPED", "UNAVAILABLE", "DIVERGED"].includes(error.code)) return;
         this.#site.violation(`a stream of watches: ${error instanceof Error ? error.stack : String(error)}`);
       })
       .finally(() => {

@@ -11,7 +11,8 @@ import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history
 import type { ClusterId, Epoch, Index, Revision, Term } from "@openclaw/core/ids.ts";
 import { index, PARTITION, revision, term } from "@openclaw/core/ids.ts";
 import { genesisHash } from "@openclaw/core/ledger/chain.ts";
-import { LedgerCheck, type LedgerFault } from "@openclaw/core/ledger/verify.ts";
+import type { LedgerFault } from "@openclaw/core/ledger/fault.ts";
+import { LedgerCheck } from "@openclaw/core/ledger/verify.ts";
 import type {
   Applied,
   LedgerChecked,
@@ -41,6 +42,8 @@ import { snapshotPieces } from "./snapshot-pieces.ts";
 const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
 
 const CHUNK_BYTES = 65_536;
+/** Records of the ledger that are forgotten at once. */
+const CUT_RECORDS = 16;
 
 export interface MemoryStateOptions {
   readonly cluster: ClusterId;
@@ -141,20 +144,8 @@ export class MemoryStateStore implements StateStore {
     return this.#inTurn("read", () => query(this.#view, question, sha256));
   }
 
-  /** Every step at once: nothing else happens between them here. */
   history<Q extends HistoryQuery>(question: Q): Promise<HistoryAnswer<Q>> {
-    return this.#inTurn("history", () => {
-      const history = new History({
-        state: this.#view,
-        index: this.#index,
-        records: (from, maxBytes) => this.#ledgerNow(from, maxBytes).records,
-        write: (writes) => this.#index.write(writes),
-      });
-      const steps = history.read(question);
-      let step = steps.next();
-      while (step.done !== true) step = steps.next();
-      return step.value;
-    });
+    return this.#inTurn("history", () => atOnce(this.#past().read(question)));
   }
 
   ledger(from: Revision, maxBytes: number): Promise<LedgerSlice> {
@@ -202,6 +193,19 @@ export class MemoryStateStore implements StateStore {
     return this.#stored();
   }
 
+  #past(): History {
+    return new History({
+      state: this.#view,
+      index: this.#index,
+      records: (from, maxBytes) => this.#records(from, maxBytes),
+      write: (writes) => this.#index.write(writes),
+      cut: (below) => {
+        const kept = this.#ledger.findIndex((record) => record.revision >= below);
+        return this.#ledger.splice(0, Math.min(kept, CUT_RECORDS)).length > 0;
+      },
+    });
+  }
+
   #inTurn<T>(call: StateCall, run: () => T): Promise<T> {
     const turn = this.#lastCall.then(async () => {
       if (this.latency !== null) await this.latency(call);
@@ -234,13 +238,20 @@ export class MemoryStateStore implements StateStore {
     }
     this.#ledger.push(...records);
     const applied = { index: this.#applied, results, records, position: readPosition(this.#view) };
+    atOnce(this.#past().prune());
     this.witness?.(entries, applied);
     return applied;
   }
 
   #ledgerNow(from: Revision, maxBytes: number): LedgerSlice {
+    const { revision: at, compacted } = readPosition(this.#view);
+    if (from < compacted) throw new OpenClawError("COMPACTED", `the ledger is kept from revision ${compacted}`);
+    return { records: this.#records(from, maxBytes), revision: at };
+  }
+
+  #records(from: Revision, maxBytes: number): StoredRecord[] {
     const first = this.#ledger[0]?.revision ?? revision(1);
-    if (from < first) throw new OpenClawError("COMPACTED", `the ledger begins at ${first}`);
+    invariant(from >= first, `revision ${from} is kept`);
     const records: StoredRecord[] = [];
     let bytes = 0;
     for (const record of this.#ledger.slice(from - first)) {
@@ -248,7 +259,7 @@ export class MemoryStateStore implements StateStore {
       records.push(record);
       bytes += record.record.length;
     }
-    return { records, revision: readPosition(this.#view).revision };
+    return records;
   }
 
   #checkLedgerNow(from: Revision, to: Revision | null, maxBytes: number): LedgerChecked {
@@ -349,6 +360,14 @@ export class MemoryStateStore implements StateStore {
       membership: this.#membership,
       position: readPosition(this.#view),
     };
+  }
+}
+
+/** Nothing else happens between the steps here. */
+function atOnce<T>(steps: Iterator<void, T, void>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
   }
 }
 

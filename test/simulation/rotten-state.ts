@@ -8,30 +8,14 @@ import type { FaultCounts } from "./faults.ts";
 import type { MemoryMember } from "./memory-cluster.ts";
 import { RELIABLE } from "./memory-network.ts";
 import { quiet } from "./old-disk.ts";
-import type { Step, StepKind } from "./scenario.ts";
-import { SeededRandom } from "./seeded-random.ts";
+import { ROTTEN_ROW } from "./rotten-row.ts";
 import type { SimulatedCluster } from "./simulated-cluster.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
-/** Under a tag of mirrors of a cluster that there is not: no caller reads it, and what is answered stays right. */
-export const ROTTEN_ROW: Uint8Array = Uint8Array.of(0x11, 3, 0x72, 0x6f, 0x74);
 const LOOK_MS = 20;
 /** Rounds, a snapshot, and applies under the slowest disk. */
 const MENDED_MS = 60_000;
 const ROUND_MS = 20_000;
-
-export type RotState = Extract<StepKind, { kind: "rotState" }>;
-
-/** Drawn apart: seeds keep what else happens in them. */
-export function rotStateSteps(seed: number, from: number, to: number): readonly Step[] {
-  const random = new SeededRandom(seed).stream("rot of states");
-  if (!random.chance(0.4)) return [];
-  return Array.from({ length: random.below(4, 1) }, () => ({
-    at: random.below(to, from),
-    kind: "rotState" as const,
-    target: random.pick(["leader", "follower", "follower"] as const),
-  }));
-}
 
 export class RottenState {
   readonly #site: SimulatedCluster;

@@ -4,7 +4,7 @@
  */
 import type { RetentionLimits } from "@openclaw/core/replica/log-retention.ts";
 import type { Unreliability } from "./memory-network.ts";
-import { rotStateSteps } from "./rotten-state.ts";
+import { type RotState, rotStateSteps } from "./rotten-row.ts";
 import { SeededRandom } from "./seeded-random.ts";
 
 /** Which member a step means, when it comes. */
@@ -34,8 +34,7 @@ export type StepKind =
       readonly downMs: number;
     }
   | { readonly kind: "misdirectChunk" }
-  /** A row of the state is another one than was applied. */
-  | { readonly kind: "rotState"; readonly target: Target }
+  | RotState
   | {
       readonly kind: "diskError";
       readonly target: Target;

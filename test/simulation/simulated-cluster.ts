@@ -22,7 +22,7 @@ import { MemoryCluster, type MemoryMember } from "./memory-cluster.ts";
 import { RELIABLE } from "./memory-network.ts";
 import type { MemoryStateStore, StateCall } from "./memory-state-store.ts";
 import { endingOf, FINISHED, KILLED, type Loss } from "./power-loss.ts";
-import { ROTTEN_ROW } from "./rotten-state.ts";
+import { ROTTEN_ROW } from "./rotten-row.ts";
 import type { Scenario, Target } from "./scenario.ts";
 import { TWO_VERSIONS } from "./second-version.ts";
 import { SeededRandom } from "./seeded-random.ts";

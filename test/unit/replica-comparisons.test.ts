@@ -3,7 +3,7 @@ import { toHex, utf8 } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
-import { type Comparison, verdictOf } from "@openclaw/core/state-machine/comparison.ts";
+import { type Comparison, verdictOf } from "@openclaw/core/state-machine/finding.ts";
 import { keyRowKey } from "@openclaw/core/state-machine/keyspace.ts";
 import { describe, expect, test } from "vitest";
 import type { MemoryCluster, MemoryMember } from "../simulation/memory-cluster.ts";

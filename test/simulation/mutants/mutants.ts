@@ -80,7 +80,7 @@ export const MUTANTS: readonly Mutant[] = [
   one("log-reset-before-state", "the log is gone and the state is not there yet (rule R8)", "replica/snapshot-receiver", "const stored = round === null ? await state.install(meta) : await state.replace(meta, round);\n    if (!logStays) await log.reset({ index: meta.index, term: meta.term });", "if (!logStays) await log.reset({ index: meta.index, term: meta.term });\n    const stored = round === null ? await state.install(meta) : await state.replace(meta, round);"),
   one("log-cut-without-checkpoint", "the log is cut behind a state that a crash takes back (rule R7, etcd#14685)", "replica/compaction", "const { applied } = await this.#state.checkpoint();", "const { applied } = raft.status();"),
   // States that are compared
-  one("compared-as-it-changes", "replicas hash what they have at the moment, not one index (rule C1)", "state-machine/frozen-view", "for (const { key } of writes) {", "for (const { key } of writes.slice(writes.length)) {"),
+  one("compared-as-it-changes", "replicas hash what they have at the moment, not one index (rule C1)", "state-machine/state-scan", "if (this.#end === null) this.#view.replaced(writes);", "if (this.#end !== null) this.#view.replaced(writes);"),
   one("diverged-and-serving", "a replica that is known to be wrong answers on (rule C1)", "replica/comparisons", 'if (kind !== "sound") throw', 'if (kind === "split") throw'),
   one("diverged-and-leading", "a leader that is known to be wrong leads on (rule C1)", "raft/state-loss", "if (heir !== null) this.#transfer.begin(heir);", "if (heir === null) this.#requests = [];"),
   // The log's disk

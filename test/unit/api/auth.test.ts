@@ -125,6 +125,7 @@ const STREAM = "STREAM";
 /** Every route that is not open, with a scope that covers it and one that does not. */
 const ROUTES: [Call, Grant, Grant][] = [
   [{ method: "GET", url: "/v1/kv/quakes/1" }, { read: ["quakes/"] }, { read: ["secret/"], write: ["quakes/"] }],
+  [{ method: "GET", url: "/v1/history/quakes/1" }, { read: ["quakes/"] }, { read: ["secret/"], write: ["quakes/"] }],
   [{ method: "PUT", url: "/v1/kv/quakes/2", payload: "x" }, { write: ["quakes/"] }, { read: [""], write: ["secret/"] }],
   [{ method: "DELETE", url: "/v1/kv/quakes/2" }, { write: ["quakes/"] }, { read: [""] }],
   [{ method: "GET", url: "/v1/kv?prefix=quakes/" }, { read: ["quakes/"] }, { read: ["quakes/1"] }],
@@ -144,6 +145,7 @@ const ROUTES: [Call, Grant, Grant][] = [
     { admin: true },
     { read: [""], write: [""] },
   ],
+  [{ method: "POST", url: "/v1/compact", payload: '{"revision":1}' }, { admin: true }, { read: [""], write: [""] }],
   [{ method: "DELETE", url: `/v1/members/${GONE}` }, { admin: true }, { read: [""], write: [""] }],
   [
     { method: "POST", url: "/v1/leader", payload: JSON.stringify({ node: NODE }) },

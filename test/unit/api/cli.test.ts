@@ -57,6 +57,23 @@ describe("the command line", () => {
     });
   });
 
+  test("tells what was: a key and a list at a revision, and a key's history", async () => {
+    const { revision } = JSON.parse((await openclaw(at("put", "door", "open"))).out);
+    await openclaw(at("put", "door", "shut"));
+    await openclaw(at("delete", "door"));
+    expect((await openclaw(at("get", "door", "--revision", String(revision)))).out).toBe("open");
+    const list = await openclaw(at("list", "door", "--revision", String(revision + 1)));
+    expect(JSON.parse(list.out)).toMatchObject({ key: "door", text: "shut" });
+    const history = await openclaw(at("history", "door", "--limit", "2"));
+    expect(history.out).toMatch(
+      new RegExp(`^${revision + 2} \\S+Z anonymous delete\n${revision + 1} \\S+Z anonymous put shut\n$`),
+    );
+    expect(history.error).toBe(`there is more; go on with --before ${revision + 1}\n`);
+    const rest = await openclaw(at("history", "door", "--before", String(revision + 1), "--json"));
+    expect(JSON.parse(rest.out)).toMatchObject({ revision, deleted: false, text: "open" });
+    expect((await openclaw(at("get", "door", "--revision", "999999"))).error).toMatch(/^REVISION_AHEAD: /);
+  });
+
   test("tells a failure as CODE: message with a next step, and says by its exit code whether to retry", async () => {
     await openclaw(at("put", "cas", "1"));
     const compare = await openclaw(at("put", "cas", "2", "--expected", "0"));

@@ -1,6 +1,6 @@
 import { type Index, index, type NodeId } from "@openclaw/core/ids.ts";
 import type { CommandResult } from "@openclaw/core/state-machine/command.ts";
-import { type Comparison, type Finding, verdictOf } from "@openclaw/core/state-machine/comparison.ts";
+import { type Comparison, type Finding, verdictOf } from "@openclaw/core/state-machine/finding.ts";
 import { expect, test } from "vitest";
 import { OneCluster, put } from "./one-cluster.ts";
 

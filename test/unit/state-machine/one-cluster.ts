@@ -136,6 +136,10 @@ export class OneCluster {
       index: this.index,
       records: (from, maxBytes) => this.#recordsFrom(from, maxBytes),
       write: (writes) => this.index.write(writes),
+      cut: (below) => {
+        const kept = this.ledger.findIndex((record) => record.revision >= below);
+        return this.ledger.splice(0, Math.min(kept, 2)).length > 0;
+      },
     });
   }
 
@@ -179,6 +183,12 @@ export class OneCluster {
 
   query<Q extends Query>(question: Q): Answer<Q> {
     return query(this.view, question, sha256);
+  }
+
+  /** Removes what is compacted, or the first steps of that. */
+  prune(steps = Number.POSITIVE_INFINITY): void {
+    const pruning = this.#history.prune();
+    for (let step = 0; step < steps && pruning.next().done !== true; step++);
   }
 
   /** Every step of it at once. */

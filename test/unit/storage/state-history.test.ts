@@ -11,6 +11,7 @@ import { RowTable } from "@openclaw/edge-runtime/storage/row-table.ts";
 import { openToRead } from "@openclaw/edge-runtime/storage/sqlite.ts";
 import { STATE_FILE } from "@openclaw/edge-runtime/storage/state-protocol.ts";
 import { SqliteStateStore } from "@openclaw/edge-runtime/storage/state-store.ts";
+import { StateTables } from "@openclaw/edge-runtime/storage/state-tables.ts";
 import { expect, onTestFinished, test } from "vitest";
 import { commandsAt, putAt, STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP } from "../../contracts/state-store.ts";
 import { textsAt } from "../../contracts/state-store-history.ts";
@@ -33,6 +34,21 @@ function indexed(folder: string): number {
   const connection = openToRead(join(folder, STATE_FILE));
   try {
     return readMark(new RowTable(connection, "history")).indexed;
+  } finally {
+    connection.close();
+  }
+}
+
+/** What a kill left of the ledger and of the versions of keys. */
+function kept(folder: string): { first: number; base: number; versions: number } {
+  const connection = openToRead(join(folder, STATE_FILE));
+  try {
+    const count = (sql: string): number => Number(connection.prepare(sql).pluck().get() ?? 0);
+    return {
+      first: count("SELECT min(first) FROM ledger"),
+      base: new StateTables(connection).ledgerBase()?.revision ?? 0,
+      versions: count("SELECT count(*) FROM history WHERE k >= x'02' AND k < x'03'"),
+    };
   } finally {
     connection.close();
   }
@@ -85,6 +101,33 @@ test("killed while the index is brought up, it goes on from there, and tells the
   if (between === undefined) throw new Error("no copy was made in the middle");
   const again = await opened(between);
   for (const at of [1, 60, 2_999, 4_321, PUTS]) expect(await textsAt(again, at)).toEqual(expectedAt(at));
+});
+
+test("killed while what was compacted is removed, it goes on, and tells the same", async () => {
+  const folder = temporaryFolder();
+  const store = await opened(folder);
+  for (const entry of manyPuts) await store.apply([entry]);
+  expect(await textsAt(store, PUTS)).toEqual(expectedAt(PUTS));
+  const to = 5_700;
+  const at = manyPuts.length + 1;
+  const compacting = store.apply([commandsAt(at, [{ kind: "compact", revision: revision(to) }])]);
+  const left: string[] = [];
+  let copy = leftByKill(folder);
+  while (kept(copy).first < 5_501) {
+    left.push(copy);
+    await setImmediate();
+    copy = leftByKill(folder);
+  }
+  await compacting;
+  expect(kept(copy)).toEqual({ first: 5_501, base: 5_500, versions: KEYS + PUTS - to });
+  const between = left.find((one) => kept(one).versions < PUTS);
+  if (between === undefined) throw new Error("no copy was made in the middle");
+  const again = await opened(between);
+  for (const store_ of [store, again]) {
+    for (const past of [to, 5_701, PUTS]) expect(await textsAt(store_, past)).toEqual(expectedAt(past));
+    await expect(textsAt(store_, to - 1)).rejects.toMatchObject({ code: "COMPACTED" });
+  }
+  await expect.poll(() => kept(leftByKill(between)).versions, { timeout: 20_000 }).toBe(KEYS + PUTS - to);
 });
 
 test("applies and reads are taken while a read of the past goes on", async () => {

@@ -176,6 +176,7 @@ const fromParent: readonly ParentMessage[] = [
         logTime: 77,
         applyVersion: 2,
         nextDue: 7,
+        compacted: revision(3),
         parentHolds: revision(1),
       },
     },

@@ -68,6 +68,28 @@ const push = (from: number, ...keys: string[]): ChildMessage => ({
   commands: keys.map((key) => ({ kind: "put", key: utf8(key), value: utf8("v") })),
 });
 
+test("a child that is behind a compaction is told so, and one at it goes on", async () => {
+  const { world, site, child } = await setup();
+  for (const key of ["a", "b", "c"]) await site.execute({ kind: "put", key: utf8(key), value: utf8("v") });
+  expect(await site.execute({ kind: "compact", revision: revision(3) })).toMatchObject({ ok: true });
+  const down = (from: number) => ({ cursor: revision(from), subscription: ALL, epoch: site.epoch.nonce });
+  const heard = await child.hello({ down: down(1) });
+  expect(heard.at(-1)).toMatchObject({ kind: "goodbye", code: "COMPACTED" });
+  expect(child.closed).toBe(true);
+  const level = await new Scripted(world, site).hello({ down: down(2) });
+  expect(level.at(-1)).toMatchObject({ kind: "events", items: [{ kind: "body", revision: 3 }] });
+});
+
+test("a client may not compact", async () => {
+  const { site, child } = await setup();
+  await site.execute({ kind: "put", key: utf8("a"), value: utf8("v") });
+  await child.hello();
+  const compact = { kind: "compact", revision: revision(1) } as const;
+  const heard = await child.say({ kind: "pushCommands", from: seq(1), lowWater: seq(1), commands: [compact] });
+  expect(heard.at(-1)).toMatchObject({ kind: "pushed", outcomes: [{ outcome: { code: "FORBIDDEN" } }] });
+  expect(site.position().compacted).toBe(0);
+});
+
 describe("a parent's door", () => {
   const site = (cluster: string): ChildIdentity => ({
     kind: "site",

@@ -1,4 +1,5 @@
 import { utf8 } from "@openclaw/core/bytes.ts";
+import { revision } from "@openclaw/core/ids.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { describe, expect, test } from "vitest";
 import { type TestCluster, World } from "./world.ts";
@@ -111,6 +112,21 @@ describe("an uplink", () => {
     california.lead(true);
     await world.elapse(1_000);
     expect(await mirrorAt(hub, california)).toEqual(["a=v@1", "b=v@2"]);
+  });
+
+  test("S5: nothing is compacted that the parent does not hold yet", async () => {
+    const { world, hub, california } = await fleet();
+    await put(california, "a");
+    await world.elapse(2_000);
+    california.lead(false);
+    for (const key of ["b", "c", "d"]) await put(california, key);
+    const compact = (to: number) => california.execute({ kind: "compact", revision: revision(to) });
+    expect(await compact(3)).toMatchObject({ ok: false, code: "NOT_SHIPPED" });
+    expect(await compact(2)).toMatchObject({ ok: true });
+    california.lead(true);
+    await world.elapse(2_000);
+    expect(await mirrorAt(hub, california)).toEqual(["a=v@1", "b=v@2", "c=v@3", "d=v@4"]);
+    expect(await compact(4)).toMatchObject({ ok: true });
   });
 
   test("two leaders at once do no harm", async () => {
