@@ -17,7 +17,7 @@ export class FrozenView implements StateView {
   #keys: Uint8Array[] = [];
   #before: (Uint8Array | null)[] = [];
   #bytes = 0;
-  /** Where the last scan began: nothing before it is asked for again. */
+  /** Where the last scan ended: nothing before it is asked for again. */
   #from: Uint8Array | null = null;
 
   /** @param bytesMax kept bytes beyond which the read is given up */
@@ -52,16 +52,21 @@ export class FrozenView implements StateView {
   scan(from: Uint8Array, to: Uint8Array | null, limit: number): readonly Row[] {
     this.#requireWhole();
     invariant(this.#from === null || compareBytes(from, this.#from) >= 0, "a frozen view is read forwards");
-    this.#from = from;
     this.#forgetBefore(from);
-    if (this.#keys.length === 0) return this.#present.scan(from, to, limit);
+    const rows = this.#keys.length === 0 ? this.#present.scan(from, to, limit) : this.#asBefore(from, to, limit);
+    const last = rows.length < limit ? undefined : rows.at(-1);
+    this.#from = last === undefined ? (to ?? from) : keyAfter(last.key);
+    return rows;
+  }
+
+  #asBefore(from: Uint8Array, to: Uint8Array | null, limit: number): readonly Row[] {
     const rows: Row[] = [];
     let next = from;
     while (rows.length < limit) {
       const page = this.#present.scan(next, to, limit);
       const last = page.length < limit ? undefined : page.at(-1);
       const end = last === undefined ? to : keyAfter(last.key);
-      rows.push(...this.#asBefore(page, next, end));
+      rows.push(...this.#pageBefore(page, next, end));
       if (last === undefined) break;
       next = keyAfter(last.key);
     }
@@ -69,7 +74,7 @@ export class FrozenView implements StateView {
   }
 
   /** A page of [from, to) as it was. */
-  *#asBefore(page: readonly Row[], from: Uint8Array, to: Uint8Array | null): Generator<Row> {
+  *#pageBefore(page: readonly Row[], from: Uint8Array, to: Uint8Array | null): Generator<Row> {
     let at = this.#place(from);
     const kept = (until: Uint8Array | null): Uint8Array | undefined => {
       const key = this.#keys[at];
