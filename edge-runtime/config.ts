@@ -15,10 +15,12 @@ import {
   type NodeId,
   revision,
 } from "@openclaw/core/ids.ts";
+import { LOG_BYTES } from "@openclaw/core/replica/log-retention.ts";
 import { SNAPSHOT_BYTES_PER_SECOND } from "@openclaw/core/replica/snapshot-sender.ts";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import type { PublicKey } from "./api/auth.ts";
+import { STATE_CACHE_BYTES } from "./storage/state-protocol.ts";
 
 /** Bytes of a configuration file. */
 const CONFIG_BYTES_MAX = 262_144;
@@ -27,6 +29,9 @@ const MEMBERS_MAX = 14;
 
 /** Slower, and a chunk takes longer than a receiver waits for it. */
 const SNAPSHOT_BYTES_PER_SECOND_MIN = 65_536;
+
+/** A batch (core/limits.ts) must fit. */
+const MEMORY_BYTES_MIN = 1_048_576;
 
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 
@@ -122,6 +127,14 @@ const ConfigFile = z
         bytes: z.int().min(1).nullable().default(null),
       })
       .prefault({}),
+    memory: z
+      .strictObject({
+        /** Bytes of the state's pages that SQLite keeps: more make reads of many keys cheaper, and none is needed for them. */
+        stateCacheBytes: z.int().min(MEMORY_BYTES_MIN).default(STATE_CACHE_BYTES),
+        /** Bytes of the Raft log that are kept, in memory too; four times that while a follower that is there lacks them. */
+        logBytes: z.int().min(MEMORY_BYTES_MIN).default(LOG_BYTES),
+      })
+      .prefault({}),
     mdns: z.boolean().default(false),
     logLevel: z.enum(LOG_LEVELS).default("info"),
   })
@@ -179,6 +192,7 @@ export interface NodeConfig {
   readonly snapshots: { readonly bytesPerSecond: number };
   /** What of the past is kept; null: all of it. */
   readonly retention: { readonly age: number | null; readonly bytes: number | null };
+  readonly memory: { readonly stateCacheBytes: number; readonly logBytes: number };
   readonly mdns: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }

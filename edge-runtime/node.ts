@@ -8,6 +8,7 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { Retention } from "@openclaw/core/history/retention.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
+import { retentionOf } from "@openclaw/core/replica/log-retention.ts";
 import { Replica } from "@openclaw/core/replica.ts";
 import { APPLY_VERSIONS } from "@openclaw/core/state-machine/apply.ts";
 import type { FastifyInstance } from "fastify";
@@ -157,13 +158,20 @@ async function compose(
     membership,
     epoch,
     log: new SegmentLogStore({ dataDir: config.dataDir, cluster, node: id }),
-    state: new SqliteStateStore({ dataDir: config.dataDir, cluster, epoch, membership }),
+    state: new SqliteStateStore({
+      dataDir: config.dataDir,
+      cluster,
+      epoch,
+      membership,
+      cacheBytes: config.memory.stateCacheBytes,
+    }),
     transport,
     clock: systemClock,
     random: systemRandom,
     applyVersions: APPLY_VERSIONS,
     tickMs: TICK_MS,
     snapshotBytesPerSecond: config.snapshots.bytesPerSecond,
+    retention: retentionOf(config.memory.logBytes),
     onFatal,
   });
   started.push(() => replica.stop());

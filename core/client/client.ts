@@ -178,7 +178,7 @@ export class Client {
     this.#status ??= {
       link: this.#site.state,
       cluster: this.#cluster,
-      unsynced: this.#journal.outbox.size + this.#journal.unstored + this.#drainer.waiting,
+      unsynced: this.#journal.outbox.edits + this.#journal.unstored + this.#drainer.waiting,
       failed: this.#settlement.failed.length,
       cursor: this.#down.cursor,
       upstream: this.#rungs.upstream,

@@ -1,7 +1,26 @@
 /** What a local write gives its caller: promises for the rungs it climbs (DESIGN §1). */
-import { invariant, type OpenClawError } from "../errors.ts";
+import { invariant, type OpenClawError, unreachable } from "../errors.ts";
 import type { ChangeHash, Revision } from "../ids.ts";
+import type { UserCommand } from "../state-machine/command.ts";
 import type { Response, TxnResponse } from "../state-machine/operation.ts";
+
+/** Whether it changes what an app holds. What keeps leases is upkeep, and a compaction an operator's: nobody waits to see it saved. */
+export function isEdit({ kind }: UserCommand): boolean {
+  switch (kind) {
+    case "leaseGrant":
+    case "leaseKeepAlive":
+    case "leaseRevoke":
+    case "compact":
+      return false;
+    case "put":
+    case "deleteRange":
+    case "txn":
+    case "change":
+      return true;
+    default:
+      return unreachable(kind);
+  }
+}
 
 export interface Edit {
   /** The document changes it made; empty for a key, and for an edit that changed nothing. */

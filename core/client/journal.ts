@@ -10,7 +10,7 @@ import type { DocumentChange } from "../ledger/record.ts";
 import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX } from "../limits.ts";
 import type { UserCommand } from "../state-machine/command.ts";
 import { commandBytes } from "../state-machine/command-size.ts";
-import type { LocalEdit } from "./edit.ts";
+import { isEdit, type LocalEdit } from "./edit.ts";
 import type { Outbox, Unanswered } from "./outbox.ts";
 import type { ClientStore, ClientWrite, OutboxRow } from "./store.ts";
 
@@ -45,7 +45,7 @@ export class Journal {
   #outbox: Outbox;
   #waiting: Waiting[] = [];
   #running = false;
-  /** Drafts of the write in flight. */
+  /** Edits of the write in flight. */
   #writing = 0;
 
   /** @param queued called when new rows are in the outbox */
@@ -60,9 +60,9 @@ export class Journal {
     return this.#outbox;
   }
 
-  /** Drafts that are not yet stored. */
+  /** Edits that are not yet stored. */
   get unstored(): number {
-    return this.#writing + this.#waiting.reduce((sum, { part }) => sum + (part.drafts?.length ?? 0), 0);
+    return this.#writing + this.#waiting.reduce((sum, { part }) => sum + editsOf(part), 0);
   }
 
   /** Resolves when the part is stored and its rows are in the outbox. @throws OpenClawError CLIENT_STORAGE_FAILED */
@@ -79,7 +79,7 @@ export class Journal {
   async #run(): Promise<void> {
     while (this.#waiting.length > 0) {
       const batch = this.#take();
-      this.#writing = batch.reduce((sum, { part }) => sum + (part.drafts?.length ?? 0), 0);
+      this.#writing = batch.reduce((sum, { part }) => sum + editsOf(part), 0);
       try {
         await this.#write(batch);
       } catch (error) {
@@ -138,6 +138,8 @@ export class Journal {
     if (rows.length > 0) this.#queued();
   }
 }
+
+const editsOf = ({ drafts = [] }: JournalPart): number => drafts.filter(({ command }) => isEdit(command)).length;
 
 const documentsOf = (part: JournalPart): readonly string[] =>
   (part.drafts ?? []).flatMap(({ command }) =>

@@ -8,7 +8,7 @@ import { BATCH_BYTES_MAX, RESPONSES_BYTES_MAX, RESULTS_MAX } from "../limits.ts"
 import type { UserCommand } from "../state-machine/command.ts";
 import { commandBytes, responseBytesMax } from "../state-machine/command-size.ts";
 import type { Push, PushSource } from "../sync/child-link.ts";
-import type { LocalEdit } from "./edit.ts";
+import { isEdit, type LocalEdit } from "./edit.ts";
 import type { OutboxRow } from "./store.ts";
 
 /** Commands in one push: half of what the parent remembers for us, so that two pushes can be under way. */
@@ -35,6 +35,7 @@ export class Outbox implements PushSource {
   /** Rows whose outcome is here, and being stored. */
   readonly #answered = new Set<Seq>();
   #bytes = 0;
+  #edits = 0;
   /** Of the responses that the rows may get. */
   #responseBytes = 0;
   #nextSeq: Seq;
@@ -52,6 +53,11 @@ export class Outbox implements PushSource {
 
   get size(): number {
     return this.#rows.size;
+  }
+
+  /** Rows that are edits. */
+  get edits(): number {
+    return this.#edits;
   }
 
   get nextSeq(): Seq {
@@ -101,6 +107,7 @@ export class Outbox implements PushSource {
     this.#nextSeq = seq(at + 1);
     this.#rows.set(at, unanswered);
     this.#bytes += commandBytes(command);
+    if (isEdit(command)) this.#edits++;
     this.#responseBytes += responseBytesMax(command);
   }
 
@@ -117,6 +124,7 @@ export class Outbox implements PushSource {
     this.#rows.delete(at);
     this.#answered.delete(at);
     this.#bytes -= commandBytes(unanswered.row.command);
+    if (isEdit(unanswered.row.command)) this.#edits--;
     this.#responseBytes -= responseBytesMax(unanswered.row.command);
     return unanswered;
   }

@@ -8,7 +8,7 @@ import type { DocumentChange } from "../ledger/record.ts";
 import type { Outcome, UserCommand } from "../state-machine/command.ts";
 import { comparedOutcome } from "../state-machine/compare-and-set.ts";
 import { causalOrder } from "./causal-order.ts";
-import { AttemptEdit, type LocalEdit, LocalTxnEdit } from "./edit.ts";
+import { AttemptEdit, isEdit, type LocalEdit, LocalTxnEdit } from "./edit.ts";
 import type { Draft, Journal } from "./journal.ts";
 import type { Outbox, Unanswered } from "./outbox.ts";
 import { hashesOf, type Rungs } from "./rungs.ts";
@@ -170,16 +170,8 @@ export class Settlement {
 }
 
 /** Nothing that an app wrote is dropped in silence. A lease, and who repeats its transaction, is told and has no more to say. */
-function isKept({ command, edits }: { readonly command: UserCommand; readonly edits: readonly LocalEdit[] }): boolean {
-  switch (command.kind) {
-    case "leaseGrant":
-    case "leaseKeepAlive":
-    case "leaseRevoke":
-      return false;
-    default:
-      return !edits.some((edit) => edit instanceof AttemptEdit);
-  }
-}
+const isKept = ({ command, edits }: { readonly command: UserCommand; readonly edits: readonly LocalEdit[] }): boolean =>
+  isEdit(command) && !edits.some((edit) => edit instanceof AttemptEdit);
 
 /** The changes of `from` and, through changes that are wanted, what they depend on; in the order of `stored`. */
 function ancestry(

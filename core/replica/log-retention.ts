@@ -17,14 +17,17 @@ export interface RetentionLimits {
   readonly bytesBetween: number;
 }
 
-const RETENTION: RetentionLimits = {
+/** Bytes of the log at which it is cut, unless configured otherwise. */
+export const LOG_BYTES = 16 * 1_048_576;
+
+export const retentionOf = (logBytes: number): RetentionLimits => ({
   entriesMax: 8_000,
-  bytesMax: 16 * 1_048_576,
+  bytesMax: logBytes,
   entriesKept: 2_000,
-  bytesKept: 4 * 1_048_576,
+  bytesKept: logBytes / 4,
   entriesBetween: 1_000,
-  bytesBetween: 2 * 1_048_576,
-};
+  bytesBetween: logBytes / 8,
+});
 /**
  * A follower that is there and behind keeps its entries until the log is this many times over its bounds. Otherwise one
  * that needs a snapshot would never catch up under a steady load: what follows the snapshot would be cut while it is sent.
@@ -42,7 +45,7 @@ export class LogRetention {
   #entriesSince = 0;
   #bytesSince = 0;
 
-  constructor(limits: RetentionLimits = RETENTION) {
+  constructor(limits: RetentionLimits = retentionOf(LOG_BYTES)) {
     this.#limits = limits;
   }
 

@@ -54,6 +54,7 @@ export class FrozenView implements StateView {
     invariant(this.#from === null || compareBytes(from, this.#from) >= 0, "a frozen view is read forwards");
     this.#from = from;
     this.#forgetBefore(from);
+    if (this.#keys.length === 0) return this.#present.scan(from, to, limit);
     const rows: Row[] = [];
     let next = from;
     while (rows.length < limit) {

@@ -43,6 +43,11 @@ export class RangeAnswer {
     if (this.#request.view !== "count" && inBounds(row, this.#request.bounds)) this.#first.take(row);
   }
 
+  /** So many rows more, of which nothing but their number matters. */
+  count(rows: number): void {
+    this.#count += rows;
+  }
+
   response(): RangeResponse {
     const { rows, more } = this.#first;
     // A row is sorted by its value even where that is not told.

@@ -75,8 +75,10 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return { documents: yield* documents(view, question.collection) };
     case "changes":
       return { changes: yield* changes(view, question) };
-    case "lease":
-      return { lease: lease(view, question.lease), revision: readPosition(view).revision };
+    case "lease": {
+      const { revision } = readPosition(view);
+      return { lease: lease(view, question.lease), revision };
+    }
     case "idempotency":
       return { first: firstRequest(view, question) };
     case "link":
@@ -106,6 +108,14 @@ function get(view: StateView, { origin, key }: Of<"get">): QueryAnswers["get"] {
 function* range(view: StateView, { origin, ...request }: Of<"range">): Generator<void, QueryAnswers["range"]> {
   const { revision } = readPosition(view);
   const answer = new RangeAnswer(request, ANSWER_BYTES_MAX);
+  if (request.view === "count" && request.keys.kind === "range") {
+    const { from, to } = keyRange(origin, request.keys.from, request.keys.to);
+    for (const page of pagesOf(view, from, to)) {
+      answer.count(page.length);
+      yield;
+    }
+    return { ...answer.response(), revision };
+  }
   for (const rows of selected(view, origin, request.keys)) {
     for (const row of rows) {
       answer.take(row);

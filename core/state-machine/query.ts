@@ -4,7 +4,6 @@ import type { DocumentChange } from "../ledger/record.ts";
 import type { Outcome } from "./command.ts";
 import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
-import type { RowsHash } from "./state-hash.ts";
 
 /** What is known of a lease (etcd's LeaseTimeToLive). */
 export interface LeaseState {
@@ -67,6 +66,11 @@ export type Query =
   | { readonly kind: "position" }
   /** Hash over every row of logical state (D6): equal at replicas that applied the same index. */
   | { readonly kind: "stateHash" };
+
+export interface RowsHash {
+  readonly hash: Uint8Array;
+  readonly rows: number;
+}
 
 /** Where the state stands. */
 export interface Position {

@@ -4,16 +4,12 @@
  */
 import type { Sha256 } from "../ports.ts";
 import { CONTENT, isContent } from "./keyspace.ts";
+import type { RowsHash } from "./query.ts";
 import { pagesOf, rowsOf } from "./row-pages.ts";
 import type { Row, StateView } from "./view.ts";
 
 /** Rows are hashed in runs of about this many bytes, each with the hash of those before: one pass, little memory. */
 const RUN_BYTES = 65_536;
-
-export interface RowsHash {
-  readonly hash: Uint8Array;
-  readonly rows: number;
-}
 
 /** Both, in one pass, with a pause after each page. */
 export function* stateHash(

@@ -2,19 +2,12 @@
 import type { ServerResponse } from "node:http";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { errorBody } from "./answers.ts";
-import { SERVER_SENT, type StreamFormat } from "./stream-format.ts";
+import { SERVER_SENT, type ServerEvent, type StreamFormat } from "./stream-format.ts";
 
 /** A reader whose socket takes nothing for this long is cut off, ms. Its buffer meanwhile is one page of events. */
 const STALL_MS_MAX = 30_000;
 /** Comments sent when there is nothing else, so that proxies and clients see a live connection, ms. */
 const KEEP_ALIVE_MS = 15_000;
-
-export interface ServerEvent {
-  readonly event: string;
-  /** Where to resume after this event; absent where it is no place to resume. */
-  readonly id?: string;
-  readonly data: object;
-}
 
 export class EventStream {
   readonly #response: ServerResponse;

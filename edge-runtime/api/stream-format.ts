@@ -1,5 +1,11 @@
 /** How events are written on a stream, as its reader asked by `Accept`. */
-import type { ServerEvent } from "./event-stream.ts";
+
+export interface ServerEvent {
+  readonly event: string;
+  /** Where to resume after this event; absent where it is no place to resume. */
+  readonly id?: string;
+  readonly data: object;
+}
 
 export interface StreamFormat {
   readonly mediaType: string;

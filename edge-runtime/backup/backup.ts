@@ -15,7 +15,7 @@ import { lockFolder } from "../storage/data-lock.ts";
 import { removeLeftovers, syncFolder, writeDurably } from "./files.ts";
 import { loadManifest, type Manifest, rangeOf, saveManifest } from "./manifest.ts";
 import { beginning, chained, segmentOf, segmentRecords } from "./segment.ts";
-import type { BackupSource, Standing } from "./source.ts";
+import type { BackupSource, Page, Standing } from "./source.ts";
 
 const LOCK_FILE = "backup.lock";
 /**
@@ -120,13 +120,25 @@ class Run {
   async catchUp(): Promise<void> {
     const { source, progress, signal } = this.#plan;
     for (;;) {
-      const { records, newest } = await source.page(this.#manifest, this.#last + 1);
+      const { records, newest } = await this.#page(source);
       if (records.length === 0) break;
       await this.#take(records);
       progress(this.#last, newest);
       if (signal.aborted) break;
     }
     await this.#save();
+  }
+
+  async #page(source: BackupSource): Promise<Page> {
+    const next = this.#last + 1;
+    try {
+      return await source.page(this.#manifest, next);
+    } catch (error) {
+      if (!(error instanceof OpenClawError) || error.code !== "COMPACTED") throw error;
+      throw new OpenClawError("COMPACTED", `the backup needs revision ${next} next: ${error.message}`, {
+        cause: error,
+      });
+    }
   }
 
   async recordContent(): Promise<void> {

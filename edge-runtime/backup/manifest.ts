@@ -19,8 +19,8 @@ import { z } from "zod";
 import { sha256 } from "../storage/sha256.ts";
 import { missing, writeDurably } from "./files.ts";
 
-export const MANIFEST_FILE = "manifest.json";
-export const BACKUP_FORMAT = 1;
+const MANIFEST_FILE = "manifest.json";
+const BACKUP_FORMAT = 1;
 const KIND = "openclaw backup";
 
 const count = z.int().min(0);

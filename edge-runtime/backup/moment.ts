@@ -34,17 +34,23 @@ export function parseAt(text: string): At {
  */
 export async function momentOf(at: At, records: AsyncIterable<StoredRecord>): Promise<Moment> {
   const until = at.kind === "time" ? at.time : Number.POSITIVE_INFINITY;
-  let found: { readonly revision: number; readonly time: number } | null = null;
+  let found: Moment | null = null;
   let earliest = Number.POSITIVE_INFINITY;
   let last = 0;
-  const later: number[] = [];
+  // Stamped later than asked for, so far; of them those count that something stamped earlier follows.
+  const later = { count: 0, first: 0, last: 0 };
   for await (const { revision, record } of records) {
     last = revision;
     if (at.kind === "revision" && revision > at.revision) break;
     const { time } = decodeRecord(record);
     earliest = Math.min(earliest, time);
-    if (time <= until) found = { revision, time };
-    else later.push(revision);
+    if (time <= until) {
+      found = { revision, time, ambiguous: later.count === 0 ? null : { ...later } };
+      continue;
+    }
+    if (later.count === 0) later.first = revision;
+    later.count++;
+    later.last = revision;
   }
   if (at.kind === "revision" && (at.revision < 1 || at.revision > last))
     throw new OpenClawError("BAD_REQUEST", `the backup holds revisions 1 to ${last}, not ${at.revision}`);
@@ -55,9 +61,5 @@ export async function momentOf(at: At, records: AsyncIterable<StoredRecord>): Pr
       `the time is before the first event, of ${new Date(earliest).toISOString()}`,
     );
   }
-  const { revision } = found;
-  const before = later.filter((one) => one < revision);
-  const [first, end] = [before[0], before.at(-1)];
-  const ambiguous = first === undefined || end === undefined ? null : { count: before.length, first, last: end };
-  return { ...found, ambiguous };
+  return found;
 }

@@ -16,8 +16,7 @@ export const frameOf = (content: Uint8Array): Uint8Array => {
   return frame;
 };
 
-export const recordFrame = ({ revision: at, record, hash }: StoredRecord): Uint8Array =>
-  frameOf(encode([at, record, hash]));
+const recordFrame = ({ revision: at, record, hash }: StoredRecord): Uint8Array => frameOf(encode([at, record, hash]));
 
 export const recordFrames = (records: readonly StoredRecord[]): Uint8Array => concatBytes(records.map(recordFrame));
 

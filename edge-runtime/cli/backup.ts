@@ -19,9 +19,9 @@ export function addBackup(program: Command): void {
     .addHelpText(
       "after",
       `${examples(
-        "openclaw backup /mnt/backup/shop",
-        "openclaw backup /mnt/backup/shop --follow --endpoint http://10.0.0.5:8101",
-        "openclaw backup verify /mnt/backup/shop",
+        "openclaw backup ./shop-backup",
+        "openclaw backup ./shop-backup --follow --endpoint http://10.0.0.5:8101",
+        "openclaw backup verify ./shop-backup",
       )}\n\nNeeds a token with the admin claim, where nodes ask for tokens. docs/backup.md says what to keep, and where.`,
     )
     .action(async (folder: string, options: BackupOptions) => {
@@ -48,7 +48,7 @@ export function addBackup(program: Command): void {
     .command("verify <folder>")
     .description("read every byte of a backup, and name the first wrong file and revision")
     .option("--json", "the result as JSON")
-    .addHelpText("after", examples("openclaw backup verify /mnt/backup/shop"))
+    .addHelpText("after", examples("openclaw backup verify ./shop-backup"))
     .action(async (folder: string, { json }: { json?: boolean }) => {
       const { verifyBackup } = await import("../backup/verify.ts");
       const bar = progressBar("bytes");

@@ -21,6 +21,7 @@ const NEXT: Partial<Record<ErrorCode, string>> = {
   TOKEN_USED: "`openclaw member invite --dir DIR` prints a new line.",
   MEMBERSHIP_PENDING: "`openclaw member list` shows the change that is under way.",
   NOT_ADMITTED: "Is it this cluster's token or credential? `openclaw member invite --dir DIR` prints a new line.",
+  BACKUP_INVALID: "Revisions before the one named can be restored: `--at`. Use another copy, or begin a fresh folder.",
   INTERNAL: "The node's log has the cause.",
 };
 

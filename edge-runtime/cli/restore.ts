@@ -36,9 +36,9 @@ export function addRestore(program: Command, name: string): void {
     .addHelpText(
       "after",
       `${examples(
-        "openclaw restore /mnt/backup/shop --at 2026-03-01T12:00:00Z --dry-run",
-        "openclaw restore /mnt/backup/shop --to ./shop --key /safe/cluster.key",
-        "openclaw restore /mnt/backup/shop --at 4711 --to ./shop --key /safe/cluster.key --host 10.0.0.1",
+        "openclaw restore ./shop-backup --at 2026-03-01T12:00:00Z --dry-run",
+        "openclaw restore ./shop-backup --to ./shop --key ./keys/cluster.key",
+        "openclaw restore ./shop-backup --at 4711 --to ./shop --key ./keys/cluster.key --host 10.0.0.1",
       )}\n\ndocs/backup.md says what to do after a disaster, step by step.`,
     )
     .action(async (backup: string, options: RestoreOptions, command: Command) => {

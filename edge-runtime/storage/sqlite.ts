@@ -13,6 +13,8 @@ export interface ConnectionOptions {
   readonly synchronous: "FULL" | "NORMAL";
   /** Pages of 4 KiB in the WAL at which a commit also checkpoints: what bounds the WAL. */
   readonly walPagesMax: number;
+  /** Bytes of pages that are kept in memory, besides those that a transaction has changed; SQLite's 2 MB by default. */
+  readonly cacheBytes?: number;
 }
 
 /**
@@ -31,6 +33,7 @@ export function openExclusive(path: string, options: ConnectionOptions): Connect
     connection.pragma(`synchronous = ${options.synchronous}`);
     connection.pragma(`wal_autocheckpoint = ${options.walPagesMax}`);
     connection.pragma(`journal_size_limit = ${options.walPagesMax * 4_096 * 2}`);
+    if (options.cacheBytes !== undefined) connection.pragma(`cache_size = -${Math.floor(options.cacheBytes / 1_024)}`);
     connection.pragma("cell_size_check = ON");
     connection.pragma("mmap_size = 0");
     // The lock is taken by the first access, not by the pragma.

@@ -66,7 +66,8 @@ export class StateFile {
   static open(opening: StateOpening, onError: (error: unknown) => void): StateFile {
     const path = join(opening.folder, STATE_FILE);
     ensureFolder(opening.folder);
-    const connection = openExclusive(path, { synchronous: "NORMAL", walPagesMax: WAL_PAGES_MAX });
+    const { cacheBytes } = opening;
+    const connection = openExclusive(path, { synchronous: "NORMAL", walPagesMax: WAL_PAGES_MAX, cacheBytes });
     try {
       const wanted = stateIdentity(opening.cluster);
       const found = readIdentity(connection);

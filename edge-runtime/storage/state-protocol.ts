@@ -9,12 +9,17 @@ import type { Answer, Position, Query } from "@openclaw/core/state-machine/query
 /** The state's name in the data folder. */
 export const STATE_FILE = "state.db";
 
+/** Bytes of pages that SQLite keeps in memory, unless configured otherwise. */
+export const STATE_CACHE_BYTES = 8 * 1_048_576;
+
 export interface StateOpening {
   readonly folder: string;
   readonly cluster: ClusterId;
   /** Those a new state starts with. */
   readonly epoch: Epoch;
   readonly membership: Membership;
+  /** Of pages that SQLite keeps in memory. */
+  readonly cacheBytes: number;
 }
 
 export interface PackedApplied {

@@ -23,7 +23,7 @@ import { unpackRecords } from "./record-batch.ts";
 import { unpackResults } from "./result-batch.ts";
 import { sha256 } from "./sha256.ts";
 import { announced, readPieces } from "./snapshot-pieces.ts";
-import type { SnapshotFile, StateCalls } from "./state-protocol.ts";
+import { type SnapshotFile, STATE_CACHE_BYTES, type StateCalls } from "./state-protocol.ts";
 import { WorkerChannel } from "./worker-channel.ts";
 
 /** Bytes of a chunk of a snapshot. */
@@ -41,6 +41,8 @@ export interface SqliteStateOptions {
   /** Those a new state starts with; an existing one keeps its own. */
   readonly epoch: Epoch;
   readonly membership: Membership;
+  /** Of pages that SQLite keeps in memory; STATE_CACHE_BYTES by default. */
+  readonly cacheBytes?: number;
 }
 
 export class SqliteStateStore implements StateStore {
@@ -58,9 +60,9 @@ export class SqliteStateStore implements StateStore {
     invariant(this.#channel === null, "a state store is open once");
     const channel = new WorkerChannel<StateCalls>("state worker", new URL("./state-worker.ts", import.meta.url));
     this.#channel = channel;
-    const { dataDir, cluster, epoch, membership } = this.#options;
+    const { dataDir, cluster, epoch, membership, cacheBytes = STATE_CACHE_BYTES } = this.#options;
     try {
-      return await channel.call("open", { folder: dataDir, cluster, epoch, membership });
+      return await channel.call("open", { folder: dataDir, cluster, epoch, membership, cacheBytes });
     } catch (error) {
       this.#channel = null;
       await channel.terminate();

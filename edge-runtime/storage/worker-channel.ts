@@ -9,6 +9,11 @@ import type { CallMap, Failure, Reply } from "./worker-calls.ts";
 
 /** Requests that wait for one worker; one more is refused OVERLOADED. */
 const REQUESTS_MAX = 4_096;
+/**
+ * MB of the part of a worker's heap that is collected often. V8's own limit, made for pages of the web, grows to 48 MB a
+ * thread under load; less changed nothing of the CPU (docs/performance.md).
+ */
+const YOUNG_GENERATION_MB = 6;
 /** Bytes that wait for one worker: 64 full batches. */
 const REQUEST_BYTES_MAX = 67_108_864;
 
@@ -52,7 +57,11 @@ export class WorkerChannel<Calls extends CallMap<Calls>> {
   constructor(name: string, file: URL, bell: Doorbell | null = null) {
     this.#name = name;
     this.#bell = bell;
-    this.#worker = new Worker(file, { name, workerData: bell?.shared });
+    this.#worker = new Worker(file, {
+      name,
+      workerData: bell?.shared,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
     this.#worker.on("message", (replies: readonly Reply[]) => {
       for (const reply of replies) this.#answered(reply);
     });

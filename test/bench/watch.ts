@@ -1,4 +1,4 @@
-/** From a put at the leader to its event at 1, 10 and 100 watchers of the same node; one put at a time. */
+/** From a put at the leader to its event at 1, 10 and 100 watchers of that node: one put at a time, then as many as come. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Bench, benchmark } from "./harness/benchmark.ts";
 import type { Api, BenchCluster, KvClient } from "./harness/cluster.ts";
@@ -11,6 +11,8 @@ const WATCHERS: Readonly<Record<Api, readonly number[]>> = { http: [1, 10, 100],
 const APIS = ["http", "native"] as const;
 const PREFIX = "watched/";
 const PROBE_MS = 20;
+/** Puts under way while as many come as can. */
+const WRITERS = 32;
 
 class Watched {
   readonly #cluster: BenchCluster;
@@ -18,7 +20,7 @@ class Watched {
   readonly #watchers: readonly KvClient[];
   /** The last key that each watcher has heard of. */
   readonly #heard: number[];
-  #tell: (watcher: number) => void = () => undefined;
+  #tell: (watcher: number, put: number) => void = () => undefined;
   #puts = 0;
 
   private constructor(cluster: BenchCluster, writer: KvClient, watchers: readonly KvClient[]) {
@@ -34,13 +36,14 @@ class Watched {
 
   static async open(cluster: BenchCluster, api: Api, count: number): Promise<Watched> {
     const leader = await cluster.leader();
-    const writer = await leader.client(api, 1);
+    const writer = await leader.client(api, WRITERS);
     const watchers = await Promise.all(Array.from({ length: count }, () => leader.client(api, 1)));
     const watched = new Watched(cluster, writer, watchers);
     for (const [i, watcher] of watchers.entries()) {
       await watcher.watch(PREFIX, (key) => {
-        watched.#heard[i] = Math.max(watched.#heard[i] ?? 0, Number(key.slice(PREFIX.length)));
-        watched.#tell(i);
+        const put = Number(key.slice(PREFIX.length));
+        watched.#heard[i] = Math.max(watched.#heard[i] ?? 0, put);
+        watched.#tell(i, put);
       });
     }
     // A watch begins some time after it was asked for: puts go on until everybody has heard of one.
@@ -76,6 +79,47 @@ class Watched {
     };
   }
 
+  /** Fan-out: every event that every watcher is told, and how long after its put began. */
+  async flood({ durationMs }: Bench): Promise<Figures> {
+    const lags: number[] = [];
+    const first = this.#puts + 1;
+    const began: number[] = [];
+    let all: () => void = () => undefined;
+    const told = new Promise<void>((resolve) => {
+      all = resolve;
+    });
+    let wanted = Number.POSITIVE_INFINITY;
+    this.#tell = (_, put) => {
+      const at = began[put - first];
+      if (at !== undefined) lags.push(performance.now() - at);
+      if (lags.length >= wanted) all();
+    };
+    const serverBefore = await this.#cluster.cpuMs();
+    const started = performance.now();
+    const writer = async (): Promise<void> => {
+      while (performance.now() - started < durationMs) {
+        began.push(performance.now());
+        await this.#put();
+      }
+    };
+    await Promise.all(Array.from({ length: WRITERS }, writer));
+    const puts = began.length;
+    const written = (performance.now() - started) / 1_000;
+    wanted = puts * this.#watchers.length;
+    if (lags.length < wanted) await told;
+    const seconds = (performance.now() - started) / 1_000;
+    const serverAfter = await this.#cluster.cpuMs();
+    const { p50Ms, p99Ms } = percentiles(lags);
+    return {
+      putsPerSec: puts / written,
+      eventsPerSec: lags.length / seconds,
+      lagP50Ms: p50Ms,
+      lagP99Ms: p99Ms,
+      serverCpuMsPerEvent:
+        serverBefore === null || serverAfter === null ? null : (serverAfter - serverBefore) / lags.length,
+    };
+  }
+
   async close(): Promise<void> {
     for (const client of [this.#writer, ...this.#watchers]) await client.close();
   }
@@ -105,6 +149,7 @@ await benchmark("watch", { seconds: 3, runs: 3 }, async (bench) => {
       const loads = [];
       for (const cluster of clusters) loads.push(await Watched.open(cluster, api, watchers));
       await bench.compare([api, `w${watchers}`], loads, (load) => load.measure(bench));
+      await bench.compare([api, `w${watchers}`, "flood"], loads, (load) => load.flood(bench));
       for (const load of loads) await load.close();
     }
   }

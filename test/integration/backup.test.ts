@@ -12,8 +12,8 @@ import { z } from "zod";
 import { Background, openclaw, refusal, type Where } from "./command.ts";
 import { startSite, temporaryFolder } from "./site.ts";
 
-const TEST_MS = 240_000;
-const WRITES = 160;
+const TEST_MS = 400_000;
+const WRITES = 100;
 const RESTORES = 20;
 
 const Hashed = z.object({ state: z.object({ content: z.object({ hash: z.string() }), revision: z.number() }) });

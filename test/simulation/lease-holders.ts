@@ -4,7 +4,7 @@
  */
 import type { Txn } from "../model/etcd.ts";
 import type { Answer } from "../model/translation.ts";
-import { KeyClient, type KeyClientOptions } from "./key-clients.ts";
+import { KeyClient, type KeyClientOptions } from "./key-client.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 
 /** Longer and shorter than a failover, ms of log time. */

@@ -1,6 +1,6 @@
 /** Clients that send transactions, deletes of ranges, and ranges, one after the other. */
 import { DrawnRequests } from "./drawn-requests.ts";
-import { KeyClient, type KeyClientOptions } from "./key-clients.ts";
+import { KeyClient, type KeyClientOptions } from "./key-client.ts";
 
 export interface TxnClientsOptions extends KeyClientOptions {
   readonly keys: number;

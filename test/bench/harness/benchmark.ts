@@ -20,13 +20,13 @@ export class Bench {
   readonly keys: number;
   readonly #runs: number;
   readonly #systems: readonly SystemName[];
-  readonly #workbench: Workbench;
+  readonly workbench: Workbench;
   /** What else stands in the last line. */
   readonly extra: Record<string, number | null> = {};
   readonly #figures: Record<SystemName, Figures> = { ours: {}, etcd: {} };
 
   constructor(workbench: Workbench, systems: readonly SystemName[], { seconds, runs, keys = 0 }: Defaults) {
-    this.#workbench = workbench;
+    this.workbench = workbench;
     this.#systems = systems;
     this.#runs = runs;
     this.keys = keys;
@@ -37,7 +37,7 @@ export class Bench {
   async clusters(): Promise<readonly BenchCluster[]> {
     const started: BenchCluster[] = [];
     for (const system of this.#systems) {
-      started.push(await (system === "ours" ? startSite(this.#workbench) : startEtcd(this.#workbench)));
+      started.push(await (system === "ours" ? startSite(this.workbench) : startEtcd(this.workbench)));
     }
     return started;
   }

@@ -9,7 +9,20 @@ export type Api = "native" | "http";
 /** etcd calls a local read serializable. */
 export type Consistency = "linearizable" | "local";
 
+/** A linearizable range over a prefix. */
+export interface RangeAsk {
+  readonly prefix: string;
+  /** Rows that are told, at most. */
+  readonly limit: number;
+  /** With values, without, or only how many there are. */
+  readonly view: "rows" | "keys" | "count";
+  /** The newest revisions first, instead of the least keys: then every row is looked at. */
+  readonly newestFirst: boolean;
+}
+
 export interface KvClient {
+  /** How many rows it told, or counted. */
+  range(ask: RangeAsk): Promise<number>;
   /** Resolves when a majority has it on disk. */
   put(key: string, value: Uint8Array): Promise<void>;
   /** Of a key that is there: rejects when no value comes. */

@@ -59,16 +59,30 @@ export async function etcdGrpcClient(address: string): Promise<KvClient> {
       const answer = await channel.call("Range", rangeRequest(key, consistency));
       if (answer.length < VALUE_BYTES) throw new Error(`${key} has no value`);
     },
+    range: async ({ prefix, limit, view, newestFirst }) => {
+      const key = utf8.encode(prefix);
+      const parts = [message([1, key], [2, endOf(key)]), number(3, limit)];
+      // RangeRequest: sort_order = 5 (DESCEND 2), sort_target = 6 (MOD 3), keys_only = 8, count_only = 9
+      if (newestFirst) parts.push(number(5, 2), number(6, 3));
+      if (view !== "rows") parts.push(number(view === "keys" ? 8 : 9, 1));
+      const answer = await channel.call("Range", Buffer.concat(parts));
+      // RangeResponse: kvs = 2, count = 4
+      let [rows, count] = [0, 0];
+      for (const field of fieldsOf(answer)) {
+        if (field.number === 2) rows++;
+        if (field.number === 4) count = field.value;
+      }
+      return view === "count" ? count : rows;
+    },
     watch: async (prefix, changed) => {
       const stream = channel.client.makeBidiStreamRequest("/etcdserverpb.Watch/Watch", same, same, channel.metadata);
       const bytes = utf8.encode(prefix);
-      const end = Uint8Array.from(bytes, (byte, i) => (i === bytes.length - 1 ? byte + 1 : byte));
       stream.on("error", () => undefined); // cancelled by `close`
       stream.on("data", (answer: Buffer) => {
         for (const key of keysOf(answer)) changed(key);
       });
       // WatchRequest.create_request = 1: key = 1, range_end = 2
-      stream.write(message([1, message([1, bytes], [2, end])]));
+      stream.write(message([1, message([1, bytes], [2, endOf(bytes)])]));
     },
     close: async () => channel.client.close(),
   };
@@ -97,15 +111,34 @@ function varint(value: number): Buffer {
   return Buffer.from(bytes);
 }
 
+const number = (field: number, value: number): Buffer =>
+  Buffer.concat([Buffer.of((field << 3) | VARINT), varint(value)]);
+
+/** The first key after all that start with an ASCII prefix. */
+const endOf = (prefix: Uint8Array): Uint8Array => prefix.with(-1, (prefix.at(-1) ?? 0) + 1);
+
 /** WatchResponse.events = 11, Event.kv = 2, KeyValue.key = 1. */
 function* keysOf(response: Buffer): Iterable<string> {
-  for (const event of fieldsOf(response, 11)) {
-    for (const kv of fieldsOf(event, 2)) for (const key of fieldsOf(kv, 1)) yield text.decode(key);
+  for (const event of bytesOf(response, 11)) {
+    for (const kv of bytesOf(event, 2)) for (const key of bytesOf(kv, 1)) yield text.decode(key);
   }
 }
 
 /** The bytes of every field with that number. */
-function* fieldsOf(bytes: Uint8Array, wanted: number): Iterable<Uint8Array> {
+function* bytesOf(message: Uint8Array, wanted: number): Iterable<Uint8Array> {
+  for (const { number, bytes } of fieldsOf(message)) if (number === wanted) yield bytes;
+}
+
+interface Field {
+  readonly number: number;
+  /** Of a number; 0 of bytes. */
+  readonly value: number;
+  readonly bytes: Uint8Array;
+}
+
+const NO_BYTES = new Uint8Array();
+
+function* fieldsOf(bytes: Uint8Array): Iterable<Field> {
   let at = 0;
   const next = (): number => {
     let value = 0;
@@ -117,10 +150,13 @@ function* fieldsOf(bytes: Uint8Array, wanted: number): Iterable<Uint8Array> {
   };
   while (at < bytes.length) {
     const tag = next();
-    const length = next(); // of bytes; the value itself of a number
-    if ((tag & 7) === VARINT) continue;
+    const value = next(); // the length of bytes
+    if ((tag & 7) === VARINT) {
+      yield { number: tag >> 3, value, bytes: NO_BYTES };
+      continue;
+    }
     if ((tag & 7) !== BYTES) throw new Error(`field ${tag >> 3} is neither a number nor bytes`);
-    if (tag >> 3 === wanted) yield bytes.subarray(at, at + length);
-    at += length;
+    yield { number: tag >> 3, value: 0, bytes: bytes.subarray(at, at + value) };
+    at += value;
   }
 }

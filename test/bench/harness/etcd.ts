@@ -69,6 +69,20 @@ async function gatewayClient(http: HttpClient): Promise<KvClient> {
       const answer = await post("/v3/kv/range", { key: btoa(key), serializable: consistency === "local" });
       if (answer.length < VALUE_BYTES) throw new Error(`${key} has no value: ${answer}`);
     },
+    range: async ({ prefix, limit, view, newestFirst }) => {
+      const body = {
+        key: btoa(prefix),
+        range_end: btoa(prefixEnd(prefix)),
+        limit,
+        keys_only: view === "keys",
+        count_only: view === "count",
+        ...(newestFirst ? { sort_target: "MOD", sort_order: "DESCEND" } : {}),
+      };
+      const answer: unknown = JSON.parse(String(await post("/v3/kv/range", body)));
+      if (typeof answer !== "object" || answer === null) throw new Error("a range without an answer");
+      if ("kvs" in answer && Array.isArray(answer.kvs)) return answer.kvs.length;
+      return "count" in answer ? Number(answer.count) : 0;
+    },
     watch: (prefix, changed) => {
       const request = { create_request: { key: btoa(prefix), range_end: btoa(prefixEnd(prefix)) } };
       return http.lines({ method: "POST", path: "/v3/watch", body: JSON.stringify(request) }, (line) => {

@@ -1,8 +1,9 @@
 /** Our side: a fresh site of three nodes on loopback, each a process of its own. */
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { utf8 } from "@openclaw/core/bytes.ts";
+import { prefixEnd, utf8 } from "@openclaw/core/bytes.ts";
 import type { Client } from "@openclaw/core/client/client.ts";
+import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { freePorts } from "@openclaw/demo/ports.ts";
 import { openClaw } from "@openclaw/edge-runtime/client.ts";
 import { type InitialNode, initCluster } from "@openclaw/edge-runtime/init.ts";
@@ -63,6 +64,14 @@ async function httpClient(http: HttpClient): Promise<KvClient> {
       const value = await http.ask({ method: "GET", path: `/v1/kv/${key}?consistency=${consistency}` });
       if (value.length !== VALUE_BYTES) throw new Error(`${key} has ${value.length} bytes`);
     },
+    range: async ({ prefix, limit, view, newestFirst }) => {
+      const order = newestFirst ? "&sort=modRevision&order=descending" : "";
+      const query = `prefix=${encodeURIComponent(prefix)}&limit=${limit}&view=${view}${order}`;
+      const answer: unknown = JSON.parse(String(await http.ask({ method: "GET", path: `/v1/kv?${query}` })));
+      if (typeof answer !== "object" || answer === null || !("rows" in answer) || !Array.isArray(answer.rows))
+        throw new Error("a range without rows");
+      return "count" in answer && typeof answer.count === "number" ? answer.count : answer.rows.length;
+    },
     watch: (prefix, changed) =>
       http.lines({ method: "GET", path: `/v1/watch?prefix=${encodeURIComponent(prefix)}` }, (line) => {
         const key = line.startsWith("data: ") ? /"key":"([^"]+)"/.exec(line)?.[1] : undefined;
@@ -88,6 +97,15 @@ async function nativeClient(gateways: readonly string[], callers: number): Promi
       const row = await client.kv.get(key, { consistency });
       asking.set(client, (asking.get(client) ?? 1) - 1);
       if (row?.value.length !== VALUE_BYTES) throw new Error(`${key} has ${row?.value.length ?? "no"} bytes`);
+    },
+    range: async ({ prefix, limit, view, newestFirst }) => {
+      const from = utf8(prefix);
+      const sort = newestFirst
+        ? ({ target: "modRevision", order: "descending" } as const)
+        : ({ target: "key", order: "ascending" } as const);
+      const range = plainRange(from, prefixEnd(from) ?? null, limit);
+      const { rows, count } = await first.kv.range({ ...range, view, sort });
+      return count ?? rows.length;
     },
     watch: async (prefix, changed) => {
       first.kv.watch(prefix, (events) => {

@@ -50,6 +50,7 @@ export class SerialModel {
   readonly counts = new Map<string, number>();
   readonly #model = new EtcdModel();
   readonly #violation: (text: string) => void;
+  readonly #expired: (lease: number) => void;
   #index = 0;
   #sequence = 0;
   /** Commands of each entry. */
@@ -62,8 +63,6 @@ export class SerialModel {
   readonly #sequences: number[] = [0];
   /** Of the batch that is being looked at. */
   #records: ReadonlyMap<number, LedgerRecord> = new Map();
-
-  readonly #expired: (lease: number) => void;
 
   /** @param expired a record says that this lease ended by itself */
   constructor(violation: (text: string) => void, expired: (lease: number) => void) {
@@ -80,7 +79,10 @@ export class SerialModel {
     return this.#model.sorted();
   }
 
-  /** The state at a revision, and the places between which it was the newest; null where nothing is known of it. */
+  /**
+   * The state at a revision, and the places between which it was the newest; null where nothing is known of it. Between
+   * leases that end at one entry there is no place.
+   */
   at(
     revisionOf: number,
   ): { readonly rows: ReadonlyMap<string, Row>; readonly from: number; readonly to: number } | null {

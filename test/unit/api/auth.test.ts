@@ -164,6 +164,9 @@ const ROUTES: [Call, Grant, Grant][] = [
   [{ method: "GET", url: "/v1/members" }, {}, { key: undefined as never }],
   [{ method: "GET", url: "/v1/status" }, {}, { key: undefined as never }],
   [{ method: "GET", url: "/v1/gateways" }, {}, { key: undefined as never }],
+  [{ method: "GET", url: "/v1/ledger?from=1" }, { admin: true }, { read: [""], write: [""] }],
+  // Each event is asked for.
+  [{ method: "GET", url: "/v1/changes?from=1&to=1" }, {}, { key: undefined as never }],
 ];
 /** Rights that only some calls of a route need: a compare reads (as in etcd). */
 const FURTHER: typeof ROUTES = [

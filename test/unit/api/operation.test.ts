@@ -142,6 +142,7 @@ test("every route is in the OpenAPI document", async () => {
       "GET /healthz",
       "GET /metrics",
       "GET /readyz",
+      "GET /v1/changes",
       "GET /v1/docs/{collection}",
       "GET /v1/docs/{collection}/{id}",
       "GET /v1/gateways",

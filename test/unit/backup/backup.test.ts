@@ -169,3 +169,24 @@ test("a byte that is flipped anywhere is found, and its file and revision are na
     expect(new Set(named)).toEqual(new Set(Array.from({ length: 12 }, (_, i) => i + 1)));
   }
 });
+
+test("of a ledger that was compacted, a run says what it lacks, and keeps what it has", async () => {
+  let compacted = false;
+  const { node, source } = await serving({
+    replica: (replica) =>
+      new Proxy(replica, {
+        get: (target, name) => {
+          if (compacted && name === "ledger")
+            return () => Promise.reject(new OpenClawError("COMPACTED", "kept from 9"));
+          const value: unknown = Reflect.get(target, name);
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+      }),
+  });
+  const into = await folder();
+  await node.put("k", "1");
+  await back(source, into);
+  compacted = true;
+  await expect(back(source, into)).rejects.toEqual(refusedWith("COMPACTED", /needs revision 2 next: .*kept from 9/));
+  expect(await verifyBackup(into)).toMatchObject({ last: 1 });
+});

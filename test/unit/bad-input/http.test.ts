@@ -48,6 +48,11 @@ function asked({ method = "GET", url, body = "", type = "application/octet-strea
   const headers = { "content-length": Buffer.byteLength(body), ...(method === "GET" ? {} : { "content-type": type }) };
   return new Promise<Told>((resolve, reject) => {
     request({ agent, hostname, port, method, path: url, headers }, (response) => {
+      // An answer that goes on is none to wait for.
+      if (/event-stream|ndjson/.test(response.headers["content-type"] ?? "")) {
+        response.destroy();
+        return resolve(toldBy(response, Buffer.alloc(0)));
+      }
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.on("end", () => resolve(toldBy(response, Buffer.concat(chunks))));
@@ -153,8 +158,7 @@ describe("naughty strings", () => {
       paths,
     )) {
       for (const [method, { parameters = [] }] of Object.entries(methods)) {
-        // Streams have tests of their own: an answer that goes on is none here.
-        if (path.startsWith("/v1/watch") || (method !== "get" && method !== "delete" && method !== "post")) continue;
+        if (method !== "get" && method !== "delete" && method !== "post") continue;
         for (const { name, in: place } of parameters) {
           if (place !== "path" && place !== "query") continue;
           for (const text of some(8)) {

@@ -126,6 +126,8 @@ describe("K6: a client's lease", () => {
     const refused = codeOf(client.leases.grant(60_000, { timeoutMs: 2_000 }));
     await world.elapse(2_001);
     expect(await refused).toBe("UNAVAILABLE");
+    // Upkeep waits for the site; it is no edit that is not saved.
+    expect(client.status()).toMatchObject({ unsynced: 0 });
     world.unreachable.clear();
     await world.elapse(30_000);
     const kinds = site.proposals.flatMap((one) => (one.kind === "importCommands" ? one.commands : []));

@@ -55,6 +55,7 @@ describe("a configuration", () => {
       auth: null,
       snapshots: { bytesPerSecond: 16_777_216 },
       retention: { age: null, bytes: null },
+      memory: { stateCacheBytes: 8_388_608, logBytes: 16_777_216 },
       mdns: false,
       logLevel: "info",
     });

@@ -1,10 +1,11 @@
 /** Q1: foreign idempotency keys: one run a key and principal, remembered for a day of log time, bounded. */
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { IDEMPOTENCY_MS } from "@openclaw/core/limits.ts";
-import type { CommandHeader, CommandResult, UserCommand } from "@openclaw/core/state-machine/command.ts";
+import type { CommandHeader, CommandResult, Outcome, UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { runIdempotent } from "@openclaw/core/state-machine/idempotency.ts";
 import { accepted, refused } from "@openclaw/core/state-machine/outcome.ts";
 import { Transaction } from "@openclaw/core/state-machine/transaction.ts";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { MemoryView } from "../../simulation/memory-view.ts";
 import { at, header, OneCluster, ok, put, sessionId, txn } from "./one-cluster.ts";
@@ -123,6 +124,55 @@ describe("Q1: an idempotency key", () => {
     expect(gone).toMatchObject({ outcome: { code: "SESSION_EXPIRED" }, until: null });
     expect(run(site, put("b", "1"), { key: "l" }).outcome).toEqual(ok(2));
   });
+});
+
+test("Q1: whatever is asked under whatever key, at whatever time, is what a plain map says", () => {
+  const step = fc.oneof(
+    {
+      arbitrary: fc.record({ pass: fc.constantFrom(1, IDEMPOTENCY_MS / 4, IDEMPOTENCY_MS - 1, IDEMPOTENCY_MS) }),
+      weight: 1,
+    },
+    {
+      arbitrary: fc.record({
+        key: fc.constantFrom("a", "ab", "c"),
+        request: fc.constantFrom(1, 2),
+        principal: fc.constantFrom("bada", "ada"),
+        value: fc.constantFrom("1", "2"),
+      }),
+      weight: 12,
+    },
+  );
+  let repeats = 0;
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
+      const site = new OneCluster("california");
+      const model = new Map<string, { request: number; until: number; outcome: Outcome }>();
+      let [logTime, revision] = [0, 0];
+      for (const one of steps) {
+        if ("pass" in one) {
+          site.pass(one.pass);
+          logTime += one.pass;
+          continue;
+        }
+        const { key, request, principal, value } = one;
+        const name = JSON.stringify([key, principal]);
+        const known = model.get(name);
+        const { outcome, until } = run(site, put("k", value), { key, principal, request: asked(request) });
+        if (known === undefined || known.until <= logTime) {
+          model.set(name, { request, until: logTime + IDEMPOTENCY_MS, outcome: ok(++revision) });
+          expect([outcome, until]).toEqual([ok(revision), logTime + IDEMPOTENCY_MS]);
+        } else if (known.request === request) {
+          repeats++;
+          expect([outcome, until]).toEqual([known.outcome, known.until]);
+        } else {
+          expect([outcome, until]).toEqual([expect.objectContaining({ code: "IDEMPOTENCY_KEY_REUSED" }), null]);
+        }
+      }
+      expect(site.position.revision).toBe(revision);
+    }),
+    { numRuns: 300 },
+  );
+  expect(repeats).toBeGreaterThan(500);
 });
 
 describe("X1: idempotency keys that are remembered", () => {
