@@ -4,8 +4,7 @@ import type { ChangeHash, Revision } from "../ids.ts";
 import type { UserCommand } from "../state-machine/command.ts";
 import type { Response, TxnResponse } from "../state-machine/operation.ts";
 
-/** Whether it changes what an app holds. What keeps leases, or cuts the past, is upkeep:
- * nobody waits to see it saved. */
+/** Whether it changes what an app holds. What keeps leases, or cuts the past, is upkeep: nobody waits to see it saved. */
 export function isEdit({ kind }: UserCommand): boolean {
   switch (kind) {
     case "leaseGrant":
