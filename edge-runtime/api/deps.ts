@@ -15,6 +15,7 @@ export type ReplicaDoor = Pick<
   | "read"
   | "history"
   | "ledger"
+  | "base"
   | "follow"
   | "position"
   | "staleMs"

@@ -1,21 +1,60 @@
 /** Files of a backup that are there whole or not at all, also after a power cut. */
-import { open, readdir, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 const TEMPORARY = ".tmp";
+export const SEGMENT_NAME = /^ledger-\d{16}-\d{16}$/;
+export const BASE_NAME = /^base-\d{16}\.rows$/;
+
+export const digits = (at: number): string => String(at).padStart(16, "0");
 
 /** tmp, fsync, rename, fsync of the folder. */
 export async function writeDurably(folder: string, name: string, bytes: Uint8Array): Promise<void> {
-  const temporary = join(folder, `${name}${TEMPORARY}`);
-  const file = await open(temporary, "w", 0o600);
+  const file = await NewFile.create(folder, name);
   try {
-    await file.writeFile(bytes);
-    await file.sync();
+    await file.write(bytes);
+    await file.keep(name);
   } finally {
     await file.close();
   }
-  await rename(temporary, join(folder, name));
-  await syncFolder(folder);
+}
+
+/** A file that is written piece by piece, and gets its name when it is whole. */
+export class NewFile {
+  readonly #folder: string;
+  readonly #temporary: string;
+  readonly #handle: FileHandle;
+  #kept = false;
+
+  /** @param unfinished a name in the folder, of which the one while it is written is made */
+  static async create(folder: string, unfinished: string): Promise<NewFile> {
+    const temporary = join(folder, `${unfinished}${TEMPORARY}`);
+    return new NewFile(folder, temporary, await open(temporary, "w", 0o600));
+  }
+
+  private constructor(folder: string, temporary: string, handle: FileHandle) {
+    this.#folder = folder;
+    this.#temporary = temporary;
+    this.#handle = handle;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    await this.#handle.writeFile(bytes);
+  }
+
+  /** Makes it durable under its name. */
+  async keep(name: string): Promise<void> {
+    await this.#handle.sync();
+    await rename(this.#temporary, join(this.#folder, name));
+    this.#kept = true;
+    await syncFolder(this.#folder);
+  }
+
+  /** One that is not kept is gone. */
+  async close(): Promise<void> {
+    await this.#handle.close();
+    if (!this.#kept) await rm(this.#temporary, { force: true });
+  }
 }
 
 /** Makes the names in a folder durable. */
@@ -28,10 +67,10 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Removes what a run that was ended left: files that are half written, and segments that no manifest names any more. */
+/** Removes what a run that was ended left: files that are half written, and segments and bases that no manifest names any more. */
 export async function removeLeftovers(folder: string, named: ReadonlySet<string>): Promise<void> {
   for (const name of await readdir(folder)) {
-    const ours = name.endsWith(TEMPORARY) || /^ledger-\d{16}-\d{16}$/.test(name);
+    const ours = name.endsWith(TEMPORARY) || SEGMENT_NAME.test(name) || BASE_NAME.test(name);
     if (ours && !named.has(name)) await rm(join(folder, name), { force: true });
   }
 }

@@ -17,9 +17,11 @@ import {
 } from "@openclaw/core/ids.ts";
 import { z } from "zod";
 import { sha256 } from "../storage/sha256.ts";
-import { missing, writeDurably } from "./files.ts";
+import { BASE_NAME, missing, SEGMENT_NAME, writeDurably } from "./files.ts";
 
 const MANIFEST_FILE = "manifest.json";
+/** Held by whoever writes. */
+export const LOCK_FILE = "backup.lock";
 const BACKUP_FORMAT = 1;
 const KIND = "openclaw backup";
 
@@ -28,7 +30,7 @@ const at = count.transform(revision);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 
 const Segment = z.strictObject({
-  file: z.string().regex(/^ledger-\d{16}-\d{16}$/),
+  file: z.string().regex(SEGMENT_NAME),
   bytes: count,
   sha256: hash,
   first: at,
@@ -38,6 +40,16 @@ const Segment = z.strictObject({
   /** Of the wall times that its records carry; they need not ascend (T1). */
   earliest: z.int(),
   latest: z.int(),
+});
+
+const Base = z.strictObject({
+  file: z.string().regex(BASE_NAME),
+  bytes: count,
+  sha256: hash,
+  revision: at,
+  /** The ledger's hash, and that of the content, at `revision`. */
+  ledgerHash: hash,
+  contentHash: hash,
 });
 
 const Content = z.strictObject({
@@ -54,6 +66,8 @@ const Content = z.strictObject({
   members: z.array(z.string().max(256)),
   /** The newest that was seen (R9). */
   applyVersion: z.int().min(1),
+  bases: z.array(Base),
+  /** Each follows the one before it, or a base. */
   segments: z.array(Segment),
   /** Hashes that the serving node gave of its content, and the ledger's at the same revision. */
   live: z.array(z.strictObject({ revision: at, contentHash: hash, ledgerHash: hash })),
@@ -63,12 +77,7 @@ const Content = z.strictObject({
 
 export type Manifest = z.infer<typeof Content>;
 export type SegmentEntry = z.infer<typeof Segment>;
-
-/** Revisions that are in it; null when there are none yet. */
-export function rangeOf({ segments }: Manifest): { readonly first: number; readonly last: number } | null {
-  const [first, last] = [segments[0], segments.at(-1)];
-  return first === undefined || last === undefined ? null : { first: first.first, last: last.last };
-}
+export type BaseEntry = z.infer<typeof Base>;
 
 /** One text for one content: what differs from it in a single byte was not written by us. */
 export function manifestText(content: Manifest): string {
@@ -104,11 +113,19 @@ export function parseManifest(text: string): Manifest {
   return content.data;
 }
 
-function requireConsecutive({ segments }: Manifest, wrong: (why: string) => OpenClawError): void {
-  let next = 1;
+/** Each segment follows the one before it or a base, and ends at the next base at the latest; both ascend. */
+function requireConsecutive({ bases, segments }: Manifest, wrong: (why: string) => OpenClawError): void {
+  let before = 0;
+  for (const { file, revision: of } of bases) {
+    if (of <= before) throw wrong(`${file} does not follow revision ${before}`);
+    before = of;
+  }
+  let end = 0;
   for (const { file, first, last } of segments) {
-    if (first !== next || last < first) throw wrong(`${file} does not follow revision ${next - 1}`);
-    next = last + 1;
+    const follows = first === end + 1 || (first > end && bases.some(({ revision: of }) => of === first - 1));
+    if (!follows || last < first) throw wrong(`${file} does not follow revision ${end}`);
+    if (bases.some(({ revision: of }) => first <= of && of < last)) throw wrong(`${file} goes past a base`);
+    end = last;
   }
 }
 

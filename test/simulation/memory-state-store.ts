@@ -6,6 +6,8 @@ import { hash } from "node:crypto";
 import { concatBytes, EMPTY_BYTES, equalBytes } from "@openclaw/core/bytes.ts";
 import { decode, type Encodable, encode, TupleReader } from "@openclaw/core/codec.ts";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
+import { baseParts } from "@openclaw/core/history/base.ts";
+import { encodeBasePart } from "@openclaw/core/history/base-codec.ts";
 import { History } from "@openclaw/core/history/history.ts";
 import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
 import type { ClusterId, Epoch, Index, Revision, Term } from "@openclaw/core/ids.ts";
@@ -21,6 +23,7 @@ import type {
   SnapshotChunks,
   SnapshotContent,
   SnapshotHeader,
+  StateBase,
   StateSnapshot,
   StateStore,
   StateSum,
@@ -173,6 +176,23 @@ export class MemoryStateStore implements StateStore {
 
   snapshot(atLeast: Index): Promise<StateSnapshot> {
     return this.#inTurn("snapshot", () => this.#snapshotNow(atLeast));
+  }
+
+  base(atLeast: Index): Promise<StateBase> {
+    return this.#inTurn("snapshot", () => {
+      invariant(this.#applied >= atLeast, "a base is of what was applied");
+      const copy = new MemoryStateStore(this.#options, this.#image());
+      return { parts: () => copy.#baseParts(), dispose: async () => {} };
+    });
+  }
+
+  async *#baseParts(): AsyncGenerator<Uint8Array> {
+    const source = {
+      state: this.#view,
+      index: this.#index,
+      records: (from: Revision, maxBytes: number) => this.#records(from, maxBytes),
+    };
+    for (const part of baseParts(source, sha256)) yield encodeBasePart(part);
   }
 
   install(meta: SnapshotMeta): Promise<StoredState> {

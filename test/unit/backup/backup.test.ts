@@ -187,6 +187,8 @@ test("of a ledger that was compacted, a run says what it lacks, and keeps what i
   await node.put("k", "1");
   await back(source, into);
   compacted = true;
-  await expect(back(source, into)).rejects.toEqual(refusedWith("COMPACTED", /needs revision 2 next: .*kept from 9/));
+  await expect(back(source, into)).rejects.toEqual(
+    refusedWith("COMPACTED", /needs revision 2 next; --full .*kept from 9/),
+  );
   expect(await verifyBackup(into)).toMatchObject({ last: 1 });
 });

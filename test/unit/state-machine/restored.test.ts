@@ -22,6 +22,7 @@ function restored(from: OneCluster): OneCluster {
       revision: from.position.revision,
       hash: genesisHash(sha256, from.cluster, 0, departed.nonce),
       applyVersion: 1,
+      compacted: revision(0),
       lease: () => ({ ttlMs: TTL_MS, wallDue: 0, salt: new Uint8Array(16).fill(7) }),
     }),
   );
