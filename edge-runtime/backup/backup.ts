@@ -12,7 +12,7 @@ import type { LeaseId } from "@openclaw/core/ids.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { lockFolder } from "../storage/data-lock.ts";
-import { receiveBase } from "./base-file.ts";
+import { type Receiving, receiveBase } from "./base-file.ts";
 import { removeLeftovers, syncFolder, writeDurably } from "./files.ts";
 import { type BaseEntry, LOCK_FILE, loadManifest, type Manifest, type SegmentEntry, saveManifest } from "./manifest.ts";
 import { type Holdings, hashBefore, holdings, lastOf } from "./runs.ts";
@@ -27,8 +27,7 @@ const SEGMENT_BYTES_MAX = 8 * 1_048_576;
 /** Ms between two looks of a continuous backup: what a disaster may cost, with the run's own time. */
 const FOLLOW_MS = 2_000;
 
-export interface BackupPlan {
-  readonly folder: string;
+export interface BackupPlan extends Receiving {
   readonly source: BackupSource;
   /** Begins anew with a base: restores of later revisions need nothing that was there before it. */
   readonly full: boolean;
@@ -36,10 +35,7 @@ export interface BackupPlan {
   readonly hash: boolean;
   /** Goes on until `signal` aborts. */
   readonly follow: boolean;
-  readonly signal: AbortSignal;
   readonly progress: (revision: number, of: number) => void;
-  /** Bytes of a base that are here. */
-  readonly receiving: (bytes: number) => void;
   /** What keeps a continuous backup from going on just now. */
   readonly warn: (line: string) => void;
 }
@@ -63,8 +59,8 @@ export async function backUp(plan: BackupPlan): Promise<Backed> {
     const standing = await plan.source.standing();
     const run = await Run.begin(plan, standing);
     if (plan.full || run.needsBase(standing)) await run.takeBase(standing);
-    await run.catchUp();
-    if (plan.hash) await run.recordContent();
+    if (!plan.signal.aborted) await run.catchUp();
+    if (!plan.signal.aborted && plan.hash) await run.recordContent();
     if (plan.follow) await run.follow();
     return run.report();
   } finally {
@@ -127,9 +123,9 @@ class Run {
 
   /** From now on the backup goes on from a base, of whatever revision the node is at. */
   async takeBase({ revision }: Standing): Promise<void> {
-    const { folder, source, receiving } = this.#plan;
+    const { folder, source } = this.#plan;
     if (revision === 0) return;
-    const base = await receiveBase(folder, this.#manifest, this.#last, source.base(), receiving);
+    const base = await receiveBase(this.#plan, this.#manifest, this.#last, source.base());
     if (base === null) return;
     await this.#upTo(base);
     await this.#close();

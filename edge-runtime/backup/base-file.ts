@@ -21,6 +21,14 @@ import { frameOf, framesOf, LENGTH_BYTES } from "./record-frames.ts";
 
 const UNFINISHED = "base";
 
+export interface Receiving {
+  readonly folder: string;
+  /** Bytes of a base that are here. */
+  readonly receiving: (bytes: number) => void;
+  /** Aborted, no base is made. */
+  readonly signal: AbortSignal;
+}
+
 /** Follows the parts of one base, and holds no more of it than one. */
 class BaseCheck {
   readonly #chain = new RowsChain(sha256);
@@ -68,15 +76,15 @@ class BaseCheck {
 const malformed = (why: string): OpenClawError => new OpenClawError("MALFORMED_FRAME", why);
 
 /**
- * Writes the base that a node sends, under the name of its revision, unless one of that revision is there.
+ * Writes the base that a node sends, under the name of its revision. Null when one of that revision is there, or `signal`
+ * aborted.
  * @throws OpenClawError BACKUP_INVALID when it is not of this ledger, is older than what the backup has, or wrong in itself
  */
 export async function receiveBase(
-  folder: string,
+  { folder, receiving, signal }: Receiving,
   manifest: Manifest,
   least: number,
   parts: AsyncIterable<Uint8Array>,
-  progress: (bytes: number) => void,
 ): Promise<BaseEntry | null> {
   const check = new BaseCheck();
   const sum = createHash("sha256");
@@ -84,13 +92,14 @@ export async function receiveBase(
   const file = await NewFile.create(folder, UNFINISHED);
   try {
     for await (const content of parts) {
+      if (signal.aborted) return null;
       const part = check.take(content);
       if (part.kind === "head" && isThere(manifest, part, least)) return null;
       const frame = frameOf(content);
       sum.update(frame);
       await file.write(frame);
       bytes += frame.length;
-      progress(bytes);
+      receiving(bytes);
     }
     const { head, content } = check.whole();
     const { revision, hash } = head.last;
