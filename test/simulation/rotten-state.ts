@@ -13,8 +13,8 @@ import type { SimulatedCluster } from "./simulated-cluster.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
 const LOOK_MS = 20;
-/** Rounds, a snapshot, and applies under the slowest disk. */
-const MENDED_MS = 60_000;
+/** Rounds, a snapshot, and applies under the slowest disk. A round that cannot tell is begun anew a minute after such a one. */
+export const MENDED_MS = 90_000;
 const ROUND_MS = 20_000;
 
 export class RottenState {
