@@ -226,11 +226,13 @@ export class Client {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.leases.stop();
+    this.#questions.stop();
     this.goOffline();
     this.#stopped = true;
     this.#cancelHolds?.();
     // Behind everything that is on its way into the store.
     await this.#journal.commit({});
+    this.#settlement.stop();
     for (const release of this.#releases) release();
     await this.#options.store.close();
     await this.#options.stopped?.();
