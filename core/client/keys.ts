@@ -157,6 +157,7 @@ export class Keys {
   /**
    * Calls back with every later change under `prefix`, of the site and of mirrored origins, in ledger order, after it is
    * stored here. What is there already, `list` gives: watch first, then list. The returned function ends it.
+   * @throws OpenClawError OVERLOADED: this session follows 256 prefixes already
    */
   watch(prefix: Bytes, listener: (events: readonly KeyEvent[]) => void): () => void {
     const bytes = toBytes(prefix);

@@ -15,7 +15,7 @@ import {
   readHash,
   readLinkItem,
 } from "../ledger/record-codec.ts";
-import { BATCH_ITEMS_MAX } from "../limits.ts";
+import { BATCH_ITEMS_MAX, SUBSCRIPTION_ITEMS_MAX } from "../limits.ts";
 import {
   outcomeTuple,
   readErrorCode,
@@ -48,9 +48,6 @@ const PARENT = {
   missing: 7,
   goodbye: 8,
 } as const satisfies Record<ParentMessage["kind"], number>;
-
-/** Collections, and prefixes, that one subscription may name. */
-const SUBSCRIPTION_ITEMS_MAX = 256;
 
 export function encodeChildMessage(message: ChildMessage): Uint8Array {
   switch (message.kind) {
