@@ -13,7 +13,7 @@ import { Down } from "./down.ts";
 import { type Claim, Drainer } from "./drain.ts";
 import { type Draft, Journal } from "./journal.ts";
 import { Keys, type KeysHost } from "./keys.ts";
-import { Leases } from "./leases.ts";
+import { Leases, type LeasesHost } from "./leases.ts";
 import type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { drawLink } from "./own-link.ts";
@@ -117,7 +117,8 @@ export class Client {
       subscribePrefix: (prefix, origin) =>
         this.#want({ prefixes: [prefix], collections: [], mirrors: origin !== null }),
     });
-    this.leases = new Leases({ clock, random, assertRoom, enqueue, ask });
+    const keepAlive: LeasesHost["keepAlive"] = (lease, timeoutMs) => this.#site.keepAlive(lease, timeoutMs);
+    this.leases = new Leases({ clock, random, assertRoom, enqueue, keepAlive, ask });
     this.#down = new Down(
       {
         journal: this.#journal,
@@ -384,8 +385,7 @@ export class Client {
   /** Storage, or the parent, cannot go on: the connection ends, and the next one takes up where storage is. */
   #fail(error: unknown): void {
     if (error instanceof OpenClawError && error.code === "CLIENT_STORAGE_FAILED") this.#note(error);
-    const failure = asOpenClawError(error);
-    this.#site.link?.fail(failure);
+    this.#site.link?.fail(asOpenClawError(error));
   }
 
   #note(error: unknown): void {
