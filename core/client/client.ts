@@ -14,6 +14,7 @@ import { type Claim, Drainer } from "./drain.ts";
 import { type Draft, Journal } from "./journal.ts";
 import { Keys, type KeysHost } from "./keys.ts";
 import { Leases, type LeasesHost } from "./leases.ts";
+import { callListener } from "./listener.ts";
 import type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { drawLink } from "./own-link.ts";
@@ -196,7 +197,7 @@ export class Client {
 
   /** Calls back when `status` changed; the returned function ends it. */
   subscribe(listener: () => void): () => void {
-    const call = (): void => listener();
+    const call = (): void => callListener(listener);
     this.#listeners.add(call);
     return () => this.#listeners.delete(call);
   }
@@ -347,10 +348,7 @@ export class Client {
         if (draft.command.kind === "change") this.docs.rungsMoved();
       },
       (error: unknown) => {
-        const failure =
-          error instanceof OpenClawError
-            ? error
-            : new OpenClawError("CLIENT_STORAGE_FAILED", String(error), { cause: error });
+        const failure = asOpenClawError(error);
         this.#trouble = failure;
         this.#rungs.notStored(hashesOf(draft), failure);
         for (const edit of draft.edits) edit.notStored(failure);

@@ -16,6 +16,7 @@ import type { ChildQuery } from "../sync/message.ts";
 import { AttemptEdit, type Edit, LocalEdit, LocalTxnEdit, type TxnEdit } from "./edit.ts";
 import type { Draft } from "./journal.ts";
 import { type Bytes, type KeyEvent, type KeyReading, type KeyRow, startsWith, toBytes } from "./key-row.ts";
+import { callListener } from "./listener.ts";
 import type { ReadOptions, ReadSession } from "./read-session.ts";
 import type { Rungs } from "./rungs.ts";
 import type { StandardSchema } from "./standard-schema.ts";
@@ -191,7 +192,7 @@ export class Keys {
     if (events.length === 0) return;
     for (const { prefix, listener } of [...this.#watchers]) {
       const own = events.filter(({ key }) => startsWith(key, prefix));
-      if (own.length > 0) listener(own);
+      if (own.length > 0) callListener(listener, own);
     }
   }
 

@@ -7,6 +7,7 @@ import type { KeyValue } from "../../state-machine/operation.ts";
 import { Backoff } from "../../sync/backoff.ts";
 import { type Bytes, toBytes } from "../key-row.ts";
 import type { Lease } from "../lease.ts";
+import { callListener } from "../listener.ts";
 import type { RecipeHost } from "./host.ts";
 import { News } from "./news.ts";
 import { candidatesOf, type Ownership, ownerOf, queueFor } from "./ownership.ts";
@@ -61,12 +62,11 @@ export class Election {
           continue;
         }
         if (over) return;
-        if (told === undefined || told?.modRevision !== leader?.modRevision) listener(leader);
+        if (told === undefined || told?.modRevision !== leader?.modRevision) callListener(listener, leader);
         told = leader;
         await news.of(null);
       }
     };
-    // What the listener throws is its app's to see, and the end of this.
     void observe().finally(() => news.end());
     return () => {
       over = true;
