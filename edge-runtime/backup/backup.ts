@@ -3,7 +3,7 @@
  * says: a run that was cut off left files behind that no manifest names. Every record is checked against the chain (L2)
  * before it is written, so a node that diverged is found here and not at the restore.
  */
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fromHex, toHex } from "@openclaw/core/bytes.ts";
@@ -13,10 +13,10 @@ import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { lockFolder } from "../storage/data-lock.ts";
 import { type Receiving, receiveBase } from "./base-file.ts";
-import { removeLeftovers, syncFolder, writeDurably } from "./files.ts";
+import { isBase, isSegment, MANIFEST_FILE, removeLeftovers, syncFolder, writeDurably } from "./files.ts";
 import { type BaseEntry, LOCK_FILE, loadManifest, type Manifest, type SegmentEntry, saveManifest } from "./manifest.ts";
 import { type Holdings, hashBefore, holdings, lastOf } from "./runs.ts";
-import { chained, segmentOf, segmentRecords } from "./segment.ts";
+import { chained, segmentBytes, segmentMissing, segmentOf, segmentRecords } from "./segment.ts";
 import type { BackupSource, Page, Standing } from "./source.ts";
 
 /**
@@ -26,6 +26,9 @@ import type { BackupSource, Page, Standing } from "./source.ts";
 const SEGMENT_BYTES_MAX = 8 * 1_048_576;
 /** Ms between two looks of a continuous backup: what a disaster may cost, with the run's own time. */
 const FOLLOW_MS = 2_000;
+/** Hashes of the live content, and times of leases, that a manifest keeps: the newest. It is written anew by each run. */
+const LIVE_MAX = 10_000;
+const LEASES_MAX = 65_536;
 
 export interface BackupPlan extends Receiving {
   readonly source: BackupSource;
@@ -45,6 +48,8 @@ export interface Backed extends Holdings {
   readonly epoch: string;
   /** How far this run took it. */
   readonly added: number;
+  /** False when the run was ended before it had everything. */
+  readonly complete: boolean;
 }
 
 /**
@@ -80,12 +85,18 @@ class Run {
   /** What comes next follows it. */
   #last: number;
   readonly #begun: number;
+  #complete = false;
+  /** What is on the disk. */
+  #saved: Manifest;
 
   static async begin(plan: BackupPlan, standing: Standing): Promise<Run> {
     const { folder } = plan;
     const found = await loadManifest(folder);
-    const { cluster, epoch, applyVersion } = standing;
+    const { cluster, epoch } = standing;
+    if (found === null) await requireNoSegments(folder);
     const manifest = found ?? emptyManifest(standing);
+    // Before the first segment: one without a manifest would be no leftover of ours, but a backup that lost it.
+    if (found === null) await saveManifest(folder, manifest);
     if (manifest.cluster !== cluster)
       throw new OpenClawError(
         "WRONG_CLUSTER",
@@ -95,19 +106,23 @@ class Run {
       const epochs = `epoch ${manifest.epoch.counter}, the node is in epoch ${epoch.counter}`;
       throw new OpenClawError("WRONG_EPOCH", `${folder} is a backup of ${epochs}: back up into a fresh folder`);
     }
-    await removeLeftovers(folder, new Set([...manifest.bases, ...manifest.segments].map(({ file }) => file)));
-    const newest = Math.max(manifest.applyVersion, applyVersion);
+    const named = new Set([...manifest.bases, ...manifest.segments].map(({ file }) => file));
+    await removeLeftovers(folder, (name) => (isSegment(name) || isBase(name)) && !named.has(name));
     const growing = growingOf(manifest);
     const previous = hashBefore(manifest, growing?.first ?? lastOf(manifest) + 1);
     const open: StoredRecord[] = [];
-    if (growing !== null)
-      for await (const record of segmentRecords(folder, manifest, growing, previous, growing.last)) open.push(record);
-    return new Run(plan, { ...manifest, applyVersion: newest, members: standing.members }, open, previous);
+    if (growing !== null) {
+      const bytes = await segmentBytes(folder, growing);
+      if (bytes === null) throw segmentMissing(growing);
+      open.push(...segmentRecords(bytes, manifest, growing, previous, growing.last));
+    }
+    return new Run(plan, manifest, open, previous);
   }
 
   private constructor(plan: BackupPlan, manifest: Manifest, open: StoredRecord[], previous: Uint8Array) {
     this.#plan = plan;
     this.#manifest = manifest;
+    this.#saved = manifest;
     this.#open = open;
     this.#openBytes = bytesIn(open);
     this.#previous = previous;
@@ -123,7 +138,7 @@ class Run {
 
   /** From now on the backup goes on from a base, of whatever revision the node is at. */
   async takeBase({ revision }: Standing): Promise<void> {
-    const { folder, source } = this.#plan;
+    const { source } = this.#plan;
     if (revision === 0) return;
     const base = await receiveBase(this.#plan, this.#manifest, this.#last, source.base());
     if (base === null) return;
@@ -134,7 +149,7 @@ class Run {
       bases: [...this.#manifest.bases, base],
       live: withLive(this.#manifest, base),
     };
-    await saveManifest(folder, this.#manifest);
+    await this.#save();
     this.#previous = bytesOf(base.ledgerHash);
     this.#hash = this.#previous;
     this.#last = base.revision;
@@ -164,17 +179,31 @@ class Run {
       );
   }
 
-  /** Takes everything that the node has. */
+  /** Takes everything that a majority has. What was taken is kept, however it ends. */
   async catchUp(): Promise<void> {
     const { source, progress, signal } = this.#plan;
-    for (;;) {
-      const { records, newest } = await this.#page(source);
-      if (records.length === 0) break;
-      await this.#take(records);
-      progress(this.#last, newest);
-      if (signal.aborted) break;
+    this.#complete = false;
+    try {
+      while (!signal.aborted) {
+        const { records, newest } = await this.#page(source);
+        if (records.length === 0) {
+          this.#complete = true;
+          break;
+        }
+        await this.#take(records);
+        progress(this.#last, newest);
+      }
+      // After the records that were taken: they may be of a version that was raised meanwhile.
+      this.#note(await source.standing());
+    } finally {
+      await this.#save();
     }
-    await this.#save();
+  }
+
+  #note({ applyVersion, members }: Standing): void {
+    const newest = Math.max(this.#manifest.applyVersion, applyVersion);
+    if (newest === this.#manifest.applyVersion && members.join() === this.#manifest.members.join()) return;
+    this.#manifest = { ...this.#manifest, applyVersion: newest, members };
   }
 
   async #page(source: BackupSource): Promise<Page> {
@@ -189,12 +218,24 @@ class Run {
   }
 
   async recordContent(): Promise<void> {
-    const live = await this.#plan.source.content();
+    const live = await this.#plan.source.content(this.#manifest);
     // What was written since the last page is part of what the hash is of.
     if (live.revision > this.#last) await this.catchUp();
-    if (live.revision === 0 || live.revision > this.#last) return;
+    const hash = this.#hashAt(live.revision);
+    // In a segment that was closed meanwhile: the next run records one.
+    if (hash === null) return;
+    if (toHex(hash) !== live.ledgerHash)
+      throw new OpenClawError(
+        "BACKUP_INVALID",
+        `the node's state: revision ${live.revision}: the ledger has another hash`,
+      );
     this.#manifest = { ...this.#manifest, live: withLive(this.#manifest, live) };
-    await saveManifest(this.#plan.folder, this.#manifest);
+    await this.#save();
+  }
+
+  #hashAt(revision: number): Uint8Array | null {
+    if (revision === this.#last && revision > 0) return this.#hash;
+    return this.#open.find((record) => record.revision === revision)?.hash ?? null;
   }
 
   async follow(): Promise<void> {
@@ -213,17 +254,18 @@ class Run {
 
   report(): Backed {
     const { cluster, epoch } = this.#manifest;
-    return { cluster, epoch: epoch.nonce, ...holdings(this.#manifest), added: this.#last - this.#begun };
+    const added = this.#last - this.#begun;
+    return { cluster, epoch: epoch.nonce, ...holdings(this.#manifest), added, complete: this.#complete };
   }
 
   async #take(records: readonly StoredRecord[]): Promise<void> {
-    for (const record of chained(records, this.#last + 1, this.#hash, "the node's ledger")) {
-      this.#open.push(record);
-      this.#openBytes += record.record.length;
-      this.#hash = record.hash;
-      this.#last = record.revision;
-    }
-    await this.#noteLeases(records);
+    const checked = [...chained(records, this.#last + 1, this.#hash, "the node's ledger")];
+    const leases = await this.#leasesOf(checked);
+    this.#manifest = { ...this.#manifest, leases: [...this.#manifest.leases, ...leases].slice(-LEASES_MAX) };
+    this.#open.push(...checked);
+    this.#openBytes += bytesIn(checked);
+    this.#hash = checked.at(-1)?.hash ?? this.#hash;
+    this.#last = checked.at(-1)?.revision ?? this.#last;
     if (this.#openBytes >= SEGMENT_BYTES_MAX) await this.#close();
   }
 
@@ -241,32 +283,37 @@ class Run {
     const { segments } = this.#manifest;
     const [first] = this.#open;
     const last = segments.at(-1);
-    if (first === undefined || last?.last === this.#last) {
-      if (this.#last === 0) await saveManifest(folder, this.#manifest);
-      return;
-    }
+    if (first === undefined || last?.last === this.#last) return this.#saveManifest();
     const { entry, bytes } = segmentOf(this.#manifest, this.#previous, this.#open);
     const replaced = last?.first === entry.first ? last : null;
     await writeDurably(folder, entry.file, bytes);
     const kept = replaced === null ? segments : segments.slice(0, -1);
     this.#manifest = { ...this.#manifest, segments: [...kept, entry] };
-    await saveManifest(folder, this.#manifest);
+    await this.#saveManifest();
     if (replaced === null) return;
     await rm(join(folder, replaced.file), { force: true });
     await syncFolder(folder);
   }
 
+  async #saveManifest(): Promise<void> {
+    if (this.#manifest === this.#saved) return;
+    await saveManifest(this.#plan.folder, this.#manifest);
+    this.#saved = this.#manifest;
+  }
+
   /** How long leases live the ledger does not tell; the node does, as long as they are alive. */
-  async #noteLeases(records: readonly StoredRecord[]): Promise<void> {
+  async #leasesOf(records: readonly StoredRecord[]): Promise<Manifest["leases"]> {
     const known = new Set(this.#manifest.leases.map(({ lease }) => lease));
     const seen = new Set<LeaseId>();
     for (const { record } of records)
       for (const event of decodeRecord(record).events)
         if (event.kind === "put" && event.lease !== null && !known.has(event.lease)) seen.add(event.lease);
+    const alive: Manifest["leases"] = [];
     for (const lease of seen) {
       const ttlMs = await this.#plan.source.timeToLive(lease);
-      if (ttlMs !== null) this.#manifest = { ...this.#manifest, leases: [...this.#manifest.leases, { lease, ttlMs }] };
+      if (ttlMs !== null) alive.push({ lease, ttlMs });
     }
+    return alive;
   }
 }
 
@@ -284,7 +331,7 @@ const isCompacted = (error: unknown): error is OpenClawError =>
 type Live = Manifest["live"][number];
 
 const withLive = ({ live }: Manifest, { revision, contentHash, ledgerHash }: Live): Manifest["live"] => [
-  ...live.filter((one) => one.revision !== revision),
+  ...live.filter((one) => one.revision !== revision).slice(1 - LIVE_MAX),
   { revision, contentHash, ledgerHash },
 ];
 
@@ -300,6 +347,14 @@ const emptyManifest = ({ cluster, epoch, applyVersion, members }: Standing): Man
   live: [],
   leases: [],
 });
+
+/** @throws OpenClawError BACKUP_INVALID */
+async function requireNoSegments(folder: string): Promise<void> {
+  const segment = (await readdir(folder)).find(isSegment);
+  if (segment === undefined) return;
+  const details = `${folder} has ${segment}, but no ${MANIFEST_FILE}: put that back, or begin a fresh folder`;
+  throw new OpenClawError("BACKUP_INVALID", details);
+}
 
 function bytesOf(hex: string): Uint8Array {
   const bytes = fromHex(hex);

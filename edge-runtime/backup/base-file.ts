@@ -19,7 +19,7 @@ import { digits, missing, NewFile } from "./files.ts";
 import type { BaseEntry, Manifest } from "./manifest.ts";
 import { frameOf, framesOf, LENGTH_BYTES } from "./record-frames.ts";
 
-const UNFINISHED = "base";
+const UNFINISHED = `base-${digits(0)}.rows`;
 
 export interface Receiving {
   readonly folder: string;

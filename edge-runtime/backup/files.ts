@@ -3,8 +3,10 @@ import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 const TEMPORARY = ".tmp";
-export const SEGMENT_NAME = /^ledger-\d{16}-\d{16}$/;
-export const BASE_NAME = /^base-\d{16}\.rows$/;
+export const MANIFEST_FILE = "manifest.json";
+
+export const isSegment = (name: string): boolean => /^ledger-\d{16}-\d{16}$/.test(name);
+export const isBase = (name: string): boolean => /^base-\d{16}\.rows$/.test(name);
 
 export const digits = (at: number): string => String(at).padStart(16, "0");
 
@@ -67,11 +69,13 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Removes what a run that was ended left: files that are half written, and segments and bases that no manifest names any more. */
-export async function removeLeftovers(folder: string, named: ReadonlySet<string>): Promise<void> {
+/** Removes those of our files that are half written, and those that `leftover` tells. */
+export async function removeLeftovers(folder: string, leftover: (name: string) => boolean): Promise<void> {
   for (const name of await readdir(folder)) {
-    const ours = name.endsWith(TEMPORARY) || SEGMENT_NAME.test(name) || BASE_NAME.test(name);
-    if (ours && !named.has(name)) await rm(join(folder, name), { force: true });
+    const whole = name.endsWith(TEMPORARY) ? name.slice(0, -TEMPORARY.length) : name;
+    // Whatever else is in the folder is not ours.
+    if (whole !== MANIFEST_FILE && !isSegment(whole) && !isBase(whole)) continue;
+    if (whole !== name || leftover(name)) await rm(join(folder, name), { force: true });
   }
 }
 

@@ -17,9 +17,8 @@ import {
 } from "@openclaw/core/ids.ts";
 import { z } from "zod";
 import { sha256 } from "../storage/sha256.ts";
-import { BASE_NAME, missing, SEGMENT_NAME, writeDurably } from "./files.ts";
+import { isBase, isSegment, MANIFEST_FILE, missing, writeDurably } from "./files.ts";
 
-const MANIFEST_FILE = "manifest.json";
 /** Held by whoever writes. */
 export const LOCK_FILE = "backup.lock";
 const BACKUP_FORMAT = 1;
@@ -30,7 +29,7 @@ const at = count.transform(revision);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 
 const Segment = z.strictObject({
-  file: z.string().regex(SEGMENT_NAME),
+  file: z.string().refine(isSegment),
   bytes: count,
   sha256: hash,
   first: at,
@@ -43,7 +42,7 @@ const Segment = z.strictObject({
 });
 
 const Base = z.strictObject({
-  file: z.string().regex(BASE_NAME),
+  file: z.string().refine(isBase),
   bytes: count,
   sha256: hash,
   revision: at,
