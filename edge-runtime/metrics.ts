@@ -13,6 +13,10 @@ export interface MetricSources {
   readonly replica: Pick<Replica, "status" | "position" | "read">;
   /** Raft messages dropped at the transport's limits since the start. */
   readonly transportDrops: () => number;
+  /** Reads of the state that are not answered yet. */
+  readonly stateReads: () => number;
+  /** Streams of clients and sites. */
+  readonly children: () => number;
   /** Null without a parent. */
   readonly uplink: () => { readonly connected: boolean } | null;
 }
@@ -24,7 +28,7 @@ export class Metrics {
   readonly #idempotent: Counter<"result">;
   #watchers: () => number = () => 0;
 
-  constructor({ replica, transportDrops, uplink }: MetricSources) {
+  constructor({ replica, transportDrops, stateReads, children, uplink }: MetricSources) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: LOOP_LAG_MS });
     this.#proposals = new Counter({
@@ -92,6 +96,8 @@ export class Metrics {
       () => replica.status().comparison.revision,
     );
     gauge("transport_drops", "Raft messages dropped at a limit since the start", transportDrops);
+    gauge("state_reads", "Reads of the state that are not answered yet; beyond 4,000 they are refused", stateReads);
+    gauge("children", "Sync streams of clients and sites that are open", children);
     gauge("watchers", "Open watches", () => this.#watchers());
     gauge("uplink_connected", "1 while the parent is connected; 0 also without a parent", () =>
       uplink()?.connected ? 1 : 0,

@@ -153,19 +153,20 @@ async function compose(
 
   // A node that joins knows of no voters until the log tells it: it cannot campaign before.
   const membership = founding(config.joined ? [] : config.members.map((member) => member.node));
+  const state = new SqliteStateStore({
+    dataDir: config.dataDir,
+    cluster,
+    epoch,
+    membership,
+    cacheBytes: config.memory.stateCacheBytes,
+  });
   const replica = new Replica({
     cluster,
     id,
     membership,
     epoch,
     log: new SegmentLogStore({ dataDir: config.dataDir, cluster, node: id }),
-    state: new SqliteStateStore({
-      dataDir: config.dataDir,
-      cluster,
-      epoch,
-      membership,
-      cacheBytes: config.memory.stateCacheBytes,
-    }),
+    state,
     transport,
     clock: systemClock,
     random: systemRandom,
@@ -259,6 +260,8 @@ async function compose(
   const metrics = new Metrics({
     replica,
     transportDrops: () => droppedBy(transport.counters),
+    stateReads: () => state.reads,
+    children: () => children.size,
     uplink: () => uplink?.status() ?? null,
   });
   const app = await buildApi({
