@@ -5,13 +5,13 @@ import { PARTITION } from "@openclaw/core/ids.ts";
 import type { Agreement } from "@openclaw/core/replica/comparisons.ts";
 import type { FastifyInstance } from "fastify";
 import { requireAdmin } from "./admin.ts";
-import { failures } from "./answers.ts";
+import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
 import { acceptIdempotencyKey } from "./idempotency.ts";
 import { agreementNote, comparisonJson } from "./verify.ts";
 
 export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
-  app.get<{ Querystring: { hash: boolean } }>(
+  app.get<{ Querystring: { hash: boolean; consistency: "linearizable" | "local" } }>(
     "/v1/status",
     {
       config: { whenRemoved: true },
@@ -28,15 +28,24 @@ export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
               description:
                 "Also hash every row of this node's state, and the content, which its ledger determines: reads all of it",
             },
+            consistency: {
+              type: "string",
+              enum: ["linearizable", "local"],
+              default: "local",
+              description: "linearizable: the revision is no older than anything that was acknowledged before",
+            },
           },
         },
         response: {
           200: { description: "Status", type: "object", additionalProperties: true, properties: statusProperties },
-          ...failures("BAD_REQUEST", "STOPPED"),
+          ...failures("BAD_REQUEST", "OVERLOADED", "UNAVAILABLE", "STOPPED"),
         },
       },
     },
-    async (request) => ({ ...statusOf(deps), ...(request.query.hash ? { state: await stateHash(deps) } : {}) }),
+    async (request) => {
+      if (request.query.consistency === "linearizable") await deps.replica.barrier(REQUEST_TIMEOUT_MS);
+      return { ...statusOf(deps), ...(request.query.hash ? { state: await stateHash(deps) } : {}) };
+    },
   );
 
   app.get(
