@@ -111,6 +111,11 @@ export const ERRORS = {
     status: 409,
     message: "another change of the members is under way, or the leader is new; retry when it is done",
   },
+  MEMBERSHIP_UNHEALTHY: {
+    retryable: true,
+    status: 503,
+    message: "the members that would remain are not healthy enough to go on without the others; mend them first",
+  },
   MEMBERSHIP_INVALID: { retryable: false, status: 400, message: "the members cannot be changed like that" },
   NODE_TOO_OLD: {
     retryable: false,

@@ -131,7 +131,8 @@ export class Replica {
 
   /**
    * Adds or removes a member; resolves when that is committed. A node that is added starts as a learner.
-   * @throws OpenClawError MEMBERSHIP_INVALID, MEMBERSHIP_PENDING, NODE_TOO_OLD, OVERLOADED, UNAVAILABLE, STOPPED
+   * @throws OpenClawError MEMBERSHIP_INVALID, MEMBERSHIP_PENDING, MEMBERSHIP_UNHEALTHY, NODE_TOO_OLD, OVERLOADED,
+   * UNAVAILABLE, STOPPED
    */
   async changeMembership(change: MembershipChange, timeoutMs: number): Promise<void> {
     this.#assertRunning();

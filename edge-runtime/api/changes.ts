@@ -113,14 +113,15 @@ async function feed(
     for await (const page of ledgerPages(replica, revision(start.revision), stream.signal)) {
       const wanted = to === null ? page.records : page.records.filter((record) => record.revision <= to);
       const events = wanted.flatMap((stored) => eventsOf(stored, common, named, principal, start));
-      await stream.send(events);
       const last = page.records.at(-1)?.revision ?? page.revision;
+      // Before the reader takes them, which may last: an earlier place that is told meanwhile would have it take them twice.
+      if (events.length > 0) progress.told(last);
+      await stream.send(events);
       if (to !== null && last >= to) {
-        if (events.length === 0) progress.tellNow(to);
+        if (events.length === 0 && to >= start.revision) progress.tellNow(to);
         stream.end();
         return;
       }
-      if (events.length > 0) progress.told(last);
       if (page.records.length === 0) progress.tell(page.revision);
     }
   } finally {

@@ -23,11 +23,12 @@ afterEach(async () => {
   await node.stop();
 });
 
-/** Whoever calls itself `kiosk` reads `shop/` and the documents of `notes`. */
+/** Whoever calls itself `kiosk` reads `shop/` and the documents of `notes`; `blind` reads nothing. */
 const named: ApiAuthority = {
   ...openAuthority,
   authenticate: async (token) => {
     const open = await openAuthority.authenticate(null);
+    if (token === "blind") return { ...open, name: token, mayReadKey: () => false, mayReadDocument: () => false };
     if (token !== "kiosk") return open;
     const mayReadKey = (key: Uint8Array) => Buffer.from(key).toString().startsWith("shop/");
     return { ...open, name: token, mayReadKey, mayReadDocument: (collection) => collection === "notes" };
@@ -129,6 +130,35 @@ describe("L3: a feed", () => {
     const reader = await changes("from=3&access_token=kiosk");
     await reader.until((all) => all.some(({ event }) => event === "progress"));
     expect(reader.received.at(-1)).toMatchObject({ event: "progress", id: at(3), data: { revision: 3 } });
+  });
+
+  test("never names progress behind an event that it has sent: whoever resumes there takes none twice", async () => {
+    const slow = await changes("from=1&access_token=kiosk");
+    const blind = await changes("from=1&access_token=blind");
+    const reaches = (reader: EventReader, revision: number) =>
+      reader.until((all) => all.some(({ event, data }) => event === "progress" && data.revision === revision));
+    // The first progress is told at once; the second waits, and so falls due while the reader takes nothing.
+    await node.put("secret", "1");
+    await Promise.all([reaches(slow, 1), reaches(blind, 1)]);
+    await node.put("secret", "2");
+    slow.response.pause();
+    const put = (key: string) =>
+      ({ kind: "put", key: utf8(key), value: utf8("x".repeat(1_000_000)), lease: null, previous: false }) as const;
+    const success = ["a", "b", "c"].map((key) => put(`shop/${key}`));
+    const txn = { kind: "txn", compares: [], success, failure: [] } as const;
+    expect((await node.replica.execute(txn, { principal: "test", timeoutMs: 5_000 })).ok).toBe(true);
+    await reaches(blind, 3);
+    slow.response.resume();
+    await slow.until(() => events(slow).length === 3);
+    await node.put("secret", "3");
+    await reaches(slow, 4);
+    const ids = slow.received.flatMap(({ id }) => (id === undefined ? [] : [Number(id.split(".")[3])]));
+    expect(ids).toEqual(ids.toSorted((a, b) => a - b));
+  });
+
+  test("that is asked to end where it has been ends, and names nothing before that", async () => {
+    for (const value of ["1", "2", "3"]) await node.put("a", value);
+    expect((await lines(`after=${at(3)}&to=1`)).map(({ kind }) => kind)).toEqual(["hello"]);
   });
 
   test("refuses another cluster, another epoch, what is ahead and what is no id", async () => {

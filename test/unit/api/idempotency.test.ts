@@ -95,6 +95,16 @@ test("Q1: a document is edited once, and the repeat is told of that change", asy
   expect(await ask("POST", "/v1/docs/log/today", twice, ops)).toMatchObject({ status: 422 });
 });
 
+test("Q1: a compaction is repeated without running, and its key is of its revision", async () => {
+  const { revision } = (await ask("PUT", "/v1/kv/compacted", draw(), "1")).body;
+  const key = draw();
+  const compact = (to: number) => ask("POST", "/v1/compact", key, { revision: to });
+  for (let i = 0; i < 2; i++)
+    expect(await compact(revision)).toMatchObject({ status: 200, body: { compacted: revision } });
+  expect((await compact(revision - 1)).body.code).toBe("IDEMPOTENCY_KEY_REUSED");
+  expect((await ask("POST", "/v1/compact", draw(), { revision })).body.code).toBe("COMPACTED");
+});
+
 describe("the header", () => {
   test.each(["", '""', '"', '"a', 'a"b', "a,b", "a b", "é", `"${"x".repeat(256)}"`, "x".repeat(256), '"a\\b"'])(
     "%j is refused",
@@ -124,7 +134,9 @@ describe("the header", () => {
       "delete /v1/kv/{key}",
       "delete /v1/leases/{lease}",
       "delete /v1/members/{node}",
+      "post /v1/admin/compare-states",
       "post /v1/admin/uplink",
+      "post /v1/compact",
       "post /v1/docs/{collection}/{id}",
       "post /v1/leader",
       "post /v1/leases",
