@@ -283,6 +283,8 @@ async function compose(
     replica,
     disk: () => disk.status(),
     transportDrops: () => droppedBy(transport.counters),
+    stateReads: () => state.reads,
+    children: () => children.size,
     uplink: () => uplink?.status() ?? null,
   });
   const app = await buildApi({

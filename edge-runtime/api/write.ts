@@ -69,6 +69,7 @@ export async function firstOutcome(
   const { first } = await deps.replica.read({ kind: "idempotency", principal: request.principal.name, key });
   if (first === null) return null;
   if (!equalBytes(first.request, idempotency.request)) throw new OpenClawError("IDEMPOTENCY_KEY_REUSED");
+  deps.metrics.idempotent("repeated");
   rememberedHeader(deps, first.until, reply);
   return { outcome: done(first.outcome), note: first.note };
 }
@@ -86,10 +87,11 @@ async function performAs(
     if (refusal !== null) throw new OpenClawError(refusal.code, refusal.details);
     const options = { principal: request.principal.name, timeoutMs: REQUEST_TIMEOUT_MS };
     if (idempotency === null) return { outcome: done(await deps.replica.execute(command, options)), note: null };
-    const { outcome, until, note } = await deps.replica.executeIdempotent(
+    const { outcome, until, note, repeated } = await deps.replica.executeIdempotent(
       { kind: "idempotent", idempotency, command },
       options,
     );
+    if (until !== null) deps.metrics.idempotent(repeated ? "repeated" : "ran");
     rememberedHeader(deps, until, reply);
     return { outcome: done(outcome), note };
   } catch (error) {

@@ -57,6 +57,11 @@ export class SqliteStateStore implements StateStore {
     this.#options = options;
   }
 
+  /** Reads that are not answered yet, of 4,000. */
+  get reads(): number {
+    return this.#reads;
+  }
+
   /** @throws OpenClawError DATA_CORRUPT, DATA_FOREIGN, DATA_IN_USE, DATA_NEWER, SQLITE_TOO_OLD, STORAGE_FAILED, STORAGE_FULL */
   async open(): Promise<StoredState> {
     invariant(this.#channel === null, "a state store is open once");

@@ -42,6 +42,30 @@ test("Q1: a put is repeated without running, says until when, and no other reque
   expect((await ask("PUT", "/v1/kv/a", draw(), "1")).body.revision).toBe(first.body.revision + 1);
 });
 
+test("Q1: how many are remembered, ran and were repeated is in the metrics", async () => {
+  const own = await startTestNode();
+  const put = (key: string, value: string) =>
+    own.app.inject({ method: "PUT", url: "/v1/kv/a", headers: { "idempotency-key": key }, payload: value });
+  for (const [key, value] of [
+    ["one", "1"],
+    ["one", "1"],
+    ["two", "2"],
+    ["two", "3"],
+  ] as const)
+    await put(key, value);
+  const { body } = await own.app.inject("/metrics");
+  for (const line of [
+    "openclaw_idempotency_keys 2",
+    'openclaw_idempotent_requests_total{result="ran"} 2',
+    'openclaw_idempotent_requests_total{result="repeated"} 1',
+    'openclaw_proposals_total{command="put",result="IDEMPOTENCY_KEY_REUSED"} 1',
+  ])
+    expect(body).toContain(`${line}\n`);
+  await own.replica.stop();
+  expect((await own.app.inject("/metrics")).statusCode).toBe(200);
+  await own.app.close();
+});
+
 test("Q1: repeats that come while the first is under way wait for it", async () => {
   const key = draw();
   const answers = await Promise.all(Array.from({ length: 20 }, () => ask("PUT", "/v1/kv/at-once", key, "1")));

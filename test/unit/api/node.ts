@@ -102,6 +102,8 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
       replica,
       transportDrops: () => 0,
       disk: () => disk.status(),
+      stateReads: () => 3,
+      children: () => 2,
       uplink: () => uplink?.status() ?? null,
     }),
     origins: options.origins ?? [],

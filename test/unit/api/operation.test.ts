@@ -101,6 +101,8 @@ describe("what an operator sees", () => {
       /openclaw_raft_commit_index [1-9]/,
       /openclaw_raft_applied_index [1-9]/,
       /openclaw_transport_drops 0/,
+      /openclaw_state_reads 3/,
+      /openclaw_children 2/,
       /openclaw_watchers 0/,
       /openclaw_uplink_lag_revisions 2/,
       /nodejs_eventloop_lag_p99_seconds/,
