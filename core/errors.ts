@@ -138,7 +138,11 @@ export const ERRORS = {
     status: 422,
     message: "this Idempotency-Key was used for another request; draw a new one for each request",
   },
-  STORAGE_FULL: { retryable: true, status: 507, message: "the disk is full; free space, then retry" },
+  STORAGE_FULL: {
+    retryable: true,
+    status: 507,
+    message: "the disk, or the budget for it, is full; make room, then retry",
+  },
   STOPPED: { retryable: true, status: 503, message: "the node is stopping" },
   SESSION_EXPIRED: {
     retryable: false,

@@ -108,7 +108,7 @@ export class Replica {
 
   /**
    * Runs a user command at most once, retried across leader changes within this replica's session (Q1).
-   * @throws OpenClawError OVERLOADED, UNAVAILABLE, SESSION_EXPIRED, STOPPED
+   * @throws OpenClawError OVERLOADED, STORAGE_FULL, UNAVAILABLE, SESSION_EXPIRED, STOPPED
    */
   async execute(command: UserCommand, options: ProposeOptions): Promise<Outcome> {
     this.#assertServing();
@@ -123,7 +123,7 @@ export class Replica {
 
   /**
    * Proposes a command whose repetition is harmless (imports carry cursors), retried until `timeoutMs`.
-   * @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED
+   * @throws OpenClawError OVERLOADED, STORAGE_FULL, UNAVAILABLE, STOPPED
    */
   async propose(command: SystemCommand, options: ProposeOptions): Promise<CommandResult> {
     this.#assertServing();
@@ -201,6 +201,13 @@ export class Replica {
     return this.#asked(() => this.#parts.upkeep.comparisons.compare(this.#running(), timeoutMs));
   }
 
+  /** Checkpoints the state and cuts the log, also before that is due (S5); of a state that is wrong nothing. */
+  async shedLog(): Promise<void> {
+    this.#assertRunning();
+    if (this.#parts.upkeep.comparisons.replaces !== null) return;
+    await this.#parts.compaction.now(this.#running()).catch((error: unknown) => this.#fatal(error));
+  }
+
   /** Calls back when this replica is found to differ from the others, or is as they are again; the returned function ends it. */
   onAgreement(listener: (agreement: Agreement) => void): () => void {
     return this.#parts.upkeep.comparisons.follow(listener);
@@ -245,6 +252,8 @@ export class Replica {
   #submit(command: Proposed, options: ProposeOptions): Promise<CommandResult> {
     return this.#asked(() => {
       if (this.#parts.applied.full) throw new OpenClawError("OVERLOADED", "apply is behind");
+      const refusal = this.#options.refusal?.(command) ?? null;
+      if (refusal !== null) throw refusal;
       return this.#parts.proposals.submit(command, options.principal, options.timeoutMs);
     });
   }

@@ -1,5 +1,6 @@
 /** What one node counts, for Prometheus. */
 import type { ErrorCode } from "@openclaw/core/errors.ts";
+import { type DiskStatus, SHEDDING_ORDER } from "@openclaw/core/replica/disk-budget.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 
@@ -13,6 +14,7 @@ export interface MetricSources {
   readonly replica: Pick<Replica, "status" | "position" | "read">;
   /** Raft messages dropped at the transport's limits since the start. */
   readonly transportDrops: () => number;
+  readonly disk: () => DiskStatus;
   /** Reads of the state that are not answered yet. */
   readonly stateReads: () => number;
   /** Streams of clients and sites. */
@@ -28,7 +30,7 @@ export class Metrics {
   readonly #idempotent: Counter<"result">;
   #watchers: () => number = () => 0;
 
-  constructor({ replica, transportDrops, stateReads, children, uplink }: MetricSources) {
+  constructor({ replica, transportDrops, disk, stateReads, children, uplink }: MetricSources) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: LOOP_LAG_MS });
     this.#proposals = new Counter({
@@ -96,6 +98,29 @@ export class Metrics {
       () => replica.status().comparison.revision,
     );
     gauge("transport_drops", "Raft messages dropped at a limit since the start", transportDrops);
+    gauge("disk_budget_bytes", "What this node may take of its disk; 0: no budget", () => disk().budget ?? 0);
+    gauge("disk_files_bytes", "Bytes of the data folder's files; 0 without a budget", () => disk().files ?? 0);
+    gauge("disk_used_bytes", "Of those, what counts against the budget (S5)", () => disk().used ?? 0);
+    gauge("disk_full", "1 while this node's budget is used up", () => (disk().full ? 1 : 0));
+    gauge("disk_refuses", "1 while writes that need room are refused here", () => (disk().refuses === null ? 0 : 1));
+    new Gauge({
+      name: "openclaw_disk_shed",
+      help: "Shed since the start: bytes of copies and log, revisions of the past, writes refused",
+      labelNames: ["step"],
+      registers,
+      collect() {
+        for (const step of SHEDDING_ORDER) this.set({ step }, disk().shed[step]);
+      },
+    });
+    new Gauge({
+      name: "openclaw_disk_next",
+      help: "1 at the step that is taken next when more room is needed",
+      labelNames: ["step"],
+      registers,
+      collect() {
+        for (const step of SHEDDING_ORDER) this.set({ step }, disk().next === step ? 1 : 0);
+      },
+    });
     gauge("state_reads", "Reads of the state that are not answered yet; beyond 4,000 they are refused", stateReads);
     gauge("children", "Sync streams of clients and sites that are open", children);
     gauge("watchers", "Open watches", () => this.#watchers());

@@ -18,7 +18,7 @@ import { reached } from "./ledger.ts";
 import { ledgerPages } from "./ledger-pages.ts";
 import type { ServerEvent } from "./stream-format.ts";
 import { formatFor, JSON_LINES, SERVER_SENT } from "./stream-format.ts";
-import { assertRoom, streaming } from "./streaming.ts";
+import { streaming } from "./streaming.ts";
 import { WatchProgress } from "./watch-progress.ts";
 
 interface ChangesQuery {
@@ -86,7 +86,6 @@ export function changesRoute(app: FastifyInstance, deps: ApiDeps): void {
       },
     },
     async (request, reply) => {
-      assertRoom(streams);
       const start = await startOf(deps.replica, request);
       await requireKept(deps.replica, start);
       const { to } = request.query;

@@ -4,7 +4,7 @@ import { revision } from "@openclaw/core/ids.ts";
 import type { Command } from "commander";
 import { z } from "zod";
 import { EXIT } from "./failure.ts";
-import { progressBar } from "./progress.ts";
+import { type Progress, progressBar } from "./progress.ts";
 import { clientOf, examples, print, type Reach, reaching, wholeNumber } from "./reach.ts";
 import { table } from "./status.ts";
 
@@ -83,18 +83,21 @@ async function offline(dataDir: string, options: VerifyOptions): Promise<void> {
 async function verify({ from = 1, to, json }: VerifyOptions, check: Check): Promise<void> {
   if (from < 1) throw new OpenClawError("BAD_REQUEST", "the first revision is 1");
   const bar = progressBar("ledger");
-  let found: Checked;
-  for (let next = from; ; next = found.sound + 1) {
-    found = await check(next, to);
-    if (found.done) break;
-    bar.show(found.sound, Math.min(to ?? found.revision, found.revision));
-  }
-  bar.stop();
+  const found = await checkAll(from, to, check, bar).finally(() => bar.stop());
   const { fault, sound } = found;
   if (json === true) print(JSON.stringify({ from, sound, revision: found.revision, fault }));
   else if (fault === null) print(`revisions ${from} to ${sound} are as they were written`);
   else print(`revision ${fault.revision} is wrong (${fault.kind}): ${fault.details}`);
   if (fault !== null) process.exitCode = EXIT.refused;
+}
+
+async function checkAll(from: number, to: number | undefined, check: Check, bar: Progress): Promise<Checked> {
+  for (let next = from; ; ) {
+    const found = await check(next, to);
+    if (found.done) return found;
+    bar.show(found.sound, Math.min(to ?? found.revision, found.revision));
+    next = found.sound + 1;
+  }
 }
 
 async function compare(options: VerifyOptions): Promise<void> {

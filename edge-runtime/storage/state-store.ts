@@ -165,6 +165,16 @@ export class SqliteStateStore implements StateStore {
     };
   }
 
+  /** What of the database's bytes is free for rows, and whether what was compacted is still being removed. */
+  room(): Promise<StateCalls["room"]["answer"]> {
+    return this.#open().call("room", null);
+  }
+
+  /** Removes the copies that nobody reads just now, and a wrong state that was kept aside. */
+  async dropCopies(): Promise<void> {
+    await this.#open().call("dropCopies", null);
+  }
+
   /** @throws OpenClawError MALFORMED_FRAME (wrong hash, size, content or cluster), UNAVAILABLE (replaced by a later one), STORAGE_FULL */
   async stage(header: SnapshotHeader, chunks: SnapshotChunks): Promise<void> {
     const channel = this.#open();

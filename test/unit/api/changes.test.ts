@@ -5,7 +5,7 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { openAuthority } from "@openclaw/edge-runtime/api/auth.ts";
 import type { ApiAuthority } from "@openclaw/edge-runtime/api/deps.ts";
 import { ApiClient } from "@openclaw/edge-runtime/cli/client.ts";
-import { exportEvents } from "@openclaw/edge-runtime/cli/export.ts";
+import { exportEvents, newest } from "@openclaw/edge-runtime/cli/export.ts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { changesOf } from "../documents/changes.ts";
 import { EPOCH, startTestNode, type TestNode } from "./node.ts";
@@ -196,6 +196,23 @@ describe("L3: a feed", () => {
 });
 
 describe("openclaw export", () => {
+  test("ends at what a majority has, not at what the node that is asked knows", async () => {
+    const behind = await startTestNode({
+      replica: (replica) =>
+        new Proxy(replica, {
+          get: (target, name) => {
+            if (name === "barrier") return () => Promise.reject(new OpenClawError("UNAVAILABLE", "no majority"));
+            const value: unknown = Reflect.get(target, name);
+            return typeof value === "function" ? value.bind(target) : value;
+          },
+        }),
+    });
+    const client = new ApiClient([await behind.listen()], null);
+    await expect(newest(client)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    await behind.stop();
+    expect(await newest(new ApiClient([base], null))).toBe(0);
+  });
+
   test("prints each event once, over a stream that breaks within a revision", async () => {
     for (let i = 0; i < 20; i++) await two(`a${i}`, `b${i}`);
     // A way to the node that breaks off three times, in the middle of a line.

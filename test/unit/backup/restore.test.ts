@@ -59,7 +59,16 @@ describe("T2: a restore at a time", () => {
       await expect(momentOf({ kind: "revision", revision: at }, stamped(10, 20))).rejects.toEqual(
         refusedWith("BAD_REQUEST", /revisions up to \d, not/),
       );
-    for (const text of ["", "yesterday", "-1", "1e3", "2026-99-99", "99999999999999999"])
+    for (const text of [
+      "",
+      "yesterday",
+      "-1",
+      "1e3",
+      "2026-99-99",
+      "99999999999999999",
+      "2026-03-01T12:00:00",
+      "2026-03-01 PST",
+    ])
       expect(() => parseAt(text), text).toThrow(refusedWith("BAD_REQUEST", /no revision and no time/));
     expect(parseAt("2026-03-01T12:00:00Z")).toEqual({ kind: "time", time: Date.UTC(2026, 2, 1, 12) });
     expect(parseAt("47")).toEqual({ kind: "revision", revision: 47 });
