@@ -130,6 +130,8 @@ export interface StateStore {
    * a new one. The caller disposes of it; it is kept for a while, so that a transfer that broke off finds the same bytes.
    */
   snapshot(atLeast: Index): Promise<StateSnapshot>;
+  /** A base of such a copy. The caller disposes of it. @throws OpenClawError OVERLOADED, UNAVAILABLE, STORAGE_FULL */
+  base(atLeast: Index): Promise<StateBase>;
   /**
    * Stages a received snapshot beside the state; replaces an earlier staged one. Asks for the bytes that it does not hold
    * from an earlier try. Rejects when a piece is not what the header announced.
@@ -190,6 +192,12 @@ export interface LedgerChecked {
   readonly fault: LedgerFault | null;
   /** Nothing is left to look at: asked up to `to`, or to the end. */
   readonly done: boolean;
+}
+
+export interface StateBase {
+  /** As `encodeBasePart` writes them, read as they are asked for; once. @throws OpenClawError BAD_REQUEST at revision 0, UNAVAILABLE */
+  parts(): AsyncIterable<Uint8Array>;
+  dispose(): Promise<void>;
 }
 
 export interface StateSnapshot extends SnapshotContent {

@@ -38,6 +38,7 @@ export class Replica {
     this.#parts = new ReplicaParts(options, {
       running: () => this.#phase === "running",
       assertRunning: () => this.#assertRunning(),
+      assertServing: () => this.#assertServing(),
       raft: () => this.#running(),
       drive: (work) => this.#drive(work),
       submit: (command, how) => this.#submit(command, how),
@@ -179,6 +180,11 @@ export class Replica {
   ledger(from: Revision, maxBytes: number): Promise<LedgerSlice> {
     this.#assertServing();
     return this.#options.state.ledger(from, maxBytes);
+  }
+
+  /** The parts of a base, as `BaseSender.parts` tells them. */
+  base(): AsyncGenerator<Uint8Array> {
+    return this.#parts.bases.parts();
   }
 
   /** Hashes the ledger that is stored here again, a slice at a time; also of a state that is not served. @throws OpenClawError BAD_REQUEST */

@@ -22,6 +22,7 @@ const ENTRIES = {
   program: "cli/openclaw.ts",
   "log-worker": "storage/log-worker.ts",
   "state-worker": "storage/state-worker.ts",
+  "base-worker": "storage/base-worker.ts",
   "change-worker": "documents/change-worker.ts",
 };
 

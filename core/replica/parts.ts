@@ -6,6 +6,7 @@ import type { Raft } from "../raft/raft.ts";
 import type { CommandResult } from "../state-machine/command.ts";
 import { AppliedState } from "./applied-state.ts";
 import { Barriers } from "./barriers.ts";
+import { BaseSender } from "./base-sender.ts";
 import { Compaction } from "./compaction.ts";
 import type { ProposeOptions, ReplicaOptions } from "./contract.ts";
 import { Freshness } from "./freshness.ts";
@@ -26,6 +27,7 @@ export interface ReplicaHooks {
   readonly running: () => boolean;
   /** @throws OpenClawError STOPPED */
   readonly assertRunning: () => void;
+  readonly assertServing: () => void;
   /** Once it has started. */
   readonly raft: () => Raft;
   /** Runs `work` among everything else that happens to the replica, then all that Raft asks. */
@@ -47,6 +49,7 @@ export class ReplicaParts {
   readonly retention: LogRetention;
   readonly compaction: Compaction;
   readonly snapshots: SnapshotSender;
+  readonly bases: BaseSender;
   readonly receiver: SnapshotReceiver;
   readonly ready: ReadyHandler;
   readonly requests: GroupRequests;
@@ -117,6 +120,13 @@ export class ReplicaParts {
           else now.snapshotFailed(to);
         }),
       failed,
+    });
+    this.bases = new BaseSender({
+      state,
+      clock,
+      bytesPerSecond: options.snapshotBytesPerSecond ?? SNAPSHOT_BYTES_PER_SECOND,
+      applied: () => this.applied.index,
+      assertServing: hooks.assertServing,
     });
     this.ready = new ReadyHandler({
       transport,

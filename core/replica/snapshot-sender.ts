@@ -13,7 +13,7 @@ const REST_MS = 2_000;
  */
 export const SNAPSHOT_BYTES_PER_SECOND = 16 * 1_048_576;
 /** What may go at once. */
-const BURST_BYTES = 262_144;
+export const BURST_BYTES = 262_144;
 
 export interface SnapshotSenderOptions {
   readonly from: NodeId;

@@ -82,8 +82,32 @@ export const CONTENT: readonly KeyRange[] = [
   { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.authored + 1) },
 ];
 
-export const isContent = (row: Uint8Array): boolean =>
-  CONTENT.some(({ from, to }) => compareBytes(from, row) <= 0 && compareBytes(row, to) < 0);
+const isWithin = (ranges: readonly KeyRange[], row: Uint8Array): boolean =>
+  ranges.some(({ from, to }) => compareBytes(from, row) <= 0 && compareBytes(row, to) < 0);
+
+export const isContent = (row: Uint8Array): boolean => isWithin(CONTENT, row);
+
+/**
+ * What a state that goes on from here needs of this one: the content, how long leases live, and the origins' marks, which a
+ * replay of the whole ledger would raise.
+ */
+export const BASE: readonly KeyRange[] = [
+  { from: Uint8Array.of(TAG.key), to: Uint8Array.of(TAG.lease + 1) },
+  { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.authored + 1) },
+  { from: Uint8Array.of(TAG.originMark), to: Uint8Array.of(TAG.originMark + 1) },
+];
+
+export const isInBase = (row: Uint8Array): boolean => isWithin(BASE, row);
+
+/** True for the row of a key, our own or a mirror's. */
+export const isKeyRow = (row: Uint8Array): boolean => row[0] === TAG.key || row[0] === TAG.mirror;
+
+/** Whose row it is; null for one that is no lease's. */
+export function leaseOfRow(row: Uint8Array): LeaseId | null {
+  if (row[0] !== TAG.lease || row.length !== 1 + 8) return null;
+  const lease = fromBigEndian(row, 1);
+  return isLeaseId(lease) ? lease : null;
+}
 
 export const memberKey = (node: NodeId): Uint8Array => tagged(TAG.member, [utf8(node)]);
 export const MEMBERS: KeyRange = { from: Uint8Array.of(TAG.member), to: Uint8Array.of(TAG.member + 1) };

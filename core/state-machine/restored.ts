@@ -4,7 +4,6 @@
  * its window held (Q1); and the members are others.
  */
 import type { ClusterId, Epoch, LeaseId, Revision } from "../ids.ts";
-import { revision as toRevision } from "../ids.ts";
 import { keyRow } from "./key-rows.ts";
 import { keyOfRow, keyRange, leaseKeyKey, POSITION_KEY } from "./keyspace.ts";
 import { EVENT_OVERHEAD_BYTES, type LeaseRow, markRow, writeLease } from "./lease-rows.ts";
@@ -20,6 +19,8 @@ export interface Restored {
   /** The ledger's hash there. */
   readonly hash: Uint8Array;
   readonly applyVersion: number;
+  /** The revision of the base that it was made from, whose record is the first one kept; 0 where it has the whole ledger. */
+  readonly compacted: Revision;
   /** Each lease of a key lives for its whole time again, from the restored cluster's first moment on. */
   readonly lease: (lease: LeaseId) => Pick<LeaseRow, "ttlMs" | "wallDue" | "salt">;
 }
@@ -43,8 +44,8 @@ export function restoredWrites(view: StateView, restored: Restored): Write[] {
     writeLease(tx, lease, { ...row, ...held, due }, undefined);
     if (nextDue === null || due < nextDue) nextDue = due;
   }
-  const { cluster, epoch, revision, hash, applyVersion } = restored;
-  const position = { cluster, epoch, revision, hash, logTime: 0, applyVersion, nextDue, compacted: toRevision(0) };
+  const { cluster, epoch, revision, hash, applyVersion, compacted } = restored;
+  const position = { cluster, epoch, revision, hash, logTime: 0, applyVersion, nextDue, compacted };
   tx.write(POSITION_KEY, positionRow, position);
   return tx.writes();
 }

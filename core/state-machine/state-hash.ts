@@ -44,7 +44,8 @@ export function contentHash(view: StateView, sha256: Sha256): RowsHash {
   return chain.end();
 }
 
-class RowsChain {
+/** The same of rows that come one after the other, in the order of their keys. */
+export class RowsChain {
   readonly #sha256: Sha256;
   #hash: Uint8Array;
   #rows = 0;

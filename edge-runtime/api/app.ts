@@ -3,6 +3,7 @@ import swagger from "@fastify/swagger";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type FastifyInstance, type FastifyRequest, fastify, LogController } from "fastify";
 import { answerErrors, answerInTime } from "./answers.ts";
+import { baseRoute } from "./base.ts";
 import { changesRoute } from "./changes.ts";
 import { compactRoute } from "./compact.ts";
 import { CrossSiteGuard } from "./cross-site.ts";
@@ -98,6 +99,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   memberRoutes(app, deps);
   compactRoute(app, deps);
   ledgerRoute(app, deps);
+  baseRoute(app, deps);
   changesRoute(app, deps);
   if (deps.page !== null) pageRoutes(app, deps.page, deps.members);
   return app;

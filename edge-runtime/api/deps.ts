@@ -16,6 +16,7 @@ export type ReplicaDoor = Pick<
   | "read"
   | "history"
   | "ledger"
+  | "base"
   | "follow"
   | "position"
   | "staleMs"

@@ -12,12 +12,13 @@ import type { LeaseId } from "@openclaw/core/ids.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { lockFolder } from "../storage/data-lock.ts";
-import { isSegment, MANIFEST_FILE, removeLeftovers, syncFolder, writeDurably } from "./files.ts";
-import { loadManifest, type Manifest, rangeOf, saveManifest } from "./manifest.ts";
-import { beginning, chained, segmentBytes, segmentMissing, segmentOf, segmentRecords } from "./segment.ts";
+import { type Receiving, receiveBase } from "./base-file.ts";
+import { isBase, isSegment, MANIFEST_FILE, removeLeftovers, syncFolder, writeDurably } from "./files.ts";
+import { type BaseEntry, LOCK_FILE, loadManifest, type Manifest, type SegmentEntry, saveManifest } from "./manifest.ts";
+import { type Holdings, hashBefore, holdings, lastOf } from "./runs.ts";
+import { chained, segmentBytes, segmentMissing, segmentOf, segmentRecords } from "./segment.ts";
 import type { BackupSource, Page, Standing } from "./source.ts";
 
-const LOCK_FILE = "backup.lock";
 /**
  * Bytes of records at which a segment is closed. The last one is written anew when it grows, so this is also what a
  * continuous backup writes at most for a record.
@@ -29,27 +30,24 @@ const FOLLOW_MS = 2_000;
 const LIVE_MAX = 10_000;
 const LEASES_MAX = 65_536;
 
-export interface BackupPlan {
-  readonly folder: string;
+export interface BackupPlan extends Receiving {
   readonly source: BackupSource;
+  /** Begins anew with a base: restores of later revisions need nothing that was there before it. */
+  readonly full: boolean;
   /** Records a hash of the live content at the end, which reads all of a node's state. */
   readonly hash: boolean;
   /** Goes on until `signal` aborts. */
   readonly follow: boolean;
-  readonly signal: AbortSignal;
   readonly progress: (revision: number, of: number) => void;
   /** What keeps a continuous backup from going on just now. */
   readonly warn: (line: string) => void;
 }
 
-export interface Backed {
+export interface Backed extends Holdings {
   readonly cluster: string;
   readonly epoch: string;
-  readonly first: number | null;
-  readonly last: number | null;
-  /** Revisions that this run added. */
+  /** How far this run took it. */
   readonly added: number;
-  readonly bytes: number;
   /** False when the run was ended before it had everything. */
   readonly complete: boolean;
 }
@@ -65,8 +63,9 @@ export async function backUp(plan: BackupPlan): Promise<Backed> {
   try {
     const standing = await plan.source.standing();
     const run = await Run.begin(plan, standing);
-    await run.catchUp();
-    if (plan.hash && !plan.signal.aborted) await run.recordContent();
+    if (plan.full || run.needsBase(standing)) await run.takeBase(standing);
+    if (!plan.signal.aborted) await run.catchUp();
+    if (!plan.signal.aborted && plan.hash) await run.recordContent();
     if (plan.follow) await run.follow();
     return run.report();
   } finally {
@@ -83,6 +82,8 @@ class Run {
   /** The ledger's hash before the open segment, and at its end. */
   #previous: Uint8Array;
   #hash: Uint8Array;
+  /** What comes next follows it. */
+  #last: number;
   readonly #begun: number;
   #complete = false;
   /** What is on the disk. */
@@ -105,12 +106,10 @@ class Run {
       const epochs = `epoch ${manifest.epoch.counter}, the node is in epoch ${epoch.counter}`;
       throw new OpenClawError("WRONG_EPOCH", `${folder} is a backup of ${epochs}: back up into a fresh folder`);
     }
-    const named = new Set(manifest.segments.map(({ file }) => file));
-    await removeLeftovers(folder, (name) => isSegment(name) && !named.has(name));
-    const last = manifest.segments.at(-1);
-    const growing = last === undefined || last.bytes >= SEGMENT_BYTES_MAX ? null : last;
-    const before = manifest.segments.at(growing === null ? -1 : -2);
-    const previous = before === undefined ? beginning(manifest) : bytesOf(before.ledgerHash);
+    const named = new Set([...manifest.bases, ...manifest.segments].map(({ file }) => file));
+    await removeLeftovers(folder, (name) => (isSegment(name) || isBase(name)) && !named.has(name));
+    const growing = growingOf(manifest);
+    const previous = hashBefore(manifest, growing?.first ?? lastOf(manifest) + 1);
     const open: StoredRecord[] = [];
     if (growing !== null) {
       const bytes = await segmentBytes(folder, growing);
@@ -128,7 +127,56 @@ class Run {
     this.#openBytes = bytesIn(open);
     this.#previous = previous;
     this.#hash = open.at(-1)?.hash ?? previous;
+    this.#last = lastOf(manifest);
     this.#begun = this.#last;
+  }
+
+  /** True of a folder without anything, where the ledger does not begin with revision 1 any more. */
+  needsBase({ compacted }: Standing): boolean {
+    return this.#last === 0 && compacted > 1;
+  }
+
+  /** From now on the backup goes on from a base, of whatever revision the node is at. */
+  async takeBase({ revision }: Standing): Promise<void> {
+    const { source } = this.#plan;
+    if (revision === 0) return;
+    const base = await receiveBase(this.#plan, this.#manifest, this.#last, source.base());
+    if (base === null) return;
+    await this.#upTo(base);
+    await this.#close();
+    this.#manifest = {
+      ...this.#manifest,
+      bases: [...this.#manifest.bases, base],
+      live: withLive(this.#manifest, base),
+    };
+    await this.#save();
+    this.#previous = bytesOf(base.ledgerHash);
+    this.#hash = this.#previous;
+    this.#last = base.revision;
+  }
+
+  /**
+   * What lies between the backup and its new base, as long as the node still has it: then no revision is missing. Without
+   * it the backup has a gap there.
+   */
+  async #upTo({ revision, ledgerHash }: BaseEntry): Promise<void> {
+    const { source, progress } = this.#plan;
+    if (this.#last === 0) return;
+    while (this.#last < revision) {
+      const page = await this.#page(source).catch((error: unknown) => {
+        if (isCompacted(error)) return null;
+        throw error;
+      });
+      if (page === null) return;
+      if (page.records.length === 0) throw new OpenClawError("UNAVAILABLE", `the node is behind revision ${revision}`);
+      await this.#take(page.records.filter((record) => record.revision <= revision));
+      progress(this.#last, revision);
+    }
+    if (toHex(this.#hash) !== ledgerHash)
+      throw new OpenClawError(
+        "BACKUP_INVALID",
+        `the node's base: revision ${revision}: its ledger hash is another one`,
+      );
   }
 
   /** Takes everything that a majority has. What was taken is kept, however it ends. */
@@ -163,10 +211,9 @@ class Run {
     try {
       return await source.page(this.#manifest, next);
     } catch (error) {
-      if (!(error instanceof OpenClawError) || error.code !== "COMPACTED") throw error;
-      throw new OpenClawError("COMPACTED", `the backup needs revision ${next} next: ${error.message}`, {
-        cause: error,
-      });
+      if (!isCompacted(error)) throw error;
+      const details = `the backup needs revision ${next} next; --full goes on with a base: ${error.message}`;
+      throw new OpenClawError("COMPACTED", details, { cause: error });
     }
   }
 
@@ -182,8 +229,7 @@ class Run {
         "BACKUP_INVALID",
         `the node's state: revision ${live.revision}: the ledger has another hash`,
       );
-    const others = this.#manifest.live.filter(({ revision }) => revision !== live.revision);
-    this.#manifest = { ...this.#manifest, live: [...others, live].slice(-LIVE_MAX) };
+    this.#manifest = { ...this.#manifest, live: withLive(this.#manifest, live) };
     await this.#save();
   }
 
@@ -207,21 +253,9 @@ class Run {
   }
 
   report(): Backed {
-    const { cluster, epoch, segments } = this.#manifest;
-    const range = rangeOf(this.#manifest);
-    return {
-      cluster,
-      epoch: epoch.nonce,
-      first: range?.first ?? null,
-      last: range?.last ?? null,
-      added: this.#last - this.#begun,
-      bytes: segments.reduce((sum, { bytes }) => sum + bytes, 0),
-      complete: this.#complete,
-    };
-  }
-
-  get #last(): number {
-    return this.#open.at(-1)?.revision ?? rangeOf(this.#manifest)?.last ?? 0;
+    const { cluster, epoch } = this.#manifest;
+    const added = this.#last - this.#begun;
+    return { cluster, epoch: epoch.nonce, ...holdings(this.#manifest), added, complete: this.#complete };
   }
 
   async #take(records: readonly StoredRecord[]): Promise<void> {
@@ -231,7 +265,12 @@ class Run {
     this.#open.push(...checked);
     this.#openBytes += bytesIn(checked);
     this.#hash = checked.at(-1)?.hash ?? this.#hash;
-    if (this.#openBytes < SEGMENT_BYTES_MAX) return;
+    this.#last = checked.at(-1)?.revision ?? this.#last;
+    if (this.#openBytes >= SEGMENT_BYTES_MAX) await this.#close();
+  }
+
+  /** What comes next is another segment. */
+  async #close(): Promise<void> {
     await this.#save();
     this.#previous = this.#hash;
     this.#open = [];
@@ -278,6 +317,24 @@ class Run {
   }
 }
 
+/** The last segment, while it may still grow. */
+function growingOf(manifest: Manifest): SegmentEntry | null {
+  const { bases, segments } = manifest;
+  const last = segments.at(-1);
+  if (last === undefined || last.bytes >= SEGMENT_BYTES_MAX) return null;
+  return bases.some(({ revision }) => revision >= last.last) ? null : last;
+}
+
+const isCompacted = (error: unknown): error is OpenClawError =>
+  error instanceof OpenClawError && error.code === "COMPACTED";
+
+type Live = Manifest["live"][number];
+
+const withLive = ({ live }: Manifest, { revision, contentHash, ledgerHash }: Live): Manifest["live"] => [
+  ...live.filter((one) => one.revision !== revision).slice(1 - LIVE_MAX),
+  { revision, contentHash, ledgerHash },
+];
+
 const emptyManifest = ({ cluster, epoch, applyVersion, members }: Standing): Manifest => ({
   version: 1,
   cluster,
@@ -285,6 +342,7 @@ const emptyManifest = ({ cluster, epoch, applyVersion, members }: Standing): Man
   epoch,
   members,
   applyVersion,
+  bases: [],
   segments: [],
   live: [],
   leases: [],

@@ -17,8 +17,10 @@ import {
 } from "@openclaw/core/ids.ts";
 import { z } from "zod";
 import { sha256 } from "../storage/sha256.ts";
-import { isSegment, MANIFEST_FILE, missing, writeDurably } from "./files.ts";
+import { isBase, isSegment, MANIFEST_FILE, missing, writeDurably } from "./files.ts";
 
+/** Held by whoever writes. */
+export const LOCK_FILE = "backup.lock";
 const BACKUP_FORMAT = 1;
 const KIND = "openclaw backup";
 
@@ -39,6 +41,16 @@ const Segment = z.strictObject({
   latest: z.int(),
 });
 
+const Base = z.strictObject({
+  file: z.string().refine(isBase),
+  bytes: count,
+  sha256: hash,
+  revision: at,
+  /** The ledger's hash, and that of the content, at `revision`. */
+  ledgerHash: hash,
+  contentHash: hash,
+});
+
 const Content = z.strictObject({
   version: z.literal(BACKUP_FORMAT),
   cluster: z.custom<ClusterId>(isClusterId),
@@ -53,6 +65,8 @@ const Content = z.strictObject({
   members: z.array(z.string().max(256)),
   /** The newest that was seen (R9). */
   applyVersion: z.int().min(1),
+  bases: z.array(Base),
+  /** Each follows the one before it, or a base. */
   segments: z.array(Segment),
   /** Hashes that the serving node gave of its content, and the ledger's at the same revision. */
   live: z.array(z.strictObject({ revision: at, contentHash: hash, ledgerHash: hash })),
@@ -62,12 +76,7 @@ const Content = z.strictObject({
 
 export type Manifest = z.infer<typeof Content>;
 export type SegmentEntry = z.infer<typeof Segment>;
-
-/** Revisions that are in it; null when there are none yet. */
-export function rangeOf({ segments }: Manifest): { readonly first: number; readonly last: number } | null {
-  const [first, last] = [segments[0], segments.at(-1)];
-  return first === undefined || last === undefined ? null : { first: first.first, last: last.last };
-}
+export type BaseEntry = z.infer<typeof Base>;
 
 /** One text for one content: what differs from it in a single byte was not written by us. */
 export function manifestText(content: Manifest): string {
@@ -103,11 +112,19 @@ export function parseManifest(text: string): Manifest {
   return content.data;
 }
 
-function requireConsecutive({ segments }: Manifest, wrong: (why: string) => OpenClawError): void {
-  let next = 1;
+/** Each segment follows the one before it or a base, and ends at the next base at the latest; both ascend. */
+function requireConsecutive({ bases, segments }: Manifest, wrong: (why: string) => OpenClawError): void {
+  let before = 0;
+  for (const { file, revision: of } of bases) {
+    if (of <= before) throw wrong(`${file} does not follow revision ${before}`);
+    before = of;
+  }
+  let end = 0;
   for (const { file, first, last } of segments) {
-    if (first !== next || last < first) throw wrong(`${file} does not follow revision ${next - 1}`);
-    next = last + 1;
+    const follows = first === end + 1 || (first > end && bases.some(({ revision: of }) => of === first - 1));
+    if (!follows || last < first) throw wrong(`${file} does not follow revision ${end}`);
+    if (bases.some(({ revision: of }) => first <= of && of < last)) throw wrong(`${file} goes past a base`);
+    end = last;
   }
 }
 

@@ -30,7 +30,7 @@ export function parseAt(text: string): At {
 
 /**
  * The last revision stamped at or before a time, or the revision asked for.
- * @param records all of them from the first on
+ * @param records those among which it is, in the order of revisions
  * @throws OpenClawError BAD_REQUEST when there is no such revision, or the time is before the first event
  */
 export async function momentOf(at: At, records: AsyncIterable<StoredRecord>): Promise<Moment> {
@@ -54,7 +54,7 @@ export async function momentOf(at: At, records: AsyncIterable<StoredRecord>): Pr
     later.last = revision;
   }
   if (at.kind === "revision" && (at.revision < 1 || at.revision > last))
-    throw new OpenClawError("BAD_REQUEST", `the backup holds revisions 1 to ${last}, not ${at.revision}`);
+    throw new OpenClawError("BAD_REQUEST", `the backup holds revisions up to ${last}, not ${at.revision}`);
   if (found === null) {
     if (last === 0) throw new OpenClawError("BAD_REQUEST", "the backup holds no revision yet");
     throw new OpenClawError(

@@ -7,7 +7,7 @@ import { readHash } from "@openclaw/core/ledger/record-codec.ts";
 import { FRAME_BYTES_MAX } from "@openclaw/core/limits.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 
-const LENGTH_BYTES = 4;
+export const LENGTH_BYTES = 4;
 
 export const frameOf = (content: Uint8Array): Uint8Array => {
   const frame = new Uint8Array(LENGTH_BYTES + content.length);
@@ -26,12 +26,42 @@ export function* framesIn(bytes: Uint8Array): Generator<Uint8Array> {
   for (let at = 0; at < bytes.length; ) {
     const begin = at + LENGTH_BYTES;
     const length = begin <= bytes.length ? view.getUint32(at) : 0;
-    if (begin + length > bytes.length || length > FRAME_BYTES_MAX)
-      throw new OpenClawError("MALFORMED_FRAME", `the frame at byte ${at} is cut off`);
+    if (begin + length > bytes.length || length > FRAME_BYTES_MAX) throw cutOff(at);
     yield bytes.subarray(begin, begin + length);
     at = begin + length;
   }
 }
+
+/** The same of bytes that come piece by piece; holds one frame at most, and a piece. @throws as `framesIn` */
+export async function* framesOf(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let held: Uint8Array[] = [];
+  let length = 0;
+  let wanted = LENGTH_BYTES;
+  let at = 0;
+  for await (const piece of pieces) {
+    held.push(piece);
+    length += piece.length;
+    if (length < wanted) continue;
+    const bytes = concatBytes(held);
+    let begin = 0;
+    for (;;) {
+      const left = bytes.length - begin;
+      const size = left < LENGTH_BYTES ? 0 : new DataView(bytes.buffer, bytes.byteOffset).getUint32(begin);
+      if (size > FRAME_BYTES_MAX) throw cutOff(at);
+      wanted = LENGTH_BYTES + size;
+      if (left < wanted) break;
+      yield bytes.subarray(begin + LENGTH_BYTES, begin + wanted);
+      begin += wanted;
+      at += wanted;
+    }
+    held = [bytes.subarray(begin)];
+    length = bytes.length - begin;
+  }
+  if (length > 0) throw cutOff(at);
+}
+
+const cutOff = (at: number): OpenClawError =>
+  new OpenClawError("MALFORMED_FRAME", `the frame at byte ${at} is cut off`);
 
 /** @throws OpenClawError MALFORMED_FRAME */
 export function readRecordFrame(content: Uint8Array): StoredRecord {

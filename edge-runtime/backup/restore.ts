@@ -6,19 +6,24 @@ import { randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { toHex } from "@openclaw/core/bytes.ts";
-import { OpenClawError } from "@openclaw/core/errors.ts";
-import { type Epoch, index, isNodeId, type NodeId, revision } from "@openclaw/core/ids.ts";
+import { OpenClawError, unreachable } from "@openclaw/core/errors.ts";
+import type { BaseRow } from "@openclaw/core/history/base.ts";
+import { type Epoch, index, isNodeId, type LeaseId, type NodeId, revision } from "@openclaw/core/ids.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
 import { APPLY_VERSIONS } from "@openclaw/core/state-machine/apply.ts";
+import { leaseOfRow } from "@openclaw/core/state-machine/keyspace.ts";
+import { leaseRow } from "@openclaw/core/state-machine/lease-rows.ts";
 import { type InitialNode, initCluster } from "../init.ts";
 import { SegmentLogStore } from "../storage/log-store.ts";
 import { RESTORED_AT, StateRestore } from "../storage/state-restore.ts";
+import { baseRows } from "./base-file.ts";
 import { missing, syncFolder } from "./files.ts";
-import { type Manifest, requireManifest } from "./manifest.ts";
+import { type BaseEntry, type Manifest, requireManifest } from "./manifest.ts";
 import { type At, type Moment, momentOf } from "./moment.ts";
+import { lastOf, wayTo } from "./runs.ts";
 import { beginning } from "./segment.ts";
-import { backupRecords } from "./verify.ts";
+import { backupRecords, runRecords } from "./verify.ts";
 
 /** Bytes of records that are replayed in one transaction. */
 const BATCH_BYTES = 4_194_304;
@@ -67,8 +72,7 @@ async function planned(backup: string, at: At, manifest: Manifest): Promise<Plan
   const { cluster, epoch: from, applyVersion } = manifest;
   if (applyVersion > APPLY_VERSIONS.length)
     throw new OpenClawError("NODE_TOO_OLD", `the backup is of apply version ${applyVersion}`);
-  const until = at.kind === "revision" ? at.revision : Number.MAX_SAFE_INTEGER;
-  const moment = await momentOf(at, backupRecords(backup, manifest, until));
+  const moment = await momentOf(at, recordsFor(backup, manifest, at));
   const epoch: Epoch = {
     counter: from.counter + 1,
     nonce: randomBytes(16).toString("hex"),
@@ -77,6 +81,24 @@ async function planned(backup: string, at: At, manifest: Manifest): Promise<Plan
   };
   return { ...moment, cluster, from, epoch };
 }
+
+/** Those among which the moment is: for a time, all of them, since wall times need not ascend. */
+function recordsFor(backup: string, manifest: Manifest, at: At): AsyncIterable<StoredRecord> {
+  switch (at.kind) {
+    case "time":
+      return backupRecords(backup, manifest);
+    case "latest":
+      return lastOf(manifest) === 0 ? backupRecords(backup, manifest) : upTo(backup, manifest, lastOf(manifest));
+    case "revision":
+      return upTo(backup, manifest, at.revision);
+    default:
+      return unreachable(at);
+  }
+}
+
+/** @throws OpenClawError BAD_REQUEST when the backup does not hold the revision */
+const upTo = (backup: string, manifest: Manifest, revision: number): AsyncIterable<StoredRecord> =>
+  runRecords(backup, manifest, wayTo(manifest, revision), revision);
 
 /**
  * @throws OpenClawError RESTORE_REFUSED when the folder holds anything; BACKUP_INVALID, also where the content is not what
@@ -118,9 +140,12 @@ async function makeState(plan: RestorePlan, manifest: Manifest, what: Planned, d
   const { cluster, epoch, revision: until } = what;
   const state = new StateRestore(data, cluster, beginning({ cluster: manifest.cluster, epoch }));
   try {
+    const way = wayTo(manifest, until);
+    const ttls = new Map(manifest.leases.map(({ lease, ttlMs }) => [lease, ttlMs]));
+    if (way.base !== null) await takeBase(plan.backup, manifest, way.base, state, ttls);
     let batch: StoredRecord[] = [];
     let bytes = 0;
-    for await (const record of backupRecords(plan.backup, manifest, until)) {
+    for await (const record of runRecords(plan.backup, manifest, { base: null, segments: way.segments }, until)) {
       batch.push(record);
       bytes += record.record.length;
       if (bytes < BATCH_BYTES) continue;
@@ -137,7 +162,6 @@ async function makeState(plan: RestorePlan, manifest: Manifest, what: Planned, d
       const details = `revision ${until}: the content's hash is ${contentHash}, recorded live was ${live.contentHash}`;
       throw new OpenClawError("BACKUP_INVALID", details);
     }
-    const ttls = new Map(manifest.leases.map(({ lease, ttlMs }) => [lease, ttlMs]));
     const now = Date.now();
     const restored = {
       cluster: manifest.cluster,
@@ -145,6 +169,7 @@ async function makeState(plan: RestorePlan, manifest: Manifest, what: Planned, d
       revision: revision(until),
       hash: state.hash,
       applyVersion: manifest.applyVersion,
+      compacted: revision(way.base?.revision ?? 0),
       lease: (lease: (typeof manifest.leases)[number]["lease"]) => {
         const ttlMs = ttls.get(lease) ?? UNKNOWN_TTL_MS;
         return { ttlMs, wallDue: now + ttlMs, salt: new Uint8Array(randomBytes(16)) };
@@ -154,6 +179,27 @@ async function makeState(plan: RestorePlan, manifest: Manifest, what: Planned, d
     return { contentHash, recordedLive: live !== undefined };
   } finally {
     state.close();
+  }
+}
+
+async function takeBase(
+  backup: string,
+  manifest: Manifest,
+  base: BaseEntry,
+  state: StateRestore,
+  ttls: Map<LeaseId, number>,
+): Promise<void> {
+  const parts = baseRows(backup, manifest, base);
+  for (;;) {
+    const part = await parts.next();
+    if (part.done === true) return state.begin(part.value);
+    const rows: BaseRow[] = [];
+    for (const row of part.value) {
+      const lease = leaseOfRow(row.key);
+      if (lease === null) rows.push(row);
+      else ttls.set(lease, leaseRow.decode(row.value).ttlMs);
+    }
+    state.takeRows(rows);
   }
 }
 

@@ -13,7 +13,7 @@ import { chainHash, genesisHash, leafHash } from "@openclaw/core/ledger/chain.ts
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { sha256 } from "../storage/sha256.ts";
-import { missing } from "./files.ts";
+import { digits, missing } from "./files.ts";
 import type { Manifest, SegmentEntry } from "./manifest.ts";
 import { frameOf, framesIn, readRecordFrame, recordFrames } from "./record-frames.ts";
 
@@ -55,8 +55,6 @@ export function segmentOf(
   };
   return { entry, bytes };
 }
-
-const digits = (at: number): string => String(at).padStart(16, "0");
 
 /**
  * Checks that records follow `previous`, each the one before.
@@ -134,5 +132,5 @@ export async function segmentBytes(folder: string, { file }: SegmentEntry): Prom
   }
 }
 
-export const segmentMissing = ({ file }: SegmentEntry): OpenClawError =>
+export const segmentMissing = ({ file }: Pick<SegmentEntry, "file">): OpenClawError =>
   new OpenClawError("BACKUP_INVALID", `${file} is missing`);

@@ -4,8 +4,9 @@ import { type ClusterId, type Epoch, isClusterId, isNonce, type LeaseId, revisio
 import { parsePosition } from "@openclaw/core/ledger/position-token.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { z } from "zod";
+import { partsSent } from "./base-stream.ts";
 import type { Manifest } from "./manifest.ts";
-import { framesIn, readRecordFrame } from "./record-frames.ts";
+import { framesIn, framesOf, readRecordFrame } from "./record-frames.ts";
 
 /** What of an HTTP client is needed: `ApiClient` of the command line. */
 export interface SourceClient {
@@ -13,6 +14,8 @@ export interface SourceClient {
     readonly body: Uint8Array;
     readonly headers: { readonly [name: string]: string | string[] | undefined };
   }>;
+  /** A successful answer, its body still to be read. */
+  stream(call: { readonly method: "GET"; readonly path: string }): Promise<AsyncIterable<Uint8Array>>;
   json(call: { readonly method: "GET"; readonly path: string }): Promise<unknown>;
 }
 
@@ -26,6 +29,7 @@ const Status = z.object({
   epochDeparture: count.transform(revision),
   applyVersion: z.int().min(1),
   revision: count.transform(revision),
+  compacted: count,
   members: z.array(z.object({ http: z.string().nullable() })),
   state: z.object({ content: z.object({ hash }), revision: count.transform(revision), ledgerHash: hash }).optional(),
 });
@@ -33,6 +37,8 @@ const Lease = z.object({ ttlMs: z.int().min(1) });
 
 export interface Standing extends Pick<Manifest, "cluster" | "epoch" | "applyVersion" | "members"> {
   readonly revision: number;
+  /** The first revision that is kept; 0 when nothing was ever compacted. */
+  readonly compacted: number;
 }
 
 /** Whose ledger is backed up. */
@@ -53,7 +59,7 @@ export class BackupSource {
 
   async standing(): Promise<Standing> {
     const status = Status.parse(await this.#client.json({ method: "GET", path: "/v1/status" }));
-    const { cluster, applyVersion, revision: at } = status;
+    const { cluster, applyVersion, revision: at, compacted } = status;
     const epoch: Epoch = {
       counter: status.epochCounter,
       nonce: status.epoch,
@@ -61,7 +67,7 @@ export class BackupSource {
       departure: status.epochDeparture,
     };
     const members = status.members.flatMap(({ http }) => (http === null ? [] : [http]));
-    return { cluster, epoch, applyVersion, members, revision: at };
+    return { cluster, epoch, applyVersion, members, revision: at, compacted };
   }
 
   /** The hash of the content as it stands at the node now. @throws OpenClawError WRONG_CLUSTER, WRONG_EPOCH */
@@ -82,6 +88,12 @@ export class BackupSource {
     return { records: [...framesIn(body)].map(readRecordFrame), newest: position.revision };
   }
 
+  /** The parts of a base, as of a revision that is the newest or was a moment ago. @throws OpenClawError FORBIDDEN, OVERLOADED, UNAVAILABLE, STORAGE_FULL, MALFORMED_FRAME */
+  async *base(): AsyncGenerator<Uint8Array> {
+    const response = await this.#client.stream({ method: "GET", path: "/v1/base" });
+    yield* partsSent(framesOf(unbroken(response)));
+  }
+
   /** Null when it is not alive. */
   async timeToLive(lease: LeaseId): Promise<number | null> {
     try {
@@ -90,6 +102,16 @@ export class BackupSource {
       if (error instanceof OpenClawError && error.code === "LEASE_NOT_FOUND") return null;
       throw error;
     }
+  }
+}
+
+/** @throws OpenClawError UNAVAILABLE where the connection ends before the answer does */
+async function* unbroken(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* pieces;
+  } catch (error) {
+    if (error instanceof OpenClawError) throw error;
+    throw new OpenClawError("UNAVAILABLE", "the node's answer broke off", { cause: error });
   }
 }
 

@@ -1,6 +1,7 @@
 /** A state file made from ledger records instead of entries: what a restored cluster begins with. */
 import { join } from "node:path";
-import { index, PARTITION, term } from "@openclaw/core/ids.ts";
+import { type BaseHead, type BaseRow, baseMark, baseVersions } from "@openclaw/core/history/base.ts";
+import { index, PARTITION, revision, term } from "@openclaw/core/ids.ts";
 import { chainHash, leafHash } from "@openclaw/core/ledger/chain.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import type { Membership } from "@openclaw/core/raft/membership.ts";
@@ -53,19 +54,45 @@ export class StateRestore {
   }
 
   /**
+   * Begins at a base instead of at revision 1: what the record of its revision follows is, in the new epoch, what the old
+   * epoch's hash of that revision makes of the new genesis. So the chain goes on from exactly that ledger.
+   */
+  begin({ last }: BaseHead): void {
+    const before = revision(last.revision - 1);
+    this.#connection.exec("BEGIN IMMEDIATE");
+    this.#hash = chainHash(sha256, this.#hash, PARTITION, before, last.hash);
+    this.#tables.setLedgerBase(before, this.#hash);
+    this.#addRecords([last]);
+    this.#tables.history.write(baseMark(this.#tables.history, last));
+    this.#connection.exec("COMMIT");
+  }
+
+  /** Takes rows of the base, leases apart, and the versions of their keys. */
+  takeRows(rows: readonly BaseRow[]): void {
+    this.#connection.exec("BEGIN IMMEDIATE");
+    this.#tables.state.write(rows);
+    this.#tables.history.write(baseVersions(rows));
+    this.#connection.exec("COMMIT");
+  }
+
+  /**
    * Takes the records that follow. Their bytes stay, and so their leaves; the chain over them begins anew, because two
    * epochs share no hash (L3).
    */
   take(records: readonly StoredRecord[]): void {
     this.#connection.exec("BEGIN IMMEDIATE");
     this.#tables.state.write(replay(this.#tables.state, records));
+    this.#addRecords(records);
+    this.#connection.exec("COMMIT");
+  }
+
+  #addRecords(records: readonly StoredRecord[]): void {
     this.#tables.addRecords(
-      records.map(({ revision, record }) => {
-        this.#hash = chainHash(sha256, this.#hash, PARTITION, revision, leafHash(sha256, record));
-        return { revision, record, hash: this.#hash };
+      records.map(({ revision: at, record }) => {
+        this.#hash = chainHash(sha256, this.#hash, PARTITION, at, leafHash(sha256, record));
+        return { revision: at, record, hash: this.#hash };
       }),
     );
-    this.#connection.exec("COMMIT");
   }
 
   content(): RowsHash {

@@ -11,6 +11,7 @@ import type {
   LedgerSlice,
   SnapshotChunks,
   SnapshotHeader,
+  StateBase,
   StateSnapshot,
   StateStore,
   StateSum,
@@ -21,6 +22,7 @@ import type { Membership } from "@openclaw/core/raft/membership.ts";
 import type { Entry, SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import { mapSelector } from "@openclaw/core/state-machine/operation-bytes.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
+import { BaseReader } from "./base-reader.ts";
 import { unpackRecords } from "./record-batch.ts";
 import { unpackResults } from "./result-batch.ts";
 import { sha256 } from "./sha256.ts";
@@ -52,6 +54,8 @@ export class SqliteStateStore implements StateStore {
   #channel: WorkerChannel<StateCalls> | null = null;
   #closing: Promise<void> | null = null;
   #reads = 0;
+  /** That are read just now. */
+  readonly #bases = new Set<BaseReader>();
 
   constructor(options: SqliteStateOptions) {
     this.#options = options;
@@ -134,17 +138,29 @@ export class SqliteStateStore implements StateStore {
     const channel = this.#open();
     const { path, ...content } = await channel.call("snapshot", atLeast);
     let disposed = false;
-    const told = async (kind: "dropSnapshot" | "rottenSnapshot"): Promise<void> => {
-      // After `close` the worker knows of no copy any more.
-      if (this.#closing === null) await channel.call(kind, path);
-    };
     return {
       ...content,
-      chunks: (from) => chunksOf({ path, ...content }, from, () => told("rottenSnapshot")),
+      chunks: (from) => chunksOf({ path, ...content }, from, () => this.#told(channel, "rottenSnapshot", path)),
       dispose: async () => {
         if (disposed) return;
         disposed = true;
-        await told("dropSnapshot");
+        await this.#told(channel, "dropSnapshot", path);
+      },
+    };
+  }
+
+  /** @throws OpenClawError as `snapshot` */
+  async base(atLeast: Index): Promise<StateBase> {
+    const channel = this.#open();
+    const { path, ...content } = await channel.call("snapshot", atLeast);
+    const reader = new BaseReader({ path, ...content });
+    this.#bases.add(reader);
+    return {
+      parts: () => reader.parts(() => this.#told(channel, "rottenSnapshot", path)),
+      dispose: async () => {
+        if (!this.#bases.delete(reader)) return;
+        await reader.close();
+        await this.#told(channel, "dropSnapshot", path);
       },
     };
   }
@@ -190,8 +206,22 @@ export class SqliteStateStore implements StateStore {
 
   /** Commits, checkpoints and closes. Repeating it is harmless. */
   close(): Promise<void> {
-    this.#closing ??= this.#channel?.close() ?? Promise.resolve();
+    this.#closing ??= this.#closed();
     return this.#closing;
+  }
+
+  async #closed(): Promise<void> {
+    await Promise.all([...this.#bases].map((reader) => reader.close()));
+    await this.#channel?.close();
+  }
+
+  /** After `close` the worker knows of no copy any more. */
+  async #told(
+    channel: WorkerChannel<StateCalls>,
+    kind: "dropSnapshot" | "rottenSnapshot",
+    path: string,
+  ): Promise<void> {
+    if (this.#closing === null) await channel.call(kind, path);
   }
 
   #open(): WorkerChannel<StateCalls> {

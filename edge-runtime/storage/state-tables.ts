@@ -118,9 +118,13 @@ export class StateTables {
     if (last === undefined) return false;
     const record = orCorrupt(`ledger …${last}`, () => unpackRecords(this.#packed.get(last) ?? EMPTY_BYTES)).at(-1);
     if (record === undefined) throw new OpenClawError("DATA_CORRUPT", `ledger …${last} holds nothing`);
-    this.#putBase.run(record.revision, record.hash);
+    this.setLedgerBase(record.revision, record.hash);
     this.#cut.run(record.revision);
     return true;
+  }
+
+  setLedgerBase(revision: Revision, hash: Uint8Array): void {
+    this.#putBase.run(revision, hash);
   }
 
   /** What the first record follows that is kept: its revision, and the ledger's hash there; null: the beginning. */

@@ -139,6 +139,83 @@ test(
 );
 
 test(
+  "K10, L3: a site that compacted is backed up from a base, and restored at revisions after it, with the hashes recorded live",
+  async () => {
+    const [node] = await startSite(1);
+    if (node === undefined) throw new Error("a node");
+    const folder = await temporaryFolder();
+    const where: Where = { cwd: folder, env: { OPENCLAW_ENDPOINT: node.http } };
+    const live = new Map<number, string>();
+    const hashed = async (): Promise<number> => {
+      const { state } = Hashed.parse(await call(node.http, "GET", "/v1/status?hash=true"));
+      live.set(state.revision, state.content.hash);
+      return state.revision;
+    };
+    let written = 0;
+    const writing = async (count: number): Promise<void> => {
+      for (const end = written + count; written < end; ) {
+        await write(node.http, ++written);
+        await hashed();
+      }
+    };
+    await writing(40);
+    await openclaw(where, "compact", String((await hashed()) - 2));
+    // While it is written to: the base is of one revision all the same.
+    const busy = writing(10);
+    expect(await openclaw(where, "backup", "b")).toMatch(/^shop: revisions \d+ to \d+, /);
+    await busy;
+    const base = Number(
+      (await fs.readdir(path.join(folder, "b"))).map((name) => /^base-(\d+)/.exec(name)?.[1]).find(Boolean),
+    );
+    await writing(20);
+    await openclaw(where, "backup", "b");
+    await openclaw(where, "backup", "b", "--full");
+    await writing(10);
+    await openclaw(where, "backup", "b");
+    expect(await openclaw(where, "backup", "verify", "b")).toMatch(`revisions ${base} to ${await hashed()}, `);
+
+    const key = path.join(path.dirname(path.dirname(node.config)), "cluster.key");
+    const ports = (await freePorts([null, null, null])).map(String);
+    const [http = "", p2p = "", ws = ""] = ports;
+    const listen = ["--http-port", http, "--p2p-port", p2p, "--ws-port", ws];
+    const restore = ["restore", "b", "--key", key, "--beside-live", ...listen];
+    expect(await refusal(where, ...restore, "--at", String(base - 1), "--to", "early")).toMatch(
+      new RegExp(`^BAD_REQUEST: .*holds revisions ${base} to \\d+, not ${base - 1}`),
+    );
+    const later = [...live.keys()].filter((at) => at >= base);
+    for (let i = 0; i < 8; i++) {
+      const at = later.splice(randomInt(later.length), 1)[0] ?? 0;
+      const said = await openclaw(where, ...restore, "--at", String(at), "--to", `r${i}`);
+      expect(said, `revision ${at}`).toContain(`content hash ${live.get(at)}`);
+    }
+
+    // What is before the newest base goes, and the latest revision is restored and serves: its history begins at the base.
+    expect(await openclaw(where, "backup", "prune", "b")).toMatch(/files are gone/);
+    const pruned = Number(/revisions (\d+) to/.exec(await openclaw(where, "backup", "verify", "b"))?.[1]);
+    expect(pruned).toBeGreaterThan(base);
+    const newest = await hashed();
+    await node.process.kill();
+    await openclaw(where, ...restore, "--to", "new");
+    const log = path.join(folder, "log");
+    const begun = new Background(where, log, "node", "start", "--config", "new/shop-1/config.yaml");
+    await begun.says(/listens at/);
+    const url = `http://127.0.0.1:${http}`;
+    await openclaw(where, "status", "--wait", "60", "--endpoint", url);
+    const { state } = Hashed.parse(await call(url, "GET", "/v1/status?hash=true"));
+    expect([state.revision, state.content.hash]).toEqual([newest, live.get(newest)]);
+    expect(await call(url, "GET", "/v1/status")).toMatchObject({ compacted: pruned, epochCounter: 2 });
+    const past = await openclaw(where, "get", "k/1", "--revision", String(pruned - 1), "--endpoint", url).catch(String);
+    expect(past).toMatch(/COMPACTED/);
+    await openclaw(where, "ledger", "verify", "--from", String(pruned + 1), "--endpoint", url);
+    await call(url, "PUT", "/v1/kv/k", "after");
+    await openclaw(where, "compact", String(newest + 1), "--endpoint", url);
+    await openclaw(where, "backup", "b2", "--endpoint", url);
+    expect(await openclaw(where, "backup", "verify", "b2")).toMatch(/revisions \d+ to \d+/);
+  },
+  TEST_MS,
+);
+
+test(
   "L3, R10: a lost site comes back from its backup, serves, and takes in members; a live one is not restored over",
   async () => {
     const [node] = await startSite(1);

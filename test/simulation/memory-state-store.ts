@@ -4,8 +4,9 @@
  */
 import { hash } from "node:crypto";
 import { concatBytes, EMPTY_BYTES, equalBytes } from "@openclaw/core/bytes.ts";
-import { decode, type Encodable, encode, TupleReader } from "@openclaw/core/codec.ts";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
+import { baseParts } from "@openclaw/core/history/base.ts";
+import { encodeBasePart } from "@openclaw/core/history/base-codec.ts";
 import { History } from "@openclaw/core/history/history.ts";
 import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
 import type { ClusterId, Epoch, Index, Revision, Term } from "@openclaw/core/ids.ts";
@@ -21,6 +22,7 @@ import type {
   SnapshotChunks,
   SnapshotContent,
   SnapshotHeader,
+  StateBase,
   StateSnapshot,
   StateStore,
   StateSum,
@@ -28,14 +30,15 @@ import type {
   StoredState,
 } from "@openclaw/core/ports.ts";
 import type { Membership } from "@openclaw/core/raft/membership.ts";
-import { decodeMembership, encodeMembership, membershipAfter } from "@openclaw/core/raft/membership-codec.ts";
+import { membershipAfter } from "@openclaw/core/raft/membership-codec.ts";
 import type { Entry, SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import { APPLY_VERSIONS, type ApplyVersions, createApply } from "@openclaw/core/state-machine/apply.ts";
 import { initialWrites, readPosition } from "@openclaw/core/state-machine/position.ts";
 import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
 import { StateScan } from "@openclaw/core/state-machine/state-scan.ts";
-import type { Apply, CommandAnswer, Row } from "@openclaw/core/state-machine/view.ts";
+import type { Apply, CommandAnswer } from "@openclaw/core/state-machine/view.ts";
+import { decodeImage, encodeImage, type Image, metaOf } from "./memory-image.ts";
 import { MemoryView } from "./memory-view.ts";
 import { snapshotPieces } from "./snapshot-pieces.ts";
 
@@ -49,17 +52,6 @@ export interface MemoryStateOptions {
   readonly cluster: ClusterId;
   readonly epoch: Epoch;
   readonly membership: Membership;
-}
-
-/** Everything that moves together: what a copy of the disk holds. */
-export interface Image {
-  readonly applied: Index;
-  readonly appliedTerm: Term;
-  readonly membership: Membership;
-  readonly rows: readonly Row[];
-  /** The history index: derived from the ledger, and as far as it has come. */
-  readonly history: readonly Row[];
-  readonly ledger: readonly StoredRecord[];
 }
 
 export type StateCall = "apply" | "scan" | "read" | "history" | "ledger" | "checkpoint" | "snapshot" | "install";
@@ -173,6 +165,23 @@ export class MemoryStateStore implements StateStore {
 
   snapshot(atLeast: Index): Promise<StateSnapshot> {
     return this.#inTurn("snapshot", () => this.#snapshotNow(atLeast));
+  }
+
+  base(atLeast: Index): Promise<StateBase> {
+    return this.#inTurn("snapshot", () => {
+      invariant(this.#applied >= atLeast, "a base is of what was applied");
+      const copy = new MemoryStateStore(this.#options, this.#image());
+      return { parts: () => copy.#baseParts(), dispose: async () => {} };
+    });
+  }
+
+  async *#baseParts(): AsyncGenerator<Uint8Array> {
+    const source = {
+      state: this.#view,
+      index: this.#index,
+      records: (from: Revision, maxBytes: number) => this.#records(from, maxBytes),
+    };
+    for (const part of baseParts(source, sha256)) yield encodeBasePart(part);
   }
 
   install(meta: SnapshotMeta): Promise<StoredState> {
@@ -375,42 +384,4 @@ function emptyImage({ cluster, epoch, membership }: MemoryStateOptions): Image {
   const view = new MemoryView();
   view.write(initialWrites(cluster, epoch, sha256));
   return { applied: index(0), appliedTerm: term(0), membership, rows: view.rows(), history: [], ledger: [] };
-}
-
-const metaOf = ({ applied, appliedTerm, membership }: Image): SnapshotMeta => ({
-  index: applied,
-  term: appliedTerm,
-  membership,
-});
-
-const encodeImage = (image: Image): Uint8Array =>
-  encode([
-    image.applied,
-    image.appliedTerm,
-    encodeMembership(image.membership),
-    image.rows.map(rowTuple),
-    image.history.map(rowTuple),
-    image.ledger.map((stored) => [stored.revision, stored.record, stored.hash]),
-  ]);
-
-const rowTuple = ({ key, value }: Row): Encodable => [key, value];
-
-function readRow(value: Encodable): Row {
-  const row = new TupleReader(value, "row");
-  return { key: row.bytes(), value: row.bytes() };
-}
-
-function decodeImage(bytes: Uint8Array): Image {
-  const reader = new TupleReader(decode(bytes), "memory image");
-  return {
-    applied: index(reader.count()),
-    appliedTerm: term(reader.count()),
-    membership: decodeMembership(reader.bytes()),
-    rows: reader.list().map(readRow),
-    history: reader.list().map(readRow),
-    ledger: reader.list().map((value) => {
-      const stored = new TupleReader(value, "stored record");
-      return { revision: revision(stored.count()), record: stored.bytes(), hash: stored.bytes() };
-    }),
-  };
 }

@@ -12,6 +12,7 @@ import type {
   LogStore,
   SnapshotChunks,
   SnapshotHeader,
+  StateBase,
   StateSnapshot,
   StateStore,
   StateSum,
@@ -134,6 +135,9 @@ export class GatedStateStore implements StateStore {
   }
   snapshot(atLeast: Index): Promise<StateSnapshot> {
     return this.#gate.pass(() => this.#store.snapshot(atLeast));
+  }
+  base(atLeast: Index): Promise<StateBase> {
+    return this.#gate.pass(() => this.#store.base(atLeast));
   }
   stage(header: SnapshotHeader, chunks: SnapshotChunks): Promise<void> {
     return this.#gate.pass(() => this.#store.stage(header, chunks));

@@ -167,6 +167,7 @@ const ROUTES: [Call, Grant, Grant][] = [
   [{ method: "GET", url: "/v1/status" }, {}, { key: undefined as never }],
   [{ method: "GET", url: "/v1/gateways" }, {}, { key: undefined as never }],
   [{ method: "GET", url: "/v1/ledger?from=1" }, { admin: true }, { read: [""], write: [""] }],
+  [{ method: "GET", url: "/v1/base" }, { admin: true }, { read: [""], write: [""] }],
   // Each event is asked for.
   [{ method: "GET", url: "/v1/changes?from=1&to=1" }, {}, { key: undefined as never }],
 ];

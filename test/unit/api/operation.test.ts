@@ -145,6 +145,7 @@ test("every route is in the OpenAPI document", async () => {
       "GET /metrics",
       "GET /readyz",
       "GET /v1/admin/ledger-check",
+      "GET /v1/base",
       "GET /v1/changes",
       "GET /v1/docs/{collection}",
       "GET /v1/docs/{collection}/{id}",

@@ -13,6 +13,7 @@ import { startTestNode, type TestNode, type TestNodeOptions } from "../api/node.
 
 export interface Serving {
   readonly node: TestNode;
+  readonly http: string;
   readonly source: BackupSource;
   run(command: UserCommand): Promise<void>;
 }
@@ -20,12 +21,13 @@ export interface Serving {
 export async function serving(options: TestNodeOptions = {}): Promise<Serving> {
   const node = await startTestNode(options);
   onTestFinished(() => node.stop());
-  const source = new BackupSource(new ApiClient([await node.listen()], null));
+  const http = await node.listen();
+  const source = new BackupSource(new ApiClient([http], null));
   const run = async (command: UserCommand): Promise<void> => {
     const outcome = await node.replica.execute(command, { principal: "test", timeoutMs: 5_000 });
     if (!outcome.ok) throw new Error(outcome.code);
   };
-  return { node, source, run };
+  return { node, http, source, run };
 }
 
 export async function folder(): Promise<string> {
@@ -49,6 +51,8 @@ export const back = (source: BackupSource, into: string, plan: Partial<BackupPla
     source,
     hash: true,
     follow: false,
+    full: false,
+    receiving: () => {},
     signal: new AbortController().signal,
     progress: () => {},
     warn: () => {},

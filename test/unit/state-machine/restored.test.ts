@@ -1,7 +1,10 @@
 import { utf8 } from "@openclaw/core/bytes.ts";
-import { revision } from "@openclaw/core/ids.ts";
+import { baseParts } from "@openclaw/core/history/base.ts";
+import { decodeBasePart, encodeBasePart } from "@openclaw/core/history/base-codec.ts";
+import { type Revision, revision } from "@openclaw/core/ids.ts";
 import { genesisHash } from "@openclaw/core/ledger/chain.ts";
 import { selectForParent } from "@openclaw/core/ledger/selection.ts";
+import { leaseOfRow } from "@openclaw/core/state-machine/keyspace.ts";
 import { replay } from "@openclaw/core/state-machine/replay.ts";
 import { restoredWrites } from "@openclaw/core/state-machine/restored.ts";
 import { contentHash } from "@openclaw/core/state-machine/state-hash.ts";
@@ -11,10 +14,23 @@ import { at, epoch, hexed, leaseId, linkId, OneCluster, put, sessionId, sha256, 
 const TTL_MS = 5_000;
 
 /** What a restore makes of a cluster's ledger. */
-function restored(from: OneCluster): OneCluster {
+const restored = (from: OneCluster): OneCluster =>
+  restoredWith(from, revision(0), (again) => again.view.write(replay(again.view, from.ledger)));
+
+/** The same of a base, as it was sent. */
+const fromBase = (from: OneCluster): OneCluster =>
+  restoredWith(from, from.position.revision, (again) => {
+    const records = (first: Revision) => from.ledger.filter((record) => record.revision >= first);
+    for (const sent of baseParts({ state: from.view, index: from.index, records }, sha256)) {
+      const part = decodeBasePart(encodeBasePart(sent));
+      if (part.kind === "rows") again.view.write(part.rows.filter(({ key }) => leaseOfRow(key) === null));
+    }
+  });
+
+function restoredWith(from: OneCluster, compacted: Revision, fill: (again: OneCluster) => void): OneCluster {
   const departed = { ...epoch("e", 2), parent: from.epoch.nonce, departure: from.position.revision };
   const again = new OneCluster(from.cluster, departed);
-  again.view.write(replay(again.view, from.ledger));
+  fill(again);
   again.view.write(
     restoredWrites(again.view, {
       cluster: from.cluster,
@@ -22,6 +38,7 @@ function restored(from: OneCluster): OneCluster {
       revision: from.position.revision,
       hash: genesisHash(sha256, from.cluster, 0, departed.nonce),
       applyVersion: 1,
+      compacted,
       lease: () => ({ ttlMs: TTL_MS, wallDue: 0, salt: new Uint8Array(16).fill(7) }),
     }),
   );
@@ -86,12 +103,16 @@ describe("L3: a restored state", () => {
     expect(again.run(put("a", "3"), { ...old, id: sessionId("2") })).toMatchObject({ ok: true, revision: 3 });
   });
 
-  test("L4: takes a child's ledger from its beginning, and nothing of it twice", () => {
+  test.each([
+    ["its ledger", restored],
+    ["a base", fromBase],
+  ] as const)("L4: from %s, takes a child's ledger from its beginning, and nothing of it twice", (_, restoring) => {
     const site = new OneCluster("california", epoch("b"));
     for (const value of ["1", "2", "3"]) site.run(put("a", value));
     const hub = new OneCluster("hub");
     hub.import(site, selectForParent(site.ledger.slice(0, 2), hub.cluster), site.ledger[1]?.hash);
-    const again = restored(hub);
+    const again = restoring(hub);
+    expect(hexed(contentHash(again.view, sha256))).toEqual(hexed(contentHash(hub.view, sha256)));
     const items = selectForParent(site.ledger, again.cluster);
     expect(again.import(site, items)).toMatchObject({ kind: "imported", cursor: 3 });
     expect(again.position.revision).toBe(revision(3));

@@ -9,6 +9,7 @@ import {
   type StateDisk,
   stateStoreContract,
 } from "../../contracts/state-store.ts";
+import { stateStoreBaseContract } from "../../contracts/state-store-base.ts";
 import { stateStoreHistoryContract } from "../../contracts/state-store-history.ts";
 import { stateStoreKeysContract } from "../../contracts/state-store-keys.ts";
 import { MemoryStateStore } from "../../simulation/memory-state-store.ts";
@@ -42,3 +43,4 @@ stateStoreContract("MemoryStateStore", newDisk);
 stateStoreKeysContract("MemoryStateStore", newDisk);
 stateComparisonContract("MemoryStateStore", newDisk);
 stateStoreHistoryContract("MemoryStateStore", newDisk);
+stateStoreBaseContract("MemoryStateStore", newDisk);

@@ -21,6 +21,7 @@ import {
   stateStoreContract,
   textUnder,
 } from "../../contracts/state-store.ts";
+import { partsOf, stateStoreBaseContract } from "../../contracts/state-store-base.ts";
 import { stateStoreHistoryContract } from "../../contracts/state-store-history.ts";
 import { stateStoreKeysContract } from "../../contracts/state-store-keys.ts";
 import { snapshotPieces } from "../../simulation/snapshot-pieces.ts";
@@ -40,6 +41,7 @@ stateStoreContract("SqliteStateStore", newDisk);
 stateStoreKeysContract("SqliteStateStore", newDisk);
 stateComparisonContract("SqliteStateStore", newDisk);
 stateStoreHistoryContract("SqliteStateStore", newDisk);
+stateStoreBaseContract("SqliteStateStore", newDisk);
 
 async function opened(dataDir: string, cluster = STATE_CLUSTER): Promise<StateStore> {
   const store = storeOn(dataDir, cluster);
@@ -152,6 +154,21 @@ test("a copy that rotted on the disk is not sent, and is made afresh", async () 
   await snapshot.dispose();
   const fresh = await store.snapshot(index(1));
   expect(snapshotPieces(await bytesOf(fresh)).hash).toEqual(fresh.hash);
+});
+
+test("no base is made of a copy that rotted, and one that is read ends with the store", async () => {
+  const folder = temporaryFolder();
+  const store = await opened(folder);
+  await store.apply([putAt(1, "a", "1")]);
+  const rotten = await store.base(index(1));
+  flipByte(join(folder, "state-snapshot-1.db"), 9_000);
+  await expect(partsOf(rotten)).rejects.toEqual(code("UNAVAILABLE"));
+  await rotten.dispose();
+  const fresh = await store.base(index(1));
+  const parts = fresh.parts()[Symbol.asyncIterator]();
+  expect((await parts.next()).done).toBe(false);
+  await store.close();
+  await expect(parts.next()).rejects.toEqual(code("STOPPED"));
 });
 
 /** A state of a few pieces, and its copy. */
