@@ -5,7 +5,7 @@
 import { compareBytes } from "../bytes.ts";
 
 /** Rows of a block; a full one is cut in two. */
-const BLOCK_ROWS = 512;
+const BLOCK_ROWS = 128;
 
 /** What was under a key; `value` null: nothing was. */
 export interface ReplacedRow {
