@@ -12,6 +12,7 @@ import { table } from "./status.ts";
 const OFFLINE_SLICE_BYTES = 4_194_304;
 
 const Checked = z.object({
+  from: z.number(),
   sound: z.number(),
   revision: z.number(),
   done: z.boolean(),
@@ -83,18 +84,25 @@ async function offline(dataDir: string, options: VerifyOptions): Promise<void> {
 async function verify({ from = 1, to, json }: VerifyOptions, check: Check): Promise<void> {
   if (from < 1) throw new OpenClawError("BAD_REQUEST", "the first revision is 1");
   const bar = progressBar("ledger");
-  let found: Checked;
-  for (let next = from; ; next = found.sound + 1) {
-    found = await check(next, to);
-    if (found.done) break;
+  const first = await check(from, to);
+  let found = first;
+  while (!found.done) {
     bar.show(found.sound, Math.min(to ?? found.revision, found.revision));
+    found = await check(found.sound + 1, to);
   }
   bar.stop();
   const { fault, sound } = found;
-  if (json === true) print(JSON.stringify({ from, sound, revision: found.revision, fault }));
-  else if (fault === null) print(`revisions ${from} to ${sound} are as they were written`);
+  if (json === true) print(JSON.stringify({ from: first.from, sound, revision: found.revision, fault }));
+  else if (fault === null) print(soundText(from, first.from, sound));
   else print(`revision ${fault.revision} is wrong (${fault.kind}): ${fault.details}`);
   if (fault !== null) process.exitCode = EXIT.refused;
+}
+
+function soundText(asked: number, from: number, sound: number): string {
+  const compacted = from > asked ? `; what was before ${from} is compacted` : "";
+  return sound < from
+    ? `nothing is there to check${compacted}`
+    : `revisions ${from} to ${sound} are as they were written${compacted}`;
 }
 
 async function compare(options: VerifyOptions): Promise<void> {
