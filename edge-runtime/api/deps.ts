@@ -16,6 +16,7 @@ export type ReplicaDoor = Pick<
   | "history"
   | "ledger"
   | "follow"
+  | "onAgreement"
   | "position"
   | "staleMs"
   | "status"
