@@ -66,7 +66,7 @@ export class SiteConnection {
       async (peer, error) => {
         if (signal.aborted) throw asUnavailable(signal.reason);
         // A connection that a dead gateway left behind would be taken again at the next try.
-        await this.#abortConnections(asUnavailable(error));
+        await this.#abortConnections(asUnavailable(error), peer);
         failures.push(`${peer}: ${error instanceof Error ? error.message : String(error)}`);
       },
     );
@@ -100,9 +100,11 @@ export class SiteConnection {
     throw dropped.reason;
   }
 
-  async #abortConnections(reason: Error): Promise<void> {
+  /** @param peer of that gateway only; of all, unless given */
+  async #abortConnections(reason: Error, peer?: string): Promise<void> {
     const host = await this.#host;
-    for (const connection of host?.getConnections() ?? []) connection.abort(reason);
+    for (const connection of host?.getConnections() ?? [])
+      if (peer === undefined || connection.remotePeer.toString() === peer) connection.abort(reason);
   }
 
   #libp2p(): Promise<Libp2p> {

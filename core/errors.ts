@@ -111,6 +111,11 @@ export const ERRORS = {
     status: 409,
     message: "another change of the members is under way, or the leader is new; retry when it is done",
   },
+  MEMBERSHIP_UNHEALTHY: {
+    retryable: true,
+    status: 503,
+    message: "the members that would remain are not healthy enough to go on without the others; mend them first",
+  },
   MEMBERSHIP_INVALID: { retryable: false, status: 400, message: "the members cannot be changed like that" },
   NODE_TOO_OLD: {
     retryable: false,
@@ -133,7 +138,11 @@ export const ERRORS = {
     status: 422,
     message: "this Idempotency-Key was used for another request; draw a new one for each request",
   },
-  STORAGE_FULL: { retryable: true, status: 507, message: "the disk is full; free space, then retry" },
+  STORAGE_FULL: {
+    retryable: true,
+    status: 507,
+    message: "the disk, or the budget for it, is full; make room, then retry",
+  },
   STOPPED: { retryable: true, status: 503, message: "the node is stopping" },
   SESSION_EXPIRED: {
     retryable: false,

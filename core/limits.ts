@@ -45,3 +45,7 @@ export const LEASE_TTL_MS_MAX = 315_360_000_000;
 export const TXN_RESPONSE_BYTES_MAX = 262_144;
 /** Bytes of responses that a session or a client's link keeps above the acknowledged low-water mark (rule Q1). */
 export const RESPONSES_BYTES_MAX = 1_048_576;
+/** Leases that one client keeps alive. */
+export const KEPT_LEASES_MAX = 256;
+/** Collections, and prefixes, that one subscription may name. */
+export const SUBSCRIPTION_ITEMS_MAX = 256;

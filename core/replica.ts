@@ -107,7 +107,7 @@ export class Replica {
 
   /**
    * Runs a user command at most once, retried across leader changes within this replica's session (Q1).
-   * @throws OpenClawError OVERLOADED, UNAVAILABLE, SESSION_EXPIRED, STOPPED
+   * @throws OpenClawError OVERLOADED, STORAGE_FULL, UNAVAILABLE, SESSION_EXPIRED, STOPPED
    */
   async execute(command: UserCommand, options: ProposeOptions): Promise<Outcome> {
     this.#assertServing();
@@ -122,7 +122,7 @@ export class Replica {
 
   /**
    * Proposes a command whose repetition is harmless (imports carry cursors), retried until `timeoutMs`.
-   * @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED
+   * @throws OpenClawError OVERLOADED, STORAGE_FULL, UNAVAILABLE, STOPPED
    */
   async propose(command: SystemCommand, options: ProposeOptions): Promise<CommandResult> {
     this.#assertServing();
@@ -131,7 +131,8 @@ export class Replica {
 
   /**
    * Adds or removes a member; resolves when that is committed. A node that is added starts as a learner.
-   * @throws OpenClawError MEMBERSHIP_INVALID, MEMBERSHIP_PENDING, NODE_TOO_OLD, OVERLOADED, UNAVAILABLE, STOPPED
+   * @throws OpenClawError MEMBERSHIP_INVALID, MEMBERSHIP_PENDING, MEMBERSHIP_UNHEALTHY, NODE_TOO_OLD, OVERLOADED,
+   * UNAVAILABLE, STOPPED
    */
   async changeMembership(change: MembershipChange, timeoutMs: number): Promise<void> {
     this.#assertRunning();
@@ -194,6 +195,13 @@ export class Replica {
     return this.#asked(() => this.#parts.upkeep.comparisons.compare(this.#running(), timeoutMs));
   }
 
+  /** Checkpoints the state and cuts the log, also before that is due (S5); of a state that is wrong nothing. */
+  async shedLog(): Promise<void> {
+    this.#assertRunning();
+    if (this.#parts.upkeep.comparisons.replaces !== null) return;
+    await this.#parts.compaction.now(this.#running()).catch((error: unknown) => this.#fatal(error));
+  }
+
   /** Calls back when this replica is found to differ from the others, or is as they are again; the returned function ends it. */
   onAgreement(listener: (agreement: Agreement) => void): () => void {
     return this.#parts.upkeep.comparisons.follow(listener);
@@ -238,6 +246,8 @@ export class Replica {
   #submit(command: Proposed, options: ProposeOptions): Promise<CommandResult> {
     return this.#asked(() => {
       if (this.#parts.applied.full) throw new OpenClawError("OVERLOADED", "apply is behind");
+      const refusal = this.#options.refusal?.(command) ?? null;
+      if (refusal !== null) throw refusal;
       return this.#parts.proposals.submit(command, options.principal, options.timeoutMs);
     });
   }

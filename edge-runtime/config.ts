@@ -21,6 +21,7 @@ import { SNAPSHOT_BYTES_PER_SECOND } from "@openclaw/core/replica/snapshot-sende
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import type { PublicKey } from "./api/auth.ts";
+import { emptyNodeBytes } from "./storage/disk-use.ts";
 import { STATE_CACHE_BYTES } from "./storage/state-protocol.ts";
 
 /** Bytes of a configuration file. */
@@ -148,6 +149,12 @@ const ConfigFile = z
         bytes: z.int().min(1).nullable().default(null),
       })
       .prefault({}),
+    disk: z
+      .strictObject({
+        /** What this node may take of its disk, in bytes; null: all there is. */
+        budgetBytes: z.int().min(1).nullable().default(null),
+      })
+      .prefault({}),
     mdns: z.boolean().default(false),
     logLevel: z.enum(LOG_LEVELS).default("info"),
   })
@@ -164,6 +171,9 @@ const ConfigFile = z
     repeated(file.children.map(({ cluster }) => cluster)).forEach(
       (at) => void complain(["children", at, "cluster"], "named twice"),
     );
+    const least = emptyNodeBytes(file.memory.logBytes);
+    if (file.disk.budgetBytes !== null && file.disk.budgetBytes < least)
+      complain(["disk", "budgetBytes"], `a node that holds nothing needs ${least} bytes (of them memory.logBytes)`);
     if (file.parent?.cluster === file.cluster) complain(["parent", "cluster"], "a cluster is not its own parent");
     if (file.children.some(({ cluster }) => cluster === file.cluster))
       complain(["children"], "a cluster is not its own child");
@@ -207,6 +217,8 @@ export interface NodeConfig {
   readonly comparison: { readonly everyMinutes: number };
   /** What of the past is kept; null: all of it. */
   readonly retention: { readonly age: number | null; readonly bytes: number | null };
+  /** What the node may take of its disk; null: all there is. */
+  readonly disk: { readonly budgetBytes: number | null };
   readonly mdns: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }

@@ -14,6 +14,7 @@ import { Document, parseDocument } from "yaml";
 import { isLoopbackHost, loadConfig } from "./config.ts";
 import { createCredential, saveCredential } from "./network/credential.ts";
 import { adoptTokenKey, ClusterKey, createIdentity, createTokenKey } from "./network/identity.ts";
+import { markStarted } from "./started-marker.ts";
 
 const CONFIG_FILE = "config.yaml";
 export const KEY_FILE = "cluster.key";
@@ -125,7 +126,10 @@ export async function initCluster(plan: ClusterPlan): Promise<InitialCluster> {
       throw new OpenClawError("CONFIG_INVALID", `${node} is no node name: the cluster's name is too long`);
     const folder = join(directory, node);
     await mkdir(folder);
-    const { peer } = await createIdentity(join(folder, "identity.key"));
+    const identity = join(folder, "identity.key");
+    const { peer } = await createIdentity(identity);
+    // Without the data that are to be restored it is no node: it would found an empty cluster of the new epoch.
+    if (departed !== undefined) await markStarted(identity);
     await saveCredential(
       join(folder, "credential"),
       createCredential({ cluster, partition: PARTITION, node, peer }, key),

@@ -1,5 +1,6 @@
 /** What one node counts, for Prometheus. */
 import type { ErrorCode } from "@openclaw/core/errors.ts";
+import { type DiskStatus, SHEDDING_ORDER } from "@openclaw/core/replica/disk-budget.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 
@@ -10,9 +11,14 @@ const COMMIT_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1,
 const LOOP_LAG_MS = 1_000;
 
 export interface MetricSources {
-  readonly replica: Pick<Replica, "status" | "position">;
+  readonly replica: Pick<Replica, "status" | "position" | "read">;
   /** Raft messages dropped at the transport's limits since the start. */
   readonly transportDrops: () => number;
+  readonly disk: () => DiskStatus;
+  /** Reads of the state that are not answered yet. */
+  readonly stateReads: () => number;
+  /** Streams of clients and sites. */
+  readonly children: () => number;
   /** Null without a parent. */
   readonly uplink: () => { readonly connected: boolean } | null;
 }
@@ -21,9 +27,10 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #proposals: Counter<"command" | "result">;
   readonly #latency: Histogram<"command">;
+  readonly #idempotent: Counter<"result">;
   #watchers: () => number = () => 0;
 
-  constructor({ replica, transportDrops, uplink }: MetricSources) {
+  constructor({ replica, transportDrops, disk, stateReads, children, uplink }: MetricSources) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: LOOP_LAG_MS });
     this.#proposals = new Counter({
@@ -38,6 +45,25 @@ export class Metrics {
       labelNames: ["command"],
       buckets: COMMIT_BUCKETS,
       registers,
+    });
+    this.#idempotent = new Counter({
+      name: "openclaw_idempotent_requests_total",
+      help: "Requests under an Idempotency-Key: those that ran, and repeats that were answered as the first was",
+      labelNames: ["result"],
+      registers,
+    });
+    new Gauge({
+      name: "openclaw_idempotency_keys",
+      help: "Idempotency-Keys that are remembered; absent while this node's state does not answer",
+      registers,
+      async collect() {
+        try {
+          this.set((await replica.read({ kind: "idempotencySum" })).keys);
+        } catch {
+          // A state that is stopped, or differs from a majority's, is told by other metrics, which have to be answered.
+          this.remove();
+        }
+      },
     });
     const gauge = (name: string, help: string, value: () => number): void => {
       new Gauge({
@@ -72,6 +98,31 @@ export class Metrics {
       () => replica.status().comparison.revision,
     );
     gauge("transport_drops", "Raft messages dropped at a limit since the start", transportDrops);
+    gauge("disk_budget_bytes", "What this node may take of its disk; 0: no budget", () => disk().budget ?? 0);
+    gauge("disk_files_bytes", "Bytes of the data folder's files; 0 without a budget", () => disk().files ?? 0);
+    gauge("disk_used_bytes", "Of those, what counts against the budget (S5)", () => disk().used ?? 0);
+    gauge("disk_full", "1 while this node's budget is used up", () => (disk().full ? 1 : 0));
+    gauge("disk_refuses", "1 while writes that need room are refused here", () => (disk().refuses === null ? 0 : 1));
+    new Gauge({
+      name: "openclaw_disk_shed",
+      help: "Shed since the start: bytes of copies and log, revisions of the past, writes refused",
+      labelNames: ["step"],
+      registers,
+      collect() {
+        for (const step of SHEDDING_ORDER) this.set({ step }, disk().shed[step]);
+      },
+    });
+    new Gauge({
+      name: "openclaw_disk_next",
+      help: "1 at the step that is taken next when more room is needed",
+      labelNames: ["step"],
+      registers,
+      collect() {
+        for (const step of SHEDDING_ORDER) this.set({ step }, disk().next === step ? 1 : 0);
+      },
+    });
+    gauge("state_reads", "Reads of the state that are not answered yet; beyond 4,000 they are refused", stateReads);
+    gauge("children", "Sync streams of clients and sites that are open", children);
     gauge("watchers", "Open watches", () => this.#watchers());
     gauge("uplink_connected", "1 while the parent is connected; 0 also without a parent", () =>
       uplink()?.connected ? 1 : 0,
@@ -88,6 +139,11 @@ export class Metrics {
   proposed(command: string, result: ErrorCode | "ok", seconds: number): void {
     this.#proposals.inc({ command, result });
     if (result === "ok") this.#latency.observe({ command }, seconds);
+  }
+
+  /** A request under an `Idempotency-Key` was answered. */
+  idempotent(result: "ran" | "repeated"): void {
+    this.#idempotent.inc({ result });
   }
 
   /** Where the number of open watches is read. */

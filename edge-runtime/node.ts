@@ -9,6 +9,7 @@ import { Retention } from "@openclaw/core/history/retention.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
 import { agreementText } from "@openclaw/core/replica/comparisons.ts";
+import { DiskBudget } from "@openclaw/core/replica/disk-budget.ts";
 import { retentionOf } from "@openclaw/core/replica/log-retention.ts";
 import { Replica } from "@openclaw/core/replica.ts";
 import { APPLY_VERSIONS } from "@openclaw/core/state-machine/apply.ts";
@@ -32,6 +33,7 @@ import { PRESENCE_TOPIC, PresenceGossip } from "./network/presence.ts";
 import type { RaftCounters } from "./network/raft-counters.ts";
 import { RaftTransport } from "./network/raft-transport.ts";
 import { requireOwnData } from "./started.ts";
+import { NodeDisk } from "./storage/disk-use.ts";
 import { SegmentLogStore } from "./storage/log-store.ts";
 import { SqliteStateStore } from "./storage/state-store.ts";
 import { Children } from "./sync/children.ts";
@@ -153,19 +155,22 @@ async function compose(
 
   // A node that joins knows of no voters until the log tells it: it cannot campaign before.
   const membership = founding(config.joined ? [] : config.members.map((member) => member.node));
+  const state = new SqliteStateStore({
+    dataDir: config.dataDir,
+    cluster,
+    epoch,
+    membership,
+    cacheBytes: config.memory.stateCacheBytes,
+  });
+  let budget: DiskBudget | null = null;
   const replica = new Replica({
     cluster,
     id,
     membership,
     epoch,
     log: new SegmentLogStore({ dataDir: config.dataDir, cluster, node: id }),
-    state: new SqliteStateStore({
-      dataDir: config.dataDir,
-      cluster,
-      epoch,
-      membership,
-      cacheBytes: config.memory.stateCacheBytes,
-    }),
+    state,
+    refusal: (command) => budget?.refusal(command) ?? null,
     transport,
     clock: systemClock,
     random: systemRandom,
@@ -192,7 +197,8 @@ async function compose(
     peerOf: (of, node) => (of === cluster ? directory.peerOf(node) : null),
     self: () => {
       const { role, leader, term, revision, applied } = replica.status();
-      return { cluster, node: id, role, leader, term, revision, applied, http, at: systemClock.wall() };
+      const full = budget?.status().full ?? false;
+      return { cluster, node: id, role, leader, term, revision, applied, http, full, at: systemClock.wall() };
     },
   });
   presence.start();
@@ -256,9 +262,29 @@ async function compose(
   retention.start();
   started.push(async () => retention.stop());
 
+  const disk = new DiskBudget({
+    replica,
+    clock: systemClock,
+    disk: new NodeDisk(config.dataDir, state),
+    budgetBytes: config.disk.budgetBytes,
+    pinned: parent !== null,
+    saysFull: (node) => presence.rows().some((row) => row.cluster === cluster && row.node === node && row.full),
+    told: (what, { used, budget: bytes, next }) => {
+      log.warn({ used, budget: bytes, next }, what);
+      presence.changed();
+    },
+    failed: (error) => log.warn({ err: error }, "the disk's use was not looked at; it is tried again"),
+  });
+  budget = disk;
+  await disk.start();
+  started.push(async () => disk.stop());
+
   const metrics = new Metrics({
     replica,
+    disk: () => disk.status(),
     transportDrops: () => droppedBy(transport.counters),
+    stateReads: () => state.reads,
+    children: () => children.size,
     uplink: () => uplink?.status() ?? null,
   });
   const app = await buildApi({
@@ -268,6 +294,7 @@ async function compose(
     presence: () => membersHeard(presence, cluster),
     members: directory,
     uplink,
+    disk,
     metrics,
     origins: config.http.origins,
     page: config.page,

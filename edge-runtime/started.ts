@@ -2,14 +2,13 @@
  * Whether this node has run before. A node that comes back empty under its old name may have voted and acknowledged what
  * it no longer knows of, and would vote again (R5): so a marker beside its identity outlives its data folder.
  */
-import { access, open, readdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { access, readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { NodeConfig } from "./config.ts";
+import { markerOf, markStarted } from "./started-marker.ts";
 import { SegmentLogStore } from "./storage/log-store.ts";
 import { STATE_FILE } from "./storage/state-protocol.ts";
-
-const TEXT = "This node has run. Without its data it must not start under this name: docs/errors.md, DATA_MISSING.\n";
 
 /**
  * Refuses a node whose log is gone. At its first start it makes the log, then the marker, durably, before anything can be
@@ -19,9 +18,8 @@ const TEXT = "This node has run. Without its data it must not start under this n
 export async function requireOwnData(
   config: Pick<NodeConfig, "identity" | "dataDir" | "cluster" | "node">,
 ): Promise<void> {
-  const marker = `${config.identity}.started`;
   const hasLog = await holdsLog(config.dataDir);
-  const hasRun = await exists(marker);
+  const hasRun = await exists(markerOf(config.identity));
   // A state without a log was written after a log that is gone, whatever became of the marker.
   if (!hasLog && (hasRun || (await exists(join(config.dataDir, STATE_FILE)))))
     throw new OpenClawError("DATA_MISSING", `the log of ${config.node} in ${config.dataDir}`);
@@ -31,19 +29,7 @@ export async function requireOwnData(
     await log.open();
     await log.close();
   }
-  const file = await open(marker, "w", 0o600);
-  try {
-    await file.writeFile(TEXT);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  const folder = await open(dirname(marker), "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
+  await markStarted(config.identity);
 }
 
 /** A log has at least one segment, whatever its number (core/segment-log/segment.ts). */

@@ -13,7 +13,8 @@ import { Down } from "./down.ts";
 import { type Claim, Drainer } from "./drain.ts";
 import { type Draft, Journal } from "./journal.ts";
 import { Keys, type KeysHost } from "./keys.ts";
-import { Leases } from "./leases.ts";
+import { Leases, type LeasesHost } from "./leases.ts";
+import { callListener } from "./listener.ts";
 import type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { drawLink } from "./own-link.ts";
@@ -117,7 +118,8 @@ export class Client {
       subscribePrefix: (prefix, origin) =>
         this.#want({ prefixes: [prefix], collections: [], mirrors: origin !== null }),
     });
-    this.leases = new Leases({ clock, random, assertRoom, enqueue, ask });
+    const keepAlive: LeasesHost["keepAlive"] = (lease, timeoutMs) => this.#site.keepAlive(lease, timeoutMs);
+    this.leases = new Leases({ clock, random, assertRoom, enqueue, keepAlive, ask });
     this.#down = new Down(
       {
         journal: this.#journal,
@@ -195,7 +197,7 @@ export class Client {
 
   /** Calls back when `status` changed; the returned function ends it. */
   subscribe(listener: () => void): () => void {
-    const call = (): void => listener();
+    const call = (): void => callListener(listener);
     this.#listeners.add(call);
     return () => this.#listeners.delete(call);
   }
@@ -226,11 +228,13 @@ export class Client {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.leases.stop();
+    this.#questions.stop();
     this.goOffline();
     this.#stopped = true;
     this.#cancelHolds?.();
     // Behind everything that is on its way into the store.
     await this.#journal.commit({});
+    this.#settlement.stop();
     for (const release of this.#releases) release();
     await this.#options.store.close();
     await this.#options.stopped?.();
@@ -344,10 +348,7 @@ export class Client {
         if (draft.command.kind === "change") this.docs.rungsMoved();
       },
       (error: unknown) => {
-        const failure =
-          error instanceof OpenClawError
-            ? error
-            : new OpenClawError("CLIENT_STORAGE_FAILED", String(error), { cause: error });
+        const failure = asOpenClawError(error);
         this.#trouble = failure;
         this.#rungs.notStored(hashesOf(draft), failure);
         for (const edit of draft.edits) edit.notStored(failure);
@@ -382,8 +383,7 @@ export class Client {
   /** Storage, or the parent, cannot go on: the connection ends, and the next one takes up where storage is. */
   #fail(error: unknown): void {
     if (error instanceof OpenClawError && error.code === "CLIENT_STORAGE_FAILED") this.#note(error);
-    const failure = asOpenClawError(error);
-    this.#site.link?.fail(failure);
+    this.#site.link?.fail(asOpenClawError(error));
   }
 
   #note(error: unknown): void {

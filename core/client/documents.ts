@@ -14,6 +14,7 @@ import { changesSince, headsOf } from "./changes.ts";
 import { type Edit, LocalEdit } from "./edit.ts";
 import { genesis } from "./genesis.ts";
 import type { Draft } from "./journal.ts";
+import { callListener } from "./listener.ts";
 import type { Rungs } from "./rungs.ts";
 import type { ClientStore, Rung } from "./store.ts";
 
@@ -227,7 +228,7 @@ class OpenDocument {
         );
       },
       subscribe: (listener) => {
-        const call = (): void => listener();
+        const call = (): void => callListener(listener);
         own.add(call);
         this.#listeners.add(call);
         return () => {

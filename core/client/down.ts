@@ -15,6 +15,7 @@ import {
 import type { PositionToken } from "../ledger/position-token.ts";
 import type { DocumentChange, LedgerRecord } from "../ledger/record.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
+import { SUBSCRIPTION_ITEMS_MAX } from "../limits.ts";
 import type { EventRun, Hello } from "../sync/child-link.ts";
 import type { Subscription } from "../sync/message.ts";
 import { isBare } from "../sync/run.ts";
@@ -24,7 +25,7 @@ import type { KeyEvent } from "./key-row.ts";
 import type { Keys } from "./keys.ts";
 import type { Rungs } from "./rungs.ts";
 import type { ClientWrite, DownCursor, MirrorRow } from "./store.ts";
-import { covers, coversEvent, coversPrefix, isEmpty, NOTHING, union } from "./subscription.ts";
+import { covers, coversEvent, coversPrefix, fits, isEmpty, NOTHING, union } from "./subscription.ts";
 
 /** Bare revisions that may be taken without being written down: a restart asks for them again. */
 const UNWRITTEN_MAX = 4_096;
@@ -56,7 +57,9 @@ export class Down {
   constructor(host: DownHost, stored: DownCursor | null, wanted: Subscription) {
     this.#host = host;
     this.#stored = stored;
-    this.#wanted = union(stored?.subscription ?? NOTHING, wanted);
+    // What earlier sessions wanted gives way: a subscription is never given up while its session lives.
+    const both = union(stored?.subscription ?? NOTHING, wanted);
+    this.#wanted = fits(both) ? both : fitting(wanted);
     this.#cursor = stored?.cursor ?? revision(0);
     this.#written = this.#cursor;
     this.#streamed = stored?.subscription ?? NOTHING;
@@ -79,10 +82,10 @@ export class Down {
     return this.#stored !== null && coversPrefix(this.#stored.subscription, prefix, mirrored);
   }
 
-  /** True if the stream has to begin anew to bring it. */
+  /** True if the stream has to begin anew to bring it. @throws OpenClawError OVERLOADED: one stream brings no more */
   want(more: Subscription): boolean {
     if (covers(this.#wanted, more)) return false;
-    this.#wanted = union(this.#wanted, more);
+    this.#wanted = fitting(union(this.#wanted, more));
     return true;
   }
 
@@ -203,6 +206,15 @@ export class Down {
       this.#stored !== null && at <= this.#stored.cursor && coversEvent(this.#stored.subscription, event, mirrored)
     );
   }
+}
+
+/** @throws OpenClawError OVERLOADED */
+function fitting(subscription: Subscription): Subscription {
+  if (fits(subscription)) return subscription;
+  throw new OpenClawError(
+    "OVERLOADED",
+    `more than ${SUBSCRIPTION_ITEMS_MAX} prefixes, or collections, in one subscription; a shorter prefix brings many`,
+  );
 }
 
 /** Records sorted by what they concern. */

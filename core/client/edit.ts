@@ -29,7 +29,8 @@ export interface Edit {
   readonly device: Promise<void>;
   /**
    * Resolves with the site's revision when a majority of the site has it on disk.
-   * @throws OpenClawError what the site refused it with: COMPARE_FAILED, FORBIDDEN, QUARANTINED, SESSION_EXPIRED, …
+   * @throws OpenClawError what the site refused it with: COMPARE_FAILED, FORBIDDEN, QUARANTINED, SESSION_EXPIRED, …;
+   * STOPPED: the client was stopped before it was told, and what is stored goes to the site with the next session
    */
   readonly site: Promise<Revision>;
   /** Resolves when a majority of the site's parent has it on disk: never at a site without a parent. */

@@ -16,6 +16,7 @@ import type { ChildQuery } from "../sync/message.ts";
 import { AttemptEdit, type Edit, LocalEdit, LocalTxnEdit, type TxnEdit } from "./edit.ts";
 import type { Draft } from "./journal.ts";
 import { type Bytes, type KeyEvent, type KeyReading, type KeyRow, startsWith, toBytes } from "./key-row.ts";
+import { callListener } from "./listener.ts";
 import type { ReadOptions, ReadSession } from "./read-session.ts";
 import type { Rungs } from "./rungs.ts";
 import type { StandardSchema } from "./standard-schema.ts";
@@ -157,6 +158,7 @@ export class Keys {
   /**
    * Calls back with every later change under `prefix`, of the site and of mirrored origins, in ledger order, after it is
    * stored here. What is there already, `list` gives: watch first, then list. The returned function ends it.
+   * @throws OpenClawError OVERLOADED: this session follows 256 prefixes already
    */
   watch(prefix: Bytes, listener: (events: readonly KeyEvent[]) => void): () => void {
     const bytes = toBytes(prefix);
@@ -190,7 +192,7 @@ export class Keys {
     if (events.length === 0) return;
     for (const { prefix, listener } of [...this.#watchers]) {
       const own = events.filter(({ key }) => startsWith(key, prefix));
-      if (own.length > 0) listener(own);
+      if (own.length > 0) callListener(listener, own);
     }
   }
 

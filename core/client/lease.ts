@@ -4,19 +4,23 @@
  * was confirmed last was sent, may have ended at the site. Log time does not run faster (T1): until then it has not.
  */
 import { asOpenClawError, OpenClawError } from "../errors.ts";
-import type { LeaseId, Revision } from "../ids.ts";
-import type { Clock } from "../ports.ts";
-import type { LeaseCommand } from "../state-machine/leases.ts";
+import type { LeaseId } from "../ids.ts";
+import type { Clock, Random } from "../ports.ts";
 
 /** Keep-alives in a time to live: two may be lost or late. */
 const KEEP_ALIVES_A_TTL = 3;
+/** One that failed is sent again after a quarter to a half of that time: not by all clients of a site as one. */
+const RETRY_PART = 1 / 4;
 /** Longest a timer runs before it looks again, ms: what every runtime's timer can hold. */
 const TIMER_MS_MAX = 86_400_000;
 
 export interface LeaseHost {
   readonly clock: Clock;
-  /** Queues a command; resolves with its outcome at the site. @throws OpenClawError OVERLOADED, STOPPED */
-  write(command: LeaseCommand): Promise<Revision>;
+  readonly random: Random;
+  /** Says so at once, past all that is queued. @throws OpenClawError LEASE_NOT_FOUND, UNAVAILABLE, OVERLOADED, … */
+  keepAlive(lease: LeaseId, timeoutMs: number): Promise<void>;
+  /** Queues it; resolves when the site has done so. @throws OpenClawError LEASE_NOT_FOUND, OVERLOADED, STOPPED, … */
+  revoke(lease: LeaseId): Promise<void>;
   /** It is held no more. */
   ended(lease: Lease): void;
 }
@@ -98,10 +102,11 @@ export class Lease {
   }
 
   #keepAlive(): void {
-    const sent = this.#host.clock.now();
+    const { clock, random } = this.#host;
+    const sent = clock.now();
     this.#asking = true;
     this.#next = sent + this.#everyMs;
-    this.#host.write({ kind: "leaseKeepAlive", lease: this.id }).then(
+    this.#host.keepAlive(this.id, Math.min(this.#confirmed + this.ttlMs - sent, TIMER_MS_MAX)).then(
       () => {
         this.#asking = false;
         // What is late is late, also when the process was halted meanwhile and no timer had its turn.
@@ -113,15 +118,18 @@ export class Lease {
         this.#asking = false;
         const failure = asOpenClawError(error);
         if (failure.code === "LEASE_NOT_FOUND") this.#end(new OpenClawError("LEASE_LOST", "it ended at the site"));
-        // Anything else says nothing of the lease: the next one is sent in its turn.
-        else this.#tend();
+        else {
+          // Anything else says nothing of the lease.
+          this.#next = clock.now() + this.#everyMs * RETRY_PART * (1 + random.unit());
+          this.#tend();
+        }
       },
     );
   }
 
   async #revoke(): Promise<void> {
     try {
-      await this.#host.write({ kind: "leaseRevoke", lease: this.id });
+      await this.#host.revoke(this.id);
     } catch (error) {
       if (asOpenClawError(error).code !== "LEASE_NOT_FOUND") throw error;
     }

@@ -1,10 +1,11 @@
 /**
- * Leases of a client (K6), for principals that may write every key. Their commands go through the outbox as a transaction
- * does: behind what was queued before, once, and again after a connection is lost (Q1, S2).
+ * Leases of a client (K6), for principals that may write every key. Grants and revocations go through the outbox as a
+ * transaction does: behind what was queued before, once, and again after a connection is lost (Q1, S2). Keep-alives go past
+ * it, as they are of use now or never.
  */
 import { OpenClawError } from "../errors.ts";
 import { isLeaseId, type LeaseId } from "../ids.ts";
-import { LEASE_TTL_MS_MAX } from "../limits.ts";
+import { KEPT_LEASES_MAX, LEASE_TTL_MS_MAX } from "../limits.ts";
 import type { Clock, Random } from "../ports.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
 import { within } from "../replica/within.ts";
@@ -18,8 +19,6 @@ import { Lease, type LeaseHost } from "./lease.ts";
 
 /** Ms that a lease lives at least: what is kept alive more often than every third of a second is a load, not a lease. */
 const KEPT_TTL_MS_MIN = 1_000;
-/** Leases that one client keeps alive; a further one is refused OVERLOADED. */
-const LEASES_MAX = 256;
 /** Until a grant is given up, unless told otherwise, ms. */
 const GRANT_MS = 10_000;
 
@@ -29,6 +28,8 @@ export interface LeasesHost {
   /** @throws OpenClawError OVERLOADED, STOPPED */
   assertRoom(): void;
   enqueue(draft: Draft): void;
+  /** @throws OpenClawError as `ChildLink.keepAlive` */
+  keepAlive(lease: LeaseId, timeoutMs: number): Promise<void>;
   /** @throws OpenClawError UNAVAILABLE, FORBIDDEN, … */
   ask<Q extends ChildQuery>(query: Q, mode: ReadMode): Promise<Asked<Q>>;
 }
@@ -43,7 +44,9 @@ export class Leases {
     this.#host = host;
     this.#leaseHost = {
       clock: host.clock,
-      write: (command) => this.#write(command),
+      random: host.random,
+      revoke: async (lease) => void (await this.#write({ kind: "leaseRevoke", lease })),
+      keepAlive: (lease, timeoutMs) => host.keepAlive(lease, timeoutMs),
       ended: (lease) => this.#kept.delete(lease),
     };
   }
@@ -57,7 +60,8 @@ export class Leases {
   async grant(ttlMs: number, options: { readonly timeoutMs?: number } = {}): Promise<Lease> {
     if (!Number.isInteger(ttlMs) || ttlMs < KEPT_TTL_MS_MIN || ttlMs > LEASE_TTL_MS_MAX)
       throw new OpenClawError("BAD_REQUEST", `a lease lives ${KEPT_TTL_MS_MIN} to ${LEASE_TTL_MS_MAX} ms`);
-    if (this.#kept.size + this.#granting >= LEASES_MAX) throw new OpenClawError("OVERLOADED", `${LEASES_MAX} leases`);
+    if (this.#kept.size + this.#granting >= KEPT_LEASES_MAX)
+      throw new OpenClawError("OVERLOADED", `${KEPT_LEASES_MAX} leases`);
     const { clock, random } = this.#host;
     const id = drawLease(random);
     const sent = clock.now();

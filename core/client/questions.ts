@@ -32,6 +32,7 @@ export class Questions {
   #retries = 0;
   #retriesRefused = 0;
   #deadlinesPassed = 0;
+  #stopped = false;
 
   constructor(site: Pick<SiteLink, "ask" | "ready">, session: ReadSession, clock: Clock, random: Random) {
     this.#site = site;
@@ -50,13 +51,19 @@ export class Questions {
     };
   }
 
-  /** @throws OpenClawError UNAVAILABLE, OVERLOADED, FORBIDDEN, and what else the site refuses it with */
+  /** Nothing is asked any more. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** @throws OpenClawError UNAVAILABLE, OVERLOADED, FORBIDDEN, STOPPED, and what else the site refuses it with */
   async ask<Q extends ChildQuery>(query: Q, mode: ReadMode): Promise<Asked<Q>> {
     const deadline = this.#clock.now() + ASK_MS_MAX;
     let backoff: Backoff | null = null;
     this.#asks++;
     for (;;) {
-      await this.#site.ready(deadline - this.#clock.now());
+      if (this.#stopped) throw new OpenClawError("STOPPED", "the client is stopped");
+      await this.#ready(deadline);
       try {
         const asked = await this.#site.ask(query, mode, deadline - this.#clock.now());
         this.#budget.succeeded();
@@ -72,6 +79,15 @@ export class Questions {
   /** A document that is not on this device, whole. @throws OpenClawError as `ask` */
   document(collection: string, document: string): Promise<readonly DocumentChange[]> {
     return fetchChanges(async (query) => (await this.ask(query, { kind: "local" })).answer, collection, document);
+  }
+
+  async #ready(deadline: number): Promise<void> {
+    try {
+      await this.#site.ready(deadline - this.#clock.now());
+    } catch (error) {
+      if (this.#clock.now() >= deadline) this.#deadlinesPassed++;
+      throw error;
+    }
   }
 
   /** Resolves when a question that failed may be asked again. @throws OpenClawError that failure, when it may not */

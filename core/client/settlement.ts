@@ -46,6 +46,15 @@ export class Settlement {
     this.#failed = failed;
   }
 
+  /** Those who wait for an outcome are told that it will not be seen here. */
+  stop(): void {
+    const error = new OpenClawError(
+      "STOPPED",
+      "the client stopped before the site answered; the next session sends it",
+    );
+    for (const { edits } of this.#journal.outbox.rows()) for (const edit of edits) edit.refused(error);
+  }
+
   async forgetFailed(rows: readonly FailedRow[]): Promise<void> {
     await this.#journal.commit({ write: { forgetFailed: rows } });
     this.#failed = this.#failed.filter((row) => !rows.includes(row));

@@ -1,5 +1,6 @@
 /** Keeps this page's link to its site: connects, and connects again; hands over what comes. */
 import { InvariantViolation, OpenClawError } from "../errors.ts";
+import type { LeaseId } from "../ids.ts";
 import type { Clock, Random } from "../ports.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
 import { Backoff } from "../sync/backoff.ts";
@@ -92,6 +93,12 @@ export class SiteLink {
   ask<Q extends ChildQuery>(query: Q, mode: ReadMode, timeoutMs: number): Promise<Asked<Q>> {
     if (this.#link === null) return Promise.reject(new OpenClawError("UNAVAILABLE", "not connected to the site"));
     return this.#link.ask(query, mode, timeoutMs);
+  }
+
+  /** @throws OpenClawError as `ChildLink.keepAlive` */
+  keepAlive(lease: LeaseId, timeoutMs: number): Promise<void> {
+    if (this.#link === null) return Promise.reject(new OpenClawError("UNAVAILABLE", "not connected to the site"));
+    return this.#link.keepAlive(lease, timeoutMs);
   }
 
   /**

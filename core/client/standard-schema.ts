@@ -37,9 +37,10 @@ export function checked<Output>(schema: StandardSchema<unknown, Output>, value: 
     if (error instanceof InvariantViolation) throw error;
     throw new OpenClawError("VALUE_INVALID", cut(`the schema failed: ${String(error)}`), { cause: error });
   }
-  if (result instanceof Promise) {
+  // Not every promise is this realm's: one that was taken for a result would pass as a value that is undefined.
+  if ("then" in result) {
     // Nobody waits for it.
-    result.catch(() => undefined);
+    Promise.resolve(result).catch(() => undefined);
     throw new OpenClawError("BAD_REQUEST", "the schema is asynchronous; check such things before, or after the read");
   }
   if (result.issues === undefined) return result.value;

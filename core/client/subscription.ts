@@ -1,10 +1,15 @@
 /** What a client wants of its parent's ledger, and whether one wish is part of another. */
 import { equalBytes, utf8 } from "../bytes.ts";
 import type { LedgerEvent } from "../ledger/record.ts";
+import { SUBSCRIPTION_ITEMS_MAX } from "../limits.ts";
 import type { Subscription } from "../sync/message.ts";
 import { type Bytes, startsWith } from "./key-row.ts";
 
 export const NOTHING: Subscription = { prefixes: [], collections: [], mirrors: false };
+
+/** False for more than a parent takes: it would refuse the whole connection. */
+export const fits = ({ prefixes, collections }: Subscription): boolean =>
+  prefixes.length <= SUBSCRIPTION_ITEMS_MAX && collections.length <= SUBSCRIPTION_ITEMS_MAX;
 
 /** As an app writes it. */
 export interface Wanted {

@@ -149,7 +149,8 @@ export class Election {
 
   /** Paper §5.4.1, and rule R5. */
   #mayGrant(lastIndex: Index, lastTerm: Term): boolean {
-    return !this.#node.recovery.active && this.#node.log.isUpToDate(lastIndex, lastTerm);
+    const { recovery, log } = this.#node;
+    return recovery.isReached(lastIndex, lastTerm) && log.isUpToDate(lastIndex, lastTerm);
   }
 
   #preCampaign(): void {

@@ -100,8 +100,8 @@ export class Follower {
 
   /** R5: this node acknowledged the entry `match` to this very leader, and has it no longer. */
   #lost(leader: NodeId, match: Index): void {
-    const { log, recovery, durability } = this.#node;
-    recovery.lost(match);
+    const { log, recovery, durability, term } = this.#node;
+    recovery.lost(match, term);
     if (log.lastIndex >= match) {
       // Another entry stands in its place: a truncation was lost as well.
       log.truncate(match);

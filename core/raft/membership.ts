@@ -37,7 +37,7 @@ export type MembershipStep = MembershipChange | { readonly kind: "promote"; read
 
 export interface Refused {
   readonly ok: false;
-  readonly code: "MEMBERSHIP_PENDING" | "MEMBERSHIP_INVALID" | "NODE_TOO_OLD";
+  readonly code: "MEMBERSHIP_PENDING" | "MEMBERSHIP_UNHEALTHY" | "MEMBERSHIP_INVALID" | "NODE_TOO_OLD";
   readonly details: string;
 }
 

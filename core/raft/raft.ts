@@ -59,7 +59,8 @@ export class Raft {
     const lastIndex = index(base.index + entries.length);
     invariant(applied >= base.index && applied <= lastIndex, "applied is in the log; else the log is reset to it (R8)");
     // The commit is stored with or after the entries it covers, so a commit past the end is evidence of a loss, too.
-    const recovery = new Recovery(index(Math.max(options.recoverTo, hardState.commit)), lastIndex);
+    const evidence = index(Math.max(options.recoverTo, hardState.commit));
+    const recovery = new Recovery(evidence, lastIndex, hardState.term);
     const configurations = new Configurations(id, membership, applied);
     const commit = index(Math.min(Math.max(hardState.commit, applied), lastIndex));
     const log = new RaftLog(base, entries, commit, configurations);

@@ -15,6 +15,7 @@ import {
 } from "./membership.ts";
 import { encodeMembership } from "./membership-codec.ts";
 import type { NodeState } from "./node-state.ts";
+import { Quorum } from "./quorum.ts";
 import type { Replication } from "./replication.ts";
 
 export class Reconfiguration {
@@ -48,6 +49,10 @@ export class Reconfiguration {
     if (!next.ok || next.membership === latest.membership) return next;
     const refused = step.kind === "add" ? this.#refusal(step.node) : null;
     if (refused !== null) return refused;
+    if (!this.#carries(next.membership)) {
+      const details = "too few of its voters answer and hold all that they acknowledged";
+      return { ok: false, code: "MEMBERSHIP_UNHEALTHY", details };
+    }
     this.#append(next.membership);
     return next;
   }
@@ -79,6 +84,15 @@ export class Reconfiguration {
   #mayChange(): boolean {
     const { configurations, log, term } = this.#node;
     return configurations.latest.index <= log.commit && log.termAt(log.commit) === term;
+  }
+
+  /**
+   * Whether the voters that are there and whole are enough to commit in this membership. Otherwise the change would make
+   * the group depend on one that is gone, or that recovers and so may not even vote (etcd's strict reconfiguration check).
+   */
+  #carries(membership: Membership): boolean {
+    if (!isJoint(membership)) return true;
+    return new Quorum(membership).reached((voter) => voter === this.#node.id || this.#replication.counts(voter));
   }
 
   #append(membership: Membership): void {

@@ -110,6 +110,12 @@ export class Replication {
     return this.#progress.get(id)?.present === true;
   }
 
+  /** Whether this member answers, and lost nothing that it acknowledged: a commit may rest on it (R5). */
+  counts(id: NodeId): boolean {
+    const progress = this.#progress.get(id);
+    return progress?.present === true && progress.counted;
+  }
+
   /** Whether this member answers and has the log up to `upTo` on its disk. */
   holds(id: NodeId, upTo: Index): boolean {
     const progress = this.#progress.get(id);

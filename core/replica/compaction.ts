@@ -18,7 +18,15 @@ export class Compaction {
 
   /** Cuts the log if that is due. Rejects with what the stores throw. */
   async consider(raft: Raft): Promise<void> {
-    if (this.#running || !this.#retention.due()) return;
+    if (this.#retention.due()) await this.now(raft);
+  }
+
+  /**
+   * The same, due or not (S5). What a follower lacks stays as ever: a snapshot for it would take more room than its
+   * entries do. Rejects as `consider`.
+   */
+  async now(raft: Raft): Promise<void> {
+    if (this.#running) return;
     this.#running = true;
     this.#retention.tried();
     await this.#cut(raft);

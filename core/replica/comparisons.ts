@@ -11,7 +11,7 @@ import { isJoint } from "../raft/membership.ts";
 import type { StateMark } from "../raft/message.ts";
 import type { Raft } from "../raft/raft.ts";
 import type { CommandResult, SystemCommand } from "../state-machine/command.ts";
-import { type Comparison, type Finding, NO_COMPARISON, verdictOf } from "../state-machine/finding.ts";
+import { type Comparison, type Finding, isUndecided, NO_COMPARISON, verdictOf } from "../state-machine/finding.ts";
 import type { Position } from "../state-machine/query.ts";
 import { LedgerMarks } from "./ledger-marks.ts";
 import { LogClock } from "./log-clock.ts";
@@ -22,7 +22,7 @@ export const COMPARE_EVERY_MS = 86_400_000;
 const PROPOSE_MS = 5_000;
 /** Ticks between two requests for a state (2 s at 50 ms); none while one comes in. */
 const ASK_TICKS = 40;
-/** Ms between two rounds that a replica asks for because its ledger is another one than its leader's. */
+/** Ms between two rounds that a replica asks for because two are seen to differ, and not which of them is wrong. */
 const SUSPECT_EVERY_MS = 60_000;
 /** Callers that may wait for a round at once; beyond: OVERLOADED. */
 const WAITING_MAX = 64;
@@ -151,7 +151,8 @@ export class Comparisons {
     // What was rebuilt is looked at again.
     const mended = round > 0 && reports.some(({ finding }) => finding.kind === "rebuilt");
     if (raft.role === "leader" && !alone && (news || mended)) this.#begin(raft);
-    if (this.#suspected) this.#lookInto(raft);
+    const undecided = raft.role === "leader" && isUndecided(this.#known);
+    if (this.#suspected || undecided) this.#lookInto(raft);
   }
 
   /**

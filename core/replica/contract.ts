@@ -1,4 +1,5 @@
 /** What a replica is made of, and what it tells. */
+import type { OpenClawError } from "../errors.ts";
 import type { ClusterId, Epoch, Index, NodeId, Revision, Term } from "../ids.ts";
 import type { Clock, LogStore, Random, StateStore, StoredRecord, Transport } from "../ports.ts";
 import type { Membership } from "../raft/membership.ts";
@@ -7,6 +8,7 @@ import type { ApplyVersions } from "../state-machine/apply.ts";
 import type { Comparison } from "../state-machine/finding.ts";
 import type { Agreement } from "./comparisons.ts";
 import type { RetentionLimits } from "./log-retention.ts";
+import type { Proposed } from "./proposals.ts";
 import type { SnapshotTransfer } from "./snapshot-progress.ts";
 
 export interface ReplicaOptions {
@@ -30,6 +32,8 @@ export interface ReplicaOptions {
   readonly snapshotBytesPerSecond?: number;
   /** Of log time, between two comparisons of states that begin by themselves (C1); the default suits a node. */
   readonly compareEveryMs?: number;
+  /** Why a command must not be proposed here now (S5); by default nothing speaks against any. */
+  readonly refusal?: (command: Proposed) => OpenClawError | null;
   /** The replica can no longer vouch for its disk, or an invariant broke: stop the process. Called at most once. */
   readonly onFatal: (error: Error) => void;
 }

@@ -41,7 +41,7 @@ export class GroupRequests {
     this.#refusal = refusal;
   }
 
-  /** @throws OpenClawError MEMBERSHIP_INVALID, MEMBERSHIP_PENDING, NODE_TOO_OLD, OVERLOADED, UNAVAILABLE */
+  /** @throws OpenClawError MEMBERSHIP_INVALID, MEMBERSHIP_PENDING, MEMBERSHIP_UNHEALTHY, NODE_TOO_OLD, OVERLOADED, UNAVAILABLE */
   change(change: MembershipChange, timeoutMs: number): Promise<void> {
     return this.#wait(
       timeoutMs,

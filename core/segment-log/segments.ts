@@ -12,6 +12,8 @@ import type { LogDisk, LogDiskFile } from "./log-disk.ts";
 export const SEGMENT_BYTES = 4_194_304;
 /** Spares kept; more are removed. The log's own bounds (core/replica/log-retention.ts) need no more at once. */
 const SPARES_MAX = 4;
+/** What the log's files may take besides the entries that are kept: the spares, the open segment and a half-needed one. */
+export const SEGMENTS_OVERHEAD_BYTES = (SPARES_MAX + 2) * SEGMENT_BYTES;
 /** A segment for a batch that is larger than the others is a multiple of this. */
 const BLOCK_BYTES = 4_096;
 /** A file that is being allocated. */

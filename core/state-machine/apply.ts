@@ -15,7 +15,7 @@ import { readableCommands } from "./command-codec.ts";
 import { compact } from "./compact.ts";
 import { beginComparison, noteFinding } from "./comparison.ts";
 import { runChangeCommand } from "./documents.ts";
-import { IDEMPOTENCY_KEYS_MAX, rememberedOf, runIdempotent } from "./idempotency.ts";
+import { IDEMPOTENCY_ROOM, rememberedOf, runIdempotent } from "./idempotency.ts";
 import { runKeyCommand } from "./key-values.ts";
 import { expireLeases, runLeaseCommand } from "./leases.ts";
 import { importLedger } from "./ledger-imports.ts";
@@ -176,13 +176,17 @@ class Machine {
   #idempotent({ idempotency, command }: IdempotentCommand, header: CommandHeader, index: Index): CommandResult {
     const author = this.#author(header, () => header.salt);
     const { logTime } = this.#ledger.position;
-    const now = { logTime, keysMax: IDEMPOTENCY_KEYS_MAX };
+    const now = { logTime, room: IDEMPOTENCY_ROOM };
+    let ran = false;
     const outcome = this.#once(header, index, (room) =>
-      runIdempotent(this.#tx, header.principal, idempotency, now, () => this.#runUser(command, author, room)),
+      runIdempotent(this.#tx, header.principal, idempotency, now, () => {
+        ran = true;
+        return this.#runUser(command, author, room);
+      }),
     );
     const remembered = rememberedOf(this.#tx, header.principal, idempotency);
     const { until, note } = remembered ?? { until: null, note: idempotency.note };
-    return { kind: "idempotent", outcome, until, note };
+    return { kind: "idempotent", outcome, until, note, repeated: !ran && remembered !== null };
   }
 
   #noteMember({ node, place, supports }: Extract<Command, { kind: "noteMember" }>, index: Index): Refused | null {

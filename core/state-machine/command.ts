@@ -125,12 +125,16 @@ export type Outcome =
 
 export type CommandResult =
   | { readonly kind: "outcome"; readonly outcome: Outcome }
-  /** `until`: log time that the outcome is remembered to; null when it is not. `note`: that of the first request. */
+  /**
+   * `until`: log time that the outcome is remembered to; null when it is not. `note`: that of the first request.
+   * `repeated`: it did not run now, because it had run.
+   */
   | {
       readonly kind: "idempotent";
       readonly outcome: Outcome;
       readonly until: number | null;
       readonly note: string;
+      readonly repeated: boolean;
     }
   | { readonly kind: "sessionOpened" }
   /** `cursor`: the last item the link is past, whether or not this import moved it. `outcomes`: one a command, of a client's link; an entry is null where it was trimmed as already done and no longer remembered. */

@@ -58,4 +58,13 @@ export function verdictOf({ voters, reports }: Comparison): Verdict {
   return voters.length > 0 && hashes.length === voters.length ? { kind: "split" } : { kind: "open" };
 }
 
+/** Every voter has reported, and some differ; because others gave up, no majority tells which of them is wrong. */
+export function isUndecided(comparison: Comparison): boolean {
+  const { voters, reports } = comparison;
+  if (verdictOf(comparison).kind !== "open" || !voters.every((voter) => reports.some(({ node }) => node === voter)))
+    return false;
+  const [first, ...others] = reports.flatMap(({ finding }) => hashOf(finding) ?? []);
+  return first !== undefined && others.some((other) => !equalBytes(first, other));
+}
+
 const hashOf = (finding: Finding | undefined): Uint8Array | null => (finding?.kind === "hash" ? finding.hash : null);

@@ -9,15 +9,26 @@ import type { ErrorCode } from "../errors.ts";
 import { IDEMPOTENCY_MS } from "../limits.ts";
 import type { IdempotencyKey, Outcome } from "./command.ts";
 import { outcomeTuple, readOutcome } from "./command-codec.ts";
-import { IDEMPOTENT_DUE, IDEMPOTENT_SUM_KEY, idempotentDueKey, idempotentKey, idempotentOfDueRow } from "./keyspace.ts";
+import {
+  IDEMPOTENT_DUE,
+  IDEMPOTENT_SUM_KEY,
+  idempotentDueKey,
+  idempotentKey,
+  idempotentOfDueRow,
+  idempotentSumKey,
+  principalOfIdempotent,
+} from "./keyspace.ts";
 import { markRow } from "./lease-rows.ts";
 import { refused } from "./outcome.ts";
-import type { FirstRequest } from "./query.ts";
+import type { FirstRequest, IdempotencyRoom } from "./query.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
+import type { StateView } from "./view.ts";
 
-/** Keys, and bytes of their rows, that a cluster remembers; a further key is refused OVERLOADED, and does not run. */
-export const IDEMPOTENCY_KEYS_MAX = 1_000_000;
-const IDEMPOTENCY_BYTES_MAX = 256 * 1_048_576;
+/**
+ * What a cluster remembers; a further key is refused OVERLOADED, and does not run. A principal has at most as much of it
+ * as all of them leave free, so that whoever comes next finds room: one alone has a half, two have a third each.
+ */
+export const IDEMPOTENCY_ROOM: IdempotencyRoom = { keys: 1_000_000, bytes: 256 * 1_048_576 };
 /** Rows past their time that a command with a key takes away: more than it adds. */
 const FORGOTTEN_AT_ONCE_MAX = 8;
 /** Refusals that say that nothing ran: a repeat is run in earnest. */
@@ -38,12 +49,7 @@ export const idempotentRow: RowCodec<FirstRequest> = {
   },
 };
 
-interface SumRow {
-  readonly keys: number;
-  readonly bytes: number;
-}
-
-const sumRow: RowCodec<SumRow> = {
+const sumRow: RowCodec<IdempotencyRoom> = {
   encode: ({ keys, bytes }) => encode([keys, bytes]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "row of the sum of idempotency keys");
@@ -51,22 +57,22 @@ const sumRow: RowCodec<SumRow> = {
   },
 };
 
-/** Whose log time it is by now, and which limit holds. */
+/** Which log time it is by now, and how much is remembered at most. */
 interface Now {
   readonly logTime: number;
-  readonly keysMax: number;
+  readonly room: IdempotencyRoom;
 }
 
 /**
  * Runs a command, or answers what the first one under its key was answered. Refused without running, and not remembered:
- * IDEMPOTENCY_KEY_REUSED for another request, OVERLOADED when too many are remembered.
+ * IDEMPOTENCY_KEY_REUSED for another request, OVERLOADED when too many are remembered, or too many of the principal's.
  * @param run null when there is no room for its response, and it did not run
  */
 export function runIdempotent(
   tx: Transaction,
   principal: string,
   { key, request, note }: IdempotencyKey,
-  { logTime, keysMax }: Now,
+  { logTime, room }: Now,
   run: () => Outcome | null,
 ): Outcome | null {
   const name = idempotentKey(principal, key);
@@ -77,15 +83,18 @@ export function runIdempotent(
   }
   if (known !== undefined) forget(tx, name, known);
   forgetDue(tx, logTime);
-  const sum = tx.read(IDEMPOTENT_SUM_KEY, sumRow) ?? { keys: 0, bytes: 0 };
-  if (sum.keys >= keysMax || sum.bytes >= IDEMPOTENCY_BYTES_MAX)
-    return refused("OVERLOADED", `${sum.keys} idempotency keys are remembered`);
+  const sum = sumAt(tx, IDEMPOTENT_SUM_KEY);
+  const own = sumAt(tx, idempotentSumKey(principalOfIdempotent(name)));
+  if (own.keys >= room.keys - sum.keys || own.bytes >= room.bytes - sum.bytes) {
+    const remembered = `${sum.keys} idempotency keys are remembered, ${own.keys} of them this principal's`;
+    return refused("OVERLOADED", `${remembered}; it has at most as much room as is left to all`);
+  }
   const outcome = run();
   if (outcome === null || (!outcome.ok && NOT_RUN.has(outcome.code))) return outcome;
   const row = { until: logTime + IDEMPOTENCY_MS, request, note, outcome };
   tx.write(name, idempotentRow, row);
   tx.write(idempotentDueKey(row.until, name), markRow, null);
-  count(tx, 1, bytesOf(name, row));
+  count(tx, name, 1, bytesOf(name, row));
   return outcome;
 }
 
@@ -112,12 +121,25 @@ function forgetDue(tx: Transaction, logTime: number): void {
 function forget(tx: Transaction, name: Uint8Array, row: FirstRequest): void {
   tx.remove(idempotentDueKey(row.until, name));
   tx.remove(name);
-  count(tx, -1, -bytesOf(name, row));
+  count(tx, name, -1, -bytesOf(name, row));
 }
 
-function count(tx: Transaction, keys: number, bytes: number): void {
-  const sum = tx.read(IDEMPOTENT_SUM_KEY, sumRow) ?? { keys: 0, bytes: 0 };
-  tx.write(IDEMPOTENT_SUM_KEY, sumRow, { keys: sum.keys + keys, bytes: sum.bytes + bytes });
+/** In all, and of the principal whose key it is. */
+function count(tx: Transaction, name: Uint8Array, keys: number, bytes: number): void {
+  for (const at of [IDEMPOTENT_SUM_KEY, idempotentSumKey(principalOfIdempotent(name))]) {
+    const sum = sumAt(tx, at);
+    const now = { keys: sum.keys + keys, bytes: sum.bytes + bytes };
+    if (now.keys === 0) tx.remove(at);
+    else tx.write(at, sumRow, now);
+  }
+}
+
+const sumAt = (tx: Transaction, at: Uint8Array): IdempotencyRoom => tx.read(at, sumRow) ?? { keys: 0, bytes: 0 };
+
+/** What all principals have of it. */
+export function idempotencySum(view: StateView): IdempotencyRoom {
+  const bytes = view.get(IDEMPOTENT_SUM_KEY);
+  return bytes === undefined ? { keys: 0, bytes: 0 } : sumRow.decode(bytes);
 }
 
 /** In both of its rows. */

@@ -197,8 +197,13 @@ export const useKey = (use: number, owner: Uint8Array): Uint8Array => tagged(TAG
 export const ownerOfUse = (row: Uint8Array): Uint8Array => new Uint8Array(row.subarray(1 + 8));
 
 export const IDEMPOTENT_SUM_KEY: Uint8Array = Uint8Array.of(TAG.idempotentSum);
+/** Of the keys of one principal, by the bytes of its name. */
+export const idempotentSumKey = (principal: Uint8Array): Uint8Array =>
+  tagged(TAG.idempotentSum, [Uint8Array.of(1), principal]);
 export const idempotentKey = (principal: string, key: string): Uint8Array =>
   tagged(TAG.idempotent, [withLength(utf8(key)), utf8(principal)]);
+/** The bytes of the principal in such a key. */
+export const principalOfIdempotent = (name: Uint8Array): Uint8Array => name.subarray(2 + (name[1] ?? 0));
 /** `name`: the key of the row that is forgotten then. */
 export const idempotentDueKey = (due: number, name: Uint8Array): Uint8Array =>
   tagged(TAG.idempotentDue, [bigEndian(due), name]);

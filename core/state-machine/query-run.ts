@@ -10,7 +10,7 @@ import type { Sha256 } from "../ports.ts";
 import { clientLinkRow } from "./client-links.ts";
 import { readComparison } from "./comparison.ts";
 import { bodyKey, bodyRow, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
-import { idempotentRow } from "./idempotency.ts";
+import { idempotencySum, idempotentRow } from "./idempotency.ts";
 import { RangeAnswer } from "./key-range.ts";
 import { keyRow } from "./key-rows.ts";
 import {
@@ -82,6 +82,8 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
     }
     case "idempotency":
       return { first: firstRequest(view, question) };
+    case "idempotencySum":
+      return idempotencySum(view);
     case "link":
       return { link: link(view, question.link) };
     case "links":

@@ -15,6 +15,13 @@ export interface LeaseState {
   readonly keys: readonly Uint8Array[];
 }
 
+/** `Idempotency-Key`s that are remembered, or may be. */
+export interface IdempotencyRoom {
+  readonly keys: number;
+  /** Of their rows. */
+  readonly bytes: number;
+}
+
 /** The request that ran under an `Idempotency-Key` (Q1). */
 export interface FirstRequest {
   /** A hash of what was asked. */
@@ -61,6 +68,8 @@ export type Query =
   | { readonly kind: "lease"; readonly lease: LeaseId }
   /** What is kept of a principal's `Idempotency-Key`. */
   | { readonly kind: "idempotency"; readonly principal: string; readonly key: string }
+  /** How many such keys are kept, of all principals. */
+  | { readonly kind: "idempotencySum" }
   | { readonly kind: "link"; readonly link: LinkId }
   | { readonly kind: "links" }
   | { readonly kind: "members" }
@@ -110,6 +119,7 @@ export interface QueryAnswers {
   changes: { readonly changes: readonly DocumentChange[] };
   lease: { readonly lease: LeaseState | null; readonly revision: Revision };
   idempotency: { readonly first: FirstRequest | null };
+  idempotencySum: IdempotencyRoom;
   link: { readonly link: LinkState | null };
   links: { readonly links: readonly LinkState[] };
   /** By name; those who were removed, too. */

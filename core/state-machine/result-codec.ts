@@ -24,7 +24,7 @@ export function resultTuple(result: CommandResult): Encodable {
     case "outcome":
       return [RESULT.outcome, outcomeTuple(result.outcome)];
     case "idempotent":
-      return [RESULT.idempotent, outcomeTuple(result.outcome), result.until, result.note];
+      return [RESULT.idempotent, outcomeTuple(result.outcome), result.until, result.note, result.repeated];
     case "sessionOpened":
       return [RESULT.sessionOpened];
     case "imported":
@@ -59,7 +59,8 @@ function readResultOfKind(reader: TupleReader): CommandResult {
       return { kind: "outcome", outcome: readOutcome(reader.any()) };
     case RESULT.idempotent: {
       const outcome = readOutcome(reader.any());
-      return { kind: "idempotent", outcome, until: reader.orNull((field) => field.count()), note: reader.text() };
+      const until = reader.orNull((field) => field.count());
+      return { kind: "idempotent", outcome, until, note: reader.text(), repeated: reader.flag() };
     }
     case RESULT.sessionOpened:
       return { kind: "sessionOpened" };

@@ -3,10 +3,10 @@
  * an SQL engine instead.
  */
 import type { ErrorCode } from "../errors.ts";
-import type { ClusterId, Epoch, Revision } from "../ids.ts";
+import type { ClusterId, Epoch, LeaseId, Revision } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import type { LedgerSlice, StoredRecord } from "../ports.ts";
-import type { CommandResult, SystemCommand } from "../state-machine/command.ts";
+import type { CommandResult, Outcome, SystemCommand } from "../state-machine/command.ts";
 import type { Answer, Position, Query } from "../state-machine/query.ts";
 import type { Authority, Principal } from "./authority.ts";
 
@@ -33,10 +33,12 @@ export interface ParentBackend {
     changes: readonly DocumentChange[],
   ): Promise<{ readonly code: ErrorCode; readonly details: string } | null>;
   /**
-   * Takes an import; resolves when it is on a majority of disks and applied here, or refused. Imports of one link that
-   * are given in order are taken in order, or refused `GAP`. @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED
+   * Takes an import; resolves when it is on a majority of disks and applied here, or refused. Imports of one link that are
+   * given in order are taken in order, or refused `GAP`. @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED
    */
   propose(command: Import, principal: string): Promise<CommandResult>;
+  /** Resolves with what became of it, on a majority of disks. @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED */
+  keepAlive(lease: LeaseId, principal: string): Promise<Outcome>;
   /** Resolves when `read` is linearizable. @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED */
   barrier(): Promise<void>;
   read<Q extends Query>(query: Q): Promise<Answer<Q>>;

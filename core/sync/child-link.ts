@@ -4,8 +4,9 @@
  * what was taken, is its owner's.
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
-import type { Revision } from "../ids.ts";
+import type { LeaseId, Revision } from "../ids.ts";
 import type { LinkItem } from "../ledger/record.ts";
+import { KEPT_LEASES_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
 import type { Answer } from "../state-machine/query.ts";
@@ -80,10 +81,14 @@ const REFUSALS_MAX = 3;
 /** Questions that wait for an answer; a further one is refused OVERLOADED. */
 const ASKS_IN_FLIGHT_MAX = 64;
 
-interface Asking {
-  readonly resolve: (answer: ChildAnswer, seen: Seen) => void;
+interface Keeping {
+  readonly resolve: () => void;
   readonly reject: (error: OpenClawError) => void;
   readonly cancel: () => void;
+}
+
+interface Asking extends Omit<Keeping, "resolve"> {
+  readonly resolve: (answer: ChildAnswer, seen: Seen) => void;
 }
 
 export class ChildLink {
@@ -106,6 +111,7 @@ export class ChildLink {
   #downTo: Revision | null;
   #untaken: Revision[] = [];
   readonly #asking = new Map<number, Asking>();
+  readonly #keeping = new Map<number, Keeping>();
   #nextAsk = 1;
   #cancelDeadline: () => void = () => {};
   #cancelKeepAlive: () => void = () => {};
@@ -170,6 +176,22 @@ export class ChildLink {
     });
   }
 
+  /** Past everything that waits to be pushed. @throws OpenClawError UNAVAILABLE, OVERLOADED, LEASE_NOT_FOUND, FORBIDDEN */
+  keepAlive(lease: LeaseId, timeoutMs: number): Promise<void> {
+    if (this.#phase !== "open") return Promise.reject(new OpenClawError("UNAVAILABLE", "not connected"));
+    if (this.#keeping.size >= KEPT_LEASES_MAX)
+      return Promise.reject(new OpenClawError("OVERLOADED", "keep-alives in flight"));
+    const id = this.#nextAsk++;
+    return new Promise((resolve, reject) => {
+      const cancel = this.#clock.after(timeoutMs, () => {
+        this.#keeping.delete(id);
+        reject(new OpenClawError("UNAVAILABLE", "the parent did not answer in time"));
+      });
+      this.#keeping.set(id, { resolve, reject, cancel });
+      this.#connection.send({ kind: "keepAlive", id, lease });
+    });
+  }
+
   close(): void {
     this.#end(null);
   }
@@ -198,9 +220,13 @@ export class ChildLink {
       case "holds":
         return this.#owner.holds(message.upstream);
       case "answer":
-        return this.#settle(message.id)?.resolve(message.answer, message.seen);
-      case "askFailed":
-        return this.#settle(message.id)?.reject(new OpenClawError(message.code, message.details));
+        return settled(this.#asking, message.id)?.resolve(message.answer, message.seen);
+      case "kept":
+        return settled(this.#keeping, message.id)?.resolve();
+      case "askFailed": {
+        const asking = settled(this.#asking, message.id) ?? settled(this.#keeping, message.id);
+        return asking?.reject(new OpenClawError(message.code, message.details));
+      }
       case "missing":
         // An outcome MISSING says the same for what this child pushed; a parent that asks others comes with D3's second half.
         return;
@@ -307,15 +333,6 @@ export class ChildLink {
     this.#owner.events({ items, to, hash });
   }
 
-  #settle(id: number): Asking | undefined {
-    const asking = this.#asking.get(id);
-    // An answer that comes after its time-out finds nobody, and that is in order.
-    if (asking === undefined) return undefined;
-    asking.cancel();
-    this.#asking.delete(id);
-    return asking;
-  }
-
   #expectAnswer(): void {
     this.#cancelDeadline();
     this.#cancelDeadline = this.#clock.after(ANSWER_MS_MAX, () => {
@@ -352,14 +369,23 @@ export class ChildLink {
     this.#phase = "closed";
     this.#cancelDeadline();
     this.#cancelKeepAlive();
-    for (const asking of this.#asking.values()) {
+    for (const asking of [...this.#asking.values(), ...this.#keeping.values()]) {
       asking.cancel();
       asking.reject(new OpenClawError("UNAVAILABLE", "the connection to the parent closed"));
     }
     this.#asking.clear();
+    this.#keeping.clear();
     this.#connection.close();
     this.#owner.closed(reason);
   }
+}
+
+/** An answer that comes after its time-out finds nobody, and that is in order. */
+function settled<T extends { readonly cancel: () => void }>(waiting: Map<number, T>, id: number): T | undefined {
+  const one = waiting.get(id);
+  one?.cancel();
+  waiting.delete(id);
+  return one;
 }
 
 /** A connection may close without a reason of ours; the reader of a status still gets a code. */

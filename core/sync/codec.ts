@@ -6,7 +6,7 @@
 import type { Encodable } from "../codec.ts";
 import { decode, encodePooled, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
-import { type ClusterId, type Epoch, isClusterId, isLinkId, isNonce, revision, seq } from "../ids.ts";
+import { type ClusterId, type Epoch, isClusterId, isLeaseId, isLinkId, isNonce, revision, seq } from "../ids.ts";
 import {
   changeHashBytes,
   epochTuple,
@@ -15,7 +15,7 @@ import {
   readHash,
   readLinkItem,
 } from "../ledger/record-codec.ts";
-import { BATCH_ITEMS_MAX } from "../limits.ts";
+import { BATCH_ITEMS_MAX, SUBSCRIPTION_ITEMS_MAX } from "../limits.ts";
 import {
   outcomeTuple,
   readErrorCode,
@@ -33,7 +33,7 @@ import {
 } from "./message.ts";
 import { modeTuple, readMode, readSeen, seenTuple } from "./reading-codec.ts";
 
-const CHILD = { hello: 0, pushLedger: 1, pushCommands: 2, taken: 3, ask: 4 } as const satisfies Record<
+const CHILD = { hello: 0, pushLedger: 1, pushCommands: 2, taken: 3, ask: 4, keepAlive: 5 } as const satisfies Record<
   ChildMessage["kind"],
   number
 >;
@@ -47,10 +47,8 @@ const PARENT = {
   askFailed: 6,
   missing: 7,
   goodbye: 8,
+  kept: 9,
 } as const satisfies Record<ParentMessage["kind"], number>;
-
-/** Collections, and prefixes, that one subscription may name. */
-const SUBSCRIPTION_ITEMS_MAX = 256;
 
 export function encodeChildMessage(message: ChildMessage): Uint8Array {
   switch (message.kind) {
@@ -70,6 +68,8 @@ export function encodeChildMessage(message: ChildMessage): Uint8Array {
       return encodePooled([CHILD.pushCommands, message.from, message.lowWater, message.commands.map(userCommandTuple)]);
     case "taken":
       return encodePooled([CHILD.taken, message.cursor]);
+    case "keepAlive":
+      return encodePooled([CHILD.keepAlive, message.id, message.lease]);
     case "ask":
       return encodePooled([CHILD.ask, message.id, modeTuple(message.mode), queryTuple(message.query)]);
     default:
@@ -117,6 +117,8 @@ function readChildMessage(kind: number, reader: TupleReader): ChildMessage {
       };
     case CHILD.taken:
       return { kind: "taken", cursor: revision(reader.count()) };
+    case CHILD.keepAlive:
+      return { kind: "keepAlive", id: reader.count(), lease: reader.that(isLeaseId, "a lease") };
     case CHILD.ask: {
       const id = reader.count();
       const mode = readMode(reader.any());
@@ -149,6 +151,8 @@ export function encodeParentMessage(message: ParentMessage): Uint8Array {
       return encodePooled([PARENT.holds, message.upstream]);
     case "answer":
       return encodePooled([PARENT.answer, message.id, answerTuple(message.answer), seenTuple(message.seen)]);
+    case "kept":
+      return encodePooled([PARENT.kept, message.id]);
     case "askFailed":
       return encodePooled([PARENT.askFailed, message.id, message.code, message.details]);
     case "missing":
@@ -199,6 +203,8 @@ function readParentMessage(kind: number, reader: TupleReader): ParentMessage {
         answer: readAnswer(reader.any()),
         seen: readSeen(reader.any()),
       };
+    case PARENT.kept:
+      return { kind: "kept", id: reader.count() };
     case PARENT.askFailed:
       return { kind: "askFailed", id: reader.count(), code: readErrorCode(reader), details: reader.text() };
     case PARENT.missing: {

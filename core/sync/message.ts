@@ -11,10 +11,12 @@
  *   taken {cursor} ─────────────────────────►  credit for more events
  *         ◄────────────────────────────────── holds {upstream}: how far the parent's own parent has it
  *   ask {question} ─────────────────────────►
- *         ◄────────────────────────────────── answer
+ *         ◄────────────────────────────────── answer | askFailed
+ *   keepAlive {lease} ──────────────────────►
+ *         ◄────────────────────────────────── kept | askFailed
  */
 import type { ErrorCode } from "../errors.ts";
-import type { ChangeHash, ClusterId, Epoch, LinkId, Revision, Seq } from "../ids.ts";
+import type { ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Revision, Seq } from "../ids.ts";
 import type { PositionToken } from "../ledger/position-token.ts";
 import type { DocumentChange, LinkItem } from "../ledger/record.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
@@ -75,6 +77,11 @@ export type ChildMessage =
     }
   /** The child has stored what it was sent up to here; a run without a body is taken as it comes, and asked for again after a crash. */
   | { readonly kind: "taken"; readonly cursor: Revision }
+  /**
+   * Past everything that waits to be pushed: a backlog must not let a lease end. It has no place in the stream, as twice is
+   * as good as once.
+   */
+  | { readonly kind: "keepAlive"; readonly id: number; readonly lease: LeaseId }
   | {
       readonly kind: "ask";
       readonly id: number;
@@ -113,6 +120,9 @@ export type ParentMessage =
   /** The parent's own parent holds the parent's ledger up to `upstream`. */
   | { readonly kind: "holds"; readonly upstream: Revision }
   | { readonly kind: "answer"; readonly id: number; readonly answer: ChildAnswer; readonly seen: Seen }
+  /** That lease lives. */
+  | { readonly kind: "kept"; readonly id: number }
+  /** Of a question, or a keep-alive. */
   | { readonly kind: "askFailed"; readonly id: number; readonly code: ErrorCode; readonly details: string }
   /** Somebody needs the bytes of these changes and this child may have them (D3). */
   | {

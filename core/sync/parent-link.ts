@@ -14,6 +14,7 @@ import { answerTo } from "./answer.ts";
 import type { Principal } from "./authority.ts";
 import type { Import, ParentBackend } from "./backend.ts";
 import { DownStream } from "./down-stream.ts";
+import { LeaseUpkeep } from "./lease-upkeep.ts";
 import {
   type ChildMessage,
   type ParentConnection,
@@ -71,6 +72,7 @@ export class ParentLink {
   #lastProposed: Promise<void> = Promise.resolve();
   #lastAnswered: Promise<void> = Promise.resolve();
   #asks = 0;
+  readonly #upkeep: LeaseUpkeep;
   #writable = true;
   readonly #waitingToWrite: (() => void)[] = [];
   #holdsSent: Revision = revision(0);
@@ -82,6 +84,7 @@ export class ParentLink {
     this.#options = options;
     this.#connection = options.connection;
     this.#backend = options.backend;
+    this.#upkeep = new LeaseUpkeep(options.backend, (kept) => this.#send(kept));
     this.#clock = options.clock;
     this.#cancelSilence = this.#clock.after(HELLO_MS_MAX, () =>
       this.fail(new OpenClawError("UNAVAILABLE", "no hello came")),
@@ -133,6 +136,8 @@ export class ParentLink {
         }
       case "ask":
         return this.#ask(message, admitted.principal);
+      case "keepAlive":
+        return this.#settle(message.id, this.#upkeep.keepAlive(message, admitted.principal));
     }
   }
 
@@ -304,18 +309,23 @@ export class ParentLink {
   }
 
   #ask(ask: Ask, principal: Principal): void {
-    const failed = (error: OpenClawError): void => {
-      this.#send({ kind: "askFailed", id: ask.id, code: error.code, details: error.details });
-    };
-    if (this.#asks >= ASKS_MAX) return failed(new OpenClawError("OVERLOADED", `${ASKS_MAX} questions in work`));
-    if (!mayAsk(ask.query, principal)) return failed(new OpenClawError("FORBIDDEN", `asking for ${ask.query.kind}`));
+    const refuse = (error: OpenClawError): void => this.#settle(ask.id, Promise.reject(error));
+    if (this.#asks >= ASKS_MAX) return refuse(new OpenClawError("OVERLOADED", `${ASKS_MAX} questions in work`));
+    if (!mayAsk(ask.query, principal)) return refuse(new OpenClawError("FORBIDDEN", `asking for ${ask.query.kind}`));
     this.#asks++;
-    this.#answer(ask)
-      .catch((error: unknown) => {
-        if (error instanceof OpenClawError) failed(error);
-        else this.fail(error);
-      })
-      .finally(() => this.#asks--);
+    this.#settle(
+      ask.id,
+      this.#answer(ask).finally(() => this.#asks--),
+    );
+  }
+
+  /** Tells the child what that failed with. */
+  #settle(id: number, work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      if (error instanceof OpenClawError)
+        this.#send({ kind: "askFailed", id, code: error.code, details: error.details });
+      else this.fail(error);
+    });
   }
 
   async #answer(ask: Ask): Promise<void> {

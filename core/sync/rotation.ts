@@ -26,7 +26,7 @@ export class Rotation<Gateway> {
   readonly #random: Random;
   readonly #nameOf: (gateway: Gateway) => string;
   #known: readonly Known<Gateway>[] = [];
-  #next: number;
+  #next = 0;
   #connected: { readonly one: Known<Gateway>; readonly since: number } | null = null;
 
   constructor(clock: Clock, random: Random, gateways: readonly Gateway[], nameOf: (gateway: Gateway) => string) {
@@ -38,13 +38,15 @@ export class Rotation<Gateway> {
     this.#next = Math.floor(random.unit() * gateways.length);
   }
 
-  /** Others are there now; what is known of those that stay, stays. */
+  /** Others are there now; what is known of those that stay, and whose turn it is, stays. */
   set(gateways: readonly Gateway[]): void {
+    const inTurn = this.#known[this.#next % this.#known.length]?.name;
     this.#known = gateways.map((gateway) => {
       const name = this.#nameOf(gateway);
       const breaker = this.#known.find((one) => one.name === name)?.breaker;
       return { gateway, name, breaker: breaker ?? new CircuitBreaker(this.#clock, this.#random) };
     });
+    this.#aim(inTurn);
   }
 
   states(): readonly GatewayState[] {
@@ -67,7 +69,7 @@ export class Rotation<Gateway> {
       try {
         const answered = await dial(one.gateway);
         this.#connected = { one, since: this.#clock.now() };
-        this.#next = this.#known.indexOf(one);
+        this.#aim(one.name);
         return answered;
       } catch (error) {
         await failed(one.name, error);
@@ -75,6 +77,14 @@ export class Rotation<Gateway> {
       }
     }
     return null;
+  }
+
+  /** It comes next, if it is still there. */
+  #aim(name: string | undefined): void {
+    this.#next = Math.max(
+      0,
+      this.#known.findIndex((one) => one.name === name),
+    );
   }
 
   /** The last connection, now that it is over. */

@@ -3,10 +3,12 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import type { FastifyInstance } from "fastify";
 import { requireAdmin } from "./admin.ts";
-import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
+import { failures } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
+import { performByOperator } from "./write.ts";
 
-export function compactRoute(app: FastifyInstance, { replica, uplink }: ApiDeps): void {
+export function compactRoute(app: FastifyInstance, deps: ApiDeps): void {
+  const { replica, uplink } = deps;
   app.post<{ Body: { revision: number } }>(
     "/v1/compact",
     {
@@ -15,7 +17,9 @@ export function compactRoute(app: FastifyInstance, { replica, uplink }: ApiDeps)
         summary: "Forget what was before a revision",
         description:
           "The state at the revision and all later ones are kept, and documents whole. Reads and watches that ask for an " +
-          "earlier one are COMPACTED from now on; the disk's space is freed in the background, and used again.",
+          "earlier one are COMPACTED from now on; the disk's space is freed in the background, and used again. No snapshot " +
+          "is sent yet in place of what is gone (SPEC S4): a browser that opens here for the first time, and a child that " +
+          "is behind the revision, are refused COMPACTED and get no events.",
         body: {
           type: "object",
           additionalProperties: false,
@@ -34,6 +38,7 @@ export function compactRoute(app: FastifyInstance, { replica, uplink }: ApiDeps)
             "COMPACTED",
             "REVISION_AHEAD",
             "NOT_SHIPPED",
+            "IDEMPOTENCY_KEY_REUSED",
             "OVERLOADED",
             "UNAVAILABLE",
             "STOPPED",
@@ -41,16 +46,14 @@ export function compactRoute(app: FastifyInstance, { replica, uplink }: ApiDeps)
         },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       requireAdmin(request);
       const to = revision(request.body.revision);
       const { parentHolds } = replica.position();
       // The state knows a parent only by what that said: one that has not been reached yet is in the configuration alone.
       if (uplink !== null && to > parentHolds + 1)
         throw new OpenClawError("NOT_SHIPPED", `the parent holds revision ${parentHolds}`);
-      const options = { principal: request.principal.name, timeoutMs: REQUEST_TIMEOUT_MS };
-      const outcome = await replica.execute({ kind: "compact", revision: to }, options);
-      if (!outcome.ok) throw new OpenClawError(outcome.code, outcome.details);
+      await performByOperator(deps, { kind: "compact", revision: to }, { request, reply });
       return { compacted: to };
     },
   );

@@ -1,5 +1,6 @@
 /** What the HTTP API needs of a running node: declared here, provided by node.ts and by tests. */
 import type { NodeId, Revision } from "@openclaw/core/ids.ts";
+import type { DiskBudget } from "@openclaw/core/replica/disk-budget.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
 import type { Member, MemberPlace } from "@openclaw/core/state-machine/member.ts";
 import type { Authority, Principal } from "@openclaw/core/sync/authority.ts";
@@ -84,6 +85,7 @@ export interface ApiDeps {
   readonly members: MembersDoor;
   /** Null without a parent. */
   readonly uplink: UplinkDoor | null;
+  readonly disk: Pick<DiskBudget, "status">;
   readonly metrics: Metrics;
   /** Origins, besides the members' own, whose pages may call this node: `https://shop.example`. */
   readonly origins: readonly string[];

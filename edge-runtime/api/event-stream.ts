@@ -37,6 +37,8 @@ export class EventStream {
     this.#keepAlive = setInterval(() => {
       if (!response.writableNeedDrain) response.write(format.idle);
     }, KEEP_ALIVE_MS);
+    // Its reader went away while the request was looked at: nothing would tell of it any more.
+    if (response.destroyed) this.#finish();
   }
 
   /** Aborts when either side ended the stream. */
@@ -53,15 +55,17 @@ export class EventStream {
 
   /** There is no more to tell. */
   end(): void {
-    if (this.#ended.signal.aborted) return;
-    this.#response.end();
-    this.#finish();
+    this.#endWith("");
   }
 
   /** The last thing its reader sees. */
   fail(error: OpenClawError): void {
+    this.#endWith(this.#format.written({ event: "closed", data: errorBody(error) }));
+  }
+
+  #endWith(text: string): void {
     if (this.#ended.signal.aborted) return;
-    this.#response.end(this.#format.written({ event: "closed", data: errorBody(error) }));
+    this.#response.end(text);
     this.#finish();
     // A reader that takes nothing would hold the socket open.
     setTimeout(() => this.#response.destroy(), this.#stallMs).unref();

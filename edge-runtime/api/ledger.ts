@@ -29,7 +29,7 @@ export function ledgerRoute(app: FastifyInstance, { replica }: ApiDeps): void {
         },
         response: {
           200: {
-            description: "Frames; none at the ledger's end",
+            description: "Frames; none at the ledger's end, as a majority knows it",
             headers: positionHeaders,
             content: { "application/octet-stream": { schema: { type: "string", format: "binary" } } },
           },
@@ -40,6 +40,8 @@ export function ledgerRoute(app: FastifyInstance, { replica }: ApiDeps): void {
     async (request, reply) => {
       requireAdmin(request);
       const from = revision(request.query.from);
+      // Whoever hears that there is no more takes it for all: so it is what a majority has.
+      if (from > replica.position().revision) await replica.barrier(REQUEST_TIMEOUT_MS);
       await reached(replica, from);
       const { records, revision: newest } = await replica.ledger(from, BATCH_BYTES_MAX);
       const frames = recordFrames(records);

@@ -102,6 +102,7 @@ export function memberRoutes(app: FastifyInstance, deps: ApiDeps): void {
 const MEMBERSHIP_FAILURES = [
   "MEMBERSHIP_INVALID",
   "MEMBERSHIP_PENDING",
+  "MEMBERSHIP_UNHEALTHY",
   "OVERLOADED",
   "UNAVAILABLE",
   "STOPPED",

@@ -2,6 +2,7 @@
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type Revision, revision } from "@openclaw/core/ids.ts";
 import type { FastifyReply } from "fastify";
+import { wallTimeOf } from "../wall-time.ts";
 import type { ApiDeps } from "./deps.ts";
 
 export interface MomentQuery {
@@ -36,9 +37,6 @@ export const momentHeaders = {
 /** Failures that a moment brings. */
 export const MOMENT_FAILURES = ["BAD_REQUEST", "REVISION_AHEAD", "COMPACTED", "OVERLOADED", "STORAGE_FULL"] as const;
 
-/** RFC 3339, where a `T` may be a space and a date alone is its midnight, as people write them. */
-const RFC_3339 = /^\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:\d\d))?$/;
-
 /**
  * The revision that is asked for; null for the present. What the time stood for is told in the answer's headers.
  * @throws OpenClawError those of `MOMENT_FAILURES`
@@ -56,11 +54,7 @@ export async function momentOf(
 }
 
 function timeOf(text: string): number {
-  const ms = /^\d{1,15}$/.test(text)
-    ? Number(text)
-    : RFC_3339.test(text)
-      ? Date.parse(text.replace(" ", "T"))
-      : Number.NaN;
+  const ms = /^\d{1,15}$/.test(text) ? Number(text) : wallTimeOf(text);
   if (Number.isNaN(ms)) throw new OpenClawError("BAD_REQUEST", "time is RFC 3339, or milliseconds since 1970");
   return ms;
 }

@@ -3,15 +3,16 @@ import { toHex } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { PARTITION } from "@openclaw/core/ids.ts";
 import type { Agreement } from "@openclaw/core/replica/comparisons.ts";
+import { type DiskStatus, SHEDDING_ORDER } from "@openclaw/core/replica/disk-budget.ts";
 import type { FastifyInstance } from "fastify";
 import { requireAdmin } from "./admin.ts";
-import { failures } from "./answers.ts";
+import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
 import { acceptIdempotencyKey } from "./idempotency.ts";
 import { agreementNote, comparisonJson } from "./verify.ts";
 
 export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
-  app.get<{ Querystring: { hash: boolean } }>(
+  app.get<{ Querystring: { hash: boolean; consistency: "linearizable" | "local" } }>(
     "/v1/status",
     {
       config: { whenRemoved: true },
@@ -28,15 +29,24 @@ export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
               description:
                 "Also hash every row of this node's state, and the content, which its ledger determines: reads all of it",
             },
+            consistency: {
+              type: "string",
+              enum: ["linearizable", "local"],
+              default: "local",
+              description: "linearizable: the revision is no older than anything that was acknowledged before",
+            },
           },
         },
         response: {
           200: { description: "Status", type: "object", additionalProperties: true, properties: statusProperties },
-          ...failures("BAD_REQUEST", "STOPPED"),
+          ...failures("BAD_REQUEST", "OVERLOADED", "UNAVAILABLE", "STOPPED"),
         },
       },
     },
-    async (request) => ({ ...statusOf(deps), ...(request.query.hash ? { state: await stateHash(deps) } : {}) }),
+    async (request) => {
+      if (request.query.consistency === "linearizable") await deps.replica.barrier(REQUEST_TIMEOUT_MS);
+      return { ...statusOf(deps), ...(request.query.hash ? { state: await stateHash(deps) } : {}) };
+    },
   );
 
   app.get(
@@ -134,11 +144,19 @@ const statusProperties = {
     additionalProperties: true,
     description: "What replicas found when states were compared last",
   },
+  disk: {
+    type: "object",
+    additionalProperties: true,
+    description:
+      "Bytes of the budget (null: none), of the files, and those that count; the order in which room is made, what was " +
+      "shed since the start (bytes of copies and log, revisions of the past, writes refused), what comes next, and why " +
+      "writes that need room are refused here (null: they are not)",
+  },
   quorum: { type: "integer", description: "Members that must be alive for a write" },
   notes: { type: "array", items: { type: "string" }, description: "What an operator should know" },
 } as const;
 
-function statusOf({ replica, members, presence, uplink }: ApiDeps) {
+function statusOf({ replica, members, presence, uplink, disk }: ApiDeps) {
   const {
     cluster,
     id,
@@ -204,7 +222,11 @@ function statusOf({ replica, members, presence, uplink }: ApiDeps) {
     removed: members.removed,
     agreement: agreement.kind,
     comparison: comparisonJson(comparison),
-    notes: notesFor(voters.length, leader === null, raft.recoveringTo !== null, members.removed, agreement),
+    disk: { ...disk.status(), order: SHEDDING_ORDER },
+    notes: [
+      ...notesFor(voters.length, leader === null, raft.recoveringTo !== null, members.removed, agreement),
+      ...(members.removed ? [] : diskNotes(disk.status())),
+    ],
   };
 }
 
@@ -224,6 +246,14 @@ function notesFor(
     notes.push("a cluster of two has a quorum of two: if either member stops, writes stop; add a third");
   if (leaderless) notes.push("no leader is known: writes and linearizable reads wait for an election");
   if (recovering) notes.push("this node lost part of its log and neither votes nor acknowledges until it caught up");
+  return notes;
+}
+
+function diskNotes({ full, refuses }: DiskStatus): string[] {
+  const notes: string[] = [];
+  if (refuses !== null)
+    notes.push(`writes that need room are refused: ${refuses}; delete keys and compact, or raise disk.budgetBytes`);
+  else if (full) notes.push("this node's disk budget is used up; the other members have room, so writes go on");
   return notes;
 }
 

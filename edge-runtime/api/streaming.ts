@@ -10,11 +10,11 @@ import type { StreamFormat } from "./stream-format.ts";
 const STREAMS_MAX = 1_000;
 
 /** @throws OpenClawError OVERLOADED */
-export function assertRoom(streams: ReadonlySet<EventStream>): void {
+function assertRoom(streams: ReadonlySet<EventStream>): void {
   if (streams.size >= STREAMS_MAX) throw new OpenClawError("OVERLOADED", `${STREAMS_MAX} watchers`);
 }
 
-/** @param streams those that are open: this one is among them meanwhile */
+/** @param streams those that are open: this one is among them meanwhile. @throws OpenClawError OVERLOADED */
 export async function streaming(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -22,6 +22,7 @@ export async function streaming(
   serve: (stream: EventStream) => Promise<void>,
   format?: StreamFormat,
 ): Promise<void> {
+  assertRoom(streams);
   reply.hijack();
   const stream = new EventStream(reply.raw, reply.getHeaders(), format);
   streams.add(stream);

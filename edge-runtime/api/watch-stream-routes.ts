@@ -10,7 +10,7 @@ import type { ApiDeps, ApiPrincipal } from "./deps.ts";
 import type { EventStream } from "./event-stream.ts";
 import { keysForm } from "./key-form.ts";
 import type { PreviousRows } from "./previous-rows.ts";
-import { assertRoom, streaming } from "./streaming.ts";
+import { streaming } from "./streaming.ts";
 import { WATCH_FILTERS, watchedOrigin } from "./watch-selection.ts";
 import { STREAM_WATCHES_MAX, type WatchCreate, WatchStream } from "./watch-stream.ts";
 
@@ -70,7 +70,6 @@ export function watchStreamRoutes(
       },
     },
     async (request, reply) => {
-      assertRoom(streams);
       const watches = createsOf(request.body.watches, request.principal);
       const id = randomUUID();
       await streaming(request, reply, streams, async (events) => {

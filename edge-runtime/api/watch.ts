@@ -12,7 +12,7 @@ import { keyAsText, valueAsText } from "./key-text.ts";
 import { ledgerPages } from "./ledger-pages.ts";
 import { type Before, PreviousRows } from "./previous-rows.ts";
 import type { ServerEvent } from "./stream-format.ts";
-import { assertRoom, streaming } from "./streaming.ts";
+import { streaming } from "./streaming.ts";
 import { queryBytes } from "./url-bytes.ts";
 import { WatchProgress } from "./watch-progress.ts";
 import {
@@ -95,7 +95,6 @@ export function watchRoutes(app: FastifyInstance, deps: ApiDeps): void {
       },
     },
     async (request, reply) => {
-      assertRoom(streams);
       const prefix = queryBytes(request.url, "prefix") ?? EMPTY_BYTES;
       if (!request.principal.mayReadPrefix(prefix)) throw new OpenClawError("FORBIDDEN", "read");
       const selection: Selection = {

@@ -2,8 +2,9 @@
 import { equalBytes } from "@openclaw/core/bytes.ts";
 import { type ErrorCode, OpenClawError } from "@openclaw/core/errors.ts";
 import type { IdempotencyKey, Outcome, UserCommand } from "@openclaw/core/state-machine/command.ts";
-import { commandRefusal } from "@openclaw/core/sync/admission.ts";
+import { commandRefusal, type Refusal } from "@openclaw/core/sync/admission.ts";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { requireAdmin } from "./admin.ts";
 import { expected, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
 import { idempotencyOf, rememberedHeader } from "./idempotency.ts";
@@ -22,7 +23,18 @@ export interface Exchange {
  * IDEMPOTENCY_KEY_REUSED
  */
 export async function perform(deps: ApiDeps, command: UserCommand, exchange: Exchange): Promise<Done> {
-  return (await performAs(deps, command, idempotencyOf(exchange.request, { command }), exchange)).outcome;
+  const idempotency = idempotencyOf(exchange.request, { command });
+  return (await performAs(deps, command, idempotency, exchange, refusalOf(command, exchange))).outcome;
+}
+
+/** The same for what only an operator may. @throws OpenClawError as `perform` */
+export async function performByOperator(
+  deps: ApiDeps,
+  command: Extract<UserCommand, { kind: "compact" }>,
+  exchange: Exchange,
+): Promise<Done> {
+  requireAdmin(exchange.request);
+  return (await performAs(deps, command, idempotencyOf(exchange.request, { command }), exchange, null)).outcome;
 }
 
 /**
@@ -36,7 +48,7 @@ export async function performDrawn(
   exchange: Exchange,
 ): Promise<{ readonly outcome: Done; readonly note: string }> {
   const idempotency = idempotencyOf(exchange.request, { body: exchange.request.body }, note);
-  const done = await performAs(deps, command, idempotency, exchange);
+  const done = await performAs(deps, command, idempotency, exchange, refusalOf(command, exchange));
   return { outcome: done.outcome, note: done.note ?? note };
 }
 
@@ -57,6 +69,7 @@ export async function firstOutcome(
   const { first } = await deps.replica.read({ kind: "idempotency", principal: request.principal.name, key });
   if (first === null) return null;
   if (!equalBytes(first.request, idempotency.request)) throw new OpenClawError("IDEMPOTENCY_KEY_REUSED");
+  deps.metrics.idempotent("repeated");
   rememberedHeader(deps, first.until, reply);
   return { outcome: done(first.outcome), note: first.note };
 }
@@ -66,19 +79,19 @@ async function performAs(
   command: UserCommand,
   idempotency: IdempotencyKey | null,
   { request, reply }: Exchange,
+  refusal: Refusal | null,
 ): Promise<{ readonly outcome: Done; readonly note: string | null }> {
   const started = performance.now();
   let result: ErrorCode | "ok" = "ok";
   try {
-    const { principal } = request;
-    const refusal = commandRefusal(command, principal);
     if (refusal !== null) throw new OpenClawError(refusal.code, refusal.details);
-    const options = { principal: principal.name, timeoutMs: REQUEST_TIMEOUT_MS };
+    const options = { principal: request.principal.name, timeoutMs: REQUEST_TIMEOUT_MS };
     if (idempotency === null) return { outcome: done(await deps.replica.execute(command, options)), note: null };
-    const { outcome, until, note } = await deps.replica.executeIdempotent(
+    const { outcome, until, note, repeated } = await deps.replica.executeIdempotent(
       { kind: "idempotent", idempotency, command },
       options,
     );
+    if (until !== null) deps.metrics.idempotent(repeated ? "repeated" : "ran");
     rememberedHeader(deps, until, reply);
     return { outcome: done(outcome), note };
   } catch (error) {
@@ -88,6 +101,9 @@ async function performAs(
     deps.metrics.proposed(command.kind, result, (performance.now() - started) / 1_000);
   }
 }
+
+const refusalOf = (command: UserCommand, { request }: Exchange): Refusal | null =>
+  commandRefusal(command, request.principal);
 
 /** @throws OpenClawError what it was refused with */
 function done(outcome: Outcome): Done {

@@ -3,18 +3,18 @@
  * says: a run that was cut off left files behind that no manifest names. Every record is checked against the chain (L2)
  * before it is written, so a node that diverged is found here and not at the restore.
  */
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { fromHex } from "@openclaw/core/bytes.ts";
+import { fromHex, toHex } from "@openclaw/core/bytes.ts";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import type { LeaseId } from "@openclaw/core/ids.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { lockFolder } from "../storage/data-lock.ts";
-import { removeLeftovers, syncFolder, writeDurably } from "./files.ts";
+import { isSegment, MANIFEST_FILE, removeLeftovers, syncFolder, writeDurably } from "./files.ts";
 import { loadManifest, type Manifest, rangeOf, saveManifest } from "./manifest.ts";
-import { beginning, chained, segmentOf, segmentRecords } from "./segment.ts";
+import { beginning, chained, segmentBytes, segmentMissing, segmentOf, segmentRecords } from "./segment.ts";
 import type { BackupSource, Page, Standing } from "./source.ts";
 
 const LOCK_FILE = "backup.lock";
@@ -25,6 +25,9 @@ const LOCK_FILE = "backup.lock";
 const SEGMENT_BYTES_MAX = 8 * 1_048_576;
 /** Ms between two looks of a continuous backup: what a disaster may cost, with the run's own time. */
 const FOLLOW_MS = 2_000;
+/** Hashes of the live content, and times of leases, that a manifest keeps: the newest. It is written anew by each run. */
+const LIVE_MAX = 10_000;
+const LEASES_MAX = 65_536;
 
 export interface BackupPlan {
   readonly folder: string;
@@ -47,6 +50,8 @@ export interface Backed {
   /** Revisions that this run added. */
   readonly added: number;
   readonly bytes: number;
+  /** False when the run was ended before it had everything. */
+  readonly complete: boolean;
 }
 
 /**
@@ -61,7 +66,7 @@ export async function backUp(plan: BackupPlan): Promise<Backed> {
     const standing = await plan.source.standing();
     const run = await Run.begin(plan, standing);
     await run.catchUp();
-    if (plan.hash) await run.recordContent();
+    if (plan.hash && !plan.signal.aborted) await run.recordContent();
     if (plan.follow) await run.follow();
     return run.report();
   } finally {
@@ -79,12 +84,18 @@ class Run {
   #previous: Uint8Array;
   #hash: Uint8Array;
   readonly #begun: number;
+  #complete = false;
+  /** What is on the disk. */
+  #saved: Manifest;
 
   static async begin(plan: BackupPlan, standing: Standing): Promise<Run> {
     const { folder } = plan;
     const found = await loadManifest(folder);
-    const { cluster, epoch, applyVersion } = standing;
+    const { cluster, epoch } = standing;
+    if (found === null) await requireNoSegments(folder);
     const manifest = found ?? emptyManifest(standing);
+    // Before the first segment: one without a manifest would be no leftover of ours, but a backup that lost it.
+    if (found === null) await saveManifest(folder, manifest);
     if (manifest.cluster !== cluster)
       throw new OpenClawError(
         "WRONG_CLUSTER",
@@ -94,21 +105,25 @@ class Run {
       const epochs = `epoch ${manifest.epoch.counter}, the node is in epoch ${epoch.counter}`;
       throw new OpenClawError("WRONG_EPOCH", `${folder} is a backup of ${epochs}: back up into a fresh folder`);
     }
-    await removeLeftovers(folder, new Set(manifest.segments.map(({ file }) => file)));
-    const newest = Math.max(manifest.applyVersion, applyVersion);
+    const named = new Set(manifest.segments.map(({ file }) => file));
+    await removeLeftovers(folder, (name) => isSegment(name) && !named.has(name));
     const last = manifest.segments.at(-1);
     const growing = last === undefined || last.bytes >= SEGMENT_BYTES_MAX ? null : last;
     const before = manifest.segments.at(growing === null ? -1 : -2);
     const previous = before === undefined ? beginning(manifest) : bytesOf(before.ledgerHash);
     const open: StoredRecord[] = [];
-    if (growing !== null)
-      for await (const record of segmentRecords(folder, manifest, growing, previous, growing.last)) open.push(record);
-    return new Run(plan, { ...manifest, applyVersion: newest, members: standing.members }, open, previous);
+    if (growing !== null) {
+      const bytes = await segmentBytes(folder, growing);
+      if (bytes === null) throw segmentMissing(growing);
+      open.push(...segmentRecords(bytes, manifest, growing, previous, growing.last));
+    }
+    return new Run(plan, manifest, open, previous);
   }
 
   private constructor(plan: BackupPlan, manifest: Manifest, open: StoredRecord[], previous: Uint8Array) {
     this.#plan = plan;
     this.#manifest = manifest;
+    this.#saved = manifest;
     this.#open = open;
     this.#openBytes = bytesIn(open);
     this.#previous = previous;
@@ -116,17 +131,31 @@ class Run {
     this.#begun = this.#last;
   }
 
-  /** Takes everything that the node has. */
+  /** Takes everything that a majority has. What was taken is kept, however it ends. */
   async catchUp(): Promise<void> {
     const { source, progress, signal } = this.#plan;
-    for (;;) {
-      const { records, newest } = await this.#page(source);
-      if (records.length === 0) break;
-      await this.#take(records);
-      progress(this.#last, newest);
-      if (signal.aborted) break;
+    this.#complete = false;
+    try {
+      while (!signal.aborted) {
+        const { records, newest } = await this.#page(source);
+        if (records.length === 0) {
+          this.#complete = true;
+          break;
+        }
+        await this.#take(records);
+        progress(this.#last, newest);
+      }
+      // After the records that were taken: they may be of a version that was raised meanwhile.
+      this.#note(await source.standing());
+    } finally {
+      await this.#save();
     }
-    await this.#save();
+  }
+
+  #note({ applyVersion, members }: Standing): void {
+    const newest = Math.max(this.#manifest.applyVersion, applyVersion);
+    if (newest === this.#manifest.applyVersion && members.join() === this.#manifest.members.join()) return;
+    this.#manifest = { ...this.#manifest, applyVersion: newest, members };
   }
 
   async #page(source: BackupSource): Promise<Page> {
@@ -142,13 +171,25 @@ class Run {
   }
 
   async recordContent(): Promise<void> {
-    const live = await this.#plan.source.content();
+    const live = await this.#plan.source.content(this.#manifest);
     // What was written since the last page is part of what the hash is of.
     if (live.revision > this.#last) await this.catchUp();
-    const at = this.#manifest.live.filter(({ revision }) => revision !== live.revision);
-    if (live.revision === 0 || live.revision > this.#last) return;
-    this.#manifest = { ...this.#manifest, live: [...at, live] };
-    await saveManifest(this.#plan.folder, this.#manifest);
+    const hash = this.#hashAt(live.revision);
+    // In a segment that was closed meanwhile: the next run records one.
+    if (hash === null) return;
+    if (toHex(hash) !== live.ledgerHash)
+      throw new OpenClawError(
+        "BACKUP_INVALID",
+        `the node's state: revision ${live.revision}: the ledger has another hash`,
+      );
+    const others = this.#manifest.live.filter(({ revision }) => revision !== live.revision);
+    this.#manifest = { ...this.#manifest, live: [...others, live].slice(-LIVE_MAX) };
+    await this.#save();
+  }
+
+  #hashAt(revision: number): Uint8Array | null {
+    if (revision === this.#last && revision > 0) return this.#hash;
+    return this.#open.find((record) => record.revision === revision)?.hash ?? null;
   }
 
   async follow(): Promise<void> {
@@ -175,6 +216,7 @@ class Run {
       last: range?.last ?? null,
       added: this.#last - this.#begun,
       bytes: segments.reduce((sum, { bytes }) => sum + bytes, 0),
+      complete: this.#complete,
     };
   }
 
@@ -183,12 +225,12 @@ class Run {
   }
 
   async #take(records: readonly StoredRecord[]): Promise<void> {
-    for (const record of chained(records, this.#last + 1, this.#hash, "the node's ledger")) {
-      this.#open.push(record);
-      this.#openBytes += record.record.length;
-      this.#hash = record.hash;
-    }
-    await this.#noteLeases(records);
+    const checked = [...chained(records, this.#last + 1, this.#hash, "the node's ledger")];
+    const leases = await this.#leasesOf(checked);
+    this.#manifest = { ...this.#manifest, leases: [...this.#manifest.leases, ...leases].slice(-LEASES_MAX) };
+    this.#open.push(...checked);
+    this.#openBytes += bytesIn(checked);
+    this.#hash = checked.at(-1)?.hash ?? this.#hash;
     if (this.#openBytes < SEGMENT_BYTES_MAX) return;
     await this.#save();
     this.#previous = this.#hash;
@@ -202,32 +244,37 @@ class Run {
     const { segments } = this.#manifest;
     const [first] = this.#open;
     const last = segments.at(-1);
-    if (first === undefined || last?.last === this.#last) {
-      if (last === undefined) await saveManifest(folder, this.#manifest);
-      return;
-    }
+    if (first === undefined || last?.last === this.#last) return this.#saveManifest();
     const { entry, bytes } = segmentOf(this.#manifest, this.#previous, this.#open);
     const replaced = last?.first === entry.first ? last : null;
     await writeDurably(folder, entry.file, bytes);
     const kept = replaced === null ? segments : segments.slice(0, -1);
     this.#manifest = { ...this.#manifest, segments: [...kept, entry] };
-    await saveManifest(folder, this.#manifest);
+    await this.#saveManifest();
     if (replaced === null) return;
     await rm(join(folder, replaced.file), { force: true });
     await syncFolder(folder);
   }
 
+  async #saveManifest(): Promise<void> {
+    if (this.#manifest === this.#saved) return;
+    await saveManifest(this.#plan.folder, this.#manifest);
+    this.#saved = this.#manifest;
+  }
+
   /** How long leases live the ledger does not tell; the node does, as long as they are alive. */
-  async #noteLeases(records: readonly StoredRecord[]): Promise<void> {
+  async #leasesOf(records: readonly StoredRecord[]): Promise<Manifest["leases"]> {
     const known = new Set(this.#manifest.leases.map(({ lease }) => lease));
     const seen = new Set<LeaseId>();
     for (const { record } of records)
       for (const event of decodeRecord(record).events)
         if (event.kind === "put" && event.lease !== null && !known.has(event.lease)) seen.add(event.lease);
+    const alive: Manifest["leases"] = [];
     for (const lease of seen) {
       const ttlMs = await this.#plan.source.timeToLive(lease);
-      if (ttlMs !== null) this.#manifest = { ...this.#manifest, leases: [...this.#manifest.leases, { lease, ttlMs }] };
+      if (ttlMs !== null) alive.push({ lease, ttlMs });
     }
+    return alive;
   }
 }
 
@@ -242,6 +289,14 @@ const emptyManifest = ({ cluster, epoch, applyVersion, members }: Standing): Man
   live: [],
   leases: [],
 });
+
+/** @throws OpenClawError BACKUP_INVALID */
+async function requireNoSegments(folder: string): Promise<void> {
+  const segment = (await readdir(folder)).find(isSegment);
+  if (segment === undefined) return;
+  const details = `${folder} has ${segment}, but no ${MANIFEST_FILE}: put that back, or begin a fresh folder`;
+  throw new OpenClawError("BACKUP_INVALID", details);
+}
 
 function bytesOf(hex: string): Uint8Array {
   const bytes = fromHex(hex);

@@ -3,6 +3,9 @@ import { open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 const TEMPORARY = ".tmp";
+export const MANIFEST_FILE = "manifest.json";
+
+export const isSegment = (name: string): boolean => /^ledger-\d{16}-\d{16}$/.test(name);
 
 /** tmp, fsync, rename, fsync of the folder. */
 export async function writeDurably(folder: string, name: string, bytes: Uint8Array): Promise<void> {
@@ -28,11 +31,13 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Removes what a run that was ended left: files that are half written, and segments that no manifest names any more. */
-export async function removeLeftovers(folder: string, named: ReadonlySet<string>): Promise<void> {
+/** Removes those of our files that are half written, and those that `leftover` tells. */
+export async function removeLeftovers(folder: string, leftover: (name: string) => boolean): Promise<void> {
   for (const name of await readdir(folder)) {
-    const ours = name.endsWith(TEMPORARY) || /^ledger-\d{16}-\d{16}$/.test(name);
-    if (ours && !named.has(name)) await rm(join(folder, name), { force: true });
+    const whole = name.endsWith(TEMPORARY) ? name.slice(0, -TEMPORARY.length) : name;
+    // Whatever else is in the folder is not ours.
+    if (whole !== MANIFEST_FILE && !isSegment(whole)) continue;
+    if (whole !== name || leftover(name)) await rm(join(folder, name), { force: true });
   }
 }
 

@@ -17,9 +17,8 @@ import {
 } from "@openclaw/core/ids.ts";
 import { z } from "zod";
 import { sha256 } from "../storage/sha256.ts";
-import { missing, writeDurably } from "./files.ts";
+import { isSegment, MANIFEST_FILE, missing, writeDurably } from "./files.ts";
 
-const MANIFEST_FILE = "manifest.json";
 const BACKUP_FORMAT = 1;
 const KIND = "openclaw backup";
 
@@ -28,7 +27,7 @@ const at = count.transform(revision);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 
 const Segment = z.strictObject({
-  file: z.string().regex(/^ledger-\d{16}-\d{16}$/),
+  file: z.string().refine(isSegment),
   bytes: count,
   sha256: hash,
   first: at,

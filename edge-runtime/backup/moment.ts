@@ -2,6 +2,7 @@
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
+import { wallTimeOf } from "../wall-time.ts";
 
 export type At =
   | { readonly kind: "latest" }
@@ -17,11 +18,11 @@ export interface Moment {
   readonly ambiguous: { readonly count: number; readonly first: number; readonly last: number } | null;
 }
 
-/** A revision, a time as ISO 8601 has it, or `latest`. @throws OpenClawError BAD_REQUEST */
+/** A revision, a time of RFC 3339, or `latest`. @throws OpenClawError BAD_REQUEST */
 export function parseAt(text: string): At {
   if (text === "latest") return { kind: "latest" };
   if (/^\d{1,15}$/.test(text)) return { kind: "revision", revision: Number(text) };
-  const time = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
+  const time = wallTimeOf(text);
   if (Number.isNaN(time))
     throw new OpenClawError("BAD_REQUEST", `${text} is no revision and no time such as 2026-03-01T12:00:00Z`);
   return { kind: "time", time };

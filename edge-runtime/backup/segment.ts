@@ -86,15 +86,14 @@ const wrongAt = (where: string, at: number, why: string): OpenClawError =>
  * The records of one segment up to `until`, each checked; past the last of them, what of the file remains is checked too,
  * if all of it was asked for. @throws OpenClawError BACKUP_INVALID naming the file and the first wrong revision
  */
-export async function* segmentRecords(
-  folder: string,
+export function* segmentRecords(
+  bytes: Uint8Array,
   ledger: Ledger,
   entry: SegmentEntry,
   previous: Uint8Array,
   until: number,
-): AsyncGenerator<StoredRecord> {
+): Generator<StoredRecord> {
   const { file, first, last } = entry;
-  const bytes = await contentOf(folder, file);
   const frames = chained(decoded(bytes, header(ledger, first, previous), entry), first, previous, file);
   let end = first - 1;
   for (const record of frames) {
@@ -125,11 +124,15 @@ function* decoded(bytes: Uint8Array, wanted: Uint8Array, { file, first }: Segmen
   }
 }
 
-async function contentOf(folder: string, file: string): Promise<Uint8Array> {
+/** Null when it is not there. */
+export async function segmentBytes(folder: string, { file }: SegmentEntry): Promise<Uint8Array | null> {
   try {
     return await readFile(join(folder, file));
   } catch (error) {
-    if (missing(error)) throw new OpenClawError("BACKUP_INVALID", `${file} is missing`);
+    if (missing(error)) return null;
     throw error;
   }
 }
+
+export const segmentMissing = ({ file }: SegmentEntry): OpenClawError =>
+  new OpenClawError("BACKUP_INVALID", `${file} is missing`);

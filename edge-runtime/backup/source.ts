@@ -35,6 +35,9 @@ export interface Standing extends Pick<Manifest, "cluster" | "epoch" | "applyVer
   readonly revision: number;
 }
 
+/** Whose ledger is backed up. */
+type Whose = Pick<Manifest, "cluster" | "epoch">;
+
 export interface Page {
   readonly records: readonly StoredRecord[];
   /** How far the node is that answered. */
@@ -61,20 +64,21 @@ export class BackupSource {
     return { cluster, epoch, applyVersion, members, revision: at };
   }
 
-  /** The hash of the content as it stands at the node now. */
-  async content(): Promise<Manifest["live"][number]> {
-    const { state } = Status.parse(await this.#client.json({ method: "GET", path: "/v1/status?hash=true" }));
+  /** The hash of the content as it stands at the node now. @throws OpenClawError WRONG_CLUSTER, WRONG_EPOCH */
+  async content(of: Whose): Promise<Manifest["live"][number]> {
+    const status = Status.parse(await this.#client.json({ method: "GET", path: "/v1/status?hash=true" }));
+    requireSame(of, status);
+    const { state } = status;
     if (state === undefined) throw new OpenClawError("UNKNOWN_VERSION", "the node gives no hash of its content");
     return { revision: state.revision, contentHash: state.content.hash, ledgerHash: state.ledgerHash };
   }
 
   /** @throws OpenClawError FORBIDDEN, COMPACTED, REVISION_AHEAD, UNAVAILABLE, MALFORMED_FRAME, WRONG_CLUSTER, WRONG_EPOCH */
-  async page({ cluster, epoch }: Pick<Manifest, "cluster" | "epoch">, from: number): Promise<Page> {
+  async page(of: Whose, from: number): Promise<Page> {
     const { body, headers } = await this.#client.call({ method: "GET", path: `/v1/ledger?from=${from}` });
     const text = headers["x-openclaw-position"];
     const position = parsePosition(typeof text === "string" ? text : "");
-    if (position.cluster !== cluster) throw new OpenClawError("WRONG_CLUSTER", `${position.cluster} answered`);
-    if (position.epoch !== epoch.nonce) throw new OpenClawError("WRONG_EPOCH", `epoch ${position.epoch} answered`);
+    requireSame(of, position);
     return { records: [...framesIn(body)].map(readRecordFrame), newest: position.revision };
   }
 
@@ -87,4 +91,10 @@ export class BackupSource {
       throw error;
     }
   }
+}
+
+/** @throws OpenClawError WRONG_CLUSTER, WRONG_EPOCH */
+function requireSame(of: Whose, { cluster, epoch }: { readonly cluster: string; readonly epoch: string }): void {
+  if (cluster !== of.cluster) throw new OpenClawError("WRONG_CLUSTER", `${cluster} answered`);
+  if (epoch !== of.epoch.nonce) throw new OpenClawError("WRONG_EPOCH", `epoch ${epoch} answered`);
 }

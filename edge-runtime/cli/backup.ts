@@ -1,5 +1,6 @@
 /** `openclaw backup`, `openclaw backup verify`. */
 import type { Command } from "commander";
+import { EXIT } from "./failure.ts";
 import { progressBar } from "./progress.ts";
 import { clientOf, examples, print, type Reach, reaching } from "./reach.ts";
 
@@ -42,6 +43,9 @@ export function addBackup(program: Command): void {
       }).finally(() => bar.stop());
       if (options.json === true) print(JSON.stringify(done));
       else print(`${done.cluster}: ${rangeText(done)}, ${done.bytes} bytes; ${done.added} revisions new`);
+      if (options.follow === true || done.complete) return;
+      process.stderr.write("ended before it had everything; run it again, it goes on from there\n");
+      process.exitCode = EXIT.retry;
     });
 
   backup

@@ -8,8 +8,13 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { request as httpsRequest } from "node:https";
 import { isErrorCode, OpenClawError } from "@openclaw/core/errors.ts";
 
-/** Ms without any answer: longer than a node itself waits. */
-const ANSWER_MS_MAX = 20_000;
+interface Bounds {
+  /** Ms without any answer: longer than a node itself waits. Then, between two parts of one that is no stream. */
+  readonly answerMs: number;
+  /** Ms in which nothing comes on a stream: four of the signs of life that a node gives. */
+  readonly silenceMs: number;
+}
+const BOUNDS: Bounds = { answerMs: 20_000, silenceMs: 60_000 };
 /** Bytes of an answer that is not a stream. */
 const ANSWER_BYTES_MAX = 64 * 1_048_576;
 export interface Call {
@@ -36,11 +41,12 @@ export class Refused extends OpenClawError {
 export class ApiClient {
   readonly #endpoints: readonly URL[];
   readonly #token: string | null;
+  readonly #bounds: Bounds;
   /** Where the last call succeeded; the next one begins there. */
   #current = 0;
 
   /** @throws OpenClawError BAD_REQUEST when an endpoint is no http(s) URL */
-  constructor(endpoints: readonly string[], token: string | null) {
+  constructor(endpoints: readonly string[], token: string | null, bounds = BOUNDS) {
     this.#endpoints = endpoints.map((endpoint) => {
       if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
         throw new OpenClawError("BAD_REQUEST", `${endpoint} is no endpoint; one looks like http://127.0.0.1:8101`);
@@ -48,19 +54,22 @@ export class ApiClient {
       return new URL(endpoint);
     });
     this.#token = token;
+    this.#bounds = bounds;
   }
 
   /** @throws OpenClawError whatever the node answers, or UNAVAILABLE when no endpoint can be reached */
-  async call(call: Call): Promise<Answered> {
-    const response = await this.stream(call);
-    const chunks: Buffer[] = [];
-    let length = 0;
-    for await (const chunk of response as AsyncIterable<Buffer>) {
-      length += chunk.length;
-      if (length > ANSWER_BYTES_MAX) throw new OpenClawError("FRAME_TOO_LARGE", "the answer");
-      chunks.push(chunk);
-    }
-    return { body: Buffer.concat(chunks), headers: response.headers };
+  call(call: Call): Promise<Answered> {
+    return this.#anywhere(call, async (response) => {
+      silentFor(response, this.#bounds.answerMs);
+      const chunks: Buffer[] = [];
+      let length = 0;
+      for await (const chunk of response as AsyncIterable<Buffer>) {
+        length += chunk.length;
+        if (length > ANSWER_BYTES_MAX) throw new OpenClawError("FRAME_TOO_LARGE", "the answer");
+        chunks.push(chunk);
+      }
+      return { body: Buffer.concat(chunks), headers: response.headers };
+    });
   }
 
   async json(call: Call): Promise<unknown> {
@@ -68,8 +77,13 @@ export class ApiClient {
     return JSON.parse(body.toString("utf8"));
   }
 
-  /** A successful response, its body still to be read. */
-  async stream(call: Call): Promise<IncomingMessage> {
+  /** A successful response, its body still to be read: it fails when nothing comes for too long. */
+  stream(call: Call): Promise<IncomingMessage> {
+    return this.#anywhere(call, async (response) => silentFor(response, this.#bounds.silenceMs));
+  }
+
+  /** @param take of a successful response: what fails there is asked for at the next endpoint, too */
+  async #anywhere<T>(call: Call, take: (response: IncomingMessage) => Promise<T>): Promise<T> {
     const once = runningOnce(call);
     let failure = "";
     let refusal: OpenClawError | null = null;
@@ -80,8 +94,9 @@ export class ApiClient {
       try {
         const response = await this.#send(endpoint, once);
         if ((response.statusCode ?? 500) < 300) {
+          const taken = await take(response);
           this.#current = at;
-          return response;
+          return taken;
         }
         throw await refusalOf(response);
       } catch (error) {
@@ -115,7 +130,8 @@ export class ApiClient {
           resolve(response);
         },
       );
-      const late = setTimeout(() => request.destroy(new Error(`no answer within ${ANSWER_MS_MAX} ms`)), ANSWER_MS_MAX);
+      const { answerMs } = this.#bounds;
+      const late = setTimeout(() => request.destroy(new Error(`no answer within ${answerMs} ms`)), answerMs);
       request.on("error", (error) => {
         clearTimeout(late);
         reject(error);
@@ -124,6 +140,9 @@ export class ApiClient {
     });
   }
 }
+
+const silentFor = (response: IncomingMessage, ms: number): IncomingMessage =>
+  response.setTimeout(ms, () => response.destroy(new Error(`nothing came for ${ms} ms`)));
 
 async function refusalOf(response: IncomingMessage): Promise<OpenClawError> {
   let text = "";

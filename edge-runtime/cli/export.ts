@@ -51,8 +51,9 @@ interface ExportOptions {
   readonly follow?: boolean;
 }
 
-const newest = async (client: ApiClient): Promise<number> =>
-  Status.parse(await client.json({ method: "GET", path: "/v1/status" })).revision;
+/** What was acknowledged before is in it, whichever node answers. */
+export const newest = async (client: ApiClient): Promise<number> =>
+  Status.parse(await client.json({ method: "GET", path: "/v1/status?consistency=linearizable" })).revision;
 
 export interface Export {
   readonly from: number;

@@ -20,6 +20,7 @@ const NEXT: Partial<Record<ErrorCode, string>> = {
   DATA_MISSING: "`openclaw member replace NODE --dir DIR` prints the line that puts a new node in its place.",
   TOKEN_USED: "`openclaw member invite --dir DIR` prints a new line.",
   MEMBERSHIP_PENDING: "`openclaw member list` shows the change that is under way.",
+  MEMBERSHIP_UNHEALTHY: "`openclaw member list` shows who does not answer: remove those first, or start them.",
   NOT_ADMITTED: "Is it this cluster's token or credential? `openclaw member invite --dir DIR` prints a new line.",
   BACKUP_INVALID: "Revisions before the one named can be restored: `--at`. Use another copy, or begin a fresh folder.",
   INTERNAL: "The node's log has the cause.",

@@ -4,7 +4,7 @@ import { revision } from "@openclaw/core/ids.ts";
 import type { Command } from "commander";
 import { z } from "zod";
 import { EXIT } from "./failure.ts";
-import { progressBar } from "./progress.ts";
+import { type Progress, progressBar } from "./progress.ts";
 import { clientOf, examples, print, type Reach, reaching, wholeNumber } from "./reach.ts";
 import { table } from "./status.ts";
 
@@ -84,16 +84,10 @@ async function offline(dataDir: string, options: VerifyOptions): Promise<void> {
 async function verify({ from = 1, to, json }: VerifyOptions, check: Check): Promise<void> {
   if (from < 1) throw new OpenClawError("BAD_REQUEST", "the first revision is 1");
   const bar = progressBar("ledger");
-  const first = await check(from, to);
-  let found = first;
-  while (!found.done) {
-    bar.show(found.sound, Math.min(to ?? found.revision, found.revision));
-    found = await check(found.sound + 1, to);
-  }
-  bar.stop();
+  const found = await checkAll(from, to, check, bar).finally(() => bar.stop());
   const { fault, sound } = found;
-  if (json === true) print(JSON.stringify({ from: first.from, sound, revision: found.revision, fault }));
-  else if (fault === null) print(soundText(from, first.from, sound));
+  if (json === true) print(JSON.stringify({ from: found.from, sound, revision: found.revision, fault }));
+  else if (fault === null) print(soundText(from, found.from, sound));
   else print(`revision ${fault.revision} is wrong (${fault.kind}): ${fault.details}`);
   if (fault !== null) process.exitCode = EXIT.refused;
 }
@@ -103,6 +97,17 @@ function soundText(asked: number, from: number, sound: number): string {
   return sound < from
     ? `nothing is there to check${compacted}`
     : `revisions ${from} to ${sound} are as they were written${compacted}`;
+}
+
+/** `from` in what it resolves with is that of the whole. */
+async function checkAll(asked: number, to: number | undefined, check: Check, bar: Progress): Promise<Checked> {
+  const first = await check(asked, to);
+  let found = first;
+  while (!found.done) {
+    bar.show(found.sound, Math.min(to ?? found.revision, found.revision));
+    found = await check(found.sound + 1, to);
+  }
+  return { ...found, from: first.from };
 }
 
 async function compare(options: VerifyOptions): Promise<void> {

@@ -37,6 +37,15 @@ const Status = z.object({
     })
     .nullable(),
   snapshots: z.object({ sending: Transfer.nullable(), receiving: Transfer.nullable() }),
+  disk: z.object({
+    budget: z.number().nullable(),
+    files: z.number().nullable(),
+    used: z.number().nullable(),
+    refuses: z.string().nullable(),
+    order: z.array(z.string()),
+    shed: z.object({ copies: z.number(), log: z.number(), past: z.number(), writes: z.number() }),
+    next: z.string().nullable(),
+  }),
   notes: z.array(z.string()),
   state: z
     .object({
@@ -65,6 +74,7 @@ export function statusText(answer: unknown): string {
     `revision ${revision}${compacted === 0 ? "" : `, kept from ${compacted} on`}; log: commit ${commit}, applied ${applied}`,
     `log time ${(logTime / 1_000).toFixed(1)} s; apply version ${applyVersion} (this node supports up to ${supports})`,
     ...(parent === null ? ["no parent"] : [parentLine(parent)]),
+    ...diskLines(status.disk),
     ...transferLine("sends a snapshot to", status.snapshots.sending),
     ...transferLine("receives a snapshot from", status.snapshots.receiving),
     ...(state === undefined
@@ -82,6 +92,19 @@ export function statusText(answer: unknown): string {
 function transferLine(does: string, transfer: z.infer<typeof Transfer> | null): string[] {
   if (transfer === null) return [];
   return [`this node ${does} ${transfer.peer}: ${transfer.done} of ${transfer.bytes} bytes`];
+}
+
+function diskLines({ budget, files, used, order, shed, next }: z.infer<typeof Status>["disk"]): string[] {
+  if (budget === null) return [];
+  const mib = (bytes: number): string => (bytes / 1_048_576).toFixed(1);
+  const measured =
+    used === null || files === null
+      ? "not measured yet"
+      : `${mib(used)} of ${mib(budget)} MiB (${((100 * used) / budget).toFixed(0)} %), files ${mib(files)} MiB`;
+  return [
+    `disk ${measured}; room is made in the order ${order.join(", ")}; next: ${next}`,
+    `shed since the start: copies ${mib(shed.copies)} MiB, log ${mib(shed.log)} MiB, past ${shed.past} revisions, writes ${shed.writes} refused`,
+  ];
 }
 
 function parentLine({

@@ -40,6 +40,8 @@ export interface Presence {
   readonly applied: Index;
   /** Where its HTTP API is, as others reach it. */
   readonly http: string;
+  /** S5: its disk budget is used up. */
+  readonly full: boolean;
   /** The author's wall clock, ms since 1970. */
   readonly at: number;
 }
@@ -220,6 +222,7 @@ const encodePresence = (presence: Presence, credential: Uint8Array): Uint8Array 
     presence.revision,
     presence.applied,
     presence.http,
+    presence.full,
     presence.at,
     credential,
   ]);
@@ -237,6 +240,7 @@ function decodePresence(bytes: Uint8Array): { readonly presence: Presence; reado
     revision: revision(fields.count()),
     applied: index(fields.count()),
     http: fields.that(isAddress, "an address"),
+    full: fields.flag(),
     at: fields.count(),
   };
   const credential = fields.bytes();

@@ -49,6 +49,11 @@ export class HistoryWork {
     return answer;
   }
 
+  /** What a compaction left superfluous is still there. */
+  get removing(): boolean {
+    return this.#reached.compacted > this.#done.compacted;
+  }
+
   /** The state is there now: the index waits until nothing more is applied; a compaction does not. */
   applied({ revision, compacted }: Pick<Position, "revision" | "compacted">): void {
     this.#reached = { revision, compacted };

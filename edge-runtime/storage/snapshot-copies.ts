@@ -22,7 +22,7 @@ import { StateTables } from "./state-tables.ts";
 const COPIES_MAX = 2;
 /** How long the newest copy stays after it was last used, ms. */
 const KEPT_MS = 600_000;
-const PREFIX = "state-snapshot-";
+export const SNAPSHOT_PREFIX = "state-snapshot-";
 const FILE_SUFFIX = ".db";
 const CONTENT_SUFFIX = ".content";
 
@@ -48,17 +48,17 @@ export class SnapshotCopies {
     this.#folder = folder;
     const names = readdirSync(folder);
     const [found] = names
-      .filter((name) => name.startsWith(PREFIX) && name.endsWith(FILE_SUFFIX))
+      .filter((name) => name.startsWith(SNAPSHOT_PREFIX) && name.endsWith(FILE_SUFFIX))
       .map((name) => ({ name, content: keptContent(join(folder, name)) }))
       .flatMap(({ name, content }) => (content === null ? [] : [{ name, content }]))
       .sort((a, b) => b.content.meta.index - a.content.meta.index);
     const stays = found === undefined ? [] : [found.name, contentName(found.name)];
     removeLeftovers(
       folder,
-      names.filter((name) => name.startsWith(PREFIX) && !stays.includes(name)),
+      names.filter((name) => name.startsWith(SNAPSHOT_PREFIX) && !stays.includes(name)),
     );
     if (found === undefined) return;
-    this.#made = Number.parseInt(found.name.slice(PREFIX.length), 10);
+    this.#made = Number.parseInt(found.name.slice(SNAPSHOT_PREFIX.length), 10);
     this.#kept = { file: { path: join(folder, found.name), ...found.content }, users: 0 };
     this.#expire();
   }
@@ -71,7 +71,7 @@ export class SnapshotCopies {
       throw new OpenClawError("OVERLOADED", `${COPIES_MAX} snapshots are being sent`);
     this.#letGo();
     this.#making = true;
-    const path = join(this.#folder, `${PREFIX}${++this.#made}${FILE_SUFFIX}`);
+    const path = join(this.#folder, `${SNAPSHOT_PREFIX}${++this.#made}${FILE_SUFFIX}`);
     try {
       const file = await this.#make(state, path);
       this.#letGo();
@@ -97,6 +97,11 @@ export class SnapshotCopies {
   /** Its bytes are not what they were: nobody gets it any more. */
   rotten(path: string): void {
     if (this.#kept?.file.path === path) this.#letGo();
+  }
+
+  /** S5: what nobody reads just now makes room. */
+  shed(): void {
+    if (this.#kept?.users === 0) this.#letGo();
   }
 
   /** The state was wrong, and so is every copy of it: nobody gets one any more. */

@@ -20,7 +20,7 @@ import { packRecords } from "./record-batch.ts";
 import { packResults } from "./result-batch.ts";
 import { sha256 } from "./sha256.ts";
 import { type Connection, checkpoint, openExclusive, openingError } from "./sqlite.ts";
-import { type PackedApplied, STATE_FILE, type StateCalls, type StateOpening } from "./state-protocol.ts";
+import { type PackedApplied, STATE_FILE, type StateCalls, type StateOpening, WAL_BYTES_MAX } from "./state-protocol.ts";
 import { StateReads } from "./state-reads.ts";
 import { createStateTables, StateTables } from "./state-tables.ts";
 import { readIdentity, writeIdentity } from "./store-identity.ts";
@@ -31,10 +31,10 @@ export const STATE_FORMAT = 3;
 const TRANSACTION_MS_MAX = 30;
 const TRANSACTION_BYTES_MAX = 1_048_576;
 /**
- * 32 MiB: SQLite's own checkpoint at a commit bounds the WAL between ours. It does not touch R7's reasoning: it only
+ * SQLite's own checkpoint at a commit bounds the WAL between ours. It does not touch R7's reasoning: it only
  * moves committed pages into the database earlier, and ours then finds nothing left to move.
  */
-const WAL_PAGES_MAX = 8_192;
+const WAL_PAGES_MAX = WAL_BYTES_MAX / 4_096;
 
 export const stateIdentity = (cluster: string): StoreIdentity => ({
   format: STATE_FORMAT,
@@ -207,6 +207,12 @@ export class StateFile {
     } finally {
       this.#copying = false;
     }
+  }
+
+  /** Bytes that rows may take before the file grows: SQLite keeps the pages of what was deleted, and gives none back. */
+  reusable(): number {
+    const pragma = (name: string): number => Number(this.#connection.pragma(name, { simple: true }));
+    return pragma("freelist_count") * pragma("page_size");
   }
 
   /** What is being read is told `reason`: resolves when all of it was. */

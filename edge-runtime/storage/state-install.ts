@@ -2,10 +2,10 @@
  * R8: how a staged snapshot becomes the state. A crash after any step leaves either the old state or the new one, whole:
  * the old connection was checkpointed and closed before the first step, so its database file is complete by itself.
  */
-import { linkSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { linkSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Index } from "@openclaw/core/ids.ts";
-import { fsyncPath } from "./files.ts";
+import { fsyncPath, removeLeftovers } from "./files.ts";
 import { STATE_FILE } from "./state-protocol.ts";
 
 export const INCOMING_FILE = "incoming.db";
@@ -17,7 +17,7 @@ export interface InstallStep {
   readonly run: (folder: string) => void;
 }
 
-const ASIDE_PREFIX = "state-diverged-";
+export const ASIDE_PREFIX = "state-diverged-";
 
 /** A wrong state that is replaced stays, under the round that told of it, until another one is: somebody may ask why. */
 export function asideSteps(round: Index): readonly InstallStep[] {
@@ -25,9 +25,7 @@ export function asideSteps(round: Index): readonly InstallStep[] {
   return [
     {
       name: "remove a wrong state that was kept earlier",
-      run: (folder) => {
-        for (const name of readdirSync(folder)) if (name.startsWith(ASIDE_PREFIX)) rmSync(join(folder, name));
-      },
+      run: removeAside,
     },
     // A second name, not a move: at no moment is there no state.
     {
@@ -35,6 +33,11 @@ export function asideSteps(round: Index): readonly InstallStep[] {
       run: (folder) => linkSync(join(folder, STATE_FILE), join(folder, aside)),
     },
   ];
+}
+
+/** Nothing reads it but a person. */
+export function removeAside(folder: string): void {
+  removeLeftovers(folder, [ASIDE_PREFIX]);
 }
 
 export const INSTALL_STEPS: readonly InstallStep[] = [

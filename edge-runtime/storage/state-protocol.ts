@@ -9,6 +9,9 @@ import type { Answer, Position, Query, RowsHash } from "@openclaw/core/state-mac
 /** The state's name in the data folder. */
 export const STATE_FILE = "state.db";
 
+/** Bytes of the WAL, a transaction or two more, between two checkpoints. */
+export const WAL_BYTES_MAX = 32 * 1_048_576;
+
 /** Bytes of pages that SQLite keeps in memory, unless configured otherwise. */
 export const STATE_CACHE_BYTES = 8 * 1_048_576;
 
@@ -57,6 +60,10 @@ export interface StateCalls {
   dropSnapshot: { ask: string; answer: null };
   /** By path: its bytes are not what they were. */
   rottenSnapshot: { ask: string; answer: null };
+  /** What the database writes over before it grows, and whether what was compacted is still being removed. */
+  room: { ask: null; answer: { readonly reusable: number; readonly removing: boolean } };
+  /** Those that nobody reads, and a wrong state that was kept aside. */
+  dropCopies: { ask: null; answer: null };
   /** Answers with the number that the chunks carry, as a later stage replaces this one, and the bytes that are here. */
   stageBegin: { ask: SnapshotHeader; answer: { readonly stage: number; readonly held: number } };
   stageChunk: { ask: { readonly stage: number; readonly chunk: Uint8Array }; answer: null };

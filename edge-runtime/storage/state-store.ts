@@ -56,6 +56,11 @@ export class SqliteStateStore implements StateStore {
     this.#options = options;
   }
 
+  /** Reads that are not answered yet, of 4,000. */
+  get reads(): number {
+    return this.#reads;
+  }
+
   /** @throws OpenClawError DATA_CORRUPT, DATA_FOREIGN, DATA_IN_USE, DATA_NEWER, SQLITE_TOO_OLD, STORAGE_FAILED, STORAGE_FULL */
   async open(): Promise<StoredState> {
     invariant(this.#channel === null, "a state store is open once");
@@ -141,6 +146,16 @@ export class SqliteStateStore implements StateStore {
         await told("dropSnapshot");
       },
     };
+  }
+
+  /** What of the database's bytes is free for rows, and whether what was compacted is still being removed. */
+  room(): Promise<StateCalls["room"]["answer"]> {
+    return this.#open().call("room", null);
+  }
+
+  /** Removes the copies that nobody reads just now, and a wrong state that was kept aside. */
+  async dropCopies(): Promise<void> {
+    await this.#open().call("dropCopies", null);
   }
 
   /** @throws OpenClawError MALFORMED_FRAME (wrong hash, size, content or cluster), UNAVAILABLE (replaced by a later one), STORAGE_FULL */

@@ -9,7 +9,7 @@ import { HistoryWork } from "./history-work.ts";
 import { SnapshotCopies } from "./snapshot-copies.ts";
 import { storageError } from "./sqlite.ts";
 import { StateFile } from "./state-file.ts";
-import { asideSteps, INSTALL_STEPS, type InstallStep } from "./state-install.ts";
+import { asideSteps, INSTALL_STEPS, type InstallStep, removeAside } from "./state-install.ts";
 import type { SnapshotFile, StateCalls, StateOpening } from "./state-protocol.ts";
 import { IncomingSnapshot } from "./state-staging.ts";
 import type { Call } from "./worker-calls.ts";
@@ -42,6 +42,11 @@ class Storage {
     const stored = this.file.checkpoint();
     this.incoming.passed(stored.applied);
     return stored;
+  }
+
+  dropCopies(): void {
+    this.copies.shed();
+    removeAside(this.#opening.folder);
   }
 
   install(meta: SnapshotMeta): void {
@@ -148,6 +153,8 @@ function isFatal(kind: keyof StateCalls, error: Error): boolean {
     case "checkLedger":
     case "dropSnapshot":
     case "rottenSnapshot":
+    case "room":
+    case "dropCopies":
     case "compare":
     case "install":
     case "replace":
@@ -225,6 +232,13 @@ function run(call: Call<StateCalls>): void {
       break;
     case "rottenSnapshot":
       storage.copies.rotten(call.ask);
+      port.answer(call, null);
+      break;
+    case "room":
+      port.answer(call, { reusable: file.reusable(), removing: storage.past.removing });
+      break;
+    case "dropCopies":
+      storage.dropCopies();
       port.answer(call, null);
       break;
     case "stageBegin":

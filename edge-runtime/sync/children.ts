@@ -54,6 +54,11 @@ export class Children {
     return this.#options.children.map(({ cluster }) => ({ cluster, connected: connected.has(cluster) }));
   }
 
+  /** Streams that are open, of clients and sites. */
+  get size(): number {
+    return this.#children.size;
+  }
+
   async stop(): Promise<void> {
     await this.#unhandle();
     for (const { link } of [...this.#children]) link?.fail(new OpenClawError("STOPPED"));

@@ -8,13 +8,13 @@ import type { ChangeCheck } from "../documents/change-check.ts";
 import { verifyCredential } from "../network/credential.ts";
 import { ClusterPublicKey } from "../network/identity.ts";
 
-/** Longest that an import, and a linearizable read, may take: less than a child waits for an answer. */
+/** Longest that an import, or a keep-alive, and a linearizable read, may take: less than a child waits for an answer. */
 const PROPOSE_MS_MAX = 10_000;
 const BARRIER_MS_MAX = 5_000;
 
 export type BackendReplica = Pick<
   Replica,
-  "propose" | "barrier" | "read" | "ledger" | "follow" | "position" | "staleMs"
+  "propose" | "execute" | "barrier" | "read" | "ledger" | "follow" | "position" | "staleMs"
 >;
 
 /** A cluster that may be our child, and the key that its nodes' credentials are signed with. */
@@ -36,6 +36,8 @@ export function replicaBackend(options: {
     verifySite: async (claim) => verifySite(claim, keys.get(claim.cluster)),
     checkChanges: (changes) => changeCheck.check(changes),
     propose: (command, principal) => replica.propose(command, { principal, timeoutMs: PROPOSE_MS_MAX }),
+    keepAlive: (lease, principal) =>
+      replica.execute({ kind: "leaseKeepAlive", lease }, { principal, timeoutMs: PROPOSE_MS_MAX }),
     barrier: () => replica.barrier(BARRIER_MS_MAX),
     read: (query) => replica.read(query),
     ledger: (from, maxBytes) => replica.ledger(from, maxBytes),

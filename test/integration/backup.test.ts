@@ -83,6 +83,8 @@ async function oldMember(folder: string, key: string, other: string): Promise<st
   const [first, second] = nodes;
   const theirs = (await loadConfig(other)).members[0];
   if (first === undefined || second === undefined || theirs === undefined) throw new Error("members");
+  // It never ran here: only what was restored begins as a node that has.
+  await fs.rm(path.join(path.dirname(second.config), "identity.key.started"));
   const text = await fs.readFile(second.config, "utf8");
   await fs.writeFile(
     second.config,

@@ -13,8 +13,8 @@ import type { SimulatedCluster } from "./simulated-cluster.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
 const LOOK_MS = 20;
-/** Rounds, a snapshot, and applies under the slowest disk. */
-const MENDED_MS = 60_000;
+/** Rounds, a snapshot, applies; and a round that cannot tell is begun anew a minute after one that could not either. */
+export const MENDED_MS = 90_000;
 const ROUND_MS = 20_000;
 
 export class RottenState {
@@ -22,14 +22,14 @@ export class RottenState {
   readonly #member: MemoryMember;
   readonly #clock: VirtualClock;
 
-  /** Does nothing unless the cluster is quiet, and has a majority besides this member. */
+  /** Does nothing unless the cluster is quiet, and has a majority besides this member; nor if a snapshot would move the row. */
   static begin(
     site: SimulatedCluster,
     member: MemoryMember,
     host: { readonly clock: VirtualClock; readonly faults: FaultCounts },
     random: Random,
   ): void {
-    if (!quiet(site, member) || site.group.length < 3) return;
+    if (!quiet(site, member) || site.group.length < 3 || awaitsSnapshot(site, member)) return;
     host.faults.count("rot of a state's row");
     new RottenState(site, member, host.clock).#run(random);
   }
@@ -45,6 +45,8 @@ export class RottenState {
     const { unreliability } = cluster.network;
     cluster.network.unreliability = RELIABLE;
     this.#site.calm = true;
+    // Whoever falls behind the log needs a snapshot, too.
+    this.#site.easeDisks();
     this.#site.tell(this.#member, "has a state with a row that nobody wrote");
     this.#member.state.view.write([{ key: ROTTEN_ROW, value: random.bytes(8) }]);
     let found = false;
@@ -101,4 +103,12 @@ export class RottenState {
       this.#site.violation(`${this.#member.id} was mended and has the row still`);
     return true;
   }
+}
+
+/** A copy of this member's state would make another one wrong alike (C1), or another state takes the place of its own. */
+function awaitsSnapshot(site: SimulatedCluster, member: MemoryMember): boolean {
+  const leader = site.cluster.leading();
+  if (leader === undefined) return false;
+  const { progress, firstIndex } = leader.replica.status().raft;
+  return progress.some(({ id, match }) => match + 1 < firstIndex && (leader === member || id === member.id));
 }

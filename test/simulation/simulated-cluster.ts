@@ -58,7 +58,6 @@ interface Disk {
 const REST_MS = 50;
 /** For a node's word of itself. */
 const NOTE_MS = 30_000;
-
 /** Checkpoints and snapshots take that many times as long as an apply. */
 const CHECKPOINT_SLOWNESS = 10;
 
@@ -273,12 +272,19 @@ export class SimulatedCluster {
     this.#armed.clear();
     this.cluster.network.heal();
     this.cluster.network.unreliability = RELIABLE;
+    this.easeDisks();
     for (const it of this.members) {
-      this.#disk(it).slowMs = 0;
-      it.log.release();
-      it.state.release();
       it.clock.resume();
       this.#powerOn(it);
+    }
+  }
+
+  /** No disk is slow any more, and none hangs. */
+  easeDisks(): void {
+    for (const it of this.members) {
+      this.slow(it, 0);
+      it.log.release();
+      it.state.release();
     }
   }
 

@@ -14,6 +14,7 @@ import { KeyWatchers } from "./key-watchers.ts";
 import { LeaseHolders, TTL_MS_MAX } from "./lease-holders.ts";
 import type { MemoryMember } from "./memory-cluster.ts";
 import { Nemesis } from "./nemesis.ts";
+import { MENDED_MS } from "./rotten-state.ts";
 import { DRIFT, type Scenario, TROUBLE_MS } from "./scenario.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import { SimulatedCluster } from "./simulated-cluster.ts";
@@ -150,6 +151,11 @@ export class Simulation {
     for (const nemesis of this.#nemeses) nemesis.end();
     this.#fleet?.heal();
     await this.#eventually("one leader that everyone follows", () => this.#agreed(Number.POSITIVE_INFINITY));
+    await this.#eventually(
+      "states that are mended",
+      () => this.#clusters.every(({ calm }) => !calm),
+      MENDED_MS + LOOK_MS,
+    );
     const enough = (): boolean => this.operations >= OPERATIONS_MIN && this.#clock.now() >= LASTS_MS;
     await this.#eventually(`${OPERATIONS_MIN} answers`, enough, 10 * HEALED_MS);
     this.#callers.end();

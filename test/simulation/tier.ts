@@ -146,6 +146,8 @@ export class Tier {
       verifySite: async ({ cluster }) => ({ ...ANYBODY, name: `site:${cluster}` }),
       checkChanges: async () => null,
       propose: (command, principal) => replica.propose(command, { principal, timeoutMs: PROPOSE_MS_MAX }),
+      keepAlive: (lease, principal) =>
+        replica.execute({ kind: "leaseKeepAlive", lease }, { principal, timeoutMs: PROPOSE_MS_MAX }),
       barrier: () => replica.barrier(BARRIER_MS_MAX),
       read: (query) => replica.read(query),
       ledger: (from, maxBytes) => replica.ledger(from, maxBytes),

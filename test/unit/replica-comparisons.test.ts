@@ -31,6 +31,12 @@ async function watching({ replica }: MemoryMember): Promise<void> {
   for await (const page of ledgerPages(replica, next, new AbortController().signal)) void page;
 }
 
+/** This member says of the next `rounds` that it could not hash its rows. */
+function givesUp({ state }: MemoryMember, rounds: number): void {
+  const compare = state.compare.bind(state);
+  state.compare = (round) => (rounds-- > 0 ? Promise.resolve(null) : compare(round));
+}
+
 /** A round, while time passes. */
 async function compared(cluster: MemoryCluster, member: MemoryMember, timeoutMs = 5_000): Promise<Comparison> {
   let found: Comparison | null = null;
@@ -142,6 +148,56 @@ describe("C1: a replica that differs from a majority", () => {
     await writer;
     expect(written).toBeGreaterThan(30);
     expect(await states(cluster)).toBe(1);
+  });
+
+  test("is looked for again when a snapshot came in at the third, which could not hash its rows as of the round", async () => {
+    const { cluster, leader, others } = await startedCluster(3, { retention: SHORT_LOG });
+    const [member, behind] = others;
+    if (member === undefined || behind === undefined) throw new Error("three have two followers");
+    cluster.powerOff(behind);
+    rot(member);
+    const { round, reports } = await compared(cluster, leader);
+    expect(reports).toHaveLength(2);
+    for (let i = 0; i < 5; i++) expect(await run(cluster, leader, put(`key/${i}`, "x"))).toBe("ok");
+    expect(leader.replica.status().raft.firstIndex).toBeGreaterThan(round);
+    expect(agreements([leader, member])).toEqual(["sound", "sound"]);
+    await cluster.powerOn(behind);
+    // Nobody asks, and nothing is written.
+    await until(cluster, () => agreements([member]).join() === "diverged", 5_000);
+    await until(cluster, allSound(cluster));
+    expect(member.state.aside).toBeGreaterThan(round);
+    expect([leader, behind].map(({ state }) => state.aside)).toEqual([null, null]);
+    expect(await states(cluster)).toBe(1);
+  });
+
+  test("is looked for at most once a minute while no round can tell", async () => {
+    const { cluster, leader, others } = await startedCluster(3);
+    const [member, busy] = others;
+    if (member === undefined || busy === undefined) throw new Error("three have two followers");
+    rot(member);
+    givesUp(busy, 4);
+    const { lastIndex } = leader.replica.status().raft;
+    const rounds = new Set<number>([(await compared(cluster, leader)).round]);
+    for (let waited = 0; waited < 175_000; waited += 100) {
+      await cluster.elapse(100);
+      rounds.add(leader.replica.status().comparison.round);
+    }
+    // The one that was asked for, then one at once, and two more.
+    expect(rounds.size).toBe(4);
+    // One replica asks, and three report.
+    expect(leader.replica.status().raft.lastIndex - lastIndex).toBe(4 * 4);
+    expect(agreements(cluster.members)).toEqual(["sound", "sound", "sound"]);
+    await until(cluster, () => member.state.aside !== null);
+    await until(cluster, allSound(cluster));
+  });
+
+  test("L1: a round in which some gave up, and nobody differs, is not begun anew", async () => {
+    const { cluster, leader, others } = await startedCluster(3);
+    for (const member of others) givesUp(member, 1);
+    await compared(cluster, leader);
+    const { lastIndex } = leader.replica.status().raft;
+    await cluster.elapse(130_000);
+    expect(leader.replica.status().raft.lastIndex).toBe(lastIndex);
   });
 
   test("that leads hands over first", async () => {

@@ -34,7 +34,8 @@ export class Counter {
   /**
    * Resolves with the sum that it made.
    * @throws OpenClawError VALUE_INVALID: what is there is no number, or the sum none that counts exactly. COMPARE_FAILED:
-   * too many others add. UNAVAILABLE: no answer in time, and it may still take place
+   * too many others add. UNAVAILABLE, SESSION_EXPIRED, or what `signal` was aborted with: no answer, and the try under way
+   * may have taken place, or still does. OVERLOADED, STOPPED: it does not
    */
   async add(by: number, options: WaitOptions = {}): Promise<number> {
     const { clock, random } = this.#host.ports;
@@ -44,14 +45,14 @@ export class Counter {
       // Nothing is read before: the first try finds out.
       let row: KeyValue | undefined;
       for (let tries = 0; tries < TRIES_MAX; tries++) {
-        if (tries > 1) await wait.for(backoff.wait());
+        if (tries > 1) await wait.for(() => backoff.wait());
         const sum = numberOf(row) + by;
         if (!Number.isSafeInteger(sum)) throw new OpenClawError("VALUE_INVALID", `${sum} is no exact whole number`);
         const txn = compareAndSet(this.#key, row?.modRevision ?? revision(0), utf8(String(sum)));
         const [look] = txn.failure;
         invariant(look?.kind === "range", "a failed compareAndSet looks at the key");
         const failure = [{ ...look, view: "rows" } as const];
-        const { succeeded, responses } = await wait.for(this.#host.kv.attempt({ ...txn, failure }).response);
+        const { succeeded, responses } = await wait.for(() => this.#host.kv.attempt({ ...txn, failure }).response);
         if (succeeded) return sum;
         const [found] = responses;
         invariant(found?.kind === "range", "a range is answered as one");

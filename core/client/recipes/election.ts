@@ -2,11 +2,12 @@
  * Leader election (etcd's `concurrency.Election`): a lock whose holder says something, and that others look at. What is
  * said of locks holds for leaders: one that was halted may still think that it leads, and its fencing token tells.
  */
-import { InvariantViolation } from "../../errors.ts";
+import { asOpenClawError, InvariantViolation } from "../../errors.ts";
 import type { KeyValue } from "../../state-machine/operation.ts";
 import { Backoff } from "../../sync/backoff.ts";
 import { type Bytes, toBytes } from "../key-row.ts";
 import type { Lease } from "../lease.ts";
+import { callListener } from "../listener.ts";
 import type { RecipeHost } from "./host.ts";
 import { News } from "./news.ts";
 import { candidatesOf, type Ownership, ownerOf, queueFor } from "./ownership.ts";
@@ -39,12 +40,12 @@ export class Election {
   /**
    * Calls back with the leader as it is, and again when another one leads, or it proclaims something; null: none does.
    * Some that follow each other at once may be left out, the last never is. While the site is out of reach nothing is
-   * told. The returned function ends it.
+   * told. The returned function, and the end of the client, end it.
    */
   observe(listener: (leader: KeyValue | null) => void): () => void {
     const { clock, random } = this.#host.ports;
     const backoff = new Backoff(clock, random, RETRY_MS_FIRST, RETRY_MS_MAX);
-    const news = new News(this.#host.kv, this.#prefix);
+    const news = new News(this.#host, this.#prefix);
     let over = false;
     const observe = async (): Promise<void> => {
       let told: KeyValue | null | undefined;
@@ -55,17 +56,18 @@ export class Election {
           leader = await this.leader();
         } catch (error) {
           if (error instanceof InvariantViolation) throw error;
+          if (asOpenClawError(error).code === "STOPPED") return;
           // Also what only an operator can mend (FORBIDDEN): it is looked at again, seldom, until somebody ends this.
           await backoff.wait();
           continue;
         }
         if (over) return;
-        if (told === undefined || told?.modRevision !== leader?.modRevision) listener(leader);
+        if (told === undefined || told?.modRevision !== leader?.modRevision) callListener(listener, leader);
         told = leader;
         await news.of(null);
       }
     };
-    void observe();
+    void observe().finally(() => news.end());
     return () => {
       over = true;
       backoff.wake();

@@ -3,7 +3,7 @@
  * and the oldest key owns the prefix. Each waits for the one before it only, so that an end wakes one.
  */
 import { concatBytes, equalBytes, prefixEnd, utf8 } from "../../bytes.ts";
-import { asOpenClawError, invariant, OpenClawError } from "../../errors.ts";
+import { asOpenClawError, InvariantViolation, invariant, OpenClawError } from "../../errors.ts";
 import { type Revision, revision } from "../../ids.ts";
 import type { Compare, KeyValue, Operation, RangeRequest, Txn, TxnResponse } from "../../state-machine/operation.ts";
 import { Backoff } from "../../sync/backoff.ts";
@@ -16,8 +16,6 @@ import { Wait, type WaitOptions } from "./wait.ts";
 /** First and longest delay until a look that failed is repeated, ms. */
 const RETRY_MS_FIRST = 100;
 const RETRY_MS_MAX = 5_000;
-/** A look is repeated after so long, ms: a restored state may lack a key whose end no event tells. */
-const LOOK_MS = 30_000;
 
 /** Everything under it is a candidate's: a `/` stands behind the name. */
 export const candidatesOf = (name: Bytes): Uint8Array =>
@@ -35,6 +33,7 @@ export class Ownership {
   readonly token: Revision;
   readonly #host: RecipeHost;
   #left = false;
+  #leaving: Promise<void> | null = null;
 
   constructor(host: RecipeHost, lease: Lease, key: Uint8Array, token: Revision) {
     this.#host = host;
@@ -79,12 +78,18 @@ export class Ownership {
     return own;
   }
 
-  /** Lets the next one in, behind what this client has queued before. The lease goes on. */
-  async release(): Promise<void> {
-    if (this.#left) return;
+  /**
+   * Lets the next one in, behind what this client has queued before. The lease goes on. What failed may be tried again; it
+   * is not held any more, whatever comes of it.
+   * @throws OpenClawError as `kv.attempt`; the next one waits until the lease ends
+   */
+  release(): Promise<void> {
     this.#left = true;
-    const gone: Operation = { kind: "deleteRange", keys: { kind: "key", key: this.key }, previous: false };
-    await this.#host.kv.attempt({ kind: "txn", compares: [this.fence], success: [gone], failure: [] }).site;
+    this.#leaving ??= take(this.#host, this.key, [this.fence]).catch((error: unknown) => {
+      this.#leaving = null;
+      throw error;
+    });
+    return this.#leaving;
   }
 }
 
@@ -98,17 +103,19 @@ export async function queueFor(
 ): Promise<Ownership> {
   const wait = new Wait(host.ports.clock, lease, options);
   try {
-    const entering = enter(host, prefix, lease, value);
-    const own = await wait.for(entering).catch((error: unknown) => {
-      entering.then((late) => late.release()).catch(() => undefined);
+    let entering: Promise<Entered> | null = null;
+    try {
+      const { own } = await wait.for(() => {
+        entering = enter(host, prefix, lease, value);
+        return entering;
+      });
+      await untilFirst(host, prefix, own, wait);
+      lease.assertAlive();
+      return own;
+    } catch (error) {
+      if (entering !== null) void giveUp(host, lease, prefix, entering);
       throw error;
-    });
-    await untilFirst(host, prefix, own, wait).catch((error: unknown) => {
-      own.release().catch(() => undefined);
-      throw error;
-    });
-    lease.assertAlive();
-    return own;
+    }
   } finally {
     wait.end();
   }
@@ -128,14 +135,20 @@ export async function enterIfFree(
       { target: "createRevision", keys: everyKey(prefix), result: "equal", number: revision(0) },
     ];
     const put: Operation = { kind: "put", key, value: new Uint8Array(0), lease: lease.id, previous: false };
-    const { site, response } = host.kv.attempt({ kind: "txn", compares, success: [put], failure: [] });
-    const taking = Promise.all([site, response]).then(([at, { succeeded }]) =>
-      succeeded ? new Ownership(host, lease, key, at) : null,
-    );
-    return await wait.for(taking).catch((error: unknown) => {
-      taking.then((late) => late?.release()).catch(() => undefined);
+    let taking: Promise<Entered | null> | null = null;
+    try {
+      const taken = await wait.for(() => {
+        taking = attempted(host, { kind: "txn", compares, success: [put], failure: [] }).then(
+          ({ at, answer: { succeeded } }) =>
+            succeeded ? { own: new Ownership(host, lease, key, at), isNew: true } : null,
+        );
+        return taking;
+      });
+      return taken?.own ?? null;
+    } catch (error) {
+      if (taking !== null) void giveUp(host, lease, prefix, taking);
       throw lostIfGone(error);
-    });
+    }
   } finally {
     wait.end();
   }
@@ -146,45 +159,101 @@ export async function ownerOf({ kv }: RecipeHost, prefix: Uint8Array): Promise<K
   return (await kv.range({ ...candidates(prefix, "ascending"), limit: 1 })).rows[0] ?? null;
 }
 
+/** @param isNew false: the key was there already */
+interface Entered {
+  readonly own: Ownership;
+  readonly isNew: boolean;
+}
+
 /** The key of this lease under the prefix, which may be there: then it keeps its place. */
-async function enter(host: RecipeHost, prefix: Uint8Array, lease: Lease, value: Uint8Array): Promise<Ownership> {
+async function enter(host: RecipeHost, prefix: Uint8Array, lease: Lease, value: Uint8Array): Promise<Entered> {
   const key = keyUnder(prefix, lease);
   const isNew: Compare = { target: "createRevision", keys: { kind: "key", key }, result: "equal", number: revision(0) };
   const put: Operation = { kind: "put", key, value, lease: lease.id, previous: true };
-  const edit = host.kv.attempt({ kind: "txn", compares: [isNew], success: [put], failure: [put] });
   try {
-    const [at, { responses }] = await Promise.all([edit.site, edit.response]);
-    const [done] = responses;
+    const { at, answer } = await attempted(host, { kind: "txn", compares: [isNew], success: [put], failure: [put] });
+    const [done] = answer.responses;
     invariant(done?.kind === "put", "a put is answered as one");
-    return new Ownership(host, lease, key, done.previous?.createRevision ?? at);
+    const own = new Ownership(host, lease, key, done.previous?.createRevision ?? at);
+    return { own, isNew: done.previous === null };
   } catch (error) {
     throw lostIfGone(error);
+  }
+}
+
+async function attempted(
+  { kv }: RecipeHost,
+  txn: Txn,
+): Promise<{ readonly at: Revision; readonly answer: TxnResponse }> {
+  const { site, response } = kv.attempt(txn);
+  const [at, answer] = await Promise.all([site, response]);
+  return { at, answer };
+}
+
+/** Deletes a key, if the compares hold. */
+async function take({ kv }: RecipeHost, key: Uint8Array, compares: readonly Compare[]): Promise<void> {
+  const gone: Operation = { kind: "deleteRange", keys: { kind: "key", key }, previous: false };
+  await kv.attempt({ kind: "txn", compares, success: [gone], failure: [] }).site;
+}
+
+/**
+ * Takes away what nobody waits for any more, though others wait behind it: again until the site has done so, or the lease is
+ * over, and its keys with it. A key that was there before is whose it was.
+ */
+async function giveUp(
+  host: RecipeHost,
+  lease: Lease,
+  prefix: Uint8Array,
+  entering: Promise<Entered | null>,
+): Promise<void> {
+  const { clock, random } = host.ports;
+  const backoff = new Backoff(clock, random, RETRY_MS_FIRST, RETRY_MS_MAX);
+  let leave: () => Promise<void>;
+  try {
+    const entered = await entering;
+    if (entered?.isNew !== true) return;
+    leave = () => entered.own.release();
+  } catch (error) {
+    // Of any other refusal it is known that nothing was put.
+    if (asOpenClawError(error).code !== "SESSION_EXPIRED") return;
+    leave = () => take(host, keyUnder(prefix, lease), []);
+  }
+  while (lease.alive) {
+    try {
+      return await leave();
+    } catch (error) {
+      if (error instanceof InvariantViolation) throw error;
+      await backoff.wait();
+    }
   }
 }
 
 async function untilFirst(host: RecipeHost, prefix: Uint8Array, own: Ownership, wait: Wait): Promise<void> {
   const { clock, random } = host.ports;
   const backoff = new Backoff(clock, random, RETRY_MS_FIRST, RETRY_MS_MAX);
-  const news = new News(host.kv, prefix);
+  // Who is first at once watches nothing: a subscription to another prefix begins the client's stream anew.
+  let news: News | null = null;
   try {
     for (;;) {
-      news.begin();
+      news?.begin();
       let before: KeyValue | null;
       try {
-        before = await wait.for(predecessor(host, prefix, own));
+        before = await wait.for(() => predecessor(host, prefix, own));
       } catch (error) {
         if (!asOpenClawError(error).retryable || !own.held) throw error;
-        await wait.for(backoff.wait());
+        await wait.for(() => backoff.wait());
         continue;
       }
       if (before === null) return;
-      const look = Promise.withResolvers<void>();
-      const cancel = clock.after(LOOK_MS, look.resolve);
-      await wait.for(Promise.race([news.of(before.key), look.promise])).finally(cancel);
+      const { key } = before;
+      const watched: News | null = news;
+      if (watched !== null) await wait.for(() => watched.of(key));
+      // What ended before it was watched the next look tells.
+      else news = new News(host, prefix);
     }
   } finally {
     backoff.wake();
-    news.end();
+    news?.end();
   }
 }
 
@@ -192,7 +261,7 @@ async function untilFirst(host: RecipeHost, prefix: Uint8Array, own: Ownership, 
 async function predecessor({ kv }: RecipeHost, prefix: Uint8Array, own: Ownership): Promise<KeyValue | null> {
   const none = revision(0);
   const bounds = { minModRevision: none, maxModRevision: none, minCreateRevision: none, maxCreateRevision: own.token };
-  const { rows } = await kv.range({ ...candidates(prefix, "descending"), limit: 2, bounds });
+  const { rows } = await kv.range({ ...candidates(prefix, "descending"), view: "keys", limit: 2, bounds });
   const ours = rows.find(({ key, createRevision }) => createRevision === own.token && equalBytes(key, own.key));
   if (ours === undefined) throw new OpenClawError("LEASE_LOST", "the key is gone");
   return rows.find((row) => row !== ours) ?? null;

@@ -68,7 +68,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   one("recovering-node-acknowledges", "FAST'18: truncating at the first bad entry loses committed data (pitfall 27)", "raft/recovery", "return this.#target === null || match >= this.#target;", "return match >= 0;"),
-  one("recovering-node-votes", "FAST'18: a node that lost entries elects a leader without them (pitfall 27)", "raft/election", "return !this.#node.recovery.active && this.#node.log", "return this.#node.log"),
+  one("recovering-node-votes", "FAST'18: a node that lost entries elects a leader without them (pitfall 27)", "raft/election", "return recovery.isReached(lastIndex, lastTerm) && log", "return log"),
   one("commit-is-taken-for-applied", "etcd#13766: applied index apart from the state (pitfall 17)", "raft/raft", "this.#delivered = applied;", "this.#delivered = log.commit;"),
   // Log time
   one("new-leader-counts-the-time-between", "etcd#15247: what a stalled leader slept through ends leases (rule T1, pitfall 24)", "raft/stamps", "this.#stamped = null;\n  }", "this.#stamped ??= null;\n  }"),

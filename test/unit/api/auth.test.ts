@@ -145,6 +145,8 @@ const ROUTES: [Call, Grant, Grant][] = [
     { admin: true },
     { read: [""], write: [""] },
   ],
+  [{ method: "GET", url: "/v1/admin/ledger-check?from=1" }, { admin: true }, { read: [""], write: [""] }],
+  [{ method: "POST", url: "/v1/admin/compare-states" }, { admin: true }, { read: [""], write: [""] }],
   [{ method: "POST", url: "/v1/compact", payload: '{"revision":1}' }, { admin: true }, { read: [""], write: [""] }],
   [{ method: "DELETE", url: `/v1/members/${GONE}` }, { admin: true }, { read: [""], write: [""] }],
   [

@@ -5,7 +5,7 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { openAuthority } from "@openclaw/edge-runtime/api/auth.ts";
 import type { ApiAuthority } from "@openclaw/edge-runtime/api/deps.ts";
 import { ApiClient } from "@openclaw/edge-runtime/cli/client.ts";
-import { exportEvents } from "@openclaw/edge-runtime/cli/export.ts";
+import { exportEvents, newest } from "@openclaw/edge-runtime/cli/export.ts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { changesOf } from "../documents/changes.ts";
 import { EPOCH, startTestNode, type TestNode } from "./node.ts";
@@ -23,11 +23,12 @@ afterEach(async () => {
   await node.stop();
 });
 
-/** Whoever calls itself `kiosk` reads `shop/` and the documents of `notes`. */
+/** Whoever calls itself `kiosk` reads `shop/` and the documents of `notes`; `blind` reads nothing. */
 const named: ApiAuthority = {
   ...openAuthority,
   authenticate: async (token) => {
     const open = await openAuthority.authenticate(null);
+    if (token === "blind") return { ...open, name: token, mayReadKey: () => false, mayReadDocument: () => false };
     if (token !== "kiosk") return open;
     const mayReadKey = (key: Uint8Array) => Buffer.from(key).toString().startsWith("shop/");
     return { ...open, name: token, mayReadKey, mayReadDocument: (collection) => collection === "notes" };
@@ -131,6 +132,35 @@ describe("L3: a feed", () => {
     expect(reader.received.at(-1)).toMatchObject({ event: "progress", id: at(3), data: { revision: 3 } });
   });
 
+  test("never names progress behind an event that it has sent: whoever resumes there takes none twice", async () => {
+    const slow = await changes("from=1&access_token=kiosk");
+    const blind = await changes("from=1&access_token=blind");
+    const reaches = (reader: EventReader, revision: number) =>
+      reader.until((all) => all.some(({ event, data }) => event === "progress" && data.revision === revision));
+    // The first progress is told at once; the second waits, and so falls due while the reader takes nothing.
+    await node.put("secret", "1");
+    await Promise.all([reaches(slow, 1), reaches(blind, 1)]);
+    await node.put("secret", "2");
+    slow.response.pause();
+    const put = (key: string) =>
+      ({ kind: "put", key: utf8(key), value: utf8("x".repeat(1_000_000)), lease: null, previous: false }) as const;
+    const success = ["a", "b", "c"].map((key) => put(`shop/${key}`));
+    const txn = { kind: "txn", compares: [], success, failure: [] } as const;
+    expect((await node.replica.execute(txn, { principal: "test", timeoutMs: 5_000 })).ok).toBe(true);
+    await reaches(blind, 3);
+    slow.response.resume();
+    await slow.until(() => events(slow).length === 3);
+    await node.put("secret", "3");
+    await reaches(slow, 4);
+    const ids = slow.received.flatMap(({ id }) => (id === undefined ? [] : [Number(id.split(".")[3])]));
+    expect(ids).toEqual(ids.toSorted((a, b) => a - b));
+  });
+
+  test("that is asked to end where it has been ends, and names nothing before that", async () => {
+    for (const value of ["1", "2", "3"]) await node.put("a", value);
+    expect((await lines(`after=${at(3)}&to=1`)).map(({ kind }) => kind)).toEqual(["hello"]);
+  });
+
   test("refuses another cluster, another epoch, what is ahead and what is no id", async () => {
     await node.put("a", "1");
     const refused = async (query: string) => {
@@ -166,6 +196,23 @@ describe("L3: a feed", () => {
 });
 
 describe("openclaw export", () => {
+  test("ends at what a majority has, not at what the node that is asked knows", async () => {
+    const behind = await startTestNode({
+      replica: (replica) =>
+        new Proxy(replica, {
+          get: (target, name) => {
+            if (name === "barrier") return () => Promise.reject(new OpenClawError("UNAVAILABLE", "no majority"));
+            const value: unknown = Reflect.get(target, name);
+            return typeof value === "function" ? value.bind(target) : value;
+          },
+        }),
+    });
+    const client = new ApiClient([await behind.listen()], null);
+    await expect(newest(client)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    await behind.stop();
+    expect(await newest(new ApiClient([base], null))).toBe(0);
+  });
+
   test("prints each event once, over a stream that breaks within a revision", async () => {
     for (let i = 0; i < 20; i++) await two(`a${i}`, `b${i}`);
     // A way to the node that breaks off three times, in the middle of a line.

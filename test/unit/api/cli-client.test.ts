@@ -33,6 +33,42 @@ async function troubled(answer: "breaks off" | 503): Promise<{ url: string; aske
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
 }
 
+/** Answers with half of a body, and then breaks off or says nothing more. */
+async function halting(then: "breaks off" | "hangs"): Promise<{ url: string; asked: () => number }> {
+  let asked = 0;
+  const server = createServer((_, to) => {
+    asked++;
+    to.writeHead(200, { "content-length": 20 }).write('{"revision":', () => {
+      if (then === "breaks off") to.destroy();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked: () => asked };
+}
+
+test.each(["breaks off", "hangs"] as const)(
+  "an answer that %s in its body is asked for at the next endpoint",
+  async (then) => {
+    const { url, asked } = await halting(then);
+    const status = { method: "GET", path: "/v1/status" } as const;
+    const bounds = { answerMs: 200, silenceMs: 200 };
+    expect(await new ApiClient([url, endpoint], null, bounds).json(status)).toMatchObject({ cluster: "california" });
+    await expect(new ApiClient([url], null, bounds).json(status)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(asked()).toBe(2);
+  },
+);
+
+test("a stream in which nothing comes, not even a sign of life, breaks off", async () => {
+  const { url } = await halting("hangs");
+  const client = new ApiClient([url], null, { answerMs: 200, silenceMs: 200 });
+  const response = await client.stream({ method: "GET", path: "/v1/changes" });
+  await expect(response.toArray()).rejects.toThrow(/nothing came for 200 ms/);
+});
+
 const put = (key: string) => ({ method: "PUT", path: `/v1/kv/${key}`, body: new Uint8Array([49]) }) as const;
 
 test("Q1: a write whose answer was lost is asked for at the next endpoint, and runs once", async () => {

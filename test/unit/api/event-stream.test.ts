@@ -12,8 +12,9 @@ async function connected(stallMs: number) {
   const server = createServer((_request, response) => resolve(response));
   await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
   const opening = EventReader.open(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  const stream = new EventStream(await promise, { "x-hook": "set" }, SERVER_SENT, stallMs);
-  return { stream, reader: await opening, stop: () => server.close() };
+  const response = await promise;
+  const stream = new EventStream(response, { "x-hook": "set" }, SERVER_SENT, stallMs);
+  return { stream, response, reader: await opening, stop: () => server.close() };
 }
 
 test("X1: a reader that takes nothing for too long is cut off with OVERLOADED, after what was sent", async () => {
@@ -34,6 +35,30 @@ test("X1: a reader that takes nothing for too long is cut off with OVERLOADED, a
   await reader.until((all) => all.some(({ event }) => event === "closed"));
   expect(reader.received.at(-1)).toMatchObject({ event: "closed", data: { code: "OVERLOADED", retryable: true } });
   expect(reader.received.slice(0, -1).every(({ event }) => event === "put")).toBe(true);
+  stop();
+});
+
+test("a reader that went away before the stream began has none", async () => {
+  const { promise, resolve } = Promise.withResolvers<ServerResponse>();
+  const server = createServer((_request, response) => resolve(response));
+  await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
+  const opening = EventReader.open(`http://127.0.0.1:${(server.address() as AddressInfo).port}`).catch(() => {});
+  const response = await promise;
+  const closed = new Promise((resolve) => response.once("close", resolve));
+  response.destroy();
+  await Promise.all([closed, opening]);
+  expect(new EventStream(response, {}).signal.aborted).toBe(true);
+  server.close();
+});
+
+test("X1: what nobody takes at a stream's end is cut off", async () => {
+  const { stream, response, reader, stop } = await connected(200);
+  reader.response.pause();
+  void stream.send([{ event: "put", data: { text: "x".repeat(32 * 1_048_576) } }]);
+  stream.end();
+  await expect.poll(() => response.destroyed).toBe(true);
+  expect(response.writableFinished).toBe(false);
+  reader.close();
   stop();
 });
 

@@ -42,6 +42,30 @@ test("Q1: a put is repeated without running, says until when, and no other reque
   expect((await ask("PUT", "/v1/kv/a", draw(), "1")).body.revision).toBe(first.body.revision + 1);
 });
 
+test("Q1: how many are remembered, ran and were repeated is in the metrics", async () => {
+  const own = await startTestNode();
+  const put = (key: string, value: string) =>
+    own.app.inject({ method: "PUT", url: "/v1/kv/a", headers: { "idempotency-key": key }, payload: value });
+  for (const [key, value] of [
+    ["one", "1"],
+    ["one", "1"],
+    ["two", "2"],
+    ["two", "3"],
+  ] as const)
+    await put(key, value);
+  const { body } = await own.app.inject("/metrics");
+  for (const line of [
+    "openclaw_idempotency_keys 2",
+    'openclaw_idempotent_requests_total{result="ran"} 2',
+    'openclaw_idempotent_requests_total{result="repeated"} 1',
+    'openclaw_proposals_total{command="put",result="IDEMPOTENCY_KEY_REUSED"} 1',
+  ])
+    expect(body).toContain(`${line}\n`);
+  await own.replica.stop();
+  expect((await own.app.inject("/metrics")).statusCode).toBe(200);
+  await own.app.close();
+});
+
 test("Q1: repeats that come while the first is under way wait for it", async () => {
   const key = draw();
   const answers = await Promise.all(Array.from({ length: 20 }, () => ask("PUT", "/v1/kv/at-once", key, "1")));
@@ -95,6 +119,16 @@ test("Q1: a document is edited once, and the repeat is told of that change", asy
   expect(await ask("POST", "/v1/docs/log/today", twice, ops)).toMatchObject({ status: 422 });
 });
 
+test("Q1: a compaction is repeated without running, and its key is of its revision", async () => {
+  const { revision } = (await ask("PUT", "/v1/kv/compacted", draw(), "1")).body;
+  const key = draw();
+  const compact = (to: number) => ask("POST", "/v1/compact", key, { revision: to });
+  for (let i = 0; i < 2; i++)
+    expect(await compact(revision)).toMatchObject({ status: 200, body: { compacted: revision } });
+  expect((await compact(revision - 1)).body.code).toBe("IDEMPOTENCY_KEY_REUSED");
+  expect((await ask("POST", "/v1/compact", draw(), { revision })).body.code).toBe("COMPACTED");
+});
+
 describe("the header", () => {
   test.each(["", '""', '"', '"a', 'a"b', "a,b", "a b", "é", `"${"x".repeat(256)}"`, "x".repeat(256), '"a\\b"'])(
     "%j is refused",
@@ -124,7 +158,9 @@ describe("the header", () => {
       "delete /v1/kv/{key}",
       "delete /v1/leases/{lease}",
       "delete /v1/members/{node}",
+      "post /v1/admin/compare-states",
       "post /v1/admin/uplink",
+      "post /v1/compact",
       "post /v1/docs/{collection}/{id}",
       "post /v1/leader",
       "post /v1/leases",

@@ -47,11 +47,24 @@ export interface TestNodeOptions {
   readonly origins?: readonly string[];
   readonly uplink?: UplinkDoor;
   readonly page?: string;
+  readonly disk?: ApiDeps["disk"];
   readonly members?: MembersDoor;
   readonly replica?: (replica: Replica) => ApiDeps["replica"];
   readonly extend?: (app: FastifyInstance) => void;
   readonly onFatal?: (error: Error) => void;
 }
+
+const noBudget: ApiDeps["disk"] = {
+  status: () => ({
+    budget: null,
+    files: null,
+    used: null,
+    full: false,
+    refuses: null,
+    shed: { copies: 0, log: 0, past: 0, writes: 0 },
+    next: null,
+  }),
+};
 
 export async function startTestNode(options: TestNodeOptions = {}): Promise<TestNode> {
   const onFatal =
@@ -76,6 +89,7 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
   await replica.start();
   const documents = new Materialiser(replica);
   const uplink = options.uplink ?? null;
+  const disk = options.disk ?? noBudget;
   const app = await buildApi({
     replica: options.replica?.(replica) ?? replica,
     authority: options.authority ?? openAuthority,
@@ -83,7 +97,15 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
     presence: () => [],
     members: options.members ?? { list: () => MEMBERS, rows: () => [], removed: false },
     uplink,
-    metrics: new Metrics({ replica, transportDrops: () => 0, uplink: () => uplink?.status() ?? null }),
+    disk,
+    metrics: new Metrics({
+      replica,
+      transportDrops: () => 0,
+      disk: () => disk.status(),
+      stateReads: () => 3,
+      children: () => 2,
+      uplink: () => uplink?.status() ?? null,
+    }),
     origins: options.origins ?? [],
     page: options.page ?? null,
     log: pino({ level: "silent" }),

@@ -1,14 +1,18 @@
 import fs from "node:fs/promises";
 import path from "node:path";
 import { OpenClawError } from "@openclaw/core/errors.ts";
+import type { ClusterId } from "@openclaw/core/ids.ts";
 import { loadManifest, manifestText, parseManifest, requireManifest } from "@openclaw/edge-runtime/backup/manifest.ts";
-import { verifyBackup } from "@openclaw/edge-runtime/backup/verify.ts";
+import { backupRecords, verifyBackup } from "@openclaw/edge-runtime/backup/verify.ts";
 import { lockFolder } from "@openclaw/edge-runtime/storage/data-lock.ts";
 import { describe, expect, test } from "vitest";
-import { back, folder, held, leaseId, serving } from "./fixture.ts";
+import { CLUSTER, EPOCH } from "../api/node.ts";
+import { back, but, folder, held, leaseId, serving } from "./fixture.ts";
 
 const refusedWith = (code: string, details?: RegExp) =>
   expect.objectContaining({ code, ...(details === undefined ? {} : { details: expect.stringMatching(details) }) });
+
+const EPOCH_OF_NODES = { cluster: CLUSTER, epoch: EPOCH };
 
 const ledgers = async (into: string): Promise<readonly string[]> =>
   (await fs.readdir(into)).filter((name) => name.startsWith("ledger-")).sort();
@@ -81,6 +85,105 @@ describe("a backup", () => {
       "manifest.json",
     ]);
     expect(await verifyBackup(into)).toMatchObject({ last: 3 });
+  });
+
+  test("touches no file that is not its own, and does not take segments without a manifest for leftovers", async () => {
+    const { node, source } = await serving();
+    const into = await folder();
+    await fs.mkdir(into);
+    await fs.writeFile(path.join(into, "letter.tmp"), "mine");
+    await node.put("k", "1");
+    await back(source, into);
+    await fs.rm(path.join(into, "manifest.json"));
+    await expect(back(source, into)).rejects.toEqual(refusedWith("BACKUP_INVALID", /ledger-\S+1, but no manifest/));
+    expect(await ledgers(into)).toHaveLength(1);
+    expect(await fs.readFile(path.join(into, "letter.tmp"), "utf8")).toBe("mine");
+  });
+
+  test("R9: that follows notes the apply version and the members of what it took, not those it began with", async () => {
+    const { node, source } = await serving();
+    const into = await folder();
+    await node.put("k", "1");
+    let [applyVersion, members] = [1, ["http://10.0.0.1:8101"]];
+    const raised = but(source, { standing: async () => ({ ...(await source.standing()), applyVersion, members }) });
+    const stop = new AbortController();
+    const following = back(raised, into, { follow: true, signal: stop.signal });
+    await expect.poll(async () => (await loadManifest(into))?.live, { timeout: 10_000 }).toHaveLength(1);
+    [applyVersion, members] = [2, ["http://10.0.0.1:8101", "http://10.0.0.2:8101"]];
+    await expect.poll(async () => (await loadManifest(into))?.members, { timeout: 10_000 }).toEqual(members);
+    expect((await requireManifest(into)).applyVersion).toBe(2);
+    stop.abort();
+    await following;
+  });
+
+  test("records no hash that is of another ledger than its own", async () => {
+    const { node, source } = await serving();
+    const into = await folder();
+    await node.put("k", "1");
+    const lying = but(source, {
+      content: async () => ({ ...(await source.content(EPOCH_OF_NODES)), ledgerHash: "0".repeat(64) }),
+    });
+    await expect(back(lying, into)).rejects.toEqual(refusedWith("BACKUP_INVALID", /revision 1: .*hash/));
+    expect((await requireManifest(into)).live).toEqual([]);
+    expect(await verifyBackup(into)).toMatchObject({ last: 1 });
+    await expect(source.content({ ...EPOCH_OF_NODES, cluster: "alaska" as ClusterId })).rejects.toEqual(
+      refusedWith("WRONG_CLUSTER"),
+    );
+  });
+
+  test("that is ended before it has everything says so, and keeps what it has", async () => {
+    const { node, source } = await serving();
+    const into = await folder();
+    for (let i = 0; i < 3; i++) await node.put("k", new Uint8Array(1_048_576));
+    const stop = new AbortController();
+    const cut = await back(source, into, { signal: stop.signal, progress: () => stop.abort() });
+    expect(cut).toMatchObject({ complete: false, last: 1 });
+    expect(await verifyBackup(into)).toMatchObject({ last: 1 });
+    expect((await requireManifest(into)).live).toEqual([]);
+    expect(await back(source, into)).toMatchObject({ complete: true, last: 3 });
+  });
+
+  test("keeps what it took when the node fails it, and asks again for the leases of what it did not", async () => {
+    const { source, run } = await serving();
+    const into = await folder();
+    await run({ kind: "leaseGrant", lease: leaseId(7), ttlMs: 60_007 });
+    await run(held("a", "x".repeat(1_048_576), null));
+    await run(held("b", "1", 7));
+    const failing = but(source, { timeToLive: () => Promise.reject(new OpenClawError("UNAVAILABLE")) });
+    await expect(back(failing, into)).rejects.toEqual(refusedWith("UNAVAILABLE"));
+    expect(await verifyBackup(into)).toMatchObject({ last: 1 });
+    await back(source, into);
+    expect((await requireManifest(into)).leases).toEqual([{ lease: 7, ttlMs: 60_007 }]);
+  });
+
+  test("is verified while it goes on: its last segment gets another name", async () => {
+    const { node, source } = await serving();
+    const into = await folder();
+    await node.put("k", "1");
+    await back(source, into);
+    const before = await requireManifest(into);
+    await node.put("k", "2");
+    await back(source, into);
+    const seen: number[] = [];
+    for await (const { revision } of backupRecords(into, before, Number.MAX_SAFE_INTEGER)) seen.push(revision);
+    expect(seen).toEqual([1, 2]);
+  });
+
+  test("ends where a majority says that the ledger does, not where the node that is asked is", async () => {
+    const { node, source } = await serving({
+      replica: (replica) =>
+        new Proxy(replica, {
+          get: (target, name) => {
+            if (name === "barrier") return () => Promise.reject(new OpenClawError("UNAVAILABLE", "no majority"));
+            const value: unknown = Reflect.get(target, name);
+            return typeof value === "function" ? value.bind(target) : value;
+          },
+        }),
+    });
+    const into = await folder();
+    await node.put("k", "1");
+    await expect(back(source, into)).rejects.toEqual(refusedWith("UNAVAILABLE"));
+    expect(await verifyBackup(into)).toMatchObject({ last: 1 });
   });
 
   test("has one writer, and is of one cluster and one epoch", async () => {

@@ -34,6 +34,15 @@ export async function folder(): Promise<string> {
   return path.join(made, "backup");
 }
 
+/** The source, but for what is given. */
+export const but = (source: BackupSource, own: Partial<BackupSource>): BackupSource =>
+  new Proxy(source, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(Object.hasOwn(own, name) ? own : target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+
 export const back = (source: BackupSource, into: string, plan: Partial<BackupPlan> = {}): Promise<Backed> =>
   backUp({
     folder: into,

@@ -1,3 +1,4 @@
+import { cpSync, readdirSync } from "node:fs";
 import fs from "node:fs/promises";
 import path from "node:path";
 import { toHex, utf8 } from "@openclaw/core/bytes.ts";
@@ -12,6 +13,7 @@ import { beginning, chained } from "@openclaw/edge-runtime/backup/segment.ts";
 import { requireGone } from "@openclaw/edge-runtime/backup/still-serving.ts";
 import { loadConfig } from "@openclaw/edge-runtime/config.ts";
 import { ClusterKey } from "@openclaw/edge-runtime/network/identity.ts";
+import { requireOwnData } from "@openclaw/edge-runtime/started.ts";
 import { SqliteStateStore } from "@openclaw/edge-runtime/storage/state-store.ts";
 import { describe, expect, test } from "vitest";
 import { hexed } from "../state-machine/one-cluster.ts";
@@ -57,7 +59,16 @@ describe("T2: a restore at a time", () => {
       await expect(momentOf({ kind: "revision", revision: at }, stamped(10, 20))).rejects.toEqual(
         refusedWith("BAD_REQUEST", /revisions 1 to \d, not/),
       );
-    for (const text of ["", "yesterday", "-1", "1e3", "2026-99-99", "99999999999999999"])
+    for (const text of [
+      "",
+      "yesterday",
+      "-1",
+      "1e3",
+      "2026-99-99",
+      "99999999999999999",
+      "2026-03-01T12:00:00",
+      "2026-03-01 PST",
+    ])
       expect(() => parseAt(text), text).toThrow(refusedWith("BAD_REQUEST", /no revision and no time/));
     expect(parseAt("2026-03-01T12:00:00Z")).toEqual({ kind: "time", time: Date.UTC(2026, 2, 1, 12) });
     expect(parseAt("47")).toEqual({ kind: "revision", revision: 47 });
@@ -140,6 +151,32 @@ describe("a restore", () => {
     await fs.writeFile(path.join(into, "manifest.json"), manifestText(manifest));
     // An empty folder is as good as none.
     expect(await restoring(into)).toMatchObject({ revision: 1, recordedLive: true });
+  });
+
+  test("R5: that was ended in its midst, or has lost what it made, is nothing that starts", async () => {
+    const { node, source } = await serving();
+    const into = await folder();
+    await node.put("a", "1");
+    await back(source, into);
+    const directory = path.join(path.dirname(into), "new");
+    const copies: string[] = [];
+    const progress = (): void => {
+      const [half = ""] = readdirSync(path.dirname(into)).filter((name) => name.startsWith("new.restoring-"));
+      const copy = path.join(path.dirname(into), `copy-${copies.length}`);
+      cpSync(path.join(path.dirname(into), half), copy, { recursive: true });
+      copies.push(copy);
+    };
+    const { node: made } = await restoring(into, { directory, progress });
+    await requireOwnData(await loadConfig(made.config));
+    await fs.rm(path.join(path.dirname(made.config), "data"), { recursive: true });
+    expect(copies.length).toBeGreaterThan(0);
+    for (const half of [directory, ...copies]) {
+      const config = await loadConfig(path.join(half, "california-1", "config.yaml"));
+      await expect(requireOwnData(config), half).rejects.toMatchObject({ code: "DATA_MISSING" });
+      // Nor without what was there of its state.
+      await fs.rm(config.dataDir, { recursive: true, force: true });
+      await expect(requireOwnData(config), half).rejects.toMatchObject({ code: "DATA_MISSING" });
+    }
   });
 
   test("of a damaged backup goes up to what is wrong, and no further", async () => {

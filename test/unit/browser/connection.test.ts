@@ -144,6 +144,18 @@ test("a gateway that answers but ended the last connection is not asked first ag
   expect(site.gateway).not.toBe(first);
 });
 
+test("a gateway that cannot be dialled costs no stream to another one", async () => {
+  const [dead, alive] = [await startPeer("california-1"), await startPeer("california-2")];
+  await dead.host.stop();
+  const site = siteOf(dead, alive);
+  const open = await site.connect();
+  const { next, closed } = listen(open);
+  // Another session's outbox is drained over a stream of its own; here the dead one has its turn first.
+  await site.connect(new OpenClawError("UNAVAILABLE"));
+  open.send(hello);
+  expect(await Promise.race([next(), closed])).toMatchObject({ kind: "holds" });
+});
+
 test("going offline cuts the stream at once, and later a new one can be had", async () => {
   const peer = await startPeer("california-1");
   const site = siteOf(peer);

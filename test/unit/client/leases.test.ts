@@ -1,7 +1,7 @@
 /** Leases of a client, in virtual time: kept alive while the site answers, lost at once and in time when it does not. */
 import type { Client } from "@openclaw/core/client/client.ts";
 import type { Lease } from "@openclaw/core/client/lease.ts";
-import { asOpenClawError } from "@openclaw/core/errors.ts";
+import { asOpenClawError, OpenClawError } from "@openclaw/core/errors.ts";
 import { describe, expect, test } from "vitest";
 import { settle } from "../../simulation/virtual-clock.ts";
 import { ANYBODY, codeOf, siteWithClient, type TestCluster, type World } from "../sync/world.ts";
@@ -20,9 +20,7 @@ async function stamp(site: TestCluster): Promise<void> {
 }
 
 const reasonOf = ({ lost }: Lease): string => (lost.aborted ? asOpenClawError(lost.reason).code : "none");
-const keepAlives = (site: TestCluster): number =>
-  site.proposals.filter((one) => one.kind === "importCommands" && one.commands.some((c) => c.kind === "leaseKeepAlive"))
-    .length;
+const keepAlives = (site: TestCluster): number => site.proposals.filter(({ kind }) => kind === "leaseKeepAlive").length;
 
 describe("K6: a client's lease", () => {
   test("lives as long as its client keeps it alive, every third of its time", async () => {
@@ -36,6 +34,40 @@ describe("K6: a client's lease", () => {
     await world.flush();
     expect(await told).toMatchObject({ ttlMs: TTL_MS, keys: [] });
     expect(client.status()).toMatchObject({ unsynced: 0, failed: 0 });
+  });
+
+  test("lives while everything else that its client queued waits, and all of them do that it may have", async () => {
+    const { world, site, client } = await siteWithClient();
+    const granting = Array.from({ length: 256 }, () => client.leases.grant(TTL_MS));
+    await world.flush();
+    const leases = await Promise.all(granting);
+    const propose = site.propose.bind(site);
+    site.propose = (command, options) =>
+      command.kind === "importCommands" ? new Promise(() => undefined) : propose(command, options);
+    for (let i = 0; i < 5_000; i++) client.kv.put(`k${i}`, "v");
+    // Less than the time after which the parent is taken for dead.
+    await world.elapse(4 * TTL_MS);
+    expect(client.status()).toMatchObject({ link: "online", unsynced: 5_000 });
+    expect(leases.filter(({ alive }) => alive).length).toBe(256);
+    await stamp(site);
+    for (const { id } of leases) expect((await site.read({ kind: "lease", lease: id })).lease).not.toBe(null);
+  });
+
+  test("is kept alive again soon after a keep-alive failed", async () => {
+    const { world, site, client } = await siteWithClient();
+    const lease = await granted({ world, client });
+    const execute = site.execute.bind(site);
+    let failing = true;
+    site.execute = async (command) => {
+      if (failing) throw new OpenClawError("OVERLOADED", "too much waits");
+      return execute(command);
+    };
+    await world.elapse((TTL_MS * 2) / 3 + 100);
+    failing = false;
+    await world.elapse(TTL_MS / 6 + 10);
+    expect(keepAlives(site)).toBe(1);
+    await world.elapse(TTL_MS);
+    expect(lease.alive).toBe(true);
   });
 
   test("is lost to its holder before it ends at the site, when the site is out of reach", async () => {

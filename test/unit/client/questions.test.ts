@@ -82,3 +82,13 @@ test("a question has its time, whatever it meets; and what is refused for good i
   expect(await refused).toBe("FORBIDDEN");
   expect(client.metrics()).toMatchObject({ asks: 2, retries: 0 });
 });
+
+test("a question whose time passes while the first connection is tried is counted, too", async () => {
+  const world = new World();
+  const site = await world.cluster("california");
+  const client = await world.client(site, { connect: () => new Promise(() => undefined) });
+  const late = codeOf(client.kv.get("a"));
+  await world.elapse(10_001);
+  expect(await late).toBe("UNAVAILABLE");
+  expect(client.metrics()).toMatchObject({ deadlinesPassed: 1, retries: 0 });
+});

@@ -1,4 +1,5 @@
 /** Typed values: a schema on a prefix, checked before a value is queued and when it is read; never at the site. */
+import { runInNewContext } from "node:vm";
 import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import type { StandardSchema } from "@openclaw/core/client/standard-schema.ts";
 import fc from "fast-check";
@@ -99,7 +100,10 @@ describe("R9: typed values", () => {
     const rejects: StandardSchema<number> = {
       "~standard": { version: 1, vendor: "test", validate: () => Promise.reject(new Error("later")) },
     };
-    for (const schema of [z.number().refine(async () => true), rejects]) {
+    const elsewhere: StandardSchema<number> = {
+      "~standard": { version: 1, vendor: "test", validate: () => runInNewContext("Promise.resolve({ value: 1 })") },
+    };
+    for (const schema of [z.number().refine(async () => true), rejects, elsewhere]) {
       const later = client.kv.typed("x/", schema);
       expect(() => later.put("1", 1)).toThrow(expect.objectContaining({ code: "BAD_REQUEST" }));
       expect((await soon(world, later.get("1")))?.value).toMatchObject({ ok: false, error: { code: "BAD_REQUEST" } });

@@ -56,6 +56,7 @@ describe("a configuration", () => {
       snapshots: { bytesPerSecond: 16_777_216 },
       memory: { stateCacheBytes: 8_388_608, logBytes: 16_777_216 },
       retention: { age: null, bytes: null },
+      disk: { budgetBytes: null },
       mdns: false,
       logLevel: "info",
     });
@@ -132,6 +133,11 @@ auth: { publicKey: { kty: OKP, crv: Ed25519, x: abc } }
       "an origin with a path",
       YAML.replace("port: 8101 }", 'port: 8101, origins: ["http://x/y"] }'),
       "http.origins.0: a URL without a path",
+    ],
+    [
+      "a disk budget below what a node needs that holds nothing",
+      altered((c) => Object.assign(c, { disk: { budgetBytes: 75_497_471 } })),
+      "disk.budgetBytes: a node that holds nothing needs 75497472 bytes",
     ],
     ["no YAML", "version: [1", "node.yaml:1: no YAML"],
     ["a key twice", `${YAML}version: 1\n`, "node.yaml:14: no YAML: Map keys must be unique"],

@@ -106,7 +106,7 @@ test("what a node died of is told from its log, unless its disk refused a write"
   const log = [
     '{"level":60,"err":{"type":"OpenClawError"},"msg":"stopping"}',
     "nemesis-1 of nemesis listens at http://127.0.0.1:1",
-    "STORAGE_FULL: the disk is full; free space, then retry (writing the log)",
+    "STORAGE_FULL: the disk, or the budget for it, is full; make room, then retry (writing the log)",
     "  docs/errors.md says more about STORAGE_FULL.",
     "INTERNAL: an unexpected error",
     "TypeError [ERR_ARG]: x",

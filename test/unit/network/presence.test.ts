@@ -53,6 +53,7 @@ async function teller(node: NodeId, changes: { readonly member?: Member } = {}):
     revision: revision(told.revision),
     applied: index(told.revision),
     http: "http://127.0.0.1:8101",
+    full: told.revision === 7,
     at: clock.wall(),
   });
   const gossip = new PresenceGossip({
@@ -99,6 +100,7 @@ test("R11: three nodes in a line hear of each other, of changes, and of a node t
   ta.revision = 7;
   ta.gossip.changed();
   await vi.waitFor(() => expect(seen(tc.gossip)).toEqual(all(7)), WAIT);
+  expect(tc.gossip.rows().flatMap(({ node, full }) => (full ? [node] : []))).toEqual([a]);
   expect(changes).toBeGreaterThan(0);
   unsubscribe();
 
@@ -142,7 +144,7 @@ test("X1: the table is bounded: the row heard longest ago leaves", async () => {
       { cluster: cluster.cluster, partition: 0, node, peer: identity.peer },
       cluster.key,
     );
-    const data = encode([1, cluster.cluster, node, "follower", null, 1, 1, 1, "", 5, credential]);
+    const data = encode([1, cluster.cluster, node, "follower", null, 1, 1, 1, "", false, 5, credential]);
     const from = parsePeerId(identity.peer);
     await validate?.(peer, {
       type: "signed",

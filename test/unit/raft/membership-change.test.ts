@@ -73,6 +73,17 @@ describe("changes of a group", () => {
     expect(membershipOf(cluster, "a")).toEqual(founding([A]));
   });
 
+  test("R1: a removal that would leave too few voters that answer is refused, one of who does not answer is not", () => {
+    const cluster = threeAndOne();
+    cluster.crash("c");
+    cluster.tick(60);
+    expect(cluster.raft("a").role).toBe("leader");
+    expect(cluster.change("a", { kind: "remove", node: B })).toMatchObject({ ok: false, code: "MEMBERSHIP_UNHEALTHY" });
+    expect(cluster.change("a", { kind: "remove", node: C })).toMatchObject({ ok: true });
+    goOn(cluster);
+    expect(membershipOf(cluster, "a")).toEqual(founding([A, B]));
+  });
+
   test("in a joint configuration a commit needs both majorities (thesis §4.3)", () => {
     const cluster = threeAndOne();
     cluster.change("a", { kind: "add", node: D, replaces: C });

@@ -1,7 +1,8 @@
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { index, term } from "@openclaw/core/ids.ts";
+import { founding } from "@openclaw/core/raft/membership.ts";
 import { describe, expect, test } from "vitest";
-import { campaign } from "../../simulation/raft/fixtures.ts";
+import { campaign, nodeId } from "../../simulation/raft/fixtures.ts";
 import { TestCluster } from "../../simulation/raft/harness.ts";
 
 /** a leads; c has lost its last `count` entries, and is down. */
@@ -136,18 +137,59 @@ describe("R5: a node that lost entries", () => {
     expect(rotten.entries.map((item) => item.term)).toEqual([1, 2, 2, 2, 2]);
   });
 
-  test("R5: neither campaigns nor grants votes or pre-votes", () => {
+  test("R5: does not campaign, and grants votes and pre-votes only to a log that reaches as far as its own did", () => {
     const cluster = damaged(1);
     const raft = cluster.restart("c");
     for (let ticks = 0; ticks < 100; ticks++) raft.tick();
     expect(raft.role).toBe("follower");
-    for (const kind of ["preVote", "vote"] as const) {
-      cluster.step(campaign(kind, "b", "c", 9, [99, 9]));
-    }
-    cluster.settle(() => false);
-    expect(cluster.on("preVoteResponse")).toMatchObject([{ granted: false }]);
-    expect(cluster.on("voteResponse")).toMatchObject([{ granted: false }]);
     expect(raft.status().recoveringTo).toBe(6);
+    // Entry 6 is of term 1: an end in a later term, or in this one at 6, is not before it; whatever c has left.
+    const asked: [[number, number], boolean][] = [
+      [[5, 1], false],
+      [[99, 0], false],
+      [[6, 1], true],
+      [[3, 2], true],
+    ];
+    let term = 9;
+    for (const [last, granted] of asked) {
+      for (const kind of ["preVote", "vote"] as const) {
+        cluster.step(campaign(kind, "b", "c", ++term, last));
+        cluster.settle(() => false);
+        expect(cluster.on(`${kind}Response`).at(-1), `${kind} ${last}`).toMatchObject({ granted });
+        cluster.drop();
+      }
+    }
+  });
+
+  test("R5: that lost its term, too, votes for nobody", () => {
+    const cluster = damaged(1);
+    cluster.node("c").disk.hardState = { term: term(0), vote: null, commit: index(0) };
+    cluster.restart("c");
+    cluster.step(campaign("vote", "b", "c", 9, [99, 8]));
+    cluster.settle(() => false);
+    expect(cluster.on("voteResponse")).toMatchObject([{ granted: false }]);
+  });
+
+  test("R5: a group that changes to two voters goes on when one of them lost entries and the other has them", () => {
+    const cluster = new TestCluster(["a", "b", "c"]).start();
+    cluster.elect("a");
+    cluster.propose("a", "acknowledged");
+    cluster.settle();
+    // The change is in a's log alone when c loses what it acknowledged: a needs c's vote, and b a's, whose log is longer.
+    cluster.isolate("a");
+    expect(cluster.change("a", { kind: "remove", node: nodeId("b") })).toMatchObject({ ok: true });
+    cluster.settle();
+    cluster.crash("c");
+    cluster.node("c").disk.rot(1);
+    cluster.restart("c");
+    cluster.crash("a");
+    cluster.heal();
+    cluster.restart("a");
+    cluster.tick(120);
+    expect(cluster.leaders()).toEqual(["a"]);
+    expect(cluster.raft("a").status().membership).toEqual(founding([nodeId("a"), nodeId("c")]));
+    expect(cluster.raft("c").status().recoveringTo).toBeNull();
+    expect(cluster.checks.history).toEqual(["acknowledged"]);
   });
 
   test("R5: a lost entry that only this node and a dead leader had is not voted away", () => {

@@ -1,6 +1,6 @@
 import { type Index, index, type NodeId } from "@openclaw/core/ids.ts";
 import type { CommandResult } from "@openclaw/core/state-machine/command.ts";
-import { type Comparison, type Finding, verdictOf } from "@openclaw/core/state-machine/finding.ts";
+import { type Comparison, type Finding, isUndecided, verdictOf } from "@openclaw/core/state-machine/finding.ts";
 import { expect, test } from "vitest";
 import { OneCluster, put } from "./one-cluster.ts";
 
@@ -87,6 +87,34 @@ test("who gave up counts for nobody, and a round that they leave open decides no
   rounds.report(round, B, hash(2));
   expect(verdictOf(rounds.report(round, C, GAVE_UP))).toEqual({ kind: "open" });
   expect(rounds.known.splitAt).toBe(0);
+});
+
+test("C1: a round is undecided when all voters have reported, some differ, and no majority tells who is right", () => {
+  const rounds = new Rounds();
+  const round = rounds.begin(A, B, C);
+  const undecided = (node: NodeId, finding: Finding): boolean => isUndecided(rounds.report(round, node, finding));
+  expect(isUndecided(rounds.known)).toBe(false);
+  expect(undecided(A, hash(1))).toBe(false);
+  expect(undecided(C, GAVE_UP)).toBe(false);
+  // A learner's word is no voter's.
+  expect(undecided(D, hash(2))).toBe(false);
+  expect(undecided(B, hash(2))).toBe(true);
+  for (const [said, is] of [
+    [[hash(1), hash(1), GAVE_UP], false],
+    [[hash(1), GAVE_UP, GAVE_UP], false],
+    [[GAVE_UP, GAVE_UP, GAVE_UP], false],
+    [[hash(1), hash(2), hash(2)], false],
+    [[hash(1), hash(2), hash(3)], false],
+    [[hash(1), GAVE_UP, hash(2)], true],
+  ] as const) {
+    const next = rounds.begin(A, B, C);
+    for (const [i, node] of [A, B, C].entries()) rounds.report(next, node, said[i] ?? GAVE_UP);
+    expect(isUndecided(rounds.known)).toBe(is);
+  }
+  const learns = rounds.begin(A, B);
+  rounds.report(learns, A, GAVE_UP);
+  rounds.report(learns, B, hash(1));
+  expect(isUndecided(rounds.report(learns, D, hash(2)))).toBe(true);
 });
 
 test("a replica's first word stands, and what is said of another round is late", () => {

@@ -21,7 +21,15 @@ interface Asked {
   readonly session?: CommandHeader["session"];
 }
 
-function run(site: OneCluster, command: UserCommand, how: Asked = {}): Extract<CommandResult, { kind: "idempotent" }> {
+type Answer = Extract<CommandResult, { kind: "idempotent" }>;
+
+/** All but whether it was repeated: a repeat is answered as the first was. */
+function run(site: OneCluster, command: UserCommand, how: Asked = {}): Omit<Answer, "repeated"> {
+  const { repeated: _, ...answer } = answered(site, command, how);
+  return answer;
+}
+
+function answered(site: OneCluster, command: UserCommand, how: Asked): Answer {
   const { key = "k", request = asked(1), note = "", principal = "ada", session = null } = how;
   const idempotency = { key, request, note };
   const head = { ...header(++salt, session), principal };
@@ -43,6 +51,13 @@ describe("Q1: an idempotency key", () => {
     expect(site.keys()).toEqual({ a: "2" });
     expect(site.ledger).toHaveLength(2);
     expect(site.query({ kind: "idempotency", principal: "ada", key: "k" }).first).toMatchObject({ note: "drawn" });
+  });
+
+  test("says whether it ran now", () => {
+    const site = new OneCluster("california");
+    expect(answered(site, put("a", "1"), {}).repeated).toBe(false);
+    expect(answered(site, put("a", "1"), {}).repeated).toBe(true);
+    expect(answered(site, put("a", "2"), { request: asked(2) }).repeated).toBe(false);
   });
 
   test("is its principal's own, and each key is one", () => {
@@ -83,16 +98,16 @@ describe("Q1: an idempotency key", () => {
     site.pass(1);
     expect(site.query({ kind: "idempotency", principal: "ada", key: "k" }).first).toBe(null);
     expect(run(site, put("a", "1"))).toMatchObject({ outcome: ok(2), until: 2 * IDEMPOTENCY_MS });
-    expect(rowsOf(site)).toBe(3);
+    expect(rowsOf(site)).toBe(4);
   });
 
   test("takes more away than it adds, and an entry without a key takes nothing", () => {
     const site = new OneCluster("california");
     for (let i = 0; i < 20; i++) run(site, put("a", "1"), { key: `k${i}` });
-    expect(rowsOf(site)).toBe(41);
+    expect(rowsOf(site)).toBe(42);
     site.pass(IDEMPOTENCY_MS);
     site.run(put("a", "2"));
-    expect(rowsOf(site)).toBe(41);
+    expect(rowsOf(site)).toBe(42);
     // The first of them is one that was remembered before.
     for (const [key, left] of [
       ["k19", 12],
@@ -100,7 +115,7 @@ describe("Q1: an idempotency key", () => {
       ["l2", 3],
     ] as const) {
       run(site, put("a", "3"), { key });
-      expect(rowsOf(site)).toBe(2 * left + 1);
+      expect(rowsOf(site)).toBe(2 * left + 2);
     }
   });
 
@@ -178,12 +193,15 @@ test("Q1: whatever is asked under whatever key, at whatever time, is what a plai
 describe("X1: idempotency keys that are remembered", () => {
   const key = (name: string) => ({ key: name, request: asked(1), note: "" });
 
-  test("are bounded in number: a further one is OVERLOADED, does not run, and may be repeated", () => {
+  test.each([
+    ["in number", { keys: 4, bytes: 1_000_000 }],
+    ["in bytes", { keys: 1_000_000, bytes: 450 }],
+  ])("are bounded %s: a further one is OVERLOADED, does not run, and may be repeated", (_, room) => {
     const view = new MemoryView();
     let ran = 0;
-    const once = (name: string, logTime: number) => {
+    const once = (name: string, logTime: number, principal = "ada") => {
       const tx = new Transaction(view);
-      const outcome = runIdempotent(tx, "ada", key(name), { logTime, keysMax: 2 }, () => {
+      const outcome = runIdempotent(tx, principal, key(name), { logTime, room }, () => {
         ran++;
         return accepted(at(0) as never);
       });
@@ -191,16 +209,20 @@ describe("X1: idempotency keys that are remembered", () => {
       return outcome;
     };
     for (const name of ["a", "b"]) expect(once(name, 0)).toMatchObject({ ok: true });
-    expect(once("c", 1)).toMatchObject({ code: "OVERLOADED" });
+    expect(once("c", 1)).toMatchObject({ code: "OVERLOADED", details: expect.stringContaining("2 of them this") });
     expect(once("a", 1)).toMatchObject({ ok: true });
     expect(ran).toBe(2);
+    // Whoever comes next finds room, until there is none at all.
+    for (const principal of ["bob", "eve"]) expect(once("a", 1, principal)).toMatchObject({ ok: true });
+    for (const principal of ["bob", "dan"]) expect(once("c", 1, principal)).toMatchObject({ code: "OVERLOADED" });
+    expect(ran).toBe(4);
     expect(once("c", IDEMPOTENCY_MS)).toMatchObject({ ok: true });
-    expect(ran).toBe(3);
+    expect(ran).toBe(5);
   });
 
   test("do not remember what did not run", () => {
     const tx = new Transaction(new MemoryView());
-    const now = { logTime: 0, keysMax: 9 };
+    const now = { logTime: 0, room: { keys: 9, bytes: 1_000_000 } };
     expect(runIdempotent(tx, "ada", key("a"), now, () => null)).toBe(null);
     expect(runIdempotent(tx, "ada", key("a"), now, () => refused("OVERLOADED"))).toMatchObject({ code: "OVERLOADED" });
     expect(runIdempotent(tx, "ada", key("a"), now, () => refused("NOT_FOUND"))).toMatchObject({ code: "NOT_FOUND" });

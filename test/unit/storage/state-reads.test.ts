@@ -1,7 +1,6 @@
 /** Long reads in the state's worker: in slices, from one position, while entries are applied. */
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
-import type { StateStore } from "@openclaw/core/ports.ts";
 import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { plainRange, type RangeRequest } from "@openclaw/core/state-machine/operation.ts";
 import type { Query } from "@openclaw/core/state-machine/query.ts";
@@ -18,7 +17,7 @@ const put = (i: number, value: string): UserCommand => ({ kind: "put", key: name
 const all: Query = { kind: "range", origin: null, ...plainRange(utf8("k"), null, 0) };
 const asked = (changed: Partial<RangeRequest>): Query => ({ ...all, ...changed });
 
-async function full(): Promise<StateStore> {
+async function full(): Promise<SqliteStateStore> {
   const dataDir = temporaryFolder();
   const [cluster, epoch, membership] = [STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP];
   const store = new SqliteStateStore({ dataDir, cluster, epoch, membership });
@@ -85,7 +84,7 @@ describe("a read that looks at every key", () => {
     await refused;
   });
 
-  test("X1: more of them than may be under way are OVERLOADED; short reads are answered", async () => {
+  test("X1: more of them than may be under way are OVERLOADED; short reads are answered; all are counted", async () => {
     const store = await full();
     const outcomes = Array.from({ length: 80 }, () =>
       store.read(asked({ view: "count" })).then(
@@ -93,9 +92,11 @@ describe("a read that looks at every key", () => {
         (error: { readonly code: string }) => error.code,
       ),
     );
+    expect(store.reads).toBe(80);
     expect((await store.read({ kind: "get", origin: null, key: name(1) })).row?.version).toBe(1);
     const codes = await Promise.all(outcomes);
     expect(codes.filter((code) => code === "answered")).toHaveLength(64);
     expect(codes.filter((code) => code === "OVERLOADED")).toHaveLength(16);
+    expect(store.reads).toBe(0);
   });
 });

@@ -70,6 +70,7 @@ const fromChild: readonly ChildMessage[] = [
       { kind: "change", collection: "log", document: "today", changes: [change] },
     ],
   },
+  { kind: "keepAlive", id: 8, lease: LEASE },
   { kind: "taken", cursor: revision(7) },
   { kind: "ask", id: 1, mode: { kind: "linearizable" }, query: { kind: "get", origin: null, key: bytes(1) } },
   { kind: "ask", id: 1, mode: { kind: "atLeast", position }, query: { kind: "get", origin: null, key: bytes(1) } },
@@ -182,6 +183,7 @@ const fromParent: readonly ParentMessage[] = [
     },
   },
   { kind: "askFailed", id: 7, code: "FORBIDDEN", details: "" },
+  { kind: "kept", id: 8 },
   { kind: "missing", collection: "log", document: "today", hashes: [hash] },
   { kind: "goodbye", code: "STOPPED", details: "" },
 ];

@@ -139,6 +139,24 @@ describe("gateways in turn", () => {
     expect(gateways.states()[0]).toEqual({ gateway: "a", circuit: "closed" });
   });
 
+  test("those that are told of while one is dialled have their turn", async () => {
+    const { dialled, gateways } = rotation(["a", "b"]);
+    const dial = (): Promise<string | null> =>
+      gateways.dial(
+        null,
+        async (name) => {
+          dialled.push(name);
+          gateways.set(["b"]);
+          return name;
+        },
+        () => undefined,
+      );
+    expect(await dial()).toBe("a");
+    expect(await dial()).toBe("b");
+    gateways.set(["c", "b"]);
+    expect(await dial()).toBe("b");
+  });
+
   test("one that lets us in and ends the connection at once fails, too", async () => {
     const { gateways, dial } = rotation(["a"]);
     await dial();

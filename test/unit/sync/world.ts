@@ -222,6 +222,7 @@ export class TestCluster {
         return bad === undefined ? null : { code: "CHANGE_INVALID", details: bad.hash };
       },
       propose: (command, principal) => this.propose(command, { principal }),
+      keepAlive: (lease) => this.execute({ kind: "leaseKeepAlive", lease }),
       barrier: () => this.barrier(),
       read: (query) => this.read(query),
       ledger: (from, maxBytes) => this.ledger(from, maxBytes),

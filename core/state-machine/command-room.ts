@@ -1,0 +1,47 @@
+/**
+ * Which commands make the state larger. While a disk budget is used up these are refused before they are proposed (S5);
+ * what makes room, and the cluster's own upkeep, goes on. Apply never asks this: members' disks differ (R9).
+ */
+import type { IdempotentCommand, ImportedCommand, SystemCommand, UserCommand } from "./command.ts";
+import type { Operation } from "./operation.ts";
+
+export function needsRoom(command: UserCommand | IdempotentCommand | SystemCommand | ImportedCommand): boolean {
+  switch (command.kind) {
+    case "put":
+    case "leaseGrant":
+    case "change":
+    case "importLedger":
+      return true;
+    case "txn":
+      return [...command.success, ...command.failure].some(puts);
+    case "idempotent":
+      return needsRoom(command.command);
+    case "importCommands":
+      return command.commands.some(needsRoom);
+    case "deleteRange":
+    case "leaseKeepAlive":
+    case "leaseRevoke":
+    case "compact":
+    case "refused":
+    case "openSession":
+    case "parentHolds":
+    case "noteMember":
+    case "raiseVersion":
+    case "compareStates":
+    case "reportState":
+    case "stamp":
+      return false;
+  }
+}
+
+function puts(operation: Operation): boolean {
+  switch (operation.kind) {
+    case "put":
+      return true;
+    case "txn":
+      return [...operation.success, ...operation.failure].some(puts);
+    case "deleteRange":
+    case "range":
+      return false;
+  }
+}
