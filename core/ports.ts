@@ -8,7 +8,7 @@ import type { LedgerFault } from "./ledger/fault.ts";
 import type { Membership } from "./raft/membership.ts";
 import type { Entry, HardState, RaftMessage, SnapshotMeta } from "./raft/message.ts";
 import type { CommandResult } from "./state-machine/command.ts";
-import type { Answer, Position, Query } from "./state-machine/query.ts";
+import type { Answer, Position, Query, RowsHash } from "./state-machine/query.ts";
 
 export interface Clock {
   /** Monotonic milliseconds since an arbitrary start: the only time that decides anything. */
@@ -122,7 +122,7 @@ export interface StateStore {
    * The hash of all rows as they were after the entry `round`, which began a comparison: they are hashed while later
    * entries are applied. Null: it was given up, or the entry was applied before the store was opened.
    */
-  compare(round: Index): Promise<StateSum | null>;
+  compare(round: Index): Promise<RowsHash | null>;
   /** Makes everything applied so far durable, completely, and says what that covers (R7). */
   checkpoint(): Promise<StoredState>;
   /**
@@ -178,13 +178,10 @@ export interface LedgerSlice {
   readonly revision: Revision;
 }
 
-export interface StateSum {
-  readonly hash: Uint8Array;
-  readonly rows: number;
-}
-
 export interface LedgerChecked {
-  /** Right up to here, `from` − 1 where nothing is. */
+  /** The first revision that was looked at: later than asked where what was asked for was compacted. */
+  readonly from: Revision;
+  /** Right up to here; `from` − 1 where nothing is. */
   readonly sound: Revision;
   /** The state's revision. */
   readonly revision: Revision;

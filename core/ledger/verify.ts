@@ -24,6 +24,8 @@ interface Doubtful {
 
 /** Takes records in order; stops at the first fault. */
 export class LedgerCheck {
+  /** The first revision that is looked at. */
+  readonly from: Revision;
   readonly #sha256: Sha256;
   #sound: LedgerMark;
   /** Its record and its hash disagree: what comes next tells which of them is wrong. */
@@ -33,6 +35,7 @@ export class LedgerCheck {
   constructor(sha256: Sha256, base: LedgerMark) {
     this.#sha256 = sha256;
     this.#sound = base;
+    this.from = revision(base.revision + 1);
   }
 
   /** The last revision that was found to be right. */

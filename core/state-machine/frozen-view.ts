@@ -4,6 +4,7 @@
  */
 import { compareBytes } from "../bytes.ts";
 import { invariant, OpenClawError } from "../errors.ts";
+import { type ReplacedRow, ReplacedRows } from "./replaced-rows.ts";
 import { keyAfter } from "./row-pages.ts";
 import type { Row, StateView, Write } from "./view.ts";
 
@@ -13,9 +14,8 @@ const OVERHEAD_BYTES = 128;
 export class FrozenView implements StateView {
   readonly #present: StateView;
   readonly #bytesMax: number;
-  /** Keys that were written since, ascending, and what was there before; null where there was nothing. */
-  #keys: Uint8Array[] = [];
-  #before: (Uint8Array | null)[] = [];
+  /** What stood where something was written since. */
+  readonly #kept = new ReplacedRows();
   #bytes = 0;
   /** Where the last scan ended: nothing before it is asked for again. */
   #from: Uint8Array | null = null;
@@ -31,12 +31,10 @@ export class FrozenView implements StateView {
     if (this.#bytes > this.#bytesMax) return;
     for (const { key } of writes) {
       if (this.#from !== null && compareBytes(key, this.#from) < 0) continue;
-      const at = this.#place(key);
-      if (this.#isAt(at, key)) continue;
-      const before = this.#present.get(key) ?? null;
-      this.#keys.splice(at, 0, key);
-      this.#before.splice(at, 0, before);
-      this.#bytes += OVERHEAD_BYTES + key.length + (before?.length ?? 0);
+      if (this.#kept.get(key) !== undefined) continue;
+      const row = { key, value: this.#present.get(key) ?? null };
+      this.#kept.add(row);
+      this.#bytes += bytesOf(row);
     }
   }
 
@@ -44,16 +42,16 @@ export class FrozenView implements StateView {
   get(key: Uint8Array): Uint8Array | undefined {
     this.#requireWhole();
     invariant(this.#from === null || compareBytes(key, this.#from) >= 0, "a frozen view is read forwards");
-    const at = this.#place(key);
-    return this.#isAt(at, key) ? (this.#before[at] ?? undefined) : this.#present.get(key);
+    const kept = this.#kept.get(key);
+    return kept === undefined ? this.#present.get(key) : (kept.value ?? undefined);
   }
 
   /** @throws OpenClawError OVERLOADED */
   scan(from: Uint8Array, to: Uint8Array | null, limit: number): readonly Row[] {
     this.#requireWhole();
     invariant(this.#from === null || compareBytes(from, this.#from) >= 0, "a frozen view is read forwards");
-    this.#forgetBefore(from);
-    const rows = this.#keys.length === 0 ? this.#present.scan(from, to, limit) : this.#asBefore(from, to, limit);
+    for (const gone of this.#kept.forgetBefore(from)) this.#bytes -= bytesOf(gone);
+    const rows = this.#kept.empty ? this.#present.scan(from, to, limit) : this.#asBefore(from, to, limit);
     const last = rows.length < limit ? undefined : rows.at(-1);
     this.#from = last === undefined ? (to ?? from) : keyAfter(last.key);
     return rows;
@@ -75,21 +73,15 @@ export class FrozenView implements StateView {
 
   /** A page of [from, to) as it was. */
   *#pageBefore(page: readonly Row[], from: Uint8Array, to: Uint8Array | null): Generator<Row> {
-    let at = this.#place(from);
-    const kept = (until: Uint8Array | null): Uint8Array | undefined => {
-      const key = this.#keys[at];
-      return key !== undefined && (until === null || compareBytes(key, until) < 0) ? key : undefined;
-    };
-    const take = (key: Uint8Array): readonly Row[] => {
-      const value = this.#before[at++] ?? null;
-      return value === null ? [] : [{ key, value }];
-    };
-    for (const row of page) {
-      for (let key = kept(row.key); key !== undefined; key = kept(row.key)) yield* take(key);
-      if (this.#isAt(at, row.key)) yield* take(row.key);
-      else yield row;
+    let at = 0;
+    for (const { key, value } of this.#kept.from(from)) {
+      if (to !== null && compareBytes(key, to) >= 0) break;
+      for (let row = page[at]; row !== undefined && compareBytes(row.key, key) < 0; row = page[++at]) yield row;
+      const row = page[at];
+      if (row !== undefined && compareBytes(row.key, key) === 0) at++;
+      if (value !== null) yield { key, value };
     }
-    for (let key = kept(to); key !== undefined; key = kept(to)) yield* take(key);
+    yield* page.slice(at);
   }
 
   #requireWhole(): void {
@@ -99,32 +91,6 @@ export class FrozenView implements StateView {
         `more than ${this.#bytesMax} bytes were written while it was read; ask for less`,
       );
   }
-
-  /** Keeps no more than is still asked for. Costs a copy, so it waits until it is worth one. */
-  #forgetBefore(from: Uint8Array): void {
-    const gone = this.#place(from);
-    if (gone < 64 || gone < this.#keys.length / 2) return;
-    for (let i = 0; i < gone; i++)
-      this.#bytes -= OVERHEAD_BYTES + (this.#keys[i]?.length ?? 0) + (this.#before[i]?.length ?? 0);
-    this.#keys = this.#keys.slice(gone);
-    this.#before = this.#before.slice(gone);
-  }
-
-  #isAt(at: number, key: Uint8Array): boolean {
-    const found = this.#keys[at];
-    return found !== undefined && compareBytes(found, key) === 0;
-  }
-
-  /** Of the first kept key at or after `key`. */
-  #place(key: Uint8Array): number {
-    let low = 0;
-    let high = this.#keys.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const other = this.#keys[middle];
-      if (other !== undefined && compareBytes(other, key) < 0) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
 }
+
+const bytesOf = ({ key, value }: ReplacedRow): number => OVERHEAD_BYTES + key.length + (value?.length ?? 0);

@@ -18,6 +18,7 @@ export type ReplicaDoor = Pick<
   | "ledger"
   | "base"
   | "follow"
+  | "onAgreement"
   | "position"
   | "staleMs"
   | "status"

@@ -7,6 +7,7 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type Revision, revision } from "@openclaw/core/ids.ts";
 import { BATCH_BYTES_MAX } from "@openclaw/core/limits.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
+import { type Agreement, agreementText } from "@openclaw/core/replica/comparisons.ts";
 import type { ReplicaDoor } from "./deps.ts";
 
 /** Bytes of records kept for a reader that is busy with earlier ones. Beyond it they are dropped and paged later. */
@@ -21,9 +22,9 @@ export interface LedgerPage {
   readonly revision: Revision;
 }
 
-/** Ends when `signal` aborts. @throws OpenClawError COMPACTED, UNAVAILABLE, STOPPED */
+/** Ends when `signal` aborts. @throws OpenClawError COMPACTED, DIVERGED, UNAVAILABLE, STOPPED */
 export async function* ledgerPages(
-  source: Pick<ReplicaDoor, "ledger" | "follow" | "position">,
+  source: Pick<ReplicaDoor, "ledger" | "follow" | "onAgreement" | "position">,
   from: Revision,
   signal: AbortSignal,
 ): AsyncGenerator<LedgerPage, void> {
@@ -48,9 +49,17 @@ export async function* ledgerPages(
     }
     wake();
   });
+  let wrong: Agreement | null = null;
+  // C1: nothing is applied here any more, so nothing else would tell the reader.
+  const disagree = source.onAgreement((agreement) => {
+    if (agreement.kind === "sound") return;
+    wrong = agreement;
+    wake();
+  });
   signal.addEventListener("abort", abort);
   try {
     while (!signal.aborted) {
+      if (wrong !== null) throw new OpenClawError("DIVERGED", agreementText(wrong));
       if (next > newest) {
         yield { records: [], revision: revision(newest) };
         if (signal.aborted || next <= newest) continue;
@@ -81,6 +90,7 @@ export async function* ledgerPages(
     }
   } finally {
     signal.removeEventListener("abort", abort);
+    disagree();
     unfollow();
   }
 }

@@ -28,7 +28,7 @@ export interface LanesSink {
   caughtUp(at: Revision): void;
 }
 
-type LedgerSource = Pick<ReplicaDoor, "ledger" | "follow" | "position">;
+type LedgerSource = Pick<ReplicaDoor, "ledger" | "follow" | "onAgreement" | "position">;
 
 export class WatchLanes {
   readonly #source: LedgerSource;

@@ -12,6 +12,7 @@ import { table } from "./status.ts";
 const OFFLINE_SLICE_BYTES = 4_194_304;
 
 const Checked = z.object({
+  from: z.number(),
   sound: z.number(),
   revision: z.number(),
   done: z.boolean(),
@@ -85,19 +86,28 @@ async function verify({ from = 1, to, json }: VerifyOptions, check: Check): Prom
   const bar = progressBar("ledger");
   const found = await checkAll(from, to, check, bar).finally(() => bar.stop());
   const { fault, sound } = found;
-  if (json === true) print(JSON.stringify({ from, sound, revision: found.revision, fault }));
-  else if (fault === null) print(`revisions ${from} to ${sound} are as they were written`);
+  if (json === true) print(JSON.stringify({ from: found.from, sound, revision: found.revision, fault }));
+  else if (fault === null) print(soundText(from, found.from, sound));
   else print(`revision ${fault.revision} is wrong (${fault.kind}): ${fault.details}`);
   if (fault !== null) process.exitCode = EXIT.refused;
 }
 
-async function checkAll(from: number, to: number | undefined, check: Check, bar: Progress): Promise<Checked> {
-  for (let next = from; ; ) {
-    const found = await check(next, to);
-    if (found.done) return found;
+function soundText(asked: number, from: number, sound: number): string {
+  const compacted = from > asked ? `; what was before ${from} is compacted` : "";
+  return sound < from
+    ? `nothing is there to check${compacted}`
+    : `revisions ${from} to ${sound} are as they were written${compacted}`;
+}
+
+/** `from` in what it resolves with is that of the whole. */
+async function checkAll(asked: number, to: number | undefined, check: Check, bar: Progress): Promise<Checked> {
+  const first = await check(asked, to);
+  let found = first;
+  while (!found.done) {
     bar.show(found.sound, Math.min(to ?? found.revision, found.revision));
-    next = found.sound + 1;
+    found = await check(found.sound + 1, to);
   }
+  return { ...found, from: first.from };
 }
 
 async function compare(options: VerifyOptions): Promise<void> {

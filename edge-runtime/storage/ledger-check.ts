@@ -15,11 +15,11 @@ import type { LedgerRow, StateTables } from "./state-tables.ts";
 /** From `from` on, about `maxBytes` at once. @throws OpenClawError BAD_REQUEST when the ledger does not reach to `from` */
 export function checkLedger(tables: StateTables, from: Revision, to: Revision | null, maxBytes: number): LedgerChecked {
   const position = positionOf(tables);
-  if (!("hash" in position)) return { sound: revision(0), revision: revision(0), fault: position, done: true };
+  if (!("hash" in position)) return { from, sound: revision(0), revision: revision(0), fault: position, done: true };
   if (from > position.revision + 1)
     throw new OpenClawError("BAD_REQUEST", `the ledger ends at revision ${position.revision}`);
   const base = baseOf(tables, from, position);
-  if (!("hash" in base)) return { sound: revision(0), revision: position.revision, fault: base, done: true };
+  if (!("hash" in base)) return { from, sound: revision(0), revision: position.revision, fault: base, done: true };
   return checkFrom(tables, base, to, maxBytes, position);
 }
 
@@ -32,11 +32,14 @@ function checkFrom(
 ): LedgerChecked {
   const check = new LedgerCheck(sha256, base);
   const found = (fault: LedgerFault | null, done: boolean): LedgerChecked => ({
+    from: check.from,
     sound: check.sound.revision,
     revision: position.revision,
     fault,
     done,
   });
+  // All of it was compacted that was asked for.
+  if (to !== null && check.sound.revision >= to) return found(null, true);
   let bytes = 0;
   try {
     for (const row of tables.ledgerRows(revision(base.revision + 1))) {
@@ -78,8 +81,13 @@ function checkRow(check: LedgerCheck, row: LedgerRow, base: Revision): LedgerFau
   return null;
 }
 
-/** What stands before `from`, as it is stored: whoever begins in the middle takes it on trust. */
+/**
+ * What stands before `from`, as it is stored: whoever begins in the middle takes it on trust. A compaction left where the
+ * ledger begins: of what is earlier there is nothing to check.
+ */
 function baseOf(tables: StateTables, from: Revision, { cluster, epoch }: Position): LedgerMark | LedgerFault {
+  const kept = tables.ledgerBase();
+  if (kept !== null && from <= kept.revision + 1) return kept;
   const before = revision(Math.max(0, from - 1));
   if (before === 0) return { revision: before, hash: genesisHash(sha256, cluster, PARTITION, epoch.nonce) };
   for (const row of tables.ledgerRows(before)) {

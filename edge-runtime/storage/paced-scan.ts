@@ -1,6 +1,6 @@
 /** Hashes all rows as of one index (core/state-machine/state-scan.ts), a few ms between two calls, so that applies go on. */
 import type { Index } from "@openclaw/core/ids.ts";
-import type { StateSum } from "@openclaw/core/ports.ts";
+import type { RowsHash } from "@openclaw/core/state-machine/query.ts";
 import { StateScan } from "@openclaw/core/state-machine/state-scan.ts";
 import type { StateView, Write } from "@openclaw/core/state-machine/view.ts";
 import { sha256 } from "./sha256.ts";
@@ -13,17 +13,17 @@ export class PacedScan {
   /** As of this index, rows are hashed. */
   readonly round: Index;
   /** Null when more was written meanwhile than is kept, or the scan was ended. */
-  readonly sum: Promise<StateSum | null>;
+  readonly sum: Promise<RowsHash | null>;
   /** Null when it has ended. */
   #scan: StateScan | null;
-  readonly #settle: (sum: StateSum | null) => void;
+  readonly #settle: (sum: RowsHash | null) => void;
   readonly #failed: (error: unknown) => void;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(view: StateView, round: Index) {
     this.round = round;
     this.#scan = new StateScan(view, sha256);
-    const { promise, resolve, reject } = Promise.withResolvers<StateSum | null>();
+    const { promise, resolve, reject } = Promise.withResolvers<RowsHash | null>();
     // Nobody may ask for it.
     promise.catch(() => {});
     this.sum = promise;
@@ -64,7 +64,7 @@ export class PacedScan {
     }
   }
 
-  #finish(sum: StateSum | null): void {
+  #finish(sum: RowsHash | null): void {
     this.#scan = null;
     this.#settle(sum);
   }

@@ -3,13 +3,13 @@ import { join } from "node:path";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import type { HistorySource } from "@openclaw/core/history/history.ts";
 import { type Index, index, PARTITION, type Revision, term } from "@openclaw/core/ids.ts";
-import type { LedgerChecked, StateSum, StoredState } from "@openclaw/core/ports.ts";
+import type { LedgerChecked, StoredState } from "@openclaw/core/ports.ts";
 import { decodeEntries } from "@openclaw/core/raft/entry-codec.ts";
 import { membershipAfter } from "@openclaw/core/raft/membership-codec.ts";
 import type { Entry, SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import { APPLY_VERSIONS, createApply } from "@openclaw/core/state-machine/apply.ts";
 import { initialWrites } from "@openclaw/core/state-machine/position.ts";
-import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
+import type { Answer, Query, RowsHash } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
 import type { Apply, ApplyOutcome } from "@openclaw/core/state-machine/view.ts";
 import { requireIdentity, type StoreIdentity } from "@openclaw/core/store-identity.ts";
@@ -136,7 +136,7 @@ export class StateFile {
   }
 
   /** As of the entry `round`; null when no comparison began there since the file was opened. */
-  compare(round: Index): Promise<StateSum | null> {
+  compare(round: Index): Promise<RowsHash | null> {
     return this.#scan?.round === round ? this.#scan.sum : Promise.resolve(null);
   }
 

@@ -1,10 +1,10 @@
 /** What the main thread asks of the state's worker. */
 import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
 import type { ClusterId, Epoch, Index, Revision } from "@openclaw/core/ids.ts";
-import type { LedgerChecked, SnapshotContent, SnapshotHeader, StateSum, StoredState } from "@openclaw/core/ports.ts";
+import type { LedgerChecked, SnapshotContent, SnapshotHeader, StoredState } from "@openclaw/core/ports.ts";
 import type { Membership } from "@openclaw/core/raft/membership.ts";
 import type { SnapshotMeta } from "@openclaw/core/raft/message.ts";
-import type { Answer, Position, Query } from "@openclaw/core/state-machine/query.ts";
+import type { Answer, Position, Query, RowsHash } from "@openclaw/core/state-machine/query.ts";
 
 /** The state's name in the data folder. */
 export const STATE_FILE = "state.db";
@@ -52,7 +52,7 @@ export interface StateCalls {
     ask: { readonly from: Revision; readonly to: Revision | null; readonly maxBytes: number };
     answer: LedgerChecked;
   };
-  compare: { ask: Index; answer: StateSum | null };
+  compare: { ask: Index; answer: RowsHash | null };
   checkpoint: { ask: null; answer: StoredState };
   /** One of at least this index. */
   snapshot: { ask: Index; answer: SnapshotFile };

@@ -14,14 +14,13 @@ import type {
   StateBase,
   StateSnapshot,
   StateStore,
-  StateSum,
   StoredState,
 } from "@openclaw/core/ports.ts";
 import { encodeEntries } from "@openclaw/core/raft/entry-codec.ts";
 import type { Membership } from "@openclaw/core/raft/membership.ts";
 import type { Entry, SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import { mapSelector } from "@openclaw/core/state-machine/operation-bytes.ts";
-import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
+import type { Answer, Query, RowsHash } from "@openclaw/core/state-machine/query.ts";
 import { BaseReader } from "./base-reader.ts";
 import { unpackRecords } from "./record-batch.ts";
 import { unpackResults } from "./result-batch.ts";
@@ -125,7 +124,7 @@ export class SqliteStateStore implements StateStore {
     }
   }
 
-  compare(round: Index): Promise<StateSum | null> {
+  compare(round: Index): Promise<RowsHash | null> {
     return this.#open().call("compare", round);
   }
 

@@ -1,7 +1,8 @@
 /** The tables of state.db: the state's rows, the ledger, how far both have come, and the history index. */
 import { EMPTY_BYTES, equalBytes } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import type { Revision } from "@openclaw/core/ids.ts";
+import { type Revision, revision } from "@openclaw/core/ids.ts";
+import type { LedgerMark } from "@openclaw/core/ledger/verify.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { decodeSnapshotMeta, encodeSnapshotMeta } from "@openclaw/core/raft/entry-codec.ts";
 import type { SnapshotMeta } from "@openclaw/core/raft/message.ts";
@@ -128,8 +129,9 @@ export class StateTables {
   }
 
   /** What the first record follows that is kept: its revision, and the ledger's hash there; null: the beginning. */
-  ledgerBase(): { readonly revision: number; readonly hash: Uint8Array } | null {
-    return this.#base.get() ?? null;
+  ledgerBase(): LedgerMark | null {
+    const base = this.#base.get();
+    return base === undefined ? null : { revision: revision(base.revision), hash: base.hash };
   }
 
   setApplied(meta: SnapshotMeta): void {

@@ -221,6 +221,22 @@ export function stateStoreHistoryContract(name: string, create: () => StateDisk)
       await snapshot.dispose();
     });
 
+    test("L2: what is kept of a compacted ledger is checked from its own base on, also after a restart", async () => {
+      for (let at = 1; at <= 40; at++) await store.apply([putAt(at, "a", String(at))]);
+      await store.apply([commandsAt(41, [{ kind: "compact", revision: revision(30) }])]);
+      const check = (from: number, to: number | null) =>
+        store.checkLedger(revision(from), to === null ? null : revision(to), 1e9);
+      const kept = { from: 30, sound: 40, revision: 40, fault: null, done: true };
+      await expect.poll(() => check(1, null), { timeout: 20_000 }).toEqual(kept);
+      expect(await check(30, null)).toEqual(kept);
+      expect(await check(31, null)).toEqual({ ...kept, from: 31 });
+      // All of it is gone that was asked for.
+      expect(await check(1, 20)).toMatchObject({ from: 30, sound: 29, fault: null, done: true });
+      await store.close();
+      store = await openOn(disk);
+      expect(await check(1, null)).toEqual(kept);
+    });
+
     test("R8: a snapshot carries the past, and what is applied after it continues it", async () => {
       await store.apply(ENTRIES.slice(0, 2));
       await textsAt(store, 2);

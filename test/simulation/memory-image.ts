@@ -1,6 +1,7 @@
 /** What a MemoryStateStore holds, as one value and as bytes. */
 import { decode, type Encodable, encode, TupleReader } from "@openclaw/core/codec.ts";
 import { type Index, index, revision, type Term, term } from "@openclaw/core/ids.ts";
+import type { LedgerMark } from "@openclaw/core/ledger/verify.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import type { Membership } from "@openclaw/core/raft/membership.ts";
 import { decodeMembership, encodeMembership } from "@openclaw/core/raft/membership-codec.ts";
@@ -16,6 +17,8 @@ export interface Image {
   /** The history index: derived from the ledger, and as far as it has come. */
   readonly history: readonly Row[];
   readonly ledger: readonly StoredRecord[];
+  /** What the ledger's first record follows; null: the beginning. */
+  readonly base: LedgerMark | null;
 }
 
 export const metaOf = ({ applied, appliedTerm, membership }: Image): SnapshotMeta => ({
@@ -32,6 +35,7 @@ export const encodeImage = (image: Image): Uint8Array =>
     image.rows.map(rowTuple),
     image.history.map(rowTuple),
     image.ledger.map((stored) => [stored.revision, stored.record, stored.hash]),
+    image.base === null ? null : [image.base.revision, image.base.hash],
   ]);
 
 const rowTuple = ({ key, value }: Row): Encodable => [key, value];
@@ -52,6 +56,10 @@ export function decodeImage(bytes: Uint8Array): Image {
     ledger: reader.list().map((value) => {
       const stored = new TupleReader(value, "stored record");
       return { revision: revision(stored.count()), record: stored.bytes(), hash: stored.bytes() };
+    }),
+    base: reader.orNull((field) => {
+      const base = new TupleReader(field.any(), "ledger base");
+      return { revision: revision(base.count()), hash: base.bytes() };
     }),
   };
 }

@@ -13,7 +13,7 @@ import type { ClusterId, Epoch, Index, Revision, Term } from "@openclaw/core/ids
 import { index, PARTITION, revision, term } from "@openclaw/core/ids.ts";
 import { genesisHash } from "@openclaw/core/ledger/chain.ts";
 import type { LedgerFault } from "@openclaw/core/ledger/fault.ts";
-import { LedgerCheck } from "@openclaw/core/ledger/verify.ts";
+import { LedgerCheck, type LedgerMark } from "@openclaw/core/ledger/verify.ts";
 import type {
   Applied,
   LedgerChecked,
@@ -25,7 +25,6 @@ import type {
   StateBase,
   StateSnapshot,
   StateStore,
-  StateSum,
   StoredRecord,
   StoredState,
 } from "@openclaw/core/ports.ts";
@@ -34,7 +33,7 @@ import { membershipAfter } from "@openclaw/core/raft/membership-codec.ts";
 import type { Entry, SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import { APPLY_VERSIONS, type ApplyVersions, createApply } from "@openclaw/core/state-machine/apply.ts";
 import { initialWrites, readPosition } from "@openclaw/core/state-machine/position.ts";
-import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
+import type { Answer, Query, RowsHash } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
 import { StateScan } from "@openclaw/core/state-machine/state-scan.ts";
 import type { Apply, CommandAnswer } from "@openclaw/core/state-machine/view.ts";
@@ -68,6 +67,7 @@ export class MemoryStateStore implements StateStore {
   #view: MemoryView;
   #index: MemoryView;
   #ledger: StoredRecord[];
+  #base: LedgerMark | null;
   #applied: Index;
   #appliedTerm: Term;
   #membership: Membership;
@@ -87,6 +87,7 @@ export class MemoryStateStore implements StateStore {
     this.#view = new MemoryView(durable.rows);
     this.#index = new MemoryView(durable.history);
     this.#ledger = [...durable.ledger];
+    this.#base = durable.base;
     this.#applied = durable.applied;
     this.#appliedTerm = durable.appliedTerm;
     this.#membership = durable.membership;
@@ -148,7 +149,7 @@ export class MemoryStateStore implements StateStore {
     return this.#inTurn("ledger", () => this.#checkLedgerNow(from, to, maxBytes));
   }
 
-  async compare(round: Index): Promise<StateSum | null> {
+  async compare(round: Index): Promise<RowsHash | null> {
     const scan = this.#scan;
     if (scan?.round !== round) return null;
     for (;;) {
@@ -210,7 +211,10 @@ export class MemoryStateStore implements StateStore {
       write: (writes) => this.#index.write(writes),
       cut: (below) => {
         const kept = this.#ledger.findIndex((record) => record.revision >= below);
-        return this.#ledger.splice(0, Math.min(kept, CUT_RECORDS)).length > 0;
+        const last = this.#ledger.splice(0, Math.min(kept, CUT_RECORDS)).at(-1);
+        if (last === undefined) return false;
+        this.#base = { revision: last.revision, hash: last.hash };
+        return true;
       },
     });
   }
@@ -275,17 +279,22 @@ export class MemoryStateStore implements StateStore {
     const position = readPosition(this.#view);
     if (from > position.revision + 1)
       throw new OpenClawError("BAD_REQUEST", `the ledger ends at revision ${position.revision}`);
-    const before = this.#ledger.find((record) => record.revision === from - 1);
-    const genesis = genesisHash(sha256, position.cluster, PARTITION, position.epoch.nonce);
-    const check = new LedgerCheck(sha256, { revision: revision(from - 1), hash: before?.hash ?? genesis });
+    const genesis = {
+      revision: revision(0),
+      hash: genesisHash(sha256, position.cluster, PARTITION, position.epoch.nonce),
+    };
+    const base = this.#ledger.find((record) => record.revision === from - 1) ?? this.#base ?? genesis;
+    const check = new LedgerCheck(sha256, base);
     const found = (fault: LedgerFault | null, done: boolean): LedgerChecked => ({
+      from: check.from,
       sound: check.sound.revision,
       revision: position.revision,
       fault,
       done,
     });
+    if (to !== null && base.revision >= to) return found(null, true);
     let bytes = 0;
-    for (const record of this.#ledger.filter((stored) => stored.revision >= from)) {
+    for (const record of this.#ledger.filter((stored) => stored.revision > base.revision)) {
       const fault = check.take(record);
       if (fault !== null) return found(fault, true);
       if (check.doubts) continue;
@@ -341,6 +350,7 @@ export class MemoryStateStore implements StateStore {
     this.#view = new MemoryView(image.rows);
     this.#index = new MemoryView(image.history);
     this.#ledger = [...image.ledger];
+    this.#base = image.base;
     this.#applied = image.applied;
     this.#appliedTerm = image.appliedTerm;
     this.#membership = image.membership;
@@ -359,6 +369,7 @@ export class MemoryStateStore implements StateStore {
       rows: this.#view.rows(),
       history: this.#index.rows(),
       ledger: [...this.#ledger],
+      base: this.#base,
     };
   }
 
@@ -383,5 +394,13 @@ function atOnce<T>(steps: Iterator<void, T, void>): T {
 function emptyImage({ cluster, epoch, membership }: MemoryStateOptions): Image {
   const view = new MemoryView();
   view.write(initialWrites(cluster, epoch, sha256));
-  return { applied: index(0), appliedTerm: term(0), membership, rows: view.rows(), history: [], ledger: [] };
+  return {
+    applied: index(0),
+    appliedTerm: term(0),
+    membership,
+    rows: view.rows(),
+    history: [],
+    ledger: [],
+    base: null,
+  };
 }

@@ -15,12 +15,11 @@ import type {
   StateBase,
   StateSnapshot,
   StateStore,
-  StateSum,
   StoredLog,
   StoredState,
 } from "@openclaw/core/ports.ts";
 import type { Entry, HardState, SnapshotMeta } from "@openclaw/core/raft/message.ts";
-import type { Answer, Query } from "@openclaw/core/state-machine/query.ts";
+import type { Answer, Query, RowsHash } from "@openclaw/core/state-machine/query.ts";
 import type { ProcessClock } from "./virtual-clock.ts";
 
 /** What passes through, as whoever watches a cluster sees it. */
@@ -127,7 +126,7 @@ export class GatedStateStore implements StateStore {
   checkLedger(from: Revision, to: Revision | null, maxBytes: number): Promise<LedgerChecked> {
     return this.#gate.pass(() => this.#store.checkLedger(from, to, maxBytes));
   }
-  compare(round: Index): Promise<StateSum | null> {
+  compare(round: Index): Promise<RowsHash | null> {
     return this.#gate.pass(() => this.#store.compare(round));
   }
   checkpoint(): Promise<StoredState> {

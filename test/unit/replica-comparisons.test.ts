@@ -5,6 +5,7 @@ import { revision } from "@openclaw/core/ids.ts";
 import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { type Comparison, verdictOf } from "@openclaw/core/state-machine/finding.ts";
 import { keyRowKey } from "@openclaw/core/state-machine/keyspace.ts";
+import { ledgerPages } from "@openclaw/edge-runtime/api/ledger-pages.ts";
 import { describe, expect, test } from "vitest";
 import type { MemoryCluster, MemoryMember } from "../simulation/memory-cluster.ts";
 import { execute, put, run, SHORT_LOG, startedCluster } from "./replica-group.ts";
@@ -22,6 +23,12 @@ function withoutSnapshots({ state }: MemoryMember): () => void {
   return () => {
     state.stage = stage;
   };
+}
+
+/** Reads the ledger as a watch does: for ever. */
+async function watching({ replica }: MemoryMember): Promise<void> {
+  const next = revision(replica.position().revision + 1);
+  for await (const page of ledgerPages(replica, next, new AbortController().signal)) void page;
 }
 
 /** This member says of the next `rounds` that it could not hash its rows. */
@@ -89,6 +96,8 @@ describe("C1: a replica that differs from a majority", () => {
     const heard: string[] = [];
     const giveIn = withoutSnapshots(member);
     member.replica.onAgreement(({ kind }) => heard.push(kind));
+    const watched = watching(member);
+    watched.catch(() => {});
     const { round, reports } = await compared(cluster, leader);
     expect(
       new Set(reports.map(({ finding }) => (finding.kind === "hash" ? toHex(finding.hash) : finding.kind))).size,
@@ -100,6 +109,8 @@ describe("C1: a replica that differs from a majority", () => {
     expect(await execute(member, put("a", "b"))).toBe("DIVERGED");
     expect(() => member.replica.ledger(revision(1), 1_000)).toThrow(expect.objectContaining(refused));
     expect(await run(cluster, leader, put("after", "1"))).toBe("ok");
+    // Whoever watched is told, too: nothing more would have come.
+    await expect(watched).rejects.toMatchObject(refused);
     giveIn();
     await until(cluster, allSound(cluster));
     expect(heard).toEqual(["diverged", "sound"]);

@@ -22,6 +22,7 @@ describe("K7: lanes", () => {
   const source = (kept: number, page = 1) => ({
     position: () => node.replica.position(),
     follow: () => () => {},
+    onAgreement: () => () => {},
     ledger: async (from: Revision) => {
       if (from < kept) throw new OpenClawError("COMPACTED", `kept from ${kept}`);
       const at = records.findIndex((record) => record.revision === from);

@@ -58,3 +58,33 @@ test("X1: where more is replaced than may be kept the read is refused OVERLOADED
   for (const ask of [() => frozen.get(utf8("a")), () => frozen.scan(utf8("a"), null, 1)])
     expect(ask).toThrow(expect.objectContaining({ code: "OVERLOADED" }));
 });
+
+test("X1: a row that is kept costs about the same however many are kept already", () => {
+  const present = new MemoryView();
+  const spread = (n: number): Uint8Array => utf8(((n * 2_654_435_761) % 4_294_967_296).toString(16).padStart(8, "0"));
+  let next = 0;
+  const keep = (frozen: FrozenView, rows: number): number => {
+    const began = performance.now();
+    for (const end = next + rows; next < end; next++) frozen.replaced([{ key: spread(next), value: null }]);
+    return performance.now() - began;
+  };
+  const few = Math.min(...Array.from({ length: 5 }, () => keep(new FrozenView(present, 1e9), 2_000)));
+  const frozen = new FrozenView(present, 1e9);
+  keep(frozen, 100_000);
+  const many = Math.min(...Array.from({ length: 5 }, () => keep(frozen, 2_000)));
+  expect(many).toBeLessThan(few * 20 + 5);
+});
+
+test("many rows that were replaced, in any order, come in theirs", () => {
+  const numbers = Array.from({ length: 5_000 }, (_, n) => (n * 7_919) % 5_000);
+  const rows = numbers.map((n) => ({ key: utf8(String(n).padStart(5, "0")), value: utf8(String(n)) }));
+  const present = new MemoryView();
+  present.write(rows);
+  const expected = present.scan(utf8(""), null, 10_000);
+  const frozen = new FrozenView(present, 1e9);
+  for (const { key } of rows) {
+    frozen.replaced([{ key, value: null }]);
+    present.write([{ key, value: null }]);
+  }
+  expect([...pagesOf(frozen, utf8(""), null)].flat()).toEqual(expected);
+});
