@@ -279,11 +279,9 @@ export class MemoryStateStore implements StateStore {
     const position = readPosition(this.#view);
     if (from > position.revision + 1)
       throw new OpenClawError("BAD_REQUEST", `the ledger ends at revision ${position.revision}`);
-    const genesis = {
-      revision: revision(0),
-      hash: genesisHash(sha256, position.cluster, PARTITION, position.epoch.nonce),
-    };
-    const base = this.#ledger.find((record) => record.revision === from - 1) ?? this.#base ?? genesis;
+    const hash = genesisHash(sha256, position.cluster, PARTITION, position.epoch.nonce);
+    const base = this.#ledger.find((record) => record.revision === from - 1) ??
+      this.#base ?? { revision: revision(0), hash };
     const check = new LedgerCheck(sha256, base);
     const found = (fault: LedgerFault | null, done: boolean): LedgerChecked => ({
       from: check.from,
@@ -394,13 +392,6 @@ function atOnce<T>(steps: Iterator<void, T, void>): T {
 function emptyImage({ cluster, epoch, membership }: MemoryStateOptions): Image {
   const view = new MemoryView();
   view.write(initialWrites(cluster, epoch, sha256));
-  return {
-    applied: index(0),
-    appliedTerm: term(0),
-    membership,
-    rows: view.rows(),
-    history: [],
-    ledger: [],
-    base: null,
-  };
+  const nothing = { applied: index(0), appliedTerm: term(0), history: [], ledger: [], base: null };
+  return { ...nothing, membership, rows: view.rows() };
 }
