@@ -4,7 +4,6 @@
  */
 import { hash } from "node:crypto";
 import { concatBytes, EMPTY_BYTES, equalBytes } from "@openclaw/core/bytes.ts";
-import { decode, type Encodable, encode, TupleReader } from "@openclaw/core/codec.ts";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import { History } from "@openclaw/core/history/history.ts";
 import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
@@ -27,14 +26,15 @@ import type {
   StoredState,
 } from "@openclaw/core/ports.ts";
 import type { Membership } from "@openclaw/core/raft/membership.ts";
-import { decodeMembership, encodeMembership, membershipAfter } from "@openclaw/core/raft/membership-codec.ts";
+import { membershipAfter } from "@openclaw/core/raft/membership-codec.ts";
 import type { Entry, SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import { APPLY_VERSIONS, type ApplyVersions, createApply } from "@openclaw/core/state-machine/apply.ts";
 import { initialWrites, readPosition } from "@openclaw/core/state-machine/position.ts";
 import type { Answer, Query, RowsHash } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
 import { StateScan } from "@openclaw/core/state-machine/state-scan.ts";
-import type { Apply, CommandAnswer, Row } from "@openclaw/core/state-machine/view.ts";
+import type { Apply, CommandAnswer } from "@openclaw/core/state-machine/view.ts";
+import { decodeImage, encodeImage, type Image, metaOf } from "./memory-image.ts";
 import { MemoryView } from "./memory-view.ts";
 import { snapshotPieces } from "./snapshot-pieces.ts";
 
@@ -48,19 +48,6 @@ export interface MemoryStateOptions {
   readonly cluster: ClusterId;
   readonly epoch: Epoch;
   readonly membership: Membership;
-}
-
-/** Everything that moves together: what a copy of the disk holds. */
-export interface Image {
-  readonly applied: Index;
-  readonly appliedTerm: Term;
-  readonly membership: Membership;
-  readonly rows: readonly Row[];
-  /** The history index: derived from the ledger, and as far as it has come. */
-  readonly history: readonly Row[];
-  readonly ledger: readonly StoredRecord[];
-  /** What the ledger's first record follows; null: the beginning. */
-  readonly base: LedgerMark | null;
 }
 
 export type StateCall = "apply" | "scan" | "read" | "history" | "ledger" | "checkpoint" | "snapshot" | "install";
@@ -272,11 +259,9 @@ export class MemoryStateStore implements StateStore {
     const position = readPosition(this.#view);
     if (from > position.revision + 1)
       throw new OpenClawError("BAD_REQUEST", `the ledger ends at revision ${position.revision}`);
-    const genesis = {
-      revision: revision(0),
-      hash: genesisHash(sha256, position.cluster, PARTITION, position.epoch.nonce),
-    };
-    const base = this.#ledger.find((record) => record.revision === from - 1) ?? this.#base ?? genesis;
+    const hash = genesisHash(sha256, position.cluster, PARTITION, position.epoch.nonce);
+    const base = this.#ledger.find((record) => record.revision === from - 1) ??
+      this.#base ?? { revision: revision(0), hash };
     const check = new LedgerCheck(sha256, base);
     const found = (fault: LedgerFault | null, done: boolean): LedgerChecked => ({
       from: check.from,
@@ -387,56 +372,6 @@ function atOnce<T>(steps: Iterator<void, T, void>): T {
 function emptyImage({ cluster, epoch, membership }: MemoryStateOptions): Image {
   const view = new MemoryView();
   view.write(initialWrites(cluster, epoch, sha256));
-  return {
-    applied: index(0),
-    appliedTerm: term(0),
-    membership,
-    rows: view.rows(),
-    history: [],
-    ledger: [],
-    base: null,
-  };
-}
-
-const metaOf = ({ applied, appliedTerm, membership }: Image): SnapshotMeta => ({
-  index: applied,
-  term: appliedTerm,
-  membership,
-});
-
-const encodeImage = (image: Image): Uint8Array =>
-  encode([
-    image.applied,
-    image.appliedTerm,
-    encodeMembership(image.membership),
-    image.rows.map(rowTuple),
-    image.history.map(rowTuple),
-    image.ledger.map((stored) => [stored.revision, stored.record, stored.hash]),
-    image.base === null ? null : [image.base.revision, image.base.hash],
-  ]);
-
-const rowTuple = ({ key, value }: Row): Encodable => [key, value];
-
-function readRow(value: Encodable): Row {
-  const row = new TupleReader(value, "row");
-  return { key: row.bytes(), value: row.bytes() };
-}
-
-function decodeImage(bytes: Uint8Array): Image {
-  const reader = new TupleReader(decode(bytes), "memory image");
-  return {
-    applied: index(reader.count()),
-    appliedTerm: term(reader.count()),
-    membership: decodeMembership(reader.bytes()),
-    rows: reader.list().map(readRow),
-    history: reader.list().map(readRow),
-    ledger: reader.list().map((value) => {
-      const stored = new TupleReader(value, "stored record");
-      return { revision: revision(stored.count()), record: stored.bytes(), hash: stored.bytes() };
-    }),
-    base: reader.orNull((field) => {
-      const base = new TupleReader(field.any(), "ledger base");
-      return { revision: revision(base.count()), hash: base.bytes() };
-    }),
-  };
+  const nothing = { applied: index(0), appliedTerm: term(0), history: [], ledger: [], base: null };
+  return { ...nothing, membership, rows: view.rows() };
 }

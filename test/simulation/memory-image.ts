@@ -1,0 +1,67 @@
+/** What a MemoryStateStore's disk holds, and its bytes in a snapshot. */
+import { decode, type Encodable, encode, TupleReader } from "@openclaw/core/codec.ts";
+import { type Index, index, revision, type Term, term } from "@openclaw/core/ids.ts";
+import type { LedgerMark } from "@openclaw/core/ledger/verify.ts";
+import type { StoredRecord } from "@openclaw/core/ports.ts";
+import type { Membership } from "@openclaw/core/raft/membership.ts";
+import { decodeMembership, encodeMembership } from "@openclaw/core/raft/membership-codec.ts";
+import type { SnapshotMeta } from "@openclaw/core/raft/message.ts";
+import type { Row } from "@openclaw/core/state-machine/view.ts";
+
+/** Everything that moves together: what a copy of the disk holds. */
+export interface Image {
+  readonly applied: Index;
+  readonly appliedTerm: Term;
+  readonly membership: Membership;
+  readonly rows: readonly Row[];
+  /** The history index: derived from the ledger, and as far as it has come. */
+  readonly history: readonly Row[];
+  readonly ledger: readonly StoredRecord[];
+  /** What the ledger's first record follows; null: the beginning. */
+  readonly base: LedgerMark | null;
+}
+
+export const metaOf = ({ applied, appliedTerm, membership }: Image): SnapshotMeta => ({
+  index: applied,
+  term: appliedTerm,
+  membership,
+});
+
+export const encodeImage = (image: Image): Uint8Array =>
+  encode([
+    image.applied,
+    image.appliedTerm,
+    encodeMembership(image.membership),
+    image.rows.map(rowTuple),
+    image.history.map(rowTuple),
+    image.ledger.map((stored) => [stored.revision, stored.record, stored.hash]),
+    image.base === null ? null : [image.base.revision, image.base.hash],
+  ]);
+
+const rowTuple = ({ key, value }: Row): Encodable => [key, value];
+
+function readRow(value: Encodable): Row {
+  const row = new TupleReader(value, "row");
+  return { key: row.bytes(), value: row.bytes() };
+}
+
+function readBase(value: Encodable): LedgerMark {
+  const base = new TupleReader(value, "ledger base");
+  return { revision: revision(base.count()), hash: base.bytes() };
+}
+
+export function decodeImage(bytes: Uint8Array): Image {
+  const reader = new TupleReader(decode(bytes), "memory image");
+  return {
+    applied: index(reader.count()),
+    appliedTerm: term(reader.count()),
+    membership: decodeMembership(reader.bytes()),
+    rows: reader.list().map(readRow),
+    history: reader.list().map(readRow),
+    ledger: reader.list().map((value) => {
+      const stored = new TupleReader(value, "stored record");
+      return { revision: revision(stored.count()), record: stored.bytes(), hash: stored.bytes() };
+    }),
+    base: reader.orNull((field) => readBase(field.any())),
+  };
+}
