@@ -208,9 +208,14 @@ export class Replica {
     await this.#parts.compaction.now(this.#running()).catch((error: unknown) => this.#fatal(error));
   }
 
-  /** Calls back when this replica is found to differ from the others, or is as they are again; the returned function ends it. */
+  /**
+   * Calls back when this replica is found to differ from the others, or is as they are again; at once, too, where it
+   * differs already. The returned function ends it.
+   */
   onAgreement(listener: (agreement: Agreement) => void): () => void {
-    return this.#parts.upkeep.comparisons.follow(listener);
+    const { comparisons } = this.#parts.upkeep;
+    if (comparisons.agreement.kind !== "sound") listener(comparisons.agreement);
+    return comparisons.follow(listener);
   }
 
   /** Calls back for every advance; the returned function ends it. */

@@ -111,6 +111,7 @@ describe("C1: a replica that differs from a majority", () => {
     expect(await run(cluster, leader, put("after", "1"))).toBe("ok");
     // Whoever watched is told, too: nothing more would have come.
     await expect(watched).rejects.toMatchObject(refused);
+    await expect(watching(member)).rejects.toMatchObject(refused);
     giveIn();
     await until(cluster, allSound(cluster));
     expect(heard).toEqual(["diverged", "sound"]);
