@@ -226,6 +226,8 @@ export class DiskBudget {
   #whyNot(): string | null {
     const { id, leader, members } = this.#options.replica.status();
     const full = members.filter((node) => (node === id ? this.#full : this.#options.saysFull(node)));
+    // Also of a node that was just taken in, and does not know its group yet.
+    if (full.length === 0) return null;
     if (leader !== null && full.includes(leader)) return `the disk budget of ${leader}, which leads, is used up`;
     const majority = Math.floor(members.length / 2) + 1;
     if (members.length - full.length >= majority) return null;

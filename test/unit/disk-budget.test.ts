@@ -107,6 +107,15 @@ test("S5: room is made in the declared order, and below 80 % nothing is shed", a
   ]);
 });
 
+test("S5: a node that does not know its group yet, and says of nobody that it is full, refuses nothing", async () => {
+  const { disk, world, look, told } = budgeted({}, { budget: null });
+  world.members = [];
+  world.leader = null as never;
+  await look();
+  expect(disk.refusal(PUT)).toBeNull();
+  expect(told).toEqual([]);
+});
+
 test("S5: the past stays while copies and log make room enough", async () => {
   const { world, look } = budgeted({ files: 90 * MIB, log: 20 * MIB, copies: 10 * MIB });
   world.unread = 10 * MIB;
