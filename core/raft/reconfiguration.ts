@@ -88,7 +88,7 @@ export class Reconfiguration {
 
   /**
    * Whether the voters that are there and whole are enough to commit in this membership. Otherwise the change would make
-   * the group depend on one that is gone, or that recovers and so may not even vote (etcd's strict reconfiguration check).
+   * the group depend on one that is gone, or that recovers and counts for no commit (etcd's strict reconfiguration check).
    */
   #carries(membership: Membership): boolean {
     if (!isJoint(membership)) return true;
