@@ -68,7 +68,7 @@ test("the page reloads with every gateway dead, with its text and what is not ye
   await server.stop();
   await page.reload();
   await page.waitForFunction(() => globalThis.openclawDemo !== undefined);
-  expect(await area.inputValue()).toBe("Before. ");
+  await expect.poll(() => area.inputValue(), { timeout: 10_000 }).toBe("Before. ");
   expect(await page.evaluate(() => globalThis.openclawDemo?.changeHashes())).toEqual(before);
   expect(await page.evaluate(() => globalThis.openclawDemo?.unsynced())).toBeGreaterThan(0);
   await area.press("End");
