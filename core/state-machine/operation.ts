@@ -2,6 +2,8 @@
  * What a transaction is made of, in the sense of etcd v3: compares, and operations on keys with their responses. Where
  * etcd's wire has an empty field or a `\0` for a special case, this has a kind of its own: see `selectKeys`.
  */
+import { compareBytes } from "../bytes.ts";
+import { unreachable } from "../errors.ts";
 import type { LeaseId, Revision } from "../ids.ts";
 
 export interface KeyValue {
@@ -25,6 +27,18 @@ export type KeySelector =
 export function selectKeys(key: Uint8Array, rangeEnd: Uint8Array): KeySelector {
   if (rangeEnd.length === 0) return { kind: "key", key };
   return { kind: "range", from: key, to: rangeEnd.length === 1 && rangeEnd[0] === 0 ? null : rangeEnd };
+}
+
+/** Whether this key is meant. */
+export function selects(keys: KeySelector, key: Uint8Array): boolean {
+  switch (keys.kind) {
+    case "key":
+      return compareBytes(keys.key, key) === 0;
+    case "range":
+      return compareBytes(keys.from, key) <= 0 && (keys.to === null || compareBytes(key, keys.to) < 0);
+    default:
+      return unreachable(keys);
+  }
 }
 
 export const SORT_TARGETS = ["key", "version", "createRevision", "modRevision", "value"] as const;

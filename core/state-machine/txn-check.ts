@@ -2,12 +2,14 @@
  * What makes a transaction impossible whatever the state is: keys that are none, too many operations, a key that it
  * would write twice. The checks of etcd (api/v3rpc/key.go), which it makes of every branch, also of those not taken.
  */
-import { compareBytes, toHex } from "../bytes.ts";
+
+import { toHex } from "../bytes.ts";
 import { unreachable } from "../errors.ts";
 import { EVENTS_MAX, KEY_BYTES_MAX, TXN_BYTES_MAX, TXN_DEPTH_MAX, TXN_OPERATIONS_MAX } from "../limits.ts";
 import { commandBytes } from "./command-size.ts";
 import { keyRefusal, valueRefusal } from "./key-rows.ts";
 import type { KeySelector, Operation, Txn } from "./operation.ts";
+import { selects } from "./operation.ts";
 import { type Refusal, refused } from "./outcome.ts";
 
 /** Operations and compares of a whole transaction, all branches together. */
@@ -128,16 +130,5 @@ class Writes {
 
   #deletes(key: Uint8Array): boolean {
     return this.deletes.some((keys) => selects(keys, key));
-  }
-}
-
-function selects(keys: KeySelector, key: Uint8Array): boolean {
-  switch (keys.kind) {
-    case "key":
-      return compareBytes(keys.key, key) === 0;
-    case "range":
-      return compareBytes(keys.from, key) <= 0 && (keys.to === null || compareBytes(key, keys.to) < 0);
-    default:
-      return unreachable(keys);
   }
 }

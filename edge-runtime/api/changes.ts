@@ -9,6 +9,7 @@ import { parsePosition, positionText, positionToken } from "@openclaw/core/ledge
 import type { LedgerEvent } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
+import { mayReadEvent } from "@openclaw/core/sync/admission.ts";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { failures } from "./answers.ts";
 import type { ApiDeps, ApiPrincipal, ReplicaDoor } from "./deps.ts";
@@ -140,25 +141,13 @@ function eventsOf(
   return events.flatMap((event, index): ServerEvent[] => {
     if (at === start.revision && index < start.skip) return [];
     // Asked at every event: rights are not a matter of connecting only (pitfall 50).
-    if (!mayRead(principal, event)) return [];
+    if (!mayReadEvent(event, principal)) return [];
     // Only the last event of a revision completes it; after an earlier one the rest is still to come.
     const id = index === count - 1 ? named(at) : `${named(at)}.${index + 1}`;
     const place = { ...common, revision: at, index, count };
     const { kind } = event;
     return [{ event: kind, id, data: { kind, ...place, ...shown(event), origin, principal: author, time } }];
   });
-}
-
-function mayRead(principal: ApiPrincipal, event: LedgerEvent): boolean {
-  switch (event.kind) {
-    case "put":
-    case "delete":
-      return principal.mayReadKey(event.key);
-    case "change":
-      return principal.mayReadDocument(event.collection, event.document);
-    default:
-      return unreachable(event);
-  }
 }
 
 function shown(event: LedgerEvent): object {

@@ -1,11 +1,10 @@
-/** Which events of the ledger a watch is told, and how an event is shown. */
-import { compareBytes } from "@openclaw/core/bytes.ts";
-import { OpenClawError, unreachable } from "@openclaw/core/errors.ts";
+import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isClusterId } from "@openclaw/core/ids.ts";
 import type { LedgerEvent, LedgerRecord } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import type { KeySelector } from "@openclaw/core/state-machine/operation.ts";
+import { selects } from "@openclaw/core/state-machine/operation.ts";
 import type { ApiPrincipal } from "./deps.ts";
 
 /** What is left out: etcd's filters. */
@@ -48,17 +47,6 @@ export function selectedEvents({ record, keyEvents }: WatchedRecord, selection: 
   if (origin !== "*" && (record.origin?.cluster ?? null) !== origin) return [];
   const [noPut, noDelete] = [filters.includes("noput"), filters.includes("nodelete")];
   return keyEvents.filter(({ kind, key }) => !(kind === "put" ? noPut : noDelete) && selects(keys, key));
-}
-
-function selects(keys: KeySelector, key: Uint8Array): boolean {
-  switch (keys.kind) {
-    case "key":
-      return compareBytes(keys.key, key) === 0;
-    case "range":
-      return compareBytes(keys.from, key) <= 0 && (keys.to === null || compareBytes(key, keys.to) < 0);
-    default:
-      return unreachable(keys);
-  }
 }
 
 /** @throws OpenClawError BAD_REQUEST */
