@@ -47,6 +47,9 @@ import type { StateView } from "./view.ts";
  */
 export const ANSWER_BYTES_MAX = 2_097_152;
 
+/** Rows counted between two pauses. */
+const COUNTED_ROWS = 4_096;
+
 /** Changes fetched between two pauses, each by a read of its own. */
 const PAUSE_CHANGES = 64;
 
@@ -115,9 +118,11 @@ function* range(view: StateView, { origin, ...request }: Of<"range">): Generator
   const answer = new RangeAnswer(request, ANSWER_BYTES_MAX);
   if (request.view === "count" && request.keys.kind === "range") {
     const { from, to } = keyRange(origin, request.keys.from, request.keys.to);
-    for (const page of pagesOf(view, from, to)) {
-      answer.count(page.length);
-      yield;
+    for (let next: Uint8Array | null = from; next !== null; ) {
+      const part = view.count(next, to, COUNTED_ROWS);
+      answer.count(part.rows);
+      next = part.next;
+      if (next !== null) yield;
     }
     return { ...answer.response(), revision };
   }
