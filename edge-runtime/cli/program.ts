@@ -20,6 +20,7 @@ import { clientOf, examples, print, type Reach, reaching, wholeNumber } from "./
 import { keyPath, type Moment, momentOptions, queryText, type Reading, readingOptions, readQuery } from "./reading.ts";
 import { addRestore } from "./restore.ts";
 import { statusText } from "./status.ts";
+import { addSync } from "./sync.ts";
 import { addToken } from "./token.ts";
 import { untilReady, WAIT_SECONDS } from "./wait.ts";
 import { watch } from "./watch.ts";
@@ -60,6 +61,7 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addCompact(program);
   addWatch(program);
   addStatus(program);
+  addSync(program);
   addLedger(program);
   addExport(program);
   addBackup(program);
