@@ -29,7 +29,8 @@ export async function startNatsPair(workbench: Workbench): Promise<UplinkPair> {
   start(workbench, folder, "hub", [
     `listen: "127.0.0.1:${hubPort}"`,
     `jetstream { domain: hub, store_dir: "${path.join(folder, "hub")}" }`,
-    `leafnodes { listen: "127.0.0.1:${leafsPort}" }`,
+    // It tells a leaf where it listens, and that one would go round the cable.
+    `leafnodes { listen: "127.0.0.1:${leafsPort}", advertise: "127.0.0.1:${cable.port}" }`,
   ]);
   start(workbench, folder, "site", [
     `listen: "127.0.0.1:${sitePort}"`,
