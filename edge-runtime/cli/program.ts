@@ -52,7 +52,7 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addMoveLeader(program);
   addToken(program);
   addEnrol(program);
-  addSite(program);
+  addSite(program, name);
   addNode(program, node);
   addPut(program);
   addGet(program);
