@@ -27,6 +27,7 @@ import { refused } from "./outcome.ts";
 import { noteParentHolds } from "./position.ts";
 import { inSession, openSession } from "./sessions.ts";
 import { Transaction } from "./transaction.ts";
+import { allowUplinkUse, noteUplinkUse } from "./uplink-use.ts";
 import type { Apply, CommandAnswer } from "./view.ts";
 
 /** One meaning of entries: runs what it holds, and adds a result for each command. */
@@ -145,6 +146,12 @@ class Machine {
       }
       case "parentHolds":
         noteParentHolds(this.#tx, command.parent, command.revision, this.#ledger.position.revision);
+        return { kind: "noted" };
+      case "uplinkUsed":
+        noteUplinkUse(this.#tx, command.day, command.bytes);
+        return { kind: "noted" };
+      case "allowUplink":
+        allowUplinkUse(this.#tx, command.day, command.bytes);
         return { kind: "noted" };
       case "noteMember":
         return { kind: "memberNoted", refused: this.#noteMember(command, index) };

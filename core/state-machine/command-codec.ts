@@ -9,14 +9,13 @@ import { decode, encode, TupleReader } from "../codec.ts";
 import type { ErrorCode } from "../errors.ts";
 import { invariant, isErrorCode, OpenClawError, unreachable } from "../errors.ts";
 import { index, isClusterId, isLeaseId, isLinkId, isNodeId, isSessionId, revision, seq } from "../ids.ts";
+import { encodeRun, readRun } from "../ledger/link-run.ts";
 import {
   documentChangeTuple,
   epochTuple,
-  linkItemTuple,
   readDocumentChange,
   readEpoch,
   readHash,
-  readLinkItem,
   SALT_BYTES,
 } from "../ledger/record-codec.ts";
 import { IDEMPOTENCY_KEY_CHARS_MAX } from "../limits.ts";
@@ -57,6 +56,8 @@ const COMMAND = {
   idempotent: 23,
   compareStates: 24,
   reportState: 25,
+  uplinkUsed: 26,
+  allowUplink: 27,
 } as const satisfies Record<Command["kind"] | ImportedCommand["kind"], number>;
 
 export const encodeCommands = (commands: readonly Command[]): Uint8Array<ArrayBuffer> =>
@@ -158,7 +159,7 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
         command.link,
         command.cluster,
         epochTuple(command.epoch),
-        command.items.map(linkItemTuple),
+        encodeRun(command.items),
         command.hash,
       ];
     case "importCommands":
@@ -171,6 +172,10 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
       ];
     case "parentHolds":
       return [COMMAND.parentHolds, command.parent, command.revision];
+    case "uplinkUsed":
+      return [COMMAND.uplinkUsed, command.day, command.bytes];
+    case "allowUplink":
+      return [COMMAND.allowUplink, command.day, command.bytes];
     case "noteMember":
       return [COMMAND.noteMember, command.node, ...placeFields(command.place), command.supports];
     case "raiseVersion":
@@ -206,7 +211,7 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         link: reader.that(isLinkId, "a link"),
         cluster: reader.that(isClusterId, "a cluster"),
         epoch: readEpoch(reader.any()),
-        items: reader.list().map(readLinkItem),
+        items: readRun(reader),
         hash: readHash(reader),
       };
     case COMMAND.importCommands:
@@ -223,6 +228,10 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         parent: reader.that(isClusterId, "a cluster"),
         revision: revision(reader.count()),
       };
+    case COMMAND.uplinkUsed:
+      return { kind: "uplinkUsed", day: reader.count(), bytes: reader.count() };
+    case COMMAND.allowUplink:
+      return { kind: "allowUplink", day: reader.count(), bytes: reader.count() };
     case COMMAND.noteMember:
       return {
         kind: "noteMember",

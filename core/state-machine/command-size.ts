@@ -51,6 +51,8 @@ export function commandBytes(body: ImportedCommand | IdempotentCommand | SystemC
     case "compact":
     case "openSession":
     case "parentHolds":
+    case "uplinkUsed":
+    case "allowUplink":
     case "stamp":
       return OVERHEAD_BYTES;
   }

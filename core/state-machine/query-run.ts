@@ -39,6 +39,7 @@ import { readPosition } from "./position.ts";
 import type { Answer, FirstRequest, LeaseState, LinkState, Query, QueryAnswers } from "./query.ts";
 import { pagesOf } from "./row-pages.ts";
 import { stateHash } from "./state-hash.ts";
+import { uplinkUse } from "./uplink-use.ts";
 import type { StateView } from "./view.ts";
 
 /**
@@ -91,6 +92,8 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return { link: link(view, question.link) };
     case "links":
       return { links: yield* links(view) };
+    case "uplinkUse":
+      return { use: uplinkUse(view) };
     case "members":
       return { members: membersOf(view) };
     case "position":

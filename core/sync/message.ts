@@ -1,6 +1,6 @@
 /**
  * The protocol between a child and its parent: client → site and site → hub are the same conversation. One stream a
- * child; frames in order. Version 1.
+ * child; frames in order. The version is `SYNC_VERSION`.
  *
  *   child                                     parent
  *   hello ──────────────────────────────────►  admits, opens the link
@@ -23,7 +23,7 @@ import type { ReadMode } from "../replica/read-mode.ts";
 import type { Outcome, UserCommand } from "../state-machine/command.ts";
 import type { Query, QueryAnswers } from "../state-machine/query.ts";
 
-export const SYNC_VERSION = 2;
+export const SYNC_VERSION = 3;
 
 /** What a child wants of the parent's ledger. Everything else arrives as skips. */
 export interface Subscription {
