@@ -9,7 +9,7 @@ import { invariant, OpenClawError, unreachable } from "../errors.ts";
 import type { ActorId, ChangeHash, Epoch, LeaseId, Origin } from "../ids.ts";
 import { isActorId, isClusterId, isLeaseId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
 import { EVENTS_MAX } from "../limits.ts";
-import type { DocumentChange, LedgerEvent, LedgerRecord, LinkItem, StubReason } from "./record.ts";
+import type { DocumentChange, KeyNumbers, LedgerEvent, LedgerRecord, LinkItem, StubReason } from "./record.ts";
 
 /** First byte of every record. Chain inputs begin with other bytes (chain.ts). */
 const RECORD_FORMAT = 0x01;
@@ -29,6 +29,7 @@ export function encodeRecord(record: LedgerRecord): Uint8Array<ArrayBuffer> {
     record.principal,
     record.origin === null ? null : originTuple(record.origin),
     record.link,
+    record.snapshot,
     record.events.map(eventTuple),
   ]);
   const bytes = new Uint8Array(1 + SALT_BYTES + inner.length);
@@ -53,6 +54,7 @@ export function decodeRecord(bytes: Uint8Array): LedgerRecord {
     origin: reader.orNull((field) => readOrigin(field.any())),
     link: reader.orNull((field) => field.that(isLinkId, "a link")),
     salt: bytes.slice(1, 1 + SALT_BYTES),
+    snapshot: reader.flag(),
     events: reader.list().map(readEvent),
   };
   reader.end();
@@ -74,6 +76,24 @@ export function decodeForeignRecord(bytes: Uint8Array): LedgerRecord {
   const record = decodeRecord(bytes);
   if (!equalBytes(encodeRecord(record), bytes)) throw new OpenClawError("MALFORMED_FRAME", "a record in odd bytes");
   return record;
+}
+
+export const keyNumbersTuple = ({ createRevision, modRevision, version }: KeyNumbers): Encodable => [
+  createRevision,
+  modRevision,
+  version,
+];
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readKeyNumbers(value: Encodable): KeyNumbers {
+  const reader = new TupleReader(value, "key numbers");
+  const numbers = {
+    createRevision: revision(reader.count()),
+    modRevision: revision(reader.count()),
+    version: reader.count(),
+  };
+  reader.end();
+  return numbers;
 }
 
 export function documentChangeTuple(change: DocumentChange): Encodable {
@@ -171,7 +191,14 @@ function readOrigin(value: Encodable): Origin {
 function eventTuple(event: LedgerEvent): Encodable {
   switch (event.kind) {
     case "put":
-      return [EVENT.put, event.key, event.value, event.lease, event.encryption];
+      return [
+        EVENT.put,
+        event.key,
+        event.value,
+        event.lease,
+        event.numbers === null ? null : keyNumbersTuple(event.numbers),
+        event.encryption,
+      ];
     case "delete":
       return [EVENT.delete, event.key];
     case "change":
@@ -197,6 +224,7 @@ function readEventOfKind(reader: TupleReader): LedgerEvent {
         key: reader.bytes(),
         value: reader.bytes(),
         lease: readLease(reader),
+        numbers: reader.orNull((field) => readKeyNumbers(field.any())),
         encryption: readEncryption(reader),
       };
     case EVENT.delete:

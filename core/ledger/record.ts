@@ -17,6 +17,13 @@ export interface DocumentChange {
   readonly bytes: Uint8Array;
 }
 
+/** What else stands in a key's row, in its origin's revisions. */
+export interface KeyNumbers {
+  readonly createRevision: Revision;
+  readonly modRevision: Revision;
+  readonly version: number;
+}
+
 export type LedgerEvent =
   | {
       readonly kind: "put";
@@ -24,6 +31,8 @@ export type LedgerEvent =
       readonly value: Uint8Array;
       /** The lease that the key has from here on (K6): so the ledger alone tells every row. A mirror has none. */
       readonly lease: LeaseId | null;
+      /** Of a snapshot (S4), as no record tells them. Null: they follow from the records. */
+      readonly numbers: KeyNumbers | null;
       readonly encryption: Encryption;
     }
   | { readonly kind: "delete"; readonly key: Uint8Array }
@@ -51,6 +60,8 @@ export interface LedgerRecord {
   readonly link: LinkId | null;
   /** 16 random bytes that travelled in the command (L2). */
   readonly salt: Uint8Array;
+  /** S4: the events are how a snapshot differed from what was here, and not what was done one by one. */
+  readonly snapshot: boolean;
   /** At least one; all took effect at once. */
   readonly events: readonly LedgerEvent[];
 }

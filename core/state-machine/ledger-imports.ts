@@ -19,11 +19,12 @@ import type { LedgerLinkRow } from "./link-rows.ts";
 import { isPast, ledgerLinkRow, raiseMark } from "./link-rows.ts";
 import type { Refusal } from "./outcome.ts";
 import { refused } from "./outcome.ts";
+import { isReplacing } from "./stream-rows.ts";
 import type { Transaction } from "./transaction.ts";
 
 export type ImportLedger = Extract<SystemCommand, { kind: "importLedger" }>;
 
-interface Importing {
+export interface Importing {
   readonly tx: Transaction;
   readonly ledger: LedgerWriter;
   readonly sha256: Sha256;
@@ -61,6 +62,7 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
   if (known !== undefined && known.epoch.nonce !== command.epoch.nonce) {
     return refuse("WRONG_EPOCH", `epoch ${known.epoch.counter} is pinned, not ${command.epoch.counter}`);
   }
+  if (isReplacing(tx, command.link)) return refuse("GAP", "a snapshot that is under way comes first");
   if (!isContiguous(command.items)) return refuse("MALFORMED_FRAME", "items do not follow each other");
   const first = command.items[0];
   const last = command.items.at(-1);
@@ -156,7 +158,7 @@ function takeRecord(importing: Importing, command: ImportLedger, record: LedgerR
     revision: record.revision,
   };
   // What we wrote ourselves has come back: we have it.
-  if (origin.cluster === importing.cluster || isPast(tx, origin)) return null;
+  if (origin.cluster === importing.cluster || isPast(tx, origin, record.snapshot)) return null;
   const all = record.events.map(mirrored);
   const plans = planDocuments(tx, all);
   const full = plans.find(({ plan }) => overPending(plan));
@@ -166,7 +168,7 @@ function takeRecord(importing: Importing, command: ImportLedger, record: LedgerR
       `${full.name} holds ${full.plan.before.pending} changes whose dependencies are missing`,
     );
   }
-  raiseMark(tx, origin);
+  raiseMark(tx, origin, command.link);
 
   const fresh = new Set(plans.flatMap(({ plan }) => plan.fresh));
   const events = all.filter((event) =>
@@ -176,7 +178,9 @@ function takeRecord(importing: Importing, command: ImportLedger, record: LedgerR
   if (events.length === 0) return null;
   for (const { plan } of plans) if (plan.fresh.length > 0) carryOut(tx, plan, ledger.next);
   const { principal, time } = record;
-  ledger.append({ principal, time, salt: importing.salt, from: { origin, link: command.link } }, events);
+  const author = { principal, time, salt: importing.salt, from: { origin, link: command.link } };
+  if (record.snapshot) ledger.replace(author, events);
+  else ledger.append(author, events);
   return null;
 }
 

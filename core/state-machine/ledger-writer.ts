@@ -69,6 +69,15 @@ export class LedgerWriter {
   }
 
   append(author: Author, events: readonly LedgerEvent[]): Revision {
+    return this.#add(author, events, false);
+  }
+
+  /** How a snapshot differed from what was here (S4). */
+  replace(author: Author, events: readonly LedgerEvent[]): Revision {
+    return this.#add(author, events, true);
+  }
+
+  #add(author: Author, events: readonly LedgerEvent[], snapshot: boolean): Revision {
     invariant(events.length > 0, "a revision changes something");
     const at = this.next;
     const record = encodeRecord({
@@ -79,6 +88,7 @@ export class LedgerWriter {
       origin: author.from?.origin ?? null,
       link: author.from?.link ?? null,
       salt: author.salt(at),
+      snapshot,
       events,
     });
     const hash = chainHash(this.#sha256, this.#position.hash, PARTITION, at, leafHash(this.#sha256, record));

@@ -4,24 +4,26 @@
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
-import type { LinkItem } from "../ledger/record.ts";
+import { isNothing, scopeOf } from "../ledger/scope.ts";
 import { selectForParent } from "../ledger/selection.ts";
+import type { StreamState } from "../ledger/snapshot.ts";
+import type { Subscription } from "../ledger/subscription.ts";
 import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX } from "../limits.ts";
 import type { Clock, Random } from "../ports.ts";
 import type { Replica } from "../replica.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
+import { isSubscribed } from "../state-machine/subscribe.ts";
 import { Backoff } from "./backoff.ts";
-import { ChildLink, type EventRun, type Hello, type Push, type Welcome } from "./child-link.ts";
+import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
+import { DownImports } from "./down-imports.ts";
 import { SKIP_DELAY_MS } from "./down-stream.ts";
-import type { ChildConnection, Subscription } from "./message.ts";
-import { isBare, joinRuns } from "./run.ts";
+import type { ChildConnection } from "./message.ts";
+import { isBare } from "./run.ts";
+import { subscribeTo } from "./snapshot-taking.ts";
+import { UpSnapshot } from "./up-snapshot.ts";
 
 /** S3: how often the parent's acknowledgement is replicated at most, ms. */
 const HOLDS_EVERY_MS = 100;
-/** How long revisions that bring nothing may wait for one that does, before the cursor moves past them alone, ms. */
-const BARE_IMPORT_MS = 5_000;
-/** Bare runs that may wait. */
-const BARE_RUNS_MAX = 64;
 /** Revisions, for each push that is in flight, that make another push worth a frame. */
 const PUSH_REVISIONS_MIN = 32;
 const PROPOSE_MS_MAX = 10_000;
@@ -30,7 +32,7 @@ const RETRY_MS_MAX = 5_000;
 
 export type UplinkReplica = Pick<
   Replica,
-  "propose" | "barrier" | "read" | "ledger" | "follow" | "position" | "status" | "onLeadership"
+  "propose" | "barrier" | "read" | "history" | "ledger" | "follow" | "position" | "status" | "onLeadership"
 >;
 
 export interface UplinkOptions {
@@ -67,7 +69,6 @@ export class Uplink {
   #started = false;
   #running = false;
   #link: ChildLink | null = null;
-  #welcome: Welcome | null = null;
   #lastError: OpenClawError | null = null;
   /** The parent has our ledger up to here, by its own word. */
   #holds = revision(0);
@@ -75,9 +76,8 @@ export class Uplink {
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
   #cancelBare: (() => void) | null = null;
-  #runs: EventRun[] = [];
-  #importing = false;
-  #cancelImport: (() => void) | null = null;
+  #upSnapshot: UpSnapshot | null = null;
+  #imports: DownImports | null = null;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
@@ -166,12 +166,23 @@ export class Uplink {
     await replica.barrier(PROPOSE_MS_MAX);
     const { epoch } = replica.position();
     const { link } = await replica.read({ kind: "link", link: linkOf(parent) });
-    const wanted = subscription.collections.length > 0 || subscription.prefixes.length > 0;
+    const stream = await this.#subscribe((link?.cursor ?? 0) > 0);
+    const down = { subscription, cursor: revision(link?.cursor ?? 0), epoch: link?.epoch?.nonce ?? null, ...stream };
     return {
       link: linkOf(cluster),
       child: { kind: "site", cluster, epoch, credential },
-      down: wanted ? { subscription, cursor: revision(link?.cursor ?? 0), epoch: link?.epoch?.nonce ?? null } : null,
+      down: isNothing(scopeOf(subscription)) ? null : down,
     };
+  }
+
+  /** S4: what the stream is of, once nothing that is not wanted is left of it. */
+  async #subscribe(begun: boolean): Promise<StreamState> {
+    const { replica, parent, subscription } = this.#options;
+    const link = linkOf(parent);
+    const stream = await replica.read({ kind: "stream", link });
+    if (isSubscribed(stream, subscription, begun)) return stream;
+    await subscribeTo((command) => this.#propose(command), { link, cluster: parent }, subscription);
+    return replica.read({ kind: "stream", link });
   }
 
   #converse(connection: ChildConnection, hello: Omit<Hello, "kind" | "version">): Promise<OpenClawError | null> {
@@ -185,15 +196,15 @@ export class Uplink {
           source: { next: (after, inFlight) => this.#next(after, inFlight), oldest: () => 0 },
           welcomed: (welcome) => this.#welcomed(welcome),
           pushed: ({ cursor }) => this.#parentHas(revision(cursor)),
-          events: (run) => this.#received(run),
+          events: (run) => this.#imports?.events(run),
+          snapshot: (step) => this.#imports?.snapshot(step),
           holds: () => undefined,
           closed: (reason) => {
             over = true;
             this.#link = null;
-            this.#welcome = null;
-            this.#runs = [];
-            this.#cancelImport?.();
-            this.#cancelImport = null;
+            this.#upSnapshot = null;
+            this.#imports?.close();
+            this.#imports = null;
             resolve(reason);
           },
         },
@@ -208,7 +219,8 @@ export class Uplink {
       this.#link?.fail(new OpenClawError("WRONG_CLUSTER", `${welcome.cluster} answered, the parent is ${parent}`));
       return;
     }
-    this.#welcome = welcome;
+    this.#upSnapshot = new UpSnapshot(replica, parent, welcome);
+    this.#imports = this.#importsOf(welcome);
     this.#lastError = null;
     this.#options.connected?.();
     if (welcome.cursor <= replica.position().revision) return this.#parentHas(revision(welcome.cursor));
@@ -227,9 +239,27 @@ export class Uplink {
     );
   }
 
+  #importsOf({ epoch }: Welcome): DownImports {
+    const { parent, clock } = this.#options;
+    return new DownImports({
+      link: linkOf(parent),
+      parent,
+      epoch,
+      clock,
+      propose: (command) => this.#propose(command),
+      taken: {
+        taken: (cursor) => this.#link?.taken(cursor),
+        snapshotTaken: () => this.#link?.snapshotTaken(),
+      },
+      failed: (error) => this.#fail(error),
+    });
+  }
+
   /** The next run of our ledger for the parent. */
   async #next(after: number, inFlight: number): Promise<Push | null> {
     const { replica, parent } = this.#options;
+    const step = (await this.#upSnapshot?.next(revision(after))) ?? null;
+    if (step !== null) return step;
     const waiting = replica.position().revision - after;
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
@@ -277,57 +307,6 @@ export class Uplink {
     }
   }
 
-  #received(run: EventRun): void {
-    this.#runs.push(run);
-    // A run of nothing holds nothing to be stored: it may be forgotten, and is then asked for again.
-    if (isBare(run.items)) this.#link?.taken(run.to);
-    const idle = this.#runs.every(({ items }) => isBare(items)) && this.#runs.length < BARE_RUNS_MAX;
-    if (!idle) void this.#import();
-    else this.#cancelImport ??= this.#options.clock.after(BARE_IMPORT_MS, () => void this.#import());
-  }
-
-  /** Takes what waits, in order, as one import; what comes meanwhile is the next one (R3). */
-  async #import(): Promise<void> {
-    this.#cancelImport?.();
-    this.#cancelImport = null;
-    if (this.#importing) return;
-    this.#importing = true;
-    const link = this.#link;
-    try {
-      while (this.#link === link && this.#welcome !== null) {
-        const runs = takeRuns(this.#runs);
-        const last = runs.at(-1);
-        if (last === undefined) break;
-        await this.#importRun(
-          runs.reduce<readonly LinkItem[]>((items, run) => joinRuns(items, run.items), []),
-          last,
-          this.#welcome,
-        );
-        link?.taken(last.to);
-      }
-    } catch (error) {
-      if (error instanceof InvariantViolation) throw error;
-      if (this.#link === link) this.#fail(error);
-    } finally {
-      this.#importing = false;
-    }
-    if (this.#link !== link && this.#runs.length > 0) void this.#import();
-  }
-
-  async #importRun(items: readonly LinkItem[], { hash }: EventRun, { epoch }: Welcome): Promise<void> {
-    const { parent } = this.#options;
-    const result = await this.#propose({
-      kind: "importLedger",
-      link: linkOf(parent),
-      cluster: parent,
-      epoch,
-      items,
-      hash,
-    });
-    // A refusal ends the connection: the next one begins where the replicated cursor stands.
-    if (result.kind === "importRefused") throw new OpenClawError(result.code, result.details);
-  }
-
   #propose(command: SystemCommand): ReturnType<UplinkReplica["propose"]> {
     const { replica } = this.#options;
     return replica.propose(command, { principal: `node:${replica.status().id}`, timeoutMs: PROPOSE_MS_MAX });
@@ -338,20 +317,6 @@ export class Uplink {
     this.#lastError = failure;
     this.#link?.fail(failure);
   }
-}
-
-/** As many runs as one import takes, at least one. */
-function takeRuns(runs: EventRun[]): EventRun[] {
-  let items = 0;
-  let bytes = 0;
-  let count = 0;
-  for (const run of runs) {
-    items += run.items.length;
-    bytes += run.items.reduce((sum, item) => sum + (item.kind === "body" ? item.record.length : 0), 0);
-    if (count > 0 && (items > BATCH_ITEMS_MAX || bytes > BATCH_BYTES_MAX)) break;
-    count++;
-  }
-  return runs.splice(0, count);
 }
 
 function linkOf(cluster: ClusterId): LinkId {

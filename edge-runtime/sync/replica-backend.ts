@@ -14,7 +14,7 @@ const BARRIER_MS_MAX = 5_000;
 
 export type BackendReplica = Pick<
   Replica,
-  "propose" | "execute" | "barrier" | "read" | "ledger" | "follow" | "position" | "staleMs"
+  "propose" | "execute" | "barrier" | "read" | "history" | "ledger" | "follow" | "position" | "staleMs"
 >;
 
 /** A cluster that may be our child, and the key that its nodes' credentials are signed with. */
@@ -40,6 +40,7 @@ export function replicaBackend(options: {
       replica.execute({ kind: "leaseKeepAlive", lease }, { principal, timeoutMs: PROPOSE_MS_MAX }),
     barrier: () => replica.barrier(BARRIER_MS_MAX),
     read: (query) => replica.read(query),
+    history: (query) => replica.history(query),
     ledger: (from, maxBytes) => replica.ledger(from, maxBytes),
     position: () => replica.position(),
     staleMs: () => replica.staleMs(),

@@ -117,6 +117,7 @@ export class Outpost {
       origin: echo ? { cluster: hub.id, epoch: "ab".repeat(16), revision: revision(this.#echoes) } : null,
       link: echo ? nameOf(hub.id) : null,
       salt: random.bytes(SALT_BYTES),
+      snapshot: false,
       events,
     };
     const bytes = encodeRecord(record);
@@ -197,6 +198,7 @@ const put = (key: string, value: string): LedgerEvent => ({
   key: utf8(key),
   value: utf8(value),
   lease: null,
+  numbers: null,
   encryption: null,
 });
 

@@ -40,6 +40,7 @@ const header = {
   principal: "ana",
   time: 1_700_000_000_000,
   salt: hash.slice(16),
+  snapshot: false,
   request: 1,
   proposer: "00",
   session: null,
@@ -62,10 +63,11 @@ const record = {
   principal: "ana",
   time: 1_700_000_000_000,
   salt: hash.slice(16),
+  snapshot: false,
   partition: PARTITION,
   origin: null,
   link: null,
-  events: [{ kind: "put", key, value, lease: null, encryption: null }],
+  events: [{ kind: "put", key, value, lease: null, numbers: null, encryption: null }],
 } as const;
 
 interface Decoder {

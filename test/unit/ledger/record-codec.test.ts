@@ -36,7 +36,16 @@ const withoutLease = (one: LedgerEvent): LedgerEvent => (one.kind === "put" ? { 
 const text = fc.string({ unit: "grapheme", maxLength: 40 });
 const lease = fc.option(fc.oneof(fc.integer({ min: 1 }), fc.constant(Number.MAX_SAFE_INTEGER)).filter(isLeaseId));
 const event: fc.Arbitrary<LedgerEvent> = fc.oneof(
-  fc.record({ kind: fc.constant("put" as const), key: bytes, value: bytes, lease, encryption: fc.constant(null) }),
+  fc.record({
+    kind: fc.constant("put" as const),
+    key: bytes,
+    value: bytes,
+    lease,
+    numbers: fc.option(
+      fc.record({ createRevision: count.map(revision), modRevision: count.map(revision), version: count }),
+    ),
+    encryption: fc.constant(null),
+  }),
   fc.record({ kind: fc.constant("delete" as const), key: bytes }),
   fc.record({
     kind: fc.constant("change" as const),
@@ -57,6 +66,7 @@ const record: fc.Arbitrary<LedgerRecord> = fc
     principal: text,
     origin: from,
     salt: fc.uint8Array({ minLength: 16, maxLength: 16 }),
+    snapshot: fc.boolean(),
     events: fc.array(event, { minLength: 1, maxLength: 4 }),
   })
   .map((one) =>
@@ -112,6 +122,7 @@ test("X1: the same value in other bytes is no record of another cluster", () => 
     origin: null,
     link: null,
     salt,
+    snapshot: false,
     events: [{ kind: "delete", key: new Uint8Array([1]) }],
   };
   const encoded = encodeRecord(one);
@@ -123,16 +134,16 @@ test("X1: the same value in other bytes is no record of another cluster", () => 
 
 test("L4: an origin without its link, or no event at all, is no record; nor is a mirror with a lease (K6)", () => {
   const inner = (origin: null | [string, string, number], link: string | null, events: Encodable[]) =>
-    new Uint8Array([1, ...new Uint8Array(16), ...encode([0, 1, 5, "ada", origin, link, events])]);
+    new Uint8Array([1, ...new Uint8Array(16), ...encode([0, 1, 5, "ada", origin, link, false, events])]);
   const event: [number, Uint8Array] = [1, new Uint8Array([1])];
   expect(decodeRecord(inner(null, null, [event])).revision).toBe(1);
-  const mirrored: Encodable = [0, new Uint8Array(1), new Uint8Array(1), null, null];
+  const mirrored: Encodable = [0, new Uint8Array(1), new Uint8Array(1), null, null, null];
   expect(decodeRecord(inner(["alaska", "b".repeat(32), 1], "alaska", [mirrored])).revision).toBe(1);
   for (const bad of [
     inner(["alaska", "b".repeat(32), 1], null, [event]),
     inner(null, "alaska", [event]),
-    inner(["alaska", "b".repeat(32), 1], "alaska", [[0, new Uint8Array(1), new Uint8Array(1), 7, null]]),
-    inner(null, null, [[0, new Uint8Array(1), new Uint8Array(1), 0, null]]),
+    inner(["alaska", "b".repeat(32), 1], "alaska", [[0, new Uint8Array(1), new Uint8Array(1), 7, null, null]]),
+    inner(null, null, [[0, new Uint8Array(1), new Uint8Array(1), 0, null, null]]),
     inner(null, null, []),
     inner(null, null, [[9, new Uint8Array(1)]]),
     new Uint8Array([2, ...inner(null, null, [event]).subarray(1)]),

@@ -4,8 +4,8 @@ import { chainHash, genesisHash, leafHash, verifyRun } from "@openclaw/core/ledg
 import type { LedgerEvent, LinkItem } from "@openclaw/core/ledger/record.ts";
 import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import { selectForChild, selectForParent } from "@openclaw/core/ledger/selection.ts";
+import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
-import type { Subscription } from "@openclaw/core/sync/message.ts";
 import { expect, test } from "vitest";
 import { checked, clusterId, sha256 } from "../state-machine/one-cluster.ts";
 
@@ -21,6 +21,7 @@ const put = (key: string): LedgerEvent => ({
   key: utf8(key),
   value: utf8("x"),
   lease: null,
+  numbers: null,
   encryption: null,
 });
 const edit = (collection: string): LedgerEvent => ({
@@ -51,6 +52,7 @@ function ledger(...all: readonly Written[]): StoredRecord[] {
       origin: origin === undefined ? null : { cluster: clusterId(origin), epoch: "b".repeat(32), revision: at },
       link: origin === undefined ? null : checked(link ?? origin, isLinkId),
       salt: new Uint8Array(16),
+      snapshot: false,
       events: [event],
     });
     last = chainHash(sha256, last, 0, at, leafHash(sha256, record));
