@@ -32,7 +32,7 @@ export function shed(tx: Transaction, ledger: LedgerWriter, to: Revision, time: 
   const wrong = refusal(ledger, to);
   if (wrong !== null) return wrong;
   const from = revision((parentHolds(tx) ?? 0) + 1);
-  if (to > from) noteShed(tx, null, { from, to, time });
+  if (to > from) noteShed(tx, null, { from, to, time, told: false });
   ledger.compact(to);
   return accepted(ledger.position.revision);
 }

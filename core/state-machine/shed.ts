@@ -19,6 +19,8 @@ export interface ShedRun {
   readonly to: Revision;
   /** Wall clock of who proposed it last, ms since 1970: an annotation. */
   readonly time: number;
+  /** The parent lacks them, by its own word. */
+  readonly told: boolean;
 }
 
 /** `link` null: of our own ledger. Runs ascend. */
@@ -28,13 +30,18 @@ export interface Shed {
 }
 
 const shedRow: RowCodec<readonly ShedRun[]> = {
-  encode: (runs) => encode(runs.map(({ from, to, time }): Encodable => [from, to, time])),
+  encode: (runs) => encode(runs.map(({ from, to, time, told }): Encodable => [from, to, time, told])),
   decode(bytes) {
     const list = decode(bytes);
     invariant(Array.isArray(list), "runs are a list");
     return list.map((tuple: Encodable) => {
       const reader = new TupleReader(tuple, "shed run");
-      return { from: revision(reader.count()), to: revision(reader.count()), time: reader.integer() };
+      return {
+        from: revision(reader.count()),
+        to: revision(reader.count()),
+        time: reader.integer(),
+        told: reader.flag(),
+      };
     });
   },
 };
@@ -54,14 +61,20 @@ export function noteShed(tx: Transaction, link: LinkId | null, run: ShedRun): vo
 }
 
 /**
- * The parent told that it holds our ledger up to here. Of the last run it had more than was known when that was shed: those
- * are no loss. One that it holds to the end stays: whether by bodies or by a snapshot, only the parent knows.
+ * The parent's word on how far it holds our ledger. Its first one after records were shed tells which of them it had already:
+ * those are no loss. The uplink sees to it that this word is replicated before a snapshot goes in the place of the rest.
  */
 export function parentHad(tx: Transaction, holds: Revision): void {
   const runs = tx.read(shedKey(null), shedRow) ?? [];
   const last = runs.at(-1);
-  if (last === undefined || holds < last.from || holds >= last.to) return;
-  tx.write(shedKey(null), shedRow, [...runs.slice(0, -1), { ...last, from: revision(holds + 1) }]);
+  if (last === undefined) return;
+  const before = runs.slice(0, -1);
+  if (holds < last.to)
+    tx.write(shedKey(null), shedRow, [
+      ...before,
+      { ...last, from: revision(Math.max(last.from, holds + 1)), told: true },
+    ]);
+  else if (!last.told) tx.write(shedKey(null), shedRow, before);
 }
 
 /** Ours first, then those of links by their names. */

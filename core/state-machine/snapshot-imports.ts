@@ -300,7 +300,7 @@ function end(
   if (known !== undefined && isWhole(head)) {
     // A site's ledger comes whole, but for what it shed; a parent's comes as it is subscribed to.
     if (head.subscription === null && head.at > known.cursor)
-      noteShed(tx, link, { from: revision(known.cursor + 1), to: head.at, time });
+      noteShed(tx, link, { from: revision(known.cursor + 1), to: head.at, time, told: true });
     tx.write(ledgerLinkKey(link), ledgerLinkRow, { ...known, cursor: head.at, hash: head.hash });
     raiseMark(tx, { cluster, epoch: epoch.nonce, revision: head.at }, link);
   }

@@ -13,13 +13,23 @@ export class UpSnapshot {
   readonly #parent: ClusterId;
   /** What the parent said is under way; null once that is settled. */
   #asked: SnapshotProgress | null;
+  readonly #told: (holds: Revision) => Promise<void>;
   #source: SnapshotSource | null = null;
 
-  /** For one connection. */
-  constructor(backend: SnapshotBackend, parent: ClusterId, { snapshot }: Pick<Welcome, "snapshot">) {
+  /**
+   * For one connection.
+   * @param told replicates how far the parent holds our ledger: what it lacks is itemised by that, before it is told
+   */
+  constructor(
+    backend: SnapshotBackend,
+    parent: ClusterId,
+    { snapshot }: Pick<Welcome, "snapshot">,
+    told: (holds: Revision) => Promise<void>,
+  ) {
     this.#backend = backend;
     this.#parent = parent;
     this.#asked = snapshot;
+    this.#told = told;
   }
 
   /**
@@ -54,6 +64,7 @@ export class UpSnapshot {
   }
 
   async #fresh(after: Revision): Promise<SnapshotSource> {
+    await this.#told(after);
     const at = revision(Math.max(this.#backend.position().compacted, after));
     const head = await snapshotHead(this.#backend, { at, subscription: null, kept: null, receiver: this.#parent });
     return this.#from(head, after);

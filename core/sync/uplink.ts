@@ -219,7 +219,9 @@ export class Uplink {
       this.#link?.fail(new OpenClawError("WRONG_CLUSTER", `${welcome.cluster} answered, the parent is ${parent}`));
       return;
     }
-    this.#upSnapshot = new UpSnapshot(replica, parent, welcome);
+    this.#upSnapshot = new UpSnapshot(replica, parent, welcome, async (holds) => {
+      await this.#propose({ kind: "parentHolds", parent, revision: holds });
+    });
     this.#imports = this.#importsOf(welcome);
     this.#lastError = null;
     this.#options.connected?.();

@@ -319,6 +319,15 @@ export class World {
     throw new Error("the world does not come to rest");
   }
 
+  /** Delivers so many frames, or all there are. Time stands still. */
+  async deliver(frames: number): Promise<void> {
+    await settle();
+    for (let delivered = 0; delivered < frames; delivered++) {
+      if (![...this.wires].some((wire) => wire.deliver())) return;
+      await settle();
+    }
+  }
+
   /** Lets time pass, delivering everything as it goes. */
   async elapse(ms: number): Promise<void> {
     const until = this.clock.now() + ms;
