@@ -5,13 +5,14 @@
 import { OpenClawError, unreachable } from "../errors.ts";
 import type { Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
-import type { StoredRecord } from "../ports.ts";
+import type { Sha256, StoredRecord } from "../ports.ts";
 import { readPosition } from "../state-machine/position.ts";
 import type { StateView, Write } from "../state-machine/view.ts";
 import { changesAt } from "./changes-at.ts";
 import { documentAt } from "./document-at.ts";
 import type { HistoryAnswer, HistoryAnswers, HistoryQuery } from "./history-query.ts";
 import { indexRecords, readMark } from "./index-records.ts";
+import { mirrorOf } from "./mirror.ts";
 import { outgrown } from "./outgrown.ts";
 import { keyAt, rangeAt, versionsOf } from "./past-keys.ts";
 import { revisionAt } from "./past-times.ts";
@@ -22,6 +23,7 @@ const STEP_RECORDS = 128;
 const STEP_BYTES = 65_536;
 
 export interface HistorySource {
+  readonly sha256: Sha256;
   readonly state: StateView;
   readonly index: StateView;
   /** Records from `from` on, at most `maxBytes` but at least one if there is one. */
@@ -98,7 +100,8 @@ export class History {
   read<Q extends HistoryQuery>(question: Q): Generator<void, HistoryAnswer<Q>>;
   *read(question: HistoryQuery): Generator<void, HistoryAnswer<HistoryQuery>> {
     this.#requireKept(question);
-    yield* this.catchUp();
+    // A mirror is read from the ledger itself.
+    if (question.kind !== "mirror") yield* this.catchUp();
     const steps = this.#answer(question);
     for (;;) {
       this.#requireKept(question);
@@ -123,6 +126,8 @@ export class History {
         return yield* changesAt(state, question);
       case "outgrown":
         return yield* outgrown(index, this.#position, question);
+      case "mirror":
+        return yield* mirrorOf(this.#source, question);
       case "revisionAt":
         return yield* revisionAt(index, question.time, this.#compacted);
       default:

@@ -27,6 +27,7 @@
  *   0x35                                     their number and bytes
  *   0x40 link                                ledger link
  *   0x41 len8 origin, epoch nonce            an origin's high-water
+ *   0x42 len8 link, to64, from64             revisions of that link that are not here as bodies
  *   0x48 link                                what a ledger link's stream is of, and a snapshot that is being taken
  *   0x49 link                                what a link, or our own ledger (no link), was shed of
  *
@@ -34,8 +35,8 @@
  */
 import { compareBytes, prefixEnd, utf8 } from "../bytes.ts";
 import { invariant } from "../errors.ts";
-import type { ActorId, ClusterId, LeaseId, LinkId, NodeId, SessionId } from "../ids.ts";
-import { isLeaseId } from "../ids.ts";
+import type { ActorId, ClusterId, LeaseId, LinkId, NodeId, Revision, SessionId } from "../ids.ts";
+import { isLeaseId, revision } from "../ids.ts";
 
 const TAG = {
   position: 0x01,
@@ -62,6 +63,7 @@ const TAG = {
   idempotentSum: 0x35,
   ledgerLink: 0x40,
   originMark: 0x41,
+  linkGap: 0x42,
   stream: 0x48,
   shed: 0x49,
 } as const;
@@ -265,6 +267,18 @@ export function namesOfMark(row: Uint8Array): { readonly cluster: Uint8Array; re
 export const streamKey = (link: LinkId): Uint8Array => tagged(TAG.stream, [utf8(link)]);
 export const shedKey = (link: LinkId | null): Uint8Array => tagged(TAG.shed, [utf8(link ?? "")]);
 export const SHED: KeyRange = { from: Uint8Array.of(TAG.shed), to: Uint8Array.of(TAG.shed + 1) };
+/** In the order of where they end. Two end at one revision only where one of them holds none: then that comes last. */
+export const linkGapKey = (link: LinkId, from: Revision, to: Revision): Uint8Array =>
+  tagged(TAG.linkGap, [withLength(utf8(link)), bigEndian(to), bigEndian(from)]);
+/** Those that end at `to` or later. */
+export function linkGapsRange(link: LinkId, to: Revision): KeyRange {
+  const prefix = tagged(TAG.linkGap, [withLength(utf8(link))]);
+  return { from: join(prefix, bigEndian(to)), to: after(prefix) };
+}
+export const boundsOfGap = (row: Uint8Array): { readonly from: Revision; readonly to: Revision } => ({
+  from: revision(fromBigEndian(row, row.length - 8)),
+  to: revision(fromBigEndian(row, row.length - 16)),
+});
 
 function bigEndian(value: number): Uint8Array {
   const bytes = new Uint8Array(8);

@@ -31,6 +31,7 @@ import { keyRefusal, keyRow, mirrorKey, valueRefusal } from "./key-rows.ts";
 import { keyOfRow, keyRange, ledgerLinkKey } from "./keyspace.ts";
 import type { Importing } from "./ledger-imports.ts";
 import type { Author } from "./ledger-writer.ts";
+import { beginLink, noteGap } from "./link-gaps.ts";
 import { ledgerLinkRow, markOf, raiseMark } from "./link-rows.ts";
 import { keyAfter } from "./row-pages.ts";
 import { noteShed } from "./shed.ts";
@@ -65,7 +66,8 @@ export function importSnapshot(importing: Importing, taker: Taker, command: Impo
       if (refusal !== null) return refuse("MALFORMED_FRAME", refusal);
       if (known === undefined) {
         const hash = genesisHash(sha256, cluster, PARTITION, epoch.nonce);
-        tx.write(key, ledgerLinkRow, { epoch, cursor, hash });
+        tx.write(key, ledgerLinkRow, { epoch, cursor, hash, gap: null, marked: cursor });
+        beginLink(tx, link, hash, importing.ledger.position.revision);
       }
       return { kind: "snapshotTaken", cursor, more: false };
     }
@@ -284,11 +286,11 @@ function tell(
   origin: Origin,
   events: readonly LedgerEvent[],
 ): void {
-  if (events.length > 0) ledger.replace({ principal, time, salt, from: { origin, link } }, events);
+  if (events.length > 0) ledger.replace({ principal, time, salt }, { origin, link }, events);
 }
 
 function end(
-  { tx }: Importing,
+  { tx, ledger }: Importing,
   { time }: Taker,
   { link, cluster, epoch }: ImportSnapshot,
   { head, place }: SnapshotProgress,
@@ -301,7 +303,13 @@ function end(
     // A site's ledger comes whole, but for what it shed; a parent's comes as it is subscribed to.
     if (head.subscription === null && head.at > known.cursor)
       noteShed(tx, link, { from: revision(known.cursor + 1), to: head.at, time, told: true });
-    tx.write(ledgerLinkKey(link), ledgerLinkRow, { ...known, cursor: head.at, hash: head.hash });
+    const reason = head.subscription === null ? "shed" : "snapshot";
+    const { revision: at, compacted } = ledger.position;
+    const row =
+      head.at > known.cursor
+        ? noteGap(tx, link, known, { to: head.at, hash: head.hash, reason, at }, compacted)
+        : known;
+    tx.write(ledgerLinkKey(link), ledgerLinkRow, row);
     raiseMark(tx, { cluster, epoch: epoch.nonce, revision: head.at }, link);
   }
   writeStream(tx, link, { held: head.subscription ?? NOTHING, snapshot: null });

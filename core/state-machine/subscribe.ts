@@ -77,7 +77,7 @@ function deleteFrom(
     if (events.length >= room) break;
   }
   for (const event of events) if (event.kind === "delete") mirrorKey(tx, origin.cluster, event, origin.revision);
-  if (events.length > 0) ledger.replace({ principal, time, salt, from: { origin, link } }, events);
+  if (events.length > 0) ledger.replace({ principal, time, salt }, { origin, link }, events);
   return room - events.length;
 }
 

@@ -11,6 +11,7 @@ import { commandRefusal, type Refusal } from "./admission.ts";
 import type { Principal } from "./authority.ts";
 import type { Import, ParentBackend } from "./backend.ts";
 import { type ChildMessage, type ParentMessage, PUSHES_IN_FLIGHT_MAX } from "./message.ts";
+import { requireSameLedger } from "./overlap.ts";
 
 type Hello = Extract<ChildMessage, { kind: "hello" }>;
 export type PushMessage = Extract<ChildMessage, { kind: "pushLedger" | "pushSnapshot" | "pushCommands" }>;
@@ -20,7 +21,7 @@ type PushCommands = Extract<ChildMessage, { kind: "pushCommands" }>;
 const DETAILS_MAX = 512;
 
 export interface PushIntakeOptions {
-  readonly backend: Pick<ParentBackend, "propose" | "checkChanges">;
+  readonly backend: Pick<ParentBackend, "propose" | "checkChanges" | "senderHash">;
   readonly open: () => boolean;
   readonly answer: (message: ParentMessage) => void;
   /** The connection cannot go on. */
@@ -61,8 +62,10 @@ export class PushIntake {
         const done = await outcome;
         this.#pushes--;
         if (!open()) return;
-        if ("error" in done) failed(done.error);
-        else this.#answer(message, done.result);
+        if ("error" in done) return failed(done.error);
+        if (message.kind === "pushLedger")
+          await requireSameLedger(this.#options.backend, pusher.hello.link, message, done.result);
+        this.#answer(message, done.result);
       })
       .catch((error: unknown) => {
         if (error instanceof InvariantViolation) throw error;

@@ -18,6 +18,7 @@ import { ledgerRoute } from "./ledger.ts";
 import { memberRoutes } from "./members.ts";
 import { operationRoutes } from "./operation.ts";
 import { pageRoutes } from "./page.ts";
+import { shedRoute } from "./shed.ts";
 import { statusRoutes } from "./status.ts";
 import { txnRoute } from "./txn.ts";
 import { ROUTABLE_KEY_CHARS_MAX, routableUrl } from "./url-bytes.ts";
@@ -98,6 +99,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   operationRoutes(app, deps);
   memberRoutes(app, deps);
   compactRoute(app, deps);
+  shedRoute(app, deps);
   ledgerRoute(app, deps);
   baseRoute(app, deps);
   changesRoute(app, deps);

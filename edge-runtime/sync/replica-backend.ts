@@ -1,5 +1,6 @@
 /** A site's, or hub's, replica as what the parent's side of sync stands on. */
 import { OpenClawError } from "@openclaw/core/errors.ts";
+import { senderHash } from "@openclaw/core/history/mirror.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
 import type { Authority, Principal } from "@openclaw/core/sync/authority.ts";
@@ -41,6 +42,7 @@ export function replicaBackend(options: {
     barrier: () => replica.barrier(BARRIER_MS_MAX),
     read: (query) => replica.read(query),
     history: (query) => replica.history(query),
+    senderHash: (link, at) => senderHash((question) => replica.history(question), link, at),
     ledger: (from, maxBytes) => replica.ledger(from, maxBytes),
     position: () => replica.position(),
     staleMs: () => replica.staleMs(),

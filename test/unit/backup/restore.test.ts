@@ -34,7 +34,6 @@ async function* stamped(...times: readonly number[]): AsyncGenerator<StoredRecor
         origin: null,
         link: null,
         salt: new Uint8Array(16),
-        snapshot: false,
       },
       events: [{ kind: "delete", key: utf8("k") }],
     });

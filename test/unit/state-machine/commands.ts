@@ -141,7 +141,6 @@ const alaska = ledgerEvents.reduce<{ items: LinkItem[]; hashes: Uint8Array[] }>(
       origin: null,
       link: null,
       salt,
-      snapshot: false,
       events,
     });
     const hash = chainHash(sha256, hashes.at(-1) ?? new Uint8Array(), 0, r, leafHash(sha256, record));

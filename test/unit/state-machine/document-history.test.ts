@@ -40,7 +40,6 @@ function bring(site: OneCluster, order: readonly DocumentChange[]): void {
       origin: null,
       link: null,
       salt: new Uint8Array(16),
-      snapshot: false,
       events: [{ kind: "change", collection: "notes", document: "log", change: one, encryption: null }],
     });
     const items: LinkItem[] = [{ kind: "body", revision: at, record }];

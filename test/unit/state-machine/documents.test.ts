@@ -24,7 +24,6 @@ function importChanges(hub: OneCluster, changes: readonly DocumentChange[], from
       origin: null,
       link: null,
       salt: new Uint8Array(16),
-      snapshot: false,
       events: [{ kind: "change", collection: "notes", document: "log", change: one, encryption: null }],
     });
     return { kind: "body", revision: at, record };
