@@ -3,7 +3,7 @@
  * parent has it (S3). Runs on whichever node leads; all it knows is replicated, so that the next leader goes on.
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
-import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
+import { type ClusterId, isLinkId, type LinkId, revision } from "../ids.ts";
 import { isNothing, scopeOf } from "../ledger/scope.ts";
 import { selectForParent } from "../ledger/selection.ts";
 import type { StreamState } from "../ledger/snapshot.ts";
