@@ -26,6 +26,7 @@ import { noteConfiguration, noteMember } from "./members.ts";
 import { refused } from "./outcome.ts";
 import { noteParentHolds } from "./position.ts";
 import { inSession, openSession } from "./sessions.ts";
+import { decideSite, enrolSite } from "./sites.ts";
 import { Transaction } from "./transaction.ts";
 import type { Apply, CommandAnswer } from "./view.ts";
 
@@ -151,6 +152,14 @@ class Machine {
       case "raiseVersion":
         raiseVersion(this.#tx, this.#ledger, command.to, command.members);
         return { kind: "noted" };
+      case "enrolSite": {
+        const decider = { by: header.principal, at: header.time };
+        return { kind: "siteNoted", refused: enrolSite(this.#tx, this.#cluster, command.site, decider) };
+      }
+      case "decideSite": {
+        const decider = { by: header.principal, at: header.time };
+        return { kind: "siteNoted", refused: decideSite(this.#tx, command.cluster, command.decision, decider) };
+      }
       case "stamp":
         return { kind: "stamped", logTime: this.#ledger.position.logTime };
       case "compareStates": {

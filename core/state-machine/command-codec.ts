@@ -31,6 +31,7 @@ import type {
 } from "./command.ts";
 import { findingFields, readFinding, readNodes } from "./comparison.ts";
 import { placeFields, readPlace } from "./member.ts";
+import { enrolmentFields, isSiteDecision, readEnrolment } from "./site.ts";
 import { readResponse, readSelector, readTxn, responseTuple, selectorTuple, txnFields } from "./operation-codec.ts";
 
 const BATCH_VERSION = 1;
@@ -57,6 +58,8 @@ const COMMAND = {
   idempotent: 23,
   compareStates: 24,
   reportState: 25,
+  enrolSite: 30,
+  decideSite: 31,
 } as const satisfies Record<Command["kind"] | ImportedCommand["kind"], number>;
 
 export const encodeCommands = (commands: readonly Command[]): Uint8Array<ArrayBuffer> =>
@@ -175,6 +178,10 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
       return [COMMAND.noteMember, command.node, ...placeFields(command.place), command.supports];
     case "raiseVersion":
       return [COMMAND.raiseVersion, command.to, command.members];
+    case "enrolSite":
+      return [COMMAND.enrolSite, ...enrolmentFields(command.site)];
+    case "decideSite":
+      return [COMMAND.decideSite, command.cluster, command.decision];
     case "stamp":
       return [COMMAND.stamp];
     case "compareStates":
@@ -232,6 +239,14 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
       };
     case COMMAND.raiseVersion:
       return { kind: "raiseVersion", to: reader.count(), members: readNodes(reader) };
+    case COMMAND.enrolSite:
+      return { kind: "enrolSite", site: readEnrolment(reader) };
+    case COMMAND.decideSite:
+      return {
+        kind: "decideSite",
+        cluster: reader.that(isClusterId, "a cluster"),
+        decision: reader.that(isSiteDecision, "a decision"),
+      };
     case COMMAND.stamp:
       return { kind: "stamp" };
     case COMMAND.compareStates:

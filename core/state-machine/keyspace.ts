@@ -27,6 +27,9 @@
  *   0x35                                     their number and bytes
  *   0x40 link                                ledger link
  *   0x41 len8 origin, epoch nonce            an origin's high-water
+ *   0x50                                     number of sites, and of tokens that they used
+ *   0x51 cluster                             a site below this cluster
+ *   0x52 one-time key                        whom a site's token let in
  *
  * A document name inside a key is: len8 collection, len8 document.
  */
@@ -60,6 +63,9 @@ const TAG = {
   idempotentSum: 0x35,
   ledgerLink: 0x40,
   originMark: 0x41,
+  sitesSum: 0x50,
+  site: 0x51,
+  siteToken: 0x52,
 } as const;
 
 /** Bytes of a name that carries its length in one byte: collection, document, cluster. */
@@ -242,6 +248,13 @@ export const IDEMPOTENT_DUE: KeyRange = {
 
 export const originMarkKey = (cluster: ClusterId, nonce: string): Uint8Array =>
   tagged(TAG.originMark, [withLength(utf8(cluster)), utf8(nonce)]);
+
+export const SITES_SUM_KEY: Uint8Array = Uint8Array.of(TAG.sitesSum);
+export const siteKey = (cluster: ClusterId): Uint8Array => tagged(TAG.site, [utf8(cluster)]);
+export const SITES: KeyRange = { from: Uint8Array.of(TAG.site), to: Uint8Array.of(TAG.site + 1) };
+export const clusterOfSite = (row: Uint8Array): Uint8Array => row.subarray(1);
+/** `token`: the public half of its one-time key, as hex digits. */
+export const siteTokenKey = (token: string): Uint8Array => tagged(TAG.siteToken, [utf8(token)]);
 
 function bigEndian(value: number): Uint8Array {
   const bytes = new Uint8Array(8);

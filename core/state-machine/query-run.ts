@@ -38,6 +38,7 @@ import type { KeySelector, KeyValue } from "./operation.ts";
 import { readPosition } from "./position.ts";
 import type { Answer, FirstRequest, LeaseState, LinkState, Query, QueryAnswers } from "./query.ts";
 import { pagesOf } from "./row-pages.ts";
+import { sitesOf } from "./sites.ts";
 import { stateHash } from "./state-hash.ts";
 import type { StateView } from "./view.ts";
 
@@ -90,6 +91,8 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return { links: yield* links(view) };
     case "members":
       return { members: membersOf(view) };
+    case "sites":
+      return { sites: sitesOf(view) };
     case "position":
       return readPosition(view);
     case "comparison":

@@ -5,6 +5,7 @@ import type { Outcome } from "./command.ts";
 import type { Comparison } from "./finding.ts";
 import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
+import type { Site } from "./site.ts";
 
 /** What is known of a lease (etcd's LeaseTimeToLive). */
 export interface LeaseState {
@@ -73,6 +74,7 @@ export type Query =
   | { readonly kind: "link"; readonly link: LinkId }
   | { readonly kind: "links" }
   | { readonly kind: "members" }
+  | { readonly kind: "sites" }
   | { readonly kind: "position" }
   | { readonly kind: "comparison" }
   /** Hash over every row of logical state (D6): equal at replicas that applied the same index. */
@@ -124,6 +126,8 @@ export interface QueryAnswers {
   links: { readonly links: readonly LinkState[] };
   /** By name; those who were removed, too. */
   members: { readonly members: readonly Member[] };
+  /** By name; those that were revoked, too. */
+  sites: { readonly sites: readonly Site[] };
   position: Position;
   comparison: Comparison;
   /** `content`: over the rows that the ledger determines, and so equal to what a replay of it gives. */
