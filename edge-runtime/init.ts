@@ -94,7 +94,8 @@ export async function initCluster(plan: ClusterPlan): Promise<InitialCluster> {
   const operatorKey = departed?.operatorKey ?? null;
   const secured = plan.tokens === true || !open || operatorKey !== null;
   const auth = secured ? { publicKey: await tokenKey(operatorKey, join(directory, TOKEN_KEY_FILE)) } : null;
-  const parent = plan.parent === undefined ? null : parentOf(plan.parent.token, { cluster, clusterKey }, plan.parent.subscribe);
+  const parent =
+    plan.parent === undefined ? null : parentOf(plan.parent.token, { cluster, clusterKey }, plan.parent.subscribe);
   const epoch = departed?.epoch ?? {
     counter: 1,
     nonce: randomBytes(16).toString("hex"),

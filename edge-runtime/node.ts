@@ -52,6 +52,7 @@ export interface RunningNode {
   readonly replica: Replica;
   readonly children: Children;
   readonly sites: SiteRegistry;
+  readonly members: MemberDirectory;
   readonly presence: PresenceGossip;
   /** Null without a parent. */
   readonly uplink: Uplink | null;
@@ -307,6 +308,7 @@ async function compose(
     transportDrops: () => droppedBy(transport.counters),
     stateReads: () => state.reads,
     children: () => children.size,
+    refused: () => children.refusals.byCode(),
     uplink: () => uplink?.status() ?? null,
   });
   const app = await buildApi({
@@ -324,7 +326,19 @@ async function compose(
     onFatal,
   });
   started.push(() => app.close());
-  const running = { config, replica, children, sites, presence, uplink, host, log, stop: stopOnce, failed: failure.promise };
+  const running = {
+    config,
+    replica,
+    children,
+    sites,
+    members: directory,
+    presence,
+    uplink,
+    host,
+    log,
+    stop: stopOnce,
+    failed: failure.promise,
+  };
   options.extend?.(app, running);
   const address = await listen(app, config);
   log.info({ http: address, revision: replica.position().revision }, "node started");

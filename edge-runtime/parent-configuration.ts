@@ -17,7 +17,8 @@ export function parentOf(
   subscribe: Subscribed,
 ): NonNullable<NodeConfig["parent"]> {
   const { grant, oneTimeKey, clusterKey, addresses } = token;
-  if (grant.cluster === site.cluster) throw new OpenClawError("WRONG_CLUSTER", `the token is of ${site.cluster} itself`);
+  if (grant.cluster === site.cluster)
+    throw new OpenClawError("WRONG_CLUSTER", `the token is of ${site.cluster} itself`);
   return {
     cluster: grant.cluster,
     clusterKey: clusterKey.hex,

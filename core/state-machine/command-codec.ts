@@ -31,8 +31,8 @@ import type {
 } from "./command.ts";
 import { findingFields, readFinding, readNodes } from "./comparison.ts";
 import { placeFields, readPlace } from "./member.ts";
-import { enrolmentFields, isSiteDecision, readEnrolment } from "./site.ts";
 import { readResponse, readSelector, readTxn, responseTuple, selectorTuple, txnFields } from "./operation-codec.ts";
+import { enrolmentFields, isSiteDecision, readEnrolment } from "./site.ts";
 
 const BATCH_VERSION = 1;
 /** Characters of what an idempotent request is told again. */

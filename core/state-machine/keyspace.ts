@@ -134,6 +134,10 @@ export function keyRange(origin: ClusterId | null, from: Uint8Array, to: Uint8Ar
 export const keyOfRow = (origin: ClusterId | null, row: Uint8Array): Uint8Array =>
   new Uint8Array(row.subarray(keyPrefix(origin).length));
 
+export const MIRRORS: KeyRange = { from: Uint8Array.of(TAG.mirror), to: Uint8Array.of(TAG.mirror + 1) };
+/** The bytes of the origin in a row of `MIRRORS`. */
+export const originOfMirror = (row: Uint8Array): Uint8Array => row.subarray(2, 2 + (row[1] ?? 0));
+
 export const leaseKey = (lease: LeaseId): Uint8Array => tagged(TAG.lease, [bigEndian(lease)]);
 export const leaseKeyKey = (lease: LeaseId, key: Uint8Array): Uint8Array =>
   tagged(TAG.leaseKey, [bigEndian(lease), key]);

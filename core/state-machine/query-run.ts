@@ -10,6 +10,7 @@ import type { Sha256 } from "../ports.ts";
 import { clientLinkRow } from "./client-links.ts";
 import { readComparison } from "./comparison.ts";
 import { bodyKey, bodyRow, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
+import { everywhere } from "./everywhere.ts";
 import { idempotencySum, idempotentRow } from "./idempotency.ts";
 import { RangeAnswer } from "./key-range.ts";
 import { keyRow } from "./key-rows.ts";
@@ -71,6 +72,8 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return get(view, question);
     case "range":
       return yield* range(view, question);
+    case "everywhere":
+      return yield* everywhere(view, question, ANSWER_BYTES_MAX);
     case "document":
       return yield* document(view, question);
     case "documents":

@@ -51,6 +51,19 @@ export interface LinkState {
 export type Query =
   | { readonly kind: "get"; readonly origin: ClusterId | null; readonly key: Uint8Array }
   | ({ readonly kind: "range"; readonly origin: ClusterId | null } & RangeRequest)
+  /** A range of keys of this cluster and of every mirror: by origin, then by key, after the key that `after` names. */
+  | {
+      readonly kind: "everywhere";
+      readonly from: Uint8Array;
+      /** Null: to the end. */
+      readonly to: Uint8Array | null;
+      readonly after: { readonly origin: ClusterId | null; readonly key: Uint8Array } | null;
+      readonly limit: number;
+      /** `keys`: without values. */
+      readonly view: "rows" | "keys";
+      /** Count all of the rest, whatever the limit leaves out. */
+      readonly counted: boolean;
+    }
   /** Accepted changes in an order in which each follows what it depends on; those after position `after`. */
   | {
       readonly kind: "document";
@@ -108,6 +121,13 @@ export interface QueryAnswers {
   get: { readonly row: KeyValue | null; readonly revision: Revision };
   /** `more` also where an answer is cut because it is large. */
   range: RangeResponse & { readonly revision: Revision };
+  /** `origin` null: our own; else the revisions are the origin's. `more` also where an answer is cut because it is large. */
+  everywhere: {
+    readonly rows: readonly (KeyValue & { readonly origin: ClusterId | null })[];
+    readonly more: boolean;
+    readonly count: number | null;
+    readonly revision: Revision;
+  };
   document: {
     readonly changes: readonly DocumentChange[];
     /** Position to pass as `after` for the next page; equals the number of accepted changes at the end. */

@@ -2,11 +2,10 @@
 import type { Encodable, TupleReader } from "../codec.ts";
 import { type ClusterId, isClusterId, isPublicKey } from "../ids.ts";
 
-const SITE_STANDINGS = ["pending", "approved", "revoked"] as const;
+const SITE_STATES = ["pending", "approved", "revoked"] as const;
 /** Pending: it came with a token, and an operator is to decide. Revoked: it ships nothing; what it shipped stays. */
-export type SiteStanding = (typeof SITE_STANDINGS)[number];
-export const isSiteStanding = (value: unknown): value is SiteStanding =>
-  SITE_STANDINGS.some((standing) => standing === value);
+export type SiteState = (typeof SITE_STATES)[number];
+export const isSiteState = (value: unknown): value is SiteState => SITE_STATES.some((state) => state === value);
 
 /** What an operator says of a site. */
 export const SITE_DECISIONS = ["approved", "revoked"] as const;
@@ -22,7 +21,7 @@ export interface SiteEnrolment {
   /** Public half of the token's one-time key, 64 hex digits: what tells tokens apart. */
   readonly token: string;
   /** What the token lets it be. */
-  readonly standing: Exclude<SiteStanding, "revoked">;
+  readonly state: Exclude<SiteState, "revoked">;
 }
 
 /** A row as it is asked for. */
@@ -30,18 +29,18 @@ export interface Site {
   readonly cluster: ClusterId;
   readonly clusterKey: string;
   readonly token: string;
-  readonly standing: SiteStanding;
-  /** Who brought it to this standing; of one that came with its token, the node that took it. */
+  readonly state: SiteState;
+  /** Who brought it to this state; of one that came with its token, the node that took it. */
   readonly decidedBy: string;
   /** The wall clock of the node that proposed it, ms since 1970; an annotation (T1). */
   readonly decidedAt: number;
 }
 
-export const enrolmentFields = ({ cluster, clusterKey, token, standing }: SiteEnrolment): readonly Encodable[] => [
+export const enrolmentFields = ({ cluster, clusterKey, token, state }: SiteEnrolment): readonly Encodable[] => [
   cluster,
   clusterKey,
   token,
-  standing,
+  state,
 ];
 
 /** @throws OpenClawError MALFORMED_FRAME */
@@ -49,7 +48,7 @@ export const readEnrolment = (reader: TupleReader): SiteEnrolment => ({
   cluster: reader.that(isClusterId, "a cluster"),
   clusterKey: reader.that(isPublicKey, "a public key"),
   token: reader.that(isPublicKey, "a public key"),
-  standing: reader.that(isGranted, "what a token grants"),
+  state: reader.that(isGranted, "what a token grants"),
 });
 
-const isGranted = (value: unknown): value is SiteEnrolment["standing"] => isSiteStanding(value) && value !== "revoked";
+const isGranted = (value: unknown): value is SiteEnrolment["state"] => isSiteState(value) && value !== "revoked";

@@ -10,7 +10,7 @@ import { type ClusterId, isClusterId, isPublicKey, linkOfCluster } from "../ids.
 import { clusterOfSite, ledgerLinkKey, SITES, SITES_SUM_KEY, siteKey, siteTokenKey } from "./keyspace.ts";
 import { ledgerLinkRow } from "./link-rows.ts";
 import type { Refused } from "./member.ts";
-import { isSiteStanding, type Site, type SiteDecision, type SiteEnrolment } from "./site.ts";
+import { isSiteState, type Site, type SiteDecision, type SiteEnrolment } from "./site.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 import type { StateView } from "./view.ts";
 
@@ -20,13 +20,13 @@ export const SITES_MAX = 10_000;
 type SiteRow = Omit<Site, "cluster">;
 
 const siteRow: RowCodec<SiteRow> = {
-  encode: (row) => encode([row.clusterKey, row.token, row.standing, row.decidedBy, row.decidedAt]),
+  encode: (row) => encode([row.clusterKey, row.token, row.state, row.decidedBy, row.decidedAt]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "site row");
     return {
       clusterKey: reader.that(isPublicKey, "a public key"),
       token: reader.that(isPublicKey, "a public key"),
-      standing: reader.that(isSiteStanding, "a site's standing"),
+      state: reader.that(isSiteState, "a site's state"),
       decidedBy: reader.text(),
       decidedAt: reader.integer(),
     };
@@ -64,7 +64,7 @@ export interface Decider {
  * Null, or why not: `TOKEN_USED`; `NOT_ADMITTED`, for the name is another key's; `OVERLOADED`; `WRONG_CLUSTER`.
  */
 export function enrolSite(tx: Transaction, own: ClusterId, site: SiteEnrolment, decider: Decider): Refused | null {
-  const { cluster, clusterKey, token, standing } = site;
+  const { cluster, clusterKey, token, state } = site;
   if (cluster === own) return { code: "WRONG_CLUSTER", details: `${cluster} is this cluster's own name` };
   const usedBy = tx.read(siteTokenKey(token), tokenRow);
   const known = tx.read(siteKey(cluster), siteRow);
@@ -78,17 +78,17 @@ export function enrolSite(tx: Transaction, own: ClusterId, site: SiteEnrolment, 
     return { code: "OVERLOADED", details: `${SITES_MAX} sites, or tokens of sites` };
   tx.write(SITES_SUM_KEY, sumRow, { sites, tokens: sum.tokens + 1 });
   tx.write(siteTokenKey(token), tokenRow, cluster);
-  tx.write(siteKey(cluster), siteRow, { clusterKey, token, standing, decidedBy: decider.by, decidedAt: decider.at });
+  tx.write(siteKey(cluster), siteRow, { clusterKey, token, state, decidedBy: decider.by, decidedAt: decider.at });
   return null;
 }
 
 /** It waits, and has brought a token that lets it in. */
-const isRaised = (known: SiteRow, { standing, token }: SiteEnrolment): boolean =>
-  known.standing === "pending" && standing === "approved" && known.token !== token;
+const isRaised = (known: SiteRow, { state, token }: SiteEnrolment): boolean =>
+  known.state === "pending" && state === "approved" && known.token !== token;
 
 /** A name that somebody took and that was revoked before anything was shipped under it: a squatter's, most likely. */
-const isFree = (tx: Transaction, cluster: ClusterId, { standing }: SiteRow): boolean =>
-  standing === "revoked" && tx.read(ledgerLinkKey(linkOfCluster(cluster)), ledgerLinkRow) === undefined;
+const isFree = (tx: Transaction, cluster: ClusterId, { state }: SiteRow): boolean =>
+  state === "revoked" && tx.read(ledgerLinkKey(linkOfCluster(cluster)), ledgerLinkRow) === undefined;
 
 /** An operator's word. Null, or `UNKNOWN_CHILD`. */
 export function decideSite(
@@ -100,10 +100,10 @@ export function decideSite(
   const known = tx.read(siteKey(cluster), siteRow);
   if (known === undefined) return { code: "UNKNOWN_CHILD", details: cluster };
   // Said twice, it is who said it first that is remembered.
-  if (known.standing === decision) return null;
+  if (known.state === decision) return null;
   tx.write(siteKey(cluster), siteRow, {
     ...known,
-    standing: decision,
+    state: decision,
     decidedBy: decider.by,
     decidedAt: decider.at,
   });
@@ -116,12 +116,12 @@ export function decideSite(
  */
 export function shippingRefusal(tx: Transaction, cluster: ClusterId): Refused | null {
   const known = tx.read(siteKey(cluster), siteRow);
-  return known === undefined ? null : standingRefusal(cluster, known);
+  return known === undefined ? null : siteRefusal(cluster, known);
 }
 
 /** What a site that does not ship yet, or no more, is told. */
-export function standingRefusal(cluster: ClusterId, { standing }: Pick<Site, "standing">): Refused | null {
-  switch (standing) {
+export function siteRefusal(cluster: ClusterId, { state }: Pick<Site, "state">): Refused | null {
+  switch (state) {
     case "approved":
       return null;
     case "pending":

@@ -184,7 +184,7 @@ export class Uplink {
         owner: {
           source: { next: (after, inFlight) => this.#next(after, inFlight), oldest: () => 0 },
           welcomed: (welcome) => this.#welcomed(welcome),
-          pushed: ({ cursor }) => this.#parentHas(revision(cursor)),
+          pushed: ({ cursor }) => this.#claimed(revision(cursor)),
           events: (run) => this.#received(run),
           holds: () => undefined,
           closed: (reason) => {
@@ -203,7 +203,7 @@ export class Uplink {
   }
 
   #welcomed(welcome: Welcome): void {
-    const { parent, replica } = this.#options;
+    const { parent } = this.#options;
     if (welcome.cluster !== parent) {
       this.#link?.fail(new OpenClawError("WRONG_CLUSTER", `${welcome.cluster} answered, the parent is ${parent}`));
       return;
@@ -211,17 +211,19 @@ export class Uplink {
     this.#welcome = welcome;
     this.#lastError = null;
     this.#options.connected?.();
-    if (welcome.cursor <= replica.position().revision) return this.#parentHas(revision(welcome.cursor));
+    this.#claimed(revision(welcome.cursor));
+  }
+
+  /** The parent says how far it has our ledger: no further than the ledger goes, or it is no word of ours that it has. */
+  #claimed(cursor: Revision): void {
+    const { replica } = this.#options;
+    if (cursor <= replica.position().revision) return this.#parentHas(cursor);
     // Ahead is not a fork (L3): this node may be behind its own cluster.
     replica.barrier(PROPOSE_MS_MAX).then(
       () => {
-        if (welcome.cursor <= replica.position().revision) return this.#parentHas(revision(welcome.cursor));
-        this.#fail(
-          new OpenClawError(
-            "FORK",
-            `the parent has revision ${welcome.cursor}, this cluster ends at ${replica.position().revision}`,
-          ),
-        );
+        const { revision: end } = replica.position();
+        if (cursor <= end) return this.#parentHas(cursor);
+        this.#fail(new OpenClawError("FORK", `the parent has revision ${cursor}, this cluster ends at ${end}`));
       },
       (error: unknown) => this.#fail(error),
     );

@@ -37,35 +37,33 @@ export function addInit(program: Command, name: string): void {
       ),
     );
   subscribing(init).action(async (options: InitOptions) => {
-      const { cluster, nodes, host, page } = options;
-      const from = (first: number): number[] => Array.from({ length: nodes }, (_, i) => first + i);
-      const parent = await parentOf(options);
-      const directory = options.dir ?? `./${cluster}`;
-      const made = await initCluster({
-        directory,
-        cluster,
-        nodes,
-        host,
-        httpPorts: from(options.httpPort),
-        p2pPorts: from(options.p2pPort),
-        wsPorts: from(options.wsPort),
-        ...(parent === undefined ? {} : { parent }),
-        ...(page === undefined ? {} : { page }),
-        ...(options.tokens === undefined ? {} : { tokens: options.tokens }),
-      });
-      print(`cluster ${made.cluster}, public key ${made.clusterKey}`);
-      for (const { node, config, http } of made.nodes) print(`${node}  ${http}  ${config}`);
-      print("Keep cluster.key safe and apart: it admits nodes, and no running node needs it.");
-      print("Start each node with: openclaw node start --config FILE");
-      if (made.secured) {
-        print(
-          "Callers need a token: export OPENCLAW_TOKEN=$(openclaw token --dir FOLDER)".replace("FOLDER", directory),
-        );
-      }
-      const count = options.invite ?? (nodes === 1 ? 2 : 0);
-      if (count > 0) await printInvitations(options, name, directory, count);
-      if (parent !== undefined) print(belowParent(made.cluster, parent.token));
+    const { cluster, nodes, host, page } = options;
+    const from = (first: number): number[] => Array.from({ length: nodes }, (_, i) => first + i);
+    const parent = await parentOf(options);
+    const directory = options.dir ?? `./${cluster}`;
+    const made = await initCluster({
+      directory,
+      cluster,
+      nodes,
+      host,
+      httpPorts: from(options.httpPort),
+      p2pPorts: from(options.p2pPort),
+      wsPorts: from(options.wsPort),
+      ...(parent === undefined ? {} : { parent }),
+      ...(page === undefined ? {} : { page }),
+      ...(options.tokens === undefined ? {} : { tokens: options.tokens }),
     });
+    print(`cluster ${made.cluster}, public key ${made.clusterKey}`);
+    for (const { node, config, http } of made.nodes) print(`${node}  ${http}  ${config}`);
+    print("Keep cluster.key safe and apart: it admits nodes, and no running node needs it.");
+    print("Start each node with: openclaw node start --config FILE");
+    if (made.secured) {
+      print("Callers need a token: export OPENCLAW_TOKEN=$(openclaw token --dir FOLDER)".replace("FOLDER", directory));
+    }
+    const count = options.invite ?? (nodes === 1 ? 2 : 0);
+    if (count > 0) await printInvitations(options, name, directory, count);
+    if (parent !== undefined) print(belowParent(made.cluster, parent.token));
+  });
 }
 
 interface InitOptions extends Subscribing {

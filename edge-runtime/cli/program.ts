@@ -149,7 +149,14 @@ function addList(program: Command): void {
   momentOptions(readingOptions(reaching(program.command("list [prefix]"))))
     .description("list keys and values, one JSON object a line")
     .option("--limit <rows>", "at most so many", wholeNumber, 1_000)
-    .addHelpText("after", examples("openclaw list till/", "openclaw list quakes/ --origin california --limit 10"))
+    .addHelpText(
+      "after",
+      examples(
+        "openclaw list till/",
+        "openclaw list quakes/ --origin california --limit 10",
+        "openclaw list quakes/ --origin '*'",
+      ),
+    )
     .action(async (prefix: string | undefined, options: Reach & Reading & Moment & { limit: number }) => {
       const query = readQuery(options, [
         ["prefix", percentEncoded(utf8(prefix ?? ""))],

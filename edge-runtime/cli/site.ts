@@ -1,6 +1,7 @@
 /** `openclaw site …`: the sites of a hub. */
-import { isClusterId } from "@openclaw/core/ids.ts";
+
 import { OpenClawError } from "@openclaw/core/errors.ts";
+import { isClusterId } from "@openclaw/core/ids.ts";
 import type { SiteDecision } from "@openclaw/core/state-machine/site.ts";
 import type { Command } from "commander";
 import { z } from "zod";
@@ -10,7 +11,7 @@ import { table } from "./status.ts";
 
 const Site = z.looseObject({
   cluster: z.string(),
-  standing: z.string(),
+  state: z.string(),
   clusterKey: z.string().nullable(),
   connected: z.boolean(),
   cursor: z.number(),
@@ -35,21 +36,21 @@ export function addSite(program: Command): void {
 
 function addList(site: Command): void {
   reaching(site.command("list"))
-    .description("every site: its standing, whether its link is up, how far its ledger is here")
+    .description("every site: its state, whether its link is up, how far its ledger is here")
     .option("--json", "one JSON object a line")
     .addHelpText("after", examples("openclaw site list", "openclaw site list --json --endpoint http://10.0.0.9:8101"))
     .action(async (options: Reach & { json?: boolean }) => {
       const rows = z.array(Site).parse(await clientOf(options).json({ method: "GET", path: "/v1/sites" }));
       if (options.json === true) for (const row of rows) print(JSON.stringify(row));
       else
-        for (const line of table([["site", "standing", "link", "cursor", "lag", "refused"], ...rows.map(cells)]))
+        for (const line of table([["site", "state", "link", "cursor", "lag", "refused"], ...rows.map(cells)]))
           print(line);
     });
 }
 
-const cells = ({ cluster, standing, connected, cursor, lagRevisions, lagSeconds, refused }: Site): string[] => [
+const cells = ({ cluster, state, connected, cursor, lagRevisions, lagSeconds, refused }: Site): string[] => [
   cluster,
-  standing,
+  state,
   connected ? "up" : "down",
   String(cursor),
   lagRevisions === null ? "-" : `${lagRevisions} (${Math.round(lagSeconds ?? 0)} s)`,
@@ -69,11 +70,11 @@ function addShow(site: Command): void {
 }
 
 function shown(row: Site): string[] {
-  const { standing, decidedBy, decidedAt, clusterKey, epoch, leader, refused } = row;
+  const { state, decidedBy, decidedAt, clusterKey, epoch, leader, refused } = row;
   const [, , link = "", cursor = "", lag = ""] = cells(row);
   return table([
     ["site", row.cluster],
-    ["standing", decidedBy === null ? standing : `${standing} by ${decidedBy} at ${when(decidedAt)}`],
+    ["state", decidedBy === null ? state : `${state} by ${decidedBy} at ${when(decidedAt)}`],
     ["public key", clusterKey ?? "-"],
     ["link", link],
     ["cursor", cursor],

@@ -12,7 +12,11 @@ export interface Subscribing {
 /** The options behind `Subscribing`. */
 export const subscribing = (command: Command): Command =>
   command
-    .option("--subscribe <collection>", "a document collection to get from the parent; repeat it for several", collected)
+    .option(
+      "--subscribe <collection>",
+      "a document collection to get from the parent; repeat it for several",
+      collected,
+    )
     .option("--subscribe-prefix <prefix>", "keys of the parent's own to get; repeat it for several", collected)
     .option("--subscribe-mirrors", "with the prefixes, get what other sites wrote under them, too");
 

@@ -5,7 +5,14 @@
  */
 import { decode, type Encodable, encode, TupleReader } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { type ClusterId, isClusterId, isPartition, isPublicKey, PARTITION, type Partition } from "@openclaw/core/ids.ts";
+import {
+  type ClusterId,
+  isClusterId,
+  isPartition,
+  isPublicKey,
+  PARTITION,
+  type Partition,
+} from "@openclaw/core/ids.ts";
 import { type ClusterKey, ClusterPublicKey, type OneTimeKey, SIGNATURE_BYTES } from "./identity.ts";
 import { domainSeparated } from "./signed.ts";
 
@@ -101,7 +108,8 @@ export function verifyEnrolment(
   const signed =
     isGrantSigned(grant, hub.clusterKey) &&
     named.verify(domainSeparated(ENROLMENT_DOMAIN, enrolmentFields(enrolment)), signature);
-  if (!signed) throw new OpenClawError("NOT_ADMITTED", `the token of ${site} is not signed by the key of ${hub.cluster}`);
+  if (!signed)
+    throw new OpenClawError("NOT_ADMITTED", `the token of ${site} is not signed by the key of ${hub.cluster}`);
   if (grant.site !== null && grant.site !== site)
     throw new OpenClawError("NOT_ADMITTED", `the token is for ${grant.site}, not for ${site}`);
   return enrolment;

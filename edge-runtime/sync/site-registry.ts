@@ -7,7 +7,7 @@ import type { ClusterId, Epoch, NodeId } from "@openclaw/core/ids.ts";
 import type { Clock } from "@openclaw/core/ports.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
 import type { Site, SiteDecision } from "@openclaw/core/state-machine/site.ts";
-import { standingRefusal } from "@openclaw/core/state-machine/sites.ts";
+import { siteRefusal } from "@openclaw/core/state-machine/sites.ts";
 import type { SiteClaim } from "@openclaw/core/sync/backend.ts";
 import { verifyCredential } from "../network/credential.ts";
 import { type Enrolment, verifyEnrolment } from "../network/enrolment.ts";
@@ -75,7 +75,7 @@ export class SiteRegistry {
 
   /** Of a site that is let in; null for any other cluster. */
   keyOf(cluster: ClusterId): ClusterPublicKey | null {
-    return this.#sites.get(cluster)?.standing === "approved" ? (this.#keys.get(cluster) ?? null) : null;
+    return this.#sites.get(cluster)?.state === "approved" ? (this.#keys.get(cluster) ?? null) : null;
   }
 
   /** Calls back after the rows changed here; the returned function ends it. */
@@ -88,7 +88,7 @@ export class SiteRegistry {
   refusal(cluster: ClusterId): OpenClawError | null {
     const site = this.find(cluster);
     if (site === null) return new OpenClawError("UNKNOWN_CHILD", cluster);
-    const refused = standingRefusal(cluster, site);
+    const refused = siteRefusal(cluster, site);
     return refused === null ? null : new OpenClawError(refused.code, refused.details);
   }
 
@@ -137,16 +137,15 @@ export class SiteRegistry {
   /** The token that a site shows, where it says more than the rows here do; null where there is nothing to be enrolled. */
   #news(cluster: ClusterId, { enrolment: bytes }: SiteCredential): Enrolment | null {
     const known = this.find(cluster);
-    if (known?.standing === "approved") return null;
+    if (known?.state === "approved") return null;
     const { cluster: hub, clusterKey } = this.#options;
     const enrolment = verifyEnrolment(bytes, { cluster: hub, clusterKey });
     if (enrolment.site !== cluster) throw new OpenClawError("NOT_ADMITTED", `the token was used by ${enrolment.site}`);
     if (known?.clusterKey === enrolment.clusterKey) {
-      const raises = known.standing === "pending" && this.#grants(enrolment) && known.token !== enrolment.grant.key;
+      const raises = known.state === "pending" && this.#grants(enrolment) && known.token !== enrolment.grant.key;
       return raises ? enrolment : null;
     }
-    if (known?.standing === "pending")
-      throw new OpenClawError("NOT_ADMITTED", `${cluster} is enrolled with another key`);
+    if (known?.state === "pending") throw new OpenClawError("NOT_ADMITTED", `${cluster} is enrolled with another key`);
     const usedBy = this.#tokens.get(enrolment.grant.key);
     // Known here, so that whoever shows it again and again costs no proposal.
     if (usedBy !== undefined && usedBy !== cluster) throw new OpenClawError("TOKEN_USED", `by ${usedBy}`);
@@ -161,14 +160,14 @@ export class SiteRegistry {
   async #enrol(enrolment: Enrolment): Promise<void> {
     const { replica, node, log } = this.#options;
     const { site: cluster, clusterKey, grant } = enrolment;
-    const standing = this.#grants(enrolment) ? "approved" : "pending";
-    const site = { cluster, clusterKey, token: grant.key, standing } as const;
+    const state = this.#grants(enrolment) ? "approved" : "pending";
+    const site = { cluster, clusterKey, token: grant.key, state } as const;
     const how = { principal: `node:${node}`, timeoutMs: PROPOSE_MS_MAX };
     const result = await replica.propose({ kind: "enrolSite", site }, how);
     if (result.kind === "siteNoted" && result.refused !== null)
       throw new OpenClawError(result.refused.code, result.refused.details);
     await this.refresh();
-    log.info({ site: cluster, standing: this.find(cluster)?.standing }, "a site came with its token");
+    log.info({ site: cluster, state: this.find(cluster)?.state }, "a site came with its token");
   }
 
   async #read(): Promise<void> {
