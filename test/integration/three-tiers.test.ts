@@ -51,7 +51,7 @@ test(
       .poll(() => rows(site, "central"), { timeout: 60_000 })
       .toMatchObject([{ key: "config/price", text: "7" }]);
     const text = async ({ http }: Tier): Promise<string> =>
-      (await ask(http, "GET", "/v1/docs/log/today")).body?.text ?? "";
+      (await ask(http, "GET", "/v1/docs/log/today")).body.document?.text ?? "";
     await expect.poll(() => text(central), { timeout: 60_000 }).toBe("x".repeat(20));
 
     // Each put once, in order, at every tier, however it is asked for.

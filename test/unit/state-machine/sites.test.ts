@@ -1,9 +1,11 @@
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { selectForParent } from "@openclaw/core/ledger/selection.ts";
+import { FrozenView } from "@openclaw/core/state-machine/frozen-view.ts";
+import { query } from "@openclaw/core/state-machine/query-run.ts";
 import type { SiteEnrolment } from "@openclaw/core/state-machine/site.ts";
 import { SITES_MAX } from "@openclaw/core/state-machine/sites.ts";
 import { expect, test } from "vitest";
-import { clusterId, header, OneCluster, put } from "./one-cluster.ts";
+import { clusterId, header, OneCluster, put, sha256 } from "./one-cluster.ts";
 
 const key = (digit: string): string => digit.repeat(64);
 const token = (number: number): string => number.toString(16).padStart(64, "0");
@@ -111,23 +113,20 @@ test("a range of every origin tells whose key it is, with the origin's revisions
   const shops = ["b", "a", "longer-name"].map((name) => new OneCluster(name));
   hub.run(put("x/own", "0"));
   for (const shop of shops) {
-    shop.run(put("other", "1"));
+    // The least key of one of them is selected, of the others it comes before.
+    shop.run(put(shop.cluster === "b" ? "y" : "other", "1"));
     shop.run(put("x/1", shop.cluster));
     shop.run(put("x/2", "2"));
     shop.run(put("x/1", `${shop.cluster} again`));
     ship(shop, hub);
   }
-  const ask = (limit: number, after: Parameters<typeof page>[1] = null) => page(limit, after);
-  const page = (limit: number, after: { origin: typeof hub.cluster | null; key: Uint8Array } | null) =>
-    hub.query({
-      kind: "everywhere",
-      from: utf8("x/"),
-      to: utf8("x0"),
-      after,
-      limit,
-      view: "rows",
-      counted: true,
-    });
+  const ask = (limit: number, after: { origin: typeof hub.cluster | null; key: Uint8Array } | null = null) =>
+    // As a node reads: forwards only (K3).
+    query(
+      new FrozenView(hub.view, 1_048_576),
+      { kind: "everywhere", from: utf8("x/"), to: utf8("x0"), after, limit, view: "rows", counted: true },
+      sha256,
+    );
   const whole = ask(100);
   expect(whole).toMatchObject({ more: false, count: 7 });
   const plain = whole.rows.map(({ origin, key: name, modRevision, version }) => [
