@@ -1,6 +1,7 @@
 /** What a hub adds to a node's API: the fleet as JSON, and as a page for people. */
 import { readFile } from "node:fs/promises";
 import { OpenClawError } from "@openclaw/core/errors.ts";
+import { siteLedgerRoute } from "./site-ledger.ts";
 import { type App, type HubNode, siteRoutes } from "./site-routes.ts";
 
 const DASHBOARD = [
@@ -18,6 +19,7 @@ export function hubRoutes(app: App, node: HubNode): void {
     throw new OpenClawError("CONFIG_INVALID", "a hub serves its dashboard at /: remove `page`");
   }
   siteRoutes(app, node);
+  siteLedgerRoute(app, node);
   for (const { path, file, type } of DASHBOARD) {
     const content = readFile(new URL(`dashboard/${file}`, import.meta.url));
     // Awaited at the first request; a missing file must not end the process before that.

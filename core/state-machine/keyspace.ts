@@ -27,6 +27,7 @@
  *   0x35                                     their number and bytes
  *   0x40 link                                ledger link
  *   0x41 len8 origin, epoch nonce            an origin's high-water
+ *   0x42 len8 link, to64, from64             revisions of that link that are not here as bodies
  *   0x50                                     number of sites, and of tokens that they used
  *   0x51 cluster                             a site below this cluster
  *   0x52 one-time key                        whom a site's token let in
@@ -35,8 +36,8 @@
  */
 import { compareBytes, prefixEnd, utf8 } from "../bytes.ts";
 import { invariant } from "../errors.ts";
-import type { ActorId, ClusterId, LeaseId, LinkId, NodeId, SessionId } from "../ids.ts";
-import { isLeaseId } from "../ids.ts";
+import type { ActorId, ClusterId, LeaseId, LinkId, NodeId, Revision, SessionId } from "../ids.ts";
+import { isLeaseId, revision } from "../ids.ts";
 
 const TAG = {
   position: 0x01,
@@ -63,6 +64,7 @@ const TAG = {
   idempotentSum: 0x35,
   ledgerLink: 0x40,
   originMark: 0x41,
+  linkGap: 0x42,
   sitesSum: 0x50,
   site: 0x51,
   siteToken: 0x52,
@@ -252,6 +254,19 @@ export const IDEMPOTENT_DUE: KeyRange = {
 
 export const originMarkKey = (cluster: ClusterId, nonce: string): Uint8Array =>
   tagged(TAG.originMark, [withLength(utf8(cluster)), utf8(nonce)]);
+
+/** In the order of where they end. Two end at one revision only where one of them holds none: then that comes last. */
+export const linkGapKey = (link: LinkId, from: Revision, to: Revision): Uint8Array =>
+  tagged(TAG.linkGap, [withLength(utf8(link)), bigEndian(to), bigEndian(from)]);
+/** Those that end at `to` or later. */
+export function linkGapsRange(link: LinkId, to: Revision): KeyRange {
+  const prefix = tagged(TAG.linkGap, [withLength(utf8(link))]);
+  return { from: join(prefix, bigEndian(to)), to: after(prefix) };
+}
+export const boundsOfGap = (row: Uint8Array): { readonly from: Revision; readonly to: Revision } => ({
+  from: revision(fromBigEndian(row, row.length - 8)),
+  to: revision(fromBigEndian(row, row.length - 16)),
+});
 
 export const SITES_SUM_KEY: Uint8Array = Uint8Array.of(TAG.sitesSum);
 export const siteKey = (cluster: ClusterId): Uint8Array => tagged(TAG.site, [utf8(cluster)]);

@@ -8,6 +8,7 @@ import { type Band, Nemesis } from "../../nemesis/nemesis.ts";
 const nobody: RealCluster = {
   members: [],
   everyone: [],
+  name: "nobody",
   directory: "",
   token: "",
   status: async () => null,
