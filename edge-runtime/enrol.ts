@@ -10,7 +10,7 @@ import { ClusterKey, OneTimeKey } from "./network/identity.ts";
 import { encodeSiteToken, TOKEN_ADDRESSES_MAX } from "./site-token.ts";
 
 /** Tokens made at once. */
-export const ENROL_COUNT_MAX = 10_000;
+const ENROL_COUNT_MAX = 10_000;
 
 export interface EnrolPlan {
   /** The hub's folder, with its key. */

@@ -29,6 +29,7 @@ import { loadCredential } from "./network/credential.ts";
 import { createHost, type Host } from "./network/host.ts";
 import { ClusterPublicKey, loadIdentity } from "./network/identity.ts";
 import { JoinService } from "./network/join-service.ts";
+import { keyring } from "./network/keyring.ts";
 import { PRESENCE_TOPIC, PresenceGossip } from "./network/presence.ts";
 import type { RaftCounters } from "./network/raft-counters.ts";
 import { RaftTransport } from "./network/raft-transport.ts";
@@ -361,17 +362,6 @@ const membersHeard = (presence: PresenceGossip, cluster: ClusterId): readonly Me
     .rows()
     .filter((row) => row.cluster === cluster)
     .map(({ node, revision, ageMs }) => ({ node, revision, ageMs }));
-
-/** Whose presence may be shown: our own cluster's, our parent's, our sites'. */
-function keyring(
-  config: NodeConfig,
-  own: ClusterPublicKey,
-  sites: SiteRegistry,
-): (cluster: ClusterId) => ClusterPublicKey | null {
-  const keys = new Map<ClusterId, ClusterPublicKey>([[config.cluster, own]]);
-  if (config.parent !== null) keys.set(config.parent.cluster, new ClusterPublicKey(config.parent.clusterKey));
-  return (cluster) => keys.get(cluster) ?? sites.keyOf(cluster);
-}
 
 /** Peers of the cluster are dialled at start, so that gossip has somebody to talk to before Raft does. */
 function bootstrapOf(config: NodeConfig, self: string): readonly string[] {

@@ -25,7 +25,9 @@ export function siteRoutes(app: App, node: HubNode): void {
   const watch = new SiteWatch();
   const here = (): Seen => ({
     connected: node.children.connected(),
-    refused: new Map(node.children.refusals.list().map((refused) => [refused.cluster, refused])),
+    refused: new Map(
+      node.children.refusals.list().map(({ cluster, count, code, at }) => [cluster, { count, code, at }]),
+    ),
   });
   const everywhere = (authorization: string | undefined): Promise<Seen> => {
     const others = node.members.list().filter((member) => member.node !== node.config.node);

@@ -8,7 +8,7 @@ export type SiteState = (typeof SITE_STATES)[number];
 export const isSiteState = (value: unknown): value is SiteState => SITE_STATES.some((state) => state === value);
 
 /** What an operator says of a site. */
-export const SITE_DECISIONS = ["approved", "revoked"] as const;
+const SITE_DECISIONS = ["approved", "revoked"] as const;
 export type SiteDecision = (typeof SITE_DECISIONS)[number];
 export const isSiteDecision = (value: unknown): value is SiteDecision =>
   SITE_DECISIONS.some((decision) => decision === value);

@@ -20,7 +20,7 @@ const ENROLMENT_VERSION = 1;
 const GRANT_DOMAIN = "openclaw site grant";
 const ENROLMENT_DOMAIN = "openclaw site enrolment";
 /** Bytes of an encoded enrolment: names, three keys, two signatures. */
-export const ENROLMENT_BYTES_MAX = 768;
+const ENROLMENT_BYTES_MAX = 768;
 
 interface GrantClaim {
   /** The hub. */

@@ -25,6 +25,7 @@ export interface ChildrenOptions {
 
 interface Child {
   link: ParentLink | null;
+  admitted: boolean;
   /** Null for a client, and before it is admitted. */
   cluster: ClusterId | null;
 }
@@ -70,7 +71,7 @@ export class Children {
     const backend = replicaBackend({ ...this.#options, refusals: this.refusals });
     this.#unhandle = await handleSync(host, (stream) => {
       const { remotePeer } = stream;
-      const child: Child = { link: null, cluster: null };
+      const child: Child = { link: null, admitted: false, cluster: null };
       this.#children.add(child);
       child.link = new ParentLink({
         connection: parentConnection(stream),
@@ -78,6 +79,7 @@ export class Children {
         clock,
         remotePeer,
         admitted: (hello) => {
+          child.admitted = true;
           if (hello.child.kind === "client") return;
           child.cluster = hello.child.cluster;
           log.info({ child: child.cluster, peer: remotePeer }, "a child is connected");
@@ -88,6 +90,7 @@ export class Children {
           this.#children.delete(child);
           if (reason === null) return;
           this.refusals.note(child.cluster, reason, remotePeer);
+          if (!child.admitted) return;
           log.info({ code: reason.code, child: child.cluster, peer: remotePeer }, "a child's connection ended");
         },
       });

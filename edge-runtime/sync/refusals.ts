@@ -23,7 +23,7 @@ export class ChildRefusals {
   readonly #log: NetworkLog;
   readonly #wall: () => number;
   /** In the order of the last refusal. */
-  readonly #byCluster = new Map<ClusterId, Refusals>();
+  readonly #byCluster = new Map<ClusterId, Refusals & { readonly byCode: Map<ErrorCode, number> }>();
   readonly #byCode = new Map<ErrorCode, number>();
   /** A failure is seen where it is found, and again where it ends the stream. */
   readonly #seen = new WeakSet<OpenClawError>();
@@ -42,36 +42,38 @@ export class ChildRefusals {
 
   /** What was turned away while the stream stays open. */
   count(cluster: ClusterId | null, code: ErrorCode, fields: object): void {
-    const count = (this.#byCode.get(code) ?? 0) + 1;
-    this.#byCode.set(code, count);
-    const ofSite = cluster === null ? count : this.#countSite(cluster, code);
-    // A site that is turned away tries again every few seconds, for as long as it takes.
-    if (isPowerOfTwo(ofSite)) this.#log.warn({ child: cluster, code, times: ofSite, ...fields }, "a child was refused");
-  }
-
-  of(cluster: ClusterId): Refusals | null {
-    return this.#byCluster.get(cluster) ?? null;
+    const all = added(this.#byCode, code);
+    const times = cluster === null ? all : this.#countSite(cluster, code);
+    // Whoever is turned away tries again every few seconds, for as long as it takes: told are the 1st, 2nd, 4th, 8th time.
+    if (isPowerOfTwo(times)) this.#log.warn({ child: cluster, code, times, ...fields }, "a child was refused");
   }
 
   list(): readonly Refusals[] {
     return [...this.#byCluster.values()];
   }
 
-  /** Since the node started. */
+  /** Since the node started, of clients as well. */
   byCode(): ReadonlyMap<ErrorCode, number> {
     return this.#byCode;
   }
 
+  /** How often this site was told this code. */
   #countSite(cluster: ClusterId, code: ErrorCode): number {
-    const count = (this.#byCluster.get(cluster)?.count ?? 0) + 1;
+    const { count, byCode } = this.#byCluster.get(cluster) ?? { count: 0, byCode: new Map<ErrorCode, number>() };
     this.#byCluster.delete(cluster);
-    this.#byCluster.set(cluster, { cluster, count, code, at: this.#wall() });
+    this.#byCluster.set(cluster, { cluster, count: count + 1, code, at: this.#wall(), byCode });
     if (this.#byCluster.size > NAMES_MAX) {
       const [oldest] = this.#byCluster.keys();
       if (oldest !== undefined) this.#byCluster.delete(oldest);
     }
-    return count;
+    return added(byCode, code);
   }
+}
+
+function added(counts: Map<ErrorCode, number>, code: ErrorCode): number {
+  const count = (counts.get(code) ?? 0) + 1;
+  counts.set(code, count);
+  return count;
 }
 
 const isPowerOfTwo = (count: number): boolean => Number.isInteger(Math.log2(count));

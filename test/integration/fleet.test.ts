@@ -9,7 +9,7 @@ import { ask, startTier, type Tier } from "./tiers.ts";
 const REVOKED_MS = 5_000;
 const nothing = { collections: [], prefixes: [], mirrors: false };
 
-test("a site comes with a token that the command made, waits, is let in, is shut out within 5 s, and its data stays", async () => {
+test("F1: a site comes with a token that the command made, waits, is let in, is shut out within 5 s, and its data stays", async () => {
   const hub = await startTier({ cluster: "hub", kind: "hub", nodes: 3 });
   const where: Where = { cwd: await temporaryFolder(), env: { OPENCLAW_ENDPOINT: hub.http } };
   const https = hub.nodes.map(({ http }) => http);

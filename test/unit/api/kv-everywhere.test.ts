@@ -38,7 +38,7 @@ beforeAll(async () => {
 });
 afterAll(() => node.stop());
 
-test("origin=* lists our own keys and every site's, and says whose they are, with the site's revisions", async () => {
+test("F2: origin=* lists our own keys and every site's, and says whose they are, with the site's revisions", async () => {
   const all = await get("/v1/kv?origin=*&prefix=x/&count=true");
   expect(all).toMatchObject({ status: 200, body: { more: false, count: 3 } });
   expect(shown(all)).toEqual([
@@ -58,7 +58,7 @@ test("origin=* lists our own keys and every site's, and says whose they are, wit
   expect((await get("/v1/kv?origin=*&view=count")).body).toMatchObject({ count: 4, rows: [] });
 });
 
-test("what has no meaning across origins is refused with a code", async () => {
+test("F2: what has no meaning across origins is refused with a code", async () => {
   for (const query of [
     "sort=modRevision",
     "order=descending",
@@ -71,7 +71,7 @@ test("what has no meaning across origins is refused with a code", async () => {
   expect(await get("/v1/kv?origin=No%20Name")).toMatchObject({ status: 400, body: { code: "BAD_REQUEST" } });
 });
 
-test("a site's history is told by its origin", async () => {
+test("F2: a site's history is told by its origin", async () => {
   const { body } = await get("/v1/history/x%2F1?origin=alaska");
   expect(
     body.versions.map((version: { text: string; modRevision: number }) => [version.text, version.modRevision]),

@@ -27,7 +27,7 @@ function ship(from: OneCluster, to: OneCluster) {
   return to.import(from, selectForParent(from.ledger, to.cluster));
 }
 
-test("L1: a site waits, is let in, is shut out and is let in again; none of it takes a revision", () => {
+test("F1, L1: a site waits, is let in, is shut out and is let in again; none of it takes a revision", () => {
   const hub = new OneCluster("hub");
   expect(enrol(hub, "shop")).toEqual(taken);
   expect(states(hub)).toEqual([["shop", "pending", "a"]]);
@@ -41,7 +41,7 @@ test("L1: a site waits, is let in, is shut out and is let in again; none of it t
   expect(hub.records).toEqual([]);
 });
 
-test("R10: a token lets one site in, and shown again changes nothing that an operator decided", () => {
+test("F1: a token lets one site in, and shown again changes nothing that an operator decided", () => {
   const hub = new OneCluster("hub");
   const approved = { state: "approved" } as const;
   expect(enrol(hub, "shop", approved)).toEqual(taken);
@@ -52,7 +52,7 @@ test("R10: a token lets one site in, and shown again changes nothing that an ope
   expect(states(hub)).toEqual([["shop", "revoked", "a"]]);
 });
 
-test("a site that waits is let in by a second token that says so, once", () => {
+test("F1: a site that waits is let in by a second token that says so, once", () => {
   const hub = new OneCluster("hub");
   enrol(hub, "shop");
   expect(enrol(hub, "shop", { token: token(2), state: "approved" })).toEqual(taken);
@@ -60,7 +60,7 @@ test("a site that waits is let in by a second token that says so, once", () => {
   expect(enrol(hub, "till", { clusterKey: key("b"), token: token(2) })).toEqual(refusedWith("TOKEN_USED"));
 });
 
-test("a site that claims another's name is refused; a name under which nothing was ever shipped is free once revoked", () => {
+test("F1: a site that claims another's name is refused; a name under which nothing was ever shipped is free once revoked", () => {
   const hub = new OneCluster("hub");
   const shop = new OneCluster("shop");
   enrol(hub, "shop", { clusterKey: key("f") });
@@ -77,7 +77,7 @@ test("a site that claims another's name is refused; a name under which nothing w
   expect(enrol(hub, "hub", { token: token(4) })).toEqual(refusedWith("WRONG_CLUSTER"));
 });
 
-test("of a site that waits or was revoked nothing is taken, at apply too, and what is here stays", () => {
+test("F1: of a site that waits or was revoked nothing is taken, at apply too, and what is here stays", () => {
   const hub = new OneCluster("hub");
   const shop = new OneCluster("shop");
   enrol(hub, "shop");
@@ -94,7 +94,7 @@ test("of a site that waits or was revoked nothing is taken, at apply too, and wh
   expect(hub.keys(shop.cluster)).toEqual({ a: "2" });
 });
 
-test("X1: there is a most of sites", () => {
+test("F1, X1: there is a most of sites", () => {
   const hub = new OneCluster("hub");
   const commands = Array.from({ length: SITES_MAX }, (_, i) => ({
     header: header(i + 1),
@@ -108,7 +108,7 @@ test("X1: there is a most of sites", () => {
   expect(hub.query({ kind: "sites" }).sites).toHaveLength(SITES_MAX);
 });
 
-test("a range of every origin tells whose key it is, with the origin's revisions, page by page", () => {
+test("F2: a range of every origin tells whose key it is, with the origin's revisions, page by page", () => {
   const hub = new OneCluster("hub");
   const shops = ["b", "a", "longer-name"].map((name) => new OneCluster(name));
   hub.run(put("x/own", "0"));
