@@ -257,6 +257,10 @@ class Taken {
           });
           this.#mirrored({ key: event.key, origin, row: null });
           break;
+        case "home":
+        case "command":
+        case "result":
+          break; // between clusters
       }
     }
     if (hashes.length > 0) this.committed.push({ hashes, at: record.revision });

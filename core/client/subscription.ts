@@ -1,9 +1,9 @@
 /** What a client wants of its parent's ledger, and whether one wish is part of another. */
-import { equalBytes, utf8 } from "../bytes.ts";
-import type { LedgerEvent } from "../ledger/record.ts";
+import { equalBytes, startsWith, utf8 } from "../bytes.ts";
+import { isKeyEvent, type LedgerEvent } from "../ledger/record.ts";
 import { SUBSCRIPTION_ITEMS_MAX } from "../limits.ts";
 import type { Subscription } from "../sync/message.ts";
-import { type Bytes, startsWith } from "./key-row.ts";
+import type { Bytes } from "./key-row.ts";
 
 export const NOTHING: Subscription = { prefixes: [], collections: [], mirrors: false };
 
@@ -39,7 +39,7 @@ export const covers = (wide: Subscription, narrow: Subscription): boolean =>
 export const coversEvent = (subscription: Subscription, event: LedgerEvent, mirrored: boolean): boolean =>
   event.kind === "change"
     ? subscription.collections.includes(event.collection)
-    : coversPrefix(subscription, event.key, mirrored);
+    : isKeyEvent(event) && coversPrefix(subscription, event.key, mirrored);
 
 /** Both together; what one of them has already is not named twice. */
 export function union(a: Subscription, b: Subscription): Subscription {

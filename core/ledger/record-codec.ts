@@ -6,17 +6,22 @@ import { concatBytes, equalBytes, fromHex, toHex } from "../bytes.ts";
 import type { Encodable } from "../codec.ts";
 import { decode, encodePooled, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
-import type { ActorId, ChangeHash, Epoch, LeaseId, Origin } from "../ids.ts";
+import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, Origin } from "../ids.ts";
 import { isActorId, isClusterId, isLeaseId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
 import { EVENTS_MAX } from "../limits.ts";
 import type { DocumentChange, LedgerEvent, LedgerRecord, LinkItem, StubReason } from "./record.ts";
+import { HOMES, type HomeEvent } from "./record.ts";
 
 /** First byte of every record. Chain inputs begin with other bytes (chain.ts). */
 const RECORD_FORMAT = 0x01;
 export const SALT_BYTES = 16;
 export const HASH_BYTES = 32;
 
-const EVENT = { put: 0, delete: 1, change: 2 } as const satisfies Record<LedgerEvent["kind"], number>;
+const EVENT = { put: 0, delete: 1, change: 2, home: 3, command: 4, result: 5 } as const satisfies Record<
+  LedgerEvent["kind"],
+  number
+>;
+const STEP = { declare: 0, release: 1, open: 2 } as const satisfies Record<HomeEvent["step"]["kind"], number>;
 const ITEM = { body: 0, stub: 1, skip: 2 } as const satisfies Record<LinkItem["kind"], number>;
 const REASONS: readonly StubReason[] = ["private", "echo", "shed", "filtered"];
 
@@ -29,6 +34,7 @@ export function encodeRecord(record: LedgerRecord): Uint8Array<ArrayBuffer> {
     record.principal,
     record.origin === null ? null : originTuple(record.origin),
     record.link,
+    HOMES.indexOf(record.home),
     record.events.map(eventTuple),
   ]);
   const bytes = new Uint8Array(1 + SALT_BYTES + inner.length);
@@ -53,6 +59,7 @@ export function decodeRecord(bytes: Uint8Array): LedgerRecord {
     origin: reader.orNull((field) => readOrigin(field.any())),
     link: reader.orNull((field) => field.that(isLinkId, "a link")),
     salt: bytes.slice(1, 1 + SALT_BYTES),
+    home: readHome(reader),
     events: reader.list().map(readEvent),
   };
   reader.end();
@@ -176,6 +183,12 @@ function eventTuple(event: LedgerEvent): Encodable {
       return [EVENT.delete, event.key];
     case "change":
       return [EVENT.change, event.collection, event.document, documentChangeTuple(event.change), event.encryption];
+    case "home":
+      return [EVENT.home, event.prefix, ...stepFields(event.step)];
+    case "command":
+      return [EVENT.command, event.via, event.to, event.command];
+    case "result":
+      return [EVENT.result, event.to, event.epoch, event.revision, event.outcome];
     default:
       return unreachable(event);
   }
@@ -209,9 +222,67 @@ function readEventOfKind(reader: TupleReader): LedgerEvent {
         change: readDocumentChange(reader.any()),
         encryption: readEncryption(reader),
       };
+    case EVENT.home:
+      return { kind: "home", prefix: reader.bytes(), step: readStep(reader) };
+    case EVENT.command:
+      return { kind: "command", via: readCluster(reader), to: readCluster(reader), command: reader.bytes() };
+    case EVENT.result:
+      return {
+        kind: "result",
+        to: readCluster(reader),
+        epoch: reader.that(isNonce, "a nonce"),
+        revision: revision(reader.count()),
+        outcome: reader.bytes(),
+      };
     default:
       throw new OpenClawError("MALFORMED_FRAME", `an event of unknown kind ${kind}`);
   }
+}
+
+function stepFields(step: HomeEvent["step"]): readonly Encodable[] {
+  switch (step.kind) {
+    case "declare":
+      return [STEP.declare, HOMES.indexOf(step.home), step.owner, step.waiting];
+    case "release":
+      return [STEP.release];
+    case "open":
+      return [STEP.open];
+    default:
+      return unreachable(step);
+  }
+}
+
+function readStep(reader: TupleReader): HomeEvent["step"] {
+  const kind = reader.count();
+  switch (kind) {
+    case STEP.declare:
+      return { kind: "declare", home: readHome(reader), owner: readCluster(reader), waiting: readClusters(reader) };
+    case STEP.release:
+      return { kind: "release" };
+    case STEP.open:
+      return { kind: "open" };
+    default:
+      throw new OpenClawError("MALFORMED_FRAME", `a home's step of unknown kind ${kind}`);
+  }
+}
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readHome(reader: TupleReader): LedgerRecord["home"] {
+  const home = HOMES[reader.count()];
+  if (home === undefined) throw new OpenClawError("MALFORMED_FRAME", "a home of unknown kind");
+  return home;
+}
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export const readCluster = (reader: TupleReader): ClusterId | null =>
+  reader.orNull((field) => field.that(isClusterId, "a cluster"));
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readClusters(reader: TupleReader): readonly ClusterId[] {
+  return reader.list().map((name) => {
+    if (!isClusterId(name)) throw new OpenClawError("MALFORMED_FRAME", "not a cluster");
+    return name;
+  });
 }
 
 /** L6: a header that we cannot read must not be taken for plain bytes. */

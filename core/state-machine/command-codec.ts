@@ -9,13 +9,16 @@ import { decode, encode, TupleReader } from "../codec.ts";
 import type { ErrorCode } from "../errors.ts";
 import { invariant, isErrorCode, OpenClawError, unreachable } from "../errors.ts";
 import { index, isClusterId, isLeaseId, isLinkId, isNodeId, isSessionId, revision, seq } from "../ids.ts";
+import { HOMES } from "../ledger/record.ts";
 import {
   documentChangeTuple,
   epochTuple,
   linkItemTuple,
+  readClusters,
   readDocumentChange,
   readEpoch,
   readHash,
+  readHome,
   readLinkItem,
   SALT_BYTES,
 } from "../ledger/record-codec.ts";
@@ -23,8 +26,10 @@ import { IDEMPOTENCY_KEY_CHARS_MAX } from "../limits.ts";
 import type {
   Command,
   CommandHeader,
+  CommandResponse,
   IdempotentCommand,
   ImportedCommand,
+  KeyCommand,
   Outcome,
   SystemCommand,
   UserCommand,
@@ -47,6 +52,8 @@ const COMMAND = {
   leaseKeepAlive: 6,
   leaseRevoke: 7,
   compact: 8,
+  setHome: 9,
+  addressed: 10,
   openSession: 16,
   importLedger: 17,
   importCommands: 18,
@@ -155,6 +162,7 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
     case "importLedger":
       return [
         COMMAND.importLedger,
+        SIDES.indexOf(command.side),
         command.link,
         command.cluster,
         epochTuple(command.epoch),
@@ -203,6 +211,7 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
     case COMMAND.importLedger:
       return {
         kind: "importLedger",
+        side: readSide(reader),
         link: reader.that(isLinkId, "a link"),
         cluster: reader.that(isClusterId, "a cluster"),
         epoch: readEpoch(reader.any()),
@@ -248,6 +257,14 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
   }
 }
 
+const SIDES = ["child", "parent"] as const;
+
+function readSide(reader: TupleReader): (typeof SIDES)[number] {
+  const side = SIDES[reader.count()];
+  if (side === undefined) throw new OpenClawError("MALFORMED_FRAME", "a link to nobody");
+  return side;
+}
+
 const importedCommandTuple = (command: ImportedCommand): Encodable =>
   command.kind === "refused" ? [COMMAND.refused, command.code, command.details] : userCommandTuple(command);
 
@@ -276,6 +293,10 @@ export function userCommandTuple(command: UserCommand): Encodable {
       return [COMMAND.leaseRevoke, command.lease];
     case "compact":
       return [COMMAND.compact, command.revision];
+    case "setHome":
+      return [COMMAND.setHome, command.prefix, HOMES.indexOf(command.home), command.without];
+    case "addressed":
+      return [COMMAND.addressed, command.to, userCommandTuple(command.command)];
     case "change":
       return [COMMAND.change, command.collection, command.document, command.changes.map(documentChangeTuple)];
     default:
@@ -309,6 +330,10 @@ function readUserBody(kind: number, reader: TupleReader): UserCommand | undefine
       return { kind: "leaseRevoke", lease: reader.that(isLeaseId, "a lease") };
     case COMMAND.compact:
       return { kind: "compact", revision: revision(reader.count()) };
+    case COMMAND.setHome:
+      return { kind: "setHome", prefix: reader.bytes(), home: readHome(reader), without: readClusters(reader) };
+    case COMMAND.addressed:
+      return { kind: "addressed", to: reader.that(isClusterId, "a cluster"), command: readKeyCommand(reader.any()) };
     case COMMAND.change: {
       const collection = reader.text();
       const document = reader.text();
@@ -320,10 +345,32 @@ function readUserBody(kind: number, reader: TupleReader): UserCommand | undefine
   }
 }
 
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readKeyCommand(value: Encodable): KeyCommand {
+  const command = readUserCommand(value);
+  switch (command.kind) {
+    case "put":
+    case "deleteRange":
+    case "txn":
+      return command;
+    default:
+      throw new OpenClawError("MALFORMED_FRAME", `a ${command.kind} where a command on keys belongs`);
+  }
+}
+
+/** In the place of a response, which is a tuple. */
+const QUEUED = 0;
+
 export const outcomeTuple = (outcome: Outcome): Encodable =>
   outcome.ok
-    ? [true, outcome.revision, outcome.response === null ? null : responseTuple(outcome.response)]
+    ? [true, outcome.revision, outcome.response === null ? null : commandResponseTuple(outcome.response)]
     : [false, outcome.code, outcome.details];
+
+const commandResponseTuple = (response: CommandResponse): Encodable =>
+  response.kind === "queued" ? QUEUED : responseTuple(response);
+
+const readCommandResponse = (value: Encodable): CommandResponse =>
+  value === QUEUED ? { kind: "queued" } : readResponse(value);
 
 /** @throws OpenClawError MALFORMED_FRAME */
 export function readOutcome(value: Encodable): Outcome {
@@ -332,7 +379,7 @@ export function readOutcome(value: Encodable): Outcome {
     ? {
         ok: true,
         revision: revision(reader.count()),
-        response: reader.orNull((field) => readResponse(field.any())),
+        response: reader.orNull((field) => readCommandResponse(field.any())),
       }
     : { ok: false, code: readErrorCode(reader), details: reader.text() };
   reader.end();

@@ -15,6 +15,7 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "txn":
       return [...command.success, ...command.failure].some(puts);
     case "idempotent":
+    case "addressed":
       return needsRoom(command.command);
     case "importCommands":
       return command.commands.some(needsRoom);
@@ -22,6 +23,7 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "leaseKeepAlive":
     case "leaseRevoke":
     case "compact":
+    case "setHome":
     case "refused":
     case "openSession":
     case "parentHolds":

@@ -8,11 +8,13 @@
  *   0x03                                     number of sessions and client links
  *   0x04 node                                where a member is
  *   0x05                                     comparison: what replicas found of the last round
+ *   0x06                                     who our parent is, once it told something
  *   0x10 key                                 own key-value
  *   0x11 len8 origin, key                    mirror of another cluster's key-value
  *   0x12 lease64                             lease: its time to live, when it is due, what it holds
  *   0x13 lease64, key                        key that a lease holds
  *   0x14 due64, lease64                      leases in the order in which they are due
+ *   0x18                                     homes: the prefixes that are written elsewhere, or private
  *   0x20 len8 collection, document           document: counts, heads
  *   0x21 document name, hash                 where a known change stands
  *   0x22 document name, position64           accepted change
@@ -27,13 +29,17 @@
  *   0x35                                     their number and bytes
  *   0x40 link                                ledger link
  *   0x41 len8 origin, epoch nonce            an origin's high-water
+ *   0x42 origin                              the child that brings the ledger of a cluster below it
+ *   0x60 revision64                          a command that waits for its result
+ *   0x61 revision64                          a command and what became of it
+ *   0x62                                     number and bytes of both
  *
  * A document name inside a key is: len8 collection, len8 document.
  */
 import { compareBytes, prefixEnd, utf8 } from "../bytes.ts";
 import { invariant } from "../errors.ts";
-import type { ActorId, ClusterId, LeaseId, LinkId, NodeId, SessionId } from "../ids.ts";
-import { isLeaseId } from "../ids.ts";
+import type { ActorId, ClusterId, LeaseId, LinkId, NodeId, Revision, SessionId } from "../ids.ts";
+import { isLeaseId, revision } from "../ids.ts";
 
 const TAG = {
   position: 0x01,
@@ -41,11 +47,13 @@ const TAG = {
   clients: 0x03,
   member: 0x04,
   comparison: 0x05,
+  parent: 0x06,
   key: 0x10,
   mirror: 0x11,
   lease: 0x12,
   leaseKey: 0x13,
   leaseDue: 0x14,
+  homes: 0x18,
   document: 0x20,
   change: 0x21,
   accepted: 0x22,
@@ -60,6 +68,10 @@ const TAG = {
   idempotentSum: 0x35,
   ledgerLink: 0x40,
   originMark: 0x41,
+  route: 0x42,
+  waitingCommand: 0x60,
+  settledCommand: 0x61,
+  commandsSum: 0x62,
 } as const;
 
 /** Bytes of a name that carries its length in one byte: collection, document, cluster. */
@@ -75,10 +87,15 @@ export const POSITION_KEY: Uint8Array = Uint8Array.of(TAG.position);
 export const PARENT_HOLDS_KEY: Uint8Array = Uint8Array.of(TAG.parentHolds);
 export const COMPARISON_KEY: Uint8Array = Uint8Array.of(TAG.comparison);
 export const CLIENTS_KEY: Uint8Array = Uint8Array.of(TAG.clients);
+export const PARENT_KEY: Uint8Array = Uint8Array.of(TAG.parent);
+export const HOMES_KEY: Uint8Array = Uint8Array.of(TAG.homes);
 
-/** The rows that the ledger determines: keys, mirrors, documents. */
+const HOMES_RANGE: KeyRange = { from: HOMES_KEY, to: Uint8Array.of(TAG.homes + 1) };
+
+/** The rows that the ledger determines: keys, mirrors, homes, documents. */
 export const CONTENT: readonly KeyRange[] = [
   { from: Uint8Array.of(TAG.key), to: Uint8Array.of(TAG.mirror + 1) },
+  HOMES_RANGE,
   { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.authored + 1) },
 ];
 
@@ -93,6 +110,7 @@ export const isContent = (row: Uint8Array): boolean => isWithin(CONTENT, row);
  */
 export const BASE: readonly KeyRange[] = [
   { from: Uint8Array.of(TAG.key), to: Uint8Array.of(TAG.lease + 1) },
+  HOMES_RANGE,
   { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.authored + 1) },
   { from: Uint8Array.of(TAG.originMark), to: Uint8Array.of(TAG.originMark + 1) },
 ];
@@ -242,6 +260,22 @@ export const IDEMPOTENT_DUE: KeyRange = {
 
 export const originMarkKey = (cluster: ClusterId, nonce: string): Uint8Array =>
   tagged(TAG.originMark, [withLength(utf8(cluster)), utf8(nonce)]);
+
+export const routeKey = (cluster: ClusterId): Uint8Array => tagged(TAG.route, [utf8(cluster)]);
+
+export const waitingCommandKey = (at: Revision): Uint8Array => tagged(TAG.waitingCommand, [bigEndian(at)]);
+export const settledCommandKey = (at: Revision): Uint8Array => tagged(TAG.settledCommand, [bigEndian(at)]);
+export const COMMANDS_SUM_KEY: Uint8Array = Uint8Array.of(TAG.commandsSum);
+export const WAITING_COMMANDS: KeyRange = {
+  from: Uint8Array.of(TAG.waitingCommand),
+  to: Uint8Array.of(TAG.waitingCommand + 1),
+};
+export const SETTLED_COMMANDS: KeyRange = {
+  from: Uint8Array.of(TAG.settledCommand),
+  to: Uint8Array.of(TAG.settledCommand + 1),
+};
+/** The handle in a row of either range. */
+export const revisionOfCommandRow = (row: Uint8Array): Revision => revision(fromBigEndian(row, 1));
 
 function bigEndian(value: number): Uint8Array {
   const bytes = new Uint8Array(8);

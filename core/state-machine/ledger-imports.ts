@@ -5,20 +5,24 @@ import { OpenClawError, unreachable } from "../errors.ts";
 import type { ClusterId, Origin, Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
 import { firstRevision, genesisHash, hashAfter, isContiguous, lastRevision } from "../ledger/chain.ts";
-import type { LedgerEvent, LedgerRecord, LinkItem } from "../ledger/record.ts";
+import { isKeyEvent, type LedgerEvent, type LedgerRecord, type LinkItem } from "../ledger/record.ts";
 import { decodeForeignRecord } from "../ledger/record-codec.ts";
+import { HOME_PREFIX_BYTES_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import type { CommandResult, SystemCommand } from "./command.ts";
 import { overPending } from "./document-plan.ts";
 import { changeRefusal, nameRefusal } from "./document-rows.ts";
 import { carryOut, planDocuments } from "./documents.ts";
+import type { Handover } from "./handover.ts";
 import { keyRefusal, mirrorKey, valueRefusal } from "./key-rows.ts";
 import { ledgerLinkKey } from "./keyspace.ts";
-import type { LedgerWriter } from "./ledger-writer.ts";
+import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import type { LedgerLinkRow } from "./link-rows.ts";
-import { isPast, ledgerLinkRow, raiseMark } from "./link-rows.ts";
+import { isPast, ledgerLinkRow, noteParent, noteRoute, raiseMark } from "./link-rows.ts";
+import { carryOutForNeighbour, concernsUs } from "./neighbour-events.ts";
 import type { Refusal } from "./outcome.ts";
 import { refused } from "./outcome.ts";
+import type { QueuedCommands, Sender } from "./queued-commands.ts";
 import type { Transaction } from "./transaction.ts";
 
 export type ImportLedger = Extract<SystemCommand, { kind: "importLedger" }>;
@@ -31,6 +35,10 @@ interface Importing {
   readonly cluster: ClusterId;
   /** The command's salt: each revision derives its own. */
   readonly salt: (at: Revision) => Uint8Array;
+  /** Of what an import makes us write: in the name of whoever wrote what it brings. */
+  readonly authorOf: (principal: string) => Author;
+  readonly commands: QueuedCommands;
+  readonly handover: Handover;
 }
 
 /** An item above the cursor, with the record that a body carries. */
@@ -120,6 +128,11 @@ function eventRefusal(event: LedgerEvent): Refusal | null {
       return keyRefusal(event.key);
     case "change":
       return nameRefusal(event.collection, event.document) ?? changeRefusal(event.change);
+    case "home":
+      return event.prefix.length > HOME_PREFIX_BYTES_MAX ? refused("KEY_TOO_LARGE", "a home's prefix") : null;
+    case "command":
+    case "result":
+      return null;
     default:
       return unreachable(event);
   }
@@ -132,6 +145,7 @@ function take(
   items: readonly Opened[],
 ): CommandResult {
   const key = ledgerLinkKey(command.link);
+  if (command.side === "parent") noteParent(importing.tx, command.cluster);
   let cursor = from.cursor;
   for (const [i, { item, record }] of items.entries()) {
     const refusal = record === null ? null : takeRecord(importing, command, record);
@@ -139,11 +153,13 @@ function take(
       const taken = items.slice(0, i).map((one) => one.item);
       const hash = hashAfter(importing.sha256, from.hash, PARTITION, taken);
       if (i > 0) importing.tx.write(key, ledgerLinkRow, { epoch: from.epoch, cursor, hash });
+      importing.commands.tellResults(importing.authorOf(`cluster:${importing.cluster}`));
       return { kind: "importRefused", code: refusal.code, cursor, details: refusal.details };
     }
     cursor = lastRevision(item);
   }
   importing.tx.write(key, ledgerLinkRow, { epoch: from.epoch, cursor, hash: command.hash });
+  importing.commands.tellResults(importing.authorOf(`cluster:${importing.cluster}`));
   return { kind: "imported", cursor, outcomes: [] };
 }
 
@@ -167,16 +183,29 @@ function takeRecord(importing: Importing, command: ImportLedger, record: LedgerR
     );
   }
   raiseMark(tx, origin);
+  if (command.side === "child") noteRoute(tx, origin.cluster, command.cluster);
 
   const fresh = new Set(plans.flatMap(({ plan }) => plan.fresh));
-  const events = all.filter((event) =>
+  const sender: Sender | null =
+    record.origin === null
+      ? { cluster: command.cluster, side: command.side, epoch: command.epoch.nonce, revision: record.revision }
+      : null;
+  const events = all.filter((event) => {
     // Two events of one change are one change: the plan has it once.
-    event.kind === "change" ? fresh.delete(event.change) : mirrorKey(tx, origin.cluster, event, origin.revision),
-  );
+    if (event.kind === "change") return fresh.delete(event.change);
+    if (isKeyEvent(event)) return mirrorKey(tx, origin.cluster, event, origin.revision);
+    return sender !== null && concernsUs(importing, sender, event);
+  });
   if (events.length === 0) return null;
   for (const { plan } of plans) if (plan.fresh.length > 0) carryOut(tx, plan, ledger.next);
   const { principal, time } = record;
-  ledger.append({ principal, time, salt: importing.salt, from: { origin, link: command.link } }, events);
+  const from = { origin, link: command.link };
+  // What the parent says is the home of everybody's keys goes on to our children (Q3).
+  const home = command.side === "parent" && record.home === "hub" ? "hub" : "site";
+  ledger.append({ principal, time, salt: importing.salt, from }, events, home);
+  for (const event of events)
+    if (sender !== null && event.kind !== "change" && !isKeyEvent(event))
+      carryOutForNeighbour(importing, sender, principal, event);
   return null;
 }
 

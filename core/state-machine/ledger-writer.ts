@@ -3,7 +3,7 @@ import { invariant } from "../errors.ts";
 import type { LinkId, Origin, Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
 import { chainHash, leafHash } from "../ledger/chain.ts";
-import type { LedgerEvent } from "../ledger/record.ts";
+import type { Home, LedgerEvent } from "../ledger/record.ts";
 import { encodeRecord } from "../ledger/record-codec.ts";
 import type { Sha256, StoredRecord } from "../ports.ts";
 import { POSITION_KEY } from "./keyspace.ts";
@@ -68,7 +68,7 @@ export class LedgerWriter {
     this.#move({ nextDue });
   }
 
-  append(author: Author, events: readonly LedgerEvent[]): Revision {
+  append(author: Author, events: readonly LedgerEvent[], home: Home): Revision {
     invariant(events.length > 0, "a revision changes something");
     const at = this.next;
     const record = encodeRecord({
@@ -79,6 +79,7 @@ export class LedgerWriter {
       origin: author.from?.origin ?? null,
       link: author.from?.link ?? null,
       salt: author.salt(at),
+      home,
       events,
     });
     const hash = chainHash(this.#sha256, this.#position.hash, PARTITION, at, leafHash(this.#sha256, record));

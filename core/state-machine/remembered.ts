@@ -51,7 +51,7 @@ export class Remembered {
 }
 
 const bytesOf = (outcome: Outcome): number =>
-  outcome.ok && outcome.response !== null ? responseBytes(outcome.response) : 0;
+  outcome.ok && outcome.response !== null && outcome.response.kind !== "queued" ? responseBytes(outcome.response) : 0;
 
 /**
  * Two fields: bare successes as pairs of numbers in 16 bytes each, and the others as tuples. Nearly all are bare, and the

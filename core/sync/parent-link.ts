@@ -262,6 +262,7 @@ export class ParentLink {
       if (child.kind !== "site") throw new OpenClawError("MALFORMED_FRAME", "a ledger from a client");
       return {
         kind: "importLedger",
+        side: "child",
         link,
         cluster: child.cluster,
         epoch: child.epoch,
@@ -315,7 +316,7 @@ export class ParentLink {
     this.#asks++;
     this.#settle(
       ask.id,
-      this.#answer(ask).finally(() => this.#asks--),
+      this.#answer(ask, principal).finally(() => this.#asks--),
     );
   }
 
@@ -328,8 +329,8 @@ export class ParentLink {
     });
   }
 
-  async #answer(ask: Ask): Promise<void> {
-    const { answer, seen } = await answerTo(this.#backend, ask);
+  async #answer(ask: Ask, { name }: Principal): Promise<void> {
+    const { answer, seen } = await answerTo(this.#backend, ask, name);
     // A child that does not read what it asked for waits for itself; answers are the only frames without a credit.
     while (!this.#writable && this.#phase === "open")
       await new Promise<void>((resolve) => this.#waitingToWrite.push(resolve));

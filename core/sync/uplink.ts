@@ -7,13 +7,14 @@ import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "
 import type { LinkItem } from "../ledger/record.ts";
 import { selectForParent } from "../ledger/selection.ts";
 import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX } from "../limits.ts";
-import type { Clock, Random } from "../ports.ts";
+import type { Clock, Random, Sha256 } from "../ports.ts";
 import type { Replica } from "../replica.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
 import { Backoff } from "./backoff.ts";
 import { ChildLink, type EventRun, type Hello, type Push, type Welcome } from "./child-link.ts";
 import { SKIP_DELAY_MS } from "./down-stream.ts";
 import type { ChildConnection, Subscription } from "./message.ts";
+import { MirrorAge } from "./mirror-age.ts";
 import { isBare, joinRuns } from "./run.ts";
 
 /** S3: how often the parent's acknowledgement is replicated at most, ms. */
@@ -41,6 +42,8 @@ export interface UplinkOptions {
   readonly subscription: Subscription;
   readonly clock: Clock;
   readonly random: Random;
+  /** For the leaf of what is private, which alone leaves the site. */
+  readonly sha256: Sha256;
   /** One try at a connection to the parent; told why the one before ended, as another of its nodes may do better. */
   connect(ended: OpenClawError | null): Promise<ChildConnection>;
   /** A connection ended, with why; null when it was ended here. */
@@ -75,6 +78,7 @@ export class Uplink {
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
   #cancelBare: (() => void) | null = null;
+  readonly #mirrorAge: MirrorAge;
   #runs: EventRun[] = [];
   #importing = false;
   #cancelImport: (() => void) | null = null;
@@ -82,6 +86,7 @@ export class Uplink {
   constructor(options: UplinkOptions) {
     this.#options = options;
     this.#backoff = new Backoff(options.clock, options.random, RETRY_MS_FIRST, RETRY_MS_MAX);
+    this.#mirrorAge = new MirrorAge(options.clock);
   }
 
   start(): void {
@@ -115,6 +120,11 @@ export class Uplink {
       cursor: revision(Math.max(this.#holds, parentHolds)),
       lastError: this.#lastError,
     };
+  }
+
+  /** Ms since what is here of the parent was known to be level with it; null when it never was, by this node. */
+  mirrorAgeMs(): number | null {
+    return this.#mirrorAge.ms(this.#link);
   }
 
   get #wanted(): boolean {
@@ -166,11 +176,12 @@ export class Uplink {
     await replica.barrier(PROPOSE_MS_MAX);
     const { epoch } = replica.position();
     const { link } = await replica.read({ kind: "link", link: linkOf(parent) });
-    const wanted = subscription.collections.length > 0 || subscription.prefixes.length > 0;
+    this.#mirrorAge.taken(revision(link?.cursor ?? 0));
     return {
       link: linkOf(cluster),
       child: { kind: "site", cluster, epoch, credential },
-      down: wanted ? { subscription, cursor: revision(link?.cursor ?? 0), epoch: link?.epoch?.nonce ?? null } : null,
+      // Also where nothing is subscribed to: homes, commands and results come down whatever that is (Q2, Q3).
+      down: { subscription, cursor: revision(link?.cursor ?? 0), epoch: link?.epoch?.nonce ?? null },
     };
   }
 
@@ -210,6 +221,7 @@ export class Uplink {
     }
     this.#welcome = welcome;
     this.#lastError = null;
+    this.#mirrorAge.look(this.#link);
     this.#options.connected?.();
     if (welcome.cursor <= replica.position().revision) return this.#parentHas(revision(welcome.cursor));
     // Ahead is not a fork (L3): this node may be behind its own cluster.
@@ -229,7 +241,7 @@ export class Uplink {
 
   /** The next run of our ledger for the parent. */
   async #next(after: number, inFlight: number): Promise<Push | null> {
-    const { replica, parent } = this.#options;
+    const { replica, parent, sha256 } = this.#options;
     const waiting = replica.position().revision - after;
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
@@ -237,7 +249,7 @@ export class Uplink {
     const records = slice.records.slice(0, BATCH_ITEMS_MAX);
     const last = records.at(-1);
     if (last === undefined) return null;
-    const items = selectForParent(records, parent);
+    const items = selectForParent(records, parent, sha256);
     // L1: what came from the parent goes back as skips; those wait for something to go with, so that links fall silent.
     if (isBare(items) && last.revision > this.#bareTo && last.revision === slice.revision) {
       this.#cancelBare ??= this.#options.clock.after(SKIP_DELAY_MS, () => {
@@ -281,7 +293,9 @@ export class Uplink {
     this.#runs.push(run);
     // A run of nothing holds nothing to be stored: it may be forgotten, and is then asked for again.
     if (isBare(run.items)) this.#link?.taken(run.to);
-    const idle = this.#runs.every(({ items }) => isBare(items)) && this.#runs.length < BARE_RUNS_MAX;
+    const bare = this.#runs.every(({ items }) => isBare(items));
+    if (bare && !this.#importing) this.#mirrorAge.taken(run.to);
+    const idle = bare && this.#runs.length < BARE_RUNS_MAX;
     if (!idle) void this.#import();
     else this.#cancelImport ??= this.#options.clock.after(BARE_IMPORT_MS, () => void this.#import());
   }
@@ -304,6 +318,7 @@ export class Uplink {
           this.#welcome,
         );
         link?.taken(last.to);
+        this.#mirrorAge.taken(last.to);
       }
     } catch (error) {
       if (error instanceof InvariantViolation) throw error;
@@ -318,6 +333,7 @@ export class Uplink {
     const { parent } = this.#options;
     const result = await this.#propose({
       kind: "importLedger",
+      side: "parent",
       link: linkOf(parent),
       cluster: parent,
       epoch,

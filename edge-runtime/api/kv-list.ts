@@ -18,7 +18,7 @@ import { failures } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
 import { keyAsText, valueAsText } from "./key-text.ts";
 import { MOMENT_FAILURES, type MomentQuery, momentHeaders, momentOf, momentSchema } from "./moment.ts";
-import { originOf, originSchema } from "./origin.ts";
+import { mirrorHeaders, ofMirror, originOf, originSchema } from "./origin.ts";
 import { READ_FAILURES, type ReadModeQuery, readHeaders, reading, readModeSchema } from "./reading.ts";
 import { queryBytes } from "./url-bytes.ts";
 
@@ -92,7 +92,7 @@ export function kvListRoute(app: FastifyInstance, deps: ApiDeps): void {
           200: {
             description: "One revision's rows",
             type: "object",
-            headers: { ...readHeaders, ...momentHeaders },
+            headers: { ...readHeaders, ...mirrorHeaders, ...momentHeaders },
             properties: {
               revision: { type: "integer" },
               more: {
@@ -130,8 +130,9 @@ export function kvListRoute(app: FastifyInstance, deps: ApiDeps): void {
       const answer = await reading(deps, request.query, reply, async () => {
         const past = await momentOf(deps, request.query, reply);
         if (past === null) return deps.replica.read(question);
-        return { ...(await deps.replica.history({ ...question, at: past })), revision: past };
+        return { ...(await deps.replica.history({ ...question, at: past })), revision: past, origin: question.origin };
       });
+      ofMirror(deps, answer.origin, reply);
       // The state bounds an answer in bytes, too: then `more` is true before `limit` rows.
       const rows = answer.rows.map(range.view === "keys" ? keyShown : rowShown);
       const { revision: at, more, count } = answer;

@@ -11,6 +11,7 @@ import type { UplinkDoor, UplinkStatus } from "../api/deps.ts";
 import type { NodeConfig } from "../config.ts";
 import type { Host } from "../network/host.ts";
 import type { NetworkLog } from "../network/network-log.ts";
+import { sha256 } from "../storage/sha256.ts";
 import { dialInTurn } from "./dial-in-turn.ts";
 
 export interface UplinkOptions {
@@ -38,6 +39,7 @@ export class Uplink implements UplinkDoor {
       subscription: { ...parent.subscribe, prefixes: parent.subscribe.prefixes.map((prefix) => utf8(prefix)) },
       clock,
       random,
+      sha256,
       connect: async (ended): Promise<ChildConnection> =>
         childConnection(await dialler.dial(this.#stopping.signal, ended)),
       connected: () => log.info({ parent: parent.cluster }, "the uplink is up"),
@@ -58,6 +60,11 @@ export class Uplink implements UplinkDoor {
 
   setEnabled(enabled: boolean): void {
     this.#core.setEnabled(enabled);
+  }
+
+  mirrorAgeMs(origin: ClusterId): number | null {
+    // What the parent passes on of others may be older there.
+    return origin === this.#core.status().parent ? this.#core.mirrorAgeMs() : null;
   }
 
   status(): UplinkStatus {

@@ -117,6 +117,7 @@ export class Outpost {
       origin: echo ? { cluster: hub.id, epoch: "ab".repeat(16), revision: revision(this.#echoes) } : null,
       link: echo ? nameOf(hub.id) : null,
       salt: random.bytes(SALT_BYTES),
+      home: "site",
       events,
     };
     const bytes = encodeRecord(record);

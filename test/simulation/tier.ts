@@ -1,4 +1,5 @@
 /** A cluster as its children and its parent see it: each member is a gateway, and its leader has the uplink. */
+import { hash } from "node:crypto";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
 import type { LinkItem } from "@openclaw/core/ledger/record.ts";
@@ -74,6 +75,7 @@ export class Tier {
       subscription: up.subscription,
       clock: member.clock,
       random,
+      sha256: (bytes) => hash("sha256", bytes, "buffer"),
       connect: async () => watched(this.#connectUp(up.parent, member.clock), up),
     });
     uplink.start();

@@ -31,6 +31,7 @@ beforeAll(async () => {
     },
     uplink: {
       setEnabled: () => {},
+      mirrorAgeMs: () => null,
       status: () => ({ parent: "hub", enabled: true, connected: true, cursor: 0 as never, failure: null }),
     },
   });

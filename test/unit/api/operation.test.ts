@@ -10,6 +10,9 @@ import { startTestNode, type TestNode } from "./node.ts";
 
 class Uplink implements UplinkDoor {
   enabled = true;
+  mirrorAgeMs(): number | null {
+    return null;
+  }
   setEnabled(enabled: boolean): void {
     this.enabled = enabled;
   }

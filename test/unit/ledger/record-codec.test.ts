@@ -1,7 +1,13 @@
 import { type Encodable, encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isActorId, isChangeHash, isClusterId, isLeaseId, isLinkId, isNonce, revision } from "@openclaw/core/ids.ts";
-import type { DocumentChange, LedgerEvent, LedgerRecord, LinkItem } from "@openclaw/core/ledger/record.ts";
+import {
+  type DocumentChange,
+  HOMES,
+  type LedgerEvent,
+  type LedgerRecord,
+  type LinkItem,
+} from "@openclaw/core/ledger/record.ts";
 import {
   decodeForeignRecord,
   decodeRecord,
@@ -35,6 +41,16 @@ const change: fc.Arbitrary<DocumentChange> = fc.record({
 const withoutLease = (one: LedgerEvent): LedgerEvent => (one.kind === "put" ? { ...one, lease: null } : one);
 const text = fc.string({ unit: "grapheme", maxLength: 40 });
 const lease = fc.option(fc.oneof(fc.integer({ min: 1 }), fc.constant(Number.MAX_SAFE_INTEGER)).filter(isLeaseId));
+const cluster = fc.option(fc.constant(checked("alaska", isClusterId)));
+const step = fc.oneof(
+  fc.record({
+    kind: fc.constant("declare" as const),
+    home: fc.constantFrom(...HOMES),
+    owner: cluster,
+    waiting: fc.array(fc.constant(checked("alaska", isClusterId)), { maxLength: 2 }),
+  }),
+  fc.constantFrom({ kind: "release" as const }, { kind: "open" as const }),
+);
 const event: fc.Arbitrary<LedgerEvent> = fc.oneof(
   fc.record({ kind: fc.constant("put" as const), key: bytes, value: bytes, lease, encryption: fc.constant(null) }),
   fc.record({ kind: fc.constant("delete" as const), key: bytes }),
@@ -44,6 +60,15 @@ const event: fc.Arbitrary<LedgerEvent> = fc.oneof(
     document: text,
     change,
     encryption: fc.constant(null),
+  }),
+  fc.record({ kind: fc.constant("home" as const), prefix: bytes, step }),
+  fc.record({ kind: fc.constant("command" as const), via: cluster, to: cluster, command: bytes }),
+  fc.record({
+    kind: fc.constant("result" as const),
+    to: cluster,
+    epoch: nonce,
+    revision: count.map(revision),
+    outcome: bytes,
   }),
 );
 const from = fc.option(
@@ -57,6 +82,7 @@ const record: fc.Arbitrary<LedgerRecord> = fc
     principal: text,
     origin: from,
     salt: fc.uint8Array({ minLength: 16, maxLength: 16 }),
+    home: fc.constantFrom(...HOMES),
     events: fc.array(event, { minLength: 1, maxLength: 4 }),
   })
   .map((one) =>
@@ -112,6 +138,7 @@ test("X1: the same value in other bytes is no record of another cluster", () => 
     origin: null,
     link: null,
     salt,
+    home: "site",
     events: [{ kind: "delete", key: new Uint8Array([1]) }],
   };
   const encoded = encodeRecord(one);
@@ -123,7 +150,7 @@ test("X1: the same value in other bytes is no record of another cluster", () => 
 
 test("L4: an origin without its link, or no event at all, is no record; nor is a mirror with a lease (K6)", () => {
   const inner = (origin: null | [string, string, number], link: string | null, events: Encodable[]) =>
-    new Uint8Array([1, ...new Uint8Array(16), ...encode([0, 1, 5, "ada", origin, link, events])]);
+    new Uint8Array([1, ...new Uint8Array(16), ...encode([0, 1, 5, "ada", origin, link, 0, events])]);
   const event: [number, Uint8Array] = [1, new Uint8Array([1])];
   expect(decodeRecord(inner(null, null, [event])).revision).toBe(1);
   const mirrored: Encodable = [0, new Uint8Array(1), new Uint8Array(1), null, null];

@@ -51,6 +51,7 @@ function ledger(...all: readonly Written[]): StoredRecord[] {
       origin: origin === undefined ? null : { cluster: clusterId(origin), epoch: "b".repeat(32), revision: at },
       link: origin === undefined ? null : checked(link ?? origin, isLinkId),
       salt: new Uint8Array(16),
+      home: "site",
       events: [event],
     });
     last = chainHash(sha256, last, 0, at, leafHash(sha256, record));
@@ -77,7 +78,7 @@ test("L5: what the parent's link brought goes up as skips; what children brought
     { event: put("c"), origin: "california" },
     { event: edit("notes"), origin: "hub" },
   );
-  const items = selectForParent(records, clusterId("hub"));
+  const items = selectForParent(records, clusterId("hub"), sha256);
   expect(shape(items)).toBe("1 2-3 4 5-5");
   expect(verifyRun(sha256, genesis, 0, items, records.at(-1)?.hash ?? genesis)).toBe(true);
 });

@@ -36,6 +36,7 @@ import { Uplink } from "@openclaw/core/sync/uplink.ts";
 import { MemoryStateStore } from "../../simulation/memory-state-store.ts";
 import { SeededRandom } from "../../simulation/seeded-random.ts";
 import { settle, VirtualClock } from "../../simulation/virtual-clock.ts";
+import { sha256 } from "../state-machine/one-cluster.ts";
 import { Wire } from "./wire.ts";
 
 export function clusterId(text: string): ClusterId {
@@ -280,6 +281,7 @@ export class World {
       subscription: { prefixes: [], collections: [], mirrors: false, ...subscription },
       clock: this.clock,
       random: this.random,
+      sha256,
       connect: async () => parent.connect(),
     });
     child.uplink = uplink;
