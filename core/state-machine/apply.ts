@@ -229,13 +229,13 @@ class Machine {
   }
 
   #author({ principal, time }: CommandHeader, salt: (at: Revision) => Uint8Array): Author {
-    return { principal, time, salt, from: null };
+    return { principal, time, salt };
   }
 
   /** Of several revisions, for whoever each of them is. */
   #authors(header: CommandHeader): (principal: string) => Author {
     const salt = this.#salts(header);
-    return (principal) => ({ principal, time: header.time, salt, from: null });
+    return (principal) => ({ principal, time: header.time, salt });
   }
 
   /** A command of several revisions has one salt of its own for each (L2). */

@@ -29,7 +29,8 @@
  *   0x35                                     their number and bytes
  *   0x40 link                                ledger link
  *   0x41 len8 origin, epoch nonce            an origin's high-water
- *   0x42 origin                              the child that brings the ledger of a cluster below it
+ *   0x42 len8 link, to64, from64             revisions of that link that are not here as bodies
+ *   0x43 origin                              the child that brings the ledger of a cluster below it
  *   0x60 revision64                          a command that waits for its result
  *   0x61 revision64                          a command and what became of it
  *   0x62                                     number and bytes of both
@@ -68,7 +69,8 @@ const TAG = {
   idempotentSum: 0x35,
   ledgerLink: 0x40,
   originMark: 0x41,
-  route: 0x42,
+  linkGap: 0x42,
+  route: 0x43,
   waitingCommand: 0x60,
   settledCommand: 0x61,
   commandsSum: 0x62,
@@ -276,6 +278,19 @@ export const SETTLED_COMMANDS: KeyRange = {
 };
 /** The handle in a row of either range. */
 export const revisionOfCommandRow = (row: Uint8Array): Revision => revision(fromBigEndian(row, 1));
+
+/** In the order of where they end. Two end at one revision only where one of them holds none: then that comes last. */
+export const linkGapKey = (link: LinkId, from: Revision, to: Revision): Uint8Array =>
+  tagged(TAG.linkGap, [withLength(utf8(link)), bigEndian(to), bigEndian(from)]);
+/** Those that end at `to` or later. */
+export function linkGapsRange(link: LinkId, to: Revision): KeyRange {
+  const prefix = tagged(TAG.linkGap, [withLength(utf8(link))]);
+  return { from: join(prefix, bigEndian(to)), to: after(prefix) };
+}
+export const boundsOfGap = (row: Uint8Array): { readonly from: Revision; readonly to: Revision } => ({
+  from: revision(fromBigEndian(row, row.length - 8)),
+  to: revision(fromBigEndian(row, row.length - 16)),
+});
 
 function bigEndian(value: number): Uint8Array {
   const bytes = new Uint8Array(8);

@@ -1,12 +1,12 @@
 /** Ledgers that links bring: contiguous, chained, exactly once (rules L1–L5). */
 import { equalBytes } from "../bytes.ts";
 import type { ErrorCode } from "../errors.ts";
-import { OpenClawError, unreachable } from "../errors.ts";
-import type { ClusterId, Origin, Revision } from "../ids.ts";
+import { invariant, OpenClawError, unreachable } from "../errors.ts";
+import type { ClusterId, Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
-import { firstRevision, genesisHash, hashAfter, isContiguous, lastRevision } from "../ledger/chain.ts";
-import { isKeyEvent, type LedgerEvent, type LedgerRecord, type LinkItem } from "../ledger/record.ts";
-import { decodeForeignRecord } from "../ledger/record-codec.ts";
+import { firstRevision, genesisHash, hashesAlong, isContiguous, lastRevision } from "../ledger/chain.ts";
+import { isKeyEvent, type LedgerEvent, type LedgerRecord, type LinkItem, mirrored } from "../ledger/record.ts";
+import { decodeBody, originOf } from "../ledger/record-codec.ts";
 import { HOME_PREFIX_BYTES_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import type { CommandResult, SystemCommand } from "./command.ts";
@@ -17,6 +17,7 @@ import type { Handover } from "./handover.ts";
 import { keyRefusal, mirrorKey, valueRefusal } from "./key-rows.ts";
 import { ledgerLinkKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
+import { beginLink, type GapReason, noteBody, noteGap } from "./link-gaps.ts";
 import type { LedgerLinkRow } from "./link-rows.ts";
 import { isPast, ledgerLinkRow, noteParent, noteRoute, raiseMark } from "./link-rows.ts";
 import { carryOutForNeighbour, concernsUs } from "./neighbour-events.ts";
@@ -41,10 +42,19 @@ interface Importing {
   readonly handover: Handover;
 }
 
-/** An item above the cursor, with the record that a body carries. */
+interface Body {
+  readonly bytes: Uint8Array;
+  readonly record: LedgerRecord;
+}
+
+/** An item above the cursor. */
 interface Opened {
-  readonly item: LinkItem;
-  readonly record: LedgerRecord | null;
+  /** Its last revision, and the sender's ledger hash there. */
+  readonly to: Revision;
+  readonly hash: Uint8Array;
+  readonly body: Body | null;
+  /** Why it is a gap here, unless it is a body of which something takes effect. */
+  readonly reason: GapReason;
 }
 
 /**
@@ -75,31 +85,46 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
   if (first === undefined || last === undefined) return { kind: "imported", cursor, outcomes: [] };
   if (firstRevision(first) > cursor + 1) return refuse("GAP", `${firstRevision(first)} does not follow ${cursor}`);
 
-  const hash = known?.hash ?? genesisHash(sha256, command.cluster, PARTITION, command.epoch.nonce);
+  // L3: the same revision under another hash. An overlap that ends below the cursor changes nothing; the link compares it
+  // with what is kept (mirror.ts).
+  if (lastRevision(last) < cursor) return { kind: "imported", cursor, outcomes: [] };
+  const row = known ?? beginning(importing, command);
   const rest = command.items.filter((item) => lastRevision(item) > cursor);
-  // L3: the same revision under another hash. An overlap that ends below the cursor is too old to compare.
-  const claimed = lastRevision(last) < cursor ? command.hash : hashAfter(sha256, hash, PARTITION, rest);
-  if (!equalBytes(claimed, command.hash)) return refuse("FORK", `another hash at ${lastRevision(last)}`);
+  const hashes = hashesAlong(sha256, row.hash, PARTITION, rest);
+  if (!equalBytes(hashes.at(-1) ?? row.hash, command.hash))
+    return refuse("FORK", `another hash at ${lastRevision(last)}`);
   if (rest.length === 0) return { kind: "imported", cursor, outcomes: [] };
 
-  const opened = openAll(rest);
+  const opened = openAll(rest, hashes);
   if (!opened.ok) return refuse(opened.refusal.code, opened.refusal.details);
-  return take(importing, command, { epoch: known?.epoch ?? command.epoch, cursor, hash }, opened.items);
+  return take(importing, command, row, opened.items);
 }
+
+/** Nothing of it is here yet. */
+const beginning = ({ sha256 }: Importing, { cluster, epoch }: ImportLedger): LedgerLinkRow => ({
+  epoch,
+  cursor: revision(0),
+  hash: genesisHash(sha256, cluster, PARTITION, epoch.nonce),
+  gap: null,
+  marked: revision(0),
+});
 
 /** Every body is read and checked before any of them takes effect. */
 function openAll(
   items: readonly LinkItem[],
+  hashes: readonly Uint8Array[],
 ): { readonly ok: true; readonly items: readonly Opened[] } | { readonly ok: false; readonly refusal: Refusal } {
   const opened: Opened[] = [];
-  for (const item of items) {
+  for (const [i, item] of items.entries()) {
+    const hash = hashes[i];
+    invariant(hash !== undefined, "an item has a hash");
     if (item.kind !== "body") {
-      opened.push({ item, record: null });
+      opened.push({ to: lastRevision(item), hash, body: null, reason: item.kind === "stub" ? item.reason : "skipped" });
       continue;
     }
     const record = readBody(item.revision, item.record);
     if ("code" in record) return { ok: false, refusal: record };
-    opened.push({ item, record });
+    opened.push({ to: item.revision, hash, body: { bytes: item.record, record }, reason: "known" });
   }
   return { ok: true, items: opened };
 }
@@ -107,7 +132,7 @@ function openAll(
 function readBody(at: Revision, bytes: Uint8Array): LedgerRecord | Refusal {
   let record: LedgerRecord;
   try {
-    record = decodeForeignRecord(bytes);
+    record = decodeBody(bytes);
   } catch (error) {
     if (error instanceof OpenClawError) return refused("MALFORMED_FRAME", `the body of ${at}: ${error.details}`);
     throw error;
@@ -144,35 +169,43 @@ function take(
   from: LedgerLinkRow,
   items: readonly Opened[],
 ): CommandResult {
-  const key = ledgerLinkKey(command.link);
-  if (command.side === "parent") noteParent(importing.tx, command.cluster);
-  let cursor = from.cursor;
-  for (const [i, { item, record }] of items.entries()) {
-    const refusal = record === null ? null : takeRecord(importing, command, record);
-    if (refusal !== null) {
-      const taken = items.slice(0, i).map((one) => one.item);
-      const hash = hashAfter(importing.sha256, from.hash, PARTITION, taken);
-      if (i > 0) importing.tx.write(key, ledgerLinkRow, { epoch: from.epoch, cursor, hash });
-      importing.commands.tellResults(importing.authorOf(`cluster:${importing.cluster}`));
-      return { kind: "importRefused", code: refusal.code, cursor, details: refusal.details };
+  const { tx, ledger } = importing;
+  const { link } = command;
+  if (command.side === "parent") noteParent(tx, command.cluster);
+  const begun = ledger.position.revision;
+  let row = from;
+  let refusal: Refusal | null = null;
+  for (const { to, hash, body, reason } of items) {
+    const taken = body === null ? "known" : takeBody(importing, command, body);
+    if (typeof taken === "object") {
+      refusal = taken;
+      break;
     }
-    cursor = lastRevision(item);
+    const { revision: at, compacted } = ledger.position;
+    row =
+      taken === "known"
+        ? noteGap(tx, link, row, { to, hash, reason, at }, compacted)
+        : noteBody(tx, link, row, { to, hash, at });
   }
-  importing.tx.write(key, ledgerLinkRow, { epoch: from.epoch, cursor, hash: command.hash });
+  if (row !== from) {
+    if (from.cursor === 0) beginLink(tx, link, from.hash, begun);
+    tx.write(ledgerLinkKey(link), ledgerLinkRow, row);
+  }
   importing.commands.tellResults(importing.authorOf(`cluster:${importing.cluster}`));
-  return { kind: "imported", cursor, outcomes: [] };
+  const { cursor } = row;
+  return refusal === null
+    ? { kind: "imported", cursor, outcomes: [] }
+    : { kind: "importRefused", code: refusal.code, cursor, details: refusal.details };
 }
 
 /** One revision here for what a body changes here; none if it changes nothing (L1, L4, L5). */
-function takeRecord(importing: Importing, command: ImportLedger, record: LedgerRecord): Refusal | null {
+function takeBody(importing: Importing, command: ImportLedger, { bytes, record }: Body): "taken" | "known" | Refusal {
   const { tx, ledger } = importing;
-  const origin: Origin = record.origin ?? {
-    cluster: command.cluster,
-    epoch: command.epoch.nonce,
-    revision: record.revision,
-  };
+  const { link } = command;
+  const origin = originOf(record, link, command.epoch.nonce);
+  invariant(origin !== null, "a ledger's link is a cluster's name");
   // What we wrote ourselves has come back: we have it.
-  if (origin.cluster === importing.cluster || isPast(tx, origin)) return null;
+  if (origin.cluster === importing.cluster || isPast(tx, origin)) return "known";
   const all = record.events.map(mirrored);
   const plans = planDocuments(tx, all);
   const full = plans.find(({ plan }) => overPending(plan));
@@ -185,30 +218,33 @@ function takeRecord(importing: Importing, command: ImportLedger, record: LedgerR
   raiseMark(tx, origin);
   if (command.side === "child") noteRoute(tx, origin.cluster, command.cluster);
 
-  const fresh = new Set(plans.flatMap(({ plan }) => plan.fresh));
   const sender: Sender | null =
     record.origin === null
       ? { cluster: command.cluster, side: command.side, epoch: command.epoch.nonce, revision: record.revision }
       : null;
-  const events = all.filter((event) => {
+  const fresh = new Set(plans.flatMap(({ plan }) => plan.fresh));
+  const isEffective = (event: LedgerEvent): boolean => {
     // Two events of one change are one change: the plan has it once.
     if (event.kind === "change") return fresh.delete(event.change);
     if (isKeyEvent(event)) return mirrorKey(tx, origin.cluster, event, origin.revision);
     return sender !== null && concernsUs(importing, sender, event);
-  });
-  if (events.length === 0) return null;
+  };
+  const took = all.flatMap((event, place) => (isEffective(event) ? [place] : []));
+  if (took.length === 0) return "known";
   for (const { plan } of plans) if (plan.fresh.length > 0) carryOut(tx, plan, ledger.next);
-  const { principal, time } = record;
-  const from = { origin, link: command.link };
   // What the parent says is the home of everybody's keys goes on to our children (Q3).
   const home = command.side === "parent" && record.home === "hub" ? "hub" : "site";
-  ledger.append({ principal, time, salt: importing.salt, from }, events, home);
-  for (const event of events)
-    if (sender !== null && event.kind !== "change" && !isKeyEvent(event))
-      carryOutForNeighbour(importing, sender, principal, event);
-  return null;
+  const whole = took.length === all.length ? null : took;
+  ledger.import({ origin, link, body: bytes, took: whole }, home, importing.salt);
+  if (sender !== null) followUp(importing, sender, record, took);
+  return "taken";
 }
 
-/** A lease is its own cluster's: nobody else can tell when it ends, and its end comes as deletes (K6). */
-const mirrored = (event: LedgerEvent): LedgerEvent =>
-  event.kind === "put" && event.lease !== null ? { ...event, lease: null } : event;
+/** What a neighbour asked for is done behind its record. */
+function followUp(importing: Importing, sender: Sender, record: LedgerRecord, took: readonly number[]): void {
+  for (const place of took) {
+    const event = record.events[place];
+    if (event === undefined || event.kind === "change" || isKeyEvent(event)) continue;
+    carryOutForNeighbour(importing, sender, record.principal, event);
+  }
+}
