@@ -9,7 +9,15 @@ import { invariant, OpenClawError, unreachable } from "../errors.ts";
 import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Origin } from "../ids.ts";
 import { isActorId, isClusterId, isCount, isLeaseId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
 import { BODY_DEPTH_MAX, EVENTS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
-import type { DocumentChange, HomeEvent, LedgerEvent, LedgerRecord, LinkItem, RecordForm, StubReason } from "./record.ts";
+import type {
+  DocumentChange,
+  HomeEvent,
+  LedgerEvent,
+  LedgerRecord,
+  LinkItem,
+  RecordForm,
+  StubReason,
+} from "./record.ts";
 import { HOMES, mirrored } from "./record.ts";
 
 /** First byte of every record. Chain inputs begin with other bytes (chain.ts). */

@@ -23,7 +23,7 @@ import type { ReadMode } from "../replica/read-mode.ts";
 import type { Outcome, UserCommand } from "../state-machine/command.ts";
 import type { Query, QueryAnswers } from "../state-machine/query.ts";
 
-export const SYNC_VERSION = 2;
+export const SYNC_VERSION = 3;
 
 /** What a child wants of the parent's ledger. Everything else arrives as skips. */
 export interface Subscription {
