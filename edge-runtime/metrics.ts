@@ -2,6 +2,7 @@
 import type { ErrorCode } from "@openclaw/core/errors.ts";
 import { type DiskStatus, SHEDDING_ORDER } from "@openclaw/core/replica/disk-budget.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
+import type { UplinkState } from "@openclaw/core/sync/uplink-state.ts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 
 /** Seconds: from one fsync on a fast disk to an election and a retry. */
@@ -20,7 +21,7 @@ export interface MetricSources {
   /** Streams of clients and sites. */
   readonly children: () => number;
   /** Null without a parent. */
-  readonly uplink: () => { readonly connected: boolean } | null;
+  readonly uplink: () => Pick<UplinkState, "connected" | "phase" | "use" | "left"> | null;
 }
 
 export class Metrics {
@@ -133,6 +134,19 @@ export class Metrics {
       const { revision, parentHolds } = replica.position();
       return uplink() === null ? 0 : revision - parentHolds;
     });
+    gauge(
+      "uplink_day_bytes",
+      "Bytes on the wire to and from the parent of the present day of log time",
+      () => uplink()?.use.bytes ?? 0,
+    );
+    gauge(
+      "uplink_day_left_bytes",
+      "Bytes that the day's budget leaves; -1 without a budget",
+      () => uplink()?.left ?? -1,
+    );
+    gauge("uplink_spent", "1 while the link to the parent is stopped because the day's bytes are used up", () =>
+      uplink()?.phase === "spent" ? 1 : 0,
+    );
   }
 
   /** A user command was answered after `seconds`. */

@@ -246,7 +246,17 @@ async function compose(
   const uplink =
     parent === null
       ? null
-      : new Uplink({ host, replica, parent, cluster, credential, clock: systemClock, random: systemRandom, log });
+      : new Uplink({
+          host,
+          replica,
+          parent,
+          limits: config.uplink,
+          cluster,
+          credential,
+          clock: systemClock,
+          random: systemRandom,
+          log,
+        });
   if (uplink !== null) {
     uplink.start();
     started.push(() => uplink.stop());

@@ -28,6 +28,7 @@ import { noteParentHolds } from "./position.ts";
 import { QueuedCommands } from "./queued-commands.ts";
 import { inSession, openSession } from "./sessions.ts";
 import { Transaction } from "./transaction.ts";
+import { allowUplinkUse, noteUplinkUse } from "./uplink-use.ts";
 import type { Apply, CommandAnswer } from "./view.ts";
 
 /** One meaning of entries: runs what it holds, and adds a result for each command. */
@@ -158,6 +159,12 @@ class Machine {
       }
       case "parentHolds":
         noteParentHolds(this.#tx, command.parent, command.revision, this.#ledger.position.revision);
+        return { kind: "noted" };
+      case "uplinkUsed":
+        noteUplinkUse(this.#tx, command.day, command.bytes);
+        return { kind: "noted" };
+      case "allowUplink":
+        allowUplinkUse(this.#tx, command.day, command.bytes);
         return { kind: "noted" };
       case "noteMember":
         return { kind: "memberNoted", refused: this.#noteMember(command, index) };

@@ -9,17 +9,16 @@ import { decode, encode, TupleReader } from "../codec.ts";
 import type { ErrorCode } from "../errors.ts";
 import { invariant, isErrorCode, OpenClawError, unreachable } from "../errors.ts";
 import { index, isClusterId, isLeaseId, isLinkId, isNodeId, isSessionId, revision, seq } from "../ids.ts";
+import { encodeRun, readRun } from "../ledger/link-run.ts";
 import { HOMES } from "../ledger/record.ts";
 import {
   documentChangeTuple,
   epochTuple,
-  linkItemTuple,
   readClusters,
   readDocumentChange,
   readEpoch,
   readHash,
   readHome,
-  readLinkItem,
   SALT_BYTES,
 } from "../ledger/record-codec.ts";
 import { IDEMPOTENCY_KEY_CHARS_MAX } from "../limits.ts";
@@ -64,6 +63,8 @@ const COMMAND = {
   idempotent: 23,
   compareStates: 24,
   reportState: 25,
+  uplinkUsed: 26,
+  allowUplink: 27,
 } as const satisfies Record<Command["kind"] | ImportedCommand["kind"], number>;
 
 export const encodeCommands = (commands: readonly Command[]): Uint8Array<ArrayBuffer> =>
@@ -166,7 +167,7 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
         command.link,
         command.cluster,
         epochTuple(command.epoch),
-        command.items.map(linkItemTuple),
+        encodeRun(command.items),
         command.hash,
       ];
     case "importCommands":
@@ -179,6 +180,10 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
       ];
     case "parentHolds":
       return [COMMAND.parentHolds, command.parent, command.revision];
+    case "uplinkUsed":
+      return [COMMAND.uplinkUsed, command.day, command.bytes];
+    case "allowUplink":
+      return [COMMAND.allowUplink, command.day, command.bytes];
     case "noteMember":
       return [COMMAND.noteMember, command.node, ...placeFields(command.place), command.supports];
     case "raiseVersion":
@@ -215,7 +220,7 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         link: reader.that(isLinkId, "a link"),
         cluster: reader.that(isClusterId, "a cluster"),
         epoch: readEpoch(reader.any()),
-        items: reader.list().map(readLinkItem),
+        items: readRun(reader),
         hash: readHash(reader),
       };
     case COMMAND.importCommands:
@@ -232,6 +237,10 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         parent: reader.that(isClusterId, "a cluster"),
         revision: revision(reader.count()),
       };
+    case COMMAND.uplinkUsed:
+      return { kind: "uplinkUsed", day: reader.count(), bytes: reader.count() };
+    case COMMAND.allowUplink:
+      return { kind: "allowUplink", day: reader.count(), bytes: reader.count() };
     case COMMAND.noteMember:
       return {
         kind: "noteMember",

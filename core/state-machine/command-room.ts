@@ -27,6 +27,8 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "refused":
     case "openSession":
     case "parentHolds":
+    case "uplinkUsed":
+    case "allowUplink":
     case "noteMember":
     case "raiseVersion":
     case "compareStates":

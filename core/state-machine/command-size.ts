@@ -55,6 +55,8 @@ export function commandBytes(body: ImportedCommand | IdempotentCommand | SystemC
     case "compact":
     case "openSession":
     case "parentHolds":
+    case "uplinkUsed":
+    case "allowUplink":
     case "stamp":
       return OVERHEAD_BYTES;
   }

@@ -120,6 +120,10 @@ export type SystemCommand =
     }
   /** S3: our parent holds our ledger up to here, on a majority of its disks. Replicated at most ten times a second. */
   | { readonly kind: "parentHolds"; readonly parent: ClusterId; readonly revision: Revision }
+  /** What the uplink used of a day of log time, as its leader counted; told now and then. */
+  | { readonly kind: "uplinkUsed"; readonly day: number; readonly bytes: number }
+  /** An operator's: what it may use that day beyond the budget. */
+  | { readonly kind: "allowUplink"; readonly day: number; readonly bytes: number }
   /** Where a node is, and the newest apply version that it supports (R9); binds its name to its peer id for good. */
   | { readonly kind: "noteMember"; readonly node: NodeId; readonly place: MemberPlace; readonly supports: number }
   /** R9: from the next entry on commands have the meaning `to`, if `members` and all others support it. */

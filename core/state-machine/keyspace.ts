@@ -9,6 +9,7 @@
  *   0x04 node                                where a member is
  *   0x05                                     comparison: what replicas found of the last round
  *   0x06                                     who our parent is, once it told something
+ *   0x0a                                     what the uplink used of its day
  *   0x10 key                                 own key-value
  *   0x11 len8 origin, key                    mirror of another cluster's key-value
  *   0x12 lease64                             lease: its time to live, when it is due, what it holds
@@ -49,6 +50,7 @@ const TAG = {
   member: 0x04,
   comparison: 0x05,
   parent: 0x06,
+  uplinkUse: 0x0a,
   key: 0x10,
   mirror: 0x11,
   lease: 0x12,
@@ -88,6 +90,7 @@ export interface KeyRange {
 export const POSITION_KEY: Uint8Array = Uint8Array.of(TAG.position);
 export const PARENT_HOLDS_KEY: Uint8Array = Uint8Array.of(TAG.parentHolds);
 export const COMPARISON_KEY: Uint8Array = Uint8Array.of(TAG.comparison);
+export const UPLINK_USE_KEY: Uint8Array = Uint8Array.of(TAG.uplinkUse);
 export const CLIENTS_KEY: Uint8Array = Uint8Array.of(TAG.clients);
 export const PARENT_KEY: Uint8Array = Uint8Array.of(TAG.parent);
 export const HOMES_KEY: Uint8Array = Uint8Array.of(TAG.homes);

@@ -42,6 +42,7 @@ import { readPosition } from "./position.ts";
 import type { Answer, FirstRequest, LeaseState, LinkState, Query, QueryAnswers } from "./query.ts";
 import { pagesOf } from "./row-pages.ts";
 import { stateHash } from "./state-hash.ts";
+import { uplinkUse } from "./uplink-use.ts";
 import type { StateView } from "./view.ts";
 
 /**
@@ -49,6 +50,9 @@ import type { StateView } from "./view.ts";
  * that an answer fits one.
  */
 export const ANSWER_BYTES_MAX = 2_097_152;
+
+/** Rows counted between two pauses. */
+const COUNTED_ROWS = 4_096;
 
 /** Changes fetched between two pauses, each by a read of its own. */
 const PAUSE_CHANGES = 64;
@@ -103,6 +107,8 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return { link: link(view, question.link) };
     case "links":
       return { links: yield* links(view) };
+    case "uplinkUse":
+      return { use: uplinkUse(view) };
     case "members":
       return { members: membersOf(view) };
     case "position":
@@ -139,9 +145,11 @@ function* range(view: StateView, { origin: asked, ...request }: Of<"range">): Ge
   const answer = new RangeAnswer(request, ANSWER_BYTES_MAX);
   if (request.view === "count" && request.keys.kind === "range") {
     const { from, to } = keyRange(origin, request.keys.from, request.keys.to);
-    for (const page of pagesOf(view, from, to)) {
-      answer.count(page.length);
-      yield;
+    for (let next: Uint8Array | null = from; next !== null; ) {
+      const part = view.count(next, to, COUNTED_ROWS);
+      answer.count(part.rows);
+      next = part.next;
+      if (next !== null) yield;
     }
     return { ...answer.response(), revision, origin };
   }

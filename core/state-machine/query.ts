@@ -6,6 +6,7 @@ import type { Comparison } from "./finding.ts";
 import type { HomeRow } from "./homes.ts";
 import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
+import type { UplinkUse } from "./uplink-use.ts";
 
 /** What is known of a lease (etcd's LeaseTimeToLive). */
 export interface LeaseState {
@@ -93,6 +94,8 @@ export type Query =
   | { readonly kind: "commands"; readonly after: Revision; readonly limit: number }
   | { readonly kind: "link"; readonly link: LinkId }
   | { readonly kind: "links" }
+  /** What the uplink used of its day, as it was replicated last. */
+  | { readonly kind: "uplinkUse" }
   | { readonly kind: "members" }
   | { readonly kind: "position" }
   | { readonly kind: "comparison" }
@@ -150,6 +153,8 @@ export interface QueryAnswers {
   commands: { readonly commands: readonly CommandState[] };
   link: { readonly link: LinkState | null };
   links: { readonly links: readonly LinkState[] };
+  /** Null: nothing was told yet. */
+  uplinkUse: { readonly use: UplinkUse | null };
   /** By name; those who were removed, too. */
   members: { readonly members: readonly Member[] };
   position: Position;

@@ -7,14 +7,8 @@ import type { Encodable } from "../codec.ts";
 import { decode, encodePooled, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, type Epoch, isClusterId, isLeaseId, isLinkId, isNonce, revision, seq } from "../ids.ts";
-import {
-  changeHashBytes,
-  epochTuple,
-  linkItemTuple,
-  readEpoch,
-  readHash,
-  readLinkItem,
-} from "../ledger/record-codec.ts";
+import { encodeRun, readRun } from "../ledger/link-run.ts";
+import { changeHashBytes, epochTuple, readEpoch, readHash } from "../ledger/record-codec.ts";
 import { BATCH_ITEMS_MAX, SUBSCRIPTION_ITEMS_MAX } from "../limits.ts";
 import {
   outcomeTuple,
@@ -63,7 +57,7 @@ export function encodeChildMessage(message: ChildMessage): Uint8Array {
           : [subscriptionTuple(message.down.subscription), message.down.cursor, message.down.epoch],
       ]);
     case "pushLedger":
-      return encodePooled([CHILD.pushLedger, message.items.map(linkItemTuple), message.hash]);
+      return encodePooled([CHILD.pushLedger, encodeRun(message.items), message.hash]);
     case "pushCommands":
       return encodePooled([CHILD.pushCommands, message.from, message.lowWater, message.commands.map(userCommandTuple)]);
     case "taken":
@@ -105,7 +99,7 @@ function readChildMessage(kind: number, reader: TupleReader): ChildMessage {
         }),
       };
     case CHILD.pushLedger: {
-      const items = limited(reader.list(), BATCH_ITEMS_MAX, "items").map(readLinkItem);
+      const items = readRun(reader, BATCH_ITEMS_MAX);
       return { kind: "pushLedger", items, hash: readHash(reader) };
     }
     case CHILD.pushCommands:
@@ -146,7 +140,7 @@ export function encodeParentMessage(message: ParentMessage): Uint8Array {
     case "refused":
       return encodePooled([PARENT.refused, message.code, message.details, message.cursor]);
     case "events":
-      return encodePooled([PARENT.events, message.items.map(linkItemTuple), message.hash]);
+      return encodePooled([PARENT.events, encodeRun(message.items), message.hash]);
     case "holds":
       return encodePooled([PARENT.holds, message.upstream]);
     case "answer":
@@ -191,7 +185,7 @@ function readParentMessage(kind: number, reader: TupleReader): ParentMessage {
     case PARENT.refused:
       return { kind: "refused", code: readErrorCode(reader), details: reader.text(), cursor: reader.count() };
     case PARENT.events: {
-      const items = limited(reader.list(), BATCH_ITEMS_MAX, "items").map(readLinkItem);
+      const items = readRun(reader, BATCH_ITEMS_MAX);
       return { kind: "events", items, hash: readHash(reader) };
     }
     case PARENT.holds:

@@ -317,10 +317,8 @@ export class ParentLink {
     if (this.#asks >= ASKS_MAX) return refuse(new OpenClawError("OVERLOADED", `${ASKS_MAX} questions in work`));
     if (!mayAsk(ask.query, principal)) return refuse(new OpenClawError("FORBIDDEN", `asking for ${ask.query.kind}`));
     this.#asks++;
-    this.#settle(
-      ask.id,
-      this.#answer(ask, principal).finally(() => this.#asks--),
-    );
+    const answered = this.#answer(ask, principal).finally(() => this.#asks--);
+    this.#settle(ask.id, answered);
   }
 
   /** Tells the child what that failed with. */
@@ -400,5 +398,4 @@ const refused = ({ code, details }: Refusal): ImportedCommand => ({
 const changesOf = (command: ImportedCommand): readonly DocumentChange[] =>
   command.kind === "change" ? command.changes : [];
 
-const numbered = (outcome: Outcome | null, at: number): { seq: ReturnType<typeof seq>; outcome: Outcome }[] =>
-  outcome === null ? [] : [{ seq: seq(at), outcome }];
+const numbered = (outcome: Outcome | null, at: number) => (outcome === null ? [] : [{ seq: seq(at), outcome }]);

@@ -4,30 +4,33 @@
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
-import type { LinkItem } from "../ledger/record.ts";
 import { selectForParent } from "../ledger/selection.ts";
-import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX } from "../limits.ts";
+import { BATCH_ITEMS_MAX } from "../limits.ts";
 import type { Clock, Random, Sha256 } from "../ports.ts";
 import type { Replica } from "../replica.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
 import { Backoff } from "./backoff.ts";
-import { ChildLink, type EventRun, type Hello, type Push, type Welcome } from "./child-link.ts";
+import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
 import { SKIP_DELAY_MS } from "./down-stream.ts";
+import { Downlink } from "./downlink.ts";
+import { DrainRate } from "./drain-rate.ts";
 import type { ChildConnection, Subscription } from "./message.ts";
 import { MirrorAge } from "./mirror-age.ts";
-import { isBare, joinRuns } from "./run.ts";
+import { isBare } from "./run.ts";
+import { type Traffic, UplinkBudget, type UplinkLimits } from "./uplink-budget.ts";
+import type { UplinkPhase, UplinkState } from "./uplink-state.ts";
 
 /** S3: how often the parent's acknowledgement is replicated at most, ms. */
 const HOLDS_EVERY_MS = 100;
-/** How long revisions that bring nothing may wait for one that does, before the cursor moves past them alone, ms. */
-const BARE_IMPORT_MS = 5_000;
-/** Bare runs that may wait. */
-const BARE_RUNS_MAX = 64;
 /** Revisions, for each push that is in flight, that make another push worth a frame. */
 const PUSH_REVISIONS_MIN = 32;
 const PROPOSE_MS_MAX = 10_000;
 const RETRY_MS_FIRST = 100;
 const RETRY_MS_MAX = 5_000;
+/** Slowly: after a cut of ten seconds a parent is tried about once a second, so that a backlog need not wait for the link. */
+const UNREACHED_GROWTH = 1.05;
+/** How often a link that used up its day looks whether it may go on, ms. */
+const SPENT_LOOK_MS = 1_000;
 
 export type UplinkReplica = Pick<
   Replica,
@@ -44,33 +47,32 @@ export interface UplinkOptions {
   readonly random: Random;
   /** For the leaf of what is private, which alone leaves the site. */
   readonly sha256: Sha256;
+  readonly limits: UplinkLimits;
+  /** What went over all connections to the parent that this node ever had. */
+  traffic(): Traffic;
   /** One try at a connection to the parent; told why the one before ended, as another of its nodes may do better. */
   connect(ended: OpenClawError | null): Promise<ChildConnection>;
   /** A connection ended, with why; null when it was ended here. */
   ended?(reason: OpenClawError | null): void;
   connected?(): void;
-}
-
-export interface UplinkState {
-  readonly parent: ClusterId;
-  /** False while an operator has it cut. */
-  readonly enabled: boolean;
-  readonly connected: boolean;
-  /** Our revision up to which the parent has the ledger. */
-  readonly cursor: Revision;
-  readonly lastError: OpenClawError | null;
+  /** The bytes of the day are used up: the connection is closed until there are more. */
+  spent?(msToNextDay: number): void;
 }
 
 export class Uplink {
   readonly #options: UplinkOptions;
-  readonly #backoff: Backoff;
+  /** Of a parent that cannot be reached, and of one that says no. */
+  readonly #unreached: Backoff;
+  readonly #refused: Backoff;
+  readonly #budget: UplinkBudget;
+  readonly #drain: DrainRate;
+  #wakeSpent: () => void = () => {};
   #unfollow: () => void = () => {};
   #unlead: () => void = () => {};
   #enabled = true;
   #started = false;
   #running = false;
   #link: ChildLink | null = null;
-  #welcome: Welcome | null = null;
   #lastError: OpenClawError | null = null;
   /** The parent has our ledger up to here, by its own word. */
   #holds = revision(0);
@@ -79,14 +81,22 @@ export class Uplink {
   #bareTo = revision(0);
   #cancelBare: (() => void) | null = null;
   readonly #mirrorAge: MirrorAge;
-  #runs: EventRun[] = [];
-  #importing = false;
-  #cancelImport: (() => void) | null = null;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
-    this.#backoff = new Backoff(options.clock, options.random, RETRY_MS_FIRST, RETRY_MS_MAX);
-    this.#mirrorAge = new MirrorAge(options.clock);
+    const { clock, random, limits, replica } = options;
+    this.#mirrorAge = new MirrorAge(clock);
+    this.#unreached = new Backoff(clock, random, RETRY_MS_FIRST, RETRY_MS_MAX, UNREACHED_GROWTH);
+    this.#refused = new Backoff(clock, random, RETRY_MS_FIRST, RETRY_MS_MAX);
+    this.#drain = new DrainRate(clock);
+    this.#budget = new UplinkBudget({
+      limits,
+      clock,
+      traffic: () => options.traffic(),
+      position: () => replica.position(),
+      read: () => replica.read({ kind: "uplinkUse" }),
+      note: async (day, bytes) => void (await this.#propose({ kind: "uplinkUsed", day, bytes })),
+    });
   }
 
   start(): void {
@@ -110,13 +120,27 @@ export class Uplink {
     this.#look();
   }
 
+  /** An operator's: what today may use beyond the budget. Good at any node. */
+  async allow(bytes: number): Promise<void> {
+    await this.#propose({ kind: "allowUplink", day: this.#budget.use.day, bytes });
+    await this.#budget.refresh();
+    this.#wakeSpent();
+  }
+
   status(): UplinkState {
-    const { replica, parent } = this.#options;
+    const { replica, parent, limits } = this.#options;
     const { parentHolds } = replica.position();
+    const { use, left, msToNextDay } = this.#budget;
     return {
       parent,
       enabled: this.#enabled,
       connected: this.#link?.open === true,
+      phase: this.#phase,
+      rate: this.#drain.rate,
+      use,
+      limits,
+      left,
+      msToNextDay,
       cursor: revision(Math.max(this.#holds, parentHolds)),
       lastError: this.#lastError,
     };
@@ -127,6 +151,14 @@ export class Uplink {
     return this.#mirrorAge.ms(this.#link);
   }
 
+  get #phase(): UplinkPhase {
+    const { replica } = this.#options;
+    if (replica.status().role !== "leader") return "standby";
+    if (!this.#enabled) return "paused";
+    if (this.#link?.open === true) return this.#holds < replica.position().revision ? "shipping" : "idle";
+    return this.#budget.left === 0 ? "spent" : "connecting";
+  }
+
   get #wanted(): boolean {
     return this.#started && this.#enabled && this.#options.replica.status().role === "leader";
   }
@@ -135,7 +167,9 @@ export class Uplink {
   #look(): void {
     if (!this.#wanted) {
       this.#link?.close();
-      this.#backoff.wake();
+      this.#unreached.wake();
+      this.#refused.wake();
+      this.#wakeSpent();
     } else if (!this.#running) {
       this.#running = true;
       void this.#run();
@@ -144,20 +178,39 @@ export class Uplink {
 
   async #run(): Promise<void> {
     while (this.#wanted) {
+      if (this.#budget.left === 0) {
+        await this.#replenished();
+        continue;
+      }
       const reason = await this.#connection();
       this.#lastError = reason;
       this.#options.ended?.(reason);
       if (!this.#wanted) break;
-      await this.#backoff.wait();
+      await (reason === null || reason.code === "UNAVAILABLE" ? this.#unreached : this.#refused).wait();
     }
     this.#running = false;
     // The leadership may have come back while the last connection was ending.
     if (this.#wanted) this.#look();
   }
 
+  /** Resolves when there may be bytes again: the day may be another one, or an operator may have allowed more. */
+  async #replenished(): Promise<void> {
+    const { clock } = this.#options;
+    await this.#budget.look().catch((error: unknown) => this.#note(error));
+    await new Promise<void>((resolve) => {
+      const cancel = clock.after(SPENT_LOOK_MS, resolve);
+      this.#wakeSpent = () => {
+        cancel();
+        resolve();
+      };
+    });
+    await this.#budget.refresh().catch((error: unknown) => this.#note(error));
+  }
+
   async #connection(): Promise<OpenClawError | null> {
     try {
       const hello = await this.#hello();
+      if (this.#budget.left === 0) return null;
       const connection = await this.#options.connect(this.#lastError);
       if (!this.#wanted) {
         connection.close();
@@ -175,6 +228,7 @@ export class Uplink {
     // A new leader may not have applied the last cursor yet.
     await replica.barrier(PROPOSE_MS_MAX);
     const { epoch } = replica.position();
+    await this.#budget.refresh();
     const { link } = await replica.read({ kind: "link", link: linkOf(parent) });
     this.#mirrorAge.taken(revision(link?.cursor ?? 0));
     return {
@@ -186,25 +240,44 @@ export class Uplink {
   }
 
   #converse(connection: ChildConnection, hello: Omit<Hello, "kind" | "version">): Promise<OpenClawError | null> {
+    const { parent, clock } = this.#options;
     return new Promise((resolve) => {
       let over = false;
+      const down = new Downlink({
+        parent,
+        link: linkOf(parent),
+        clock,
+        propose: (command) => this.#propose(command),
+        taken: (to) => {
+          this.#mirrorAge.taken(to);
+          this.#link?.taken(to);
+        },
+        failed: (error) => this.#fail(error),
+      });
       const link = new ChildLink({
         connection,
         hello,
-        clock: this.#options.clock,
+        clock,
         owner: {
           source: { next: (after, inFlight) => this.#next(after, inFlight), oldest: () => 0 },
-          welcomed: (welcome) => this.#welcomed(welcome),
-          pushed: ({ cursor }) => this.#parentHas(revision(cursor)),
-          events: (run) => this.#received(run),
+          welcomed: (welcome) => {
+            down.begin(welcome.epoch);
+            this.#welcomed(welcome);
+          },
+          pushed: ({ cursor }) => {
+            this.#drain.took(cursor, this.#options.traffic().sent);
+            this.#parentHas(revision(cursor));
+          },
+          events: (run) => {
+            down.received(run);
+            // Events cost bytes as well: the link looks whether any are left.
+            if (this.#budget.left === 0) this.#link?.wake();
+          },
           holds: () => undefined,
           closed: (reason) => {
             over = true;
             this.#link = null;
-            this.#welcome = null;
-            this.#runs = [];
-            this.#cancelImport?.();
-            this.#cancelImport = null;
+            down.close();
             resolve(reason);
           },
         },
@@ -219,9 +292,9 @@ export class Uplink {
       this.#link?.fail(new OpenClawError("WRONG_CLUSTER", `${welcome.cluster} answered, the parent is ${parent}`));
       return;
     }
-    this.#welcome = welcome;
     this.#lastError = null;
     this.#mirrorAge.look(this.#link);
+    this.#drain.begin(welcome.cursor, this.#options.traffic().sent);
     this.#options.connected?.();
     if (welcome.cursor <= replica.position().revision) return this.#parentHas(revision(welcome.cursor));
     // Ahead is not a fork (L3): this node may be behind its own cluster.
@@ -244,8 +317,15 @@ export class Uplink {
     const { replica, parent, sha256 } = this.#options;
     const waiting = replica.position().revision - after;
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
+    this.#budget.look().catch((error: unknown) => this.#note(error));
+    if (this.#budget.left === 0) {
+      // What is on its way is still answered: it would have to be sent again.
+      if (inFlight === 0) this.#spent();
+      return null;
+    }
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
-    const slice = await replica.ledger(revision(after + 1), BATCH_BYTES_MAX);
+    await this.#budget.turn();
+    const slice = await replica.ledger(revision(after + 1), this.#budget.pushBytes);
     const records = slice.records.slice(0, BATCH_ITEMS_MAX);
     const last = records.at(-1);
     if (last === undefined) return null;
@@ -260,6 +340,11 @@ export class Uplink {
       return null;
     }
     return { to: last.revision, message: { kind: "pushLedger", items, hash: last.hash } };
+  }
+
+  #spent(): void {
+    this.#options.spent?.(this.#budget.msToNextDay);
+    this.#link?.close();
   }
 
   #parentHas(cursor: Revision): void {
@@ -282,66 +367,10 @@ export class Uplink {
       await this.#propose({ kind: "parentHolds", parent, revision: this.#holds });
       again(HOLDS_EVERY_MS);
     } catch (error) {
-      if (error instanceof InvariantViolation) throw error;
       // No majority now. It is no news for anybody but us, and the next leader hears it from the parent again.
-      this.#lastError = asOpenClawError(error);
+      this.#note(error);
       again(RETRY_MS_MAX);
     }
-  }
-
-  #received(run: EventRun): void {
-    this.#runs.push(run);
-    // A run of nothing holds nothing to be stored: it may be forgotten, and is then asked for again.
-    if (isBare(run.items)) this.#link?.taken(run.to);
-    const bare = this.#runs.every(({ items }) => isBare(items));
-    if (bare && !this.#importing) this.#mirrorAge.taken(run.to);
-    const idle = bare && this.#runs.length < BARE_RUNS_MAX;
-    if (!idle) void this.#import();
-    else this.#cancelImport ??= this.#options.clock.after(BARE_IMPORT_MS, () => void this.#import());
-  }
-
-  /** Takes what waits, in order, as one import; what comes meanwhile is the next one (R3). */
-  async #import(): Promise<void> {
-    this.#cancelImport?.();
-    this.#cancelImport = null;
-    if (this.#importing) return;
-    this.#importing = true;
-    const link = this.#link;
-    try {
-      while (this.#link === link && this.#welcome !== null) {
-        const runs = takeRuns(this.#runs);
-        const last = runs.at(-1);
-        if (last === undefined) break;
-        await this.#importRun(
-          runs.reduce<readonly LinkItem[]>((items, run) => joinRuns(items, run.items), []),
-          last,
-          this.#welcome,
-        );
-        link?.taken(last.to);
-        this.#mirrorAge.taken(last.to);
-      }
-    } catch (error) {
-      if (error instanceof InvariantViolation) throw error;
-      if (this.#link === link) this.#fail(error);
-    } finally {
-      this.#importing = false;
-    }
-    if (this.#link !== link && this.#runs.length > 0) void this.#import();
-  }
-
-  async #importRun(items: readonly LinkItem[], { hash }: EventRun, { epoch }: Welcome): Promise<void> {
-    const { parent } = this.#options;
-    const result = await this.#propose({
-      kind: "importLedger",
-      side: "parent",
-      link: linkOf(parent),
-      cluster: parent,
-      epoch,
-      items,
-      hash,
-    });
-    // A refusal ends the connection: the next one begins where the replicated cursor stands.
-    if (result.kind === "importRefused") throw new OpenClawError(result.code, result.details);
   }
 
   #propose(command: SystemCommand): ReturnType<UplinkReplica["propose"]> {
@@ -349,25 +378,17 @@ export class Uplink {
     return replica.propose(command, { principal: `node:${replica.status().id}`, timeoutMs: PROPOSE_MS_MAX });
   }
 
+  /** What went wrong beside the connection. */
+  #note(error: unknown): void {
+    if (error instanceof InvariantViolation) throw error;
+    this.#lastError = asOpenClawError(error);
+  }
+
   #fail(error: unknown): void {
     const failure = asOpenClawError(error);
     this.#lastError = failure;
     this.#link?.fail(failure);
   }
-}
-
-/** As many runs as one import takes, at least one. */
-function takeRuns(runs: EventRun[]): EventRun[] {
-  let items = 0;
-  let bytes = 0;
-  let count = 0;
-  for (const run of runs) {
-    items += run.items.length;
-    bytes += run.items.reduce((sum, item) => sum + (item.kind === "body" ? item.record.length : 0), 0);
-    if (count > 0 && (items > BATCH_ITEMS_MAX || bytes > BATCH_BYTES_MAX)) break;
-    count++;
-  }
-  return runs.splice(0, count);
 }
 
 function linkOf(cluster: ClusterId): LinkId {

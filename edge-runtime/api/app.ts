@@ -21,6 +21,7 @@ import { memberRoutes } from "./members.ts";
 import { operationRoutes } from "./operation.ts";
 import { pageRoutes } from "./page.ts";
 import { statusRoutes } from "./status.ts";
+import { syncRoutes } from "./sync.ts";
 import { txnRoute } from "./txn.ts";
 import { ROUTABLE_KEY_CHARS_MAX, routableUrl } from "./url-bytes.ts";
 import { verifyRoutes } from "./verify.ts";
@@ -96,6 +97,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   watchRoutes(app, deps);
   docsRoutes(app, deps);
   statusRoutes(app, deps);
+  syncRoutes(app, deps);
   verifyRoutes(app, deps);
   operationRoutes(app, deps);
   memberRoutes(app, deps);

@@ -21,7 +21,9 @@ import { addQueued } from "./queued.ts";
 import { clientOf, examples, print, type Reach, reaching, wholeNumber } from "./reach.ts";
 import { keyPath, type Moment, momentOptions, queryText, type Reading, readingOptions, readQuery } from "./reading.ts";
 import { addRestore } from "./restore.ts";
+import { addSite } from "./site.ts";
 import { statusText } from "./status.ts";
+import { addSync } from "./sync.ts";
 import { addToken } from "./token.ts";
 import { untilReady, WAIT_SECONDS } from "./wait.ts";
 import { watch } from "./watch.ts";
@@ -53,6 +55,7 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addMoveLeader(program);
   addToken(program);
   addEnrol(program);
+  addSite(program, name);
   addNode(program, node);
   addPut(program);
   addGet(program);
@@ -64,6 +67,7 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addQueued(program);
   addWatch(program);
   addStatus(program);
+  addSync(program);
   addLedger(program);
   addExport(program);
   addBackup(program);

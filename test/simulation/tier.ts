@@ -77,6 +77,8 @@ export class Tier {
       clock: member.clock,
       random,
       sha256: (bytes) => hash("sha256", bytes, "buffer"),
+      limits: { bytesPerSecond: null, bytesPerDay: null },
+      traffic: () => ({ sent: 0, received: 0 }),
       connect: async () => watched(this.#connectUp(up.parent, member.clock), up),
     });
     uplink.start();

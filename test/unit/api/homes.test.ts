@@ -4,17 +4,14 @@ import { selectForChild, selectForParent } from "@openclaw/core/ledger/selection
 import { expect, onTestFinished, test } from "vitest";
 import { checked, OneCluster, put, sha256 } from "../state-machine/one-cluster.ts";
 import { CLUSTER, EPOCH, startTestNode, type TestNode, type TestNodeOptions } from "./node.ts";
+import { StandInUplink } from "./stand-in-uplink.ts";
 
 const NOTHING = { prefixes: [], collections: [], mirrors: false };
 
 /** A node whose parent is at hand: `exchange` carries what both have to tell. */
 async function siteOf(hub: OneCluster, options: TestNodeOptions = {}) {
   const node = await startTestNode({
-    uplink: {
-      status: () => ({ parent: hub.cluster, enabled: true, connected: true, cursor: revision(0), failure: null }),
-      setEnabled: () => {},
-      mirrorAgeMs: (origin) => (origin === hub.cluster ? 41.2 : null),
-    },
+    uplink: new StandInUplink(),
     ...options,
   });
   onTestFinished(() => node.stop());

@@ -179,6 +179,11 @@ const systemCommand: fc.Arbitrary<SystemCommand> = fc.oneof(
   }),
   fc.constant({ kind: "stamp" as const }),
   fc.record({
+    kind: fc.constantFrom("uplinkUsed" as const, "allowUplink" as const),
+    day: fc.nat(2),
+    bytes: fc.nat(1_000),
+  }),
+  fc.record({
     kind: fc.constant("noteMember" as const),
     node: fc.constantFrom("shop-1", "shop-2").map((name) => checked(name, isNodeId)),
     place: fc.record({
