@@ -395,7 +395,6 @@ const refused = ({ code, details }: Refusal): ImportedCommand => ({
   details: details.slice(0, DETAILS_MAX),
 });
 
-const changesOf = (command: ImportedCommand): readonly DocumentChange[] =>
-  command.kind === "change" ? command.changes : [];
+const changesOf = (command: ImportedCommand) => (command.kind === "change" ? command.changes : []);
 
 const numbered = (outcome: Outcome | null, at: number) => (outcome === null ? [] : [{ seq: seq(at), outcome }]);
