@@ -4,7 +4,6 @@
  */
 import { InvariantViolation, OpenClawError } from "../errors.ts";
 import { isNonce, type Revision, revision, seq } from "../ids.ts";
-import type { DocumentChange } from "../ledger/record.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
 import type { CommandResult, ImportedCommand, Outcome } from "../state-machine/command.ts";
