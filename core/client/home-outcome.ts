@@ -4,7 +4,7 @@ import type { Revision } from "../ids.ts";
 import type { Clock } from "../ports.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
 import type { Outcome } from "../state-machine/command.ts";
-import type { Asked } from "../sync/child-link.ts";
+import type { Asked } from "../sync/child-questions.ts";
 import type { ChildQuery } from "../sync/message.ts";
 
 /** First and longest time between two questions, ms. */

@@ -6,10 +6,10 @@ import { startsWith } from "../bytes.ts";
 import { unreachable } from "../errors.ts";
 import type { ClusterId } from "../ids.ts";
 import type { Sha256, StoredRecord } from "../ports.ts";
-import type { Subscription } from "../sync/message.ts";
 import { leafHash } from "./chain.ts";
 import type { LedgerEvent, LedgerRecord, LinkItem } from "./record.ts";
 import { decodeRecord } from "./record-codec.ts";
+import type { Subscription } from "./subscription.ts";
 
 /**
  * Up: everything but what the parent's own link brought (L5); what is private as its leaf alone (L2). `records` are

@@ -11,6 +11,7 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "leaseGrant":
     case "change":
     case "importLedger":
+    case "importSnapshot":
       return true;
     case "txn":
       return [...command.success, ...command.failure].some(puts);
@@ -25,6 +26,8 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "compact":
     case "setHome":
     case "refused":
+    case "subscribe":
+    case "shed":
     case "openSession":
     case "parentHolds":
     case "uplinkUsed":

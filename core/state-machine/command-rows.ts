@@ -157,6 +157,13 @@ export const waitingCommands = (tx: Transaction): readonly { readonly at: Revisi
     .scan(WAITING_COMMANDS.from, WAITING_COMMANDS.to, waitingRow, COMMANDS_WAITING_MAX)
     .map(({ key, value }) => ({ at: revisionOfCommandRow(key), row: value }));
 
+/** The first one for the parent at or after `from`; null where none waits. */
+export function firstForParent(tx: Transaction, from: Revision): Revision | null {
+  for (const { key, value } of tx.rows(waitingCommandKey(from), WAITING_COMMANDS.to, waitingRow))
+    if (value.via === null) return revisionOfCommandRow(key);
+  return null;
+}
+
 /** What is known of one; null when it was forgotten, or never was. */
 export function commandState(view: StateView, at: Revision, logTime: number): CommandState | null {
   const waiting = view.get(waitingCommandKey(at));

@@ -31,7 +31,8 @@
  *   0x40 link                                ledger link
  *   0x41 len8 origin, epoch nonce            an origin's high-water
  *   0x42 len8 link, to64, from64             revisions of that link that are not here as bodies
- *   0x43 origin                              the child that brings the ledger of a cluster below it
+ *   0x48 link                                what a ledger link's stream is of, and a snapshot that is being taken
+ *   0x49 link                                what a link, or our own ledger (no link), was shed of
  *   0x60 revision64                          a command that waits for its result
  *   0x61 revision64                          a command and what became of it
  *   0x62                                     number and bytes of both
@@ -72,7 +73,8 @@ const TAG = {
   ledgerLink: 0x40,
   originMark: 0x41,
   linkGap: 0x42,
-  route: 0x43,
+  stream: 0x48,
+  shed: 0x49,
   waitingCommand: 0x60,
   settledCommand: 0x61,
   commandsSum: 0x62,
@@ -226,6 +228,14 @@ export function documentsRange(collection: string): KeyRange {
   return { from, to: after(from) };
 }
 
+/** Of every collection; the shorter names first. */
+export const DOCUMENTS: KeyRange = { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.document + 1) };
+/** The bytes of both names in a row of that range. */
+export function namesOfDocument(row: Uint8Array): { readonly collection: Uint8Array; readonly document: Uint8Array } {
+  const end = 2 + (row[1] ?? 0);
+  return { collection: row.subarray(2, end), document: row.subarray(end) };
+}
+
 /** The bytes of the document's name in a row of `documentsRange(collection)`. */
 export const documentOfRow = (collection: string, row: Uint8Array): Uint8Array =>
   row.subarray(documentsRange(collection).from.length);
@@ -266,8 +276,6 @@ export const IDEMPOTENT_DUE: KeyRange = {
 export const originMarkKey = (cluster: ClusterId, nonce: string): Uint8Array =>
   tagged(TAG.originMark, [withLength(utf8(cluster)), utf8(nonce)]);
 
-export const routeKey = (cluster: ClusterId): Uint8Array => tagged(TAG.route, [utf8(cluster)]);
-
 export const waitingCommandKey = (at: Revision): Uint8Array => tagged(TAG.waitingCommand, [bigEndian(at)]);
 export const settledCommandKey = (at: Revision): Uint8Array => tagged(TAG.settledCommand, [bigEndian(at)]);
 export const COMMANDS_SUM_KEY: Uint8Array = Uint8Array.of(TAG.commandsSum);
@@ -282,6 +290,21 @@ export const SETTLED_COMMANDS: KeyRange = {
 /** The handle in a row of either range. */
 export const revisionOfCommandRow = (row: Uint8Array): Revision => revision(fromBigEndian(row, 1));
 
+/** Those of one origin, of every epoch. */
+export function originMarksOf(cluster: ClusterId): KeyRange {
+  const from = tagged(TAG.originMark, [withLength(utf8(cluster))]);
+  return { from, to: after(from) };
+}
+export const ORIGIN_MARKS: KeyRange = { from: Uint8Array.of(TAG.originMark), to: Uint8Array.of(TAG.originMark + 1) };
+/** The cluster's and the epoch's bytes in a row of that range. */
+export function namesOfMark(row: Uint8Array): { readonly cluster: Uint8Array; readonly epoch: Uint8Array } {
+  const end = 2 + (row[1] ?? 0);
+  return { cluster: row.subarray(2, end), epoch: row.subarray(end) };
+}
+
+export const streamKey = (link: LinkId): Uint8Array => tagged(TAG.stream, [utf8(link)]);
+export const shedKey = (link: LinkId | null): Uint8Array => tagged(TAG.shed, [utf8(link ?? "")]);
+export const SHED: KeyRange = { from: Uint8Array.of(TAG.shed), to: Uint8Array.of(TAG.shed + 1) };
 /** In the order of where they end. Two end at one revision only where one of them holds none: then that comes last. */
 export const linkGapKey = (link: LinkId, from: Revision, to: Revision): Uint8Array =>
   tagged(TAG.linkGap, [withLength(utf8(link)), bigEndian(to), bigEndian(from)]);

@@ -6,7 +6,7 @@ import { invariant } from "../errors.ts";
 import type { ClusterId, Epoch, LinkId, Origin, Revision } from "../ids.ts";
 import { isClusterId, isLinkId, revision } from "../ids.ts";
 import { epochTuple, readEpoch, readHash } from "../ledger/record-codec.ts";
-import { LEDGER_LINKS, linkOfRow, originMarkKey, PARENT_KEY, routeKey } from "./keyspace.ts";
+import { LEDGER_LINKS, linkOfRow, originMarkKey, originMarksOf, PARENT_KEY } from "./keyspace.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 
 export interface LedgerLinkRow {
@@ -35,9 +35,18 @@ export const ledgerLinkRow: RowCodec<LedgerLinkRow> = {
   },
 };
 
-const markRow: RowCodec<Revision> = {
-  encode: (mark) => encode([mark]),
-  decode: (bytes) => revision(new TupleReader(decode(bytes), "origin mark row").count()),
+export interface MarkRow {
+  readonly mark: Revision;
+  /** The link that brought the revision of the mark. */
+  readonly link: LinkId;
+}
+
+export const markRow: RowCodec<MarkRow> = {
+  encode: ({ mark, link }) => encode([mark, link]),
+  decode(bytes) {
+    const reader = new TupleReader(decode(bytes), "origin mark row");
+    return { mark: revision(reader.count()), link: reader.that(isLinkId, "a link") };
+  },
 };
 
 export const clusterRow: RowCodec<ClusterId> = {
@@ -52,12 +61,10 @@ export function noteParent(tx: Transaction, parent: ClusterId): void {
   if (parentOf(tx) !== parent) tx.write(PARENT_KEY, clusterRow, parent);
 }
 
-/** The child that brings the ledger of a cluster below it. */
-export const routeRow = clusterRow;
-
-/** Notes by which child an origin's revisions come. */
-export function noteRoute(tx: Transaction, origin: ClusterId, child: ClusterId): void {
-  if (origin !== child && tx.read(routeKey(origin), routeRow) !== child) tx.write(routeKey(origin), routeRow, child);
+/** The link by which a cluster's revisions came last, or null. */
+export function linkTowards(tx: Transaction, cluster: ClusterId): LinkId | null {
+  const { from, to } = originMarksOf(cluster);
+  return [...tx.rows(from, to, markRow)].at(-1)?.value.link ?? null;
 }
 
 /** Those that ever shipped something. */
@@ -74,10 +81,18 @@ export function linkOfCluster(cluster: ClusterId): LinkId {
   return cluster;
 }
 
-/** True if this revision of an origin was taken already, whichever link brought it. */
-export const isPast = (tx: Transaction, origin: Origin): boolean =>
-  origin.revision <= (tx.read(originMarkKey(origin.cluster, origin.epoch), markRow) ?? 0);
+/**
+ * True if this revision of an origin was taken already, whichever link brought it. A snapshot (S4) is several records of one
+ * revision: of those only what is older is past.
+ */
+export function isPast(tx: Transaction, origin: Origin, snapshot: boolean): boolean {
+  const mark = markOf(tx, origin);
+  return mark !== undefined && (snapshot ? origin.revision < mark.mark : origin.revision <= mark.mark);
+}
+
+export const markOf = (tx: Transaction, { cluster, epoch }: Pick<Origin, "cluster" | "epoch">): MarkRow | undefined =>
+  tx.read(originMarkKey(cluster, epoch), markRow);
 
 /** Moves an origin's high-water up to a revision that is being taken. */
-export const raiseMark = (tx: Transaction, origin: Origin): void =>
-  tx.write(originMarkKey(origin.cluster, origin.epoch), markRow, origin.revision);
+export const raiseMark = (tx: Transaction, origin: Origin, link: LinkId): void =>
+  tx.write(originMarkKey(origin.cluster, origin.epoch), markRow, { mark: origin.revision, link });

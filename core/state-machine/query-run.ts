@@ -5,6 +5,7 @@ import type { ClusterId, LeaseId, LinkId, Revision } from "../ids.ts";
 import { isLinkId, seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { changeHashBytes } from "../ledger/record-codec.ts";
+import type { StreamState } from "../ledger/snapshot.ts";
 import { RANGE_ROWS_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import { clientLinkRow } from "./client-links.ts";
@@ -33,15 +34,19 @@ import {
   ledgerLinkKey,
   linkOfRow,
   PARENT_KEY,
+  streamKey,
 } from "./keyspace.ts";
 import { leaseRow } from "./lease-rows.ts";
 import { clusterRow, ledgerLinkRow, linkOfCluster } from "./link-rows.ts";
 import { membersOf } from "./members.ts";
 import type { KeySelector, KeyValue } from "./operation.ts";
+import { originsOf } from "./origins.ts";
 import { readPosition } from "./position.ts";
 import type { Answer, FirstRequest, LeaseState, LinkState, Query, QueryAnswers } from "./query.ts";
 import { pagesOf } from "./row-pages.ts";
+import { shedOf } from "./shed.ts";
 import { stateHash } from "./state-hash.ts";
+import { NO_STREAM, streamRow } from "./stream-rows.ts";
 import { uplinkUse } from "./uplink-use.ts";
 import type { StateView } from "./view.ts";
 
@@ -109,6 +114,12 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return { links: yield* links(view) };
     case "uplinkUse":
       return { use: uplinkUse(view) };
+    case "stream":
+      return stream(view, question.link);
+    case "origins":
+      return originsOf(view);
+    case "shed":
+      return { shed: shedOf(view) };
     case "members":
       return { members: membersOf(view) };
     case "position":
@@ -318,6 +329,11 @@ function ledgerLinkState(id: LinkId, bytes: Uint8Array): LinkState {
 function clientLinkState(id: LinkId, bytes: Uint8Array): LinkState {
   const { cursor, outcomes } = clientLinkRow.decode(bytes);
   return { link: id, cursor: seq(cursor), hash: new Uint8Array(0), epoch: null, outcomes: outcomes.ascending() };
+}
+
+function stream(view: StateView, id: LinkId): StreamState {
+  const bytes = view.get(streamKey(id));
+  return bytes === undefined ? NO_STREAM : streamRow.decode(bytes);
 }
 
 export const rowsAllowed = (limit: number): number => Math.min(Math.max(0, limit), RANGE_ROWS_MAX);

@@ -5,7 +5,7 @@
  */
 import { decode, encode } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
-import type { ClusterId, Revision } from "../ids.ts";
+import { type ClusterId, isClusterId, type Revision } from "../ids.ts";
 import type { LedgerEvent } from "../ledger/record.ts";
 import { EVENTS_MAX, RECORD_BYTES_MAX, TXN_RESPONSE_BYTES_MAX } from "../limits.ts";
 import type { KeyCommand, Outcome } from "./command.ts";
@@ -13,9 +13,9 @@ import { outcomeTuple, readKeyCommand, readOutcome, userCommandTuple } from "./c
 import { addSettled, addWaiting, type Relay, takeWaiting, waitingCommands, waitingRefusal } from "./command-rows.ts";
 import { homesOf, type Place } from "./homes.ts";
 import { keyCommandRefusal, runKeyCommand } from "./key-values.ts";
-import { ledgerLinkKey, routeKey } from "./keyspace.ts";
+import { ledgerLinkKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
-import { ledgerLinkRow, linkOfCluster, parentOf, routeRow } from "./link-rows.ts";
+import { ledgerLinkRow, linkOfCluster, linkTowards, parentOf } from "./link-rows.ts";
 import type { Operation, Txn } from "./operation.ts";
 import { refused } from "./outcome.ts";
 import type { Transaction } from "./transaction.ts";
@@ -147,9 +147,11 @@ export class QueuedCommands {
   }
 
   #childTowards(to: ClusterId): ClusterId | null {
-    if (to === parentOf(this.#tx)) return null;
+    const parent = parentOf(this.#tx);
+    if (to === parent) return null;
     if (this.#tx.read(ledgerLinkKey(linkOfCluster(to)), ledgerLinkRow) !== undefined) return to;
-    return this.#tx.read(routeKey(to), routeRow) ?? null;
+    const link = linkTowards(this.#tx, to);
+    return isClusterId(link) && link !== parent ? link : null;
   }
 
   #queue(

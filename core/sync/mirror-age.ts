@@ -29,12 +29,11 @@ export class MirrorAge {
 
   /** Ms; null when it was never known to be level. */
   ms(link: ChildLink | null): number | null {
-    this.look(link);
+    this.#look(link);
     return this.#levelAt === null ? null : this.#clock.now() - this.#levelAt;
   }
 
-  /** Asks the parent how far it is. */
-  look(link: ChildLink | null): void {
+  #look(link: ChildLink | null): void {
     const now = this.#clock.now();
     if (link?.open !== true || now - this.#askedAt < ASK_EVERY_MS) return;
     this.#askedAt = now;

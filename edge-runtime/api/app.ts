@@ -20,6 +20,7 @@ import { ledgerRoute } from "./ledger.ts";
 import { memberRoutes } from "./members.ts";
 import { operationRoutes } from "./operation.ts";
 import { pageRoutes } from "./page.ts";
+import { shedRoute } from "./shed.ts";
 import { statusRoutes } from "./status.ts";
 import { syncRoutes } from "./sync.ts";
 import { txnRoute } from "./txn.ts";
@@ -104,6 +105,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   compactRoute(app, deps);
   homeRoutes(app, deps);
   commandRoutes(app, deps);
+  shedRoute(app, deps);
   ledgerRoute(app, deps);
   baseRoute(app, deps);
   changesRoute(app, deps);

@@ -66,7 +66,7 @@ const record = {
   origin: null,
   link: null,
   home: "site",
-  events: [{ kind: "put", key, value, lease: null, encryption: null }],
+  events: [{ kind: "put", key, value, lease: null, numbers: null, encryption: null }],
 } as const;
 
 interface Decoder {
