@@ -8,7 +8,6 @@ import { isClusterId, isNonce, revision } from "../ids.ts";
 import { readCluster } from "../ledger/record-codec.ts";
 import { COMMAND_HORIZON_MS, COMMANDS_SETTLED_MAX, COMMANDS_WAITING_MAX } from "../limits.ts";
 import type { Outcome } from "./command.ts";
-import { outcomeTuple, readOutcome } from "./command-codec.ts";
 import {
   COMMANDS_SUM_KEY,
   revisionOfCommandRow,
@@ -18,6 +17,7 @@ import {
   waitingCommandKey,
 } from "./keyspace.ts";
 import { type Refusal, refused } from "./outcome.ts";
+import { outcomeTuple, readOutcome } from "./outcome-codec.ts";
 import type { CommandState } from "./query.ts";
 import { rowsOf } from "./row-pages.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";

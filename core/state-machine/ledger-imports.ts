@@ -24,6 +24,7 @@ import { carryOutForNeighbour, concernsUs } from "./neighbour-events.ts";
 import type { Refusal } from "./outcome.ts";
 import { refused } from "./outcome.ts";
 import type { QueuedCommands, Sender } from "./queued-commands.ts";
+import { shippingRefusal } from "./sites.ts";
 import { isReplacing } from "./stream-rows.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -77,6 +78,8 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
   if (String(command.link) !== command.cluster || command.cluster === importing.cluster) {
     return refuse("WRONG_CLUSTER", `link ${command.link} of ${command.cluster}`);
   }
+  const shut = shippingRefusal(tx, command.cluster);
+  if (shut !== null) return refuse(shut.code, shut.details);
   if (known !== undefined && known.epoch.nonce !== command.epoch.nonce) {
     return refuse("WRONG_EPOCH", `epoch ${known.epoch.counter} is pinned, not ${command.epoch.counter}`);
   }

@@ -9,7 +9,6 @@ import { type ClusterId, isClusterId, type Revision } from "../ids.ts";
 import type { LedgerEvent } from "../ledger/record.ts";
 import { EVENTS_MAX, RECORD_BYTES_MAX, TXN_RESPONSE_BYTES_MAX } from "../limits.ts";
 import type { KeyCommand, Outcome } from "./command.ts";
-import { outcomeTuple, readKeyCommand, readOutcome, userCommandTuple } from "./command-codec.ts";
 import { addSettled, addWaiting, type Relay, takeWaiting, waitingCommands, waitingRefusal } from "./command-rows.ts";
 import { homesOf, type Place } from "./homes.ts";
 import { keyCommandRefusal, runKeyCommand } from "./key-values.ts";
@@ -18,7 +17,9 @@ import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import { ledgerLinkRow, linkOfCluster, linkTowards, parentOf } from "./link-rows.ts";
 import type { Operation, Txn } from "./operation.ts";
 import { refused } from "./outcome.ts";
+import { outcomeTuple, readOutcome } from "./outcome-codec.ts";
 import type { Transaction } from "./transaction.ts";
+import { readKeyCommand, userCommandTuple } from "./user-command-codec.ts";
 
 type CommandEvent = Extract<LedgerEvent, { kind: "command" }>;
 type ResultEvent = Extract<LedgerEvent, { kind: "result" }>;

@@ -5,9 +5,9 @@ import type { Seq } from "../ids.ts";
 import { revision, seq } from "../ids.ts";
 import { RESPONSES_BYTES_MAX } from "../limits.ts";
 import type { Outcome } from "./command.ts";
-import { outcomeTuple, readOutcome } from "./command-codec.ts";
 import { responseBytes } from "./operation.ts";
 import { accepted } from "./outcome.ts";
+import { outcomeTuple, readOutcome } from "./outcome-codec.ts";
 
 export const NO_ROOM = "responses that are not acknowledged fill what is remembered";
 

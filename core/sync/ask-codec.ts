@@ -15,7 +15,6 @@ import {
   readHash,
 } from "../ledger/record-codec.ts";
 import { BATCH_ITEMS_MAX, EVENTS_MAX, RANGE_ROWS_MAX } from "../limits.ts";
-import { outcomeTuple, readOutcome } from "../state-machine/command-codec.ts";
 import {
   keyValueTuple,
   rangeFields,
@@ -24,6 +23,7 @@ import {
   readRange,
   readRangeResponse,
 } from "../state-machine/operation-codec.ts";
+import { outcomeTuple, readOutcome } from "../state-machine/outcome-codec.ts";
 import type { CommandState, LeaseState, QueryAnswers } from "../state-machine/query.ts";
 import type { ChildAnswer, ChildQuery } from "./message.ts";
 

@@ -7,7 +7,8 @@ import type { ApiDeps } from "./deps.ts";
 export const originSchema = {
   type: "string",
   description:
-    "Read the mirror of this cluster's keys. Absent: our own, and where the home of all that is asked for is elsewhere, its mirror",
+    "Read the mirror of this cluster's keys; revisions of keys are then the origin's. Absent: our own, and where the home " +
+    "of all that is asked for is elsewhere, its mirror",
 } as const;
 
 /** Of an answer that a mirror gave. */
@@ -20,6 +21,9 @@ export const mirrorHeaders = {
       "know: it does not lead, or was never connected, or the mirror is a child's",
   },
 } as const;
+
+/** Every origin: ours and all mirrors. */
+export const EVERYWHERE = "*";
 
 /** @throws OpenClawError BAD_REQUEST */
 export function originOf(text: string | undefined): ClusterId | null {
