@@ -72,7 +72,7 @@ test("Q2: writes queued while the uplink is cut, across the death of the site's 
   expect((await commands()).map(({ handle }: { handle: string }) => handle)).toEqual(handles);
   const { versions } = (await ask(hub.http, "GET", "/v1/history/config/rate?limit=100")).body;
   expect(versions.map(({ text }: { text: string }) => Number(text)).reverse()).toEqual(handles.map((_, i) => i));
-  await expect.poll(async () => (await anywhere(site, "GET", "/v1/kv/config/rate")).body, SOON).toBe(19);
+  await expect.poll(async () => (await anywhere(site, "GET", "/v1/kv/config/rate")).body, SOON).toBe("19");
 
   // The client's own word: queued at the site, then run at the home.
   const client = await openClaw({ gateways: site.nodes.flatMap(({ addresses }) => addresses.slice(0, 1)) });
