@@ -29,10 +29,12 @@ export function newestMarks(rows: Iterable<{ readonly key: Uint8Array; readonly 
 }
 
 export function originsOf(view: StateView): QueryAnswers["origins"] {
+  // First: a view that stays as it is while it is read is read forwards.
+  const position = readPosition(view);
   const rows = [...rowsOf(view, ORIGIN_MARKS.from, ORIGIN_MARKS.to)];
   const marks = newestMarks(rows.map(({ key, value }) => ({ key, value: markRow.decode(value) })));
   return {
     origins: marks.map(({ cluster, epoch, link }) => ({ cluster, epoch, link })),
-    position: readPosition(view),
+    position,
   };
 }

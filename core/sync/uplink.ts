@@ -5,13 +5,11 @@
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
 import { selectForParent } from "../ledger/selection.ts";
-import type { StreamState } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
 import type { Clock, Random, Sha256 } from "../ports.ts";
 import type { Replica } from "../replica.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
-import { isSubscribed } from "../state-machine/subscribe.ts";
 import { Backoff } from "./backoff.ts";
 import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
 import { DownImports } from "./down-imports.ts";
@@ -21,7 +19,7 @@ import type { ChildConnection } from "./message.ts";
 import { MirrorAge } from "./mirror-age.ts";
 import { ParentHolds } from "./parent-holds.ts";
 import { isBare } from "./run.ts";
-import { subscribeTo } from "./snapshot-taking.ts";
+import { subscribed } from "./subscribed.ts";
 import { UpSnapshot } from "./up-snapshot.ts";
 import { type Traffic, UplinkBudget, type UplinkLimits } from "./uplink-budget.ts";
 import type { UplinkPhase, UplinkState } from "./uplink-state.ts";
@@ -234,30 +232,22 @@ export class Uplink {
   }
 
   async #hello(): Promise<Omit<Hello, "kind" | "version">> {
-    const { replica, cluster, parent, credential, subscription } = this.#options;
+    const { replica, cluster, parent, credential } = this.#options;
     // A new leader may not have applied the last cursor yet.
     await replica.barrier(PROPOSE_MS_MAX);
     const { epoch } = replica.position();
     await this.#budget.refresh();
     const { link } = await replica.read({ kind: "link", link: linkOf(parent) });
     this.#mirrorAge.taken(revision(link?.cursor ?? 0));
-    const stream = await this.#subscribe((link?.cursor ?? 0) > 0);
+    const begun = (link?.cursor ?? 0) > 0;
+    const from = { link: linkOf(parent), cluster: parent };
+    const wanted = await subscribed(replica, from, this.#options.subscription, begun, (one) => this.#propose(one));
     return {
       link: linkOf(cluster),
       child: { kind: "site", cluster, epoch, credential },
       // Also where nothing is subscribed to: homes, commands and results come down whatever that is (Q2, Q3).
-      down: { subscription, cursor: revision(link?.cursor ?? 0), epoch: link?.epoch?.nonce ?? null, ...stream },
+      down: { ...wanted, cursor: revision(link?.cursor ?? 0), epoch: link?.epoch?.nonce ?? null },
     };
-  }
-
-  /** S4: what the stream is of, once nothing that is not wanted is left of it. */
-  async #subscribe(begun: boolean): Promise<StreamState> {
-    const { replica, parent, subscription } = this.#options;
-    const link = linkOf(parent);
-    const stream = await replica.read({ kind: "stream", link });
-    if (isSubscribed(stream, subscription, begun)) return stream;
-    await subscribeTo((command) => this.#propose(command), { link, cluster: parent }, subscription);
-    return replica.read({ kind: "stream", link });
   }
 
   #converse(connection: ChildConnection, hello: Omit<Hello, "kind" | "version">): Promise<OpenClawError | null> {
