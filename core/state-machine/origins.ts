@@ -29,10 +29,9 @@ export function newestMarks(rows: Iterable<{ readonly key: Uint8Array; readonly 
 }
 
 export function originsOf(view: StateView): QueryAnswers["origins"] {
+  // A view is read forwards (frozen-view.ts).
+  const position = readPosition(view);
   const rows = [...rowsOf(view, ORIGIN_MARKS.from, ORIGIN_MARKS.to)];
   const marks = newestMarks(rows.map(({ key, value }) => ({ key, value: markRow.decode(value) })));
-  return {
-    origins: marks.map(({ cluster, epoch, link }) => ({ cluster, epoch, link })),
-    position: readPosition(view),
-  };
+  return { origins: marks.map(({ cluster, epoch, link }) => ({ cluster, epoch, link })), position };
 }
