@@ -77,7 +77,8 @@ export function prefixEnd(prefix: Uint8Array): Uint8Array | undefined {
   for (let i = prefix.length - 1; i >= 0; i--) {
     const byte = prefix[i] ?? 0;
     if (byte < 0xff) {
-      const end = prefix.slice(0, i + 1);
+      // Not `slice`: on a Buffer that is a view, and the prefix itself would be altered.
+      const end = new Uint8Array(prefix.subarray(0, i + 1));
       end[i] = byte + 1;
       return end;
     }
