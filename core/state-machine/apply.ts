@@ -26,6 +26,7 @@ import { noteConfiguration, noteMember } from "./members.ts";
 import { refused } from "./outcome.ts";
 import { noteParentHolds } from "./position.ts";
 import { inSession, openSession } from "./sessions.ts";
+import { toldParent } from "./shed.ts";
 import { importSnapshot } from "./snapshot-imports.ts";
 import { subscribe } from "./subscribe.ts";
 import { Transaction } from "./transaction.ts";
@@ -145,6 +146,10 @@ class Machine {
       }
       case "parentHolds":
         noteParentHolds(this.#tx, command.parent, command.revision, this.#ledger.position.revision);
+        return { kind: "noted" };
+      case "parentLacks":
+        noteParentHolds(this.#tx, command.parent, command.revision, this.#ledger.position.revision);
+        toldParent(this.#tx);
         return { kind: "noted" };
       case "noteMember":
         return { kind: "memberNoted", refused: this.#noteMember(command, index) };

@@ -28,6 +28,7 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "shed":
     case "openSession":
     case "parentHolds":
+    case "parentLacks":
     case "noteMember":
     case "raiseVersion":
     case "compareStates":

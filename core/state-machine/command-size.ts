@@ -53,6 +53,7 @@ export function commandBytes(body: ImportedCommand | IdempotentCommand | SystemC
     case "shed":
     case "openSession":
     case "parentHolds":
+    case "parentLacks":
     case "stamp":
       return OVERHEAD_BYTES;
   }

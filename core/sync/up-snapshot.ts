@@ -18,7 +18,8 @@ export class UpSnapshot {
 
   /**
    * For one connection.
-   * @param told replicates how far the parent holds our ledger: what it lacks is itemised by that, before it is told
+   * @param told replicates how far the parent holds our ledger, by its records: by that what it lacks is itemised, before a
+   * snapshot goes in its place
    */
   constructor(
     backend: SnapshotBackend,
@@ -32,9 +33,19 @@ export class UpSnapshot {
     this.#told = told;
   }
 
+  /** Steps are on their way, or about to be. */
+  get begun(): boolean {
+    return this.#source !== null;
+  }
+
+  /** True where the records behind `after` are not kept, or the parent waits for the rest of a snapshot. */
+  isDue(after: Revision): boolean {
+    return this.#source !== null || this.#asked !== null || after + 1 < this.#backend.position().compacted;
+  }
+
   /**
-   * The next step, where the records behind `after` are not kept, or the parent waits for the rest of a snapshot. Null: the
-   * records are next. @throws OpenClawError FORK, OVERLOADED, UNAVAILABLE
+   * The next step; null: what was due is not any more. To be asked for the first when nothing before it is on its way.
+   * @throws OpenClawError FORK, OVERLOADED, UNAVAILABLE
    */
   async next(after: Revision): Promise<Push | null> {
     this.#source ??= await this.#begun(after);

@@ -220,7 +220,7 @@ export class Uplink {
       return;
     }
     this.#upSnapshot = new UpSnapshot(replica, parent, welcome, async (holds) => {
-      await this.#propose({ kind: "parentHolds", parent, revision: holds });
+      await this.#propose({ kind: "parentLacks", parent, revision: holds });
     });
     this.#imports = this.#importsOf(welcome);
     this.#lastError = null;
@@ -260,8 +260,13 @@ export class Uplink {
   /** The next run of our ledger for the parent. */
   async #next(after: number, inFlight: number): Promise<Push | null> {
     const { replica, parent } = this.#options;
-    const step = (await this.#upSnapshot?.next(revision(after))) ?? null;
-    if (step !== null) return step;
+    const snapshot = this.#upSnapshot;
+    if (snapshot?.isDue(revision(after)) === true) {
+      // What is on its way before it comes first: how far the parent is then, its answer tells.
+      if (!snapshot.begun && inFlight > 0) return null;
+      const push = await snapshot.next(revision(after));
+      if (push !== null) return push;
+    }
     const waiting = replica.position().revision - after;
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;

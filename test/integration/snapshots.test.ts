@@ -99,7 +99,7 @@ async function changes(http: string, from: number): Promise<{ kind: string; key:
     headers: { accept: "application/x-ndjson" },
   });
   const lines = (await stream.text()).split("\n").filter(Boolean);
-  return lines.map((line) => JSON.parse(line)).flatMap(({ event, data }) => (event === "hello" ? [] : [data]));
+  return lines.map((line) => JSON.parse(line)).filter(({ kind }) => kind === "put" || kind === "delete");
 }
 
 const shedAt = async (http: string): Promise<readonly Shed[]> =>
