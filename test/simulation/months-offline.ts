@@ -7,6 +7,7 @@ import { hash } from "node:crypto";
 import { EMPTY_BYTES, equalBytes, toHex, utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import { isLinkId, type LinkId, revision } from "@openclaw/core/ids.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import { isSame } from "@openclaw/core/ledger/scope.ts";
 import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
 import type { Sha256, StoredRecord } from "@openclaw/core/ports.ts";
 import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
@@ -170,12 +171,8 @@ class World {
         site.replica.read({ kind: "stream", link: linkOf("hub") }),
       ]),
     );
-    const wanted = this.#up.subscription.prefixes.map(toHex).sort().join();
-    return (
-      snapshot === null &&
-      held.prefixes.map(toHex).sort().join() === wanted &&
-      link?.cursor === hub.replica.position().revision
-    );
+    const subscribed = isSame(held, this.#up.subscription);
+    return snapshot === null && subscribed && link?.cursor === hub.replica.position().revision;
   }
 
   #shown(): string {
