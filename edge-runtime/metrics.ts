@@ -3,6 +3,7 @@ import type { ErrorCode } from "@openclaw/core/errors.ts";
 import { type DiskStatus, SHEDDING_ORDER } from "@openclaw/core/replica/disk-budget.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
 import { shedCount } from "@openclaw/core/state-machine/shed.ts";
+import type { UplinkState } from "@openclaw/core/sync/uplink-state.ts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 
 /** Seconds: from one fsync on a fast disk to an election and a retry. */
@@ -20,8 +21,10 @@ export interface MetricSources {
   readonly stateReads: () => number;
   /** Streams of clients and sites. */
   readonly children: () => number;
+  /** Children that were refused since the start, by code. */
+  readonly refused: () => ReadonlyMap<ErrorCode, number>;
   /** Null without a parent. */
-  readonly uplink: () => { readonly connected: boolean } | null;
+  readonly uplink: () => Pick<UplinkState, "connected" | "phase" | "use" | "left"> | null;
 }
 
 export class Metrics {
@@ -31,7 +34,7 @@ export class Metrics {
   readonly #idempotent: Counter<"result">;
   #watchers: () => number = () => 0;
 
-  constructor({ replica, transportDrops, disk, stateReads, children, uplink }: MetricSources) {
+  constructor({ replica, transportDrops, disk, stateReads, children, refused, uplink }: MetricSources) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: LOOP_LAG_MS });
     this.#proposals = new Counter({
@@ -138,6 +141,15 @@ export class Metrics {
     });
     gauge("state_reads", "Reads of the state that are not answered yet; beyond 4,000 they are refused", stateReads);
     gauge("children", "Sync streams of clients and sites that are open", children);
+    new Gauge({
+      name: "openclaw_children_refused",
+      help: "Streams and pushes of children that were refused since the start, by the code that they were told",
+      labelNames: ["code"],
+      registers,
+      collect() {
+        for (const [code, count] of refused()) this.set({ code }, count);
+      },
+    });
     gauge("watchers", "Open watches", () => this.#watchers());
     gauge("uplink_connected", "1 while the parent is connected; 0 also without a parent", () =>
       uplink()?.connected ? 1 : 0,
@@ -148,6 +160,19 @@ export class Metrics {
       const { revision, parentHolds } = replica.position();
       return uplink() === null ? 0 : revision - parentHolds;
     });
+    gauge(
+      "uplink_day_bytes",
+      "Bytes on the wire to and from the parent of the present day of log time",
+      () => uplink()?.use.bytes ?? 0,
+    );
+    gauge(
+      "uplink_day_left_bytes",
+      "Bytes that the day's budget leaves; -1 without a budget",
+      () => uplink()?.left ?? -1,
+    );
+    gauge("uplink_spent", "1 while the link to the parent is stopped because the day's bytes are used up", () =>
+      uplink()?.phase === "spent" ? 1 : 0,
+    );
   }
 
   /** A user command was answered after `seconds`. */

@@ -22,7 +22,7 @@ import type { HistoryQuery } from "./history-query.ts";
 const PAUSE_CHANGES = 64;
 const PAUSE_BYTES = 262_144;
 
-export const NO_ROWS: StateView = { get: () => undefined, scan: () => [] };
+export const NO_ROWS: StateView = { get: () => undefined, scan: () => [], count: () => ({ rows: 0, next: null }) };
 
 export function* documentAt(
   state: StateView,

@@ -27,9 +27,11 @@ import { refused } from "./outcome.ts";
 import { noteParentHolds } from "./position.ts";
 import { inSession, openSession } from "./sessions.ts";
 import { toldParent } from "./shed.ts";
+import { decideSite, enrolSite } from "./sites.ts";
 import { importSnapshot } from "./snapshot-imports.ts";
 import { subscribe } from "./subscribe.ts";
 import { Transaction } from "./transaction.ts";
+import { allowUplinkUse, noteUplinkUse } from "./uplink-use.ts";
 import type { Apply, CommandAnswer } from "./view.ts";
 
 /** One meaning of entries: runs what it holds, and adds a result for each command. */
@@ -151,11 +153,25 @@ class Machine {
         noteParentHolds(this.#tx, command.parent, command.revision, this.#ledger.position.revision);
         toldParent(this.#tx);
         return { kind: "noted" };
+      case "uplinkUsed":
+        noteUplinkUse(this.#tx, command.day, command.bytes);
+        return { kind: "noted" };
+      case "allowUplink":
+        allowUplinkUse(this.#tx, command.day, command.bytes);
+        return { kind: "noted" };
       case "noteMember":
         return { kind: "memberNoted", refused: this.#noteMember(command, index) };
       case "raiseVersion":
         raiseVersion(this.#tx, this.#ledger, command.to, command.members);
         return { kind: "noted" };
+      case "enrolSite": {
+        const decider = { by: header.principal, at: header.time };
+        return { kind: "siteNoted", refused: enrolSite(this.#tx, this.#cluster, command.site, decider) };
+      }
+      case "decideSite": {
+        const decider = { by: header.principal, at: header.time };
+        return { kind: "siteNoted", refused: decideSite(this.#tx, command.cluster, command.decision, decider) };
+      }
       case "stamp":
         return { kind: "stamped", logTime: this.#ledger.position.logTime };
       case "compareStates": {

@@ -9,14 +9,13 @@ import { decode, encode, TupleReader } from "../codec.ts";
 import type { ErrorCode } from "../errors.ts";
 import { invariant, isErrorCode, OpenClawError, unreachable } from "../errors.ts";
 import { index, isClusterId, isLeaseId, isLinkId, isNodeId, isSessionId, revision, seq } from "../ids.ts";
+import { encodeRun, readRun } from "../ledger/link-run.ts";
 import {
   documentChangeTuple,
   epochTuple,
-  linkItemTuple,
   readDocumentChange,
   readEpoch,
   readHash,
-  readLinkItem,
   SALT_BYTES,
 } from "../ledger/record-codec.ts";
 import { readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot.ts";
@@ -34,6 +33,7 @@ import type {
 import { findingFields, readFinding, readNodes } from "./comparison.ts";
 import { placeFields, readPlace } from "./member.ts";
 import { readResponse, readSelector, readTxn, responseTuple, selectorTuple, txnFields } from "./operation-codec.ts";
+import { enrolmentFields, isSiteDecision, readEnrolment } from "./site.ts";
 
 const BATCH_VERSION = 1;
 /** Characters of what an idempotent request is told again. */
@@ -59,6 +59,10 @@ const COMMAND = {
   idempotent: 23,
   compareStates: 24,
   reportState: 25,
+  uplinkUsed: 26,
+  allowUplink: 27,
+  enrolSite: 30,
+  decideSite: 31,
   importSnapshot: 40,
   subscribe: 41,
   shed: 42,
@@ -164,7 +168,7 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
         command.link,
         command.cluster,
         epochTuple(command.epoch),
-        command.items.map(linkItemTuple),
+        encodeRun(command.items),
         command.hash,
       ];
     case "importCommands":
@@ -190,10 +194,18 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
     case "parentHolds":
     case "parentLacks":
       return [COMMAND[command.kind], command.parent, command.revision];
+    case "uplinkUsed":
+      return [COMMAND.uplinkUsed, command.day, command.bytes];
+    case "allowUplink":
+      return [COMMAND.allowUplink, command.day, command.bytes];
     case "noteMember":
       return [COMMAND.noteMember, command.node, ...placeFields(command.place), command.supports];
     case "raiseVersion":
       return [COMMAND.raiseVersion, command.to, command.members];
+    case "enrolSite":
+      return [COMMAND.enrolSite, ...enrolmentFields(command.site)];
+    case "decideSite":
+      return [COMMAND.decideSite, command.cluster, command.decision];
     case "stamp":
       return [COMMAND.stamp];
     case "compareStates":
@@ -225,7 +237,7 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         link: reader.that(isLinkId, "a link"),
         cluster: reader.that(isClusterId, "a cluster"),
         epoch: readEpoch(reader.any()),
-        items: reader.list().map(readLinkItem),
+        items: readRun(reader),
         hash: readHash(reader),
       };
     case COMMAND.importCommands:
@@ -260,6 +272,10 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         parent: reader.that(isClusterId, "a cluster"),
         revision: revision(reader.count()),
       };
+    case COMMAND.uplinkUsed:
+      return { kind: "uplinkUsed", day: reader.count(), bytes: reader.count() };
+    case COMMAND.allowUplink:
+      return { kind: "allowUplink", day: reader.count(), bytes: reader.count() };
     case COMMAND.noteMember:
       return {
         kind: "noteMember",
@@ -269,6 +285,14 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
       };
     case COMMAND.raiseVersion:
       return { kind: "raiseVersion", to: reader.count(), members: readNodes(reader) };
+    case COMMAND.enrolSite:
+      return { kind: "enrolSite", site: readEnrolment(reader) };
+    case COMMAND.decideSite:
+      return {
+        kind: "decideSite",
+        cluster: reader.that(isClusterId, "a cluster"),
+        decision: reader.that(isSiteDecision, "a decision"),
+      };
     case COMMAND.stamp:
       return { kind: "stamp" };
     case COMMAND.compareStates:

@@ -29,10 +29,14 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "openSession":
     case "parentHolds":
     case "parentLacks":
+    case "uplinkUsed":
+    case "allowUplink":
     case "noteMember":
     case "raiseVersion":
     case "compareStates":
     case "reportState":
+    case "enrolSite":
+    case "decideSite":
     case "stamp":
       return false;
   }

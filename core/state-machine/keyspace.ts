@@ -8,6 +8,7 @@
  *   0x03                                     number of sessions and client links
  *   0x04 node                                where a member is
  *   0x05                                     comparison: what replicas found of the last round
+ *   0x0a                                     what the uplink used of its day
  *   0x10 key                                 own key-value
  *   0x11 len8 origin, key                    mirror of another cluster's key-value
  *   0x12 lease64                             lease: its time to live, when it is due, what it holds
@@ -30,6 +31,9 @@
  *   0x42 len8 link, to64, from64             revisions of that link that are not here as bodies
  *   0x48 link                                what a ledger link's stream is of, and a snapshot that is being taken
  *   0x49 link                                what a link, or our own ledger (no link), was shed of
+ *   0x50                                     number of sites, and of tokens that they used
+ *   0x51 cluster                             a site below this cluster
+ *   0x52 one-time key                        whom a site's token let in
  *
  * A document name inside a key is: len8 collection, len8 document.
  */
@@ -44,6 +48,7 @@ const TAG = {
   clients: 0x03,
   member: 0x04,
   comparison: 0x05,
+  uplinkUse: 0x0a,
   key: 0x10,
   mirror: 0x11,
   lease: 0x12,
@@ -66,6 +71,9 @@ const TAG = {
   linkGap: 0x42,
   stream: 0x48,
   shed: 0x49,
+  sitesSum: 0x50,
+  site: 0x51,
+  siteToken: 0x52,
 } as const;
 
 /** Bytes of a name that carries its length in one byte: collection, document, cluster. */
@@ -80,6 +88,7 @@ export interface KeyRange {
 export const POSITION_KEY: Uint8Array = Uint8Array.of(TAG.position);
 export const PARENT_HOLDS_KEY: Uint8Array = Uint8Array.of(TAG.parentHolds);
 export const COMPARISON_KEY: Uint8Array = Uint8Array.of(TAG.comparison);
+export const UPLINK_USE_KEY: Uint8Array = Uint8Array.of(TAG.uplinkUse);
 export const CLIENTS_KEY: Uint8Array = Uint8Array.of(TAG.clients);
 
 /** The rows that the ledger determines: keys, mirrors, documents. */
@@ -133,6 +142,10 @@ export function keyRange(origin: ClusterId | null, from: Uint8Array, to: Uint8Ar
 
 export const keyOfRow = (origin: ClusterId | null, row: Uint8Array): Uint8Array =>
   new Uint8Array(row.subarray(keyPrefix(origin).length));
+
+export const MIRRORS: KeyRange = { from: Uint8Array.of(TAG.mirror), to: Uint8Array.of(TAG.mirror + 1) };
+/** The bytes of the origin in a row of `MIRRORS`. */
+export const originOfMirror = (row: Uint8Array): Uint8Array => row.subarray(2, 2 + (row[1] ?? 0));
 
 export const leaseKey = (lease: LeaseId): Uint8Array => tagged(TAG.lease, [bigEndian(lease)]);
 export const leaseKeyKey = (lease: LeaseId, key: Uint8Array): Uint8Array =>
@@ -279,6 +292,13 @@ export const boundsOfGap = (row: Uint8Array): { readonly from: Revision; readonl
   from: revision(fromBigEndian(row, row.length - 8)),
   to: revision(fromBigEndian(row, row.length - 16)),
 });
+
+export const SITES_SUM_KEY: Uint8Array = Uint8Array.of(TAG.sitesSum);
+export const siteKey = (cluster: ClusterId): Uint8Array => tagged(TAG.site, [utf8(cluster)]);
+export const SITES: KeyRange = { from: Uint8Array.of(TAG.site), to: Uint8Array.of(TAG.site + 1) };
+export const clusterOfSite = (row: Uint8Array): Uint8Array => row.subarray(1);
+/** `token`: the public half of its one-time key, as hex digits. */
+export const siteTokenKey = (token: string): Uint8Array => tagged(TAG.siteToken, [utf8(token)]);
 
 function bigEndian(value: number): Uint8Array {
   const bytes = new Uint8Array(8);

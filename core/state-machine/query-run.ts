@@ -11,6 +11,7 @@ import type { Sha256 } from "../ports.ts";
 import { clientLinkRow } from "./client-links.ts";
 import { readComparison } from "./comparison.ts";
 import { bodyKey, bodyRow, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
+import { everywhere } from "./everywhere.ts";
 import { idempotencySum, idempotentRow } from "./idempotency.ts";
 import { RangeAnswer } from "./key-range.ts";
 import { keyRow } from "./key-rows.ts";
@@ -42,8 +43,10 @@ import { readPosition } from "./position.ts";
 import type { Answer, FirstRequest, LeaseState, LinkState, Query, QueryAnswers } from "./query.ts";
 import { pagesOf } from "./row-pages.ts";
 import { shedOf } from "./shed.ts";
+import { sitesOf } from "./sites.ts";
 import { stateHash } from "./state-hash.ts";
 import { NO_STREAM, streamRow } from "./stream-rows.ts";
+import { uplinkUse } from "./uplink-use.ts";
 import type { StateView } from "./view.ts";
 
 /**
@@ -51,6 +54,9 @@ import type { StateView } from "./view.ts";
  * that an answer fits one.
  */
 export const ANSWER_BYTES_MAX = 2_097_152;
+
+/** Rows counted between two pauses. */
+const COUNTED_ROWS = 4_096;
 
 /** Changes fetched between two pauses, each by a read of its own. */
 const PAUSE_CHANGES = 64;
@@ -75,6 +81,8 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return get(view, question);
     case "range":
       return yield* range(view, question);
+    case "everywhere":
+      return yield* everywhere(view, question, ANSWER_BYTES_MAX);
     case "document":
       return yield* document(view, question);
     case "documents":
@@ -93,6 +101,8 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return { link: link(view, question.link) };
     case "links":
       return { links: yield* links(view) };
+    case "uplinkUse":
+      return { use: uplinkUse(view) };
     case "stream":
       return stream(view, question.link);
     case "origins":
@@ -101,6 +111,8 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return { shed: shedOf(view) };
     case "members":
       return { members: membersOf(view) };
+    case "sites":
+      return { sites: sitesOf(view) };
     case "position":
       return readPosition(view);
     case "comparison":
@@ -126,9 +138,11 @@ function* range(view: StateView, { origin, ...request }: Of<"range">): Generator
   const answer = new RangeAnswer(request, ANSWER_BYTES_MAX);
   if (request.view === "count" && request.keys.kind === "range") {
     const { from, to } = keyRange(origin, request.keys.from, request.keys.to);
-    for (const page of pagesOf(view, from, to)) {
-      answer.count(page.length);
-      yield;
+    for (let next: Uint8Array | null = from; next !== null; ) {
+      const part = view.count(next, to, COUNTED_ROWS);
+      answer.count(part.rows);
+      next = part.next;
+      if (next !== null) yield;
     }
     return { ...answer.response(), revision };
   }

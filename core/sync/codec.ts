@@ -7,14 +7,8 @@ import type { Encodable } from "../codec.ts";
 import { decode, encodePooled, limited, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, type Epoch, isClusterId, isLeaseId, isLinkId, isNonce, revision, seq } from "../ids.ts";
-import {
-  changeHashBytes,
-  epochTuple,
-  linkItemTuple,
-  readEpoch,
-  readHash,
-  readLinkItem,
-} from "../ledger/record-codec.ts";
+import { encodeRun, readRun } from "../ledger/link-run.ts";
+import { changeHashBytes, epochTuple, readEpoch, readHash } from "../ledger/record-codec.ts";
 import { progressTuple, readProgress, readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot.ts";
 import { readSubscription, subscriptionTuple } from "../ledger/subscription.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
@@ -64,7 +58,7 @@ export function encodeChildMessage(message: ChildMessage): Uint8Array {
         message.down === null ? null : downTuple(message.down),
       ]);
     case "pushLedger":
-      return encodePooled([CHILD.pushLedger, message.items.map(linkItemTuple), message.hash]);
+      return encodePooled([CHILD.pushLedger, encodeRun(message.items), message.hash]);
     case "pushCommands":
       return encodePooled([CHILD.pushCommands, message.from, message.lowWater, message.commands.map(userCommandTuple)]);
     case "pushSnapshot":
@@ -103,7 +97,7 @@ function readChildMessage(kind: number, reader: TupleReader): ChildMessage {
         down: reader.orNull((field) => readDown(field.any())),
       };
     case CHILD.pushLedger: {
-      const items = limited(reader.list(), BATCH_ITEMS_MAX, "items").map(readLinkItem);
+      const items = readRun(reader, BATCH_ITEMS_MAX);
       return { kind: "pushLedger", items, hash: readHash(reader) };
     }
     case CHILD.pushCommands:
@@ -149,7 +143,7 @@ export function encodeParentMessage(message: ParentMessage): Uint8Array {
     case "refused":
       return encodePooled([PARENT.refused, message.code, message.details, message.cursor]);
     case "events":
-      return encodePooled([PARENT.events, message.items.map(linkItemTuple), message.hash]);
+      return encodePooled([PARENT.events, encodeRun(message.items), message.hash]);
     case "snapshot":
       return encodePooled([PARENT.snapshot, snapshotStepTuple(message.step)]);
     case "holds":
@@ -197,7 +191,7 @@ function readParentMessage(kind: number, reader: TupleReader): ParentMessage {
     case PARENT.refused:
       return { kind: "refused", code: readErrorCode(reader), details: reader.text(), cursor: reader.count() };
     case PARENT.events: {
-      const items = limited(reader.list(), BATCH_ITEMS_MAX, "items").map(readLinkItem);
+      const items = readRun(reader, BATCH_ITEMS_MAX);
       return { kind: "events", items, hash: readHash(reader) };
     }
     case PARENT.snapshot:

@@ -1,6 +1,6 @@
 /**
  * The protocol between a child and its parent: client → site and site → hub are the same conversation. One stream a
- * child; frames in order. Version 1.
+ * child; frames in order. The version is `SYNC_VERSION`.
  *
  *   child                                     parent
  *   hello ──────────────────────────────────►  admits, opens the link

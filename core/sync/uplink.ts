@@ -8,7 +8,7 @@ import { isNothing, scopeOf } from "../ledger/scope.ts";
 import { selectForParent } from "../ledger/selection.ts";
 import type { StreamState } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";
-import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX } from "../limits.ts";
+import { BATCH_ITEMS_MAX } from "../limits.ts";
 import type { Clock, Random } from "../ports.ts";
 import type { Replica } from "../replica.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
@@ -17,18 +17,24 @@ import { Backoff } from "./backoff.ts";
 import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
 import { DownImports } from "./down-imports.ts";
 import { SKIP_DELAY_MS } from "./down-stream.ts";
+import { DrainRate } from "./drain-rate.ts";
 import type { ChildConnection } from "./message.ts";
+import { ParentHolds } from "./parent-holds.ts";
 import { isBare } from "./run.ts";
 import { subscribeTo } from "./snapshot-taking.ts";
 import { UpSnapshot } from "./up-snapshot.ts";
+import { type Traffic, UplinkBudget, type UplinkLimits } from "./uplink-budget.ts";
+import type { UplinkPhase, UplinkState } from "./uplink-state.ts";
 
-/** S3: how often the parent's acknowledgement is replicated at most, ms. */
-const HOLDS_EVERY_MS = 100;
 /** Revisions, for each push that is in flight, that make another push worth a frame. */
 const PUSH_REVISIONS_MIN = 32;
 const PROPOSE_MS_MAX = 10_000;
 const RETRY_MS_FIRST = 100;
 const RETRY_MS_MAX = 5_000;
+/** Slowly: after a cut of ten seconds a parent is tried about once a second, so that a backlog need not wait for the link. */
+const UNREACHED_GROWTH = 1.05;
+/** How often a link that used up its day looks whether it may go on, ms. */
+const SPENT_LOOK_MS = 1_000;
 
 export type UplinkReplica = Pick<
   Replica,
@@ -43,26 +49,26 @@ export interface UplinkOptions {
   readonly subscription: Subscription;
   readonly clock: Clock;
   readonly random: Random;
+  readonly limits: UplinkLimits;
+  /** What went over all connections to the parent that this node ever had. */
+  traffic(): Traffic;
   /** One try at a connection to the parent; told why the one before ended, as another of its nodes may do better. */
   connect(ended: OpenClawError | null): Promise<ChildConnection>;
   /** A connection ended, with why; null when it was ended here. */
   ended?(reason: OpenClawError | null): void;
   connected?(): void;
-}
-
-export interface UplinkState {
-  readonly parent: ClusterId;
-  /** False while an operator has it cut. */
-  readonly enabled: boolean;
-  readonly connected: boolean;
-  /** Our revision up to which the parent has the ledger. */
-  readonly cursor: Revision;
-  readonly lastError: OpenClawError | null;
+  /** The bytes of the day are used up: the connection is closed until there are more. */
+  spent?(msToNextDay: number): void;
 }
 
 export class Uplink {
   readonly #options: UplinkOptions;
-  readonly #backoff: Backoff;
+  /** Of a parent that cannot be reached, and of one that says no. */
+  readonly #unreached: Backoff;
+  readonly #refused: Backoff;
+  readonly #budget: UplinkBudget;
+  readonly #drain: DrainRate;
+  #wakeSpent: () => void = () => {};
   #unfollow: () => void = () => {};
   #unlead: () => void = () => {};
   #enabled = true;
@@ -70,9 +76,7 @@ export class Uplink {
   #running = false;
   #link: ChildLink | null = null;
   #lastError: OpenClawError | null = null;
-  /** The parent has our ledger up to here, by its own word. */
-  #holds = revision(0);
-  #noting = false;
+  readonly #holds: ParentHolds;
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
   #cancelBare: (() => void) | null = null;
@@ -81,7 +85,25 @@ export class Uplink {
 
   constructor(options: UplinkOptions) {
     this.#options = options;
-    this.#backoff = new Backoff(options.clock, options.random, RETRY_MS_FIRST, RETRY_MS_MAX);
+    const { clock, random, limits, replica, parent } = options;
+    this.#holds = new ParentHolds({
+      clock,
+      replicated: () => replica.position().parentHolds,
+      wanted: () => this.#wanted,
+      propose: (holds) => this.#propose({ kind: "parentHolds", parent, revision: holds }),
+      failed: (error) => this.#note(error),
+    });
+    this.#unreached = new Backoff(clock, random, RETRY_MS_FIRST, RETRY_MS_MAX, UNREACHED_GROWTH);
+    this.#refused = new Backoff(clock, random, RETRY_MS_FIRST, RETRY_MS_MAX);
+    this.#drain = new DrainRate(clock);
+    this.#budget = new UplinkBudget({
+      limits,
+      clock,
+      traffic: () => options.traffic(),
+      position: () => replica.position(),
+      read: () => replica.read({ kind: "uplinkUse" }),
+      note: async (day, bytes) => void (await this.#propose({ kind: "uplinkUsed", day, bytes })),
+    });
   }
 
   start(): void {
@@ -105,16 +127,37 @@ export class Uplink {
     this.#look();
   }
 
+  /** An operator's: what today may use beyond the budget. Good at any node. */
+  async allow(bytes: number): Promise<void> {
+    await this.#propose({ kind: "allowUplink", day: this.#budget.use.day, bytes });
+    await this.#budget.refresh();
+    this.#wakeSpent();
+  }
+
   status(): UplinkState {
-    const { replica, parent } = this.#options;
-    const { parentHolds } = replica.position();
+    const { parent, limits } = this.#options;
+    const { use, left, msToNextDay } = this.#budget;
     return {
       parent,
       enabled: this.#enabled,
       connected: this.#link?.open === true,
-      cursor: revision(Math.max(this.#holds, parentHolds)),
+      phase: this.#phase,
+      rate: this.#drain.rate,
+      use,
+      limits,
+      left,
+      msToNextDay,
+      cursor: this.#holds.revision,
       lastError: this.#lastError,
     };
+  }
+
+  get #phase(): UplinkPhase {
+    const { replica } = this.#options;
+    if (replica.status().role !== "leader") return "standby";
+    if (!this.#enabled) return "paused";
+    if (this.#link?.open === true) return this.#holds.revision < replica.position().revision ? "shipping" : "idle";
+    return this.#budget.left === 0 ? "spent" : "connecting";
   }
 
   get #wanted(): boolean {
@@ -125,7 +168,9 @@ export class Uplink {
   #look(): void {
     if (!this.#wanted) {
       this.#link?.close();
-      this.#backoff.wake();
+      this.#unreached.wake();
+      this.#refused.wake();
+      this.#wakeSpent();
     } else if (!this.#running) {
       this.#running = true;
       void this.#run();
@@ -134,20 +179,39 @@ export class Uplink {
 
   async #run(): Promise<void> {
     while (this.#wanted) {
+      if (this.#budget.left === 0) {
+        await this.#replenished();
+        continue;
+      }
       const reason = await this.#connection();
       this.#lastError = reason;
       this.#options.ended?.(reason);
       if (!this.#wanted) break;
-      await this.#backoff.wait();
+      await (reason === null || reason.code === "UNAVAILABLE" ? this.#unreached : this.#refused).wait();
     }
     this.#running = false;
     // The leadership may have come back while the last connection was ending.
     if (this.#wanted) this.#look();
   }
 
+  /** Resolves when there may be bytes again: the day may be another one, or an operator may have allowed more. */
+  async #replenished(): Promise<void> {
+    const { clock } = this.#options;
+    await this.#budget.look().catch((error: unknown) => this.#note(error));
+    await new Promise<void>((resolve) => {
+      const cancel = clock.after(SPENT_LOOK_MS, resolve);
+      this.#wakeSpent = () => {
+        cancel();
+        resolve();
+      };
+    });
+    await this.#budget.refresh().catch((error: unknown) => this.#note(error));
+  }
+
   async #connection(): Promise<OpenClawError | null> {
     try {
       const hello = await this.#hello();
+      if (this.#budget.left === 0) return null;
       const connection = await this.#options.connect(this.#lastError);
       if (!this.#wanted) {
         connection.close();
@@ -165,6 +229,7 @@ export class Uplink {
     // A new leader may not have applied the last cursor yet.
     await replica.barrier(PROPOSE_MS_MAX);
     const { epoch } = replica.position();
+    await this.#budget.refresh();
     const { link } = await replica.read({ kind: "link", link: linkOf(parent) });
     const stream = await this.#subscribe((link?.cursor ?? 0) > 0);
     const down = { subscription, cursor: revision(link?.cursor ?? 0), epoch: link?.epoch?.nonce ?? null, ...stream };
@@ -186,18 +251,28 @@ export class Uplink {
   }
 
   #converse(connection: ChildConnection, hello: Omit<Hello, "kind" | "version">): Promise<OpenClawError | null> {
+    const { clock } = this.#options;
     return new Promise((resolve) => {
       let over = false;
       const link = new ChildLink({
         connection,
         hello,
-        clock: this.#options.clock,
+        clock,
         owner: {
           source: { next: (after, inFlight) => this.#next(after, inFlight), oldest: () => 0 },
           welcomed: (welcome) => this.#welcomed(welcome),
-          pushed: ({ cursor }) => this.#parentHas(revision(cursor)),
-          events: (run) => this.#imports?.events(run),
-          snapshot: (step) => this.#imports?.snapshot(step),
+          pushed: ({ cursor }) => {
+            this.#drain.took(cursor, this.#options.traffic().sent);
+            this.#claimed(revision(cursor));
+          },
+          events: (run) => {
+            this.#imports?.events(run);
+            this.#lookAtBudget();
+          },
+          snapshot: (step) => {
+            this.#imports?.snapshot(step);
+            this.#lookAtBudget();
+          },
           holds: () => undefined,
           closed: (reason) => {
             over = true;
@@ -219,23 +294,25 @@ export class Uplink {
       this.#link?.fail(new OpenClawError("WRONG_CLUSTER", `${welcome.cluster} answered, the parent is ${parent}`));
       return;
     }
-    this.#upSnapshot = new UpSnapshot(replica, parent, welcome, async (holds) => {
-      await this.#propose({ kind: "parentLacks", parent, revision: holds });
-    });
+    const lacks = (holds: Revision) => this.#propose({ kind: "parentLacks", parent, revision: holds });
+    this.#upSnapshot = new UpSnapshot(replica, parent, welcome, lacks, () => this.#budget.turn());
     this.#imports = this.#importsOf(welcome);
     this.#lastError = null;
+    this.#drain.begin(welcome.cursor, this.#options.traffic().sent);
     this.#options.connected?.();
-    if (welcome.cursor <= replica.position().revision) return this.#parentHas(revision(welcome.cursor));
+    this.#claimed(revision(welcome.cursor));
+  }
+
+  /** The parent says how far it has our ledger: no further than the ledger goes, or it is no word of ours that it has. */
+  #claimed(cursor: Revision): void {
+    const { replica } = this.#options;
+    if (cursor <= replica.position().revision) return this.#holds.heard(cursor);
     // Ahead is not a fork (L3): this node may be behind its own cluster.
     replica.barrier(PROPOSE_MS_MAX).then(
       () => {
-        if (welcome.cursor <= replica.position().revision) return this.#parentHas(revision(welcome.cursor));
-        this.#fail(
-          new OpenClawError(
-            "FORK",
-            `the parent has revision ${welcome.cursor}, this cluster ends at ${replica.position().revision}`,
-          ),
-        );
+        const { revision: end } = replica.position();
+        if (cursor <= end) return this.#holds.heard(cursor);
+        this.#fail(new OpenClawError("FORK", `the parent has revision ${cursor}, this cluster ends at ${end}`));
       },
       (error: unknown) => this.#fail(error),
     );
@@ -260,17 +337,19 @@ export class Uplink {
   /** The next run of our ledger for the parent. */
   async #next(after: number, inFlight: number): Promise<Push | null> {
     const { replica, parent } = this.#options;
-    const snapshot = this.#upSnapshot;
-    if (snapshot?.isDue(revision(after)) === true) {
-      // What is on its way before it comes first: how far the parent is then, its answer tells.
-      if (!snapshot.begun && inFlight > 0) return null;
-      const push = await snapshot.next(revision(after));
-      if (push !== null) return push;
+    this.#budget.look().catch((error: unknown) => this.#note(error));
+    if (this.#budget.left === 0) {
+      // What is on its way is still answered: it would have to be sent again.
+      if (inFlight === 0) this.#spent();
+      return null;
     }
+    const snapshot = await this.#upSnapshot?.next(revision(after), inFlight);
+    if (snapshot?.due === true) return snapshot.push;
     const waiting = replica.position().revision - after;
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
-    const slice = await replica.ledger(revision(after + 1), BATCH_BYTES_MAX);
+    await this.#budget.turn();
+    const slice = await replica.ledger(revision(after + 1), this.#budget.pushBytes);
     const records = slice.records.slice(0, BATCH_ITEMS_MAX);
     const last = records.at(-1);
     if (last === undefined) return null;
@@ -287,36 +366,25 @@ export class Uplink {
     return { to: last.revision, message: { kind: "pushLedger", items, hash: last.hash } };
   }
 
-  #parentHas(cursor: Revision): void {
-    if (cursor > this.#holds) this.#holds = cursor;
-    void this.#noteHolds();
+  /** What the parent streams costs bytes as well: the link looks whether any are left. */
+  #lookAtBudget(): void {
+    if (this.#budget.left === 0) this.#link?.wake();
   }
 
-  /** S3: one at a time, and not more often than agreed. */
-  async #noteHolds(): Promise<void> {
-    const { replica, parent, clock } = this.#options;
-    if (this.#noting || this.#holds <= replica.position().parentHolds || !this.#wanted) return;
-    this.#noting = true;
-    const again = (ms: number): void => {
-      clock.after(ms, () => {
-        this.#noting = false;
-        void this.#noteHolds();
-      });
-    };
-    try {
-      await this.#propose({ kind: "parentHolds", parent, revision: this.#holds });
-      again(HOLDS_EVERY_MS);
-    } catch (error) {
-      if (error instanceof InvariantViolation) throw error;
-      // No majority now. It is no news for anybody but us, and the next leader hears it from the parent again.
-      this.#lastError = asOpenClawError(error);
-      again(RETRY_MS_MAX);
-    }
+  #spent(): void {
+    this.#options.spent?.(this.#budget.msToNextDay);
+    this.#link?.close();
   }
 
   #propose(command: SystemCommand): ReturnType<UplinkReplica["propose"]> {
     const { replica } = this.#options;
     return replica.propose(command, { principal: `node:${replica.status().id}`, timeoutMs: PROPOSE_MS_MAX });
+  }
+
+  /** What went wrong beside the connection. */
+  #note(error: unknown): void {
+    if (error instanceof InvariantViolation) throw error;
+    this.#lastError = asOpenClawError(error);
   }
 
   #fail(error: unknown): void {

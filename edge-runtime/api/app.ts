@@ -20,6 +20,7 @@ import { operationRoutes } from "./operation.ts";
 import { pageRoutes } from "./page.ts";
 import { shedRoute } from "./shed.ts";
 import { statusRoutes } from "./status.ts";
+import { syncRoutes } from "./sync.ts";
 import { txnRoute } from "./txn.ts";
 import { ROUTABLE_KEY_CHARS_MAX, routableUrl } from "./url-bytes.ts";
 import { verifyRoutes } from "./verify.ts";
@@ -95,6 +96,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   watchRoutes(app, deps);
   docsRoutes(app, deps);
   statusRoutes(app, deps);
+  syncRoutes(app, deps);
   verifyRoutes(app, deps);
   operationRoutes(app, deps);
   memberRoutes(app, deps);

@@ -78,6 +78,8 @@ export class Tier {
       subscription: up.subscription,
       clock: member.clock,
       random,
+      limits: { bytesPerSecond: null, bytesPerDay: null },
+      traffic: () => ({ sent: 0, received: 0 }),
       connect: async () => watched(this.#connectUp(up.parent, member.clock), up),
     });
     uplink.start();

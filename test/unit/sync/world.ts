@@ -36,6 +36,7 @@ import { childConnection, parentConnection } from "@openclaw/core/sync/connectio
 import type { ChildConnection } from "@openclaw/core/sync/message.ts";
 import { ParentLink } from "@openclaw/core/sync/parent-link.ts";
 import { Uplink } from "@openclaw/core/sync/uplink.ts";
+import type { UplinkLimits } from "@openclaw/core/sync/uplink-budget.ts";
 import { MemoryStateStore } from "../../simulation/memory-state-store.ts";
 import { SeededRandom } from "../../simulation/seeded-random.ts";
 import { settle, VirtualClock } from "../../simulation/virtual-clock.ts";
@@ -88,6 +89,8 @@ export class TestCluster {
   loseImports = 0;
   #lost: (() => void)[] = [];
   leads = true;
+  /** Over every uplink that this cluster's leader had. */
+  traffic = { sent: 0, received: 0 };
   uplink: Uplink | null = null;
   principal: (token: string | null) => Principal = () => ANYBODY;
   /** What a gateway that lags behind says of every link, if it does. */
@@ -241,8 +244,8 @@ export class TestCluster {
     };
   }
 
-  /** A new connection to this cluster, as a child has it. */
-  connect(): ChildConnection {
+  /** A new connection to this cluster, as a child has it; counts its bytes. */
+  connect(traffic = { sent: 0, received: 0 }): ChildConnection {
     if (this.#world.unreachable.has(this.id)) throw new OpenClawError("UNAVAILABLE", `${this.id} is out of reach`);
     const wire = new Wire();
     this.#world.wires.add(wire);
@@ -254,7 +257,21 @@ export class TestCluster {
       closed: () => this.links.delete(link),
     });
     this.links.add(link);
-    return childConnection(wire.child);
+    return childConnection({
+      send: (frame) => {
+        traffic.sent += frame.length;
+        return wire.child.send(frame);
+      },
+      receive: (handlers) =>
+        wire.child.receive({
+          ...handlers,
+          message: (frame) => {
+            traffic.received += frame.length;
+            handlers.message(frame);
+          },
+        }),
+      close: () => wire.child.close(),
+    });
   }
 
   async get(key: string, origin: string | null = null): Promise<string | null> {
@@ -279,7 +296,12 @@ export class World {
   }
 
   /** Makes `child` a site of `parent`. */
-  uplink(child: TestCluster, parent: TestCluster, subscription: Partial<Subscription> = {}): Uplink {
+  uplink(
+    child: TestCluster,
+    parent: TestCluster,
+    subscription: Partial<Subscription> = {},
+    limits: Partial<UplinkLimits> = {},
+  ): Uplink {
     parent.children.add(child.id);
     const uplink = new Uplink({
       replica: child,
@@ -289,7 +311,9 @@ export class World {
       subscription: { prefixes: [], collections: [], mirrors: false, ...subscription },
       clock: this.clock,
       random: this.random,
-      connect: async () => parent.connect(),
+      limits: { bytesPerSecond: null, bytesPerDay: null, ...limits },
+      traffic: () => child.traffic,
+      connect: async () => parent.connect(child.traffic),
     });
     child.uplink = uplink;
     uplink.start();
