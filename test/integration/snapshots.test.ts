@@ -1,16 +1,13 @@
 /** S4, S5 with real processes: a site and its hub that compact what the other one lacks, and a client of the site. */
 import fs from "node:fs/promises";
-import path from "node:path";
 import { utf8Text } from "@openclaw/core/bytes.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
-import { NodeProcess } from "@openclaw/demo/node-process.ts";
-import { freePorts } from "@openclaw/demo/ports.ts";
 import { openClaw } from "@openclaw/edge-runtime/client.ts";
-import { enrolChild, initCluster } from "@openclaw/edge-runtime/init.ts";
 import { emptyNodeBytes } from "@openclaw/edge-runtime/storage/disk-use.ts";
 import { expect, onTestFinished, test } from "vitest";
 import { openclaw } from "./command.ts";
-import { OPENCLAW, startSite, temporaryFolder } from "./site.ts";
+import { type SiteNode, startSite } from "./site.ts";
+import { startTier, type Tier, tokenOf } from "./tiers.ts";
 
 const TEST_MS = 300_000;
 const POLL = { timeout: 60_000, interval: 200 };
@@ -19,12 +16,6 @@ const BUDGET = emptyNodeBytes(LOG_BYTES);
 const LARGE = "x".repeat(1_000_000);
 /** Of a megabyte each: three times what fits. */
 const PUTS = 150;
-
-interface Tier {
-  readonly http: string;
-  readonly config: string;
-  readonly process: NodeProcess;
-}
 
 interface Run {
   readonly from: number;
@@ -36,41 +27,22 @@ interface Shed {
   readonly runs: readonly Run[];
 }
 
-/** A site of one node that takes `config/` from a hub of one. Nothing runs yet. */
+/** A site of one node that takes `config/` from a hub of one, both running. */
 async function siteAndHub(): Promise<{ site: Tier; hub: Tier }> {
-  const folder = await temporaryFolder();
-  const ports = await freePorts(Array.from({ length: 6 }, () => null));
-  const [h1 = 0, p1 = 0, w1 = 0, h2 = 0, p2 = 0, w2 = 0] = ports;
-  const plan = { nodes: 1, host: "127.0.0.1" };
-  const above = await initCluster({
-    ...{ ...plan, directory: path.join(folder, "hub"), cluster: "hub" },
-    ...{ httpPorts: [h1], p2pPorts: [p1], wsPorts: [w1] },
-  });
-  const below = await initCluster({
-    ...{ ...plan, directory: path.join(folder, "shop"), cluster: "shop" },
-    ...{ httpPorts: [h2], p2pPorts: [p2], wsPorts: [w2] },
-    parent: {
-      cluster: "hub",
-      clusterKey: above.clusterKey,
-      addresses: above.nodes.flatMap(({ addresses }) => addresses.slice(0, 1)),
-      subscribe: { prefixes: ["config/"] },
-    },
-  });
-  await enrolChild(path.join(folder, "hub"), { cluster: "shop", clusterKey: below.clusterKey });
-  const tier = ({ nodes: [node] }: typeof above): Tier => {
-    if (node === undefined) throw new Error("one node");
-    const args = [OPENCLAW, "node", "start", "--config", node.config];
-    const options = { name: node.node, args, http: node.http, logFile: path.join(folder, `${node.node}.log`) };
-    const process = new NodeProcess(options, { report: () => {}, started: () => {} });
-    onTestFinished(() => process.kill());
-    return { http: node.http, config: node.config, process };
-  };
-  return { site: tier(below), hub: tier(above) };
+  const hub = await startTier({ cluster: "hub", kind: "hub" });
+  const subscribe = { prefixes: ["config/"], collections: [], mirrors: false };
+  const site = await startTier({ cluster: "shop", kind: "site", parent: { token: await tokenOf(hub), subscribe } });
+  return { site, hub };
 }
 
-const start = async ({ process }: Tier): Promise<void> => {
-  process.start();
-  await process.ready();
+const only = ({ nodes: [node] }: Tier): SiteNode => {
+  if (node === undefined) throw new Error("one node");
+  return node;
+};
+const kill = (tier: Tier): Promise<void> => only(tier).process.kill();
+const start = async (tier: Tier): Promise<void> => {
+  only(tier).process.start();
+  await only(tier).process.ready();
 };
 const ask = (http: string, route: string, method = "GET", body?: string): Promise<Response> => {
   const json = route.startsWith("/v1/kv") ? {} : { headers: { "content-type": "application/json" } };
@@ -109,18 +81,16 @@ test(
   "S4: a site that slept through a compaction of its hub gets what stands, deletions included, marked, each once",
   async () => {
     const { site, hub } = await siteAndHub();
-    await Promise.all([start(site), start(hub)]);
     for (let i = 0; i < 1_200; i++) expect(await put(hub.http, `config/${i}`, "1")).toBe(200);
     await expect.poll(() => rows(site.http, "hub"), POLL).toEqual(await rows(hub.http, "", "config/"));
     const { revision } = (await (await ask(site.http, "/v1/status")).json()) as { revision: number };
-    await site.process.kill();
+    await kill(site);
     for (let i = 0; i < 900; i++) await ask(hub.http, `/v1/kv/config%2F${i}`, "DELETE");
     for (let i = 900; i < 1_300; i++) await put(hub.http, `config/${i}`, "2");
     await compact(hub.http);
-    site.process.start();
-    await site.process.ready();
+    await start(site);
     // Killed in the middle of it, wherever that is.
-    await site.process.kill();
+    await kill(site);
     await start(site);
     await expect.poll(() => rows(site.http, "hub"), POLL).toEqual(await rows(hub.http, "", "config/"));
     expect(await put(hub.http, "config/after", "3")).toBe(200);
@@ -137,11 +107,13 @@ test(
   "S5: a site with a small disk goes on without its hub; what it shed is itemised at both, and the mirror is right again",
   async () => {
     const { site, hub } = await siteAndHub();
-    await fs.appendFile(site.config, `disk: { budgetBytes: ${BUDGET} }\nmemory: { logBytes: ${LOG_BYTES} }\n`);
-    await Promise.all([start(site), start(hub)]);
+    await kill(site);
+    const { config, process } = only(site);
+    await fs.appendFile(config, `disk: { budgetBytes: ${BUDGET} }\nmemory: { logBytes: ${LOG_BYTES} }\n`);
+    await start(site);
     expect(await put(site.http, "first", "1")).toBe(200);
     await expect.poll(() => rows(hub.http, "shop"), POLL).toHaveLength(1);
-    await hub.process.kill();
+    await kill(hub);
     expect((await ask(site.http, "/v1/kv/first", "DELETE")).status).toBe(200);
     for (let i = 0; i < PUTS; i++) await expect.poll(() => put(site.http, `till/${i % 3}`, LARGE), POLL).toBe(200);
     const [own] = await shedAt(site.http);
@@ -164,7 +136,7 @@ test(
     expect(theirs?.runs.map(({ from, to }) => [from, to])).toEqual(ours?.runs.map(({ from, to }) => [from, to]));
     const metrics = await (await ask(hub.http, "/metrics")).text();
     expect(metrics).toContain(`openclaw_shed_revisions{link="shop"} ${theirs?.revisions}`);
-    const log = await fs.readFile(site.process.logFile, "utf8");
+    const log = await fs.readFile(process.logFile, "utf8");
     expect(log).toContain("made room on the disk: what the parent does not hold, before revision");
   },
   TEST_MS,

@@ -6,6 +6,7 @@
 import { hash } from "node:crypto";
 import { EMPTY_BYTES, equalBytes, toHex, utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import { isLinkId, type LinkId, revision } from "@openclaw/core/ids.ts";
+import { isKeyEvent } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import { isSame } from "@openclaw/core/ledger/scope.ts";
 import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
@@ -295,7 +296,7 @@ function repeats(ledger: readonly StoredRecord[]): readonly string[] {
   for (const { revision: at, record } of ledger) {
     const { origin, events, snapshot } = decodeRecord(record);
     for (const event of events) {
-      if (event.kind === "change") continue;
+      if (!isKeyEvent(event)) continue;
       const name = `${origin?.cluster} ${toHex(event.key)}`;
       const now = event.kind === "put" ? `${toHex(event.value)} ${JSON.stringify(event.numbers)}` : undefined;
       if (snapshot && stands.get(name) === now) faults.push(`revision ${at} of the site tells again of ${name}`);
