@@ -294,9 +294,8 @@ export class Uplink {
       this.#link?.fail(new OpenClawError("WRONG_CLUSTER", `${welcome.cluster} answered, the parent is ${parent}`));
       return;
     }
-    this.#upSnapshot = new UpSnapshot(replica, parent, welcome, async (holds) => {
-      await this.#propose({ kind: "parentHolds", parent, revision: holds });
-    });
+    const lacks = (holds: Revision) => this.#propose({ kind: "parentLacks", parent, revision: holds });
+    this.#upSnapshot = new UpSnapshot(replica, parent, welcome, lacks, () => this.#budget.turn());
     this.#imports = this.#importsOf(welcome);
     this.#lastError = null;
     this.#drain.begin(welcome.cursor, this.#options.traffic().sent);
@@ -347,8 +346,8 @@ export class Uplink {
       if (inFlight === 0) this.#spent();
       return null;
     }
-    const step = (await this.#upSnapshot?.next(revision(after))) ?? null;
-    if (step !== null) return step;
+    const snapshot = await this.#upSnapshot?.next(revision(after), inFlight);
+    if (snapshot?.due === true) return snapshot.push;
     const waiting = replica.position().revision - after;
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
