@@ -42,6 +42,19 @@ function recordTuple(record: RecordForm): Encodable {
     : [FORM.imported, partition, at, originTuple(record.origin), record.link, record.took, record.body];
 }
 
+/**
+ * Which link brought a record of our own ledger; null for what was written here. For who asks nothing else of it: a record is
+ * decoded only if it was imported, and what it holds not even then.
+ * @throws OpenClawError MALFORMED_FRAME
+ */
+export function linkOfRecord(bytes: Uint8Array): LinkId | null {
+  // The tuple's own first byte, then the form: both small numbers, which stand for themselves.
+  if (bytes[1 + SALT_BYTES + 1] === FORM.written) return null;
+  const reader = new TupleReader(decode(bytes.subarray(1 + SALT_BYTES)), "record");
+  for (let field = 0; field < 4; field++) reader.any();
+  return reader.that(isLinkId, "a link");
+}
+
 /** @throws OpenClawError MALFORMED_FRAME */
 export const decodeRecord = (bytes: Uint8Array): LedgerRecord => readRecord(bytes, 0, () => {});
 

@@ -6,11 +6,11 @@ import type { ClusterId } from "../ids.ts";
 import type { StoredRecord } from "../ports.ts";
 import type { Subscription } from "../sync/message.ts";
 import type { LedgerEvent, LedgerRecord, LinkItem } from "./record.ts";
-import { decodeRecord } from "./record-codec.ts";
+import { decodeRecord, linkOfRecord } from "./record-codec.ts";
 
 /** Up: everything but what the parent's own link brought (L5). `records` are consecutive. */
 export function selectForParent(records: readonly StoredRecord[], parent: ClusterId): LinkItem[] {
-  return select(records, (record) => !broughtBy(record, parent));
+  return select(records, ({ record }) => String(linkOfRecord(record) ?? "") !== parent);
 }
 
 /**
@@ -22,7 +22,8 @@ export function selectForChild(
   child: ClusterId | null,
   subscription: Subscription,
 ): LinkItem[] {
-  return select(records, (record) => {
+  return select(records, (stored) => {
+    const record = decodeRecord(stored.record);
     if (child !== null && (broughtBy(record, child) || record.origin?.cluster === child)) return false;
     // A record travels whole or not at all: a part of it would have another leaf.
     return record.events.some((event) => subscribed(event, record, subscription));
@@ -50,10 +51,10 @@ function startsWith(key: Uint8Array, prefix: Uint8Array): boolean {
   return true;
 }
 
-function select(records: readonly StoredRecord[], wanted: (record: LedgerRecord) => boolean): LinkItem[] {
+function select(records: readonly StoredRecord[], wanted: (record: StoredRecord) => boolean): LinkItem[] {
   const items: LinkItem[] = [];
   for (const stored of records) {
-    if (wanted(decodeRecord(stored.record))) {
+    if (wanted(stored)) {
       items.push({ kind: "body", revision: stored.revision, record: stored.record });
       continue;
     }
