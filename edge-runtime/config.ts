@@ -166,6 +166,8 @@ const ConfigFile = z
       .strictObject({
         /** What this node may take of its disk, in bytes; null: all there is. */
         budgetBytes: z.int().min(1).nullable().default(null),
+        /** True: what the parent does not hold yet is never shed; writes are refused instead (S5). */
+        keepUnshipped: z.boolean().default(false),
       })
       .prefault({}),
     mdns: z.boolean().default(false),
@@ -233,7 +235,7 @@ export interface NodeConfig {
   /** What of the past is kept; null: all of it. */
   readonly retention: { readonly age: number | null; readonly bytes: number | null };
   /** What the node may take of its disk; null: all there is. */
-  readonly disk: { readonly budgetBytes: number | null };
+  readonly disk: { readonly budgetBytes: number | null; readonly keepUnshipped: boolean };
   readonly mdns: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }

@@ -2,6 +2,7 @@
 import type { ErrorCode } from "@openclaw/core/errors.ts";
 import { type DiskStatus, SHEDDING_ORDER } from "@openclaw/core/replica/disk-budget.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
+import { shedCount } from "@openclaw/core/state-machine/shed.ts";
 import type { UplinkState } from "@openclaw/core/sync/uplink-state.ts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 
@@ -66,6 +67,20 @@ export class Metrics {
         }
       },
     });
+    new Gauge({
+      name: "openclaw_shed_revisions",
+      help: 'Revisions that were shed before a parent had them (S5), of our ledger (link "") and of children\'s',
+      labelNames: ["link"],
+      registers,
+      async collect() {
+        try {
+          const { shed } = await replica.read({ kind: "shed" });
+          for (const { link, runs } of shed) this.set({ link: link ?? "" }, shedCount(runs));
+        } catch {
+          this.reset();
+        }
+      },
+    });
     const gauge = (name: string, help: string, value: () => number): void => {
       new Gauge({
         name: `openclaw_${name}`,
@@ -106,7 +121,7 @@ export class Metrics {
     gauge("disk_refuses", "1 while writes that need room are refused here", () => (disk().refuses === null ? 0 : 1));
     new Gauge({
       name: "openclaw_disk_shed",
-      help: "Shed since the start: bytes of copies and log, revisions of the past, writes refused",
+      help: "Shed since the start: bytes of copies and log, revisions of the past and of the unshipped, writes refused",
       labelNames: ["step"],
       registers,
       collect() {

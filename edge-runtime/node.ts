@@ -278,6 +278,7 @@ async function compose(
     disk: new NodeDisk(config.dataDir, state),
     budgetBytes: config.disk.budgetBytes,
     pinned: parent !== null,
+    shedsUnshipped: !config.disk.keepUnshipped,
     saysFull: (node) => presence.rows().some((row) => row.cluster === cluster && row.node === node && row.full),
     told: (what, { used, budget: bytes, next }) => {
       log.warn({ used, budget: bytes, next }, what);

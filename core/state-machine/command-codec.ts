@@ -18,6 +18,8 @@ import {
   readHash,
   SALT_BYTES,
 } from "../ledger/record-codec.ts";
+import { readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot.ts";
+import { readSubscription, subscriptionTuple } from "../ledger/subscription.ts";
 import { IDEMPOTENCY_KEY_CHARS_MAX } from "../limits.ts";
 import type {
   Command,
@@ -58,6 +60,9 @@ const COMMAND = {
   reportState: 25,
   uplinkUsed: 26,
   allowUplink: 27,
+  importSnapshot: 40,
+  subscribe: 41,
+  shed: 42,
 } as const satisfies Record<Command["kind"] | ImportedCommand["kind"], number>;
 
 export const encodeCommands = (commands: readonly Command[]): Uint8Array<ArrayBuffer> =>
@@ -170,6 +175,18 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
         command.lowWater,
         command.commands.map(importedCommandTuple),
       ];
+    case "importSnapshot":
+      return [
+        COMMAND.importSnapshot,
+        command.link,
+        command.cluster,
+        epochTuple(command.epoch),
+        snapshotStepTuple(command.step),
+      ];
+    case "subscribe":
+      return [COMMAND.subscribe, command.link, command.cluster, subscriptionTuple(command.subscription)];
+    case "shed":
+      return [COMMAND.shed, command.revision];
     case "parentHolds":
       return [COMMAND.parentHolds, command.parent, command.revision];
     case "uplinkUsed":
@@ -222,6 +239,23 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         lowWater: seq(reader.count()),
         commands: reader.list().map(readImportedCommand),
       };
+    case COMMAND.importSnapshot:
+      return {
+        kind: "importSnapshot",
+        link: reader.that(isLinkId, "a link"),
+        cluster: reader.that(isClusterId, "a cluster"),
+        epoch: readEpoch(reader.any()),
+        step: readSnapshotStep(reader.any()),
+      };
+    case COMMAND.subscribe:
+      return {
+        kind: "subscribe",
+        link: reader.that(isLinkId, "a link"),
+        cluster: reader.that(isClusterId, "a cluster"),
+        subscription: readSubscription(reader.any()),
+      };
+    case COMMAND.shed:
+      return { kind: "shed", revision: revision(reader.count()) };
     case COMMAND.parentHolds:
       return {
         kind: "parentHolds",

@@ -29,6 +29,8 @@
  *   0x40 link                                ledger link
  *   0x41 len8 origin, epoch nonce            an origin's high-water
  *   0x42 len8 link, to64, from64             revisions of that link that are not here as bodies
+ *   0x48 link                                what a ledger link's stream is of, and a snapshot that is being taken
+ *   0x49 link                                what a link, or our own ledger (no link), was shed of
  *
  * A document name inside a key is: len8 collection, len8 document.
  */
@@ -65,6 +67,8 @@ const TAG = {
   ledgerLink: 0x40,
   originMark: 0x41,
   linkGap: 0x42,
+  stream: 0x48,
+  shed: 0x49,
 } as const;
 
 /** Bytes of a name that carries its length in one byte: collection, document, cluster. */
@@ -210,6 +214,14 @@ export function documentsRange(collection: string): KeyRange {
   return { from, to: after(from) };
 }
 
+/** Of every collection; the shorter names first. */
+export const DOCUMENTS: KeyRange = { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.document + 1) };
+/** The bytes of both names in a row of that range. */
+export function namesOfDocument(row: Uint8Array): { readonly collection: Uint8Array; readonly document: Uint8Array } {
+  const end = 2 + (row[1] ?? 0);
+  return { collection: row.subarray(2, end), document: row.subarray(end) };
+}
+
 /** The bytes of the document's name in a row of `documentsRange(collection)`. */
 export const documentOfRow = (collection: string, row: Uint8Array): Uint8Array =>
   row.subarray(documentsRange(collection).from.length);
@@ -251,6 +263,16 @@ export const originMarkKey: (cluster: ClusterId, nonce: string) => Uint8Array = 
   (cluster: ClusterId, nonce: string) => tagged(TAG.originMark, [withLength(utf8(cluster)), utf8(nonce)]),
 );
 
+export const ORIGIN_MARKS: KeyRange = { from: Uint8Array.of(TAG.originMark), to: Uint8Array.of(TAG.originMark + 1) };
+/** The cluster's and the epoch's bytes in a row of that range. */
+export function namesOfMark(row: Uint8Array): { readonly cluster: Uint8Array; readonly epoch: Uint8Array } {
+  const end = 2 + (row[1] ?? 0);
+  return { cluster: row.subarray(2, end), epoch: row.subarray(end) };
+}
+
+export const streamKey = (link: LinkId): Uint8Array => tagged(TAG.stream, [utf8(link)]);
+export const shedKey = (link: LinkId | null): Uint8Array => tagged(TAG.shed, [utf8(link ?? "")]);
+export const SHED: KeyRange = { from: Uint8Array.of(TAG.shed), to: Uint8Array.of(TAG.shed + 1) };
 /** In the order of where they end. Two end at one revision only where one of them holds none: then that comes last. */
 export const linkGapKey = (link: LinkId, from: Revision, to: Revision): Uint8Array =>
   tagged(TAG.linkGap, [withLength(utf8(link)), bigEndian(to), bigEndian(from)]);

@@ -3,24 +3,29 @@
  * parent has it (S3). Runs on whichever node leads; all it knows is replicated, so that the next leader goes on.
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
-import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
+import { type ClusterId, isLinkId, type LinkId, revision } from "../ids.ts";
+import { isNothing, scopeOf } from "../ledger/scope.ts";
 import { selectForParent } from "../ledger/selection.ts";
+import type { StreamState } from "../ledger/snapshot.ts";
+import type { Subscription } from "../ledger/subscription.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
 import type { Clock, Random } from "../ports.ts";
 import type { Replica } from "../replica.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
+import { isSubscribed } from "../state-machine/subscribe.ts";
 import { Backoff } from "./backoff.ts";
 import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
+import { DownImports } from "./down-imports.ts";
 import { SKIP_DELAY_MS } from "./down-stream.ts";
-import { Downlink } from "./downlink.ts";
 import { DrainRate } from "./drain-rate.ts";
-import type { ChildConnection, Subscription } from "./message.ts";
+import type { ChildConnection } from "./message.ts";
+import { ParentHolds } from "./parent-holds.ts";
 import { isBare } from "./run.ts";
+import { subscribeTo } from "./snapshot-taking.ts";
+import { UpSnapshot } from "./up-snapshot.ts";
 import { type Traffic, UplinkBudget, type UplinkLimits } from "./uplink-budget.ts";
 import type { UplinkPhase, UplinkState } from "./uplink-state.ts";
 
-/** S3: how often the parent's acknowledgement is replicated at most, ms. */
-const HOLDS_EVERY_MS = 100;
 /** Revisions, for each push that is in flight, that make another push worth a frame. */
 const PUSH_REVISIONS_MIN = 32;
 const PROPOSE_MS_MAX = 10_000;
@@ -33,7 +38,7 @@ const SPENT_LOOK_MS = 1_000;
 
 export type UplinkReplica = Pick<
   Replica,
-  "propose" | "barrier" | "read" | "ledger" | "follow" | "position" | "status" | "onLeadership"
+  "propose" | "barrier" | "read" | "history" | "ledger" | "follow" | "position" | "status" | "onLeadership"
 >;
 
 export interface UplinkOptions {
@@ -71,16 +76,23 @@ export class Uplink {
   #running = false;
   #link: ChildLink | null = null;
   #lastError: OpenClawError | null = null;
-  /** The parent has our ledger up to here, by its own word. */
-  #holds = revision(0);
-  #noting = false;
+  readonly #holds: ParentHolds;
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
   #cancelBare: (() => void) | null = null;
+  #upSnapshot: UpSnapshot | null = null;
+  #imports: DownImports | null = null;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
-    const { clock, random, limits, replica } = options;
+    const { clock, random, limits, replica, parent } = options;
+    this.#holds = new ParentHolds({
+      clock,
+      replicated: () => replica.position().parentHolds,
+      wanted: () => this.#wanted,
+      propose: (holds) => this.#propose({ kind: "parentHolds", parent, revision: holds }),
+      failed: (error) => this.#note(error),
+    });
     this.#unreached = new Backoff(clock, random, RETRY_MS_FIRST, RETRY_MS_MAX, UNREACHED_GROWTH);
     this.#refused = new Backoff(clock, random, RETRY_MS_FIRST, RETRY_MS_MAX);
     this.#drain = new DrainRate(clock);
@@ -123,8 +135,7 @@ export class Uplink {
   }
 
   status(): UplinkState {
-    const { replica, parent, limits } = this.#options;
-    const { parentHolds } = replica.position();
+    const { parent, limits } = this.#options;
     const { use, left, msToNextDay } = this.#budget;
     return {
       parent,
@@ -136,7 +147,7 @@ export class Uplink {
       limits,
       left,
       msToNextDay,
-      cursor: revision(Math.max(this.#holds, parentHolds)),
+      cursor: this.#holds.revision,
       lastError: this.#lastError,
     };
   }
@@ -145,7 +156,7 @@ export class Uplink {
     const { replica } = this.#options;
     if (replica.status().role !== "leader") return "standby";
     if (!this.#enabled) return "paused";
-    if (this.#link?.open === true) return this.#holds < replica.position().revision ? "shipping" : "idle";
+    if (this.#link?.open === true) return this.#holds.revision < replica.position().revision ? "shipping" : "idle";
     return this.#budget.left === 0 ? "spent" : "connecting";
   }
 
@@ -220,50 +231,55 @@ export class Uplink {
     const { epoch } = replica.position();
     await this.#budget.refresh();
     const { link } = await replica.read({ kind: "link", link: linkOf(parent) });
-    const wanted = subscription.collections.length > 0 || subscription.prefixes.length > 0;
+    const stream = await this.#subscribe((link?.cursor ?? 0) > 0);
+    const down = { subscription, cursor: revision(link?.cursor ?? 0), epoch: link?.epoch?.nonce ?? null, ...stream };
     return {
       link: linkOf(cluster),
       child: { kind: "site", cluster, epoch, credential },
-      down: wanted ? { subscription, cursor: revision(link?.cursor ?? 0), epoch: link?.epoch?.nonce ?? null } : null,
+      down: isNothing(scopeOf(subscription)) ? null : down,
     };
   }
 
+  /** S4: what the stream is of, once nothing that is not wanted is left of it. */
+  async #subscribe(begun: boolean): Promise<StreamState> {
+    const { replica, parent, subscription } = this.#options;
+    const link = linkOf(parent);
+    const stream = await replica.read({ kind: "stream", link });
+    if (isSubscribed(stream, subscription, begun)) return stream;
+    await subscribeTo((command) => this.#propose(command), { link, cluster: parent }, subscription);
+    return replica.read({ kind: "stream", link });
+  }
+
   #converse(connection: ChildConnection, hello: Omit<Hello, "kind" | "version">): Promise<OpenClawError | null> {
-    const { parent, clock } = this.#options;
+    const { clock } = this.#options;
     return new Promise((resolve) => {
       let over = false;
-      const down = new Downlink({
-        parent,
-        link: linkOf(parent),
-        clock,
-        propose: (command) => this.#propose(command),
-        taken: (to) => this.#link?.taken(to),
-        failed: (error) => this.#fail(error),
-      });
       const link = new ChildLink({
         connection,
         hello,
         clock,
         owner: {
           source: { next: (after, inFlight) => this.#next(after, inFlight), oldest: () => 0 },
-          welcomed: (welcome) => {
-            down.begin(welcome.epoch);
-            this.#welcomed(welcome);
-          },
+          welcomed: (welcome) => this.#welcomed(welcome),
           pushed: ({ cursor }) => {
             this.#drain.took(cursor, this.#options.traffic().sent);
-            this.#parentHas(revision(cursor));
+            this.#holds.heard(revision(cursor));
           },
           events: (run) => {
-            down.received(run);
-            // Events cost bytes as well: the link looks whether any are left.
-            if (this.#budget.left === 0) this.#link?.wake();
+            this.#imports?.events(run);
+            this.#lookAtBudget();
+          },
+          snapshot: (step) => {
+            this.#imports?.snapshot(step);
+            this.#lookAtBudget();
           },
           holds: () => undefined,
           closed: (reason) => {
             over = true;
             this.#link = null;
-            down.close();
+            this.#upSnapshot = null;
+            this.#imports?.close();
+            this.#imports = null;
             resolve(reason);
           },
         },
@@ -278,14 +294,18 @@ export class Uplink {
       this.#link?.fail(new OpenClawError("WRONG_CLUSTER", `${welcome.cluster} answered, the parent is ${parent}`));
       return;
     }
+    this.#upSnapshot = new UpSnapshot(replica, parent, welcome, async (holds) => {
+      await this.#propose({ kind: "parentHolds", parent, revision: holds });
+    });
+    this.#imports = this.#importsOf(welcome);
     this.#lastError = null;
     this.#drain.begin(welcome.cursor, this.#options.traffic().sent);
     this.#options.connected?.();
-    if (welcome.cursor <= replica.position().revision) return this.#parentHas(revision(welcome.cursor));
+    if (welcome.cursor <= replica.position().revision) return this.#holds.heard(revision(welcome.cursor));
     // Ahead is not a fork (L3): this node may be behind its own cluster.
     replica.barrier(PROPOSE_MS_MAX).then(
       () => {
-        if (welcome.cursor <= replica.position().revision) return this.#parentHas(revision(welcome.cursor));
+        if (welcome.cursor <= replica.position().revision) return this.#holds.heard(revision(welcome.cursor));
         this.#fail(
           new OpenClawError(
             "FORK",
@@ -297,17 +317,35 @@ export class Uplink {
     );
   }
 
+  #importsOf({ epoch }: Welcome): DownImports {
+    const { parent, clock } = this.#options;
+    return new DownImports({
+      link: linkOf(parent),
+      parent,
+      epoch,
+      clock,
+      propose: (command) => this.#propose(command),
+      taken: {
+        taken: (cursor) => this.#link?.taken(cursor),
+        snapshotTaken: () => this.#link?.snapshotTaken(),
+      },
+      failed: (error) => this.#fail(error),
+    });
+  }
+
   /** The next run of our ledger for the parent. */
   async #next(after: number, inFlight: number): Promise<Push | null> {
     const { replica, parent } = this.#options;
-    const waiting = replica.position().revision - after;
-    // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     this.#budget.look().catch((error: unknown) => this.#note(error));
     if (this.#budget.left === 0) {
       // What is on its way is still answered: it would have to be sent again.
       if (inFlight === 0) this.#spent();
       return null;
     }
+    const step = (await this.#upSnapshot?.next(revision(after))) ?? null;
+    if (step !== null) return step;
+    const waiting = replica.position().revision - after;
+    // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
     await this.#budget.turn();
     const slice = await replica.ledger(revision(after + 1), this.#budget.pushBytes);
@@ -327,35 +365,14 @@ export class Uplink {
     return { to: last.revision, message: { kind: "pushLedger", items, hash: last.hash } };
   }
 
+  /** What the parent streams costs bytes as well: the link looks whether any are left. */
+  #lookAtBudget(): void {
+    if (this.#budget.left === 0) this.#link?.wake();
+  }
+
   #spent(): void {
     this.#options.spent?.(this.#budget.msToNextDay);
     this.#link?.close();
-  }
-
-  #parentHas(cursor: Revision): void {
-    if (cursor > this.#holds) this.#holds = cursor;
-    void this.#noteHolds();
-  }
-
-  /** S3: one at a time, and not more often than agreed. */
-  async #noteHolds(): Promise<void> {
-    const { replica, parent, clock } = this.#options;
-    if (this.#noting || this.#holds <= replica.position().parentHolds || !this.#wanted) return;
-    this.#noting = true;
-    const again = (ms: number): void => {
-      clock.after(ms, () => {
-        this.#noting = false;
-        void this.#noteHolds();
-      });
-    };
-    try {
-      await this.#propose({ kind: "parentHolds", parent, revision: this.#holds });
-      again(HOLDS_EVERY_MS);
-    } catch (error) {
-      // No majority now. It is no news for anybody but us, and the next leader hears it from the parent again.
-      this.#note(error);
-      again(RETRY_MS_MAX);
-    }
   }
 
   #propose(command: SystemCommand): ReturnType<UplinkReplica["propose"]> {

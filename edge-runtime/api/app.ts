@@ -18,6 +18,7 @@ import { ledgerRoute } from "./ledger.ts";
 import { memberRoutes } from "./members.ts";
 import { operationRoutes } from "./operation.ts";
 import { pageRoutes } from "./page.ts";
+import { shedRoute } from "./shed.ts";
 import { statusRoutes } from "./status.ts";
 import { syncRoutes } from "./sync.ts";
 import { txnRoute } from "./txn.ts";
@@ -100,6 +101,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   operationRoutes(app, deps);
   memberRoutes(app, deps);
   compactRoute(app, deps);
+  shedRoute(app, deps);
   ledgerRoute(app, deps);
   baseRoute(app, deps);
   changesRoute(app, deps);

@@ -6,6 +6,7 @@ import { type DiskStatus, SHEDDING_ORDER } from "@openclaw/core/replica/disk-bud
 import type { FastifyInstance } from "fastify";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
+import { shedSummary } from "./shed.ts";
 import { agreementNote, comparisonJson } from "./verify.ts";
 
 export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
@@ -42,7 +43,8 @@ export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
     },
     async (request) => {
       if (request.query.consistency === "linearizable") await deps.replica.barrier(REQUEST_TIMEOUT_MS);
-      return { ...statusOf(deps), ...(request.query.hash ? { state: await stateHash(deps) } : {}) };
+      const shed = await shedSummary(deps.replica);
+      return { ...statusOf(deps), shed, ...(request.query.hash ? { state: await stateHash(deps) } : {}) };
     },
   );
 
@@ -120,6 +122,13 @@ const statusProperties = {
       "Bytes of the budget (null: none), of the files, and those that count; the order in which room is made, what was " +
       "shed since the start (bytes of copies and log, revisions of the past, writes refused), what comes next, and why " +
       "writes that need room are refused here (null: they are not)",
+  },
+  shed: {
+    type: ["array", "null"],
+    items: { type: "object", additionalProperties: true },
+    description:
+      "What was shed before a parent had it: of this cluster's ledger (link null) and of its children's; `/v1/shed` tells " +
+      "each run. Null while this node's state does not answer",
   },
   quorum: { type: "integer", description: "Members that must be alive for a write" },
   notes: { type: "array", items: { type: "string" }, description: "What an operator should know" },

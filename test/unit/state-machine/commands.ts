@@ -109,7 +109,14 @@ const userCommand: fc.Arbitrary<UserCommand> = fc.oneof(
 );
 
 const event: fc.Arbitrary<LedgerEvent> = fc.oneof(
-  fc.record({ kind: fc.constant("put" as const), key, value, lease: fc.option(lease), encryption: fc.constant(null) }),
+  fc.record({
+    kind: fc.constant("put" as const),
+    key,
+    value,
+    lease: fc.option(lease),
+    numbers: fc.constant(null),
+    encryption: fc.constant(null),
+  }),
   fc.record({ kind: fc.constant("delete" as const), key }),
   documentChange.map((one) => ({
     kind: "change" as const,
