@@ -78,7 +78,9 @@ export const decodeRecord = (bytes: Uint8Array): LedgerRecord => readRecord(byte
 export function decodeBody(bytes: Uint8Array): LedgerRecord {
   let inside = 0;
   const record = readRecord(bytes, 1, (one, at) => {
-    if (!equalBytes(encodeRecord(one), at)) throw new OpenClawError("MALFORMED_FRAME", "a record in odd bytes");
+    // Format and salt stand at their places, whatever they are: the tuple is what can be written in several ways.
+    if (!equalBytes(encodePooled(recordTuple(one)), at.subarray(1 + SALT_BYTES)))
+      throw new OpenClawError("MALFORMED_FRAME", "a record in odd bytes");
     inside++;
   });
   if (bytes.length > RECORD_BYTES_MAX + inside * WRAP_BYTES_MAX)
