@@ -115,6 +115,8 @@ const ConfigFile = z
         addresses: z
           .array(address.refine((text) => text.includes("/p2p/"), "an address that ends in /p2p/12D3Koo…"))
           .min(1),
+        /** How this cluster came below the parent, as a token's use made it. */
+        enrolment: z.string().regex(/^[A-Za-z0-9_-]{1,1024}$/, "as `openclaw sync join` wrote it"),
         subscribe: SubscriptionField.prefault({}),
       })
       .nullable()
@@ -127,7 +129,6 @@ const ConfigFile = z
         bytesPerDay: z.int().min(UPLINK_BYTES_PER_DAY_MIN).nullable().default(null),
       })
       .prefault({}),
-    children: z.array(z.strictObject({ cluster: clusterId, clusterKey: publicKeyHex })).default([]),
     page: z.string().min(1).nullable().default(null),
     auth: z.strictObject({ publicKey: PublicKeyField }).nullable().default(null),
     snapshots: z
@@ -183,15 +184,10 @@ const ConfigFile = z
     repeated(file.members.map(({ peer }) => peer)).forEach(
       (at) => void complain(["members", at, "peer"], "named twice"),
     );
-    repeated(file.children.map(({ cluster }) => cluster)).forEach(
-      (at) => void complain(["children", at, "cluster"], "named twice"),
-    );
     const least = emptyNodeBytes(file.memory.logBytes);
     if (file.disk.budgetBytes !== null && file.disk.budgetBytes < least)
       complain(["disk", "budgetBytes"], `a node that holds nothing needs ${least} bytes (of them memory.logBytes)`);
     if (file.parent?.cluster === file.cluster) complain(["parent", "cluster"], "a cluster is not its own parent");
-    if (file.children.some(({ cluster }) => cluster === file.cluster))
-      complain(["children"], "a cluster is not its own child");
   });
 
 /** Paths are absolute. */
@@ -218,6 +214,8 @@ export interface NodeConfig {
     readonly cluster: ClusterId;
     readonly clusterKey: string;
     readonly addresses: readonly string[];
+    /** Base64url of the token's use; no secret: it is of use to this cluster only. */
+    readonly enrolment: string;
     readonly subscribe: {
       readonly collections: readonly string[];
       readonly prefixes: readonly string[];
@@ -226,7 +224,6 @@ export interface NodeConfig {
   } | null;
   /** What the link to the parent may use; null: all there is. */
   readonly uplink: { readonly bytesPerSecond: number | null; readonly bytesPerDay: number | null };
-  readonly children: readonly { readonly cluster: ClusterId; readonly clusterKey: string }[];
   readonly page: string | null;
   readonly auth: { readonly publicKey: PublicKey } | null;
   readonly snapshots: { readonly bytesPerSecond: number };

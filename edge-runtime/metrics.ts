@@ -21,6 +21,8 @@ export interface MetricSources {
   readonly stateReads: () => number;
   /** Streams of clients and sites. */
   readonly children: () => number;
+  /** Children that were refused since the start, by code. */
+  readonly refused: () => ReadonlyMap<ErrorCode, number>;
   /** Null without a parent. */
   readonly uplink: () => Pick<UplinkState, "connected" | "phase" | "use" | "left"> | null;
 }
@@ -32,7 +34,7 @@ export class Metrics {
   readonly #idempotent: Counter<"result">;
   #watchers: () => number = () => 0;
 
-  constructor({ replica, transportDrops, disk, stateReads, children, uplink }: MetricSources) {
+  constructor({ replica, transportDrops, disk, stateReads, children, refused, uplink }: MetricSources) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: LOOP_LAG_MS });
     this.#proposals = new Counter({
@@ -139,6 +141,15 @@ export class Metrics {
     });
     gauge("state_reads", "Reads of the state that are not answered yet; beyond 4,000 they are refused", stateReads);
     gauge("children", "Sync streams of clients and sites that are open", children);
+    new Gauge({
+      name: "openclaw_children_refused",
+      help: "Streams and pushes of children that were refused since the start, by the code that they were told",
+      labelNames: ["code"],
+      registers,
+      collect() {
+        for (const [code, count] of refused()) this.set({ code }, count);
+      },
+    });
     gauge("watchers", "Open watches", () => this.#watchers());
     gauge("uplink_connected", "1 while the parent is connected; 0 also without a parent", () =>
       uplink()?.connected ? 1 : 0,

@@ -29,14 +29,17 @@ import { loadCredential } from "./network/credential.ts";
 import { createHost, type Host } from "./network/host.ts";
 import { ClusterPublicKey, loadIdentity } from "./network/identity.ts";
 import { JoinService } from "./network/join-service.ts";
+import { keyring } from "./network/keyring.ts";
 import { PRESENCE_TOPIC, PresenceGossip } from "./network/presence.ts";
 import type { RaftCounters } from "./network/raft-counters.ts";
 import { RaftTransport } from "./network/raft-transport.ts";
+import { encodeSiteCredential } from "./network/site-credential.ts";
 import { requireOwnData } from "./started.ts";
 import { NodeDisk } from "./storage/disk-use.ts";
 import { SegmentLogStore } from "./storage/log-store.ts";
 import { SqliteStateStore } from "./storage/state-store.ts";
 import { Children } from "./sync/children.ts";
+import { SiteRegistry } from "./sync/site-registry.ts";
 import { Uplink } from "./sync/uplink.ts";
 import { systemClock, systemRandom } from "./system-ports.ts";
 
@@ -49,6 +52,8 @@ export interface RunningNode {
   readonly http: string;
   readonly replica: Replica;
   readonly children: Children;
+  readonly sites: SiteRegistry;
+  readonly members: MemberDirectory;
   readonly presence: PresenceGossip;
   /** Null without a parent. */
   readonly uplink: Uplink | null;
@@ -188,12 +193,23 @@ async function compose(
   });
   await replica.start();
 
+  const sites = await SiteRegistry.open({
+    replica,
+    cluster,
+    node: id,
+    epoch,
+    clusterKey,
+    clock: systemClock,
+    log,
+  });
+  started.push(() => sites.stop());
+
   const presence = new PresenceGossip({
     host,
     clock: systemClock,
     log,
     credential,
-    clusterKey: keyring(config, clusterKey),
+    clusterKey: keyring(config, clusterKey, sites),
     peerOf: (of, node) => (of === cluster ? directory.peerOf(node) : null),
     self: () => {
       const { role, leader, term, revision, applied } = replica.status();
@@ -215,7 +231,7 @@ async function compose(
     replica,
     authority,
     changeCheck,
-    children: config.children,
+    sites,
     clock: systemClock,
     log,
   });
@@ -223,7 +239,7 @@ async function compose(
   // Browsers and sites of a removed node look for another one.
   leave = () => void children.stop();
 
-  const { auth, parent: above, children: below } = config;
+  const { auth, parent } = config;
   const joins = await JoinService.open({
     host,
     cluster,
@@ -233,7 +249,7 @@ async function compose(
     clusterKey,
     replica,
     directory,
-    shared: JSON.stringify({ auth, parent: above, children: below }),
+    shared: JSON.stringify({ auth, parent }),
     secured: authority.secured,
     clock: systemClock,
     log,
@@ -242,7 +258,6 @@ async function compose(
   await directory.follow(replica);
   transport.greet(directory.list().map((member) => member.node));
 
-  const { parent } = config;
   const uplink =
     parent === null
       ? null
@@ -252,7 +267,7 @@ async function compose(
           parent,
           limits: config.uplink,
           cluster,
-          credential,
+          credential: encodeSiteCredential({ credential, enrolment: Buffer.from(parent.enrolment, "base64url") }),
           clock: systemClock,
           random: systemRandom,
           log,
@@ -296,6 +311,7 @@ async function compose(
     transportDrops: () => droppedBy(transport.counters),
     stateReads: () => state.reads,
     children: () => children.size,
+    refused: () => children.refusals.byCode(),
     uplink: () => uplink?.status() ?? null,
   });
   const app = await buildApi({
@@ -313,7 +329,19 @@ async function compose(
     onFatal,
   });
   started.push(() => app.close());
-  const running = { config, replica, children, presence, uplink, host, log, stop: stopOnce, failed: failure.promise };
+  const running = {
+    config,
+    replica,
+    children,
+    sites,
+    members: directory,
+    presence,
+    uplink,
+    host,
+    log,
+    stop: stopOnce,
+    failed: failure.promise,
+  };
   options.extend?.(app, running);
   const address = await listen(app, config);
   log.info({ http: address, revision: replica.position().revision }, "node started");
@@ -336,14 +364,6 @@ const membersHeard = (presence: PresenceGossip, cluster: ClusterId): readonly Me
     .rows()
     .filter((row) => row.cluster === cluster)
     .map(({ node, revision, ageMs }) => ({ node, revision, ageMs }));
-
-/** Whose presence may be shown: our own cluster's, our parent's, our children's. */
-function keyring(config: NodeConfig, own: ClusterPublicKey): (cluster: ClusterId) => ClusterPublicKey | null {
-  const keys = new Map<ClusterId, ClusterPublicKey>([[config.cluster, own]]);
-  if (config.parent !== null) keys.set(config.parent.cluster, new ClusterPublicKey(config.parent.clusterKey));
-  for (const child of config.children) keys.set(child.cluster, new ClusterPublicKey(child.clusterKey));
-  return (cluster) => keys.get(cluster) ?? null;
-}
 
 /** Peers of the cluster are dialled at start, so that gossip has somebody to talk to before Raft does. */
 function bootstrapOf(config: NodeConfig, self: string): readonly string[] {

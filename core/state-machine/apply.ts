@@ -26,6 +26,7 @@ import { noteConfiguration, noteMember } from "./members.ts";
 import { refused } from "./outcome.ts";
 import { noteParentHolds } from "./position.ts";
 import { inSession, openSession } from "./sessions.ts";
+import { decideSite, enrolSite } from "./sites.ts";
 import { importSnapshot } from "./snapshot-imports.ts";
 import { subscribe } from "./subscribe.ts";
 import { Transaction } from "./transaction.ts";
@@ -158,6 +159,14 @@ class Machine {
       case "raiseVersion":
         raiseVersion(this.#tx, this.#ledger, command.to, command.members);
         return { kind: "noted" };
+      case "enrolSite": {
+        const decider = { by: header.principal, at: header.time };
+        return { kind: "siteNoted", refused: enrolSite(this.#tx, this.#cluster, command.site, decider) };
+      }
+      case "decideSite": {
+        const decider = { by: header.principal, at: header.time };
+        return { kind: "siteNoted", refused: decideSite(this.#tx, command.cluster, command.decision, decider) };
+      }
       case "stamp":
         return { kind: "stamped", logTime: this.#ledger.position.logTime };
       case "compareStates": {

@@ -33,6 +33,7 @@ import type {
 import { findingFields, readFinding, readNodes } from "./comparison.ts";
 import { placeFields, readPlace } from "./member.ts";
 import { readResponse, readSelector, readTxn, responseTuple, selectorTuple, txnFields } from "./operation-codec.ts";
+import { enrolmentFields, isSiteDecision, readEnrolment } from "./site.ts";
 
 const BATCH_VERSION = 1;
 /** Characters of what an idempotent request is told again. */
@@ -60,6 +61,8 @@ const COMMAND = {
   reportState: 25,
   uplinkUsed: 26,
   allowUplink: 27,
+  enrolSite: 30,
+  decideSite: 31,
   importSnapshot: 40,
   subscribe: 41,
   shed: 42,
@@ -197,6 +200,10 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
       return [COMMAND.noteMember, command.node, ...placeFields(command.place), command.supports];
     case "raiseVersion":
       return [COMMAND.raiseVersion, command.to, command.members];
+    case "enrolSite":
+      return [COMMAND.enrolSite, ...enrolmentFields(command.site)];
+    case "decideSite":
+      return [COMMAND.decideSite, command.cluster, command.decision];
     case "stamp":
       return [COMMAND.stamp];
     case "compareStates":
@@ -275,6 +282,14 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
       };
     case COMMAND.raiseVersion:
       return { kind: "raiseVersion", to: reader.count(), members: readNodes(reader) };
+    case COMMAND.enrolSite:
+      return { kind: "enrolSite", site: readEnrolment(reader) };
+    case COMMAND.decideSite:
+      return {
+        kind: "decideSite",
+        cluster: reader.that(isClusterId, "a cluster"),
+        decision: reader.that(isSiteDecision, "a decision"),
+      };
     case COMMAND.stamp:
       return { kind: "stamp" };
     case COMMAND.compareStates:

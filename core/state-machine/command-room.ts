@@ -34,6 +34,8 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "raiseVersion":
     case "compareStates":
     case "reportState":
+    case "enrolSite":
+    case "decideSite":
     case "stamp":
       return false;
   }

@@ -46,6 +46,10 @@ export function commandBytes(body: ImportedCommand | IdempotentCommand | SystemC
       return OVERHEAD_BYTES + body.voters.reduce(addText, 0);
     case "reportState":
       return OVERHEAD_BYTES + textBytes(body.node);
+    case "enrolSite":
+      return OVERHEAD_BYTES + [body.site.cluster, body.site.clusterKey, body.site.token].reduce(addText, 0);
+    case "decideSite":
+      return OVERHEAD_BYTES + textBytes(body.cluster);
     case "leaseGrant":
     case "leaseKeepAlive":
     case "leaseRevoke":

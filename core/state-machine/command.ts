@@ -7,6 +7,7 @@ import type { Subscription } from "../ledger/subscription.ts";
 import type { Comparison, Finding } from "./finding.ts";
 import type { MemberPlace, Refused } from "./member.ts";
 import type { KeySelector, Response, Txn } from "./operation.ts";
+import type { SiteDecision, SiteEnrolment } from "./site.ts";
 
 /** Set by the proposing node, from its ports: apply reads no clock and no random source (R9). */
 export interface CommandHeader {
@@ -129,6 +130,10 @@ export type SystemCommand =
   | { readonly kind: "noteMember"; readonly node: NodeId; readonly place: MemberPlace; readonly supports: number }
   /** R9: from the next entry on commands have the meaning `to`, if `members` and all others support it. */
   | { readonly kind: "raiseVersion"; readonly to: number; readonly members: readonly NodeId[] }
+  /** A site has shown its token, which was checked: it is one of ours, or waits for an operator. */
+  | { readonly kind: "enrolSite"; readonly site: SiteEnrolment }
+  /** An operator lets a site in, or shuts it out. */
+  | { readonly kind: "decideSite"; readonly cluster: ClusterId; readonly decision: SiteDecision }
   /** Every replica hashes its rows as they are after this entry, and reports what it found. */
   | { readonly kind: "compareStates"; readonly voters: readonly NodeId[] }
   | { readonly kind: "reportState"; readonly round: Index; readonly node: NodeId; readonly finding: Finding }
@@ -169,6 +174,8 @@ export type CommandResult =
   | { readonly kind: "noted" }
   /** `refused`: `TOKEN_USED`, `REMOVED`, `NODE_TOO_OLD`; null when it was taken. */
   | { readonly kind: "memberNoted"; readonly refused: Refused | null }
+  /** `refused`: `UNKNOWN_CHILD`, `TOKEN_USED`, `NOT_ADMITTED`, `WRONG_CLUSTER`, `OVERLOADED`; null when it was taken. */
+  | { readonly kind: "siteNoted"; readonly refused: Refused | null }
   | { readonly kind: "stamped"; readonly logTime: number }
   /** `begun`: by this command, as of its entry. */
   | { readonly kind: "compared"; readonly comparison: Comparison; readonly begun: boolean };

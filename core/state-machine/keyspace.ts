@@ -31,6 +31,9 @@
  *   0x42 len8 link, to64, from64             revisions of that link that are not here as bodies
  *   0x48 link                                what a ledger link's stream is of, and a snapshot that is being taken
  *   0x49 link                                what a link, or our own ledger (no link), was shed of
+ *   0x50                                     number of sites, and of tokens that they used
+ *   0x51 cluster                             a site below this cluster
+ *   0x52 one-time key                        whom a site's token let in
  *
  * A document name inside a key is: len8 collection, len8 document.
  */
@@ -69,6 +72,9 @@ const TAG = {
   linkGap: 0x42,
   stream: 0x48,
   shed: 0x49,
+  sitesSum: 0x50,
+  site: 0x51,
+  siteToken: 0x52,
 } as const;
 
 /** Bytes of a name that carries its length in one byte: collection, document, cluster. */
@@ -138,6 +144,10 @@ export function keyRange(origin: ClusterId | null, from: Uint8Array, to: Uint8Ar
 
 export const keyOfRow = (origin: ClusterId | null, row: Uint8Array): Uint8Array =>
   new Uint8Array(row.subarray(keyPrefix(origin).length));
+
+export const MIRRORS: KeyRange = { from: Uint8Array.of(TAG.mirror), to: Uint8Array.of(TAG.mirror + 1) };
+/** The bytes of the origin in a row of `MIRRORS`. */
+export const originOfMirror = (row: Uint8Array): Uint8Array => row.subarray(2, 2 + (row[1] ?? 0));
 
 export const leaseKey = (lease: LeaseId): Uint8Array => tagged(TAG.lease, [bigEndian(lease)]);
 export const leaseKeyKey = (lease: LeaseId, key: Uint8Array): Uint8Array =>
@@ -285,6 +295,13 @@ export const boundsOfGap = (row: Uint8Array): { readonly from: Revision; readonl
   from: revision(fromBigEndian(row, row.length - 8)),
   to: revision(fromBigEndian(row, row.length - 16)),
 });
+
+export const SITES_SUM_KEY: Uint8Array = Uint8Array.of(TAG.sitesSum);
+export const siteKey = (cluster: ClusterId): Uint8Array => tagged(TAG.site, [utf8(cluster)]);
+export const SITES: KeyRange = { from: Uint8Array.of(TAG.site), to: Uint8Array.of(TAG.site + 1) };
+export const clusterOfSite = (row: Uint8Array): Uint8Array => row.subarray(1);
+/** `token`: the public half of its one-time key, as hex digits. */
+export const siteTokenKey = (token: string): Uint8Array => tagged(TAG.siteToken, [utf8(token)]);
 
 function bigEndian(value: number): Uint8Array {
   const bytes = new Uint8Array(8);

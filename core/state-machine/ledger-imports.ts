@@ -20,6 +20,7 @@ import type { LedgerLinkRow } from "./link-rows.ts";
 import { isPast, ledgerLinkRow, raiseMark } from "./link-rows.ts";
 import type { Refusal } from "./outcome.ts";
 import { refused } from "./outcome.ts";
+import { shippingRefusal } from "./sites.ts";
 import { isReplacing } from "./stream-rows.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -69,6 +70,8 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
   if (String(command.link) !== command.cluster || command.cluster === importing.cluster) {
     return refuse("WRONG_CLUSTER", `link ${command.link} of ${command.cluster}`);
   }
+  const shut = shippingRefusal(tx, command.cluster);
+  if (shut !== null) return refuse(shut.code, shut.details);
   if (known !== undefined && known.epoch.nonce !== command.epoch.nonce) {
     return refuse("WRONG_EPOCH", `epoch ${known.epoch.counter} is pinned, not ${command.epoch.counter}`);
   }

@@ -11,6 +11,7 @@ import type { Sha256 } from "../ports.ts";
 import { clientLinkRow } from "./client-links.ts";
 import { readComparison } from "./comparison.ts";
 import { bodyKey, bodyRow, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
+import { everywhere } from "./everywhere.ts";
 import { idempotencySum, idempotentRow } from "./idempotency.ts";
 import { RangeAnswer } from "./key-range.ts";
 import { keyRow } from "./key-rows.ts";
@@ -42,6 +43,7 @@ import { readPosition } from "./position.ts";
 import type { Answer, FirstRequest, LeaseState, LinkState, Query, QueryAnswers } from "./query.ts";
 import { pagesOf } from "./row-pages.ts";
 import { shedOf } from "./shed.ts";
+import { sitesOf } from "./sites.ts";
 import { stateHash } from "./state-hash.ts";
 import { NO_STREAM, streamRow } from "./stream-rows.ts";
 import { uplinkUse } from "./uplink-use.ts";
@@ -79,6 +81,8 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return get(view, question);
     case "range":
       return yield* range(view, question);
+    case "everywhere":
+      return yield* everywhere(view, question, ANSWER_BYTES_MAX);
     case "document":
       return yield* document(view, question);
     case "documents":
@@ -107,6 +111,8 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return { shed: shedOf(view) };
     case "members":
       return { members: membersOf(view) };
+    case "sites":
+      return { sites: sitesOf(view) };
     case "position":
       return readPosition(view);
     case "comparison":

@@ -7,6 +7,7 @@ import type { Comparison } from "./finding.ts";
 import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
 import type { Shed } from "./shed.ts";
+import type { Site } from "./site.ts";
 import type { UplinkUse } from "./uplink-use.ts";
 
 /** What is known of a lease (etcd's LeaseTimeToLive). */
@@ -53,6 +54,19 @@ export interface LinkState {
 export type Query =
   | { readonly kind: "get"; readonly origin: ClusterId | null; readonly key: Uint8Array }
   | ({ readonly kind: "range"; readonly origin: ClusterId | null } & RangeRequest)
+  /** A range of keys of this cluster and of every mirror: by origin, then by key, after the key that `after` names. */
+  | {
+      readonly kind: "everywhere";
+      readonly from: Uint8Array;
+      /** Null: to the end. */
+      readonly to: Uint8Array | null;
+      readonly after: { readonly origin: ClusterId | null; readonly key: Uint8Array } | null;
+      readonly limit: number;
+      /** `keys`: without values. */
+      readonly view: "rows" | "keys";
+      /** Count all of the rest, whatever the limit leaves out. */
+      readonly counted: boolean;
+    }
   /** Accepted changes in an order in which each follows what it depends on; those after position `after`. */
   | {
       readonly kind: "document";
@@ -84,6 +98,7 @@ export type Query =
   /** What was shed before a parent had it (S5): of our ledger, and of those of our links. */
   | { readonly kind: "shed" }
   | { readonly kind: "members" }
+  | { readonly kind: "sites" }
   | { readonly kind: "position" }
   | { readonly kind: "comparison" }
   /** Hash over every row of logical state (D6): equal at replicas that applied the same index. */
@@ -117,6 +132,13 @@ export interface QueryAnswers {
   get: { readonly row: KeyValue | null; readonly revision: Revision };
   /** `more` also where an answer is cut because it is large. */
   range: RangeResponse & { readonly revision: Revision };
+  /** `origin` null: our own; else the revisions are the origin's. `more` also where an answer is cut because it is large. */
+  everywhere: {
+    readonly rows: readonly (KeyValue & { readonly origin: ClusterId | null })[];
+    readonly more: boolean;
+    readonly count: number | null;
+    readonly revision: Revision;
+  };
   document: {
     readonly changes: readonly DocumentChange[];
     /** Position to pass as `after` for the next page; equals the number of accepted changes at the end. */
@@ -144,6 +166,8 @@ export interface QueryAnswers {
   shed: { readonly shed: readonly Shed[] };
   /** By name; those who were removed, too. */
   members: { readonly members: readonly Member[] };
+  /** By name; those that were revoked, too. */
+  sites: { readonly sites: readonly Site[] };
   position: Position;
   comparison: Comparison;
   /** `content`: over the rows that the ledger determines, and so equal to what a replay of it gives. */

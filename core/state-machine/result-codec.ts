@@ -19,6 +19,7 @@ const RESULT = {
   idempotent: 7,
   compared: 8,
   snapshotTaken: 9,
+  siteNoted: 12,
 } as const satisfies Record<CommandResult["kind"], number>;
 
 export function resultTuple(result: CommandResult): Encodable {
@@ -38,7 +39,9 @@ export function resultTuple(result: CommandResult): Encodable {
     case "noted":
       return [RESULT.noted];
     case "memberNoted":
-      return [RESULT.memberNoted, result.refused === null ? null : [result.refused.code, result.refused.details]];
+      return [RESULT.memberNoted, refusedTuple(result.refused)];
+    case "siteNoted":
+      return [RESULT.siteNoted, refusedTuple(result.refused)];
     case "stamped":
       return [RESULT.stamped, result.logTime];
     case "compared":
@@ -83,6 +86,8 @@ function readResultOfKind(reader: TupleReader): CommandResult {
       return { kind: "noted" };
     case RESULT.memberNoted:
       return { kind: "memberNoted", refused: reader.orNull((field) => readRefused(field.any())) };
+    case RESULT.siteNoted:
+      return { kind: "siteNoted", refused: reader.orNull((field) => readRefused(field.any())) };
     case RESULT.stamped:
       return { kind: "stamped", logTime: reader.count() };
     case RESULT.compared:
@@ -91,6 +96,9 @@ function readResultOfKind(reader: TupleReader): CommandResult {
       throw new OpenClawError("MALFORMED_FRAME", `a result of unknown kind ${kind}`);
   }
 }
+
+const refusedTuple = (refused: Refused | null): Encodable =>
+  refused === null ? null : [refused.code, refused.details];
 
 function readRefused(value: Encodable): Refused {
   const reader = new TupleReader(value, "refusal");

@@ -3,7 +3,7 @@
  * parent has it (S3). Runs on whichever node leads; all it knows is replicated, so that the next leader goes on.
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
-import { type ClusterId, isLinkId, type LinkId, revision } from "../ids.ts";
+import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
 import { isNothing, scopeOf } from "../ledger/scope.ts";
 import { selectForParent } from "../ledger/selection.ts";
 import type { StreamState } from "../ledger/snapshot.ts";
@@ -263,7 +263,7 @@ export class Uplink {
           welcomed: (welcome) => this.#welcomed(welcome),
           pushed: ({ cursor }) => {
             this.#drain.took(cursor, this.#options.traffic().sent);
-            this.#holds.heard(revision(cursor));
+            this.#claimed(revision(cursor));
           },
           events: (run) => {
             this.#imports?.events(run);
@@ -301,17 +301,19 @@ export class Uplink {
     this.#lastError = null;
     this.#drain.begin(welcome.cursor, this.#options.traffic().sent);
     this.#options.connected?.();
-    if (welcome.cursor <= replica.position().revision) return this.#holds.heard(revision(welcome.cursor));
+    this.#claimed(revision(welcome.cursor));
+  }
+
+  /** The parent says how far it has our ledger: no further than the ledger goes, or it is no word of ours that it has. */
+  #claimed(cursor: Revision): void {
+    const { replica } = this.#options;
+    if (cursor <= replica.position().revision) return this.#holds.heard(cursor);
     // Ahead is not a fork (L3): this node may be behind its own cluster.
     replica.barrier(PROPOSE_MS_MAX).then(
       () => {
-        if (welcome.cursor <= replica.position().revision) return this.#holds.heard(revision(welcome.cursor));
-        this.#fail(
-          new OpenClawError(
-            "FORK",
-            `the parent has revision ${welcome.cursor}, this cluster ends at ${replica.position().revision}`,
-          ),
-        );
+        const { revision: end } = replica.position();
+        if (cursor <= end) return this.#holds.heard(cursor);
+        this.#fail(new OpenClawError("FORK", `the parent has revision ${cursor}, this cluster ends at ${end}`));
       },
       (error: unknown) => this.#fail(error),
     );

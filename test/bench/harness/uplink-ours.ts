@@ -3,7 +3,9 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { freePorts } from "@openclaw/demo/ports.ts";
 import { openClaw } from "@openclaw/edge-runtime/client.ts";
-import { enrolChild, type InitialNode, initCluster } from "@openclaw/edge-runtime/init.ts";
+import { siteTokens } from "@openclaw/edge-runtime/enrol.ts";
+import { type InitialNode, initCluster } from "@openclaw/edge-runtime/init.ts";
+import { parseSiteToken } from "@openclaw/edge-runtime/site-token.ts";
 import { HttpClient } from "./http.ts";
 import { Relay } from "./relay.ts";
 import { PROGRAM } from "./site.ts";
@@ -25,13 +27,13 @@ export async function startOurPair(workbench: Workbench, fsync: boolean): Promis
   const [address = ""] = hub.node.addresses;
   const [, , , , port, , peer] = address.split("/");
   const cable = await Relay.open(Number(port));
+  const grant = { directory: path.join(folder, HUB), count: 1, site: SITE, approved: true, members: null };
+  const [text = ""] = await siteTokens(grant);
   const parent = {
-    cluster: HUB,
-    clusterKey: hub.clusterKey,
-    addresses: [`/ip4/127.0.0.1/tcp/${cable.port}/p2p/${peer}`],
+    token: { ...(await parseSiteToken(text)), addresses: [`/ip4/127.0.0.1/tcp/${cable.port}/p2p/${peer}`] },
+    subscribe: { collections: [], prefixes: [], mirrors: false },
   };
   const site = await laidOut(folder, SITE, parent);
-  await enrolChild(path.join(folder, HUB), { cluster: SITE, clusterKey: site.clusterKey });
   for (const { node, config } of [hub.node, site.node]) {
     const args = [...process.execArgv, ...flags, PROGRAM, "node", "start", "--config", config];
     workbench.process(process.execPath, args, path.join(folder, `${node}.log`)).start();

@@ -166,6 +166,7 @@ const ROUTES: [Call, Grant, Grant][] = [
   [{ method: "GET", url: "/v1/sync" }, {}, { key: undefined as never }],
   [{ method: "POST", url: "/v1/sync/allow", payload: '{"bytes":1}' }, { admin: true }, { read: [""], write: [""] }],
   [{ method: "GET", url: "/v1/gateways" }, {}, { key: undefined as never }],
+  [{ method: "GET", url: "/v1/shed" }, { admin: true }, { read: [""], write: [""] }],
   [{ method: "GET", url: "/v1/ledger?from=1" }, { admin: true }, { read: [""], write: [""] }],
   [{ method: "GET", url: "/v1/base" }, { admin: true }, { read: [""], write: [""] }],
   // Each event is asked for.

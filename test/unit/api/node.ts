@@ -104,6 +104,7 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
       disk: () => disk.status(),
       stateReads: () => 3,
       children: () => 2,
+      refused: () => new Map([["SITE_PENDING", 3]]),
       uplink: () => uplink?.status() ?? null,
     }),
     origins: options.origins ?? [],

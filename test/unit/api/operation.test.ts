@@ -146,6 +146,7 @@ test("every route is in the OpenAPI document", async () => {
       "GET /v1/ledger",
       "GET /v1/members",
       "GET /v1/openapi.json",
+      "GET /v1/shed",
       "GET /v1/sites",
       "GET /v1/status",
       "GET /v1/sync",

@@ -189,6 +189,20 @@ const systemCommand: fc.Arbitrary<SystemCommand> = fc.oneof(
     bytes: fc.nat(1_000),
   }),
   fc.record({
+    kind: fc.constant("enrolSite" as const),
+    site: fc.record({
+      cluster: fc.constantFrom("alaska", "till").map(clusterId),
+      clusterKey: fc.constantFrom("a", "b").map((digit) => digit.repeat(64)),
+      token: fc.constantFrom("1", "2", "3").map((digit) => digit.repeat(64)),
+      state: fc.constantFrom("pending" as const, "approved" as const),
+    }),
+  }),
+  fc.record({
+    kind: fc.constant("decideSite" as const),
+    cluster: fc.constantFrom("alaska", "till").map(clusterId),
+    decision: fc.constantFrom("approved" as const, "revoked" as const),
+  }),
+  fc.record({
     kind: fc.constant("noteMember" as const),
     node: fc.constantFrom("shop-1", "shop-2").map((name) => checked(name, isNodeId)),
     place: fc.record({
