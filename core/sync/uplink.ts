@@ -135,18 +135,13 @@ export class Uplink {
   }
 
   status(): UplinkState {
-    const { parent, limits } = this.#options;
-    const { use, left, msToNextDay } = this.#budget;
     return {
-      parent,
+      parent: this.#options.parent,
       enabled: this.#enabled,
       connected: this.#link?.open === true,
       phase: this.#phase,
       rate: this.#drain.rate,
-      use,
-      limits,
-      left,
-      msToNextDay,
+      ...this.#budget.state,
       cursor: this.#holds.revision,
       lastError: this.#lastError,
     };
