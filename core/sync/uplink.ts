@@ -4,13 +4,9 @@
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
-import { isNothing, scopeOf } from "../ledger/scope.ts";
 import { selectForParent } from "../ledger/selection.ts";
 import type { StreamState } from "../ledger/snapshot.ts";
-import type { Subscription } from "../ledger/subscription.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
-import type { Clock, Random } from "../ports.ts";
-import type { Replica } from "../replica.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
 import { isSubscribed } from "../state-machine/subscribe.ts";
 import { Backoff } from "./backoff.ts";
@@ -19,11 +15,13 @@ import { DownImports } from "./down-imports.ts";
 import { SKIP_DELAY_MS } from "./down-stream.ts";
 import { DrainRate } from "./drain-rate.ts";
 import type { ChildConnection } from "./message.ts";
+import { MirrorAge } from "./mirror-age.ts";
 import { ParentHolds } from "./parent-holds.ts";
 import { isBare } from "./run.ts";
 import { subscribeTo } from "./snapshot-taking.ts";
 import { UpSnapshot } from "./up-snapshot.ts";
-import { type Traffic, UplinkBudget, type UplinkLimits } from "./uplink-budget.ts";
+import { UplinkBudget } from "./uplink-budget.ts";
+import type { UplinkOptions, UplinkReplica } from "./uplink-options.ts";
 import type { UplinkPhase, UplinkState } from "./uplink-state.ts";
 
 /** Revisions, for each push that is in flight, that make another push worth a frame. */
@@ -35,31 +33,6 @@ const RETRY_MS_MAX = 5_000;
 const UNREACHED_GROWTH = 1.05;
 /** How often a link that used up its day looks whether it may go on, ms. */
 const SPENT_LOOK_MS = 1_000;
-
-export type UplinkReplica = Pick<
-  Replica,
-  "propose" | "barrier" | "read" | "history" | "ledger" | "follow" | "position" | "status" | "onLeadership"
->;
-
-export interface UplinkOptions {
-  readonly replica: UplinkReplica;
-  readonly cluster: ClusterId;
-  readonly parent: ClusterId;
-  readonly credential: Uint8Array;
-  readonly subscription: Subscription;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly limits: UplinkLimits;
-  /** What went over all connections to the parent that this node ever had. */
-  traffic(): Traffic;
-  /** One try at a connection to the parent; told why the one before ended, as another of its nodes may do better. */
-  connect(ended: OpenClawError | null): Promise<ChildConnection>;
-  /** A connection ended, with why; null when it was ended here. */
-  ended?(reason: OpenClawError | null): void;
-  connected?(): void;
-  /** The bytes of the day are used up: the connection is closed until there are more. */
-  spent?(msToNextDay: number): void;
-}
 
 export class Uplink {
   readonly #options: UplinkOptions;
@@ -80,12 +53,14 @@ export class Uplink {
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
   #cancelBare: (() => void) | null = null;
+  readonly #mirrorAge: MirrorAge;
   #upSnapshot: UpSnapshot | null = null;
   #imports: DownImports | null = null;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
     const { clock, random, limits, replica, parent } = options;
+    this.#mirrorAge = new MirrorAge(clock);
     this.#holds = new ParentHolds({
       clock,
       replicated: () => replica.position().parentHolds,
@@ -145,6 +120,11 @@ export class Uplink {
       cursor: this.#holds.revision,
       lastError: this.#lastError,
     };
+  }
+
+  /** Ms since what is here of the parent was known to be level with it; null when it never was, by this node. */
+  mirrorAgeMs(): number | null {
+    return this.#mirrorAge.ms(this.#link);
   }
 
   get #phase(): UplinkPhase {
@@ -226,12 +206,13 @@ export class Uplink {
     const { epoch } = replica.position();
     await this.#budget.refresh();
     const { link } = await replica.read({ kind: "link", link: linkOf(parent) });
+    this.#mirrorAge.taken(revision(link?.cursor ?? 0));
     const stream = await this.#subscribe((link?.cursor ?? 0) > 0);
-    const down = { subscription, cursor: revision(link?.cursor ?? 0), epoch: link?.epoch?.nonce ?? null, ...stream };
     return {
       link: linkOf(cluster),
       child: { kind: "site", cluster, epoch, credential },
-      down: isNothing(scopeOf(subscription)) ? null : down,
+      // Also where nothing is subscribed to: homes, commands and results come down whatever that is (Q2, Q3).
+      down: { subscription, cursor: revision(link?.cursor ?? 0), epoch: link?.epoch?.nonce ?? null, ...stream },
     };
   }
 
@@ -323,7 +304,10 @@ export class Uplink {
       clock,
       propose: (command) => this.#propose(command),
       taken: {
-        taken: (cursor) => this.#link?.taken(cursor),
+        taken: (cursor) => {
+          this.#mirrorAge.taken(cursor);
+          this.#link?.taken(cursor);
+        },
         snapshotTaken: () => this.#link?.snapshotTaken(),
       },
       failed: (error) => this.#fail(error),
@@ -332,7 +316,7 @@ export class Uplink {
 
   /** The next run of our ledger for the parent. */
   async #next(after: number, inFlight: number): Promise<Push | null> {
-    const { replica, parent } = this.#options;
+    const { replica, parent, sha256 } = this.#options;
     this.#budget.look().catch((error: unknown) => this.#note(error));
     if (this.#budget.left === 0) {
       // What is on its way is still answered: it would have to be sent again.
@@ -349,7 +333,7 @@ export class Uplink {
     const records = slice.records.slice(0, BATCH_ITEMS_MAX);
     const last = records.at(-1);
     if (last === undefined) return null;
-    const items = selectForParent(records, parent);
+    const items = selectForParent(records, parent, sha256);
     // L1: what came from the parent goes back as skips; those wait for something to go with, so that links fall silent.
     if (isBare(items) && last.revision > this.#bareTo && last.revision === slice.revision) {
       this.#cancelBare ??= this.#options.clock.after(SKIP_DELAY_MS, () => {

@@ -6,14 +6,16 @@ import type { ClusterId } from "@openclaw/core/ids.ts";
 import type { Clock, Random } from "@openclaw/core/ports.ts";
 import { childConnection } from "@openclaw/core/sync/connection.ts";
 import type { ChildConnection } from "@openclaw/core/sync/message.ts";
-import { Uplink as CoreUplink, type UplinkReplica } from "@openclaw/core/sync/uplink.ts";
+import { Uplink as CoreUplink } from "@openclaw/core/sync/uplink.ts";
 import type { UplinkLimits } from "@openclaw/core/sync/uplink-budget.ts";
+import type { UplinkReplica } from "@openclaw/core/sync/uplink-options.ts";
 import type { UplinkDoor, UplinkStatus } from "../api/deps.ts";
 import type { NodeConfig } from "../config.ts";
 import { hangUp } from "../network/dial.ts";
 import type { Host } from "../network/host.ts";
 import type { NetworkLog } from "../network/network-log.ts";
 import { dialParent, TrafficCounter } from "../network/sync-streams.ts";
+import { sha256 } from "../storage/sha256.ts";
 import { dialInTurn } from "./dial-in-turn.ts";
 
 export interface UplinkOptions {
@@ -45,6 +47,7 @@ export class Uplink implements UplinkDoor {
       subscription: { ...parent.subscribe, prefixes: parent.subscribe.prefixes.map((prefix) => utf8(prefix)) },
       clock,
       random,
+      sha256,
       limits,
       traffic: () => traffic,
       connect: async (ended): Promise<ChildConnection> =>
@@ -73,6 +76,11 @@ export class Uplink implements UplinkDoor {
 
   setEnabled(enabled: boolean): void {
     this.#core.setEnabled(enabled);
+  }
+
+  mirrorAgeMs(origin: ClusterId): number | null {
+    // What the parent passes on of others may be older there.
+    return origin === this.#core.status().parent ? this.#core.mirrorAgeMs() : null;
   }
 
   /** @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED */
