@@ -5,10 +5,7 @@
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
 import { selectForParent } from "../ledger/selection.ts";
-import type { Subscription } from "../ledger/subscription.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
-import type { Clock, Random, Sha256 } from "../ports.ts";
-import type { Replica } from "../replica.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
 import { Backoff } from "./backoff.ts";
 import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
@@ -21,7 +18,8 @@ import { ParentHolds } from "./parent-holds.ts";
 import { isBare } from "./run.ts";
 import { subscribed } from "./subscribed.ts";
 import { UpSnapshot } from "./up-snapshot.ts";
-import { type Traffic, UplinkBudget, type UplinkLimits } from "./uplink-budget.ts";
+import { UplinkBudget } from "./uplink-budget.ts";
+import type { UplinkOptions, UplinkReplica } from "./uplink-options.ts";
 import type { UplinkPhase, UplinkState } from "./uplink-state.ts";
 
 /** Revisions, for each push that is in flight, that make another push worth a frame. */
@@ -33,33 +31,6 @@ const RETRY_MS_MAX = 5_000;
 const UNREACHED_GROWTH = 1.05;
 /** How often a link that used up its day looks whether it may go on, ms. */
 const SPENT_LOOK_MS = 1_000;
-
-export type UplinkReplica = Pick<
-  Replica,
-  "propose" | "barrier" | "read" | "history" | "ledger" | "follow" | "position" | "status" | "onLeadership"
->;
-
-export interface UplinkOptions {
-  readonly replica: UplinkReplica;
-  readonly cluster: ClusterId;
-  readonly parent: ClusterId;
-  readonly credential: Uint8Array;
-  readonly subscription: Subscription;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** For the leaf of what is private, which alone leaves the site. */
-  readonly sha256: Sha256;
-  readonly limits: UplinkLimits;
-  /** What went over all connections to the parent that this node ever had. */
-  traffic(): Traffic;
-  /** One try at a connection to the parent; told why the one before ended, as another of its nodes may do better. */
-  connect(ended: OpenClawError | null): Promise<ChildConnection>;
-  /** A connection ended, with why; null when it was ended here. */
-  ended?(reason: OpenClawError | null): void;
-  connected?(): void;
-  /** The bytes of the day are used up: the connection is closed until there are more. */
-  spent?(msToNextDay: number): void;
-}
 
 export class Uplink {
   readonly #options: UplinkOptions;
@@ -137,18 +108,13 @@ export class Uplink {
   }
 
   status(): UplinkState {
-    const { parent, limits } = this.#options;
-    const { use, left, msToNextDay } = this.#budget;
     return {
-      parent,
+      parent: this.#options.parent,
       enabled: this.#enabled,
       connected: this.#link?.open === true,
       phase: this.#phase,
       rate: this.#drain.rate,
-      use,
-      limits,
-      left,
-      msToNextDay,
+      ...this.#budget.state,
       cursor: this.#holds.revision,
       lastError: this.#lastError,
     };
