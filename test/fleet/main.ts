@@ -29,6 +29,8 @@ interface Options {
   readonly valueBytes: number;
 }
 
+const LOOK_MS = 1_000;
+
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 const options = new Command("fleet")
@@ -92,7 +94,12 @@ await Workbench.use(async (workbench) => {
       loaded.push(row);
       say(JSON.stringify(row));
       sites.load(0, options.valueBytes);
-      await until(DRAIN_MS, "all that was put is at the hub", async () => lag.arrived >= (await sites.count()).puts);
+      await until(DRAIN_MS, "all that was put is at the hub", async () => {
+        const { puts: all, connected, apart } = await sites.count();
+        if (connected < options.sites)
+          say(`${connected} are connected; ${lag.arrived} of ${all}; ${[...new Set(apart)].join("; ")}`);
+        return lag.arrived >= all;
+      });
     }
     lag.stop();
     const { sites: count, processes } = options;
@@ -162,7 +169,7 @@ async function until(ms: number, what: string, is: () => Promise<boolean>): Prom
   for (;;) {
     if (await is()) return;
     if (performance.now() > deadline) throw new Error(`not within ${ms / 1_000} s: ${what}`);
-    await sleep(250);
+    await sleep(LOOK_MS);
   }
 }
 
