@@ -10,7 +10,7 @@ import { parseSiteToken, type SiteToken } from "@openclaw/edge-runtime/site-toke
 import * as z from "zod";
 import { freePorts } from "./ports.ts";
 import { Refusal } from "./refusal.ts";
-import { GATEWAYS, HUB, type SitePlan } from "./sites.ts";
+import { GATEWAYS, HUB, HUB_NODES, type SitePlan } from "./sites.ts";
 
 const FILE = "fleet.json";
 const HOST = "127.0.0.1";
@@ -55,7 +55,7 @@ export async function openFleetFolder(folder: string, options: FolderOptions): P
 
   let hub = clusters.find(({ name }) => name === HUB);
   if (hub === undefined) {
-    hub = recordOf(folder, await create(folder, HUB, 1, 0, options, {}));
+    hub = recordOf(folder, await create(folder, HUB, HUB_NODES, 0, options, {}));
     await write(hub);
   }
   const subscribe = { collections: SHARED_COLLECTIONS, prefixes: [], mirrors: false };

@@ -2,6 +2,8 @@
 import type { ErrorCode } from "@openclaw/core/errors.ts";
 import { type DiskStatus, SHEDDING_ORDER } from "@openclaw/core/replica/disk-budget.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
+import { shedCount } from "@openclaw/core/state-machine/shed.ts";
+import type { UplinkState } from "@openclaw/core/sync/uplink-state.ts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 
 /** Seconds: from one fsync on a fast disk to an election and a retry. */
@@ -22,7 +24,7 @@ export interface MetricSources {
   /** Children that were refused since the start, by code. */
   readonly refused: () => ReadonlyMap<ErrorCode, number>;
   /** Null without a parent. */
-  readonly uplink: () => { readonly connected: boolean } | null;
+  readonly uplink: () => Pick<UplinkState, "connected" | "phase" | "use" | "left"> | null;
 }
 
 export class Metrics {
@@ -67,6 +69,20 @@ export class Metrics {
         }
       },
     });
+    new Gauge({
+      name: "openclaw_shed_revisions",
+      help: 'Revisions that were shed before a parent had them (S5), of our ledger (link "") and of children\'s',
+      labelNames: ["link"],
+      registers,
+      async collect() {
+        try {
+          const { shed } = await replica.read({ kind: "shed" });
+          for (const { link, runs } of shed) this.set({ link: link ?? "" }, shedCount(runs));
+        } catch {
+          this.reset();
+        }
+      },
+    });
     const gauge = (name: string, help: string, value: () => number): void => {
       new Gauge({
         name: `openclaw_${name}`,
@@ -107,7 +123,7 @@ export class Metrics {
     gauge("disk_refuses", "1 while writes that need room are refused here", () => (disk().refuses === null ? 0 : 1));
     new Gauge({
       name: "openclaw_disk_shed",
-      help: "Shed since the start: bytes of copies and log, revisions of the past, writes refused",
+      help: "Shed since the start: bytes of copies and log, revisions of the past and of the unshipped, writes refused",
       labelNames: ["step"],
       registers,
       collect() {
@@ -144,6 +160,19 @@ export class Metrics {
       const { revision, parentHolds } = replica.position();
       return uplink() === null ? 0 : revision - parentHolds;
     });
+    gauge(
+      "uplink_day_bytes",
+      "Bytes on the wire to and from the parent of the present day of log time",
+      () => uplink()?.use.bytes ?? 0,
+    );
+    gauge(
+      "uplink_day_left_bytes",
+      "Bytes that the day's budget leaves; -1 without a budget",
+      () => uplink()?.left ?? -1,
+    );
+    gauge("uplink_spent", "1 while the link to the parent is stopped because the day's bytes are used up", () =>
+      uplink()?.phase === "spent" ? 1 : 0,
+    );
   }
 
   /** A user command was answered after `seconds`. */

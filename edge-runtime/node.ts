@@ -265,6 +265,7 @@ async function compose(
           host,
           replica,
           parent,
+          limits: config.uplink,
           cluster,
           credential: encodeSiteCredential({ credential, enrolment: Buffer.from(parent.enrolment, "base64url") }),
           clock: systemClock,
@@ -292,6 +293,7 @@ async function compose(
     disk: new NodeDisk(config.dataDir, state),
     budgetBytes: config.disk.budgetBytes,
     pinned: parent !== null,
+    shedsUnshipped: !config.disk.keepUnshipped,
     saysFull: (node) => presence.rows().some((row) => row.cluster === cluster && row.node === node && row.full),
     told: (what, { used, budget: bytes, next }) => {
       log.warn({ used, budget: bytes, next }, what);

@@ -12,13 +12,13 @@ import { raiseVersion, requireSupported } from "./apply-version.ts";
 import { importCommands } from "./client-links.ts";
 import type { Command, CommandHeader, CommandResult, IdempotentCommand, Outcome, UserCommand } from "./command.ts";
 import { readableCommands } from "./command-codec.ts";
-import { compact } from "./compact.ts";
+import { compact, shed } from "./compact.ts";
 import { beginComparison, noteFinding } from "./comparison.ts";
 import { runChangeCommand } from "./documents.ts";
 import { IDEMPOTENCY_ROOM, rememberedOf, runIdempotent } from "./idempotency.ts";
 import { runKeyCommand } from "./key-values.ts";
 import { expireLeases, runLeaseCommand } from "./leases.ts";
-import { importLedger } from "./ledger-imports.ts";
+import { type Importing, importLedger } from "./ledger-imports.ts";
 import type { Author } from "./ledger-writer.ts";
 import { LedgerWriter } from "./ledger-writer.ts";
 import type { Refused } from "./member.ts";
@@ -27,7 +27,10 @@ import { refused } from "./outcome.ts";
 import { noteParentHolds } from "./position.ts";
 import { inSession, openSession } from "./sessions.ts";
 import { decideSite, enrolSite } from "./sites.ts";
+import { importSnapshot } from "./snapshot-imports.ts";
+import { subscribe } from "./subscribe.ts";
 import { Transaction } from "./transaction.ts";
+import { allowUplinkUse, noteUplinkUse } from "./uplink-use.ts";
 import type { Apply, CommandAnswer } from "./view.ts";
 
 /** One meaning of entries: runs what it holds, and adds a result for each command. */
@@ -128,16 +131,14 @@ class Machine {
       case "openSession":
         openSession(this.#tx, command.session, index);
         return { kind: "sessionOpened" };
-      case "importLedger": {
-        const importing = {
-          tx: this.#tx,
-          ledger: this.#ledger,
-          sha256: this.#sha256,
-          cluster: this.#cluster,
-          salt: this.#salts(header),
-        };
-        return importLedger(importing, command);
-      }
+      case "importLedger":
+        return importLedger(this.#importing(header), command);
+      case "importSnapshot":
+        return importSnapshot(this.#importing(header), header, command);
+      case "subscribe":
+        return subscribe(this.#importing(header), header, command);
+      case "shed":
+        return { kind: "outcome", outcome: shed(this.#tx, this.#ledger, command.revision, header.time) };
       case "importCommands": {
         const author = this.#author(header, this.#salts(header));
         return importCommands(this.#tx, command, index, (queued, room) =>
@@ -146,6 +147,12 @@ class Machine {
       }
       case "parentHolds":
         noteParentHolds(this.#tx, command.parent, command.revision, this.#ledger.position.revision);
+        return { kind: "noted" };
+      case "uplinkUsed":
+        noteUplinkUse(this.#tx, command.day, command.bytes);
+        return { kind: "noted" };
+      case "allowUplink":
+        allowUplinkUse(this.#tx, command.day, command.bytes);
         return { kind: "noted" };
       case "noteMember":
         return { kind: "memberNoted", refused: this.#noteMember(command, index) };
@@ -218,6 +225,16 @@ class Machine {
       default:
         return runKeyCommand(this.#tx, this.#ledger, author, command, room);
     }
+  }
+
+  #importing(header: CommandHeader): Importing {
+    return {
+      tx: this.#tx,
+      ledger: this.#ledger,
+      sha256: this.#sha256,
+      cluster: this.#cluster,
+      salt: this.#salts(header),
+    };
   }
 
   #author({ principal, time }: CommandHeader, salt: (at: Revision) => Uint8Array): Author {

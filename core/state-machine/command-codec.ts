@@ -9,16 +9,17 @@ import { decode, encode, TupleReader } from "../codec.ts";
 import type { ErrorCode } from "../errors.ts";
 import { invariant, isErrorCode, OpenClawError, unreachable } from "../errors.ts";
 import { index, isClusterId, isLeaseId, isLinkId, isNodeId, isSessionId, revision, seq } from "../ids.ts";
+import { encodeRun, readRun } from "../ledger/link-run.ts";
 import {
   documentChangeTuple,
   epochTuple,
-  linkItemTuple,
   readDocumentChange,
   readEpoch,
   readHash,
-  readLinkItem,
   SALT_BYTES,
 } from "../ledger/record-codec.ts";
+import { readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot.ts";
+import { readSubscription, subscriptionTuple } from "../ledger/subscription.ts";
 import { IDEMPOTENCY_KEY_CHARS_MAX } from "../limits.ts";
 import type {
   Command,
@@ -58,8 +59,13 @@ const COMMAND = {
   idempotent: 23,
   compareStates: 24,
   reportState: 25,
+  uplinkUsed: 26,
+  allowUplink: 27,
   enrolSite: 30,
   decideSite: 31,
+  importSnapshot: 40,
+  subscribe: 41,
+  shed: 42,
 } as const satisfies Record<Command["kind"] | ImportedCommand["kind"], number>;
 
 export const encodeCommands = (commands: readonly Command[]): Uint8Array<ArrayBuffer> =>
@@ -161,7 +167,7 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
         command.link,
         command.cluster,
         epochTuple(command.epoch),
-        command.items.map(linkItemTuple),
+        encodeRun(command.items),
         command.hash,
       ];
     case "importCommands":
@@ -172,8 +178,24 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
         command.lowWater,
         command.commands.map(importedCommandTuple),
       ];
+    case "importSnapshot":
+      return [
+        COMMAND.importSnapshot,
+        command.link,
+        command.cluster,
+        epochTuple(command.epoch),
+        snapshotStepTuple(command.step),
+      ];
+    case "subscribe":
+      return [COMMAND.subscribe, command.link, command.cluster, subscriptionTuple(command.subscription)];
+    case "shed":
+      return [COMMAND.shed, command.revision];
     case "parentHolds":
       return [COMMAND.parentHolds, command.parent, command.revision];
+    case "uplinkUsed":
+      return [COMMAND.uplinkUsed, command.day, command.bytes];
+    case "allowUplink":
+      return [COMMAND.allowUplink, command.day, command.bytes];
     case "noteMember":
       return [COMMAND.noteMember, command.node, ...placeFields(command.place), command.supports];
     case "raiseVersion":
@@ -213,7 +235,7 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         link: reader.that(isLinkId, "a link"),
         cluster: reader.that(isClusterId, "a cluster"),
         epoch: readEpoch(reader.any()),
-        items: reader.list().map(readLinkItem),
+        items: readRun(reader),
         hash: readHash(reader),
       };
     case COMMAND.importCommands:
@@ -224,12 +246,33 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         lowWater: seq(reader.count()),
         commands: reader.list().map(readImportedCommand),
       };
+    case COMMAND.importSnapshot:
+      return {
+        kind: "importSnapshot",
+        link: reader.that(isLinkId, "a link"),
+        cluster: reader.that(isClusterId, "a cluster"),
+        epoch: readEpoch(reader.any()),
+        step: readSnapshotStep(reader.any()),
+      };
+    case COMMAND.subscribe:
+      return {
+        kind: "subscribe",
+        link: reader.that(isLinkId, "a link"),
+        cluster: reader.that(isClusterId, "a cluster"),
+        subscription: readSubscription(reader.any()),
+      };
+    case COMMAND.shed:
+      return { kind: "shed", revision: revision(reader.count()) };
     case COMMAND.parentHolds:
       return {
         kind: "parentHolds",
         parent: reader.that(isClusterId, "a cluster"),
         revision: revision(reader.count()),
       };
+    case COMMAND.uplinkUsed:
+      return { kind: "uplinkUsed", day: reader.count(), bytes: reader.count() };
+    case COMMAND.allowUplink:
+      return { kind: "allowUplink", day: reader.count(), bytes: reader.count() };
     case COMMAND.noteMember:
       return {
         kind: "noteMember",

@@ -8,6 +8,7 @@
  *   0x03                                     number of sessions and client links
  *   0x04 node                                where a member is
  *   0x05                                     comparison: what replicas found of the last round
+ *   0x0a                                     what the uplink used of its day
  *   0x10 key                                 own key-value
  *   0x11 len8 origin, key                    mirror of another cluster's key-value
  *   0x12 lease64                             lease: its time to live, when it is due, what it holds
@@ -28,6 +29,8 @@
  *   0x40 link                                ledger link
  *   0x41 len8 origin, epoch nonce            an origin's high-water
  *   0x42 len8 link, to64, from64             revisions of that link that are not here as bodies
+ *   0x48 link                                what a ledger link's stream is of, and a snapshot that is being taken
+ *   0x49 link                                what a link, or our own ledger (no link), was shed of
  *   0x50                                     number of sites, and of tokens that they used
  *   0x51 cluster                             a site below this cluster
  *   0x52 one-time key                        whom a site's token let in
@@ -45,6 +48,7 @@ const TAG = {
   clients: 0x03,
   member: 0x04,
   comparison: 0x05,
+  uplinkUse: 0x0a,
   key: 0x10,
   mirror: 0x11,
   lease: 0x12,
@@ -65,6 +69,8 @@ const TAG = {
   ledgerLink: 0x40,
   originMark: 0x41,
   linkGap: 0x42,
+  stream: 0x48,
+  shed: 0x49,
   sitesSum: 0x50,
   site: 0x51,
   siteToken: 0x52,
@@ -82,6 +88,7 @@ export interface KeyRange {
 export const POSITION_KEY: Uint8Array = Uint8Array.of(TAG.position);
 export const PARENT_HOLDS_KEY: Uint8Array = Uint8Array.of(TAG.parentHolds);
 export const COMPARISON_KEY: Uint8Array = Uint8Array.of(TAG.comparison);
+export const UPLINK_USE_KEY: Uint8Array = Uint8Array.of(TAG.uplinkUse);
 export const CLIENTS_KEY: Uint8Array = Uint8Array.of(TAG.clients);
 
 /** The rows that the ledger determines: keys, mirrors, documents. */
@@ -215,6 +222,14 @@ export function documentsRange(collection: string): KeyRange {
   return { from, to: after(from) };
 }
 
+/** Of every collection; the shorter names first. */
+export const DOCUMENTS: KeyRange = { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.document + 1) };
+/** The bytes of both names in a row of that range. */
+export function namesOfDocument(row: Uint8Array): { readonly collection: Uint8Array; readonly document: Uint8Array } {
+  const end = 2 + (row[1] ?? 0);
+  return { collection: row.subarray(2, end), document: row.subarray(end) };
+}
+
 /** The bytes of the document's name in a row of `documentsRange(collection)`. */
 export const documentOfRow = (collection: string, row: Uint8Array): Uint8Array =>
   row.subarray(documentsRange(collection).from.length);
@@ -255,6 +270,16 @@ export const IDEMPOTENT_DUE: KeyRange = {
 export const originMarkKey = (cluster: ClusterId, nonce: string): Uint8Array =>
   tagged(TAG.originMark, [withLength(utf8(cluster)), utf8(nonce)]);
 
+export const ORIGIN_MARKS: KeyRange = { from: Uint8Array.of(TAG.originMark), to: Uint8Array.of(TAG.originMark + 1) };
+/** The cluster's and the epoch's bytes in a row of that range. */
+export function namesOfMark(row: Uint8Array): { readonly cluster: Uint8Array; readonly epoch: Uint8Array } {
+  const end = 2 + (row[1] ?? 0);
+  return { cluster: row.subarray(2, end), epoch: row.subarray(end) };
+}
+
+export const streamKey = (link: LinkId): Uint8Array => tagged(TAG.stream, [utf8(link)]);
+export const shedKey = (link: LinkId | null): Uint8Array => tagged(TAG.shed, [utf8(link ?? "")]);
+export const SHED: KeyRange = { from: Uint8Array.of(TAG.shed), to: Uint8Array.of(TAG.shed + 1) };
 /** In the order of where they end. Two end at one revision only where one of them holds none: then that comes last. */
 export const linkGapKey = (link: LinkId, from: Revision, to: Revision): Uint8Array =>
   tagged(TAG.linkGap, [withLength(utf8(link)), bigEndian(to), bigEndian(from)]);

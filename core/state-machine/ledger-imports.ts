@@ -21,11 +21,12 @@ import { isPast, ledgerLinkRow, raiseMark } from "./link-rows.ts";
 import type { Refusal } from "./outcome.ts";
 import { refused } from "./outcome.ts";
 import { shippingRefusal } from "./sites.ts";
+import { isReplacing } from "./stream-rows.ts";
 import type { Transaction } from "./transaction.ts";
 
 export type ImportLedger = Extract<SystemCommand, { kind: "importLedger" }>;
 
-interface Importing {
+export interface Importing {
   readonly tx: Transaction;
   readonly ledger: LedgerWriter;
   readonly sha256: Sha256;
@@ -74,6 +75,7 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
   if (known !== undefined && known.epoch.nonce !== command.epoch.nonce) {
     return refuse("WRONG_EPOCH", `epoch ${known.epoch.counter} is pinned, not ${command.epoch.counter}`);
   }
+  if (isReplacing(tx, command.link)) return refuse("GAP", "a snapshot that is under way comes first");
   if (!isContiguous(command.items)) return refuse("MALFORMED_FRAME", "items do not follow each other");
   const first = command.items[0];
   const last = command.items.at(-1);
@@ -193,7 +195,7 @@ function takeBody(importing: Importing, command: ImportLedger, { bytes, record }
   const origin = originOf(record, link, command.epoch.nonce);
   invariant(origin !== null, "a ledger's link is a cluster's name");
   // What we wrote ourselves has come back: we have it.
-  if (origin.cluster === importing.cluster || isPast(tx, origin)) return "known";
+  if (origin.cluster === importing.cluster || isPast(tx, origin, record.snapshot)) return "known";
   const all = record.events.map(mirrored);
   const plans = planDocuments(tx, all);
   const full = plans.find(({ plan }) => overPending(plan));
@@ -203,7 +205,7 @@ function takeBody(importing: Importing, command: ImportLedger, { bytes, record }
       `${full.name} holds ${full.plan.before.pending} changes whose dependencies are missing`,
     );
   }
-  raiseMark(tx, origin);
+  raiseMark(tx, origin, command.link);
 
   const fresh = new Set(plans.flatMap(({ plan }) => plan.fresh));
   const took = all.flatMap((event, place) => {

@@ -3,7 +3,7 @@ import { invariant } from "../errors.ts";
 import type { Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
 import { chainHash, leafHash } from "../ledger/chain.ts";
-import type { Imported, LedgerEvent, RecordForm } from "../ledger/record.ts";
+import type { Imported, LedgerEvent, RecordForm, Replaced } from "../ledger/record.ts";
 import { encodeRecord } from "../ledger/record-codec.ts";
 import type { Sha256, StoredRecord } from "../ports.ts";
 import { POSITION_KEY } from "./keyspace.ts";
@@ -85,6 +85,18 @@ export class LedgerWriter {
   import(body: Imported, salt: Author["salt"]): Revision {
     const at = this.next;
     return this.#add({ partition: PARTITION, revision: at, salt: salt(at), ...body });
+  }
+
+  /** How a snapshot differed from what was here (S4). */
+  replace(
+    { principal, time, salt }: Author,
+    from: Pick<Replaced, "origin" | "link">,
+    events: readonly LedgerEvent[],
+  ): Revision {
+    invariant(events.length > 0, "a revision changes something");
+    const at = this.next;
+    const head = { partition: PARTITION, revision: at, salt: salt(at) };
+    return this.#add({ ...head, ...from, body: null, time, principal, events });
   }
 
   #add(form: RecordForm): Revision {

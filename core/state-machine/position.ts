@@ -8,6 +8,7 @@ import { epochTuple, readEpoch, readHash } from "../ledger/record-codec.ts";
 import type { Sha256 } from "../ports.ts";
 import { PARENT_HOLDS_KEY, POSITION_KEY } from "./keyspace.ts";
 import type { Position } from "./query.ts";
+import { parentHad } from "./shed.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 import type { StateView, Write } from "./view.ts";
 
@@ -93,6 +94,7 @@ export const parentHolds = (tx: Transaction): Revision | null =>
  */
 export function noteParentHolds(tx: Transaction, parent: ClusterId, holds: Revision, ours: Revision): void {
   const known = tx.read(PARENT_HOLDS_KEY, parentHoldsRow);
-  if (holds > ours || (known !== undefined && holds <= known.revision)) return;
+  if (holds > ours || (known !== undefined && holds < known.revision)) return;
   tx.write(PARENT_HOLDS_KEY, parentHoldsRow, { parent, revision: holds });
+  parentHad(tx, holds);
 }

@@ -5,6 +5,7 @@ import type { ClusterId, LeaseId, LinkId } from "../ids.ts";
 import { isLinkId, seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { changeHashBytes } from "../ledger/record-codec.ts";
+import type { StreamState } from "../ledger/snapshot.ts";
 import { RANGE_ROWS_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import { clientLinkRow } from "./client-links.ts";
@@ -31,16 +32,21 @@ import {
   leaseKeysRange,
   ledgerLinkKey,
   linkOfRow,
+  streamKey,
 } from "./keyspace.ts";
 import { leaseRow } from "./lease-rows.ts";
 import { ledgerLinkRow } from "./link-rows.ts";
 import { membersOf } from "./members.ts";
 import type { KeySelector, KeyValue } from "./operation.ts";
+import { originsOf } from "./origins.ts";
 import { readPosition } from "./position.ts";
 import type { Answer, FirstRequest, LeaseState, LinkState, Query, QueryAnswers } from "./query.ts";
 import { pagesOf } from "./row-pages.ts";
+import { shedOf } from "./shed.ts";
 import { sitesOf } from "./sites.ts";
 import { stateHash } from "./state-hash.ts";
+import { NO_STREAM, streamRow } from "./stream-rows.ts";
+import { uplinkUse } from "./uplink-use.ts";
 import type { StateView } from "./view.ts";
 
 /**
@@ -48,6 +54,9 @@ import type { StateView } from "./view.ts";
  * that an answer fits one.
  */
 export const ANSWER_BYTES_MAX = 2_097_152;
+
+/** Rows counted between two pauses. */
+const COUNTED_ROWS = 4_096;
 
 /** Changes fetched between two pauses, each by a read of its own. */
 const PAUSE_CHANGES = 64;
@@ -92,6 +101,14 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return { link: link(view, question.link) };
     case "links":
       return { links: yield* links(view) };
+    case "uplinkUse":
+      return { use: uplinkUse(view) };
+    case "stream":
+      return stream(view, question.link);
+    case "origins":
+      return originsOf(view);
+    case "shed":
+      return { shed: shedOf(view) };
     case "members":
       return { members: membersOf(view) };
     case "sites":
@@ -121,9 +138,11 @@ function* range(view: StateView, { origin, ...request }: Of<"range">): Generator
   const answer = new RangeAnswer(request, ANSWER_BYTES_MAX);
   if (request.view === "count" && request.keys.kind === "range") {
     const { from, to } = keyRange(origin, request.keys.from, request.keys.to);
-    for (const page of pagesOf(view, from, to)) {
-      answer.count(page.length);
-      yield;
+    for (let next: Uint8Array | null = from; next !== null; ) {
+      const part = view.count(next, to, COUNTED_ROWS);
+      answer.count(part.rows);
+      next = part.next;
+      if (next !== null) yield;
     }
     return { ...answer.response(), revision };
   }
@@ -292,6 +311,11 @@ function ledgerLinkState(id: LinkId, bytes: Uint8Array): LinkState {
 function clientLinkState(id: LinkId, bytes: Uint8Array): LinkState {
   const { cursor, outcomes } = clientLinkRow.decode(bytes);
   return { link: id, cursor: seq(cursor), hash: new Uint8Array(0), epoch: null, outcomes: outcomes.ascending() };
+}
+
+function stream(view: StateView, id: LinkId): StreamState {
+  const bytes = view.get(streamKey(id));
+  return bytes === undefined ? NO_STREAM : streamRow.decode(bytes);
 }
 
 export const rowsAllowed = (limit: number): number => Math.min(Math.max(0, limit), RANGE_ROWS_MAX);

@@ -1,11 +1,14 @@
 /** What can be asked of the state at one applied index. Run by `query(view, question)` in the store's worker. */
 import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Revision, Seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
+import type { StreamState } from "../ledger/snapshot.ts";
 import type { Outcome } from "./command.ts";
 import type { Comparison } from "./finding.ts";
 import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
+import type { Shed } from "./shed.ts";
 import type { Site } from "./site.ts";
+import type { UplinkUse } from "./uplink-use.ts";
 
 /** What is known of a lease (etcd's LeaseTimeToLive). */
 export interface LeaseState {
@@ -86,6 +89,14 @@ export type Query =
   | { readonly kind: "idempotencySum" }
   | { readonly kind: "link"; readonly link: LinkId }
   | { readonly kind: "links" }
+  /** What the uplink used of its day, as it was replicated last. */
+  | { readonly kind: "uplinkUse" }
+  /** What a ledger link's stream is of, and how far a snapshot was taken. */
+  | { readonly kind: "stream"; readonly link: LinkId }
+  /** Whose mirrors are here. */
+  | { readonly kind: "origins" }
+  /** What was shed before a parent had it (S5): of our ledger, and of those of our links. */
+  | { readonly kind: "shed" }
   | { readonly kind: "members" }
   | { readonly kind: "sites" }
   | { readonly kind: "position" }
@@ -144,6 +155,15 @@ export interface QueryAnswers {
   idempotencySum: IdempotencyRoom;
   link: { readonly link: LinkState | null };
   links: { readonly links: readonly LinkState[] };
+  /** Null: nothing was told yet. */
+  uplinkUse: { readonly use: UplinkUse | null };
+  stream: StreamState;
+  /** Ascending by cluster; of each its newest mark, the epoch that it is in, and the link that brought it. */
+  origins: {
+    readonly origins: readonly { readonly cluster: ClusterId; readonly epoch: string; readonly link: LinkId }[];
+    readonly position: Position;
+  };
+  shed: { readonly shed: readonly Shed[] };
   /** By name; those who were removed, too. */
   members: { readonly members: readonly Member[] };
   /** By name; those that were revoked, too. */

@@ -2,6 +2,7 @@
 import type { Encodable } from "../codec.ts";
 import { TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
+import { revision } from "../ids.ts";
 import type { CommandResult } from "./command.ts";
 import { outcomeTuple, readErrorCode, readOutcome } from "./command-codec.ts";
 import { comparisonTuple, readComparisonTuple } from "./comparison.ts";
@@ -17,6 +18,7 @@ const RESULT = {
   stamped: 6,
   idempotent: 7,
   compared: 8,
+  snapshotTaken: 9,
   siteNoted: 12,
 } as const satisfies Record<CommandResult["kind"], number>;
 
@@ -32,6 +34,8 @@ export function resultTuple(result: CommandResult): Encodable {
       return [RESULT.imported, result.cursor, result.outcomes.map((one) => (one === null ? null : outcomeTuple(one)))];
     case "importRefused":
       return [RESULT.importRefused, result.code, result.cursor, result.details];
+    case "snapshotTaken":
+      return [RESULT.snapshotTaken, result.cursor, result.more];
     case "noted":
       return [RESULT.noted];
     case "memberNoted":
@@ -76,6 +80,8 @@ function readResultOfKind(reader: TupleReader): CommandResult {
       const code = readErrorCode(reader);
       return { kind: "importRefused", code, cursor: reader.count(), details: reader.text() };
     }
+    case RESULT.snapshotTaken:
+      return { kind: "snapshotTaken", cursor: revision(reader.count()), more: reader.flag() };
     case RESULT.noted:
       return { kind: "noted" };
     case RESULT.memberNoted:

@@ -51,7 +51,7 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addMember(program, name);
   addMoveLeader(program);
   addToken(program);
-  addSite(program);
+  addSite(program, name);
   addSync(program, name);
   addNode(program, node);
   addPut(program);
@@ -62,6 +62,7 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addCompact(program);
   addWatch(program);
   addStatus(program);
+  addSync(program);
   addLedger(program);
   addExport(program);
   addBackup(program);

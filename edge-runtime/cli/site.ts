@@ -7,6 +7,8 @@ import type { Command } from "commander";
 import { z } from "zod";
 import { clientOf, examples, print, type Reach, reaching } from "./reach.ts";
 import { addSiteEnrol } from "./site-enrol.ts";
+import { addSiteRebuild } from "./site-rebuild.ts";
+import { addSiteVerify } from "./site-verify.ts";
 import { table } from "./status.ts";
 
 const Site = z.looseObject({
@@ -25,13 +27,15 @@ const Site = z.looseObject({
 });
 type Site = z.infer<typeof Site>;
 
-export function addSite(program: Command): void {
+export function addSite(program: Command, name: string): void {
   const site = program.command("site").description("the sites below this cluster");
   addSiteEnrol(site);
   addList(site);
   addShow(site);
   addDecision(site, "approve", "approved", "let sites in; a revoked one goes on where it left off");
   addDecision(site, "revoke", "revoked", "shut sites out: their links are closed, and what they shipped is kept");
+  addSiteVerify(site);
+  addSiteRebuild(site, name);
 }
 
 function addList(site: Command): void {

@@ -2,10 +2,13 @@
 import type { Command } from "commander";
 import { examples, print } from "./reach.ts";
 import { type Subscribing, subscribedOf, subscribing } from "./subscribing.ts";
+import { addSyncAllow, addSyncStatus } from "./sync-status.ts";
 
 export function addSync(program: Command, name: string): void {
   const sync = program.command("sync").description("this cluster's way to its parent");
   addJoinParent(sync, name);
+  addSyncStatus(sync);
+  addSyncAllow(sync);
 }
 
 function addJoinParent(sync: Command, name: string): void {

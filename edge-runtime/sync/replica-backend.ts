@@ -37,6 +37,7 @@ export function replicaBackend(options: BackendOptions): ParentBackend {
       replica.execute({ kind: "leaseKeepAlive", lease }, { principal, timeoutMs: PROPOSE_MS_MAX }),
     barrier: () => replica.barrier(BARRIER_MS_MAX),
     read: (query) => replica.read(query),
+    history: (query) => replica.history(query),
     senderHash: (link, at) => senderHash((question) => replica.history(question), link, at),
     ledger: (from, maxBytes) => replica.ledger(from, maxBytes),
     position: () => replica.position(),

@@ -78,6 +78,7 @@ export class LightSite {
       host,
       replica,
       parent,
+      limits: { bytesPerSecond: null, bytesPerDay: null },
       cluster,
       credential: encodeSiteCredential({ credential, enrolment }),
       clock: systemClock,

@@ -61,7 +61,7 @@ const noBudget: ApiDeps["disk"] = {
     used: null,
     full: false,
     refuses: null,
-    shed: { copies: 0, log: 0, past: 0, writes: 0 },
+    shed: { copies: 0, log: 0, past: 0, unshipped: 0, writes: 0 },
     next: null,
   }),
 };

@@ -55,7 +55,7 @@ describe("a configuration", () => {
       snapshots: { bytesPerSecond: 16_777_216 },
       memory: { stateCacheBytes: 8_388_608, logBytes: 16_777_216 },
       retention: { age: null, bytes: null },
-      disk: { budgetBytes: null },
+      disk: { budgetBytes: null, keepUnshipped: false },
       mdns: false,
       logLevel: "info",
     });

@@ -173,7 +173,10 @@ describe("a parent", () => {
     });
     const subscription = { prefixes: [utf8("")], collections: [], mirrors: false };
     wire.child.send(
-      encodeChildMessage({ ...hello, down: { subscription, cursor: revision(1), epoch: site.epoch.nonce } }),
+      encodeChildMessage({
+        ...hello,
+        down: { subscription, cursor: revision(1), epoch: site.epoch.nonce, held: subscription, snapshot: null },
+      }),
     );
     await world.flush();
     expect(heard[0]).toMatchObject({ kind: "welcome", upstream: 1 });
@@ -260,6 +263,7 @@ describe("a child", () => {
         welcomed: () => undefined,
         pushed: (_, to) => void told.push(to),
         events: () => undefined,
+        snapshot: () => undefined,
         holds: () => undefined,
         closed: () => undefined,
       },
@@ -277,6 +281,7 @@ describe("a child", () => {
       cursor: 0,
       outcomes: [],
       upstream: revision(0),
+      snapshot: null,
     });
     expect(heard.slice(1)).toMatchObject([{ from: 1 }, { from: 2 }, { from: 3 }]);
     await say({ kind: "pushed", cursor: 1, outcomes: [] });
