@@ -3,7 +3,7 @@
  * parent has it (S3). Runs on whichever node leads; all it knows is replicated, so that the next leader goes on.
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
-import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
+import { type ClusterId, linkOfCluster, type Revision, revision } from "../ids.ts";
 import { isNothing, scopeOf } from "../ledger/scope.ts";
 import { selectForParent } from "../ledger/selection.ts";
 import type { StreamState } from "../ledger/snapshot.ts";
@@ -230,11 +230,11 @@ export class Uplink {
     await replica.barrier(PROPOSE_MS_MAX);
     const { epoch } = replica.position();
     await this.#budget.refresh();
-    const { link } = await replica.read({ kind: "link", link: linkOf(parent) });
+    const { link } = await replica.read({ kind: "link", link: linkOfCluster(parent) });
     const stream = await this.#subscribe((link?.cursor ?? 0) > 0);
     const down = { subscription, cursor: revision(link?.cursor ?? 0), epoch: link?.epoch?.nonce ?? null, ...stream };
     return {
-      link: linkOf(cluster),
+      link: linkOfCluster(cluster),
       child: { kind: "site", cluster, epoch, credential },
       down: isNothing(scopeOf(subscription)) ? null : down,
     };
@@ -243,7 +243,7 @@ export class Uplink {
   /** S4: what the stream is of, once nothing that is not wanted is left of it. */
   async #subscribe(begun: boolean): Promise<StreamState> {
     const { replica, parent, subscription } = this.#options;
-    const link = linkOf(parent);
+    const link = linkOfCluster(parent);
     const stream = await replica.read({ kind: "stream", link });
     if (isSubscribed(stream, subscription, begun)) return stream;
     await subscribeTo((command) => this.#propose(command), { link, cluster: parent }, subscription);
@@ -322,7 +322,7 @@ export class Uplink {
   #importsOf({ epoch }: Welcome): DownImports {
     const { parent, clock } = this.#options;
     return new DownImports({
-      link: linkOf(parent),
+      link: linkOfCluster(parent),
       parent,
       epoch,
       clock,
@@ -393,9 +393,4 @@ export class Uplink {
     this.#lastError = failure;
     this.#link?.fail(failure);
   }
-}
-
-function linkOf(cluster: ClusterId): LinkId {
-  if (!isLinkId(cluster)) throw new InvariantViolation("a cluster's name is a link");
-  return cluster;
 }

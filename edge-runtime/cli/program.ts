@@ -62,7 +62,6 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addCompact(program);
   addWatch(program);
   addStatus(program);
-  addSync(program);
   addLedger(program);
   addExport(program);
   addBackup(program);
