@@ -1,4 +1,5 @@
 /** `npm run fleet -- --sites N`: so many light sites in a few processes on one real hub node; tells what that costs. */
+import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -155,6 +156,8 @@ function measuring(hub: number, sites: readonly number[], http: string) {
       sitesCpuPercent: percent(1),
       mbPerSite: siteMb / options.sites,
       streams: await metric(http, "openclaw_children"),
+      /** What else the machine was asked for: with more than there are cores, lags are of the machine, not of us. */
+      loadAverage: os.loadavg()[0] ?? 0,
     };
   };
 }
