@@ -3,7 +3,7 @@ import { invariant } from "../errors.ts";
 import type { Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
 import { chainHash, leafHash } from "../ledger/chain.ts";
-import type { Imported, LedgerEvent, RecordForm, Replaced } from "../ledger/record.ts";
+import type { Home, Imported, LedgerEvent, RecordForm, Replaced } from "../ledger/record.ts";
 import { encodeRecord } from "../ledger/record-codec.ts";
 import type { Sha256, StoredRecord } from "../ports.ts";
 import { POSITION_KEY } from "./keyspace.ts";
@@ -66,13 +66,14 @@ export class LedgerWriter {
     this.#move({ nextDue });
   }
 
-  append({ principal, time, salt }: Author, events: readonly LedgerEvent[]): Revision {
+  append({ principal, time, salt }: Author, events: readonly LedgerEvent[], home: Home): Revision {
     invariant(events.length > 0, "a revision changes something");
     const at = this.next;
     return this.#add({
       partition: PARTITION,
       revision: at,
       salt: salt(at),
+      home,
       origin: null,
       link: null,
       time,
@@ -82,9 +83,9 @@ export class LedgerWriter {
   }
 
   /** A body of which something took effect here. */
-  import(body: Imported, salt: Author["salt"]): Revision {
+  import(body: Imported, home: Home, salt: Author["salt"]): Revision {
     const at = this.next;
-    return this.#add({ partition: PARTITION, revision: at, salt: salt(at), ...body });
+    return this.#add({ partition: PARTITION, revision: at, salt: salt(at), home, ...body });
   }
 
   /** How a snapshot differed from what was here (S4). */
@@ -95,7 +96,7 @@ export class LedgerWriter {
   ): Revision {
     invariant(events.length > 0, "a revision changes something");
     const at = this.next;
-    const head = { partition: PARTITION, revision: at, salt: salt(at) };
+    const head = { partition: PARTITION, revision: at, salt: salt(at), home: "site" } as const;
     return this.#add({ ...head, ...from, body: null, time, principal, events });
   }
 

@@ -1,9 +1,12 @@
 /** What is kept of a ledger link, and of the origins whose revisions come over links (L4). */
+
+import { utf8Text } from "../bytes.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
-import type { Epoch, LinkId, Origin, Revision } from "../ids.ts";
-import { isLinkId, revision } from "../ids.ts";
+import { invariant } from "../errors.ts";
+import type { ClusterId, Epoch, LinkId, Origin, Revision } from "../ids.ts";
+import { isClusterId, isLinkId, revision } from "../ids.ts";
 import { epochTuple, readEpoch, readHash } from "../ledger/record-codec.ts";
-import { originMarkKey } from "./keyspace.ts";
+import { LEDGER_LINKS, linkOfRow, originMarkKey, originMarksOf, PARENT_KEY } from "./keyspace.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 
 export interface LedgerLinkRow {
@@ -45,6 +48,38 @@ export const markRow: RowCodec<MarkRow> = {
     return { mark: revision(reader.count()), link: reader.that(isLinkId, "a link") };
   },
 };
+
+export const clusterRow: RowCodec<ClusterId> = {
+  encode: (cluster) => encode([cluster]),
+  decode: (bytes) => new TupleReader(decode(bytes), "cluster row").that(isClusterId, "a cluster"),
+};
+
+/** Null until it told something. */
+export const parentOf = (tx: Transaction): ClusterId | null => tx.read(PARENT_KEY, clusterRow) ?? null;
+
+export function noteParent(tx: Transaction, parent: ClusterId): void {
+  if (parentOf(tx) !== parent) tx.write(PARENT_KEY, clusterRow, parent);
+}
+
+/** The link by which a cluster's revisions came last, or null. */
+export function linkTowards(tx: Transaction, cluster: ClusterId): LinkId | null {
+  const { from, to } = originMarksOf(cluster);
+  return [...tx.rows(from, to, markRow)].at(-1)?.value.link ?? null;
+}
+
+/** Those that ever shipped something. */
+export function childrenOf(tx: Transaction): readonly ClusterId[] {
+  const parent = parentOf(tx);
+  const names = [...tx.rows(LEDGER_LINKS.from, LEDGER_LINKS.to, ledgerLinkRow)].map(({ key }) =>
+    utf8Text(linkOfRow(key)),
+  );
+  return names.filter((name) => isClusterId(name)).filter((name) => name !== parent);
+}
+
+export function linkOfCluster(cluster: ClusterId): LinkId {
+  invariant(isLinkId(cluster), "a cluster's name is a link");
+  return cluster;
+}
 
 /**
  * True if this revision of an origin was taken already, whichever link brought it. A snapshot (S4) is several records of one

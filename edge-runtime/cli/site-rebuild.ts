@@ -120,7 +120,7 @@ const WHY: Record<Lacking["reason"], string> = {
   echo: "came from the hub, and comes again when the site is below it",
   skipped: "came from the hub, and comes again when the site is below it",
   known: "changed nothing at the hub: document changes that it has, and which come again where the site subscribes",
-  snapshot: "came to the hub as a snapshot of its keys and documents, without who wrote what",
   compacted: "the hub no longer keeps it",
+  snapshot: "came as a snapshot, in the place of what had made room",
   mark: "nothing",
 };

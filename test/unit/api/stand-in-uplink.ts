@@ -38,6 +38,10 @@ export class StandInUplink implements UplinkDoor {
     this.says({ enabled, connected: enabled });
   }
 
+  mirrorAgeMs(origin: string): number | null {
+    return origin === HUB ? 41.2 : null;
+  }
+
   async allow(bytes: number): Promise<void> {
     this.allowed = bytes;
   }

@@ -40,6 +40,7 @@ import type { UplinkLimits } from "@openclaw/core/sync/uplink-budget.ts";
 import { MemoryStateStore } from "../../simulation/memory-state-store.ts";
 import { SeededRandom } from "../../simulation/seeded-random.ts";
 import { settle, VirtualClock } from "../../simulation/virtual-clock.ts";
+import { sha256 } from "../state-machine/one-cluster.ts";
 import { Wire } from "./wire.ts";
 
 export function clusterId(text: string): ClusterId {
@@ -311,6 +312,7 @@ export class World {
       subscription: { prefixes: [], collections: [], mirrors: false, ...subscription },
       clock: this.clock,
       random: this.random,
+      sha256,
       limits: { bytesPerSecond: null, bytesPerDay: null, ...limits },
       traffic: () => child.traffic,
       connect: async () => parent.connect(child.traffic),
