@@ -3,7 +3,7 @@
  * parent has it (S3). Runs on whichever node leads; all it knows is replicated, so that the next leader goes on.
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
-import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
+import { type ClusterId, linkOfCluster, type Revision, revision } from "../ids.ts";
 import { selectForParent } from "../ledger/selection.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
@@ -203,13 +203,13 @@ export class Uplink {
     await replica.barrier(PROPOSE_MS_MAX);
     const { epoch } = replica.position();
     await this.#budget.refresh();
-    const { link } = await replica.read({ kind: "link", link: linkOf(parent) });
+    const { link } = await replica.read({ kind: "link", link: linkOfCluster(parent) });
     this.#mirrorAge.taken(revision(link?.cursor ?? 0));
     const begun = (link?.cursor ?? 0) > 0;
-    const from = { link: linkOf(parent), cluster: parent };
+    const from = { link: linkOfCluster(parent), cluster: parent };
     const wanted = await subscribed(replica, from, this.#options.subscription, begun, (one) => this.#propose(one));
     return {
-      link: linkOf(cluster),
+      link: linkOfCluster(cluster),
       child: { kind: "site", cluster, epoch, credential },
       // Also where nothing is subscribed to: homes, commands and results come down whatever that is (Q2, Q3).
       down: { ...wanted, cursor: revision(link?.cursor ?? 0), epoch: link?.epoch?.nonce ?? null },
@@ -287,7 +287,7 @@ export class Uplink {
   #importsOf({ epoch }: Welcome): DownImports {
     const { parent, clock } = this.#options;
     return new DownImports({
-      link: linkOf(parent),
+      link: linkOfCluster(parent),
       parent,
       epoch,
       clock,
@@ -361,9 +361,4 @@ export class Uplink {
     this.#lastError = failure;
     this.#link?.fail(failure);
   }
-}
-
-function linkOf(cluster: ClusterId): LinkId {
-  if (!isLinkId(cluster)) throw new InvariantViolation("a cluster's name is a link");
-  return cluster;
 }
