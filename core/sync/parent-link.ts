@@ -3,16 +3,16 @@
  * answers questions. All state is the backend's; a connection that is cut loses nothing.
  */
 import { InvariantViolation, OpenClawError } from "../errors.ts";
-import { isNonce, type Revision, revision, seq } from "../ids.ts";
+import { type Revision, revision, seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
 import type { CommandResult, ImportedCommand, Outcome } from "../state-machine/command.ts";
-import type { LinkState } from "../state-machine/query.ts";
 import { commandRefusal, mayAsk, type Refusal } from "./admission.ts";
 import { answerTo } from "./answer.ts";
 import type { Principal } from "./authority.ts";
 import type { Import, ParentBackend } from "./backend.ts";
+import { type Admission, admitChild } from "./child-admission.ts";
 import { DownStream } from "./down-stream.ts";
 import { LeaseUpkeep } from "./lease-upkeep.ts";
 import {
@@ -142,44 +142,16 @@ export class ParentLink {
   }
 
   async #admit(hello: Hello): Promise<void> {
-    const { cluster, epoch } = this.#backend.position();
-    const principal = await this.#authenticate(hello);
-    if (hello.down !== null && hello.down.epoch !== null && hello.down.epoch !== epoch.nonce) {
-      throw new OpenClawError("WRONG_EPOCH", `the cursor is of epoch ${hello.down.epoch}, this is ${epoch.nonce}`);
-    }
-    if (hello.down !== null && hello.down.cursor > this.#backend.position().revision) {
-      // Ahead is not a fork (L3): another node of ours was further. This one catches up first.
-      await this.#backend.barrier();
-      if (hello.down.cursor > this.#backend.position().revision)
-        throw new OpenClawError("FORK", "the child took more than there is");
-    }
-    const { link } = await this.#backend.read({ kind: "link", link: hello.link });
+    const admission = await admitChild(this.#backend, hello, this.#options.remotePeer);
     // Read in the turn in which it is told and followed: an advance between the two would be told by nobody.
     this.#holdsSent = this.#backend.position().parentHolds;
-    this.#welcome(hello, link, cluster, principal);
+    this.#welcome(hello, admission);
   }
 
-  async #authenticate(hello: Hello): Promise<Principal> {
-    if (hello.version !== SYNC_VERSION)
-      throw new OpenClawError("UNKNOWN_VERSION", `${hello.version}, this side speaks ${SYNC_VERSION}`);
-    const { child, link } = hello;
-    if (child.kind === "client") {
-      // A client draws its link; a name would be a site's.
-      if (!isNonce(link)) throw new OpenClawError("NOT_ADMITTED", "a client's link is 32 hex digits");
-      return this.#backend.authority.authenticate(child.token);
-    }
-    if (String(link) !== String(child.cluster)) throw new OpenClawError("WRONG_CLUSTER", "a site's link is its name");
-    return this.#backend.verifySite({ ...child, remotePeer: this.#options.remotePeer });
-  }
-
-  #welcome(
-    hello: Hello,
-    link: LinkState | null,
-    cluster: Extract<ParentMessage, { kind: "welcome" }>["cluster"],
-    principal: Principal,
-  ): void {
+  #welcome(hello: Hello, { principal, link }: Admission): void {
     if (this.#phase !== "admitting") return;
     this.#phase = "open";
+    const { cluster, epoch } = this.#backend.position();
     const down =
       hello.down === null
         ? null
@@ -198,7 +170,7 @@ export class ParentLink {
       kind: "welcome",
       version: SYNC_VERSION,
       cluster,
-      epoch: this.#backend.position().epoch,
+      epoch,
       cursor: link?.cursor ?? 0,
       outcomes: link?.outcomes ?? [],
       upstream: this.#holdsSent,
