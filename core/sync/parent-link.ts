@@ -3,7 +3,7 @@
  * answers questions. All state is the backend's; a connection that is cut loses nothing.
  */
 import { InvariantViolation, OpenClawError } from "../errors.ts";
-import { type Revision, revision, seq } from "../ids.ts";
+import { revision, seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
@@ -12,7 +12,7 @@ import { commandRefusal, mayAsk, type Refusal } from "./admission.ts";
 import { answerTo } from "./answer.ts";
 import type { Principal } from "./authority.ts";
 import type { Import, ParentBackend } from "./backend.ts";
-import { type Admission, admitChild } from "./child-admission.ts";
+import { type Admission, admitChild, authenticate } from "./child-admission.ts";
 import { DownStream } from "./down-stream.ts";
 import { LeaseUpkeep } from "./lease-upkeep.ts";
 import {
@@ -45,6 +45,8 @@ export interface ParentLinkOptions {
   readonly clock: Clock;
   /** Who the transport says is at the other end. */
   readonly remotePeer: string;
+  /** The child is who it says; whether it may go on is another question (L3). */
+  authenticated?(child: Hello): void;
   /** The child is in; tells who it is. */
   admitted?(child: Hello): void;
   /** Called once, last. Null when the child just left. */
@@ -57,6 +59,9 @@ interface Admitted {
   readonly principal: Principal;
   readonly down: DownStream | null;
 }
+
+/** How far the parent's parent has its ledger, and in which of its epochs. */
+type Upstream = Pick<Extract<ParentMessage, { kind: "holds" }>, "upstream" | "upstreamEpoch">;
 
 type Proposed = { readonly result: CommandResult } | { readonly error: unknown };
 
@@ -75,7 +80,7 @@ export class ParentLink {
   readonly #upkeep: LeaseUpkeep;
   #writable = true;
   readonly #waitingToWrite: (() => void)[] = [];
-  #holdsSent: Revision = revision(0);
+  #holdsSent: Upstream = { upstream: revision(0), upstreamEpoch: null };
   #unfollow: () => void = () => {};
   #cancelSilence: () => void = () => {};
   #cancelExpiry: () => void = () => {};
@@ -108,6 +113,8 @@ export class ParentLink {
 
   #received(message: ChildMessage): void {
     if (this.#phase === "closed") return;
+    // The child has found why they cannot go on.
+    if (message.kind === "goodbye") return this.#end(new OpenClawError(message.code, message.details));
     this.#cancelSilence();
     this.#cancelSilence = this.#clock.after(SILENCE_MS_MAX, () =>
       this.fail(new OpenClawError("UNAVAILABLE", "the child fell silent")),
@@ -142,26 +149,28 @@ export class ParentLink {
   }
 
   async #admit(hello: Hello): Promise<void> {
-    const admission = await admitChild(this.#backend, hello, this.#options.remotePeer);
+    const principal = await authenticate(this.#backend, hello, this.#options.remotePeer);
+    this.#options.authenticated?.(hello);
+    const admission = await admitChild(this.#backend, hello, principal);
     // Read in the turn in which it is told and followed: an advance between the two would be told by nobody.
-    this.#holdsSent = this.#backend.position().parentHolds;
+    this.#holdsSent = this.#upstream();
     this.#welcome(hello, admission);
   }
 
-  #welcome(hello: Hello, { principal, link }: Admission): void {
+  #welcome(hello: Hello, { principal, link, down: wanted }: Admission): void {
     if (this.#phase !== "admitting") return;
     this.#phase = "open";
-    const { cluster, epoch } = this.#backend.position();
+    const { cluster, epoch, ancestors } = this.#backend.position();
     const down =
-      hello.down === null
+      wanted === null
         ? null
         : new DownStream({
             backend: this.#backend,
             clock: this.#clock,
             principal,
             child: hello.child.kind === "site" ? hello.child.cluster : null,
-            subscription: hello.down.subscription,
-            cursor: hello.down.cursor,
+            subscription: wanted.subscription,
+            cursor: wanted.cursor,
             send: (message) => !this.#expired(principal) && this.#send(message),
             failed: (error) => this.fail(error),
           });
@@ -171,9 +180,11 @@ export class ParentLink {
       version: SYNC_VERSION,
       cluster,
       epoch,
+      ancestors,
       cursor: link?.cursor ?? 0,
+      hash: link === null || link.epoch === null || link.cursor === 0 ? null : link.hash,
       outcomes: link?.outcomes ?? [],
-      upstream: this.#holdsSent,
+      ...this.#holdsSent,
     });
     this.#watchExpiry(principal);
     this.#unfollow = this.#backend.follow(({ records }) => {
@@ -308,12 +319,18 @@ export class ParentLink {
     this.#send({ kind: "answer", id: ask.id, answer, seen });
   }
 
+  #upstream(): Upstream {
+    const { parentHolds, parentEpoch } = this.#backend.position();
+    return { upstream: parentHolds, upstreamEpoch: parentEpoch };
+  }
+
   #sendHolds(): void {
-    const { parentHolds } = this.#backend.position();
+    const now = this.#upstream();
+    const { upstream, upstreamEpoch } = this.#holdsSent;
     // What cannot be written now is sent with the next advance or when the child reads again: only the newest counts.
-    if (parentHolds <= this.#holdsSent || !this.#writable) return;
-    this.#holdsSent = parentHolds;
-    this.#send({ kind: "holds", upstream: parentHolds });
+    if ((now.upstream === upstream && now.upstreamEpoch === upstreamEpoch) || !this.#writable) return;
+    this.#holdsSent = now;
+    this.#send({ kind: "holds", ...now });
   }
 
   #drained(): void {
