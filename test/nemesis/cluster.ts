@@ -1,11 +1,11 @@
-/** The cluster under attack: real nodes in processes of their own, secured by tokens, so that they may bind any address. */
+/** A cluster under attack: real nodes in processes of their own, secured by tokens, so that they may bind any address. */
 import fs from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { NodeProcess } from "@openclaw/demo/node-process.ts";
 import { freePorts } from "@openclaw/demo/ports.ts";
 import { loadConfig } from "@openclaw/edge-runtime/config.ts";
-import { initCluster } from "@openclaw/edge-runtime/init.ts";
+import { initCluster, type ParentPlan } from "@openclaw/edge-runtime/init.ts";
 import { exportSPKI, generateKeyPair, SignJWT } from "jose";
 import { parseDocument } from "yaml";
 import { z } from "zod";
@@ -13,7 +13,7 @@ import type { Namespaces } from "./namespaces.ts";
 
 /** The `openclaw` command. */
 export const PROGRAM: string = fileURLToPath(new URL("../../edge-runtime/cli/openclaw.ts", import.meta.url));
-const CLUSTER = "nemesis";
+const LOOPBACK = "127.0.0.1";
 /** Seconds that the clients' token is valid: longer than any run. */
 const TOKEN_SECONDS = 30 * 24 * 3_600;
 const STATUS_MS = 3_000;
@@ -27,9 +27,14 @@ const nodeStatus = z.object({
   applied: z.number(),
   revision: z.number(),
   recoveringTo: z.number().nullable(),
+  /** Null without an uplink. */
+  parent: z.object({ holds: z.number() }).nullable(),
   state: z.object({ hash: z.string(), rows: z.number(), revision: z.number(), ledgerHash: z.string() }).optional(),
 });
 export type NodeStatus = z.infer<typeof nodeStatus>;
+
+/** What is removed after a run in which all was well. */
+export const clustersIn = (folder: string): string => path.join(folder, "clusters");
 
 const membership = z.object({
   joint: z.boolean(),
@@ -62,8 +67,11 @@ export interface RealCluster {
   readonly members: readonly Member[];
   /** With those that were. */
   readonly everyone: readonly Member[];
+  readonly name: string;
   /** The operator's folder, with the cluster's key. */
   readonly directory: string;
+  /** The public half, as a parent or a child pins it. */
+  readonly clusterKey: string;
   /** Lets its bearer do everything. */
   readonly token: string;
   /** What a node says of itself, null if it says nothing. */
@@ -78,31 +86,52 @@ export interface RealCluster {
   succeed(old: Member, folder: string): Promise<Member>;
 }
 
+/** Machines for so many nodes; where nodes share the loopback, each has ports of its own. */
+export async function layOutBoxes(count: number, namespaces: Namespaces | null): Promise<readonly Box[]> {
+  const ports = await freePorts(Array.from({ length: 3 * count }, () => null));
+  return Array.from({ length: count }, (_, place) => {
+    const [http = 0, p2p = 0, ws = 0] = ports.slice(3 * place);
+    const within = namespaces?.within(place) ?? [];
+    return { place, host: namespaces?.host(place) ?? LOOPBACK, ports: { http, p2p, ws }, within };
+  });
+}
+
 export interface ClusterOptions {
+  /** Of the run. */
   readonly folder: string;
-  readonly nodes: number;
-  readonly namespaces: Namespaces | null;
+  readonly name: string;
+  /** One a node. */
+  readonly boxes: readonly Box[];
+  /** The command that starts a node. */
+  readonly program: string;
+  readonly parent: ParentPlan | null;
   readonly report: (text: string) => void;
 }
 
 /** Nothing runs yet. */
-export async function layOutCluster({ folder, nodes, namespaces, report }: ClusterOptions): Promise<RealCluster> {
+export async function layOutCluster(options: ClusterOptions): Promise<RealCluster> {
+  const { folder, name, boxes, program, parent, report } = options;
   const keys = await generateKeyPair("EdDSA");
   const token = await new SignJWT({ read: [""], write: [""], admin: true })
     .setProtectedHeader({ alg: "EdDSA" })
-    .setSubject(CLUSTER)
+    .setSubject(name)
     .setExpirationTime(Math.floor(Date.now() / 1_000) + TOKEN_SECONDS)
     .sign(keys.privateKey);
   const publicKey = await exportSPKI(keys.publicKey);
 
-  const ports = await freePorts(Array.from({ length: 3 * nodes }, () => null));
-  const [httpPorts = [], p2pPorts = [], wsPorts = []] = [0, 1, 2].map((i) => ports.slice(i * nodes, (i + 1) * nodes));
-  const plan = { directory: path.join(folder, CLUSTER), cluster: CLUSTER, nodes, host: "127.0.0.1" };
-  const made = await initCluster({ ...plan, httpPorts, p2pPorts, wsPorts });
-  const hostOfPort = new Map(ports.map((port, i) => [port, namespaces?.host(i % nodes) ?? plan.host]));
+  const directory = path.join(clustersIn(folder), name);
+  const made = await initCluster({
+    ...{ directory, cluster: name, nodes: boxes.length, host: LOOPBACK },
+    httpPorts: boxes.map(({ ports }) => ports.http),
+    p2pPorts: boxes.map(({ ports }) => ports.p2p),
+    wsPorts: boxes.map(({ ports }) => ports.ws),
+    ...(parent === null ? {} : { parent }),
+  });
+  const hostOfPort = new Map(boxes.flatMap(({ host, ports }) => Object.values(ports).map((port) => [port, host])));
   const moved = (text: string): string =>
-    text.replaceAll(/127\.0\.0\.1(\/tcp\/|:)(\d+)/g, (_, between: string, port: string) => {
-      return `${hostOfPort.get(Number(port))}${between}${port}`;
+    text.replaceAll(/127\.0\.0\.1(\/tcp\/|:)(\d+)/g, (whole: string, between: string, port: string) => {
+      const host = hostOfPort.get(Number(port));
+      return host === undefined ? whole : `${host}${between}${port}`;
     });
 
   /** From its configuration, which is also what a node that joined has. */
@@ -113,7 +142,7 @@ export async function layOutCluster({ folder, nodes, namespaces, report }: Clust
     if (self === undefined) throw new Error(`${config.node} is a member of its own configuration`);
     const spec = {
       name: config.node,
-      args: [PROGRAM, "node", "start", "--config", file],
+      args: [program, "node", "start", "--config", file],
       http: self.http,
       logFile: path.join(folder, `${config.node}.log`),
       ...(box.within.length === 0 ? {} : { within: box.within }),
@@ -130,14 +159,13 @@ export async function layOutCluster({ folder, nodes, namespaces, report }: Clust
   };
 
   let members: readonly Member[] = [];
-  for (const [place, { config }] of made.nodes.entries()) {
+  for (const [at, box] of boxes.entries()) {
+    const config = made.nodes[at]?.config;
+    if (config === undefined) throw new Error("a cluster has a node a box");
     const document = parseDocument(moved(await fs.readFile(config, "utf8")));
-    const host = namespaces?.host(place) ?? plan.host;
-    document.setIn(["http", "host"], host);
+    document.setIn(["http", "host"], box.host);
     document.set("auth", document.createNode({ publicKey }));
     await fs.writeFile(config, document.toString());
-    const [http = 0, p2p = 0, ws = 0] = [httpPorts[place], p2pPorts[place], wsPorts[place]];
-    const box: Box = { place, host, ports: { http, p2p, ws }, within: namespaces?.within(place) ?? [] };
     const member = await memberOn(box, path.dirname(config));
     await fs.mkdir(member.dataFolder);
     members = [...members, member];
@@ -161,7 +189,9 @@ export async function layOutCluster({ folder, nodes, namespaces, report }: Clust
       return members;
     },
     everyone,
-    directory: plan.directory,
+    name,
+    directory,
+    clusterKey: made.clusterKey,
     token,
     status,
     hashedStatus: (member) => ask(member, "/v1/status?hash=true", nodeStatus, HASH_MS),

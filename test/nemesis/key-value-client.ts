@@ -70,11 +70,15 @@ export class KeyValueClient {
     return this.#write("DELETE", `/v1/kv/${key}`);
   }
 
-  /** Every key with the prefix, linearizably page by page. */
-  async list(prefix: string): Promise<Answer<ReadonlyMap<string, Versioned>>> {
+  /** Every key with the prefix, linearizably page by page. @param origin the cluster whose keys they are; null: the node's own */
+  async list(prefix: string, origin: string | null = null): Promise<Answer<ReadonlyMap<string, Versioned>>> {
     const rows = new Map<string, Versioned>();
     for (let after = ""; ; ) {
-      const query = new URLSearchParams({ prefix, limit: String(LIST_ROWS), ...(after === "" ? {} : { after }) });
+      const query = new URLSearchParams({
+        ...{ prefix, limit: String(LIST_ROWS) },
+        ...(after === "" ? {} : { after }),
+        ...(origin === null ? {} : { origin }),
+      });
       const answer = await this.#ask("GET", `/v1/kv?${query}`);
       if (answer.kind !== "ok") return answer;
       const page = list.parse(JSON.parse(answer.result.body));

@@ -5,10 +5,13 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { writeKeyValueLog } from "../history/key-value-log.ts";
+import { clustersIn } from "./cluster.ts";
+import type { MirrorFigures } from "./hierarchy.ts";
 import { exitCodeOf, runInside, SIGNALS, withoutNamespacesBecause } from "./isolation.ts";
 import type { Pace } from "./nemesis.ts";
 import { plot } from "./plot.ts";
-import { type Outcome, run } from "./run.ts";
+import { type Outcome, run, type TierOutcome } from "./run.ts";
+import type { Figures } from "./siege.ts";
 import { type SlowFollowerOutcome, slowFollower } from "./slow-follower.ts";
 
 const PACE: Pace = { hold: [2_000, 9_000], peace: [1_000, 5_000] };
@@ -21,16 +24,18 @@ Root on Linux gets a network namespace a node, and with it partitions and bad li
 What each fault stands for, and how to read the plot: docs/nemesis.md.
 
 The last line is JSON: {"minutes", "acknowledged", "lost", "linearizable", "hashesAgree", "maxWriteGapMs", "faults",
-"withoutEffect"}.
+"withoutEffect"}; with two tiers these are the site's, and "hub" and "mirror" tell of the hub and of what crossed the uplink.
 Exit codes: ${EXIT.kept} every promise was kept, ${EXIT.broken} one was broken (nodes' folders and logs are kept), ${EXIT.unknown} unknown,
 130 after Ctrl-C: nothing is left but a folder that --out named.
 
 Examples:
   npm run nemesis -- --minutes 10
+  npm run nemesis -- --tiers 2 --minutes 10
   npm run nemesis -- --minutes 3 --nodes 5 --faults kill-leader,partition-bridge --seed 42`;
 
 interface Options {
   readonly minutes: number;
+  readonly tiers: 1 | 2;
   readonly nodes: number;
   readonly seed?: number;
   readonly faults?: readonly string[];
@@ -51,7 +56,8 @@ async function main(): Promise<number> {
       "Break a real cluster in every way there is while clients use it, and check that no promise was broken.",
     )
     .option("--minutes <number>", "how long faults go on", positive, 5)
-    .option("--nodes <count>", "3 or 5 (or any number up to 7)", count, 3)
+    .option("--tiers <count>", "1: a cluster; 2: a site and its hub, with faults at both and of the uplink", tiers, 1)
+    .option("--nodes <count>", "of each tier: 3 or 5 (or any number up to 7)", count, 3)
     .option(
       "--seed <number>",
       "of the schedule of faults and of the clients' choices (default: random, printed)",
@@ -100,9 +106,11 @@ async function withinReach(options: Options, withoutNamespaces: string | null): 
   const report = (text: string): void =>
     say(`${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(7)} s  ${text}`);
   const network = withoutNamespaces === null ? "a network namespace each" : `on loopback: ${withoutNamespaces}`;
-  say(`nemesis --seed ${seed}: ${options.nodes} nodes (${network}), ${options.minutes} minutes; files in ${folder}`);
+  const what = options.tiers === 1 ? `${options.nodes} nodes` : `a site and a hub of ${options.nodes} nodes each`;
+  say(`nemesis --seed ${seed}: ${what} (${network}), ${options.minutes} minutes; files in ${folder}`);
   const plan = {
     folder,
+    tiers: options.tiers,
     nodes: options.nodes,
     durationMs: options.minutes * 60_000,
     seed,
@@ -128,19 +136,40 @@ async function withinReach(options: Options, withoutNamespaces: string | null): 
 }
 
 async function conclude(outcome: Outcome, folder: string, { minutes, keep }: Options): Promise<number> {
-  const { findings, operations, observations, bands, ...figures } = outcome;
-  const files = { history: path.join(folder, "history.edn"), plot: path.join(folder, "plot.svg") };
-  await fs.writeFile(files.history, `${writeKeyValueLog(operations).join("\n")}\n`);
-  await fs.writeFile(files.plot, plot(observations.all, bands));
-  const codes = [...observations.codes].map(([code, times]) => `${code} ${times}`).join(", ");
-  say(`without success: ${codes === "" ? "nothing" : codes}`);
-  say(`plot: ${files.plot}; history: ${files.history}`);
+  const { clusters, mirror, findings, bands, faults, withoutEffect } = outcome;
+  for (const [at, { name, operations, observations }] of clusters.entries()) {
+    // The first, or only, one's files have the plain names.
+    const suffix = at === 0 ? "" : `-${name}`;
+    const files = {
+      history: path.join(folder, `history${suffix}.edn`),
+      plot: path.join(folder, `plot${suffix}.svg`),
+    };
+    await fs.writeFile(files.history, `${writeKeyValueLog(operations).join("\n")}\n`);
+    await fs.writeFile(files.plot, plot(observations.all, bands));
+    const codes = [...observations.codes].map(([code, times]) => `${code} ${times}`).join(", ");
+    say(`${name}, without success: ${codes === "" ? "nothing" : codes}`);
+    say(`plot: ${files.plot}; history: ${files.history}`);
+  }
   await leave(findings, folder, keep === true);
-  process.stdout.write(`${JSON.stringify({ minutes, ...figures })}\n`);
+  const [first, ...others] = clusters.map(figuresOf);
+  const above = Object.fromEntries(others.map((figures, i) => [clusters[i + 1]?.name, figures]));
+  const between = mirror === null ? {} : { mirror };
+  process.stdout.write(`${JSON.stringify({ minutes, ...first, ...above, ...between, faults, withoutEffect })}\n`);
   if (findings.length === 0) return EXIT.kept;
-  const onlyUnknown = figures.linearizable === "unknown" && figures.lost === 0 && figures.hashesAgree;
-  return onlyUnknown ? EXIT.unknown : EXIT.broken;
+  const someUnknown = clusters.some(({ linearizable }) => linearizable === "unknown");
+  const broken = clusters.some(isBroken) || (mirror !== null && isBrokenMirror(mirror));
+  return someUnknown && !broken ? EXIT.unknown : EXIT.broken;
 }
+
+const isBroken = ({ linearizable, lost, hashesAgree }: Figures): boolean =>
+  linearizable === false || lost > 0 || !hashesAgree;
+
+const isBrokenMirror = ({ up, down, caughtUpMs }: MirrorFigures): boolean =>
+  caughtUpMs === null || [up, down].some(({ lost, doubled, altered }) => lost + doubled + altered > 0);
+
+const figuresOf = ({ acknowledged, lost, linearizable, hashesAgree, maxWriteGapMs }: TierOutcome): Figures => ({
+  ...{ acknowledged, lost, linearizable, hashesAgree, maxWriteGapMs },
+});
 
 async function concludeSlowFollower(
   outcome: SlowFollowerOutcome,
@@ -157,7 +186,7 @@ async function concludeSlowFollower(
 async function leave(findings: readonly string[], folder: string, keep: boolean): Promise<void> {
   for (const finding of findings) say(`FINDING: ${finding}`);
   if (findings.length > 0) say(`nodes' folders and logs are kept in ${folder}`);
-  else if (!keep) await fs.rm(path.join(folder, "nemesis"), { recursive: true });
+  else if (!keep) await fs.rm(clustersIn(folder), { recursive: true });
 }
 
 /** @throws Error when there is something in it: what we made is removed afterwards */
@@ -178,6 +207,12 @@ function positive(text: string): number {
 function whole(text: string): number {
   if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError("a whole number, please");
   return Number(text);
+}
+
+function tiers(text: string): 1 | 2 {
+  if (text === "1") return 1;
+  if (text === "2") return 2;
+  throw new InvalidArgumentError("1 or 2, please");
 }
 
 function count(text: string): number {

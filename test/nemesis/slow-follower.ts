@@ -11,12 +11,13 @@ import {
   STREAM_WRITE_BYTES_MAX,
   YAMUX_WRITE_BYTES_MAX,
 } from "@openclaw/edge-runtime/network/limits.ts";
-import { type Box, layOutCluster, type Member, type RealCluster } from "./cluster.ts";
+import type { Box, Member, RealCluster } from "./cluster.ts";
 import { command } from "./command.ts";
 import { KeyValueClient } from "./key-value-client.ts";
 import { layOutNamespaces } from "./namespaces.ts";
 import { unexpectedEnds } from "./node-logs.ts";
 import type { RunOptions } from "./run.ts";
+import { layOutTiers } from "./tiers.ts";
 import { comesBack, disagreement } from "./verdict.ts";
 
 const WRITERS = 8;
@@ -32,7 +33,7 @@ const MIB = 1_048_576;
  */
 const COST_MAX_MIB = (2 * (PEER_QUEUE_BYTES_MAX + STREAM_WRITE_BYTES_MAX + YAMUX_WRITE_BYTES_MAX)) / MIB;
 
-export type SlowFollowerOptions = Omit<RunOptions, "pace" | "only" | "seed">;
+export type SlowFollowerOptions = Omit<RunOptions, "pace" | "only" | "seed" | "tiers">;
 
 /** A minute of the load; of the leader's RSS in MiB. */
 export interface Minute {
@@ -58,7 +59,7 @@ export interface SlowFollowerOutcome {
 export async function slowFollower(options: SlowFollowerOptions): Promise<SlowFollowerOutcome> {
   const { folder, nodes, withoutNamespaces, report, signal } = options;
   const namespaces = withoutNamespaces === null ? await layOutNamespaces(nodes) : null;
-  const cluster = await layOutCluster({ folder, nodes, namespaces, report });
+  const { site: cluster } = await layOutTiers({ folder, tiers: 1, nodes, namespaces, report });
   try {
     for (const { process } of cluster.members) process.start();
     await Promise.all(cluster.members.map(({ process }) => process.ready(signal)));

@@ -62,10 +62,13 @@ export async function readAll(
   return findings;
 }
 
-/** What is there of the unique keys; null if nobody answers. */
-export function storedUniqueKeys(client: () => KeyValueClient): Promise<ReadonlyMap<string, Versioned> | null> {
+/** What is there of the unique keys; null if nobody answers. @param origin whose; null: the cluster's own */
+export function storedUniqueKeys(
+  client: () => KeyValueClient,
+  origin: string | null = null,
+): Promise<ReadonlyMap<string, Versioned> | null> {
   return eventually(async () => {
-    const answer = await client().list(UNIQUE_PREFIX);
+    const answer = await client().list(UNIQUE_PREFIX, origin);
     return answer.kind === "ok" ? answer.result : null;
   });
 }

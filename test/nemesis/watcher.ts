@@ -1,6 +1,7 @@
 /**
  * Follows the unique keys through all faults, at one node after another, each time from where it got to: every write must
- * come once, in the order of revisions, and none may be left out (etcd's guarantees for a watch).
+ * come once, in the order of revisions, and none may be left out (etcd's guarantees for a watch). At a hub it can follow
+ * those of a site: there they come in the order of the site's revisions, too (L4).
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Random } from "@openclaw/core/ports.ts";
@@ -19,7 +20,11 @@ const CATCH_UP_MS = 30_000;
 /** Findings that are kept: one broken watch makes many. */
 const FINDINGS_MAX = 10;
 
-const put = z.object({ key: z.string(), revision: z.number() });
+const put = z.object({
+  key: z.string(),
+  revision: z.number(),
+  origin: z.object({ revision: z.number() }).nullable(),
+});
 const progress = z.object({ revision: z.number() });
 const failure = z.object({ code: z.string() });
 const codeOf = (text: string): string => failure.parse(JSON.parse(text)).code;
@@ -27,34 +32,38 @@ const codeOf = (text: string): string => failure.parse(JSON.parse(text)).code;
 export class Watcher {
   readonly #cluster: RealCluster;
   readonly #random: Random;
+  /** Whose keys; null: the cluster's own. */
+  readonly #origin: string | null;
   readonly #seen = new Map<string, number>();
   readonly #findings: string[] = [];
   readonly #stopping = new AbortController();
   readonly #following: Promise<void>;
-  /** Up to here everything was seen. */
+  /** Up to here everything was seen: what the watch resumes after. */
   #revision = 0;
+  /** Of the last write that was seen, where it was made. */
+  #made = 0;
 
-  constructor(cluster: RealCluster, random: Random) {
+  constructor(cluster: RealCluster, random: Random, origin: string | null = null) {
     this.#cluster = cluster;
     this.#random = random;
+    this.#origin = origin;
     this.#following = this.#follow();
   }
 
   /** At rest, with what is there of the unique keys. @returns what the watch got wrong, in words */
   async conclude(stored: ReadonlyMap<string, Versioned>): Promise<readonly string[]> {
     const last = Math.max(0, ...[...stored.values()].map(({ revision }) => revision));
-    for (const deadline = performance.now() + CATCH_UP_MS; this.#revision < last; await sleep(PAUSE_MS))
+    for (const deadline = performance.now() + CATCH_UP_MS; this.#made < last; await sleep(PAUSE_MS))
       if (performance.now() > deadline) {
-        this.#complain(`the watch is at revision ${this.#revision} and does not get to ${last}`);
+        this.#complain(`it is at revision ${this.#made} and does not get to ${last}`);
         break;
       }
     await this.stop();
     for (const [key, { revision }] of stored) {
       const seen = this.#seen.get(key);
-      if (seen !== revision) this.#complain(`the watch saw ${key} at revision ${seen}, and it is at ${revision}`);
+      if (seen !== revision) this.#complain(`it saw ${key} at revision ${seen}, and it is at ${revision}`);
     }
-    for (const key of this.#seen.keys())
-      if (!stored.has(key)) this.#complain(`the watch saw ${key}, which is not there`);
+    for (const key of this.#seen.keys()) if (!stored.has(key)) this.#complain(`it saw ${key}, which is not there`);
     return this.#findings;
   }
 
@@ -71,14 +80,15 @@ export class Watcher {
         await this.#watch(http, AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(stayMs)]));
       } catch (error) {
         // The node is gone, or we left it: what came so far counts. Anything else is a finding.
-        if (!isEndOfConnection(error)) this.#complain(`the watch failed: ${error}`);
+        if (!isEndOfConnection(error)) this.#complain(`it failed: ${error}`);
       }
       await sleep(PAUSE_MS);
     }
   }
 
   async #watch(http: string, signal: AbortSignal): Promise<void> {
-    const response = await fetch(`${http}/v1/watch?prefix=${UNIQUE_PREFIX}&from=1`, {
+    const whose = this.#origin === null ? "" : `&origin=${this.#origin}`;
+    const response = await fetch(`${http}/v1/watch?prefix=${UNIQUE_PREFIX}&from=1${whose}`, {
       headers: {
         authorization: `Bearer ${this.#cluster.token}`,
         ...(this.#revision === 0 ? {} : { "last-event-id": String(this.#revision) }),
@@ -90,7 +100,7 @@ export class Watcher {
       const text = await response.text();
       // It is behind, has nobody to ask, or is out: another time, or another node.
       if (!["REVISION_AHEAD", "UNAVAILABLE", "OVERLOADED", "STOPPED", "REMOVED"].includes(codeOf(text)))
-        this.#complain(`a watch was answered with status ${response.status}: ${text}`);
+        this.#complain(`it was answered with status ${response.status}: ${text}`);
       return;
     }
     for await (const { event, data } of serverEvents(response.body)) {
@@ -107,20 +117,25 @@ export class Watcher {
         case "closed":
           return;
         default:
-          this.#complain(`the watch got ${event}: ${JSON.stringify(data)}`);
+          this.#complain(`it got ${event}: ${JSON.stringify(data)}`);
       }
     }
   }
 
-  #put({ key, revision }: z.infer<typeof put>): void {
-    if (revision <= this.#revision)
-      this.#complain(`the watch saw ${key} of revision ${revision} after it had got to ${this.#revision}`);
+  #put({ key, revision, origin }: z.infer<typeof put>): void {
+    const made = origin?.revision ?? revision;
+    if (revision <= this.#revision || made <= this.#made)
+      this.#complain(`${key} of revision ${made} came after ${this.#made}, at ${revision} after ${this.#revision}`);
     this.#revision = revision;
-    this.#seen.set(key, revision);
+    this.#made = made;
+    this.#seen.set(key, made);
   }
 
+  /** In words, with what it followed. */
   #complain(text: string): void {
-    if (this.#findings.length < FINDINGS_MAX) this.#findings.push(text);
+    if (this.#findings.length >= FINDINGS_MAX) return;
+    const what = this.#origin === null ? this.#cluster.name : `${this.#origin} at ${this.#cluster.name}`;
+    this.#findings.push(`the watch of ${what}: ${text}`);
   }
 }
 

@@ -9,17 +9,24 @@ import type { Observations } from "./observations.ts";
 import { Registers } from "./registers.ts";
 import { UniqueKeys } from "./unique-keys.ts";
 
-const REGISTER_CLIENTS = 5;
-const HTTP_WRITERS = 2;
-const NATIVE_WRITERS = 1;
 /** Ms between two operations of a client, at most: a load under which the machine still has time for the faults. */
 const THINK_MS = 60;
 /** Ms that the last operations may take, once the cluster is whole. */
 const LAST_ANSWER_MS = 60_000;
 
+/** How many clients there are. */
+export interface Load {
+  readonly registers: number;
+  /** Of unique keys, over HTTP and with the native client. */
+  readonly writers: number;
+  readonly natives: number;
+}
+
 export class Workload {
   readonly registers: Registers;
   readonly uniqueKeys: UniqueKeys;
+  /** Process number of the reads at the end. */
+  readonly finalReader: number;
   readonly #clients: readonly KeyValueClient[];
   readonly #natives: readonly NativeWriter[];
   readonly #random: Random;
@@ -28,6 +35,7 @@ export class Workload {
 
   private constructor(
     cluster: RealCluster,
+    { registers, writers }: Load,
     natives: readonly NativeWriter[],
     random: Random,
     observations: Observations,
@@ -37,11 +45,12 @@ export class Workload {
     this.#random = random;
     this.registers = new Registers(random, observations);
     this.uniqueKeys = new UniqueKeys(observations);
+    this.finalReader = registers;
     const http = [
-      ...Array.from({ length: REGISTER_CLIENTS }, (_, process) => (client: KeyValueClient) => {
+      ...Array.from({ length: registers }, (_, process) => (client: KeyValueClient) => {
         return this.registers.step(process, client);
       }),
-      ...Array.from({ length: HTTP_WRITERS }, () => (client: KeyValueClient) => this.uniqueKeys.put(client)),
+      ...Array.from({ length: writers }, () => (client: KeyValueClient) => this.uniqueKeys.put(client)),
     ];
     this.#loops = [
       ...http.map((step, i) => (i % 2 === 0 ? this.#roam(step) : this.#stay(step))),
@@ -50,14 +59,11 @@ export class Workload {
   }
 
   /** At a cluster that runs. */
-  static async start(cluster: RealCluster, random: Random, observations: Observations): Promise<Workload> {
+  static async start(cluster: RealCluster, load: Load, random: Random, observations: Observations): Promise<Workload> {
     const natives: NativeWriter[] = [];
-    for (let i = 0; i < NATIVE_WRITERS; i++) natives.push(await NativeWriter.open(cluster));
-    return new Workload(cluster, natives, random, observations);
+    for (let i = 0; i < load.natives; i++) natives.push(await NativeWriter.open(cluster));
+    return new Workload(cluster, load, natives, random, observations);
   }
-
-  /** Process number of the reads at the end. */
-  static readonly FINAL_READER: number = REGISTER_CLIENTS;
 
   anyClient(): KeyValueClient {
     return anyOf(this.#random, this.#clients);

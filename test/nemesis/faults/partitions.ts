@@ -71,11 +71,12 @@ export const partitionFaults = (namespaces: Namespaces): readonly Fault[] =>
         stage.cluster.members.map(({ place }) => place),
       );
       stage.report(what);
+      const rules = namespaces.rules();
       try {
-        for (const [from, to] of links) if (from !== to) await namespaces.drop(from, to, 1);
+        for (const [from, to] of links) if (from !== to) await rules.drop(from, to, 1);
         await stage.hold();
       } finally {
-        await namespaces.heal();
+        await rules.heal();
       }
     },
   }));

@@ -8,7 +8,9 @@ import { type Band, Nemesis } from "../../nemesis/nemesis.ts";
 const nobody: RealCluster = {
   members: [],
   everyone: [],
+  name: "nobody",
   directory: "",
+  clusterKey: "",
   token: "",
   status: async () => null,
   hashedStatus: async () => null,
