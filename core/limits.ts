@@ -51,3 +51,6 @@ export const RESPONSES_BYTES_MAX = 1_048_576;
 export const KEPT_LEASES_MAX = 256;
 /** Collections, and prefixes, that one subscription may name. */
 export const SUBSCRIPTION_ITEMS_MAX = 256;
+
+/** Ancestors that are remembered. Whoever stands in an older epoch is no relation any more. */
+export const ANCESTORS_MAX = 256;

@@ -6,9 +6,9 @@ import { concatBytes, equalBytes, fromHex, toHex } from "../bytes.ts";
 import type { Encodable } from "../codec.ts";
 import { decode, encodePooled, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
-import type { ActorId, ChangeHash, Epoch, LeaseId, LinkId, Origin } from "../ids.ts";
+import type { ActorId, Ancestor, ChangeHash, Epoch, LeaseId, Lineage, LinkId, Origin } from "../ids.ts";
 import { isActorId, isClusterId, isCount, isLeaseId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
-import { BODY_DEPTH_MAX, EVENTS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
+import { ANCESTORS_MAX, BODY_DEPTH_MAX, EVENTS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
 import type { DocumentChange, LedgerEvent, LedgerRecord, LinkItem, RecordForm, StubReason } from "./record.ts";
 import { mirrored } from "./record.ts";
 
@@ -20,7 +20,7 @@ export const HASH_BYTES = 32;
 /** What a record adds at most to the events, or the body, that it holds. */
 const WRAP_BYTES_MAX = 16_384;
 
-const FORM = { written: 0, imported: 1 } as const;
+const FORM = { written: 0, imported: 1, replaced: 2 } as const;
 const EVENT = { put: 0, delete: 1, change: 2 } as const satisfies Record<LedgerEvent["kind"], number>;
 const ITEM = { body: 0, stub: 1, skip: 2 } as const satisfies Record<LinkItem["kind"], number>;
 const REASONS: readonly StubReason[] = ["private", "echo", "shed", "filtered"];
@@ -37,9 +37,12 @@ export function encodeRecord(record: RecordForm): Uint8Array<ArrayBuffer> {
 
 function recordTuple(record: RecordForm): Encodable {
   const { partition, revision: at } = record;
-  return record.origin === null
-    ? [FORM.written, partition, at, record.time, record.principal, record.events.map(eventTuple)]
-    : [FORM.imported, partition, at, originTuple(record.origin), record.link, record.took, record.body];
+  if (record.origin === null)
+    return [FORM.written, partition, at, record.time, record.principal, record.events.map(eventTuple)];
+  const from = [originTuple(record.origin), record.link];
+  return record.body === null
+    ? [FORM.replaced, partition, at, ...from, record.time, record.principal, record.events.map(eventTuple)]
+    : [FORM.imported, partition, at, ...from, record.took, record.body];
 }
 
 /** @throws OpenClawError MALFORMED_FRAME */
@@ -94,6 +97,15 @@ function readForm(
       const [time, principal] = [reader.integer(), reader.text()];
       return { ...head, origin: null, link: null, time, principal, events: reader.list().map(readEvent) };
     }
+    case FORM.replaced: {
+      const origin = readOrigin(reader.any());
+      const link = reader.that(isLinkId, "a link");
+      const [time, principal] = [reader.integer(), reader.text()];
+      const events = reader.list().map(readEvent);
+      if (events.some((event) => event.kind === "put" && event.lease !== null))
+        throw new OpenClawError("MALFORMED_FRAME", "a mirror with a lease");
+      return { ...head, origin, link, body: null, time, principal, events };
+    }
     case FORM.imported: {
       const origin = readOrigin(reader.any());
       const link = reader.that(isLinkId, "a link");
@@ -129,8 +141,11 @@ function placeOf(value: Encodable): number {
 }
 
 /** Where a body was first written. `link`: what brings it; `epoch`: its sender's. */
-export const originOf = ({ origin, revision: at }: LedgerRecord, link: LinkId, epoch: string): Origin | null =>
-  origin ?? (isClusterId(link) ? { cluster: link, epoch, revision: at } : null);
+export const originOf = (
+  { origin, revision: at }: Pick<LedgerRecord, "origin" | "revision">,
+  link: LinkId,
+  epoch: string,
+): Origin | null => origin ?? (isClusterId(link) ? { cluster: link, epoch, revision: at } : null);
 
 const isSame = (a: Origin, b: Origin | null): boolean =>
   a.cluster === b?.cluster && a.epoch === b.epoch && a.revision === b.revision;
@@ -214,6 +229,32 @@ export function readEpoch(value: Encodable): Epoch {
   return epoch;
 }
 
+export const ancestorTuples = (ancestors: readonly Ancestor[]): Encodable =>
+  ancestors.map(({ epoch, hash }) => [epochTuple(epoch), hash]);
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readAncestors(reader: TupleReader): readonly Ancestor[] {
+  const list = reader.list();
+  if (list.length > ANCESTORS_MAX) throw new OpenClawError("MALFORMED_FRAME", `${list.length} epochs`);
+  return list.map((value) => {
+    const one = new TupleReader(value, "ancestor");
+    const ancestor = { epoch: readEpoch(one.any()), hash: readHash(one) };
+    one.end();
+    return ancestor;
+  });
+}
+
+export const lineageFields = ({ epoch, ancestors }: Lineage): readonly Encodable[] => [
+  epochTuple(epoch),
+  ancestorTuples(ancestors),
+];
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export const readLineage = (reader: TupleReader): Lineage => ({
+  epoch: readEpoch(reader.any()),
+  ancestors: readAncestors(reader),
+});
+
 const originTuple = (origin: Origin): Encodable => [origin.cluster, origin.epoch, origin.revision];
 
 function readOrigin(value: Encodable): Origin {
@@ -227,7 +268,7 @@ function readOrigin(value: Encodable): Origin {
   return origin;
 }
 
-function eventTuple(event: LedgerEvent): Encodable {
+export function eventTuple(event: LedgerEvent): Encodable {
   switch (event.kind) {
     case "put":
       return [EVENT.put, event.key, event.value, event.lease, event.encryption];
@@ -240,7 +281,8 @@ function eventTuple(event: LedgerEvent): Encodable {
   }
 }
 
-function readEvent(value: Encodable): LedgerEvent {
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readEvent(value: Encodable): LedgerEvent {
   const reader = new TupleReader(value, "event");
   const event = readEventOfKind(reader);
   reader.end();

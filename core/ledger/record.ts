@@ -72,11 +72,19 @@ export interface Imported {
   readonly took: readonly number[] | null;
 }
 
+/** What a link brought about, and no record of its sender: what its mirror was where another life of it parts (L3). */
+export interface Replaced {
+  /** The revision that it was of. */
+  readonly origin: Origin;
+  readonly link: LinkId;
+  readonly body: null;
+}
+
 /** What is encoded. */
-export type RecordForm = RecordHead & ((Written & Deed) | Imported);
+export type RecordForm = RecordHead & (((Written | Replaced) & Deed) | Imported);
 
 /** What is read: of an imported record, its deed is the body's, with those of its events that took effect here. */
-export type LedgerRecord = RecordHead & Deed & (Written | Imported);
+export type LedgerRecord = RecordHead & Deed & (Written | Imported | Replaced);
 
 /** A lease is its own cluster's: nobody else can tell when it ends, and its end comes as deletes (K6). */
 export const mirrored = (event: LedgerEvent): LedgerEvent =>

@@ -3,7 +3,8 @@ import { invariant } from "../errors.ts";
 import type { Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
 import { chainHash, leafHash } from "../ledger/chain.ts";
-import type { Imported, LedgerEvent, RecordForm } from "../ledger/record.ts";
+import { chainedTo } from "../ledger/lineage.ts";
+import type { Imported, LedgerEvent, RecordForm, Replaced } from "../ledger/record.ts";
 import { encodeRecord } from "../ledger/record-codec.ts";
 import type { Sha256, StoredRecord } from "../ports.ts";
 import { POSITION_KEY } from "./keyspace.ts";
@@ -87,10 +88,19 @@ export class LedgerWriter {
     return this.#add({ partition: PARTITION, revision: at, salt: salt(at), ...body });
   }
 
+  /** What became of a mirror by no record of its sender's. */
+  replace(where: Replaced, { principal, time, salt }: Author, events: readonly LedgerEvent[]): Revision {
+    invariant(events.length > 0, "a revision changes something");
+    const at = this.next;
+    return this.#add({ partition: PARTITION, revision: at, salt: salt(at), ...where, principal, time, events });
+  }
+
   #add(form: RecordForm): Revision {
     const at = form.revision;
     const record = encodeRecord(form);
-    const hash = chainHash(this.#sha256, this.#position.hash, PARTITION, at, leafHash(this.#sha256, record));
+    const { cluster, epoch, revision: last, hash: lastHash } = this.#position;
+    const previous = chainedTo(this.#sha256, cluster, PARTITION, epoch, last, lastHash);
+    const hash = chainHash(this.#sha256, previous, PARTITION, at, leafHash(this.#sha256, record));
     this.records.push({ revision: at, record, hash });
     this.#move({ revision: at, hash });
     return at;
