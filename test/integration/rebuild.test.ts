@@ -7,6 +7,7 @@ import { NodeProcess } from "@openclaw/demo/node-process.ts";
 import { freePorts } from "@openclaw/demo/ports.ts";
 import { enrolChild, type InitialCluster, initCluster, type ParentPlan } from "@openclaw/edge-runtime/init.ts";
 import { expect, onTestFinished, test } from "vitest";
+import { parseDocument } from "yaml";
 import { z } from "zod";
 import { openclaw, refusal, type Where } from "./command.ts";
 import { OPENCLAW, temporaryFolder } from "./site.ts";
@@ -17,6 +18,8 @@ const WRITES = 120;
 const TEST_MS = 300_000;
 
 const Hashed = z.object({ state: z.object({ content: z.object({ hash: z.string() }), revision: z.number() }) });
+const Status = z.object({ revision: z.number(), epochCounter: z.number() });
+const Uplink = z.object({ parent: z.object({ lastError: z.object({ code: z.string() }).nullable() }) });
 const Sites = z.array(z.object({ cluster: z.string(), cursor: z.number() }));
 const Rebuilt = z.object({
   revision: z.number(),
@@ -74,12 +77,19 @@ async function start(all: readonly NodeProcess[]): Promise<void> {
   await Promise.all(all.map((one) => one.ready()));
 }
 
-async function layOut(folder: string, cluster: string, nodes: number, parent?: ParentPlan): Promise<InitialCluster> {
-  const ports = await freePorts(Array.from({ length: 3 * nodes }, () => null));
-  const [httpPorts = [], p2pPorts = [], wsPorts = []] = [0, 1, 2].map((i) => ports.slice(i * nodes, (i + 1) * nodes));
-  const directory = path.join(folder, cluster);
-  const plan = { directory, cluster, nodes, host: "127.0.0.1", httpPorts, p2pPorts, wsPorts };
+/** @param ports three of them */
+function layOut(folder: string, cluster: string, ports: readonly number[], parent?: ParentPlan): Promise<InitialCluster> {
+  const [http = 0, p2p = 0, ws = 0] = ports;
+  const ofPorts = { httpPorts: [http], p2pPorts: [p2p], wsPorts: [ws] };
+  const plan = { directory: path.join(folder, cluster), cluster, nodes: 1, host: "127.0.0.1", ...ofPorts };
   return initCluster(parent === undefined ? plan : { ...plan, parent });
+}
+
+/** As an operator does with `sync join`. */
+async function belowHub(file: string, parent: ParentPlan): Promise<void> {
+  const document = parseDocument(await fs.readFile(file, "utf8"));
+  document.set("parent", document.createNode(parent));
+  await fs.writeFile(file, document.toString());
 }
 
 async function cursor(hub: string): Promise<number> {
@@ -91,14 +101,15 @@ test(
   "S6, L3: a site whose boxes are all gone is rebuilt as it was at the last shipped revision, and ships on, exactly once",
   async () => {
     const folder = await temporaryFolder();
-    const hub = await layOut(folder, "hub", 1);
+    const ports = await freePorts(Array.from({ length: 9 }, () => null));
+    const hub = await layOut(folder, "hub", ports.slice(0, 3));
     const parent: ParentPlan = {
       cluster: "hub",
       clusterKey: hub.clusterKey,
       addresses: hub.nodes.flatMap(({ addresses }) => addresses.filter((address) => !address.includes("/ws/"))),
       subscribe: { collections: ["notes"], prefixes: [], mirrors: false },
     };
-    const site = await layOut(folder, SITE, 2, parent);
+    const site = await layOut(folder, SITE, ports.slice(3, 6), parent);
     await enrolChild(path.join(folder, "hub"), { cluster: SITE, clusterKey: site.clusterKey });
     const hubNodes = processes(folder, HUB_PROGRAM, hub);
     const siteNodes = processes(folder, OPENCLAW, site);
@@ -124,16 +135,48 @@ test(
     expect(await refusal(where, ...rebuild, ...into)).toMatch(/RESTORE_REFUSED/);
 
     for (const one of siteNodes) await one.kill();
+    // Somebody still has an old disk.
+    await fs.cp(path.join(folder, SITE), path.join(folder, "old"), { recursive: true });
     await fs.rm(path.join(folder, SITE), { recursive: true });
     await expect
       .poll(async () => JSON.stringify(await call(hubHttp, "GET", "/v1/sites")), { timeout: 60_000 })
       .toMatch(/"connected":false/);
     expect(await openclaw(where, ...rebuild, "--dry-run")).toMatch(/would rebuild california at revision/);
-    const [http = 0, p2p = 0, ws = 0] = await freePorts([null, null, null]);
-    const ports = ["--http-port", String(http), "--p2p-port", String(p2p), "--ws-port", String(ws)];
-    const done = Rebuilt.parse(JSON.parse(await openclaw(where, ...rebuild, ...into, ...ports, "--json")));
+    const [http = 0, p2p = 0, ws = 0] = ports.slice(6);
+    const at = ["--http-port", String(http), "--p2p-port", String(p2p), "--ws-port", String(ws)];
+    const done = Rebuilt.parse(JSON.parse(await openclaw(where, ...rebuild, ...into, ...at, "--json")));
     expect(done).toMatchObject({ revision: live.revision, bodies: live.revision, lacking: {} });
     expect(done.contentHash).toBe(live.content.hash);
+
+    // It goes on where it was, to the same hub, under its new epoch.
+    await belowHub(done.node.config, parent);
+    const [again] = processes(folder, OPENCLAW, { nodes: [{ ...done.node, node: "again", peer: "", addresses: [] }] });
+    if (again === undefined) throw new Error("a node");
+    await start([again]);
+    for (let at = 1; at <= 20; at++) await write(done.node.http, at);
+    const { revision, epochCounter } = Status.parse(await call(done.node.http, "GET", "/v1/status"));
+    expect(epochCounter).toBe(2);
+    await expect.poll(() => cursor(hubHttp), { timeout: 30_000 }).toBe(revision);
+    expect(await openclaw(where, "site", "verify", SITE, "--site", done.node.http)).toMatch(
+      new RegExp(`revisions 1 to ${revision} are the same at both ends \\(${revision} as bodies\\)`),
+    );
+
+    // The old disk comes back: the hub takes nothing of it, and what was shipped since stays.
+    const { nodes } = site;
+    const config = nodes.map((node) => ({ ...node, config: node.config.replace(`/${SITE}/`, "/old/") }));
+    const [old] = processes(folder, OPENCLAW, { nodes: config });
+    if (old === undefined) throw new Error("a node");
+    await start([old]);
+    await call(siteHttp, "PUT", "/v1/kv/zombie", "1");
+    await expect
+      .poll(async () => Uplink.parse(await call(siteHttp, "GET", "/v1/status")).parent.lastError?.code ?? null, {
+        timeout: 30_000,
+      })
+      .toBe("WRONG_EPOCH");
+    await call(done.node.http, "PUT", "/v1/kv/after", "1");
+    await expect.poll(() => cursor(hubHttp), { timeout: 30_000 }).toBe(revision + 1);
+    expect(await openclaw(where, "site", "verify", SITE, "--site", done.node.http)).toMatch(/are the same/);
+    await expect(call(hubHttp, "GET", `/v1/kv/zombie?origin=${SITE}`)).rejects.toThrow(/NOT_FOUND/);
   },
   TEST_MS,
 );
