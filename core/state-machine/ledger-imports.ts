@@ -129,6 +129,7 @@ const beginning = ({ sha256 }: Importing, { cluster, epoch }: ImportLedger): Led
   hash: genesisHash(sha256, cluster, PARTITION, epoch.nonce),
   gap: null,
   marked: revision(0),
+  unmarked: 0,
 });
 
 /** Every body is read and checked before any of them takes effect. */
@@ -201,7 +202,7 @@ function take(
     row =
       taken === "known"
         ? noteGap(tx, link, row, { to, hash, reason, at }, compacted)
-        : noteBody(tx, link, row, { to, hash, at });
+        : noteBody(tx, link, row, { to, hash, at }, body?.bytes.length ?? 0);
   }
   if (row !== from) {
     if (from.cursor === 0) beginLink(tx, link, from.hash, begun);

@@ -111,6 +111,7 @@ const begun = (sha256: Sha256, cluster: ClusterId, lineage: Lineage): LedgerLink
   hash: beginningOf(sha256, cluster, PARTITION, lineage),
   gap: null,
   marked: revision(0),
+  unmarked: 0,
 });
 
 const lineageOf = ({ epoch, ancestors }: Lineage): Lineage => ({ epoch, ancestors });

@@ -16,11 +16,21 @@ export interface LedgerLinkRow extends Lineage {
   readonly gap: Revision | null;
   /** The last revision whose hash stands in a row of `link-gaps.ts`. */
   readonly marked: Revision;
+  /** Bytes of the bodies since then. */
+  readonly unmarked: number;
 }
 
 export const ledgerLinkRow: RowCodec<LedgerLinkRow> = {
   encode: (row) =>
-    encode([epochTuple(row.epoch), row.cursor, row.hash, row.gap, row.marked, ancestorTuples(row.ancestors)]),
+    encode([
+      epochTuple(row.epoch),
+      row.cursor,
+      row.hash,
+      row.gap,
+      row.marked,
+      row.unmarked,
+      ancestorTuples(row.ancestors),
+    ]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "ledger link row");
     return {
@@ -29,6 +39,7 @@ export const ledgerLinkRow: RowCodec<LedgerLinkRow> = {
       hash: readHash(reader),
       gap: reader.orNull((field) => revision(field.count())),
       marked: revision(reader.count()),
+      unmarked: reader.count(),
       ancestors: readAncestors(reader),
     };
   },

@@ -193,6 +193,12 @@ describe("a mirror", () => {
     ship(site, hub, 500);
     expect(rowsOfGaps(hub)).toBe(3);
     expect(differences(mirror(hub, site, 2_400), site.ledger, 2_400, 2_500)).toEqual([]);
+    // Of large ones, fewer.
+    for (let i = 0; i < 30; i++) site.run(put("large", "x".repeat(100_000)));
+    ship(site, hub);
+    expect(rowsOfGaps(hub)).toBe(5);
+    for (const from of [2_501, 2_510, 2_530])
+      expect(differences(mirror(hub, site, from, 4 * MIB), site.ledger, from, 2_530)).toEqual([]);
   });
 
   test("L3: taken back to where another life of the sender parted, it goes on with that, and the first one's bodies are nobody's", () => {
