@@ -12,19 +12,24 @@ import type { LedgerFault } from "../ledger/fault.ts";
 import { seamsOf } from "../ledger/lineage.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
 import type { Seams } from "../ledger/verify.ts";
+import type { Sha256, StoredRecord } from "../ports.ts";
 import { boundsOfGap, ledgerLinkKey, linkGapsRange } from "../state-machine/keyspace.ts";
 import { type Gap, gapRow, MARK_EVERY } from "../state-machine/link-gaps.ts";
 import { ledgerLinkRow } from "../state-machine/link-rows.ts";
 import { readPosition } from "../state-machine/position.ts";
 import { rowsOf } from "../state-machine/row-pages.ts";
 import type { StateView } from "../state-machine/view.ts";
-import type { HistorySource } from "./history.ts";
 import type { HistoryQuery, Mirror, MirrorItem } from "./history-query.ts";
 
 /** Bytes of our own records that are looked through between two pauses. */
 const STEP_BYTES = 65_536;
 
-type Source = Pick<HistorySource, "state" | "records" | "sha256">;
+interface Source {
+  readonly sha256: Sha256;
+  readonly state: StateView;
+  /** As `HistorySource.records`. */
+  records(from: Revision, maxBytes: number): readonly StoredRecord[];
+}
 type Question = Extract<HistoryQuery, { kind: "mirror" }>;
 
 /** @throws OpenClawError REVISION_AHEAD when the link is not that far */

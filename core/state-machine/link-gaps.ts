@@ -7,7 +7,7 @@ import { decode, encode, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError } from "../errors.ts";
 import type { LinkId, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
-import type { StubReason } from "../ledger/record.ts";
+import { GAP_REASONS, type GapReason } from "../ledger/gap.ts";
 import { readHash } from "../ledger/record-codec.ts";
 import { boundsOfGap, linkGapKey, linkGapsRange } from "./keyspace.ts";
 import type { LedgerLinkRow } from "./link-rows.ts";
@@ -21,26 +21,6 @@ export const MARK_EVERY = 1_024;
 const MARK_BYTES = 1_048_576;
 /** Gaps that one import joins because what lies between them is compacted; more than it adds, or they would grow for ever. */
 const JOINED_MAX = 8;
-
-/**
- * - a stub's reason, as its sender gave it
- * - `known`: bodies that changed nothing here
- * - `skipped`: they held nothing for this link
- * - `compacted`: what was here of them is compacted
- * - `mark`: none, its hash is what counts
- */
-export type GapReason = StubReason | "known" | "skipped" | "compacted" | "mark";
-
-export const GAP_REASONS: readonly GapReason[] = [
-  "private",
-  "echo",
-  "shed",
-  "filtered",
-  "known",
-  "skipped",
-  "compacted",
-  "mark",
-];
 
 export interface GapRow {
   readonly reason: GapReason;
