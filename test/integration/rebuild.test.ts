@@ -26,6 +26,7 @@ const Rebuilt = z.object({
   contentHash: z.string(),
   bodies: z.number(),
   lacking: z.record(z.string(), z.number()),
+  epoch: z.object({ counter: z.number() }),
   node: z.object({ config: z.string(), http: z.string() }),
 });
 
@@ -97,6 +98,24 @@ async function belowHub(file: string, parent: ParentPlan): Promise<void> {
   await fs.writeFile(file, document.toString());
 }
 
+async function rebuilt(where: Where, command: readonly string[], ports: readonly number[]) {
+  const [http, p2p, ws] = ports.map(String);
+  const at = ["--http-port", http ?? "", "--p2p-port", p2p ?? "", "--ws-port", ws ?? ""];
+  return Rebuilt.parse(JSON.parse(await openclaw(where, ...command, ...at, "--json")));
+}
+
+async function startBelow(folder: string, { node }: z.infer<typeof Rebuilt>, parent: ParentPlan): Promise<NodeProcess> {
+  await belowHub(node.config, parent);
+  const name = path.basename(path.dirname(path.dirname(node.config)));
+  const [own] = processes(folder, OPENCLAW, { nodes: [{ ...node, node: name, peer: "", addresses: [] }] });
+  if (own === undefined) throw new Error("a node");
+  await start([own]);
+  return own;
+}
+
+const setting = (text: string) => ({ ops: [{ op: "put", path: [text], value: text }] });
+const document = (http: string): Promise<unknown> => call(http, "GET", "/v1/docs/notes/shared").catch(() => null);
+
 async function cursor(hub: string): Promise<number> {
   const sites = Sites.parse(await call(hub, "GET", "/v1/sites"));
   return sites.find(({ cluster }) => cluster === SITE)?.cursor ?? 0;
@@ -106,7 +125,7 @@ test(
   "S6, L3: a site whose boxes are all gone is rebuilt as it was at the last shipped revision, and ships on, exactly once",
   async () => {
     const folder = await temporaryFolder();
-    const ports = await freePorts(Array.from({ length: 9 }, () => null));
+    const ports = await freePorts(Array.from({ length: 12 }, () => null));
     const hub = await layOut(folder, "hub", ports.slice(0, 3));
     const parent: ParentPlan = {
       cluster: "hub",
@@ -147,17 +166,12 @@ test(
       .poll(async () => JSON.stringify(await call(hubHttp, "GET", "/v1/sites")), { timeout: 60_000 })
       .toMatch(/"connected":false/);
     expect(await openclaw(where, ...rebuild, "--dry-run")).toMatch(/would rebuild california at revision/);
-    const [http = 0, p2p = 0, ws = 0] = ports.slice(6);
-    const at = ["--http-port", String(http), "--p2p-port", String(p2p), "--ws-port", String(ws)];
-    const done = Rebuilt.parse(JSON.parse(await openclaw(where, ...rebuild, ...into, ...at, "--json")));
+    const done = await rebuilt(where, [...rebuild, ...into], ports.slice(6, 9));
     expect(done).toMatchObject({ revision: live.revision, bodies: live.revision, lacking: {} });
     expect(done.contentHash).toBe(live.content.hash);
 
     // It goes on where it was, to the same hub, under its new epoch.
-    await belowHub(done.node.config, parent);
-    const [again] = processes(folder, OPENCLAW, { nodes: [{ ...done.node, node: "again", peer: "", addresses: [] }] });
-    if (again === undefined) throw new Error("a node");
-    await start([again]);
+    const again = await startBelow(folder, done, parent);
     for (let at = 1; at <= 20; at++) await write(done.node.http, at);
     const { revision, epochCounter } = Status.parse(await call(done.node.http, "GET", "/v1/status"));
     expect(epochCounter).toBe(2);
@@ -182,6 +196,27 @@ test(
     await expect.poll(() => cursor(hubHttp), { timeout: 30_000 }).toBe(revision + 1);
     expect(await openclaw(where, "site", "verify", SITE, "--site", done.node.http)).toMatch(/are the same/);
     await expect(call(hubHttp, "GET", `/v1/kv/zombie?origin=${SITE}`)).rejects.toThrow(/NOT_FOUND/);
+    await old.kill();
+
+    // Lost again, now with what came from the hub in between: that has no body there, and comes again over the link.
+    const field = (at: string, text: string) => call(at, "POST", "/v1/docs/notes/shared", setting(text));
+    await field(hubHttp, "hub");
+    await expect.poll(() => document(done.node.http), { timeout: 30_000 }).toMatchObject({ document: { hub: "hub" } });
+    await field(done.node.http, "site");
+    await call(done.node.http, "PUT", "/v1/kv/last", "1");
+    const { revision: end } = Status.parse(await call(done.node.http, "GET", "/v1/status"));
+    await expect.poll(() => cursor(hubHttp), { timeout: 30_000 }).toBe(end);
+    await again.kill();
+    await fs.rm(path.join(folder, "again"), { recursive: true });
+    const twice = ["--beside-live", "--data", path.join(folder, "twice"), "--key", key];
+    const second = await rebuilt(where, [...rebuild, ...twice], ports.slice(9));
+    expect(second).toMatchObject({ revision: end, bodies: end - 1, lacking: { skipped: 1 }, epoch: { counter: 3 } });
+    await startBelow(folder, second, parent);
+    await expect
+      .poll(() => document(second.node.http), { timeout: 30_000 })
+      .toMatchObject({ document: { hub: "hub", site: "site" } });
+    expect(await document(second.node.http)).toEqual(await document(hubHttp));
+    expect(await openclaw(where, "site", "verify", SITE, "--site", second.node.http)).toMatch(/are the same/);
   },
   TEST_MS,
 );
