@@ -141,8 +141,11 @@ function placeOf(value: Encodable): number {
 }
 
 /** Where a body was first written. `link`: what brings it; `epoch`: its sender's. */
-export const originOf = ({ origin, revision: at }: Pick<LedgerRecord, "origin" | "revision">, link: LinkId, epoch: string): Origin | null =>
-  origin ?? (isClusterId(link) ? { cluster: link, epoch, revision: at } : null);
+export const originOf = (
+  { origin, revision: at }: Pick<LedgerRecord, "origin" | "revision">,
+  link: LinkId,
+  epoch: string,
+): Origin | null => origin ?? (isClusterId(link) ? { cluster: link, epoch, revision: at } : null);
 
 const isSame = (a: Origin, b: Origin | null): boolean =>
   a.cluster === b?.cluster && a.epoch === b.epoch && a.revision === b.revision;

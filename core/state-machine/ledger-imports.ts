@@ -101,7 +101,10 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
     PARTITION,
     rest,
   );
-  if (!equalBytes(hashes.at(-1) ?? row.hash, command.hash) || (end === to && !equalBytes(command.hash, hashOf(row, end))))
+  if (
+    !equalBytes(hashes.at(-1) ?? row.hash, command.hash) ||
+    (end === to && !equalBytes(command.hash, hashOf(row, end)))
+  )
     return refuse("FORK", `another hash at ${end}`);
 
   const opened = openAll(rest, hashes);

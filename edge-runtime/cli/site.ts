@@ -1,10 +1,12 @@
 /** `openclaw site …`: the sites of a hub. */
 import type { Command } from "commander";
 import { clientOf, examples, print, type Reach, reaching } from "./reach.ts";
+import { addSiteResolve } from "./site-resolve.ts";
 
 export function addSite(program: Command): void {
   const site = program.command("site").description("the sites below this cluster");
   addList(site);
+  addSiteResolve(site);
 }
 
 function addList(site: Command): void {
