@@ -256,6 +256,11 @@ export const IDEMPOTENT_DUE: KeyRange = {
 export const originMarkKey = (cluster: ClusterId, nonce: string): Uint8Array =>
   tagged(TAG.originMark, [withLength(utf8(cluster)), utf8(nonce)]);
 
+export function originMarksRange(cluster: ClusterId): KeyRange {
+  const from = originMarkKey(cluster, "");
+  return { from, to: after(from) };
+}
+
 /** In the order of where they end. Two end at one revision only where one of them holds none: then that comes last. */
 export const linkGapKey = (link: LinkId, from: Revision, to: Revision): Uint8Array =>
   tagged(TAG.linkGap, [withLength(utf8(link)), bigEndian(to), bigEndian(from)]);

@@ -90,7 +90,9 @@ async function copyState(from: string, to: string): Promise<void> {
 /** Every other node that the cluster still counts with. */
 export function othersOf({ membership, config }: Survivor): readonly NodeId[] {
   const { voters, outgoing, learners } = membership;
-  return [...new Set([...voters, ...outgoing, ...learners.map(({ id }) => id)])].filter((node) => node !== config.node).sort();
+  return [...new Set([...voters, ...outgoing, ...learners.map(({ id }) => id)])]
+    .filter((node) => node !== config.node)
+    .sort();
 }
 
 /**

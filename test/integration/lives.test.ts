@@ -119,14 +119,15 @@ describe("L3: as processes", () => {
     async () => {
       const { folder, hub, site, hubProcess, siteProcesses, hubHttp, siteHttp, where } = await fleet();
       await put(hubHttp, "config/a", "kept");
-      await writes(siteHttp, 3, "kept");
-      await shipped(hubHttp, 3);
       await expect.poll(() => keysOf(siteHttp, "hub"), { timeout: 30_000 }).toEqual({ "config/a": "kept" });
+      await writes(siteHttp, 3, "kept");
+      // What came of the hub took a revision, too.
+      await shipped(hubHttp, 4);
       const backup = path.join(folder, "backup");
       await openclaw(where, "backup", backup, "--full", "--endpoint", hubHttp);
       await writes(siteHttp, 2, "later");
       await put(hubHttp, "config/a", "lost");
-      await shipped(hubHttp, 5);
+      await shipped(hubHttp, 6);
       await expect.poll(() => keysOf(siteHttp, "hub"), { timeout: 30_000 }).toEqual({ "config/a": "lost" });
       await hubProcess.kill();
       for (const one of siteProcesses) await one.kill();
@@ -139,8 +140,7 @@ describe("L3: as processes", () => {
       const again = parentPlan({ ...hub, nodes: [node as never] });
       for (const { config } of site.nodes) await configure(config, { parent: again });
       await start(processOf(folder, "hub", node), ...siteProcesses);
-      await shipped(node.http, 5);
-      expect(await keysOf(node.http, SITE)).toEqual(await keysOf(siteHttp, null));
+      await expect.poll(() => keysOf(node.http, SITE), { timeout: 60_000 }).toEqual(await keysOf(siteHttp, null));
       await expect.poll(() => keysOf(siteHttp, "hub"), { timeout: 30_000 }).toEqual({ "config/a": "kept" });
       expect((await statusOf(siteHttp)).notes.join()).not.toMatch(/stopped/);
     },
@@ -152,9 +152,9 @@ describe("L3: as processes", () => {
     async () => {
       const { folder, site, hubProcess, siteProcesses, hubHttp, siteHttp, where } = await fleet();
       await put(hubHttp, "config/a", "before");
-      await writes(siteHttp, 3, "v");
-      await shipped(hubHttp, 3);
       await expect.poll(() => keysOf(siteHttp, "hub"), { timeout: 30_000 }).toEqual({ "config/a": "before" });
+      await writes(siteHttp, 3, "v");
+      await shipped(hubHttp, 4);
       await hubProcess.kill();
       for (const one of siteProcesses) await one.kill();
 
@@ -169,10 +169,10 @@ describe("L3: as processes", () => {
       const look = await openclaw(where, "sync", "adopt-parent", "--dry-run", "--endpoint", siteHttp);
       expect(look).toMatch(/would follow hub/);
       expect(look).toMatch(/config\/a becomes absent/);
-      expect(look).toMatch(/revisions 1 to 3 of this cluster lose the rung hub/);
+      expect(look).toMatch(/revisions 1 to 4 of this cluster lose the rung hub/);
       expect(await keysOf(siteHttp, "hub")).toEqual({ "config/a": "before" });
       await openclaw(where, "sync", "adopt-parent", "--endpoint", siteHttp);
-      await shipped(newHttp, 3);
+      await expect.poll(() => keysOf(newHttp, SITE), { timeout: 60_000 }).toEqual(await keysOf(siteHttp, null));
       await expect.poll(() => keysOf(siteHttp, "hub"), { timeout: 30_000 }).toEqual({ "config/b": "anew" });
     },
     TEST_MS,
