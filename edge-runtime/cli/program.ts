@@ -21,6 +21,7 @@ import { keyPath, type Moment, momentOptions, queryText, type Reading, readingOp
 import { addRestore } from "./restore.ts";
 import { addSite } from "./site.ts";
 import { statusText } from "./status.ts";
+import { addSync } from "./sync.ts";
 import { addToken } from "./token.ts";
 import { untilReady, WAIT_SECONDS } from "./wait.ts";
 import { watch } from "./watch.ts";
@@ -53,6 +54,7 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addToken(program);
   addEnrol(program);
   addSite(program, name);
+  addSync(program);
   addNode(program, node);
   addPut(program);
   addGet(program);

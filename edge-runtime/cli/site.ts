@@ -2,6 +2,8 @@
 import type { Command } from "commander";
 import { clientOf, examples, print, type Reach, reaching } from "./reach.ts";
 import { addSiteRebuild } from "./site-rebuild.ts";
+import { addSiteRescue } from "./site-rescue.ts";
+import { addSiteResolve } from "./site-resolve.ts";
 import { addSiteVerify } from "./site-verify.ts";
 
 export function addSite(program: Command, name: string): void {
@@ -9,6 +11,8 @@ export function addSite(program: Command, name: string): void {
   addList(site);
   addSiteVerify(site);
   addSiteRebuild(site, name);
+  addSiteResolve(site);
+  addSiteRescue(site, name);
 }
 
 function addList(site: Command): void {
