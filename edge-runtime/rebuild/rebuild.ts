@@ -197,8 +197,10 @@ async function makeState(plan: RebuildPlan, link: Link, { cluster, epoch }: Plan
     const contentHash = toHex(state.content().hash);
     const { begins, hash } = state;
     const lease = restoredLeases(new Map(), Date.now());
+    // The first revision of which there is a record; where the last one shipped is in a gap, the next to come.
+    const compacted = revision(begins === 0 ? 0 : begins + 1);
     const lineage = departed(link, epoch, hash);
-    const restored = { cluster, lineage, revision: link.cursor, hash, applyVersion, compacted: begins, lease };
+    const restored = { cluster, lineage, revision: link.cursor, hash, applyVersion, compacted, lease };
     state.finish(restored, founding([node]));
     return { ...found, contentHash, first: begins + 1 };
   } finally {
