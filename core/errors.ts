@@ -188,12 +188,23 @@ export const ERRORS = {
   TOKEN_USED: {
     retryable: false,
     status: 409,
-    message: "a token lets one node in, and another one has used this; make a new one with openclaw member invite",
+    message:
+      "a token lets one node, or one site, in, and another one has used this; make a new one with openclaw member invite, or site enrol",
   },
   UNKNOWN_CHILD: {
     retryable: false,
     status: 403,
-    message: "this cluster is not enrolled here; enrol it at the hub first",
+    message: "this cluster is not enrolled here; make a token with openclaw site enrol and use it at the site",
+  },
+  SITE_PENDING: {
+    retryable: true,
+    status: 403,
+    message: "this site waits to be let in; an operator does it with openclaw site approve at its parent",
+  },
+  SITE_REVOKED: {
+    retryable: false,
+    status: 403,
+    message: "this site was shut out at its parent, which keeps what it shipped and takes no more",
   },
   UNKNOWN_VERSION: {
     retryable: false,

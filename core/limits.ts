@@ -49,6 +49,12 @@ export const TXN_RESPONSE_BYTES_MAX = 262_144;
 export const RESPONSES_BYTES_MAX = 1_048_576;
 /** Leases that one client keeps alive. */
 export const KEPT_LEASES_MAX = 256;
+/** Rows of one piece of a snapshot in a stream (S4), and changes of documents: with the deletes it causes, one record. */
+export const SNAPSHOT_ROWS_MAX = 512;
+/** Bytes of its keys, values and changes. */
+export const SNAPSHOT_ROWS_BYTES_MAX = 2 * 1_048_576 + 65_536;
+/** Origins whose mirrors one such snapshot holds. */
+export const SNAPSHOT_ORIGINS_MAX = 10_000;
 /** Collections, and prefixes, that one subscription may name. */
 export const SUBSCRIPTION_ITEMS_MAX = 256;
 

@@ -10,8 +10,9 @@ import type { KeyCommand } from "../state-machine/key-values.ts";
 import { plainRange, type RangeRequest, type RangeResponse, type Txn } from "../state-machine/operation.ts";
 import { mapTxn } from "../state-machine/operation-bytes.ts";
 import type { Answer } from "../state-machine/query.ts";
+import { keyAfter } from "../state-machine/row-pages.ts";
 import { txnRefusal } from "../state-machine/txn-check.ts";
-import type { Asked } from "../sync/child-link.ts";
+import type { Asked } from "../sync/child-questions.ts";
 import type { ChildQuery } from "../sync/message.ts";
 import { AttemptEdit, type Edit, LocalEdit, LocalTxnEdit, type TxnEdit } from "./edit.ts";
 import type { Draft } from "./journal.ts";
@@ -87,8 +88,8 @@ export class Keys {
     const position = here === null ? null : positionText(here);
     const own = origin === null ? this.#overlays.get(toHex(bytes))?.at(-1) : undefined;
     if (own !== undefined) return { row: overlaid(own), position, staleMs: null };
-    const rows = await this.#host.store.mirror(origin, bytes);
-    return { row: rows.find((row) => row.key.length === bytes.length) ?? null, position, staleMs: null };
+    const [row = null] = await this.#host.store.mirror(origin, bytes, keyAfter(bytes));
+    return { row, position, staleMs: null };
   }
 
   /** Rows whose key starts with `prefix`, in key order. @throws OpenClawError as `read` */
@@ -98,7 +99,10 @@ export class Keys {
     const mode = this.#host.session.mode(options);
     if (!this.#mirrors(bytes, origin, mode)) return this.#listAsked(bytes, clusterOf(origin), mode);
     const rows = new Map(
-      (await this.#host.store.mirror(origin, bytes)).map((row): [string, KeyRow] => [toHex(row.key), row]),
+      (await this.#host.store.mirror(origin, bytes, prefixEnd(bytes) ?? null)).map((row): [string, KeyRow] => [
+        toHex(row.key),
+        row,
+      ]),
     );
     if (origin === null) {
       for (const [name, overlays] of this.#overlays) {
@@ -272,8 +276,7 @@ export class Keys {
       if (!answer.more || last === undefined) return rows;
       if (rows.length >= RANGE_ROWS_MAX)
         throw new OpenClawError("OVERLOADED", `more than ${RANGE_ROWS_MAX} rows; list a longer prefix`);
-      // The first key after the last one.
-      from = new Uint8Array([...last.key, 0]);
+      from = keyAfter(last.key);
     }
   }
 }

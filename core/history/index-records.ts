@@ -72,11 +72,14 @@ class Keys {
     const before = this.#newest.get(name) ?? newestVersion(this.#index, row, record.revision)?.version;
     const at = record.origin?.revision ?? record.revision;
     const begins = before === undefined || before.value === null;
-    const version: Version = {
-      value: event.kind === "put" ? event.value : null,
+    const numbers = {
       createRevision: begins || event.kind === "delete" ? at : before.createRevision,
       modRevision: at,
       version: event.kind === "delete" ? 0 : begins ? 1 : before.version + 1,
+    };
+    const version: Version = {
+      value: event.kind === "put" ? event.value : null,
+      ...((event.kind === "put" ? event.numbers : null) ?? numbers),
       lease: event.kind === "put" ? event.lease : null,
       principal: record.principal,
       time: record.time,

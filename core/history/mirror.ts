@@ -201,6 +201,7 @@ class MirrorReader {
       if (records.length === 0) return null;
       for (const stored of records) {
         const record = decodeRecord(stored.record);
+        // A snapshot's is no body, and its revisions are in a gap.
         if (record.link === this.#question.link && record.body !== null)
           return {
             revision: decodeRecord(record.body).revision,

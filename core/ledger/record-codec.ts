@@ -9,11 +9,19 @@ import { invariant, OpenClawError, unreachable } from "../errors.ts";
 import type { ActorId, Ancestor, ChangeHash, Epoch, LeaseId, Lineage, LinkId, Origin } from "../ids.ts";
 import { isActorId, isClusterId, isCount, isLeaseId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
 import { ANCESTORS_MAX, BODY_DEPTH_MAX, EVENTS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
-import type { DocumentChange, LedgerEvent, LedgerRecord, LinkItem, RecordForm, StubReason } from "./record.ts";
+import type {
+  DocumentChange,
+  KeyNumbers,
+  LedgerEvent,
+  LedgerRecord,
+  LinkItem,
+  RecordForm,
+  StubReason,
+} from "./record.ts";
 import { mirrored } from "./record.ts";
 
 /** First byte of every record. Chain inputs begin with other bytes (chain.ts). */
-const RECORD_FORMAT = 0x03;
+const RECORD_FORMAT = 0x04;
 export const SALT_BYTES = 16;
 export const HASH_BYTES = 32;
 
@@ -40,9 +48,9 @@ function recordTuple(record: RecordForm): Encodable {
   if (record.origin === null)
     return [FORM.written, partition, at, record.time, record.principal, record.events.map(eventTuple)];
   const from = [originTuple(record.origin), record.link];
-  return record.body === null
-    ? [FORM.replaced, partition, at, ...from, record.time, record.principal, record.events.map(eventTuple)]
-    : [FORM.imported, partition, at, ...from, record.took, record.body];
+  if (record.body === null)
+    return [FORM.replaced, partition, at, ...from, record.time, record.principal, record.events.map(eventTuple)];
+  return [FORM.imported, partition, at, ...from, record.took, record.body];
 }
 
 /** @throws OpenClawError MALFORMED_FRAME */
@@ -95,7 +103,8 @@ function readForm(
   switch (form) {
     case FORM.written: {
       const [time, principal] = [reader.integer(), reader.text()];
-      return { ...head, origin: null, link: null, time, principal, events: reader.list().map(readEvent) };
+      const events = reader.list().map(readEvent);
+      return { ...head, origin: null, link: null, time, principal, snapshot: false, events };
     }
     case FORM.replaced: {
       const origin = readOrigin(reader.any());
@@ -104,7 +113,7 @@ function readForm(
       const events = reader.list().map(readEvent);
       if (events.some((event) => event.kind === "put" && event.lease !== null))
         throw new OpenClawError("MALFORMED_FRAME", "a mirror with a lease");
-      return { ...head, origin, link, body: null, time, principal, events };
+      return { ...head, origin, link, body: null, time, principal, snapshot: true, events };
     }
     case FORM.imported: {
       const origin = readOrigin(reader.any());
@@ -114,8 +123,8 @@ function readForm(
       const inner = readRecord(body, depth + 1, look);
       if (!isSame(origin, originOf(inner, link, origin.epoch)))
         throw new OpenClawError("MALFORMED_FRAME", "an origin that is not its body's");
-      const { time, principal } = inner;
-      return { ...head, origin, link, body, took, time, principal, events: tookEffect(inner.events, took) };
+      const { time, principal, snapshot } = inner;
+      return { ...head, origin, link, body, took, time, principal, snapshot, events: tookEffect(inner.events, took) };
     }
     default:
       throw new OpenClawError("MALFORMED_FRAME", `a record of unknown form ${form}`);
@@ -133,6 +142,24 @@ function tookEffect(events: readonly LedgerEvent[], took: readonly number[] | nu
     next = place + 1;
     return mirrored(event);
   });
+}
+
+export const keyNumbersTuple = ({ createRevision, modRevision, version }: KeyNumbers): Encodable => [
+  createRevision,
+  modRevision,
+  version,
+];
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readKeyNumbers(value: Encodable): KeyNumbers {
+  const reader = new TupleReader(value, "key numbers");
+  const numbers = {
+    createRevision: revision(reader.count()),
+    modRevision: revision(reader.count()),
+    version: reader.count(),
+  };
+  reader.end();
+  return numbers;
 }
 
 function placeOf(value: Encodable): number {
@@ -271,7 +298,14 @@ function readOrigin(value: Encodable): Origin {
 export function eventTuple(event: LedgerEvent): Encodable {
   switch (event.kind) {
     case "put":
-      return [EVENT.put, event.key, event.value, event.lease, event.encryption];
+      return [
+        EVENT.put,
+        event.key,
+        event.value,
+        event.lease,
+        event.numbers === null ? null : keyNumbersTuple(event.numbers),
+        event.encryption,
+      ];
     case "delete":
       return [EVENT.delete, event.key];
     case "change":
@@ -298,6 +332,7 @@ function readEventOfKind(reader: TupleReader): LedgerEvent {
         key: reader.bytes(),
         value: reader.bytes(),
         lease: readLease(reader),
+        numbers: reader.orNull((field) => readKeyNumbers(field.any())),
         encryption: readEncryption(reader),
       };
     case EVENT.delete:

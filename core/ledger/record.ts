@@ -17,6 +17,13 @@ export interface DocumentChange {
   readonly bytes: Uint8Array;
 }
 
+/** What else stands in a key's row, in its origin's revisions. */
+export interface KeyNumbers {
+  readonly createRevision: Revision;
+  readonly modRevision: Revision;
+  readonly version: number;
+}
+
 export type LedgerEvent =
   | {
       readonly kind: "put";
@@ -24,6 +31,8 @@ export type LedgerEvent =
       readonly value: Uint8Array;
       /** The lease that the key has from here on (K6): so the ledger alone tells every row. A mirror has none. */
       readonly lease: LeaseId | null;
+      /** Of a snapshot (S4), as no record tells them. Null: they follow from the records. */
+      readonly numbers: KeyNumbers | null;
       readonly encryption: Encryption;
     }
   | { readonly kind: "delete"; readonly key: Uint8Array }
@@ -72,7 +81,10 @@ export interface Imported {
   readonly took: readonly number[] | null;
 }
 
-/** What a link brought about, and no record of its sender: what its mirror was where another life of it parts (L3). */
+/**
+ * What a link brought about, and no record of its sender: how a snapshot differed from what was here (S4), or what its
+ * mirror was where another life of it parts (L3).
+ */
 export interface Replaced {
   /** The revision that it was of. */
   readonly origin: Origin;
@@ -84,7 +96,12 @@ export interface Replaced {
 export type RecordForm = RecordHead & (((Written | Replaced) & Deed) | Imported);
 
 /** What is read: of an imported record, its deed is the body's, with those of its events that took effect here. */
-export type LedgerRecord = RecordHead & Deed & (Written | Imported | Replaced);
+export type LedgerRecord = RecordHead &
+  Deed &
+  (Written | Imported | Replaced) & {
+    /** S4: the events tell how a snapshot differed from what was here, or where the body was written; no one did them. */
+    readonly snapshot: boolean;
+  };
 
 /** A lease is its own cluster's: nobody else can tell when it ends, and its end comes as deletes (K6). */
 export const mirrored = (event: LedgerEvent): LedgerEvent =>

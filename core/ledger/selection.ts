@@ -4,9 +4,9 @@
  */
 import type { ClusterId } from "../ids.ts";
 import type { StoredRecord } from "../ports.ts";
-import type { Subscription } from "../sync/message.ts";
 import type { LedgerEvent, LedgerRecord, LinkItem } from "./record.ts";
 import { decodeRecord } from "./record-codec.ts";
+import type { Subscription } from "./subscription.ts";
 
 /** Up: everything but what the parent's own link brought (L5). `records` are consecutive. */
 export function selectForParent(records: readonly StoredRecord[], parent: ClusterId): LinkItem[] {

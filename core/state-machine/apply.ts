@@ -12,13 +12,13 @@ import { raiseVersion, requireSupported } from "./apply-version.ts";
 import { importCommands } from "./client-links.ts";
 import type { Command, CommandHeader, CommandResult, IdempotentCommand, Outcome, UserCommand } from "./command.ts";
 import { readableCommands } from "./command-codec.ts";
-import { compact } from "./compact.ts";
+import { compact, shed } from "./compact.ts";
 import { beginComparison, noteFinding } from "./comparison.ts";
 import { runChangeCommand } from "./documents.ts";
 import { IDEMPOTENCY_ROOM, rememberedOf, runIdempotent } from "./idempotency.ts";
 import { runKeyCommand } from "./key-values.ts";
 import { expireLeases, runLeaseCommand } from "./leases.ts";
-import { importLedger } from "./ledger-imports.ts";
+import { type Importing, importLedger } from "./ledger-imports.ts";
 import type { Author } from "./ledger-writer.ts";
 import { LedgerWriter } from "./ledger-writer.ts";
 import { noteContender, settleEpoch, succeedEpoch } from "./link-epochs.ts";
@@ -27,7 +27,11 @@ import { noteConfiguration, noteMember } from "./members.ts";
 import { refused } from "./outcome.ts";
 import { noteParentHolds } from "./position.ts";
 import { inSession, openSession } from "./sessions.ts";
+import { decideSite, enrolSite } from "./sites.ts";
+import { importSnapshot } from "./snapshot-imports.ts";
+import { subscribe } from "./subscribe.ts";
 import { Transaction } from "./transaction.ts";
+import { allowUplinkUse, noteUplinkUse } from "./uplink-use.ts";
 import type { Apply, CommandAnswer } from "./view.ts";
 
 /** One meaning of entries: runs what it holds, and adds a result for each command. */
@@ -128,16 +132,14 @@ class Machine {
       case "openSession":
         openSession(this.#tx, command.session, index);
         return { kind: "sessionOpened" };
-      case "importLedger": {
-        const importing = {
-          tx: this.#tx,
-          ledger: this.#ledger,
-          sha256: this.#sha256,
-          cluster: this.#cluster,
-          salt: this.#salts(header),
-        };
-        return importLedger(importing, command);
-      }
+      case "importLedger":
+        return importLedger(this.#importing(header), command);
+      case "importSnapshot":
+        return importSnapshot(this.#importing(header), header, command);
+      case "subscribe":
+        return subscribe(this.#importing(header), header, command);
+      case "shed":
+        return { kind: "outcome", outcome: shed(this.#tx, this.#ledger, command.revision, header.time) };
       case "importCommands": {
         const author = this.#author(header, this.#salts(header));
         return importCommands(this.#tx, command, index, (queued, room) =>
@@ -156,11 +158,25 @@ class Machine {
       case "noteContender":
         noteContender(this.#tx, command);
         return { kind: "noted" };
+      case "uplinkUsed":
+        noteUplinkUse(this.#tx, command.day, command.bytes);
+        return { kind: "noted" };
+      case "allowUplink":
+        allowUplinkUse(this.#tx, command.day, command.bytes);
+        return { kind: "noted" };
       case "noteMember":
         return { kind: "memberNoted", refused: this.#noteMember(command, index) };
       case "raiseVersion":
         raiseVersion(this.#tx, this.#ledger, command.to, command.members);
         return { kind: "noted" };
+      case "enrolSite": {
+        const decider = { by: header.principal, at: header.time };
+        return { kind: "siteNoted", refused: enrolSite(this.#tx, this.#cluster, command.site, decider) };
+      }
+      case "decideSite": {
+        const decider = { by: header.principal, at: header.time };
+        return { kind: "siteNoted", refused: decideSite(this.#tx, command.cluster, command.decision, decider) };
+      }
       case "stamp":
         return { kind: "stamped", logTime: this.#ledger.position.logTime };
       case "compareStates": {
@@ -219,6 +235,16 @@ class Machine {
       default:
         return runKeyCommand(this.#tx, this.#ledger, author, command, room);
     }
+  }
+
+  #importing(header: CommandHeader): Importing {
+    return {
+      tx: this.#tx,
+      ledger: this.#ledger,
+      sha256: this.#sha256,
+      cluster: this.#cluster,
+      salt: this.#salts(header),
+    };
   }
 
   #author({ principal, time }: CommandHeader, salt: (at: Revision) => Uint8Array): Author {

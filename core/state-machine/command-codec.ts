@@ -20,20 +20,21 @@ import {
   revision,
   seq,
 } from "../ids.ts";
+import { encodeRun, readRun } from "../ledger/link-run.ts";
 import {
   documentChangeTuple,
   epochTuple,
   eventTuple,
   lineageFields,
-  linkItemTuple,
   readDocumentChange,
   readEpoch,
   readEvent,
   readHash,
   readLineage,
-  readLinkItem,
   SALT_BYTES,
 } from "../ledger/record-codec.ts";
+import { readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot.ts";
+import { readSubscription, subscriptionTuple } from "../ledger/subscription.ts";
 import { IDEMPOTENCY_KEY_CHARS_MAX } from "../limits.ts";
 import type {
   Command,
@@ -49,6 +50,7 @@ import type { KeyEvent } from "./key-rows.ts";
 import { contenderFields, readContender } from "./life.ts";
 import { placeFields, readPlace } from "./member.ts";
 import { readResponse, readSelector, readTxn, responseTuple, selectorTuple, txnFields } from "./operation-codec.ts";
+import { enrolmentFields, isSiteDecision, readEnrolment } from "./site.ts";
 
 const BATCH_VERSION = 1;
 /** Characters of what an idempotent request is told again. */
@@ -74,9 +76,16 @@ const COMMAND = {
   idempotent: 23,
   compareStates: 24,
   reportState: 25,
-  succeedEpoch: 26,
-  settleEpoch: 27,
-  noteContender: 28,
+  uplinkUsed: 26,
+  allowUplink: 27,
+  succeedEpoch: 28,
+  settleEpoch: 29,
+  enrolSite: 30,
+  decideSite: 31,
+  noteContender: 32,
+  importSnapshot: 40,
+  subscribe: 41,
+  shed: 42,
 } as const satisfies Record<Command["kind"] | ImportedCommand["kind"], number>;
 
 export const encodeCommands = (commands: readonly Command[]): Uint8Array<ArrayBuffer> =>
@@ -178,7 +187,7 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
         command.link,
         command.cluster,
         epochTuple(command.epoch),
-        command.items.map(linkItemTuple),
+        encodeRun(command.items),
         command.hash,
       ];
     case "importCommands":
@@ -189,6 +198,18 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
         command.lowWater,
         command.commands.map(importedCommandTuple),
       ];
+    case "importSnapshot":
+      return [
+        COMMAND.importSnapshot,
+        command.link,
+        command.cluster,
+        epochTuple(command.epoch),
+        snapshotStepTuple(command.step),
+      ];
+    case "subscribe":
+      return [COMMAND.subscribe, command.link, command.cluster, subscriptionTuple(command.subscription)];
+    case "shed":
+      return [COMMAND.shed, command.revision];
     case "parentHolds":
       return [COMMAND.parentHolds, command.parent, command.epoch, command.revision];
     case "succeedEpoch":
@@ -206,10 +227,18 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
       ];
     case "noteContender":
       return [COMMAND.noteContender, command.link, ...contenderFields(command.contender)];
+    case "uplinkUsed":
+      return [COMMAND.uplinkUsed, command.day, command.bytes];
+    case "allowUplink":
+      return [COMMAND.allowUplink, command.day, command.bytes];
     case "noteMember":
       return [COMMAND.noteMember, command.node, ...placeFields(command.place), command.supports];
     case "raiseVersion":
       return [COMMAND.raiseVersion, command.to, command.members];
+    case "enrolSite":
+      return [COMMAND.enrolSite, ...enrolmentFields(command.site)];
+    case "decideSite":
+      return [COMMAND.decideSite, command.cluster, command.decision];
     case "stamp":
       return [COMMAND.stamp];
     case "compareStates":
@@ -241,7 +270,7 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         link: reader.that(isLinkId, "a link"),
         cluster: reader.that(isClusterId, "a cluster"),
         epoch: readEpoch(reader.any()),
-        items: reader.list().map(readLinkItem),
+        items: readRun(reader),
         hash: readHash(reader),
       };
     case COMMAND.importCommands:
@@ -252,6 +281,23 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         lowWater: seq(reader.count()),
         commands: reader.list().map(readImportedCommand),
       };
+    case COMMAND.importSnapshot:
+      return {
+        kind: "importSnapshot",
+        link: reader.that(isLinkId, "a link"),
+        cluster: reader.that(isClusterId, "a cluster"),
+        epoch: readEpoch(reader.any()),
+        step: readSnapshotStep(reader.any()),
+      };
+    case COMMAND.subscribe:
+      return {
+        kind: "subscribe",
+        link: reader.that(isLinkId, "a link"),
+        cluster: reader.that(isClusterId, "a cluster"),
+        subscription: readSubscription(reader.any()),
+      };
+    case COMMAND.shed:
+      return { kind: "shed", revision: revision(reader.count()) };
     case COMMAND.parentHolds:
       return {
         kind: "parentHolds",
@@ -284,6 +330,10 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         link: reader.that(isLinkId, "a link"),
         contender: readContender(reader),
       };
+    case COMMAND.uplinkUsed:
+      return { kind: "uplinkUsed", day: reader.count(), bytes: reader.count() };
+    case COMMAND.allowUplink:
+      return { kind: "allowUplink", day: reader.count(), bytes: reader.count() };
     case COMMAND.noteMember:
       return {
         kind: "noteMember",
@@ -293,6 +343,14 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
       };
     case COMMAND.raiseVersion:
       return { kind: "raiseVersion", to: reader.count(), members: readNodes(reader) };
+    case COMMAND.enrolSite:
+      return { kind: "enrolSite", site: readEnrolment(reader) };
+    case COMMAND.decideSite:
+      return {
+        kind: "decideSite",
+        cluster: reader.that(isClusterId, "a cluster"),
+        decision: reader.that(isSiteDecision, "a decision"),
+      };
     case COMMAND.stamp:
       return { kind: "stamp" };
     case COMMAND.compareStates:

@@ -11,6 +11,7 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "leaseGrant":
     case "change":
     case "importLedger":
+    case "importSnapshot":
       return true;
     case "txn":
       return [...command.success, ...command.failure].some(puts);
@@ -23,15 +24,21 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "leaseRevoke":
     case "compact":
     case "refused":
+    case "subscribe":
+    case "shed":
     case "openSession":
     case "parentHolds":
     case "succeedEpoch":
     case "settleEpoch":
     case "noteContender":
+    case "uplinkUsed":
+    case "allowUplink":
     case "noteMember":
     case "raiseVersion":
     case "compareStates":
     case "reportState":
+    case "enrolSite":
+    case "decideSite":
     case "stamp":
       return false;
   }

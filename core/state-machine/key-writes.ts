@@ -53,7 +53,7 @@ export class KeyWrites {
 
   /** @throws OpenClawError TXN_TOO_LARGE; with a lease, LEASE_NOT_FOUND, LEASE_FULL */
   put(key: Uint8Array, value: Uint8Array, lease: LeaseId | null): void {
-    this.#write({ kind: "put", key, value, lease, encryption: null });
+    this.#write({ kind: "put", key, value, lease, numbers: null, encryption: null });
   }
 
   /** @throws OpenClawError TXN_TOO_LARGE */

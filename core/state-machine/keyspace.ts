@@ -9,6 +9,7 @@
  *   0x04 node                                where a member is
  *   0x05                                     comparison: what replicas found of the last round
  *   0x06                                     the epochs before the present one
+ *   0x0a                                     what the uplink used of its day
  *   0x10 key                                 own key-value
  *   0x11 len8 origin, key                    mirror of another cluster's key-value
  *   0x12 lease64                             lease: its time to live, when it is due, what it holds
@@ -31,6 +32,11 @@
  *   0x42 len8 link, to64, from64             revisions of that link that are not here as bodies
  *   0x43 len8 link, epoch nonce              a life that was refused at a ledger link
  *   0x44 len8 link, epoch nonce              a life that was left: what was taken of it and put aside
+ *   0x48 link                                what a ledger link's stream is of, and a snapshot that is being taken
+ *   0x49 link                                what a link, or our own ledger (no link), was shed of
+ *   0x50                                     number of sites, and of tokens that they used
+ *   0x51 cluster                             a site below this cluster
+ *   0x52 one-time key                        whom a site's token let in
  *
  * A document name inside a key is: len8 collection, len8 document.
  */
@@ -46,6 +52,7 @@ const TAG = {
   member: 0x04,
   comparison: 0x05,
   ancestors: 0x06,
+  uplinkUse: 0x0a,
   key: 0x10,
   mirror: 0x11,
   lease: 0x12,
@@ -68,6 +75,11 @@ const TAG = {
   linkGap: 0x42,
   contender: 0x43,
   leftLife: 0x44,
+  stream: 0x48,
+  shed: 0x49,
+  sitesSum: 0x50,
+  site: 0x51,
+  siteToken: 0x52,
 } as const;
 
 /** Bytes of a name that carries its length in one byte: collection, document, cluster. */
@@ -83,6 +95,7 @@ export const POSITION_KEY: Uint8Array = Uint8Array.of(TAG.position);
 export const PARENT_HOLDS_KEY: Uint8Array = Uint8Array.of(TAG.parentHolds);
 export const COMPARISON_KEY: Uint8Array = Uint8Array.of(TAG.comparison);
 export const ANCESTORS_KEY: Uint8Array = Uint8Array.of(TAG.ancestors);
+export const UPLINK_USE_KEY: Uint8Array = Uint8Array.of(TAG.uplinkUse);
 export const CLIENTS_KEY: Uint8Array = Uint8Array.of(TAG.clients);
 
 /** The rows that the ledger determines: keys, mirrors, documents. */
@@ -139,6 +152,10 @@ export function keyRange(origin: ClusterId | null, from: Uint8Array, to: Uint8Ar
 
 export const keyOfRow = (origin: ClusterId | null, row: Uint8Array): Uint8Array =>
   new Uint8Array(row.subarray(keyPrefix(origin).length));
+
+export const MIRRORS: KeyRange = { from: Uint8Array.of(TAG.mirror), to: Uint8Array.of(TAG.mirror + 1) };
+/** The bytes of the origin in a row of `MIRRORS`. */
+export const originOfMirror = (row: Uint8Array): Uint8Array => row.subarray(2, 2 + (row[1] ?? 0));
 
 export const leaseKey = (lease: LeaseId): Uint8Array => tagged(TAG.lease, [bigEndian(lease)]);
 export const leaseKeyKey = (lease: LeaseId, key: Uint8Array): Uint8Array =>
@@ -216,6 +233,14 @@ export function documentsRange(collection: string): KeyRange {
   return { from, to: after(from) };
 }
 
+/** Of every collection; the shorter names first. */
+export const DOCUMENTS: KeyRange = { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.document + 1) };
+/** The bytes of both names in a row of that range. */
+export function namesOfDocument(row: Uint8Array): { readonly collection: Uint8Array; readonly document: Uint8Array } {
+  const end = 2 + (row[1] ?? 0);
+  return { collection: row.subarray(2, end), document: row.subarray(end) };
+}
+
 /** The bytes of the document's name in a row of `documentsRange(collection)`. */
 export const documentOfRow = (collection: string, row: Uint8Array): Uint8Array =>
   row.subarray(documentsRange(collection).from.length);
@@ -261,6 +286,16 @@ export function originMarksRange(cluster: ClusterId): KeyRange {
   return { from, to: after(from) };
 }
 
+export const ORIGIN_MARKS: KeyRange = { from: Uint8Array.of(TAG.originMark), to: Uint8Array.of(TAG.originMark + 1) };
+/** The cluster's and the epoch's bytes in a row of that range. */
+export function namesOfMark(row: Uint8Array): { readonly cluster: Uint8Array; readonly epoch: Uint8Array } {
+  const end = 2 + (row[1] ?? 0);
+  return { cluster: row.subarray(2, end), epoch: row.subarray(end) };
+}
+
+export const streamKey = (link: LinkId): Uint8Array => tagged(TAG.stream, [utf8(link)]);
+export const shedKey = (link: LinkId | null): Uint8Array => tagged(TAG.shed, [utf8(link ?? "")]);
+export const SHED: KeyRange = { from: Uint8Array.of(TAG.shed), to: Uint8Array.of(TAG.shed + 1) };
 /** In the order of where they end. Two end at one revision only where one of them holds none: then that comes last. */
 export const linkGapKey = (link: LinkId, from: Revision, to: Revision): Uint8Array =>
   tagged(TAG.linkGap, [withLength(utf8(link)), bigEndian(to), bigEndian(from)]);
@@ -287,6 +322,13 @@ function livesRange(tag: number, link: LinkId): KeyRange {
   const from = lifeKey(tag, link, "");
   return { from, to: after(from) };
 }
+
+export const SITES_SUM_KEY: Uint8Array = Uint8Array.of(TAG.sitesSum);
+export const siteKey = (cluster: ClusterId): Uint8Array => tagged(TAG.site, [utf8(cluster)]);
+export const SITES: KeyRange = { from: Uint8Array.of(TAG.site), to: Uint8Array.of(TAG.site + 1) };
+export const clusterOfSite = (row: Uint8Array): Uint8Array => row.subarray(1);
+/** `token`: the public half of its one-time key, as hex digits. */
+export const siteTokenKey = (token: string): Uint8Array => tagged(TAG.siteToken, [utf8(token)]);
 
 function bigEndian(value: number): Uint8Array {
   const bytes = new Uint8Array(8);

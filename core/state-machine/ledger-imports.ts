@@ -22,11 +22,13 @@ import type { LedgerLinkRow } from "./link-rows.ts";
 import { isPast, ledgerLinkRow, raiseMark } from "./link-rows.ts";
 import type { Refusal } from "./outcome.ts";
 import { refused } from "./outcome.ts";
+import { shippingRefusal } from "./sites.ts";
+import { isReplacing } from "./stream-rows.ts";
 import type { Transaction } from "./transaction.ts";
 
 export type ImportLedger = Extract<SystemCommand, { kind: "importLedger" }>;
 
-interface Importing {
+export interface Importing {
   readonly tx: Transaction;
   readonly ledger: LedgerWriter;
   readonly sha256: Sha256;
@@ -70,12 +72,15 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
   if (String(command.link) !== command.cluster || command.cluster === importing.cluster) {
     return refuse("WRONG_CLUSTER", `link ${command.link} of ${command.cluster}`);
   }
+  const shut = shippingRefusal(tx, command.cluster);
+  if (shut !== null) return refuse(shut.code, shut.details);
   if (known !== undefined && known.epoch.nonce !== command.epoch.nonce) {
     return refuse("WRONG_EPOCH", `epoch ${known.epoch.counter} is pinned, not ${command.epoch.counter}`);
   }
   // What an epoch departed from is told by `succeedEpoch`, before the first import.
   if (known === undefined && command.epoch.parent !== null)
     return refuse("WRONG_EPOCH", "it is not known what the epoch departed from");
+  if (isReplacing(tx, command.link)) return refuse("GAP", "a snapshot that is under way comes first");
   if (!isContiguous(command.items)) return refuse("MALFORMED_FRAME", "items do not follow each other");
   const first = command.items[0];
   const last = command.items.at(-1);
@@ -222,7 +227,7 @@ function takeBody(importing: Importing, command: ImportLedger, { bytes, record }
   const origin = originOf(record, link, command.epoch.nonce);
   invariant(origin !== null, "a ledger's link is a cluster's name");
   // What we wrote ourselves has come back: we have it.
-  if (origin.cluster === importing.cluster || isPast(tx, origin)) return "known";
+  if (origin.cluster === importing.cluster || isPast(tx, origin, record.snapshot)) return "known";
   const all = record.events.map(mirrored);
   const plans = planDocuments(tx, all);
   const full = plans.find(({ plan }) => overPending(plan));
@@ -232,7 +237,7 @@ function takeBody(importing: Importing, command: ImportLedger, { bytes, record }
       `${full.name} holds ${full.plan.before.pending} changes whose dependencies are missing`,
     );
   }
-  raiseMark(tx, origin);
+  raiseMark(tx, origin, command.link);
 
   const fresh = new Set(plans.flatMap(({ plan }) => plan.fresh));
   const took = all.flatMap((event, place) => {

@@ -88,11 +88,16 @@ export class LedgerWriter {
     return this.#add({ partition: PARTITION, revision: at, salt: salt(at), ...body });
   }
 
-  /** What became of a mirror by no record of its sender's. */
-  replace(where: Replaced, { principal, time, salt }: Author, events: readonly LedgerEvent[]): Revision {
+  /** What became of a mirror by no record of its sender: how a snapshot differed (S4), or what stood where two lives part (L3). */
+  replace(
+    { principal, time, salt }: Author,
+    from: Pick<Replaced, "origin" | "link">,
+    events: readonly LedgerEvent[],
+  ): Revision {
     invariant(events.length > 0, "a revision changes something");
     const at = this.next;
-    return this.#add({ partition: PARTITION, revision: at, salt: salt(at), ...where, principal, time, events });
+    const head = { partition: PARTITION, revision: at, salt: salt(at) };
+    return this.#add({ ...head, ...from, body: null, time, principal, events });
   }
 
   #add(form: RecordForm): Revision {

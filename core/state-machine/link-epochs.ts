@@ -84,8 +84,8 @@ export function settleEpoch(
   const origin = { cluster, epoch: lineage.epoch.nonce, revision: command.parting };
   const events = command.changes.filter((event) => mirrorKey(tx, cluster, event, origin.revision));
   if (events.length > 0) {
-    raiseMark(tx, origin);
-    ledger.replace({ origin, link, body: null }, author, events);
+    raiseMark(tx, origin, link);
+    ledger.replace(author, { origin, link }, events);
   }
   return { kind: "imported", cursor: row.cursor, outcomes: [] };
 }

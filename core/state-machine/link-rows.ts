@@ -2,8 +2,8 @@
 import { utf8Text } from "../bytes.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import { invariant } from "../errors.ts";
-import type { ClusterId, Origin, Revision } from "../ids.ts";
-import { revision } from "../ids.ts";
+import type { ClusterId, LinkId, Origin, Revision } from "../ids.ts";
+import { isLinkId, revision } from "../ids.ts";
 import type { Lineage } from "../ledger/lineage.ts";
 import { ancestorTuples, epochTuple, readAncestors, readEpoch, readHash } from "../ledger/record-codec.ts";
 import { originMarkKey, originMarksRange } from "./keyspace.ts";
@@ -48,9 +48,18 @@ export const ledgerLinkRow: RowCodec<LedgerLinkRow> = {
   },
 };
 
-const markRow: RowCodec<Revision> = {
-  encode: (mark) => encode([mark]),
-  decode: (bytes) => revision(new TupleReader(decode(bytes), "origin mark row").count()),
+export interface MarkRow {
+  readonly mark: Revision;
+  /** The link that brought the revision of the mark. */
+  readonly link: LinkId;
+}
+
+export const markRow: RowCodec<MarkRow> = {
+  encode: ({ mark, link }) => encode([mark, link]),
+  decode(bytes) {
+    const reader = new TupleReader(decode(bytes), "origin mark row");
+    return { mark: revision(reader.count()), link: reader.that(isLinkId, "a link") };
+  },
 };
 
 /** Epochs of an origin that are looked at. */
@@ -62,14 +71,22 @@ export function marksOf(view: StateView, origin: ClusterId): { readonly epoch: s
   return view.scan(from, to, MARKS_MAX).map(({ key, value }) => {
     const epoch = utf8Text(key.subarray(from.length));
     invariant(epoch !== undefined, "a mark is an epoch's");
-    return { epoch, revision: markRow.decode(value) };
+    return { epoch, revision: markRow.decode(value).mark };
   });
 }
 
-/** True if this revision of an origin was taken already, whichever link brought it. */
-export const isPast = (tx: Transaction, origin: Origin): boolean =>
-  origin.revision <= (tx.read(originMarkKey(origin.cluster, origin.epoch), markRow) ?? 0);
+/**
+ * True if this revision of an origin was taken already, whichever link brought it. A snapshot (S4) is several records of one
+ * revision: of those only what is older is past.
+ */
+export function isPast(tx: Transaction, origin: Origin, snapshot: boolean): boolean {
+  const mark = markOf(tx, origin);
+  return mark !== undefined && (snapshot ? origin.revision < mark.mark : origin.revision <= mark.mark);
+}
+
+export const markOf = (tx: Transaction, { cluster, epoch }: Pick<Origin, "cluster" | "epoch">): MarkRow | undefined =>
+  tx.read(originMarkKey(cluster, epoch), markRow);
 
 /** Moves an origin's high-water up to a revision that is being taken. */
-export const raiseMark = (tx: Transaction, origin: Origin): void =>
-  tx.write(originMarkKey(origin.cluster, origin.epoch), markRow, origin.revision);
+export const raiseMark = (tx: Transaction, origin: Origin, link: LinkId): void =>
+  tx.write(originMarkKey(origin.cluster, origin.epoch), markRow, { mark: origin.revision, link });

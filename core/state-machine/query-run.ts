@@ -5,11 +5,13 @@ import type { ClusterId, LeaseId, LinkId } from "../ids.ts";
 import { isLinkId, seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { changeHashBytes } from "../ledger/record-codec.ts";
+import type { StreamState } from "../ledger/snapshot.ts";
 import { RANGE_ROWS_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import { clientLinkRow } from "./client-links.ts";
 import { readComparison } from "./comparison.ts";
 import { bodyKey, bodyRow, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
+import { everywhere } from "./everywhere.ts";
 import { idempotencySum, idempotentRow } from "./idempotency.ts";
 import { RangeAnswer } from "./key-range.ts";
 import { keyRow } from "./key-rows.ts";
@@ -34,6 +36,7 @@ import {
   leftLivesRange,
   linkOfContender,
   linkOfRow,
+  streamKey,
 } from "./keyspace.ts";
 import { leaseRow } from "./lease-rows.ts";
 import { contenderRow, leftLifeRow } from "./life.ts";
@@ -41,10 +44,15 @@ import { CONTENDERS_MAX } from "./link-epochs.ts";
 import { ledgerLinkRow, marksOf } from "./link-rows.ts";
 import { membersOf } from "./members.ts";
 import type { KeySelector, KeyValue } from "./operation.ts";
+import { originsOf } from "./origins.ts";
 import { readPosition } from "./position.ts";
 import type { Answer, FirstRequest, LeaseState, LinkState, Query, QueryAnswers } from "./query.ts";
 import { pagesOf } from "./row-pages.ts";
+import { shedOf } from "./shed.ts";
+import { sitesOf } from "./sites.ts";
 import { stateHash } from "./state-hash.ts";
+import { NO_STREAM, streamRow } from "./stream-rows.ts";
+import { uplinkUse } from "./uplink-use.ts";
 import type { StateView } from "./view.ts";
 
 /**
@@ -52,6 +60,9 @@ import type { StateView } from "./view.ts";
  * that an answer fits one.
  */
 export const ANSWER_BYTES_MAX = 2_097_152;
+
+/** Rows counted between two pauses. */
+const COUNTED_ROWS = 4_096;
 
 /** Changes fetched between two pauses, each by a read of its own. */
 const PAUSE_CHANGES = 64;
@@ -76,6 +87,8 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return get(view, question);
     case "range":
       return yield* range(view, question);
+    case "everywhere":
+      return yield* everywhere(view, question, ANSWER_BYTES_MAX);
     case "document":
       return yield* document(view, question);
     case "documents":
@@ -100,8 +113,18 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return { links: contended(view) };
     case "lives":
       return livesOf(view, question.link);
+    case "uplinkUse":
+      return { use: uplinkUse(view) };
+    case "stream":
+      return stream(view, question.link);
+    case "origins":
+      return originsOf(view);
+    case "shed":
+      return { shed: shedOf(view) };
     case "members":
       return { members: membersOf(view) };
+    case "sites":
+      return { sites: sitesOf(view) };
     case "position":
       return readPosition(view);
     case "comparison":
@@ -127,9 +150,11 @@ function* range(view: StateView, { origin, ...request }: Of<"range">): Generator
   const answer = new RangeAnswer(request, ANSWER_BYTES_MAX);
   if (request.view === "count" && request.keys.kind === "range") {
     const { from, to } = keyRange(origin, request.keys.from, request.keys.to);
-    for (const page of pagesOf(view, from, to)) {
-      answer.count(page.length);
-      yield;
+    for (let next: Uint8Array | null = from; next !== null; ) {
+      const part = view.count(next, to, COUNTED_ROWS);
+      answer.count(part.rows);
+      next = part.next;
+      if (next !== null) yield;
     }
     return { ...answer.response(), revision };
   }
@@ -329,6 +354,11 @@ function clientLinkState(id: LinkId, bytes: Uint8Array): LinkState {
     ancestors: [],
     outcomes: outcomes.ascending(),
   };
+}
+
+function stream(view: StateView, id: LinkId): StreamState {
+  const bytes = view.get(streamKey(id));
+  return bytes === undefined ? NO_STREAM : streamRow.decode(bytes);
 }
 
 export const rowsAllowed = (limit: number): number => Math.min(Math.max(0, limit), RANGE_ROWS_MAX);

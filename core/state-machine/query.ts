@@ -2,11 +2,15 @@
 import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Revision, Seq } from "../ids.ts";
 import type { Ancestor } from "../ledger/lineage.ts";
 import type { DocumentChange } from "../ledger/record.ts";
+import type { StreamState } from "../ledger/snapshot.ts";
 import type { Outcome } from "./command.ts";
 import type { Comparison } from "./finding.ts";
 import type { Contender, LeftLife } from "./life.ts";
 import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
+import type { Shed } from "./shed.ts";
+import type { Site } from "./site.ts";
+import type { UplinkUse } from "./uplink-use.ts";
 
 /** What is known of a lease (etcd's LeaseTimeToLive). */
 export interface LeaseState {
@@ -54,6 +58,19 @@ export interface LinkState {
 export type Query =
   | { readonly kind: "get"; readonly origin: ClusterId | null; readonly key: Uint8Array }
   | ({ readonly kind: "range"; readonly origin: ClusterId | null } & RangeRequest)
+  /** A range of keys of this cluster and of every mirror: by origin, then by key, after the key that `after` names. */
+  | {
+      readonly kind: "everywhere";
+      readonly from: Uint8Array;
+      /** Null: to the end. */
+      readonly to: Uint8Array | null;
+      readonly after: { readonly origin: ClusterId | null; readonly key: Uint8Array } | null;
+      readonly limit: number;
+      /** `keys`: without values. */
+      readonly view: "rows" | "keys";
+      /** Count all of the rest, whatever the limit leaves out. */
+      readonly counted: boolean;
+    }
   /** Accepted changes in an order in which each follows what it depends on; those after position `after`. */
   | {
       readonly kind: "document";
@@ -82,7 +99,16 @@ export type Query =
   | { readonly kind: "marks"; readonly origin: ClusterId }
   /** How many wait for a decision, by link. */
   | { readonly kind: "contended" }
+  /** What the uplink used of its day, as it was replicated last. */
+  | { readonly kind: "uplinkUse" }
+  /** What a ledger link's stream is of, and how far a snapshot was taken. */
+  | { readonly kind: "stream"; readonly link: LinkId }
+  /** Whose mirrors are here. */
+  | { readonly kind: "origins" }
+  /** What was shed before a parent had it (S5): of our ledger, and of those of our links. */
+  | { readonly kind: "shed" }
   | { readonly kind: "members" }
+  | { readonly kind: "sites" }
   | { readonly kind: "position" }
   | { readonly kind: "comparison" }
   /** Hash over every row of logical state (D6): equal at replicas that applied the same index. */
@@ -120,6 +146,13 @@ export interface QueryAnswers {
   get: { readonly row: KeyValue | null; readonly revision: Revision };
   /** `more` also where an answer is cut because it is large. */
   range: RangeResponse & { readonly revision: Revision };
+  /** `origin` null: our own; else the revisions are the origin's. `more` also where an answer is cut because it is large. */
+  everywhere: {
+    readonly rows: readonly (KeyValue & { readonly origin: ClusterId | null })[];
+    readonly more: boolean;
+    readonly count: number | null;
+    readonly revision: Revision;
+  };
   document: {
     readonly changes: readonly DocumentChange[];
     /** Position to pass as `after` for the next page; equals the number of accepted changes at the end. */
@@ -139,8 +172,19 @@ export interface QueryAnswers {
   marks: { readonly marks: readonly { readonly epoch: string; readonly revision: Revision }[] };
   contended: { readonly links: ReadonlyMap<LinkId, number> };
   lives: { readonly contenders: readonly Contender[]; readonly left: readonly LeftLife[] };
+  /** Null: nothing was told yet. */
+  uplinkUse: { readonly use: UplinkUse | null };
+  stream: StreamState;
+  /** Ascending by cluster; of each its newest mark, the epoch that it is in, and the link that brought it. */
+  origins: {
+    readonly origins: readonly { readonly cluster: ClusterId; readonly epoch: string; readonly link: LinkId }[];
+    readonly position: Position;
+  };
+  shed: { readonly shed: readonly Shed[] };
   /** By name; those who were removed, too. */
   members: { readonly members: readonly Member[] };
+  /** By name; those that were revoked, too. */
+  sites: { readonly sites: readonly Site[] };
   position: Position;
   comparison: Comparison;
   /** `content`: over the rows that the ledger determines, and so equal to what a replay of it gives. */

@@ -37,7 +37,8 @@ function takeAgain(tx: Transaction, record: LedgerRecord): void {
   }
   for (const { plan } of plans) carryOut(tx, plan, record.revision);
   // No lower than what stands here. Where it was higher, what lies between changed nothing, and would change nothing again.
-  if (record.origin !== null) raiseMark(tx, record.origin);
+  // A snapshot's comes in several records, and only its end makes what lies before it past.
+  if (record.origin !== null && record.link !== null && !record.snapshot) raiseMark(tx, record.origin, record.link);
 }
 
 function takeKey(tx: Transaction, { origin, revision }: LedgerRecord, event: KeyEvent): void {

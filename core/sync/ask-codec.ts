@@ -2,7 +2,7 @@
 
 import { fromHex, toHex } from "../bytes.ts";
 import type { Encodable } from "../codec.ts";
-import { TupleReader } from "../codec.ts";
+import { limited, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
 import { type ChangeHash, type ClusterId, isActorId, isClusterId, isLeaseId, isNonce, revision } from "../ids.ts";
 import {
@@ -246,12 +246,6 @@ function readLeaseState(value: Encodable): LeaseState {
 
 const readOriginCluster = (reader: TupleReader): ClusterId | null =>
   reader.orNull((field) => field.that(isClusterId, "an origin"));
-
-/** A list of at most `max` items. @throws OpenClawError MALFORMED_FRAME */
-export function limited<T>(list: readonly T[], max: number, what: string): readonly T[] {
-  if (list.length > max) throw new OpenClawError("MALFORMED_FRAME", `${list.length} ${what}; at most ${max}`);
-  return list;
-}
 
 /** @throws OpenClawError MALFORMED_FRAME */
 export function readChangeHash(value: Encodable): ChangeHash {

@@ -107,7 +107,9 @@ async function changesBack(
     if (was === null && is === null) continue;
     if (was !== null && is !== null && equalBytes(was.value, is.value)) continue;
     changes.push(
-      was === null ? { kind: "delete", key } : { kind: "put", key, value: was.value, lease: null, encryption: null },
+      was === null
+        ? { kind: "delete", key }
+        : { kind: "put", key, value: was.value, lease: null, numbers: null, encryption: null },
     );
     bytes += key.length + (was?.value.length ?? 0);
     if (changes.length > EVENTS_MAX || bytes > CHANGES_BYTES_MAX)

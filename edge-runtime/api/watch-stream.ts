@@ -173,7 +173,13 @@ export class WatchStream implements LanesSink {
   }
 }
 
-const headerJson = ({ revision, origin, principal, time }: LedgerRecord) => ({ revision, origin, principal, time });
+const headerJson = ({ revision, origin, principal, time, snapshot }: LedgerRecord) => ({
+  revision,
+  origin,
+  principal,
+  time,
+  ...(snapshot ? { snapshot } : {}),
+});
 
 const eventJson = (event: KeyEvent) => ({
   kind: event.kind,

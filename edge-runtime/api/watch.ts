@@ -61,7 +61,8 @@ export function watchRoutes(app: FastifyInstance, deps: ApiDeps): void {
         summary: "Watch a prefix (server-sent events)",
         description:
           "`put` and `delete` events carry {kind, key, value, text, revision, origin, principal, time} in the order of " +
-          "revisions, each once; their id is what Last-Event-ID resumes after. `hello` says where the watch starts, " +
+          "revisions, each once; their id is what Last-Event-ID resumes after. `snapshot` is true of what tells how a snapshot " +
+          "differed from the mirror here, and was not done one by one (SPEC S4). `hello` says where the watch starts, " +
           "`progress` how far it is when nothing matched, and `closed` why the node ended it.",
         produces: ["text/event-stream"],
         querystring: {
@@ -162,7 +163,7 @@ const beforeOf = async (rows: PreviousRows, { event, record }: Change): Promise<
   (await rows.before(record, [event]))[0] ?? {};
 
 function shown({ id, event, record }: Change, before: Before): ServerEvent {
-  const { revision: at, origin, principal, time } = record;
+  const { revision: at, origin, principal, time, snapshot } = record;
   const value = event.kind === "put" ? valueAsText(event.value) : {};
   const data = {
     kind: event.kind,
@@ -172,6 +173,7 @@ function shown({ id, event, record }: Change, before: Before): ServerEvent {
     origin,
     principal,
     time,
+    ...(snapshot ? { snapshot } : {}),
     ...before,
   };
   return { event: event.kind, id, data };

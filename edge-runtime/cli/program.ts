@@ -5,7 +5,6 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { VALUE_BYTES_MAX } from "@openclaw/core/limits.ts";
 import { Command, Option } from "commander";
 import { percentEncoded } from "../api/url-bytes.ts";
-import { enrolChild } from "../init.ts";
 import type { NodeOptions } from "../node.ts";
 import { addBackup } from "./backup.ts";
 import { addCompact } from "./compact.ts";
@@ -52,9 +51,8 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addMember(program, name);
   addMoveLeader(program);
   addToken(program);
-  addEnrol(program);
   addSite(program, name);
-  addSync(program);
+  addSync(program, name);
   addNode(program, node);
   addPut(program);
   addGet(program);
@@ -69,20 +67,6 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addBackup(program);
   addRestore(program, name);
   return program;
-}
-
-function addEnrol(program: Command): void {
-  program
-    .command("enrol")
-    .description("let a child cluster ship its ledger here: pin its key in every configuration of this cluster")
-    .requiredOption("--dir <folder>", "this cluster's folder")
-    .requiredOption("--cluster <name>", "the child's name")
-    .requiredOption("--key <hex>", "the child's public key, as `init` printed it")
-    .addHelpText("after", examples("openclaw enrol --dir ./hub --cluster shop --key 6f…2a"))
-    .action(async ({ dir, cluster, key }: { dir: string; cluster: string; key: string }) => {
-      await enrolChild(dir, { cluster, clusterKey: key });
-      print(`${cluster} is enrolled; restart the nodes of ${dir}`);
-    });
 }
 
 function addNode(program: Command, options: NodeOptions): void {
@@ -165,7 +149,14 @@ function addList(program: Command): void {
   momentOptions(readingOptions(reaching(program.command("list [prefix]"))))
     .description("list keys and values, one JSON object a line")
     .option("--limit <rows>", "at most so many", wholeNumber, 1_000)
-    .addHelpText("after", examples("openclaw list till/", "openclaw list quakes/ --origin california --limit 10"))
+    .addHelpText(
+      "after",
+      examples(
+        "openclaw list till/",
+        "openclaw list quakes/ --origin california --limit 10",
+        "openclaw list quakes/ --origin '*'",
+      ),
+    )
     .action(async (prefix: string | undefined, options: Reach & Reading & Moment & { limit: number }) => {
       const query = readQuery(options, [
         ["prefix", percentEncoded(utf8(prefix ?? ""))],

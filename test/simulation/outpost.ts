@@ -225,6 +225,7 @@ const put = (key: string, value: string): LedgerEvent => ({
   key: utf8(key),
   value: utf8(value),
   lease: null,
+  numbers: null,
   encryption: null,
 });
 

@@ -65,7 +65,7 @@ const record = {
   partition: PARTITION,
   origin: null,
   link: null,
-  events: [{ kind: "put", key, value, lease: null, encryption: null }],
+  events: [{ kind: "put", key, value, lease: null, numbers: null, encryption: null }],
 } as const;
 
 interface Decoder {

@@ -47,7 +47,16 @@ const withoutLease = (one: LedgerEvent): LedgerEvent => (one.kind === "put" ? { 
 const text = fc.string({ unit: "grapheme", maxLength: 40 });
 const lease = fc.option(fc.oneof(fc.integer({ min: 1 }), fc.constant(Number.MAX_SAFE_INTEGER)).filter(isLeaseId));
 const event: fc.Arbitrary<LedgerEvent> = fc.oneof(
-  fc.record({ kind: fc.constant("put" as const), key: bytes, value: bytes, lease, encryption: fc.constant(null) }),
+  fc.record({
+    kind: fc.constant("put" as const),
+    key: bytes,
+    value: bytes,
+    lease,
+    numbers: fc.option(
+      fc.record({ createRevision: count.map(revision), modRevision: count.map(revision), version: count }),
+    ),
+    encryption: fc.constant(null),
+  }),
   fc.record({ kind: fc.constant("delete" as const), key: bytes }),
   fc.record({
     kind: fc.constant("change" as const),
@@ -67,6 +76,7 @@ const written: fc.Arbitrary<LedgerRecord> = fc.record({
   link: fc.constant(null),
   time: fc.maxSafeInteger(),
   principal: text,
+  snapshot: fc.constant(false),
   events: fc.array(event, { minLength: 1, maxLength: 4 }),
 });
 
@@ -93,12 +103,24 @@ function imported(body: LedgerRecord, { without, epoch, link, ...head }: Wrap): 
   const places = body.events.map((_, place) => place).filter((place) => place === 0 || place !== without);
   const took = places.length === body.events.length ? null : places;
   const events = places.flatMap((place) => body.events[place] ?? []).map(withoutLease);
-  const { time, principal } = body;
-  return { partition: 0, ...head, origin, link, body: encodeRecord(body), took, time, principal, events };
+  const { time, principal, snapshot } = body;
+  return { partition: 0, ...head, origin, link, body: encodeRecord(body), took, time, principal, snapshot, events };
 }
 
+/** What a snapshot makes of it (S4). */
+const replaced = fc.tuple(written, wrap).map(
+  ([one, { link, epoch }]): LedgerRecord => ({
+    ...one,
+    origin: { cluster: checked(link, isClusterId), epoch, revision: revision(7) },
+    link,
+    body: null,
+    snapshot: true,
+    events: one.events.map(withoutLease),
+  }),
+);
+
 const record: fc.Arbitrary<LedgerRecord> = fc
-  .tuple(written, fc.array(wrap, { maxLength: 3 }))
+  .tuple(fc.oneof(written, replaced), fc.array(wrap, { maxLength: 3 }))
   .map(([one, wraps]) => wraps.reduce(imported, one));
 
 test("X1, L4: a record comes back as it was, also in others, and equal records have equal bytes", () => {
@@ -117,7 +139,7 @@ test("L2: the salt stands in front, so that leaf = H(format, salt, the rest) is 
   fc.assert(
     fc.property(record, (one) => {
       const encoded = encodeRecord(one);
-      expect([...encoded.subarray(0, 17)]).toEqual([3, ...one.salt]);
+      expect([...encoded.subarray(0, 17)]).toEqual([4, ...one.salt]);
     }),
   );
 });
@@ -146,8 +168,16 @@ const plain = (key = 1): LedgerRecord => ({
   link: null,
   time: 5,
   principal: "ada",
+  snapshot: false,
   events: [
-    { kind: "put", key: new Uint8Array([key]), value: new Uint8Array([7]), lease: leaseId(4), encryption: null },
+    {
+      kind: "put",
+      key: new Uint8Array([key]),
+      value: new Uint8Array([7]),
+      lease: leaseId(4),
+      numbers: null,
+      encryption: null,
+    },
     { kind: "delete", key: new Uint8Array([2]) },
   ],
 });
@@ -187,7 +217,7 @@ test("X1: a body that its next record could not be sent with is refused", () => 
     const value = new Uint8Array(bytes);
     return {
       ...plain(),
-      events: [{ kind: "put", key: new Uint8Array([1]), value, lease: null, encryption: null }],
+      events: [{ kind: "put", key: new Uint8Array([1]), value, lease: null, numbers: null, encryption: null }],
     } as LedgerRecord;
   };
   expect(decodeBody(encodeRecord(large(RECORD_BYTES_MAX))).events).toHaveLength(1);
@@ -204,7 +234,7 @@ test("L4, K6: events of an imported record are its body's that took effect here,
 });
 
 test("X1, L4: what no cluster writes is no record", () => {
-  const bytes = (tuple: Encodable) => new Uint8Array([3, ...new Uint8Array(16), ...encode(tuple)]);
+  const bytes = (tuple: Encodable) => new Uint8Array([4, ...new Uint8Array(16), ...encode(tuple)]);
   const events: Encodable = [[1, new Uint8Array([1])]];
   const body = encodeRecord(plain());
   const origin: Encodable = ["alaska", "b".repeat(32), 1];
@@ -213,9 +243,12 @@ test("X1, L4: what no cluster writes is no record", () => {
   for (const bad of [
     bytes([0, 0, 1, 5, "ada", []]),
     bytes([0, 0, 1, 5, "ada", [[9, new Uint8Array(1)]]]),
-    bytes([0, 0, 1, 5, "ada", [[0, new Uint8Array(1), new Uint8Array(1), 0, null]]]),
+    bytes([0, 0, 1, 5, "ada", [[0, new Uint8Array(1), new Uint8Array(1), 0, null, null]]]),
+    // A snapshot with a lease, or of nowhere.
+    bytes([2, 0, 1, origin, "alaska", 5, "ada", [[0, new Uint8Array(1), new Uint8Array(1), 7, null, null]]]),
+    bytes([2, 0, 1, null, "alaska", 5, "ada", events]),
     bytes([0, 1, 1, 5, "ada", events]),
-    bytes([2, 0, 1, 5, "ada", events]),
+    bytes([3, 0, 1, 5, "ada", events]),
     bytes([1, 0, 9, origin, "alaska", null, new Uint8Array(40)]),
     // Of another revision, or from elsewhere, than its body.
     bytes([1, 0, 9, ["alaska", "b".repeat(32), 2], "alaska", null, body]),

@@ -4,8 +4,8 @@ import { chainHash, genesisHash, leafHash, verifyRun } from "@openclaw/core/ledg
 import type { LedgerEvent, LinkItem } from "@openclaw/core/ledger/record.ts";
 import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import { selectForChild, selectForParent } from "@openclaw/core/ledger/selection.ts";
+import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
-import type { Subscription } from "@openclaw/core/sync/message.ts";
 import { expect, test } from "vitest";
 import { checked, clusterId, sha256 } from "../state-machine/one-cluster.ts";
 
@@ -21,6 +21,7 @@ const put = (key: string): LedgerEvent => ({
   key: utf8(key),
   value: utf8("x"),
   lease: null,
+  numbers: null,
   encryption: null,
 });
 const edit = (collection: string): LedgerEvent => ({

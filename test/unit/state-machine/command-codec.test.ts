@@ -60,6 +60,8 @@ test("user commands, outcomes and results are tuples of their own", () => {
     { kind: "idempotent", outcome: ok(7), until: 86_400_000, note: "7", repeated: true },
     { kind: "idempotent", outcome: refusal, until: null, note: "", repeated: false },
     { kind: "memberNoted", refused: null },
+    { kind: "siteNoted", refused: null },
+    { kind: "siteNoted", refused: { code: "TOKEN_USED", details: "x" } },
     { kind: "stamped", logTime: 1_700_000_000_000 },
     { kind: "memberNoted", refused: { code: "TOKEN_USED", details: "x" } },
   ];

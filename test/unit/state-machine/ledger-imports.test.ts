@@ -2,7 +2,7 @@ import { utf8 } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import type { LinkItem } from "@openclaw/core/ledger/record.ts";
 import { selectForChild, selectForParent } from "@openclaw/core/ledger/selection.ts";
-import type { Subscription } from "@openclaw/core/sync/message.ts";
+import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
 import { describe, expect, test } from "vitest";
 import { change, clusterId, epoch, leaseId, linkId, OneCluster, only, push, put, txn } from "./one-cluster.ts";
 

@@ -143,9 +143,8 @@ describe("a mirror", () => {
     const [, second] = hub.ledger;
     if (second === undefined) throw new Error("a second record");
     // In the body's own salt: it can still be read.
-    const record = decodeRecord(second.record);
-    const body = record.link === null ? null : record.body;
-    const at = second.record.length - (body?.length ?? 0) + 5;
+    const read = decodeRecord(second.record);
+    const at = second.record.length - ((read.origin === null ? null : read.body)?.length ?? 0) + 5;
     hub.ledger[1] = { ...second, record: second.record.map((byte, i) => (i === at ? byte ^ 1 : byte)) };
     expect(mirror(hub, site).fault).toMatchObject({ kind: "chain", revision: 1 });
     hub.ledger.splice(1, 1);
