@@ -314,7 +314,10 @@ function compactCommand(command: UserCommand): UserCommand {
     case "leaseKeepAlive":
     case "leaseRevoke":
     case "compact":
+    case "setHome":
       return command;
+    case "addressed":
+      return { ...command, command: mapCommand(command.command, compact) };
     case "change":
       return { ...command, changes: command.changes.map(compactChange) };
   }

@@ -84,6 +84,21 @@ export const ERRORS = {
     status: 409,
     message: "another change with this actor and sequence number stands; make the edit again under a fresh actor",
   },
+  CROSS_HOME: {
+    retryable: false,
+    status: 400,
+    message: "the keys have different homes, and one command runs at one of them; split it",
+  },
+  NOT_EMPTY: {
+    retryable: false,
+    status: 409,
+    message: "there are keys under that prefix; delete them, or move them to another one, first",
+  },
+  OUTCOME_UNKNOWN: {
+    retryable: false,
+    status: 410,
+    message: "nothing is known of that command any more; it may have run, so read before writing again",
+  },
   READ_ONLY: { retryable: false, status: 403, message: "this prefix is a mirror; write at its home" },
   // Authority
   UNAUTHENTICATED: { retryable: false, status: 401, message: "no valid token; send Authorization: Bearer" },

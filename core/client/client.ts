@@ -107,6 +107,7 @@ export class Client {
     this.kv = new Keys({
       store,
       rungs,
+      clock,
       assertRoom,
       enqueue,
       ask,

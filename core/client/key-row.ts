@@ -47,9 +47,3 @@ export function toBytes(bytes: Bytes): Uint8Array {
   if (!bytes.isWellFormed()) throw new OpenClawError("BAD_REQUEST", "a text that is not well-formed Unicode");
   return utf8(bytes);
 }
-
-export function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
-  if (bytes.length < prefix.length) return false;
-  for (let i = 0; i < prefix.length; i++) if (bytes[i] !== prefix[i]) return false;
-  return true;
-}

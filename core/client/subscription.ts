@@ -1,8 +1,8 @@
 /** What a client wants of its parent's ledger, and whether one wish is part of another. */
-import { equalBytes, utf8 } from "../bytes.ts";
+import { equalBytes, startsWith, utf8 } from "../bytes.ts";
 import type { Subscription } from "../ledger/subscription.ts";
 import { SUBSCRIPTION_ITEMS_MAX } from "../limits.ts";
-import { type Bytes, startsWith } from "./key-row.ts";
+import type { Bytes } from "./key-row.ts";
 
 /** False for more than a parent takes: it would refuse the whole connection. */
 export const fits = ({ prefixes, collections }: Subscription): boolean =>

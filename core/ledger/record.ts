@@ -3,7 +3,7 @@
  *
  * leaf(r) = H(record bytes), which begin with the salt; hash(r) = H(hash(r−1), partition, r, leaf(r))   (rule L2)
  */
-import type { ActorId, ChangeHash, LeaseId, LinkId, Origin, Partition, Revision } from "../ids.ts";
+import type { ActorId, ChangeHash, ClusterId, LeaseId, LinkId, Origin, Partition, Revision } from "../ids.ts";
 
 /** L6: reserved in every value and change, so that destroying a key can erase from an immutable ledger. Unused: always null. */
 export type Encryption = null;
@@ -42,13 +42,65 @@ export type LedgerEvent =
       readonly document: string;
       readonly change: DocumentChange;
       readonly encryption: Encryption;
+    }
+  | HomeEvent
+  /**
+   * A command whose home is not here (Q2): its revision is its handle. `via`: the neighbour that it is handed to, null for
+   * the parent; `to`: whose keys it means, null for those whose home is upwards. Opaque here: an encoded user command.
+   */
+  | {
+      readonly kind: "command";
+      readonly via: ClusterId | null;
+      readonly to: ClusterId | null;
+      readonly command: Uint8Array;
+    }
+  /** What became of the command that `to` (null: the parent) wrote at `revision` of its epoch; an encoded outcome. */
+  | {
+      readonly kind: "result";
+      readonly to: ClusterId | null;
+      readonly epoch: string;
+      readonly revision: Revision;
+      readonly outcome: Uint8Array;
     };
+
+export type KeyEvent = Extract<LedgerEvent, { kind: "put" | "delete" }>;
+
+export const isKeyEvent = (event: LedgerEvent): event is KeyEvent => event.kind === "put" || event.kind === "delete";
+
+export const HOMES = ["site", "hub", "private"] as const;
+/**
+ * Where the keys of a prefix are written (Q3). `site`: each cluster has its own. `hub`: the parent's are everybody's.
+ * `private`: a cluster's own, which never leave it.
+ */
+export type Home = (typeof HOMES)[number];
+
+/** A step in the life of a prefix's home. */
+export interface HomeEvent {
+  readonly kind: "home";
+  readonly prefix: Uint8Array;
+  readonly step: /**
+   * From here on. `owner`: whose keys the children are to read, null for the writer's. `waiting`: the children that
+   * have to release the prefix before it is written here.
+   */
+    | {
+        readonly kind: "declare";
+        readonly home: Home;
+        readonly owner: ClusterId | null;
+        readonly waiting: readonly ClusterId[];
+      }
+    /** Told to the parent: nothing of this cluster is written under the prefix after this. */
+    | { readonly kind: "release" }
+    /** Every old home has released it: what the owner has is what holds. */
+    | { readonly kind: "open" };
+}
 
 interface RecordHead {
   readonly partition: Partition;
   readonly revision: Revision;
   /** 16 random bytes that travelled in the command (L2). Of an imported record it is our own; the body has its origin's. */
   readonly salt: Uint8Array;
+  /** Of its keys (Q3): a record is of one home, and that decides how it travels. Of one that a child brought it is `site`. */
+  readonly home: Home;
 }
 
 /** What a revision did. */

@@ -15,8 +15,8 @@ import { readableCommands } from "./command-codec.ts";
 import { compact, shed } from "./compact.ts";
 import { beginComparison, noteFinding } from "./comparison.ts";
 import { runChangeCommand } from "./documents.ts";
+import { Handover } from "./handover.ts";
 import { IDEMPOTENCY_ROOM, rememberedOf, runIdempotent } from "./idempotency.ts";
-import { runKeyCommand } from "./key-values.ts";
 import { expireLeases, runLeaseCommand } from "./leases.ts";
 import { type Importing, importLedger } from "./ledger-imports.ts";
 import type { Author } from "./ledger-writer.ts";
@@ -26,6 +26,7 @@ import type { Refused } from "./member.ts";
 import { noteConfiguration, noteMember } from "./members.ts";
 import { refused } from "./outcome.ts";
 import { noteParentHolds } from "./position.ts";
+import { QueuedCommands } from "./queued-commands.ts";
 import { inSession, openSession } from "./sessions.ts";
 import { decideSite, enrolSite } from "./sites.ts";
 import { importSnapshot } from "./snapshot-imports.ts";
@@ -96,12 +97,16 @@ class Machine {
   readonly #ledger: LedgerWriter;
   readonly #sha256: Sha256;
   readonly #cluster: ClusterId;
+  readonly #commands: QueuedCommands;
+  readonly #handover: Handover;
 
   constructor(tx: Transaction, ledger: LedgerWriter, sha256: Sha256, cluster: ClusterId) {
     this.#tx = tx;
     this.#ledger = ledger;
     this.#sha256 = sha256;
     this.#cluster = cluster;
+    this.#commands = new QueuedCommands(tx, ledger, cluster);
+    this.#handover = new Handover(tx, ledger, this.#commands, cluster);
   }
 
   configure(data: Uint8Array): void {
@@ -123,9 +128,12 @@ class Machine {
       case "leaseKeepAlive":
       case "leaseRevoke":
       case "compact":
+      case "setHome":
+      case "addressed":
       case "change": {
         const author = this.#author(header, () => header.salt);
-        return { kind: "outcome", outcome: this.#once(header, index, (room) => this.#runUser(command, author, room)) };
+        const run = (room: number): Outcome | null => this.#runUser(command, header, author, room);
+        return { kind: "outcome", outcome: this.#once(header, index, run) };
       }
       case "idempotent":
         return this.#idempotent(command, header, index);
@@ -143,7 +151,9 @@ class Machine {
       case "importCommands": {
         const author = this.#author(header, this.#salts(header));
         return importCommands(this.#tx, command, index, (queued, room) =>
-          queued.kind === "refused" ? refused(queued.code, queued.details) : this.#runUser(queued, author, room),
+          queued.kind === "refused"
+            ? refused(queued.code, queued.details)
+            : this.#runUser(queued, header, author, room),
         );
       }
       case "parentHolds":
@@ -207,7 +217,7 @@ class Machine {
     const outcome = this.#once(header, index, (room) =>
       runIdempotent(this.#tx, header.principal, idempotency, now, () => {
         ran = true;
-        return this.#runUser(command, author, room);
+        return this.#runUser(command, header, author, room);
       }),
     );
     const remembered = rememberedOf(this.#tx, header.principal, idempotency);
@@ -222,7 +232,7 @@ class Machine {
     return noteMember(this.#tx, node, { ...place, supports }, index);
   }
 
-  #runUser(command: UserCommand, author: Author, room: number): Outcome | null {
+  #runUser(command: UserCommand, header: CommandHeader, author: Author, room: number): Outcome | null {
     switch (command.kind) {
       case "change":
         return runChangeCommand(this.#tx, this.#ledger, author, command);
@@ -232,8 +242,12 @@ class Machine {
         return runLeaseCommand(this.#tx, this.#ledger, this.#sha256, author, command);
       case "compact":
         return compact(this.#tx, this.#ledger, command.revision);
+      case "setHome":
+        return this.#handover.set(this.#authors(header), header.principal, command);
+      case "addressed":
+        return this.#commands.runAddressed(author, command.to, command.command, room);
       default:
-        return runKeyCommand(this.#tx, this.#ledger, author, command, room);
+        return this.#commands.run(author, command, room);
     }
   }
 
@@ -244,11 +258,20 @@ class Machine {
       sha256: this.#sha256,
       cluster: this.#cluster,
       salt: this.#salts(header),
+      authorOf: this.#authors(header),
+      commands: this.#commands,
+      handover: this.#handover,
     };
   }
 
   #author({ principal, time }: CommandHeader, salt: (at: Revision) => Uint8Array): Author {
     return { principal, time, salt };
+  }
+
+  /** Of several revisions, for whoever each of them is. */
+  #authors(header: CommandHeader): (principal: string) => Author {
+    const salt = this.#salts(header);
+    return (principal) => ({ principal, time: header.time, salt });
   }
 
   /** A command of several revisions has one salt of its own for each (L2). */

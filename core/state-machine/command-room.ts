@@ -16,6 +16,7 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "txn":
       return [...command.success, ...command.failure].some(puts);
     case "idempotent":
+    case "addressed":
       return needsRoom(command.command);
     case "importCommands":
       return command.commands.some(needsRoom);
@@ -23,6 +24,7 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "leaseKeepAlive":
     case "leaseRevoke":
     case "compact":
+    case "setHome":
     case "refused":
     case "subscribe":
     case "shed":

@@ -23,6 +23,10 @@ export function commandBytes(body: ImportedCommand | IdempotentCommand | SystemC
       return OVERHEAD_BYTES + txnBytes(body);
     case "change":
       return documentBytes(body);
+    case "setHome":
+      return OVERHEAD_BYTES + body.prefix.length + body.without.reduce(addText, 0);
+    case "addressed":
+      return OVERHEAD_BYTES + commandBytes(body.command);
     case "idempotent":
       return OVERHEAD_BYTES + textBytes(body.idempotency.key) + 32 + commandBytes(body.command);
     case "refused":

@@ -2,11 +2,10 @@
 import type { ErrorCode } from "../errors.ts";
 import type { ClusterId, Epoch, Index, LeaseId, LinkId, NodeId, Revision, Seq, SessionId } from "../ids.ts";
 import type { Lineage } from "../ledger/lineage.ts";
-import type { DocumentChange, LinkItem } from "../ledger/record.ts";
+import type { DocumentChange, Home, KeyEvent, LinkItem } from "../ledger/record.ts";
 import type { SnapshotStep } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";
 import type { Comparison, Finding } from "./finding.ts";
-import type { KeyEvent } from "./key-rows.ts";
 import type { Contender } from "./life.ts";
 import type { MemberPlace, Refused } from "./member.ts";
 import type { KeySelector, Response, Txn } from "./operation.ts";
@@ -35,12 +34,16 @@ export interface SessionStep {
   readonly lowWater: Seq;
 }
 
-/** What a person or an app may ask for. */
-export type UserCommand =
+/** On a cluster's keys; atomic, at one revision. */
+export type KeyCommand =
   | { readonly kind: "put"; readonly key: Uint8Array; readonly value: Uint8Array }
   /** Where there is nothing to delete it does nothing, and takes no revision. */
   | { readonly kind: "deleteRange"; readonly keys: KeySelector }
-  | Txn
+  | Txn;
+
+/** What a person or an app may ask for. */
+export type UserCommand =
+  | KeyCommand
   /** `lease` is drawn by who asks. A lease that is not kept alive for `ttlMs` of log time ends, and its keys with it. */
   | { readonly kind: "leaseGrant"; readonly lease: LeaseId; readonly ttlMs: number }
   /** Begins its time to live again. */
@@ -49,6 +52,18 @@ export type UserCommand =
   | { readonly kind: "leaseRevoke"; readonly lease: LeaseId }
   /** An operator's: reads and watches below the revision are COMPACTED from now on. Takes no revision. */
   | { readonly kind: "compact"; readonly revision: Revision }
+  /**
+   * An operator's: where the keys of a prefix are written (Q3). `hub`: here, for all children, which release it first,
+   * but for those `without` which it is done.
+   */
+  | {
+      readonly kind: "setHome";
+      readonly prefix: Uint8Array;
+      readonly home: Home;
+      readonly without: readonly ClusterId[];
+    }
+  /** A write to the keys of a cluster below this one: it is queued, and runs there (Q2). */
+  | { readonly kind: "addressed"; readonly to: ClusterId; readonly command: KeyCommand }
   /** All changes of one push to one document, in causal order. */
   | {
       readonly kind: "change";
@@ -91,6 +106,8 @@ export type SystemCommand =
    */
   | {
       readonly kind: "importLedger";
+      /** Which side of us the sender is on: what it may ask of us hangs on that. */
+      readonly side: "child" | "parent";
       readonly link: LinkId;
       readonly cluster: ClusterId;
       readonly epoch: Epoch;
@@ -170,13 +187,16 @@ export type SystemCommand =
 
 export type Command = { readonly header: CommandHeader } & (UserCommand | IdempotentCommand | SystemCommand);
 
+/** `queued`: its home is elsewhere; it waits there under the handle that its revision is, and has an outcome of its own (Q2). */
+export type CommandResponse = Response | { readonly kind: "queued" };
+
 /** The outcome of one user command. A refusal is a value: it is replicated like any other outcome. */
 export type Outcome =
   /**
    * `revision`: the one it took; where it changed nothing, the one that it found. `response`: of a deleteRange or a txn;
    * null for a put and a change, which have nothing else to tell.
    */
-  | { readonly ok: true; readonly revision: Revision; readonly response: Response | null }
+  | { readonly ok: true; readonly revision: Revision; readonly response: CommandResponse | null }
   | { readonly ok: false; readonly code: ErrorCode; readonly details: string };
 
 export type CommandResult =

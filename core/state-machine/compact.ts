@@ -5,6 +5,7 @@
 import type { Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
 import type { Outcome } from "./command.ts";
+import { firstForParent } from "./command-rows.ts";
 import type { LedgerWriter } from "./ledger-writer.ts";
 import { accepted, type Refusal, refused } from "./outcome.ts";
 import { parentHolds } from "./position.ts";
@@ -32,6 +33,9 @@ export function shed(tx: Transaction, ledger: LedgerWriter, to: Revision, time: 
   const wrong = refusal(ledger, to);
   if (wrong !== null) return wrong;
   const from = revision((parentHolds(tx) ?? 0) + 1);
+  // A queued command runs once or never: it must not be shed on its way (Q2).
+  const queued = firstForParent(tx, from);
+  if (queued !== null && to > queued) return refused("NOT_SHIPPED", `a command is queued at revision ${queued}`);
   if (to > from) noteShed(tx, null, { from, to, time, told: false });
   ledger.compact(to);
   return accepted(ledger.position.revision);

@@ -3,7 +3,7 @@ import { equalBytes } from "../bytes.ts";
 import { decode, encodePooled, TupleReader } from "../codec.ts";
 import type { ClusterId, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
-import type { LedgerEvent } from "../ledger/record.ts";
+import type { KeyEvent } from "../ledger/record.ts";
 import { readLease } from "../ledger/record-codec.ts";
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../limits.ts";
 import { keyRowKey } from "./keyspace.ts";
@@ -13,7 +13,6 @@ import { refused } from "./outcome.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 
 export type KeyRow = Omit<KeyValue, "key">;
-export type KeyEvent = Extract<LedgerEvent, { kind: "put" | "delete" }>;
 
 export const keyRow: RowCodec<KeyRow> = {
   encode: (row) => encodePooled([row.createRevision, row.modRevision, row.version, row.lease, row.value]),

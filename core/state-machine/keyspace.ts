@@ -8,13 +8,15 @@
  *   0x03                                     number of sessions and client links
  *   0x04 node                                where a member is
  *   0x05                                     comparison: what replicas found of the last round
- *   0x06                                     the epochs before the present one
+ *   0x06                                     who our parent is, once it told something
+ *   0x07                                     the epochs before the present one
  *   0x0a                                     what the uplink used of its day
  *   0x10 key                                 own key-value
  *   0x11 len8 origin, key                    mirror of another cluster's key-value
  *   0x12 lease64                             lease: its time to live, when it is due, what it holds
  *   0x13 lease64, key                        key that a lease holds
  *   0x14 due64, lease64                      leases in the order in which they are due
+ *   0x18                                     homes: the prefixes that are written elsewhere, or private
  *   0x20 len8 collection, document           document: counts, heads
  *   0x21 document name, hash                 where a known change stands
  *   0x22 document name, position64           accepted change
@@ -37,6 +39,9 @@
  *   0x50                                     number of sites, and of tokens that they used
  *   0x51 cluster                             a site below this cluster
  *   0x52 one-time key                        whom a site's token let in
+ *   0x60 revision64                          a command that waits for its result
+ *   0x61 revision64                          a command and what became of it
+ *   0x62                                     number and bytes of both
  *
  * A document name inside a key is: len8 collection, len8 document.
  */
@@ -51,13 +56,15 @@ const TAG = {
   clients: 0x03,
   member: 0x04,
   comparison: 0x05,
-  ancestors: 0x06,
+  parent: 0x06,
+  ancestors: 0x07,
   uplinkUse: 0x0a,
   key: 0x10,
   mirror: 0x11,
   lease: 0x12,
   leaseKey: 0x13,
   leaseDue: 0x14,
+  homes: 0x18,
   document: 0x20,
   change: 0x21,
   accepted: 0x22,
@@ -80,6 +87,9 @@ const TAG = {
   sitesSum: 0x50,
   site: 0x51,
   siteToken: 0x52,
+  waitingCommand: 0x60,
+  settledCommand: 0x61,
+  commandsSum: 0x62,
 } as const;
 
 /** Bytes of a name that carries its length in one byte: collection, document, cluster. */
@@ -97,10 +107,15 @@ export const COMPARISON_KEY: Uint8Array = Uint8Array.of(TAG.comparison);
 export const ANCESTORS_KEY: Uint8Array = Uint8Array.of(TAG.ancestors);
 export const UPLINK_USE_KEY: Uint8Array = Uint8Array.of(TAG.uplinkUse);
 export const CLIENTS_KEY: Uint8Array = Uint8Array.of(TAG.clients);
+export const PARENT_KEY: Uint8Array = Uint8Array.of(TAG.parent);
+export const HOMES_KEY: Uint8Array = Uint8Array.of(TAG.homes);
 
-/** The rows that the ledger determines: keys, mirrors, documents. */
+const HOMES_RANGE: KeyRange = { from: HOMES_KEY, to: Uint8Array.of(TAG.homes + 1) };
+
+/** The rows that the ledger determines: keys, mirrors, homes, documents. */
 export const CONTENT: readonly KeyRange[] = [
   { from: Uint8Array.of(TAG.key), to: Uint8Array.of(TAG.mirror + 1) },
+  HOMES_RANGE,
   { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.authored + 1) },
 ];
 
@@ -118,6 +133,7 @@ export const LINKS: KeyRange = { from: Uint8Array.of(TAG.ledgerLink), to: Uint8A
  */
 export const BASE: readonly KeyRange[] = [
   { from: Uint8Array.of(TAG.key), to: Uint8Array.of(TAG.lease + 1) },
+  HOMES_RANGE,
   { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.authored + 1) },
   LINKS,
 ];
@@ -281,11 +297,25 @@ export const IDEMPOTENT_DUE: KeyRange = {
 export const originMarkKey = (cluster: ClusterId, nonce: string): Uint8Array =>
   tagged(TAG.originMark, [withLength(utf8(cluster)), utf8(nonce)]);
 
-export function originMarksRange(cluster: ClusterId): KeyRange {
-  const from = originMarkKey(cluster, "");
+export const waitingCommandKey = (at: Revision): Uint8Array => tagged(TAG.waitingCommand, [bigEndian(at)]);
+export const settledCommandKey = (at: Revision): Uint8Array => tagged(TAG.settledCommand, [bigEndian(at)]);
+export const COMMANDS_SUM_KEY: Uint8Array = Uint8Array.of(TAG.commandsSum);
+export const WAITING_COMMANDS: KeyRange = {
+  from: Uint8Array.of(TAG.waitingCommand),
+  to: Uint8Array.of(TAG.waitingCommand + 1),
+};
+export const SETTLED_COMMANDS: KeyRange = {
+  from: Uint8Array.of(TAG.settledCommand),
+  to: Uint8Array.of(TAG.settledCommand + 1),
+};
+/** The handle in a row of either range. */
+export const revisionOfCommandRow = (row: Uint8Array): Revision => revision(fromBigEndian(row, 1));
+
+/** Those of one origin, of every epoch. */
+export function originMarksOf(cluster: ClusterId): KeyRange {
+  const from = tagged(TAG.originMark, [withLength(utf8(cluster))]);
   return { from, to: after(from) };
 }
-
 export const ORIGIN_MARKS: KeyRange = { from: Uint8Array.of(TAG.originMark), to: Uint8Array.of(TAG.originMark + 1) };
 /** The cluster's and the epoch's bytes in a row of that range. */
 export function namesOfMark(row: Uint8Array): { readonly cluster: Uint8Array; readonly epoch: Uint8Array } {

@@ -7,21 +7,25 @@ import { PARTITION, revision } from "../ids.ts";
 import { firstRevision, genesisHash, hashesAlong, isContiguous, lastRevision } from "../ledger/chain.ts";
 import type { GapReason } from "../ledger/gap.ts";
 import { chainedTo, epochsOf, spanAt } from "../ledger/lineage.ts";
-import { type LedgerEvent, type LedgerRecord, type LinkItem, mirrored } from "../ledger/record.ts";
+import { isKeyEvent, type LedgerEvent, type LedgerRecord, type LinkItem, mirrored } from "../ledger/record.ts";
 import { decodeBody, originOf } from "../ledger/record-codec.ts";
+import { HOME_PREFIX_BYTES_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import type { CommandResult, SystemCommand } from "./command.ts";
 import { overPending } from "./document-plan.ts";
 import { changeRefusal, nameRefusal } from "./document-rows.ts";
 import { carryOut, planDocuments } from "./documents.ts";
+import type { Handover } from "./handover.ts";
 import { keyRefusal, mirrorKey, valueRefusal } from "./key-rows.ts";
 import { ledgerLinkKey } from "./keyspace.ts";
-import type { LedgerWriter } from "./ledger-writer.ts";
+import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import { beginLink, noteBody, noteGap } from "./link-gaps.ts";
 import type { LedgerLinkRow } from "./link-rows.ts";
-import { isPast, ledgerLinkRow, raiseMark } from "./link-rows.ts";
+import { isPast, ledgerLinkRow, noteParent, raiseMark } from "./link-rows.ts";
+import { carryOutForNeighbour, concernsUs } from "./neighbour-events.ts";
 import type { Refusal } from "./outcome.ts";
 import { refused } from "./outcome.ts";
+import type { QueuedCommands, Sender } from "./queued-commands.ts";
 import { shippingRefusal } from "./sites.ts";
 import { isReplacing } from "./stream-rows.ts";
 import type { Transaction } from "./transaction.ts";
@@ -36,6 +40,10 @@ export interface Importing {
   readonly cluster: ClusterId;
   /** The command's salt: each revision derives its own. */
   readonly salt: (at: Revision) => Uint8Array;
+  /** Of what an import makes us write: in the name of whoever wrote what it brings. */
+  readonly authorOf: (principal: string) => Author;
+  readonly commands: QueuedCommands;
+  readonly handover: Handover;
 }
 
 interface Body {
@@ -182,6 +190,11 @@ function eventRefusal(event: LedgerEvent): Refusal | null {
       return keyRefusal(event.key);
     case "change":
       return nameRefusal(event.collection, event.document) ?? changeRefusal(event.change);
+    case "home":
+      return event.prefix.length > HOME_PREFIX_BYTES_MAX ? refused("KEY_TOO_LARGE", "a home's prefix") : null;
+    case "command":
+    case "result":
+      return null;
     default:
       return unreachable(event);
   }
@@ -195,6 +208,7 @@ function take(
 ): CommandResult {
   const { tx, ledger } = importing;
   const { link } = command;
+  if (command.side === "parent") noteParent(tx, command.cluster);
   const begun = ledger.position.revision;
   let row = from;
   let refusal: Refusal | null = null;
@@ -214,6 +228,7 @@ function take(
     if (from.cursor === 0) beginLink(tx, link, from.hash, begun);
     tx.write(ledgerLinkKey(link), ledgerLinkRow, row);
   }
+  importing.commands.tellResults(importing.authorOf(`cluster:${importing.cluster}`));
   const { cursor } = row;
   return refusal === null
     ? { kind: "imported", cursor, outcomes: [] }
@@ -239,15 +254,33 @@ function takeBody(importing: Importing, command: ImportLedger, { bytes, record }
   }
   raiseMark(tx, origin, command.link);
 
+  const sender: Sender | null =
+    record.origin === null
+      ? { cluster: command.cluster, side: command.side, epoch: command.epoch.nonce, revision: record.revision }
+      : null;
   const fresh = new Set(plans.flatMap(({ plan }) => plan.fresh));
-  const took = all.flatMap((event, place) => {
+  const isEffective = (event: LedgerEvent): boolean => {
     // Two events of one change are one change: the plan has it once.
-    const effective =
-      event.kind === "change" ? fresh.delete(event.change) : mirrorKey(tx, origin.cluster, event, origin.revision);
-    return effective ? [place] : [];
-  });
+    if (event.kind === "change") return fresh.delete(event.change);
+    if (isKeyEvent(event)) return mirrorKey(tx, origin.cluster, event, origin.revision);
+    return sender !== null && concernsUs(importing, sender, event);
+  };
+  const took = all.flatMap((event, place) => (isEffective(event) ? [place] : []));
   if (took.length === 0) return "known";
   for (const { plan } of plans) if (plan.fresh.length > 0) carryOut(tx, plan, ledger.next);
-  ledger.import({ origin, link, body: bytes, took: took.length === all.length ? null : took }, importing.salt);
+  // What the parent says is the home of everybody's keys goes on to our children (Q3).
+  const home = command.side === "parent" && record.home === "hub" ? "hub" : "site";
+  const whole = took.length === all.length ? null : took;
+  ledger.import({ origin, link, body: bytes, took: whole }, home, importing.salt);
+  if (sender !== null) followUp(importing, sender, record, took);
   return "taken";
+}
+
+/** What a neighbour asked for is done behind its record. */
+function followUp(importing: Importing, sender: Sender, record: LedgerRecord, took: readonly number[]): void {
+  for (const place of took) {
+    const event = record.events[place];
+    if (event === undefined || event.kind === "change" || isKeyEvent(event)) continue;
+    carryOutForNeighbour(importing, sender, record.principal, event);
+  }
 }

@@ -3,10 +3,10 @@ import { utf8Text } from "../bytes.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import { invariant } from "../errors.ts";
 import type { ClusterId, LinkId, Origin, Revision } from "../ids.ts";
-import { isLinkId, revision } from "../ids.ts";
+import { isClusterId, isLinkId, revision } from "../ids.ts";
 import type { Lineage } from "../ledger/lineage.ts";
 import { ancestorTuples, epochTuple, readAncestors, readEpoch, readHash } from "../ledger/record-codec.ts";
-import { originMarkKey, originMarksRange } from "./keyspace.ts";
+import { LEDGER_LINKS, linkOfRow, originMarkKey, originMarksOf, PARENT_KEY } from "./keyspace.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 import type { StateView } from "./view.ts";
 
@@ -67,12 +67,44 @@ const MARKS_MAX = 1_000;
 
 /** Of one origin, for each of its epochs. */
 export function marksOf(view: StateView, origin: ClusterId): { readonly epoch: string; readonly revision: Revision }[] {
-  const { from, to } = originMarksRange(origin);
+  const { from, to } = originMarksOf(origin);
   return view.scan(from, to, MARKS_MAX).map(({ key, value }) => {
     const epoch = utf8Text(key.subarray(from.length));
     invariant(epoch !== undefined, "a mark is an epoch's");
     return { epoch, revision: markRow.decode(value).mark };
   });
+}
+
+export const clusterRow: RowCodec<ClusterId> = {
+  encode: (cluster) => encode([cluster]),
+  decode: (bytes) => new TupleReader(decode(bytes), "cluster row").that(isClusterId, "a cluster"),
+};
+
+/** Null until it told something. */
+export const parentOf = (tx: Transaction): ClusterId | null => tx.read(PARENT_KEY, clusterRow) ?? null;
+
+export function noteParent(tx: Transaction, parent: ClusterId): void {
+  if (parentOf(tx) !== parent) tx.write(PARENT_KEY, clusterRow, parent);
+}
+
+/** The link by which a cluster's revisions came last, or null. */
+export function linkTowards(tx: Transaction, cluster: ClusterId): LinkId | null {
+  const { from, to } = originMarksOf(cluster);
+  return [...tx.rows(from, to, markRow)].at(-1)?.value.link ?? null;
+}
+
+/** Those that ever shipped something. */
+export function childrenOf(tx: Transaction): readonly ClusterId[] {
+  const parent = parentOf(tx);
+  const names = [...tx.rows(LEDGER_LINKS.from, LEDGER_LINKS.to, ledgerLinkRow)].map(({ key }) =>
+    utf8Text(linkOfRow(key)),
+  );
+  return names.filter((name) => isClusterId(name)).filter((name) => name !== parent);
+}
+
+export function linkOfCluster(cluster: ClusterId): LinkId {
+  invariant(isLinkId(cluster), "a cluster's name is a link");
+  return cluster;
 }
 
 /**

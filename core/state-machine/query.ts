@@ -5,6 +5,7 @@ import type { DocumentChange } from "../ledger/record.ts";
 import type { StreamState } from "../ledger/snapshot.ts";
 import type { Outcome } from "./command.ts";
 import type { Comparison } from "./finding.ts";
+import type { HomeRow } from "./homes.ts";
 import type { Contender, LeftLife } from "./life.ts";
 import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
@@ -39,6 +40,19 @@ export interface FirstRequest {
   readonly until: number;
 }
 
+/** A command whose home is elsewhere (Q2). */
+export interface CommandState {
+  /** At which it stands in our ledger: its handle. */
+  readonly revision: Revision;
+  readonly principal: string;
+  /** The neighbour that has it, null for the parent; our own name: it is held until its prefix is open here. */
+  readonly via: ClusterId | null;
+  /** For how long it has waited, ms of log time; null once it is settled. */
+  readonly waitsMs: number | null;
+  /** What became of it; `revision` is its home's. Null while it waits. */
+  readonly outcome: Outcome | null;
+}
+
 /** What is kept of a link (L4). */
 export interface LinkState {
   readonly link: LinkId;
@@ -54,7 +68,10 @@ export interface LinkState {
   readonly outcomes: readonly { readonly seq: Seq; readonly outcome: Outcome }[];
 }
 
-/** `origin` null: this cluster's own keys; else the mirror of that cluster. */
+/**
+ * `origin`: the mirror of that cluster. Null: our own keys, or the mirror of the home that all of those asked for have
+ * elsewhere (Q3); of a range over several homes, our own.
+ */
 export type Query =
   | { readonly kind: "get"; readonly origin: ClusterId | null; readonly key: Uint8Array }
   | ({ readonly kind: "range"; readonly origin: ClusterId | null } & RangeRequest)
@@ -91,6 +108,10 @@ export type Query =
   | { readonly kind: "idempotency"; readonly principal: string; readonly key: string }
   /** How many such keys are kept, of all principals. */
   | { readonly kind: "idempotencySum" }
+  | { readonly kind: "homes" }
+  | { readonly kind: "command"; readonly revision: Revision }
+  /** Those with a later handle than `after`, of everybody. */
+  | { readonly kind: "commands"; readonly after: Revision; readonly limit: number }
   | { readonly kind: "link"; readonly link: LinkId }
   | { readonly kind: "links" }
   /** Lives of the link's cluster that it does not follow (L3). */
@@ -143,9 +164,10 @@ export interface Position {
 }
 
 export interface QueryAnswers {
-  get: { readonly row: KeyValue | null; readonly revision: Revision };
+  /** `origin`: whose mirror it was read from; null for our own keys. */
+  get: { readonly row: KeyValue | null; readonly revision: Revision; readonly origin: ClusterId | null };
   /** `more` also where an answer is cut because it is large. */
-  range: RangeResponse & { readonly revision: Revision };
+  range: RangeResponse & { readonly revision: Revision; readonly origin: ClusterId | null };
   /** `origin` null: our own; else the revisions are the origin's. `more` also where an answer is cut because it is large. */
   everywhere: {
     readonly rows: readonly (KeyValue & { readonly origin: ClusterId | null })[];
@@ -167,6 +189,12 @@ export interface QueryAnswers {
   lease: { readonly lease: LeaseState | null; readonly revision: Revision };
   idempotency: { readonly first: FirstRequest | null };
   idempotencySum: IdempotencyRoom;
+  /** In the order of their prefixes. `mirrored`: how far the parent's ledger is here; null without a parent. */
+  homes: { readonly homes: readonly HomeRow[]; readonly mirrored: Revision | null };
+  /** Null: it was forgotten, or never was. */
+  command: { readonly command: CommandState | null };
+  /** Oldest first. */
+  commands: { readonly commands: readonly CommandState[] };
   link: { readonly link: LinkState | null };
   links: { readonly links: readonly LinkState[] };
   marks: { readonly marks: readonly { readonly epoch: string; readonly revision: Revision }[] };

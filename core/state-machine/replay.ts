@@ -4,11 +4,12 @@
  * not tell (sessions, links, members, leases, log time) is left alone.
  */
 import { unreachable } from "../errors.ts";
-import type { LedgerRecord } from "../ledger/record.ts";
+import type { KeyEvent, LedgerRecord } from "../ledger/record.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
 import type { StoredRecord } from "../ports.ts";
 import { carryOut, planDocuments } from "./documents.ts";
-import { type KeyEvent, keyRow, mirrorKey, setKey } from "./key-rows.ts";
+import { takeHomeStep } from "./homes.ts";
+import { keyRow, mirrorKey, setKey } from "./key-rows.ts";
 import { keyRowKey } from "./keyspace.ts";
 import { raiseMark } from "./link-rows.ts";
 import { Transaction } from "./transaction.ts";
@@ -29,7 +30,12 @@ function takeAgain(tx: Transaction, record: LedgerRecord): void {
       case "delete":
         takeKey(tx, record, event);
         break;
+      case "home":
+        takeHomeStep(tx, record.origin?.cluster ?? null, event);
+        break;
       case "change": // all of one document's changes are one plan
+      case "command": // what they did stands in records of its own
+      case "result":
         break;
       default:
         unreachable(event);

@@ -4,9 +4,9 @@ import { TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { revision } from "../ids.ts";
 import type { CommandResult } from "./command.ts";
-import { outcomeTuple, readErrorCode, readOutcome } from "./command-codec.ts";
 import { comparisonTuple, readComparisonTuple } from "./comparison.ts";
 import type { Refused } from "./member.ts";
+import { outcomeTuple, readErrorCode, readOutcome } from "./outcome-codec.ts";
 
 const RESULT = {
   outcome: 0,

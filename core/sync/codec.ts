@@ -12,13 +12,8 @@ import { changeHashBytes, lineageFields, readHash, readLineage } from "../ledger
 import { progressTuple, readProgress, readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot.ts";
 import { readSubscription, subscriptionTuple } from "../ledger/subscription.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
-import {
-  outcomeTuple,
-  readErrorCode,
-  readOutcome,
-  readUserCommand,
-  userCommandTuple,
-} from "../state-machine/command-codec.ts";
+import { outcomeTuple, readErrorCode, readOutcome } from "../state-machine/outcome-codec.ts";
+import { readUserCommand, userCommandTuple } from "../state-machine/user-command-codec.ts";
 import { answerTuple, queryTuple, readAnswer, readChangeHash, readQuery } from "./ask-codec.ts";
 import { type ChildIdentity, type ChildMessage, type ParentMessage, SYNC_VERSION } from "./message.ts";
 import { modeTuple, readMode, readSeen, seenTuple } from "./reading-codec.ts";

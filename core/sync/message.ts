@@ -35,7 +35,7 @@ export const SYNC_VERSION = 3;
 /** Reads a child may ask for; everything but the parent's own upkeep. */
 export type ChildQuery = Extract<
   Query,
-  { kind: "get" | "range" | "document" | "documents" | "changes" | "lease" | "position" }
+  { kind: "get" | "range" | "document" | "documents" | "changes" | "lease" | "command" | "position" }
 >;
 
 /** The state that an answer was read from. */

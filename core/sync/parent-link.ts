@@ -191,10 +191,8 @@ export class ParentLink {
     if (this.#asks >= ASKS_MAX) return refuse(new OpenClawError("OVERLOADED", `${ASKS_MAX} questions in work`));
     if (!mayAsk(ask.query, principal)) return refuse(new OpenClawError("FORBIDDEN", `asking for ${ask.query.kind}`));
     this.#asks++;
-    this.#settle(
-      ask.id,
-      this.#answer(ask).finally(() => this.#asks--),
-    );
+    const answered = this.#answer(ask, principal).finally(() => this.#asks--);
+    this.#settle(ask.id, answered);
   }
 
   /** Tells the child what that failed with. */
@@ -206,8 +204,8 @@ export class ParentLink {
     });
   }
 
-  async #answer(ask: Ask): Promise<void> {
-    const { answer, seen } = await answerTo(this.#backend, ask);
+  async #answer(ask: Ask, { name }: Principal): Promise<void> {
+    const { answer, seen } = await answerTo(this.#backend, ask, name);
     // A child that does not read what it asked for waits for itself; answers are the only frames without a credit.
     while (!this.#writable && this.#phase === "open")
       await new Promise<void>((resolve) => this.#waitingToWrite.push(resolve));

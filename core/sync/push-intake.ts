@@ -108,7 +108,7 @@ export class PushIntake {
       case "pushLedger": {
         if (child.kind !== "site") throw new OpenClawError("MALFORMED_FRAME", "a ledger from a client");
         const { cluster, epoch } = child;
-        return { kind: "importLedger", link, cluster, epoch, items: message.items, hash: message.hash };
+        return { kind: "importLedger", side: "child", link, cluster, epoch, items: message.items, hash: message.hash };
       }
       case "pushSnapshot": {
         if (child.kind !== "site") throw new OpenClawError("MALFORMED_FRAME", "a snapshot from a client");

@@ -22,6 +22,7 @@ import {
 } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";
 import { BATCH_BYTES_MAX, SNAPSHOT_ORIGINS_MAX, SNAPSHOT_ROWS_MAX } from "../limits.ts";
+import { Homes } from "../state-machine/homes.ts";
 import { plainRange } from "../state-machine/operation.ts";
 import { keyAfter } from "../state-machine/row-pages.ts";
 import type { Principal } from "./authority.ts";
@@ -29,12 +30,23 @@ import type { ParentBackend } from "./backend.ts";
 
 export type SnapshotBackend = Pick<ParentBackend, "read" | "history" | "ledger" | "position">;
 
-/** What of it the receiver may read. */
-export type SnapshotReader = Pick<Principal, "mayReadKey" | "mayReadDocument">;
+/** What of it the receiver may read. `origin`: of whose mirror a key is; null: our own. */
+export interface SnapshotReader {
+  mayReadKey(key: Uint8Array, origin: ClusterId | null): boolean;
+  mayReadDocument: Principal["mayReadDocument"];
+}
 
 const all = (): boolean => true;
-/** A parent, which gets everything. */
 const EVERYTHING: SnapshotReader = { mayReadKey: all, mayReadDocument: all };
+
+/** A cluster, which gets everything but what is private here (Q3). */
+export async function anotherCluster({ read }: Pick<SnapshotBackend, "read">): Promise<SnapshotReader> {
+  const homes = new Homes((await read({ kind: "homes" })).homes);
+  return {
+    mayReadKey: (key, origin) => origin !== null || homes.homeOf(key) !== "private",
+    mayReadDocument: all,
+  };
+}
 
 export interface SnapshotWish {
   /** Null: of the present. */
@@ -143,7 +155,7 @@ export class SnapshotSource {
       to: ends || last === undefined ? null : keyAfter(last.key),
       rows: rows
         .slice(0, count)
-        .filter(({ key }) => this.#reader.mayReadKey(key))
+        .filter(({ key }) => this.#reader.mayReadKey(key, origin))
         .map(({ key, value, createRevision, modRevision, version }) => ({
           key,
           value,

@@ -6,7 +6,14 @@ import type { ClusterId, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
 import type { SnapshotProgress, SnapshotStep } from "../ledger/snapshot.ts";
 import type { Push, Welcome } from "./child-link.ts";
-import { isCompacted, isStillTold, type SnapshotBackend, SnapshotSource, snapshotHead } from "./snapshot-source.ts";
+import {
+  anotherCluster,
+  isCompacted,
+  isStillTold,
+  type SnapshotBackend,
+  SnapshotSource,
+  snapshotHead,
+} from "./snapshot-source.ts";
 
 export class UpSnapshot {
   readonly #backend: SnapshotBackend;
@@ -70,7 +77,7 @@ export class UpSnapshot {
     return this.#from(head, after);
   }
 
-  #from(from: ConstructorParameters<typeof SnapshotSource>[1], after: Revision): SnapshotSource {
-    return new SnapshotSource(this.#backend, from, () => after);
+  async #from(from: ConstructorParameters<typeof SnapshotSource>[1], after: Revision): Promise<SnapshotSource> {
+    return new SnapshotSource(this.#backend, from, () => after, await anotherCluster(this.#backend));
   }
 }

@@ -5,12 +5,11 @@
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
 import { spanAt } from "../ledger/lineage.ts";
-import { isNothing, scopeOf } from "../ledger/scope.ts";
 import { selectForParent } from "../ledger/selection.ts";
 import type { StreamState } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
-import type { Clock, Random } from "../ports.ts";
+import type { Clock, Random, Sha256 } from "../ports.ts";
 import type { Replica } from "../replica.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
 import { isSubscribed } from "../state-machine/subscribe.ts";
@@ -20,6 +19,7 @@ import { DownImports } from "./down-imports.ts";
 import { SKIP_DELAY_MS } from "./down-stream.ts";
 import { DrainRate } from "./drain-rate.ts";
 import type { ChildConnection } from "./message.ts";
+import { MirrorAge } from "./mirror-age.ts";
 import { type Adoption, ParentEpochs } from "./parent-epochs.ts";
 import { ParentHolds } from "./parent-holds.ts";
 import { isBare } from "./run.ts";
@@ -51,6 +51,8 @@ export interface UplinkOptions {
   readonly subscription: Subscription;
   readonly clock: Clock;
   readonly random: Random;
+  /** For the leaf of what is private, which alone leaves the site. */
+  readonly sha256: Sha256;
   readonly limits: UplinkLimits;
   /** What went over all connections to the parent that this node ever had. */
   traffic(): Traffic;
@@ -85,12 +87,14 @@ export class Uplink {
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
   #cancelBare: (() => void) | null = null;
+  readonly #mirrorAge: MirrorAge;
   #upSnapshot: UpSnapshot | null = null;
   #imports: DownImports | null = null;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
     const { clock, random, limits, replica, parent } = options;
+    this.#mirrorAge = new MirrorAge(clock);
     this.#holds = new ParentHolds({
       clock,
       replicated: () => replica.position().parentHolds,
@@ -161,6 +165,11 @@ export class Uplink {
       cursor: this.#holds.revision,
       lastError: this.#lastError,
     };
+  }
+
+  /** Ms since what is here of the parent was known to be level with it; null when it never was, by this node. */
+  mirrorAgeMs(): number | null {
+    return this.#mirrorAge.ms(this.#link);
   }
 
   get #phase(): UplinkPhase {
@@ -242,6 +251,7 @@ export class Uplink {
     const { epoch, ancestors, revision: end } = replica.position();
     await this.#budget.refresh();
     const { link } = await replica.read({ kind: "link", link: linkOf(parent) });
+    this.#mirrorAge.taken(revision(link?.cursor ?? 0));
     const stream = await this.#subscribe((link?.cursor ?? 0) > 0);
     const down = {
       subscription,
@@ -253,7 +263,8 @@ export class Uplink {
     return {
       link: linkOf(cluster),
       child: { kind: "site", cluster, epoch, ancestors, revision: end, credential },
-      down: isNothing(scopeOf(subscription)) ? null : down,
+      // Also where nothing is subscribed to: homes, commands and results come down whatever that is (Q2, Q3).
+      down,
     };
   }
 
@@ -370,7 +381,10 @@ export class Uplink {
       clock,
       propose: (command) => this.#propose(command),
       taken: {
-        taken: (cursor) => this.#link?.taken(cursor),
+        taken: (cursor) => {
+          this.#mirrorAge.taken(cursor);
+          this.#link?.taken(cursor);
+        },
         snapshotTaken: () => this.#link?.snapshotTaken(),
       },
       failed: (error) => this.#fail(error),
@@ -379,7 +393,7 @@ export class Uplink {
 
   /** The next run of our ledger for the parent. */
   async #next(after: number, inFlight: number): Promise<Push | null> {
-    const { replica, parent } = this.#options;
+    const { replica, parent, sha256 } = this.#options;
     if (this.#welcome === null) return null;
     this.#budget.look().catch((error: unknown) => this.#note(error));
     if (this.#budget.left === 0) {
@@ -399,7 +413,7 @@ export class Uplink {
     const records = slice.records.slice(0, BATCH_ITEMS_MAX).filter((record) => record.revision <= to);
     const last = records.at(-1);
     if (last === undefined) return null;
-    const items = selectForParent(records, parent);
+    const items = selectForParent(records, parent, sha256);
     // L1: what came from the parent goes back as skips; those wait for something to go with, so that links fall silent.
     if (isBare(items) && last.revision > this.#bareTo && last.revision === slice.revision) {
       this.#cancelBare ??= this.#options.clock.after(SKIP_DELAY_MS, () => {

@@ -5,10 +5,12 @@ import { type FastifyInstance, type FastifyRequest, fastify, LogController } fro
 import { answerErrors, answerInTime } from "./answers.ts";
 import { baseRoute } from "./base.ts";
 import { changesRoute } from "./changes.ts";
+import { commandRoutes } from "./commands.ts";
 import { compactRoute } from "./compact.ts";
 import { CrossSiteGuard } from "./cross-site.ts";
 import type { ApiDeps, ApiPrincipal } from "./deps.ts";
 import { docsRoutes } from "./docs.ts";
+import { homeRoutes } from "./homes.ts";
 import { describesIdempotency } from "./idempotency.ts";
 import { keyHistoryRoute } from "./key-history.ts";
 import { kvRoutes } from "./kv.ts";
@@ -103,6 +105,8 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   operationRoutes(app, deps);
   memberRoutes(app, deps);
   compactRoute(app, deps);
+  homeRoutes(app, deps);
+  commandRoutes(app, deps);
   shedRoute(app, deps);
   ledgerRoute(app, deps);
   baseRoute(app, deps);

@@ -162,6 +162,12 @@ function shown(event: LedgerEvent): object {
       const { hash, actor, seq, deps, bytes } = change;
       return { collection, document, hash, actor, seq, deps, change: base64(bytes) };
     }
+    case "home":
+      return { prefix: keyAsText(event.prefix), step: event.step };
+    case "command":
+      return { via: event.via, to: event.to, command: base64(event.command) };
+    case "result":
+      return { to: event.to, of: { epoch: event.epoch, revision: event.revision }, outcome: base64(event.outcome) };
     default:
       return unreachable(event);
   }

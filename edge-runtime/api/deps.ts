@@ -1,6 +1,6 @@
 /** What the HTTP API needs of a running node: declared here, provided by node.ts and by tests. */
 import type { ErrorCode } from "@openclaw/core/errors.ts";
-import type { NodeId, Revision } from "@openclaw/core/ids.ts";
+import type { ClusterId, NodeId, Revision } from "@openclaw/core/ids.ts";
 import type { DiskBudget } from "@openclaw/core/replica/disk-budget.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
 import type { Member, MemberPlace } from "@openclaw/core/state-machine/member.ts";
@@ -76,6 +76,8 @@ export interface UplinkStatus extends Omit<UplinkState, "lastError"> {
 export interface UplinkDoor extends Pick<Uplink, "planAdoption" | "adopt"> {
   status(): UplinkStatus;
   setEnabled(enabled: boolean): void;
+  /** Ms since this node knew that its mirror of that cluster was level with it; null when it does not. */
+  mirrorAgeMs(origin: ClusterId): number | null;
   /** What today may use beyond the budget, in bytes. @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED */
   allow(bytes: number): Promise<void>;
 }

@@ -9,7 +9,7 @@ import type { ApiDeps } from "./deps.ts";
 import { keyAsText, valueAsText } from "./key-text.ts";
 import { type EverywhereQuery, readEverywhere } from "./kv-everywhere.ts";
 import { MOMENT_FAILURES, type MomentQuery, momentHeaders, momentOf, momentSchema } from "./moment.ts";
-import { EVERYWHERE, originOf, originSchema } from "./origin.ts";
+import { EVERYWHERE, mirrorHeaders, ofMirror, originOf, originSchema } from "./origin.ts";
 import { type RangeQuery, rangeSchema } from "./range-query.ts";
 import { READ_FAILURES, type ReadModeQuery, readHeaders, reading, readModeSchema } from "./reading.ts";
 import { queryBytes } from "./url-bytes.ts";
@@ -49,7 +49,7 @@ export function kvListRoute(app: FastifyInstance, deps: ApiDeps): void {
           200: {
             description: "One revision's rows",
             type: "object",
-            headers: { ...readHeaders, ...momentHeaders },
+            headers: { ...readHeaders, ...mirrorHeaders, ...momentHeaders },
             properties: {
               revision: { type: "integer" },
               more: {
@@ -100,14 +100,12 @@ export function kvListRoute(app: FastifyInstance, deps: ApiDeps): void {
       const answer = await reading(deps, request.query, reply, async () => {
         const past = await momentOf(deps, request.query, reply);
         if (past === null) return deps.replica.read(question);
-        return { ...(await deps.replica.history({ ...question, at: past })), revision: past };
+        return { ...(await deps.replica.history({ ...question, at: past })), revision: past, origin: question.origin };
       });
+      ofMirror(deps, answer.origin, reply);
       // The state bounds an answer in bytes, too: then `more` is true before `limit` rows.
       const rows = answer.rows.map(shownIn(range.view));
-      return answerOf(
-        answer,
-        question.origin === null ? rows : rows.map((row) => ({ ...row, origin: question.origin })),
-      );
+      return answerOf(answer, answer.origin === null ? rows : rows.map((row) => ({ ...row, origin: answer.origin })));
     },
   );
 }

@@ -2,7 +2,7 @@
 import { EMPTY_BYTES, prefixEnd } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { PARTITION, type Revision, revision } from "@openclaw/core/ids.ts";
-import type { LedgerRecord } from "@openclaw/core/ledger/record.ts";
+import type { KeyEvent, LedgerRecord } from "@openclaw/core/ledger/record.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
@@ -16,7 +16,6 @@ import { streaming } from "./streaming.ts";
 import { queryBytes } from "./url-bytes.ts";
 import { WatchProgress } from "./watch-progress.ts";
 import {
-  type KeyEvent,
   type Selection,
   selectedEvents,
   WATCH_FILTERS,

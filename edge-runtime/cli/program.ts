@@ -11,10 +11,12 @@ import { addCompact } from "./compact.ts";
 import { addExport } from "./export.ts";
 import { EXIT } from "./failure.ts";
 import { addHistory } from "./history.ts";
+import { addHome } from "./home.ts";
 import { addInit } from "./init.ts";
 import { addJoin } from "./join.ts";
 import { addLedger } from "./ledger.ts";
 import { addMember, addMoveLeader } from "./member.ts";
+import { addQueued } from "./queued.ts";
 import { clientOf, examples, print, type Reach, reaching, wholeNumber } from "./reach.ts";
 import { keyPath, type Moment, momentOptions, queryText, type Reading, readingOptions, readQuery } from "./reading.ts";
 import { addRestore } from "./restore.ts";
@@ -60,6 +62,8 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addList(program);
   addHistory(program);
   addCompact(program);
+  addHome(program);
+  addQueued(program);
   addWatch(program);
   addStatus(program);
   addLedger(program);
@@ -91,17 +95,22 @@ function addPut(program: Command): void {
       "only if the key is at this revision; 0: only if there is no such key",
       wholeNumber,
     )
+    .option("--origin <cluster>", "write to the keys of this cluster below: queued, see openclaw command")
     .addHelpText(
       "after",
       examples(
         "openclaw put till/1 open",
         "openclaw put till/1 closed --expected 17",
         "openclaw put logo - < logo.png",
+        "openclaw put desired/till-1 open --origin shop",
       ),
     )
-    .action(async (key: string, value: string | undefined, options: Reach & { expected?: number }) => {
+    .action(async (key: string, value: string | undefined, options: Reach & { expected?: number; origin?: string }) => {
       const body = value === undefined || value === "-" ? await standardInput() : utf8(value);
-      const query = options.expected === undefined ? "" : `?expected=${options.expected}`;
+      const query = queryText([
+        ["expected", options.expected === undefined ? undefined : String(options.expected)],
+        ["origin", options.origin === undefined ? undefined : encodeURIComponent(options.origin)],
+      ]);
       const answer = await clientOf(options).json({ method: "PUT", path: `${keyPath(key)}${query}`, body });
       print(JSON.stringify(answer));
     });
@@ -139,9 +148,13 @@ function addGet(program: Command): void {
 function addDelete(program: Command): void {
   reaching(program.command("delete <key>"))
     .description("delete a key")
-    .addHelpText("after", examples("openclaw delete till/1"))
-    .action(async (key: string, options: Reach) => {
-      print(JSON.stringify(await clientOf(options).json({ method: "DELETE", path: keyPath(key) })));
+    .option("--origin <cluster>", "of the keys of this cluster below: queued, see openclaw command")
+    .addHelpText("after", examples("openclaw delete till/1", "openclaw delete desired/till-1 --origin shop"))
+    .action(async (key: string, options: Reach & { origin?: string }) => {
+      const query = queryText([
+        ["origin", options.origin === undefined ? undefined : encodeURIComponent(options.origin)],
+      ]);
+      print(JSON.stringify(await clientOf(options).json({ method: "DELETE", path: `${keyPath(key)}${query}` })));
     });
 }
 

@@ -14,6 +14,7 @@ import { hangUp } from "../network/dial.ts";
 import type { Host } from "../network/host.ts";
 import type { NetworkLog } from "../network/network-log.ts";
 import { dialParent, TrafficCounter } from "../network/sync-streams.ts";
+import { sha256 } from "../storage/sha256.ts";
 import { dialInTurn } from "./dial-in-turn.ts";
 import type { LinkRefusals } from "./link-refusals.ts";
 
@@ -47,6 +48,7 @@ export class Uplink implements UplinkDoor {
       subscription: { ...parent.subscribe, prefixes: parent.subscribe.prefixes.map((prefix) => utf8(prefix)) },
       clock,
       random,
+      sha256,
       limits,
       traffic: () => traffic,
       connect: async (ended): Promise<ChildConnection> =>
@@ -80,6 +82,11 @@ export class Uplink implements UplinkDoor {
 
   setEnabled(enabled: boolean): void {
     this.#core.setEnabled(enabled);
+  }
+
+  mirrorAgeMs(origin: ClusterId): number | null {
+    // What the parent passes on of others may be older there.
+    return origin === this.#core.status().parent ? this.#core.mirrorAgeMs() : null;
   }
 
   /** @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED */

@@ -1,4 +1,5 @@
 /** A cluster as its children and its parent see it: each member is a gateway, and its leader has the uplink. */
+import { hash } from "node:crypto";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { senderHash } from "@openclaw/core/history/mirror.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
@@ -76,6 +77,7 @@ export class Tier {
       subscription: up.subscription,
       clock: member.clock,
       random,
+      sha256: (bytes) => hash("sha256", bytes, "buffer"),
       limits: { bytesPerSecond: null, bytesPerDay: null },
       traffic: () => ({ sent: 0, received: 0 }),
       connect: async () => watched(this.#connectUp(up.parent, member.clock), up),

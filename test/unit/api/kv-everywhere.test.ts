@@ -1,7 +1,7 @@
 /** Reads across origins: `GET /v1/kv?origin=*|SITE`, history and watch of a mirror and of everything. */
 import { selectForParent } from "@openclaw/core/ledger/selection.ts";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { linkId, OneCluster, put } from "../state-machine/one-cluster.ts";
+import { linkId, OneCluster, put, sha256 } from "../state-machine/one-cluster.ts";
 import { startTestNode, type TestNode } from "./node.ts";
 
 let node: TestNode;
@@ -27,10 +27,11 @@ beforeAll(async () => {
   await node.replica.propose(
     {
       kind: "importLedger",
+      side: "child",
       link: linkId("alaska"),
       cluster: site.cluster,
       epoch: site.epoch,
-      items: selectForParent(site.ledger, node.replica.position().cluster),
+      items: selectForParent(site.ledger, node.replica.position().cluster, sha256),
       hash: site.position.hash,
     },
     { principal: "test", timeoutMs: 5_000 },

@@ -47,6 +47,10 @@ export class StandInUplink implements UplinkDoor {
     return this.planAdoption();
   }
 
+  mirrorAgeMs(origin: string): number | null {
+    return origin === HUB ? 41.2 : null;
+  }
+
   async allow(bytes: number): Promise<void> {
     this.allowed = bytes;
   }

@@ -33,6 +33,7 @@ async function* stamped(...times: readonly number[]): AsyncGenerator<StoredRecor
         origin: null,
         link: null,
         salt: new Uint8Array(16),
+        home: "site",
       },
       events: [{ kind: "delete", key: utf8("k") }],
     });

@@ -65,6 +65,7 @@ const record = {
   partition: PARTITION,
   origin: null,
   link: null,
+  home: "site",
   events: [{ kind: "put", key, value, lease: null, numbers: null, encryption: null }],
 } as const;
 

@@ -11,7 +11,13 @@ import {
   type Revision,
   revision,
 } from "@openclaw/core/ids.ts";
-import type { DocumentChange, LedgerEvent, LedgerRecord, LinkItem } from "@openclaw/core/ledger/record.ts";
+import {
+  type DocumentChange,
+  HOMES,
+  type LedgerEvent,
+  type LedgerRecord,
+  type LinkItem,
+} from "@openclaw/core/ledger/record.ts";
 import {
   decodeBody,
   decodeRecord,
@@ -46,6 +52,16 @@ const change: fc.Arbitrary<DocumentChange> = fc.record({
 const withoutLease = (one: LedgerEvent): LedgerEvent => (one.kind === "put" ? { ...one, lease: null } : one);
 const text = fc.string({ unit: "grapheme", maxLength: 40 });
 const lease = fc.option(fc.oneof(fc.integer({ min: 1 }), fc.constant(Number.MAX_SAFE_INTEGER)).filter(isLeaseId));
+const cluster = fc.option(fc.constant(checked("alaska", isClusterId)));
+const step = fc.oneof(
+  fc.record({
+    kind: fc.constant("declare" as const),
+    home: fc.constantFrom(...HOMES),
+    owner: cluster,
+    waiting: fc.array(fc.constant(checked("alaska", isClusterId)), { maxLength: 2 }),
+  }),
+  fc.constantFrom({ kind: "release" as const }, { kind: "open" as const }),
+);
 const event: fc.Arbitrary<LedgerEvent> = fc.oneof(
   fc.record({
     kind: fc.constant("put" as const),
@@ -65,6 +81,15 @@ const event: fc.Arbitrary<LedgerEvent> = fc.oneof(
     change,
     encryption: fc.constant(null),
   }),
+  fc.record({ kind: fc.constant("home" as const), prefix: bytes, step }),
+  fc.record({ kind: fc.constant("command" as const), via: cluster, to: cluster, command: bytes }),
+  fc.record({
+    kind: fc.constant("result" as const),
+    to: cluster,
+    epoch: nonce,
+    revision: count.map(revision),
+    outcome: bytes,
+  }),
 );
 const alaska = checked("alaska", isLinkId);
 const salt = fc.uint8Array({ minLength: 16, maxLength: 16 });
@@ -76,6 +101,7 @@ const written: fc.Arbitrary<LedgerRecord> = fc.record({
   link: fc.constant(null),
   time: fc.maxSafeInteger(),
   principal: text,
+  home: fc.constantFrom(...HOMES),
   snapshot: fc.constant(false),
   events: fc.array(event, { minLength: 1, maxLength: 4 }),
 });
@@ -83,6 +109,7 @@ const written: fc.Arbitrary<LedgerRecord> = fc.record({
 interface Wrap {
   readonly revision: Revision;
   readonly salt: Uint8Array;
+  readonly home: LedgerRecord["home"];
   readonly epoch: string;
   readonly link: LinkId;
   /** Which events are left out, all but the first. */
@@ -92,6 +119,7 @@ interface Wrap {
 const wrap: fc.Arbitrary<Wrap> = fc.record({
   revision: count.map(revision),
   salt,
+  home: fc.constantFrom(...HOMES),
   epoch: nonce,
   link: fc.constantFrom(alaska, checked("west", isLinkId)),
   without: fc.nat(3),
@@ -168,6 +196,7 @@ const plain = (key = 1): LedgerRecord => ({
   link: null,
   time: 5,
   principal: "ada",
+  home: "site",
   snapshot: false,
   events: [
     {
@@ -184,6 +213,7 @@ const plain = (key = 1): LedgerRecord => ({
 const plainWrap: Wrap = {
   revision: revision(1),
   salt: new Uint8Array(16),
+  home: "site",
   epoch: "b".repeat(32),
   link: alaska,
   without: 0,
@@ -238,27 +268,27 @@ test("X1, L4: what no cluster writes is no record", () => {
   const events: Encodable = [[1, new Uint8Array([1])]];
   const body = encodeRecord(plain());
   const origin: Encodable = ["alaska", "b".repeat(32), 1];
-  expect(decodeRecord(bytes([0, 0, 1, 5, "ada", events])).revision).toBe(1);
-  expect(decodeRecord(bytes([1, 0, 9, origin, "alaska", [0], body])).revision).toBe(9);
+  expect(decodeRecord(bytes([0, 0, 1, 5, "ada", 0, events])).revision).toBe(1);
+  expect(decodeRecord(bytes([1, 0, 9, origin, "alaska", 0, [0], body])).revision).toBe(9);
   for (const bad of [
-    bytes([0, 0, 1, 5, "ada", []]),
-    bytes([0, 0, 1, 5, "ada", [[9, new Uint8Array(1)]]]),
-    bytes([0, 0, 1, 5, "ada", [[0, new Uint8Array(1), new Uint8Array(1), 0, null, null]]]),
+    bytes([0, 0, 1, 5, "ada", 0, []]),
+    bytes([0, 0, 1, 5, "ada", 0, [[9, new Uint8Array(1)]]]),
+    bytes([0, 0, 1, 5, "ada", 0, [[0, new Uint8Array(1), new Uint8Array(1), 0, null, null]]]),
     // A snapshot with a lease, or of nowhere.
-    bytes([2, 0, 1, origin, "alaska", 5, "ada", [[0, new Uint8Array(1), new Uint8Array(1), 7, null, null]]]),
-    bytes([2, 0, 1, null, "alaska", 5, "ada", events]),
-    bytes([0, 1, 1, 5, "ada", events]),
-    bytes([3, 0, 1, 5, "ada", events]),
-    bytes([1, 0, 9, origin, "alaska", null, new Uint8Array(40)]),
+    bytes([2, 0, 1, origin, "alaska", 0, 5, "ada", [[0, new Uint8Array(1), new Uint8Array(1), 7, null, null]]]),
+    bytes([2, 0, 1, null, "alaska", 0, 5, "ada", events]),
+    bytes([0, 1, 1, 5, "ada", 0, events]),
+    bytes([3, 0, 1, 5, "ada", 0, events]),
+    bytes([1, 0, 9, origin, "alaska", 0, null, new Uint8Array(40)]),
     // Of another revision, or from elsewhere, than its body.
-    bytes([1, 0, 9, ["alaska", "b".repeat(32), 2], "alaska", null, body]),
-    bytes([1, 0, 9, ["west", "b".repeat(32), 1], "alaska", null, body]),
+    bytes([1, 0, 9, ["alaska", "b".repeat(32), 2], "alaska", 0, null, body]),
+    bytes([1, 0, 9, ["west", "b".repeat(32), 1], "alaska", 0, null, body]),
     // Events that are all of them, none, not there, or out of order.
-    bytes([1, 0, 9, origin, "alaska", [0, 1], body]),
-    bytes([1, 0, 9, origin, "alaska", [], body]),
-    bytes([1, 0, 9, origin, "alaska", [2], body]),
-    bytes([1, 0, 9, origin, "alaska", [-1], body]),
-    new Uint8Array([1, ...bytes([0, 0, 1, 5, "ada", events]).subarray(1)]),
+    bytes([1, 0, 9, origin, "alaska", 0, [0, 1], body]),
+    bytes([1, 0, 9, origin, "alaska", 0, [], body]),
+    bytes([1, 0, 9, origin, "alaska", 0, [2], body]),
+    bytes([1, 0, 9, origin, "alaska", 0, [-1], body]),
+    new Uint8Array([1, ...bytes([0, 0, 1, 5, "ada", 0, events]).subarray(1)]),
   ]) {
     expect(() => decodeRecord(bad)).toThrow(OpenClawError);
   }

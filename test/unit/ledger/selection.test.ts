@@ -44,7 +44,7 @@ function ledger(...all: readonly Written[]): StoredRecord[] {
   let last = genesis;
   return all.map(({ event, origin, link }, i) => {
     const at = revision(i + 1);
-    const head = { partition: 0, revision: at, salt: new Uint8Array(16) } as const;
+    const head = { partition: 0, revision: at, salt: new Uint8Array(16), home: "site" } as const;
     const written = encodeRecord({ ...head, origin: null, link: null, time: 1, principal: "ada", events: [event] });
     const over = (by: string, body: Uint8Array): Uint8Array =>
       encodeRecord({
@@ -80,7 +80,7 @@ test("L5: what the parent's link brought goes up as skips; what children brought
     { event: put("c"), origin: "california" },
     { event: edit("notes"), origin: "hub" },
   );
-  const items = selectForParent(records, clusterId("hub"));
+  const items = selectForParent(records, clusterId("hub"), sha256);
   expect(shape(items)).toBe("1 2-3 4 5-5");
   expect(verifyRun(sha256, genesis, 0, items, records.at(-1)?.hash ?? genesis)).toBe(true);
 });

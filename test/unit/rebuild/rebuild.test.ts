@@ -79,7 +79,7 @@ async function opened({ node }: Rebuilt, site: OneCluster): Promise<{ store: Sql
 
 function ship(site: OneCluster, hub: OneCluster, as = (items: LinkItem[]): LinkItem[] => items): void {
   const cursor = hub.query({ kind: "link", link: linkId(site.cluster) }).link?.cursor ?? 0;
-  expect(hub.import(site, as(selectForParent(site.ledger.slice(cursor), hub.cluster)))).toMatchObject({
+  expect(hub.import(site, as(selectForParent(site.ledger.slice(cursor), hub.cluster, sha256)))).toMatchObject({
     kind: "imported",
   });
 }

@@ -2,15 +2,10 @@ import { toHex } from "@openclaw/core/bytes.ts";
 import { encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { CommandResult } from "@openclaw/core/state-machine/command.ts";
-import {
-  decodeCommands,
-  encodeCommands,
-  outcomeTuple,
-  readOutcome,
-  readUserCommand,
-  userCommandTuple,
-} from "@openclaw/core/state-machine/command-codec.ts";
+import { decodeCommands, encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
+import { outcomeTuple, readOutcome } from "@openclaw/core/state-machine/outcome-codec.ts";
 import { readResult, resultTuple } from "@openclaw/core/state-machine/result-codec.ts";
+import { readUserCommand, userCommandTuple } from "@openclaw/core/state-machine/user-command-codec.ts";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { anyCommand } from "./commands.ts";

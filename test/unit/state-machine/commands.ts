@@ -141,6 +141,7 @@ const alaska = ledgerEvents.reduce<{ items: LinkItem[]; hashes: Uint8Array[] }>(
       origin: null,
       link: null,
       salt,
+      home: "site",
       events,
     });
     const hash = chainHash(sha256, hashes.at(-1) ?? new Uint8Array(), 0, r, leafHash(sha256, record));
@@ -156,6 +157,7 @@ const importLedger: fc.Arbitrary<SystemCommand> = fc
     const hash = alaska.hashes[from + items.length] ?? new Uint8Array(32);
     return {
       kind: "importLedger",
+      side: "child",
       link: linkId("alaska"),
       cluster: clusterId("alaska"),
       epoch: epoch("b"),

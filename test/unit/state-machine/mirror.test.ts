@@ -54,7 +54,7 @@ function ship(
 ) {
   for (let cursor = cursorOf(parent, child); cursor < child.ledger.length; cursor = cursorOf(parent, child)) {
     const records = child.ledger.slice(cursor, cursor + most);
-    const result = parent.import(child, as(selectForParent(records, parent.cluster)), records.at(-1)?.hash);
+    const result = parent.import(child, as(selectForParent(records, parent.cluster, sha256)), records.at(-1)?.hash);
     expect(result).toMatchObject({ kind: "imported" });
   }
 }
@@ -228,10 +228,10 @@ describe("a mirror", () => {
       tx.write(ledgerLinkKey(link), ledgerLinkRow, { ...back, epoch: epoch("d", 2) });
       hub.view.write(tx.writes());
       expect(shape(mirror(hub, site).items)).toBe(before);
-      const items = selectForParent(other.ledger.slice(to), hub.cluster);
+      const items = selectForParent(other.ledger.slice(to), hub.cluster, sha256);
       const { cluster } = other;
       const { hash } = other.position;
-      hub.system({ kind: "importLedger", link, cluster, epoch: epoch("d", 2), items, hash });
+      hub.system({ kind: "importLedger", side: "child", link, cluster, epoch: epoch("d", 2), items, hash });
       expect(shape(mirror(hub, other).items)).toBe(after);
       expect(differences(mirror(hub, other), other.ledger, 1, 7)).toEqual([]);
       expect(differences(mirror(hub, other, 5), other.ledger, 5, 7)).toEqual([]);

@@ -24,7 +24,7 @@ const refusedWith = (code: string) => ({ kind: "siteNoted", refused: { code, det
 
 /** What a site has written, shipped whole. */
 function ship(from: OneCluster, to: OneCluster) {
-  return to.import(from, selectForParent(from.ledger, to.cluster));
+  return to.import(from, selectForParent(from.ledger, to.cluster, sha256));
 }
 
 test("F1, L1: a site waits, is let in, is shut out and is let in again; none of it takes a revision", () => {

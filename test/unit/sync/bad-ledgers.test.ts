@@ -25,6 +25,7 @@ const written = (at: number, value = "v"): RecordForm => ({
   link: null,
   time: 5,
   principal: "bob",
+  home: "site",
   events: [{ kind: "put", key: utf8(`k${at}`), value: utf8(value), lease: null, numbers: null, encryption: null }],
 });
 
@@ -126,7 +127,7 @@ describe("a site that", () => {
     let deep = encodeRecord(written(5));
     for (let depth = 0; depth < 8; depth++) {
       const origin = { cluster: SITE, epoch: EPOCH.nonce, revision: revision(5) };
-      const head = { partition: 0, revision: revision(5), salt: new Uint8Array(16) } as const;
+      const head = { partition: 0, revision: revision(5), salt: new Uint8Array(16), home: "site" } as const;
       deep = encodeRecord({ ...head, origin, link: LIAR, body: deep, took: null });
     }
     const lease = 7;

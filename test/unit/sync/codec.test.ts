@@ -167,18 +167,23 @@ const fromParent: readonly ParentMessage[] = [
   { kind: "refused", code: "GAP", details: "no", cursor: 3 },
   { kind: "events", items, hash: hash32 },
   { kind: "holds", upstream: revision(4), upstreamEpoch: null },
-  { kind: "answer", id: 1, seen, answer: { kind: "get", answer: { row, revision: revision(3) } } },
+  {
+    kind: "answer",
+    id: 1,
+    seen,
+    answer: { kind: "get", answer: { row, revision: revision(3), origin: clusterId("hub") } },
+  },
   {
     kind: "answer",
     id: 1,
     seen: { position, staleMs: null },
-    answer: { kind: "get", answer: { row: null, revision: revision(3) } },
+    answer: { kind: "get", answer: { row: null, revision: revision(3), origin: null } },
   },
   {
     kind: "answer",
     id: 2,
     seen,
-    answer: { kind: "range", answer: { rows: [row], more: true, count: 7, revision: revision(3) } },
+    answer: { kind: "range", answer: { rows: [row], more: true, count: 7, revision: revision(3), origin: null } },
   },
   {
     kind: "answer",

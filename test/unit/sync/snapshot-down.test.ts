@@ -1,6 +1,7 @@
 /** S4, from a parent to a site: a cursor behind what the parent keeps, and a subscription that changed. */
 import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
+import { isKeyEvent } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
@@ -33,7 +34,8 @@ async function toldBy(site: TestCluster, from: number): Promise<string[]> {
   return records.flatMap(({ record }) => {
     const { events, snapshot, origin } = decodeRecord(record);
     return events.map((event) => {
-      const what = event.kind === "change" ? event.change.hash.slice(0, 4) : utf8Text(event.key);
+      const key = isKeyEvent(event) ? utf8Text(event.key) : "";
+      const what = event.kind === "change" ? event.change.hash.slice(0, 4) : key;
       return `${snapshot ? "snapshot " : ""}${event.kind} ${what} of ${origin?.cluster}@${origin?.revision}`;
     });
   });

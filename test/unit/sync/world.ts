@@ -350,6 +350,7 @@ export class World {
       subscription: { prefixes: [], collections: [], mirrors: false, ...subscription },
       clock: this.clock,
       random: this.random,
+      sha256,
       limits: { bytesPerSecond: null, bytesPerDay: null, ...limits },
       traffic: () => child.traffic,
       connect: async () => parent.connect(child.traffic),
