@@ -2,7 +2,7 @@ import { revision } from "@openclaw/core/ids.ts";
 import { departed } from "@openclaw/core/ledger/lineage.ts";
 import { selectForParent } from "@openclaw/core/ledger/selection.ts";
 import { describe, expect, test } from "vitest";
-import { epoch, linkId, OneCluster, put } from "./one-cluster.ts";
+import { epoch, linkId, OneCluster, put, sha256 } from "./one-cluster.ts";
 
 const LINK = linkId("california");
 
