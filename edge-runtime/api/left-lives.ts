@@ -76,6 +76,10 @@ const itemOf = ({ origin, time, principal, events }: LedgerRecord, here: number,
         return { kind: event.kind, key: base64(event.key) };
       case "change":
         return { kind: event.kind, collection: event.collection, document: event.document, change: event.change.hash };
+      case "home":
+      case "command":
+      case "result":
+        return { kind: event.kind };
       default:
         return unreachable(event);
     }

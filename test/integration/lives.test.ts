@@ -6,9 +6,8 @@ import { z } from "zod";
 import { openclaw, refusal, type Where } from "./command.ts";
 import { temporaryFolder } from "./site.ts";
 import {
-  configure,
+  below,
   cursorOf,
-  enrol,
   keysOf,
   layOut,
   notes,
@@ -34,8 +33,7 @@ const Exported = z.object({ revision: z.number(), events: z.array(z.object({ val
 async function fleet(nodes = 1) {
   const folder = await temporaryFolder();
   const hub = await layOut(folder, "hub", 1);
-  const site = await layOut(folder, SITE, nodes, parentPlan(hub));
-  await enrol(hub, site);
+  const site = await layOut(folder, SITE, nodes, await parentPlan(hub));
   const hubProcess = processOf(folder, "hub", hub.nodes[0] as never);
   const siteProcesses = site.nodes.map((node) => processOf(folder, "site", node));
   await start(hubProcess, ...siteProcesses);
@@ -65,7 +63,7 @@ describe("L3: as processes", () => {
       const key = path.join(site.directory, "cluster.key");
       const made = ["restore", backup, "--to", to, "--key", key, ...(await portOptions()), "--json"];
       const { node } = Made.parse(JSON.parse(await openclaw(where, ...made)));
-      await configure(node.config, { parent: parentPlan(hub) });
+      await below(node.config, hub);
       await start(processOf(folder, "site", node));
       await put(node.http, "k3", "another life");
       await notes(node.http, /EPOCH_BEHIND.*revision 4, 7 was taken/);
@@ -153,9 +151,7 @@ describe("L3: as processes", () => {
       const key = path.join(hub.directory, "cluster.key");
       const made = ["restore", backup, "--to", to, "--key", key, ...(await portOptions()), "--json"];
       const { node } = Made.parse(JSON.parse(await openclaw(where, ...made)));
-      await enrol({ directory: to }, site);
-      const again = parentPlan({ ...hub, nodes: [node as never] });
-      for (const { config } of site.nodes) await configure(config, { parent: again });
+      for (const { config } of site.nodes) await below(config, { directory: to });
       await start(processOf(folder, "hub", node), ...siteProcesses);
       await expect.poll(() => keysOf(node.http, SITE), { timeout: 60_000 }).toEqual(await keysOf(siteHttp, null));
       const look = async () => ({ keys: await keysOf(siteHttp, "hub"), site: await statusOf(siteHttp) });
@@ -176,8 +172,7 @@ describe("L3: as processes", () => {
       for (const one of siteProcesses) await one.kill();
 
       const anew = await layOut(path.join(folder, "second"), "hub", 1);
-      await enrol(anew, site);
-      for (const { config } of site.nodes) await configure(config, { parent: parentPlan(anew) });
+      for (const { config } of site.nodes) await below(config, anew);
       const newHttp = anew.nodes[0]?.http ?? "";
       await start(processOf(path.join(folder, "second"), "hub", anew.nodes[0] as never), ...siteProcesses);
       await put(newHttp, "config/b", "anew");

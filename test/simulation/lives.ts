@@ -184,7 +184,7 @@ class Walker {
         asked++;
       },
     };
-    this.#world.uplink(node, this.#hub, { prefixes: [utf8("")] }, site);
+    this.#world.uplink(node, this.#hub, { prefixes: [utf8("")] }, {}, site);
     await this.rest();
   }
 

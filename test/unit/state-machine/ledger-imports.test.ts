@@ -2,14 +2,14 @@ import { utf8 } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import type { LinkItem } from "@openclaw/core/ledger/record.ts";
 import { selectForChild, selectForParent } from "@openclaw/core/ledger/selection.ts";
-import type { Subscription } from "@openclaw/core/sync/message.ts";
+import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
 import { describe, expect, test } from "vitest";
-import { change, clusterId, epoch, leaseId, linkId, OneCluster, only, push, put, txn } from "./one-cluster.ts";
+import { change, clusterId, epoch, leaseId, linkId, OneCluster, only, push, put, sha256, txn } from "./one-cluster.ts";
 
 const EVERYTHING: Subscription = { prefixes: [utf8("")], collections: ["notes"], mirrors: true };
 
 const up = (child: OneCluster, parent: OneCluster, from = 1): readonly LinkItem[] =>
-  selectForParent(child.ledger.slice(from - 1), parent.cluster);
+  selectForParent(child.ledger.slice(from - 1), parent.cluster, sha256);
 const down = (parent: OneCluster, child: OneCluster, from = 1): readonly LinkItem[] =>
   selectForChild(parent.ledger.slice(from - 1), child.cluster, EVERYTHING);
 
@@ -118,6 +118,7 @@ describe("imports", () => {
     const { site, hub } = siteAndHub();
     const wrong = {
       kind: "importLedger",
+      side: "child",
       cluster: site.cluster,
       epoch: site.epoch,
       items: up(site, hub),

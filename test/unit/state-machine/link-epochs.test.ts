@@ -2,7 +2,7 @@ import { revision } from "@openclaw/core/ids.ts";
 import { departed } from "@openclaw/core/ledger/lineage.ts";
 import { selectForParent } from "@openclaw/core/ledger/selection.ts";
 import { describe, expect, test } from "vitest";
-import { epoch, linkId, OneCluster, put } from "./one-cluster.ts";
+import { epoch, linkId, OneCluster, put, sha256 } from "./one-cluster.ts";
 
 const LINK = linkId("california");
 
@@ -11,7 +11,7 @@ function pair(taken: number) {
   const site = new OneCluster("california", epoch("b"));
   for (const value of ["1", "2", "3", "4", "5"]) site.run(put("a", value));
   const hub = new OneCluster("hub");
-  const items = selectForParent(site.ledger.slice(0, taken), hub.cluster);
+  const items = selectForParent(site.ledger.slice(0, taken), hub.cluster, sha256);
   hub.import(site, items, site.ledger[taken - 1]?.hash);
   const next = { ...epoch("e", 2), parent: site.epoch.nonce, departure: revision(4) };
   const hash = site.ledger[3]?.hash ?? new Uint8Array(32);
@@ -47,10 +47,11 @@ describe("L3: a link", () => {
     const [{ epoch: before } = { epoch: epoch("b") }] = lineage.ancestors;
     const wrong = { ...lineage, ancestors: [{ epoch: before, hash: new Uint8Array(32).fill(9) }] };
     expect(succeed({ hub, lineage: wrong })).toMatchObject({ kind: "imported", cursor: 2 });
-    const items = selectForParent(site.ledger.slice(2, 4), hub.cluster);
+    const items = selectForParent(site.ledger.slice(2, 4), hub.cluster, sha256);
     const hash = site.ledger[3]?.hash ?? new Uint8Array(32);
     const command = {
       kind: "importLedger",
+      side: "child",
       link: LINK,
       cluster: site.cluster,
       epoch: wrong.epoch,
@@ -63,10 +64,11 @@ describe("L3: a link", () => {
   test("takes no run that goes past a departure", () => {
     const { site, hub, lineage } = pair(2);
     expect(succeed({ hub, lineage })).toMatchObject({ kind: "imported" });
-    const items = selectForParent(site.ledger.slice(2), hub.cluster);
+    const items = selectForParent(site.ledger.slice(2), hub.cluster, sha256);
     const hash = site.ledger[4]?.hash ?? new Uint8Array(32);
     const command = {
       kind: "importLedger",
+      side: "child",
       link: LINK,
       cluster: site.cluster,
       epoch: lineage.epoch,

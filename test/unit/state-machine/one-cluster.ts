@@ -210,9 +210,15 @@ export class OneCluster {
   }
 
   /** Takes items of another cluster's ledger; `hash` is that ledger's at the last of them. */
-  import(from: OneCluster, items: readonly LinkItem[], at: Uint8Array = from.position.hash): CommandResult {
+  import(
+    from: OneCluster,
+    items: readonly LinkItem[],
+    at: Uint8Array = from.position.hash,
+    side: "child" | "parent" = "child",
+  ): CommandResult {
     return this.system({
       kind: "importLedger",
+      side,
       link: linkId(from.cluster),
       cluster: from.cluster,
       epoch: from.epoch,
