@@ -17,6 +17,7 @@ import { kvRoutes } from "./kv.ts";
 import { kvListRoute } from "./kv-list.ts";
 import { leaseRoutes } from "./leases.ts";
 import { ledgerRoute } from "./ledger.ts";
+import { leftLivesRoute } from "./left-lives.ts";
 import { livesRoutes } from "./lives.ts";
 import { memberRoutes } from "./members.ts";
 import { operationRoutes } from "./operation.ts";
@@ -100,6 +101,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   docsRoutes(app, deps);
   statusRoutes(app, deps);
   livesRoutes(app, deps);
+  leftLivesRoute(app, deps);
   syncRoutes(app, deps);
   verifyRoutes(app, deps);
   operationRoutes(app, deps);

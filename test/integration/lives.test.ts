@@ -27,6 +27,9 @@ const Made = z.object({
   node: z.object({ config: z.string(), http: z.string(), addresses: z.array(z.string()) }),
 });
 
+const Lives = z.object({ left: z.array(z.object({ epoch: z.string() })) });
+const Exported = z.object({ revision: z.number(), events: z.array(z.object({ value: z.string() })) });
+
 async function fleet(nodes = 1) {
   const folder = await temporaryFolder();
   const hub = await layOut(folder, "hub", 1);
@@ -80,6 +83,20 @@ describe("L3: as processes", () => {
         contenders: [],
         left: [{ counter: 1, from: 5, to: 7 }],
       });
+      const [{ epoch = "" } = {}] = Lives.parse(
+        JSON.parse(await openclaw(where, "site", "lives", SITE, "--endpoint", hubHttp)),
+      ).left;
+      const exported = await openclaw(where, "site", "lives", SITE, "--export", epoch, "--endpoint", hubHttp);
+      const lines = exported
+        .trim()
+        .split("\n")
+        .map((line) => Exported.parse(JSON.parse(line)));
+      expect(lines.map(({ revision }) => revision)).toEqual([5, 6, 7]);
+      expect(lines.map(({ events }) => Buffer.from(events[0]?.value ?? "", "base64").toString())).toEqual([
+        "lost 0",
+        "lost 1",
+        "lost 2",
+      ]);
     },
     TEST_MS,
   );
@@ -137,8 +154,8 @@ describe("L3: as processes", () => {
       for (const { config } of site.nodes) await below(config, { directory: to });
       await start(processOf(folder, "hub", node), ...siteProcesses);
       await expect.poll(() => keysOf(node.http, SITE), { timeout: 60_000 }).toEqual(await keysOf(siteHttp, null));
-      await expect.poll(() => keysOf(siteHttp, "hub"), { timeout: 30_000 }).toEqual({ "config/a": "kept" });
-      expect((await statusOf(siteHttp)).notes.join()).not.toMatch(/stopped/);
+      const look = async () => ({ keys: await keysOf(siteHttp, "hub"), site: await statusOf(siteHttp) });
+      await expect.poll(look, { timeout: 60_000 }).toMatchObject({ keys: { "config/a": "kept" }, site: { notes: [] } });
     },
     TEST_MS,
   );
