@@ -6,9 +6,9 @@ import { concatBytes, equalBytes, fromHex, toHex } from "../bytes.ts";
 import type { Encodable } from "../codec.ts";
 import { decode, encodePooled, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
-import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Origin } from "../ids.ts";
+import type { ActorId, Ancestor, ChangeHash, ClusterId, Epoch, LeaseId, Lineage, LinkId, Origin } from "../ids.ts";
 import { isActorId, isClusterId, isCount, isLeaseId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
-import { BODY_DEPTH_MAX, EVENTS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
+import { ANCESTORS_MAX, BODY_DEPTH_MAX, EVENTS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
 import type {
   DocumentChange,
   HomeEvent,
@@ -197,8 +197,11 @@ function placeOf(value: Encodable): number {
 }
 
 /** Where a body was first written. `link`: what brings it; `epoch`: its sender's. */
-export const originOf = ({ origin, revision: at }: LedgerRecord, link: LinkId, epoch: string): Origin | null =>
-  origin ?? (isClusterId(link) ? { cluster: link, epoch, revision: at } : null);
+export const originOf = (
+  { origin, revision: at }: Pick<LedgerRecord, "origin" | "revision">,
+  link: LinkId,
+  epoch: string,
+): Origin | null => origin ?? (isClusterId(link) ? { cluster: link, epoch, revision: at } : null);
 
 const isSame = (a: Origin, b: Origin | null): boolean =>
   a.cluster === b?.cluster && a.epoch === b.epoch && a.revision === b.revision;
@@ -282,6 +285,32 @@ export function readEpoch(value: Encodable): Epoch {
   return epoch;
 }
 
+export const ancestorTuples = (ancestors: readonly Ancestor[]): Encodable =>
+  ancestors.map(({ epoch, hash }) => [epochTuple(epoch), hash]);
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readAncestors(reader: TupleReader): readonly Ancestor[] {
+  const list = reader.list();
+  if (list.length > ANCESTORS_MAX) throw new OpenClawError("MALFORMED_FRAME", `${list.length} epochs`);
+  return list.map((value) => {
+    const one = new TupleReader(value, "ancestor");
+    const ancestor = { epoch: readEpoch(one.any()), hash: readHash(one) };
+    one.end();
+    return ancestor;
+  });
+}
+
+export const lineageFields = ({ epoch, ancestors }: Lineage): readonly Encodable[] => [
+  epochTuple(epoch),
+  ancestorTuples(ancestors),
+];
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export const readLineage = (reader: TupleReader): Lineage => ({
+  epoch: readEpoch(reader.any()),
+  ancestors: readAncestors(reader),
+});
+
 const originTuple = (origin: Origin): Encodable => [origin.cluster, origin.epoch, origin.revision];
 
 function readOrigin(value: Encodable): Origin {
@@ -295,7 +324,7 @@ function readOrigin(value: Encodable): Origin {
   return origin;
 }
 
-function eventTuple(event: LedgerEvent): Encodable {
+export function eventTuple(event: LedgerEvent): Encodable {
   switch (event.kind) {
     case "put":
       return [
@@ -321,7 +350,8 @@ function eventTuple(event: LedgerEvent): Encodable {
   }
 }
 
-function readEvent(value: Encodable): LedgerEvent {
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readEvent(value: Encodable): LedgerEvent {
   const reader = new TupleReader(value, "event");
   const event = readEventOfKind(reader);
   reader.end();

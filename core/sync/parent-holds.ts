@@ -32,6 +32,12 @@ export class ParentHolds {
     return revision(Math.max(this.#heard, this.#options.replicated()));
   }
 
+  /** What a parent said that just answered: in another epoch than before that may be less (L3). */
+  begin(cursor: Revision): void {
+    this.#heard = cursor;
+    void this.#note();
+  }
+
   heard(cursor: Revision): void {
     if (cursor > this.#heard) this.#heard = cursor;
     void this.#note();

@@ -3,7 +3,8 @@
  * parent has it (S3). Runs on whichever node leads; all it knows is replicated, so that the next leader goes on.
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
-import { type ClusterId, linkOfCluster, type Revision, revision } from "../ids.ts";
+import { linkOfCluster, type Revision, revision } from "../ids.ts";
+import { spanAt } from "../ledger/lineage.ts";
 import { selectForParent } from "../ledger/selection.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
@@ -14,6 +15,7 @@ import { SKIP_DELAY_MS } from "./down-stream.ts";
 import { DrainRate } from "./drain-rate.ts";
 import type { ChildConnection } from "./message.ts";
 import { MirrorAge } from "./mirror-age.ts";
+import { type Adoption, ParentEpochs } from "./parent-epochs.ts";
 import { ParentHolds } from "./parent-holds.ts";
 import { isBare } from "./run.ts";
 import { subscribed } from "./subscribed.ts";
@@ -29,8 +31,6 @@ const RETRY_MS_FIRST = 100;
 const RETRY_MS_MAX = 5_000;
 /** Slowly: after a cut of ten seconds a parent is tried about once a second, so that a backlog need not wait for the link. */
 const UNREACHED_GROWTH = 1.05;
-/** How often a link that used up its day looks whether it may go on, ms. */
-const SPENT_LOOK_MS = 1_000;
 
 export class Uplink {
   readonly #options: UplinkOptions;
@@ -39,15 +39,17 @@ export class Uplink {
   readonly #refused: Backoff;
   readonly #budget: UplinkBudget;
   readonly #drain: DrainRate;
-  #wakeSpent: () => void = () => {};
   #unfollow: () => void = () => {};
   #unlead: () => void = () => {};
   #enabled = true;
   #started = false;
   #running = false;
   #link: ChildLink | null = null;
+  /** Of a parent that is known to be the one that is followed. */
+  #welcome: Welcome | null = null;
   #lastError: OpenClawError | null = null;
   readonly #holds: ParentHolds;
+  readonly #epochs: ParentEpochs;
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
   #cancelBare: (() => void) | null = null;
@@ -62,9 +64,15 @@ export class Uplink {
     this.#holds = new ParentHolds({
       clock,
       replicated: () => replica.position().parentHolds,
-      wanted: () => this.#wanted,
-      propose: (holds) => this.#propose({ kind: "parentHolds", parent, revision: holds }),
+      wanted: () => this.#wanted && this.#welcome !== null,
+      propose: (holds) => this.#tell("parentHolds", holds),
       failed: (error) => this.#note(error),
+    });
+    this.#epochs = new ParentEpochs({
+      source: replica,
+      parent,
+      barrier: () => replica.barrier(PROPOSE_MS_MAX),
+      propose: (command) => this.#propose(command),
     });
     this.#unreached = new Backoff(clock, random, RETRY_MS_FIRST, RETRY_MS_MAX, UNREACHED_GROWTH);
     this.#refused = new Backoff(clock, random, RETRY_MS_FIRST, RETRY_MS_MAX);
@@ -104,7 +112,7 @@ export class Uplink {
   async allow(bytes: number): Promise<void> {
     await this.#propose({ kind: "allowUplink", day: this.#budget.use.day, bytes });
     await this.#budget.refresh();
-    this.#wakeSpent();
+    this.#budget.wake();
   }
 
   status(): UplinkState {
@@ -143,7 +151,7 @@ export class Uplink {
       this.#link?.close();
       this.#unreached.wake();
       this.#refused.wake();
-      this.#wakeSpent();
+      this.#budget.wake();
     } else if (!this.#running) {
       this.#running = true;
       void this.#run();
@@ -153,7 +161,7 @@ export class Uplink {
   async #run(): Promise<void> {
     while (this.#wanted) {
       if (this.#budget.left === 0) {
-        await this.#replenished();
+        await this.#budget.replenished((error) => this.#note(error));
         continue;
       }
       const reason = await this.#connection();
@@ -165,20 +173,6 @@ export class Uplink {
     this.#running = false;
     // The leadership may have come back while the last connection was ending.
     if (this.#wanted) this.#look();
-  }
-
-  /** Resolves when there may be bytes again: the day may be another one, or an operator may have allowed more. */
-  async #replenished(): Promise<void> {
-    const { clock } = this.#options;
-    await this.#budget.look().catch((error: unknown) => this.#note(error));
-    await new Promise<void>((resolve) => {
-      const cancel = clock.after(SPENT_LOOK_MS, resolve);
-      this.#wakeSpent = () => {
-        cancel();
-        resolve();
-      };
-    });
-    await this.#budget.refresh().catch((error: unknown) => this.#note(error));
   }
 
   async #connection(): Promise<OpenClawError | null> {
@@ -201,18 +195,18 @@ export class Uplink {
     const { replica, cluster, parent, credential } = this.#options;
     // A new leader may not have applied the last cursor yet.
     await replica.barrier(PROPOSE_MS_MAX);
-    const { epoch } = replica.position();
+    const { epoch, ancestors, revision: end } = replica.position();
     await this.#budget.refresh();
     const { link } = await replica.read({ kind: "link", link: linkOfCluster(parent) });
     this.#mirrorAge.taken(revision(link?.cursor ?? 0));
-    const begun = (link?.cursor ?? 0) > 0;
+    const cursor = revision(link?.cursor ?? 0);
     const from = { link: linkOfCluster(parent), cluster: parent };
-    const wanted = await subscribed(replica, from, this.#options.subscription, begun, (one) => this.#propose(one));
+    const wanted = await subscribed(replica, from, this.#options.subscription, cursor > 0, (one) => this.#propose(one));
     return {
       link: linkOfCluster(cluster),
-      child: { kind: "site", cluster, epoch, credential },
+      child: { kind: "site", cluster, epoch, ancestors, revision: end, credential },
       // Also where nothing is subscribed to: homes, commands and results come down whatever that is (Q2, Q3).
-      down: { ...wanted, cursor: revision(link?.cursor ?? 0), epoch: link?.epoch?.nonce ?? null },
+      down: { ...wanted, cursor, epoch: link?.epoch?.nonce ?? null, hash: cursor === 0 ? null : (link?.hash ?? null) },
     };
   }
 
@@ -220,13 +214,17 @@ export class Uplink {
     const { clock } = this.#options;
     return new Promise((resolve) => {
       let over = false;
+      const welcomed = Promise.withResolvers<Welcome>();
       const link = new ChildLink({
         connection,
         hello,
         clock,
         owner: {
           source: { next: (after, inFlight) => this.#next(after, inFlight), oldest: () => 0 },
-          welcomed: (welcome) => this.#welcomed(welcome),
+          welcomed: (welcome) => {
+            this.#imports = this.#importsOf(welcome);
+            welcomed.resolve(welcome);
+          },
           pushed: ({ cursor }) => {
             this.#drain.took(cursor, this.#options.traffic().sent);
             this.#claimed(revision(cursor));
@@ -243,6 +241,7 @@ export class Uplink {
           closed: (reason) => {
             over = true;
             this.#link = null;
+            this.#welcome = null;
             this.#upSnapshot = null;
             this.#imports?.close();
             this.#imports = null;
@@ -250,23 +249,50 @@ export class Uplink {
           },
         },
       });
-      if (!over) this.#link = link;
+      if (over) return;
+      this.#link = link;
+      void welcomed.promise.then((welcome) => this.#welcomed(link, welcome));
     });
   }
 
-  #welcomed(welcome: Welcome): void {
-    const { parent, replica } = this.#options;
-    if (welcome.cluster !== parent) {
-      this.#link?.fail(new OpenClawError("WRONG_CLUSTER", `${welcome.cluster} answered, the parent is ${parent}`));
-      return;
+  /** Nothing goes either way before it is known that the parent is the one that is followed (L3). */
+  async #welcomed(link: ChildLink, welcome: Welcome): Promise<void> {
+    try {
+      const next = await this.#epochs.met(welcome);
+      if (this.#link !== link) return;
+      if (next === "again") return link.close();
+      this.#welcome = welcome;
+      const { replica, parent, traffic } = this.#options;
+      this.#upSnapshot = new UpSnapshot(
+        replica,
+        parent,
+        welcome,
+        (holds) => this.#tell("parentLacks", holds),
+        () => this.#budget.turn(),
+      );
+      this.#lastError = null;
+      this.#drain.begin(welcome.cursor, traffic().sent);
+      this.#options.connected?.();
+      this.#holds.begin(revision(welcome.cursor));
+      this.#imports?.begin();
+      link.wake();
+    } catch (error) {
+      if (error instanceof InvariantViolation) throw error;
+      if (this.#link === link) this.#fail(error);
     }
-    const lacks = (holds: Revision) => this.#propose({ kind: "parentLacks", parent, revision: holds });
-    this.#upSnapshot = new UpSnapshot(replica, parent, welcome, lacks, () => this.#budget.turn());
-    this.#imports = this.#importsOf(welcome);
-    this.#lastError = null;
-    this.#drain.begin(welcome.cursor, this.#options.traffic().sent);
-    this.#options.connected?.();
-    this.#claimed(revision(welcome.cursor));
+  }
+
+  /** What following the parent that was refused last would do. @throws OpenClawError as `ParentEpochs.plan` */
+  planAdoption(): Promise<Adoption> {
+    return this.#epochs.plan();
+  }
+
+  /** Follows it. @throws OpenClawError as `ParentEpochs.adopt` */
+  async adopt(): Promise<Adoption> {
+    const adoption = await this.#epochs.adopt();
+    this.#unreached.wake();
+    this.#refused.wake();
+    return adoption;
   }
 
   /** The parent says how far it has our ledger: no further than the ledger goes, or it is no word of ours that it has. */
@@ -284,12 +310,12 @@ export class Uplink {
     );
   }
 
-  #importsOf({ epoch }: Welcome): DownImports {
+  #importsOf({ epoch, ancestors }: Welcome): DownImports {
     const { parent, clock } = this.#options;
     return new DownImports({
       link: linkOfCluster(parent),
       parent,
-      epoch,
+      lineage: { epoch, ancestors },
       clock,
       propose: (command) => this.#propose(command),
       taken: {
@@ -306,6 +332,7 @@ export class Uplink {
   /** The next run of our ledger for the parent. */
   async #next(after: number, inFlight: number): Promise<Push | null> {
     const { replica, parent, sha256 } = this.#options;
+    if (this.#welcome === null) return null;
     this.#budget.look().catch((error: unknown) => this.#note(error));
     if (this.#budget.left === 0) {
       // What is on its way is still answered: it would have to be sent again.
@@ -319,7 +346,9 @@ export class Uplink {
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
     await this.#budget.turn();
     const slice = await replica.ledger(revision(after + 1), this.#budget.pushBytes);
-    const records = slice.records.slice(0, BATCH_ITEMS_MAX);
+    // L3: no push goes past where an epoch departed.
+    const to = spanAt(replica.position(), after + 1)?.to ?? Number.POSITIVE_INFINITY;
+    const records = slice.records.slice(0, BATCH_ITEMS_MAX).filter((record) => record.revision <= to);
     const last = records.at(-1);
     if (last === undefined) return null;
     const items = selectForParent(records, parent, sha256);
@@ -338,6 +367,13 @@ export class Uplink {
   /** What the parent streams costs bytes as well: the link looks whether any are left. */
   #lookAtBudget(): void {
     if (this.#budget.left === 0) this.#link?.wake();
+  }
+
+  /** S3: by the parent's word in the epoch that it is in. */
+  async #tell(kind: "parentHolds" | "parentLacks", holds: Revision): Promise<void> {
+    const { parent } = this.#options;
+    if (this.#welcome === null) throw new OpenClawError("UNAVAILABLE", "the connection closed");
+    await this.#propose({ kind, parent, epoch: this.#welcome.epoch.nonce, revision: holds });
   }
 
   #spent(): void {

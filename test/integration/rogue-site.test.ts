@@ -60,7 +60,14 @@ const helloOf = (
     kind: "hello",
     version: SYNC_VERSION,
     link: linkOfCluster(cluster),
-    child: { kind: "site", cluster, epoch, credential: encodeSiteCredential({ credential, enrolment }) },
+    child: {
+      kind: "site",
+      cluster,
+      epoch,
+      ancestors: [],
+      revision: revision(9),
+      credential: encodeSiteCredential({ credential, enrolment }),
+    },
     down: null,
   };
 };

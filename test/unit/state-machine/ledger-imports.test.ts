@@ -226,7 +226,9 @@ describe("imports", () => {
       [4, 2],
       [3, 3],
     ] as const) {
-      expect(site.system({ kind: "parentHolds", parent, revision: revision(said) })).toEqual({ kind: "noted" });
+      expect(site.system({ kind: "parentHolds", parent, epoch: "ab".repeat(16), revision: revision(said) })).toEqual({
+        kind: "noted",
+      });
       expect(site.position.parentHolds).toBe(kept);
     }
     expect(site.position.revision).toBe(3);
@@ -237,6 +239,7 @@ describe("imports", () => {
     hub.import(site, up(site, hub));
     expect(only(hub.query({ kind: "links" }).links)).toEqual({
       link: "california",
+      ancestors: [],
       cursor: 3,
       hash: new Uint8Array(site.position.hash),
       epoch: site.epoch,

@@ -48,6 +48,8 @@ const identity = (cluster: ClusterId): ChildIdentity => ({
   kind: "site",
   cluster,
   epoch: EPOCH,
+  ancestors: [],
+  revision: revision(0),
   credential: new Uint8Array(1),
 });
 
