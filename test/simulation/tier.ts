@@ -9,24 +9,36 @@ import type { ChildConnection, Subscription } from "@openclaw/core/sync/message.
 import { ParentLink } from "@openclaw/core/sync/parent-link.ts";
 import { Uplink } from "@openclaw/core/sync/uplink.ts";
 import { Line } from "./line.ts";
-import type { MemoryMember } from "./memory-cluster.ts";
+import type { MemoryCluster, MemoryMember } from "./memory-cluster.ts";
 import type { SeededRandom } from "./seeded-random.ts";
-import type { SimulatedCluster } from "./simulated-cluster.ts";
 import type { ProcessClock, VirtualClock } from "./virtual-clock.ts";
 
+/** What of a cluster others see. */
+export interface TierCluster {
+  readonly cluster: MemoryCluster;
+  /** Those that belong to it. */
+  readonly group: readonly MemoryMember[];
+}
+
+/** What a child says of its own, and whose it is. */
+export interface TierUp {
+  /** As the configuration says when a member starts. */
+  parent(): ClusterId;
+  /** Who answers for that cluster now; null: nobody. */
+  reach(parent: ClusterId): Tier | null;
+  readonly subscription: Subscription;
+  /** What its uplink sends, and what the parent streams to it. */
+  shipped(items: readonly LinkItem[]): void;
+  streamed(items: readonly LinkItem[]): void;
+}
+
 export interface TierOptions {
-  readonly cluster: SimulatedCluster;
+  readonly cluster: TierCluster;
   readonly clock: VirtualClock;
   readonly random: SeededRandom;
   readonly delayMs: number;
-  /** What a child site says of its own, and whose it is. */
-  readonly up: {
-    readonly parent: Tier;
-    readonly subscription: Subscription;
-    /** What its uplink sends, and what the parent streams to it. */
-    shipped(items: readonly LinkItem[]): void;
-    streamed(items: readonly LinkItem[]): void;
-  } | null;
+  /** Null: it has no parent. */
+  readonly up: TierUp | null;
 }
 
 const PROPOSE_MS_MAX = 10_000;
@@ -46,8 +58,9 @@ export const ANYBODY: Principal = {
 };
 
 export class Tier {
-  readonly cluster: SimulatedCluster;
+  readonly cluster: TierCluster;
   readonly #options: TierOptions;
+  readonly #uplinks = new Map<MemoryMember, Uplink>();
   readonly #lines = new Map<MemoryMember, Set<Line>>();
   /** Those of the uplink. */
   readonly #up = new Set<Line>();
@@ -66,22 +79,32 @@ export class Tier {
   ready(member: MemoryMember): void {
     const { up, random } = this.#options;
     if (up === null) return;
+    const parent = up.parent();
     const uplink = new Uplink({
       replica: member.replica,
       cluster: this.id,
-      parent: up.parent.id,
+      parent,
       credential: new Uint8Array(1),
       subscription: up.subscription,
       clock: member.clock,
       random,
-      connect: async () => watched(this.#connectUp(up.parent, member.clock), up),
+      connect: async () => watched(this.#connectUp(up.reach(parent), member.clock), up),
     });
+    this.#uplinks.set(member, uplink);
     uplink.start();
   }
 
-  /** A member lost its power: so do the ends of lines that it has. */
-  lost(member: MemoryMember): void {
-    for (const line of [...(this.#lines.get(member) ?? [])]) line.cut();
+  /** Of a member that was started. */
+  uplinkOf(member: MemoryMember): Uplink | null {
+    return this.#uplinks.get(member) ?? null;
+  }
+
+  /** A member lost its power: so do the ends of lines that it has. @returns how many children it had */
+  lost(member: MemoryMember): number {
+    this.#uplinks.delete(member);
+    const lines = [...(this.#lines.get(member) ?? [])];
+    for (const line of lines) line.cut();
+    return lines.length;
   }
 
   /** Nothing passes the uplink for so long. */
@@ -125,7 +148,8 @@ export class Tier {
     return { connection: childConnection(line.child), line };
   }
 
-  #connectUp(parent: Tier, process: ProcessClock): ChildConnection {
+  #connectUp(parent: Tier | null, process: ProcessClock): ChildConnection {
+    if (parent === null) throw new OpenClawError("UNAVAILABLE", "the parent is out of reach");
     if (this.#options.clock.now() < this.#upCutUntil) throw new OpenClawError("UNAVAILABLE", "the uplink is cut");
     const { connection, line } = parent.connect(process, () => this.#up.delete(line));
     this.#up.add(line);
@@ -159,7 +183,7 @@ export class Tier {
 }
 
 /** Whoever watches sees a frame as it leaves, and as it arrives. */
-function watched(connection: ChildConnection, { shipped, streamed }: NonNullable<TierOptions["up"]>): ChildConnection {
+function watched(connection: ChildConnection, { shipped, streamed }: TierUp): ChildConnection {
   return {
     send: (message) => {
       if (message.kind === "pushLedger") shipped(message.items);

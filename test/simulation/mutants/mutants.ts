@@ -2,6 +2,7 @@
  * Planted bugs: each alters production code, stands for a mistake that others made in public, and has to be caught by the
  * simulator. An edit replaces text that occurs once in its file; adding a mutant takes one entry.
  */
+import type { World } from "../run-seed.ts";
 
 export interface Edit {
   readonly file: string;
@@ -14,6 +15,8 @@ export interface Mutant {
   /** The public bug it stands for; "pitfall" numbers are those of test names. */
   readonly bug: string;
   readonly edits: readonly Edit[];
+  /** Where it is looked for; in the world of a site unless given. */
+  readonly world?: World;
 }
 
 const one = (name: string, bug: string, file: string, find: string, replace: string): Mutant => ({
