@@ -161,12 +161,19 @@ export const ERRORS = {
   FORK: {
     retryable: false,
     status: 409,
-    message: "another ledger stands at that revision; the link is stopped until an operator decides",
+    message:
+      "another ledger stands at that revision; the link is stopped until an operator decides: docs/forks-and-restores.md",
   },
   WRONG_EPOCH: {
     retryable: false,
     status: 409,
     message: "the peer, or the position asked for, is of another epoch of this cluster; the older one must stop",
+  },
+  EPOCH_BEHIND: {
+    retryable: false,
+    status: 409,
+    message:
+      "the cluster went on from a revision that its parent is past; `openclaw site resolve SITE --dry-run` at the hub says what differs",
   },
   WRONG_CLUSTER: {
     retryable: false,

@@ -105,6 +105,7 @@ export class Down {
       subscription: this.#wanted,
       cursor: this.#cursor,
       epoch: this.#epoch?.nonce ?? this.#stored?.epoch ?? null,
+      hash: null,
     };
   }
 
@@ -130,7 +131,12 @@ export class Down {
 
   /** What stands in storage, with how far the parent's parent is now; null while nothing does. */
   stored(): DownCursor | null {
-    return this.#stored === null ? null : { ...this.#stored, upstream: this.#host.rungs.upstream };
+    return this.#stored === null ? null : { ...this.#stored, ...this.#upstream() };
+  }
+
+  #upstream(): Pick<DownCursor, "upstream" | "upstreamEpoch"> {
+    const { upstream, upstreamEpoch } = this.#host.rungs;
+    return { upstream, upstreamEpoch };
   }
 
   /** What stands in storage with the next events, or null while nothing new may. */
@@ -148,7 +154,7 @@ export class Down {
       epoch: this.#epoch.nonce,
       cursor: this.#cursor,
       subscription: this.#streamed,
-      upstream: this.#host.rungs.upstream,
+      ...this.#upstream(),
     };
   }
 

@@ -9,6 +9,7 @@ import { invariant, OpenClawError, unreachable } from "../errors.ts";
 import type { ActorId, ChangeHash, Epoch, LeaseId, Origin } from "../ids.ts";
 import { isActorId, isClusterId, isLeaseId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
 import { EVENTS_MAX } from "../limits.ts";
+import { ANCESTORS_MAX, type Ancestor, type Lineage } from "./lineage.ts";
 import type { DocumentChange, LedgerEvent, LedgerRecord, LinkItem, StubReason } from "./record.ts";
 
 /** First byte of every record. Chain inputs begin with other bytes (chain.ts). */
@@ -155,6 +156,32 @@ export function readEpoch(value: Encodable): Epoch {
   return epoch;
 }
 
+export const ancestorTuples = (ancestors: readonly Ancestor[]): Encodable =>
+  ancestors.map(({ epoch, hash }) => [epochTuple(epoch), hash]);
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readAncestors(reader: TupleReader): readonly Ancestor[] {
+  const list = reader.list();
+  if (list.length > ANCESTORS_MAX) throw new OpenClawError("MALFORMED_FRAME", `${list.length} epochs`);
+  return list.map((value) => {
+    const one = new TupleReader(value, "ancestor");
+    const ancestor = { epoch: readEpoch(one.any()), hash: readHash(one) };
+    one.end();
+    return ancestor;
+  });
+}
+
+export const lineageFields = ({ epoch, ancestors }: Lineage): readonly Encodable[] => [
+  epochTuple(epoch),
+  ancestorTuples(ancestors),
+];
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export const readLineage = (reader: TupleReader): Lineage => ({
+  epoch: readEpoch(reader.any()),
+  ancestors: readAncestors(reader),
+});
+
 const originTuple = (origin: Origin): Encodable => [origin.cluster, origin.epoch, origin.revision];
 
 function readOrigin(value: Encodable): Origin {
@@ -168,7 +195,7 @@ function readOrigin(value: Encodable): Origin {
   return origin;
 }
 
-function eventTuple(event: LedgerEvent): Encodable {
+export function eventTuple(event: LedgerEvent): Encodable {
   switch (event.kind) {
     case "put":
       return [EVENT.put, event.key, event.value, event.lease, event.encryption];
@@ -181,7 +208,8 @@ function eventTuple(event: LedgerEvent): Encodable {
   }
 }
 
-function readEvent(value: Encodable): LedgerEvent {
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readEvent(value: Encodable): LedgerEvent {
   const reader = new TupleReader(value, "event");
   const event = readEventOfKind(reader);
   reader.end();

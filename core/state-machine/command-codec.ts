@@ -8,14 +8,29 @@ import type { Encodable } from "../codec.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import type { ErrorCode } from "../errors.ts";
 import { invariant, isErrorCode, OpenClawError, unreachable } from "../errors.ts";
-import { index, isClusterId, isLeaseId, isLinkId, isNodeId, isSessionId, revision, seq } from "../ids.ts";
+import {
+  index,
+  isClusterId,
+  isLeaseId,
+  isLinkId,
+  isNodeId,
+  isNonce,
+  isSessionId,
+  type Revision,
+  revision,
+  seq,
+} from "../ids.ts";
 import {
   documentChangeTuple,
   epochTuple,
+  eventTuple,
+  lineageFields,
   linkItemTuple,
   readDocumentChange,
   readEpoch,
+  readEvent,
   readHash,
+  readLineage,
   readLinkItem,
   SALT_BYTES,
 } from "../ledger/record-codec.ts";
@@ -30,6 +45,8 @@ import type {
   UserCommand,
 } from "./command.ts";
 import { findingFields, readFinding, readNodes } from "./comparison.ts";
+import type { KeyEvent } from "./key-rows.ts";
+import { contenderFields, readContender } from "./life.ts";
 import { placeFields, readPlace } from "./member.ts";
 import { readResponse, readSelector, readTxn, responseTuple, selectorTuple, txnFields } from "./operation-codec.ts";
 
@@ -57,6 +74,9 @@ const COMMAND = {
   idempotent: 23,
   compareStates: 24,
   reportState: 25,
+  succeedEpoch: 26,
+  settleEpoch: 27,
+  noteContender: 28,
 } as const satisfies Record<Command["kind"] | ImportedCommand["kind"], number>;
 
 export const encodeCommands = (commands: readonly Command[]): Uint8Array<ArrayBuffer> =>
@@ -170,7 +190,21 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
         command.commands.map(importedCommandTuple),
       ];
     case "parentHolds":
-      return [COMMAND.parentHolds, command.parent, command.revision];
+      return [COMMAND.parentHolds, command.parent, command.epoch, command.revision];
+    case "succeedEpoch":
+      return [COMMAND.succeedEpoch, command.link, command.cluster, ...lineageFields(command.lineage), command.holds];
+    case "settleEpoch":
+      return [
+        COMMAND.settleEpoch,
+        command.link,
+        command.cluster,
+        command.from,
+        ...lineageFields(command.lineage),
+        command.holds,
+        command.changes.map(eventTuple),
+      ];
+    case "noteContender":
+      return [COMMAND.noteContender, command.link, ...contenderFields(command.contender)];
     case "noteMember":
       return [COMMAND.noteMember, command.node, ...placeFields(command.place), command.supports];
     case "raiseVersion":
@@ -221,7 +255,32 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
       return {
         kind: "parentHolds",
         parent: reader.that(isClusterId, "a cluster"),
+        epoch: reader.that(isNonce, "a nonce"),
         revision: revision(reader.count()),
+      };
+    case COMMAND.succeedEpoch:
+      return {
+        kind: "succeedEpoch",
+        link: reader.that(isLinkId, "a link"),
+        cluster: reader.that(isClusterId, "a cluster"),
+        lineage: readLineage(reader),
+        holds: readHolds(reader),
+      };
+    case COMMAND.settleEpoch:
+      return {
+        kind: "settleEpoch",
+        link: reader.that(isLinkId, "a link"),
+        cluster: reader.that(isClusterId, "a cluster"),
+        from: reader.that(isNonce, "a nonce"),
+        lineage: readLineage(reader),
+        holds: readHolds(reader),
+        changes: reader.list().map(readKeyEvent),
+      };
+    case COMMAND.noteContender:
+      return {
+        kind: "noteContender",
+        link: reader.that(isLinkId, "a link"),
+        contender: readContender(reader),
       };
     case COMMAND.noteMember:
       return {
@@ -246,6 +305,15 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
     default:
       throw new OpenClawError("MALFORMED_FRAME", `a command of unknown kind ${kind}`);
   }
+}
+
+const readHolds = (reader: TupleReader): Revision | null => reader.orNull((field) => revision(field.count()));
+
+/** @throws OpenClawError MALFORMED_FRAME */
+function readKeyEvent(value: Encodable): KeyEvent {
+  const event = readEvent(value);
+  if (event.kind === "change") throw new OpenClawError("MALFORMED_FRAME", "a document's change in a mirror's keys");
+  return event;
 }
 
 const importedCommandTuple = (command: ImportedCommand): Encodable =>

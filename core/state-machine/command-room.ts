@@ -25,6 +25,9 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "refused":
     case "openSession":
     case "parentHolds":
+    case "succeedEpoch":
+    case "settleEpoch":
+    case "noteContender":
     case "noteMember":
     case "raiseVersion":
     case "compareStates":

@@ -1,8 +1,11 @@
 /** What can be proposed, and what the proposer is told. */
 import type { ErrorCode } from "../errors.ts";
 import type { ClusterId, Epoch, Index, LeaseId, LinkId, NodeId, Revision, Seq, SessionId } from "../ids.ts";
+import type { Lineage } from "../ledger/lineage.ts";
 import type { DocumentChange, LinkItem } from "../ledger/record.ts";
 import type { Comparison, Finding } from "./finding.ts";
+import type { KeyEvent } from "./key-rows.ts";
+import type { Contender } from "./life.ts";
 import type { MemberPlace, Refused } from "./member.ts";
 import type { KeySelector, Response, Txn } from "./operation.ts";
 
@@ -100,8 +103,31 @@ export type SystemCommand =
       readonly lowWater: Seq;
       readonly commands: readonly ImportedCommand[];
     }
-  /** S3: our parent holds our ledger up to here, on a majority of its disks. Replicated at most ten times a second. */
-  | { readonly kind: "parentHolds"; readonly parent: ClusterId; readonly revision: Revision }
+  /** S3: our parent holds our ledger up to here, on a majority of its disks, by its word in the epoch with that nonce. Replicated at most ten times a second. */
+  | { readonly kind: "parentHolds"; readonly parent: ClusterId; readonly epoch: string; readonly revision: Revision }
+  /** L3: the link follows its cluster into an epoch that has all that was taken. `holds`: of our ledger, where it is our parent; else null. */
+  | {
+      readonly kind: "succeedEpoch";
+      readonly link: LinkId;
+      readonly cluster: ClusterId;
+      readonly lineage: Lineage;
+      readonly holds: Revision | null;
+    }
+  /**
+   * L3: the link follows another life of its cluster from where both part; what was taken above is put aside. `from`: the
+   * nonce of the one followed so far. `changes`: what makes of its mirror what it was there.
+   */
+  | {
+      readonly kind: "settleEpoch";
+      readonly link: LinkId;
+      readonly cluster: ClusterId;
+      readonly from: string;
+      readonly lineage: Lineage;
+      readonly holds: Revision | null;
+      readonly changes: readonly KeyEvent[];
+    }
+  /** L3: a life of the cluster was refused at the link. */
+  | { readonly kind: "noteContender"; readonly link: LinkId; readonly contender: Contender }
   /** Where a node is, and the newest apply version that it supports (R9); binds its name to its peer id for good. */
   | { readonly kind: "noteMember"; readonly node: NodeId; readonly place: MemberPlace; readonly supports: number }
   /** R9: from the next entry on commands have the meaning `to`, if `members` and all others support it. */

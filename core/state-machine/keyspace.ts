@@ -8,6 +8,7 @@
  *   0x03                                     number of sessions and client links
  *   0x04 node                                where a member is
  *   0x05                                     comparison: what replicas found of the last round
+ *   0x06                                     the epochs before the present one
  *   0x10 key                                 own key-value
  *   0x11 len8 origin, key                    mirror of another cluster's key-value
  *   0x12 lease64                             lease: its time to live, when it is due, what it holds
@@ -27,6 +28,8 @@
  *   0x35                                     their number and bytes
  *   0x40 link                                ledger link
  *   0x41 len8 origin, epoch nonce            an origin's high-water
+ *   0x43 len8 link, epoch nonce              a life that was refused at a ledger link
+ *   0x44 len8 link, epoch nonce              a life that was left: what was taken of it and put aside
  *
  * A document name inside a key is: len8 collection, len8 document.
  */
@@ -41,6 +44,7 @@ const TAG = {
   clients: 0x03,
   member: 0x04,
   comparison: 0x05,
+  ancestors: 0x06,
   key: 0x10,
   mirror: 0x11,
   lease: 0x12,
@@ -60,6 +64,8 @@ const TAG = {
   idempotentSum: 0x35,
   ledgerLink: 0x40,
   originMark: 0x41,
+  contender: 0x43,
+  leftLife: 0x44,
 } as const;
 
 /** Bytes of a name that carries its length in one byte: collection, document, cluster. */
@@ -74,6 +80,7 @@ export interface KeyRange {
 export const POSITION_KEY: Uint8Array = Uint8Array.of(TAG.position);
 export const PARENT_HOLDS_KEY: Uint8Array = Uint8Array.of(TAG.parentHolds);
 export const COMPARISON_KEY: Uint8Array = Uint8Array.of(TAG.comparison);
+export const ANCESTORS_KEY: Uint8Array = Uint8Array.of(TAG.ancestors);
 export const CLIENTS_KEY: Uint8Array = Uint8Array.of(TAG.clients);
 
 /** The rows that the ledger determines: keys, mirrors, documents. */
@@ -242,6 +249,21 @@ export const IDEMPOTENT_DUE: KeyRange = {
 
 export const originMarkKey = (cluster: ClusterId, nonce: string): Uint8Array =>
   tagged(TAG.originMark, [withLength(utf8(cluster)), utf8(nonce)]);
+
+export const contenderKey = (link: LinkId, nonce: string): Uint8Array => lifeKey(TAG.contender, link, nonce);
+export const contendersRange = (link: LinkId): KeyRange => livesRange(TAG.contender, link);
+export const CONTENDERS: KeyRange = { from: Uint8Array.of(TAG.contender), to: Uint8Array.of(TAG.contender + 1) };
+/** The bytes of the link's name in a row of `CONTENDERS`. */
+export const linkOfContender = (row: Uint8Array): Uint8Array => row.subarray(2, 2 + (row[1] ?? 0));
+export const leftLifeKey = (link: LinkId, nonce: string): Uint8Array => lifeKey(TAG.leftLife, link, nonce);
+export const leftLivesRange = (link: LinkId): KeyRange => livesRange(TAG.leftLife, link);
+
+const lifeKey = (tag: number, link: LinkId, nonce: string): Uint8Array =>
+  tagged(tag, [withLength(utf8(link)), utf8(nonce)]);
+function livesRange(tag: number, link: LinkId): KeyRange {
+  const from = lifeKey(tag, link, "");
+  return { from, to: after(from) };
+}
 
 function bigEndian(value: number): Uint8Array {
   const bytes = new Uint8Array(8);

@@ -1,10 +1,11 @@
 /** Ledgers that links bring: contiguous, chained, exactly once (rules L1–L5). */
 import { equalBytes } from "../bytes.ts";
 import type { ErrorCode } from "../errors.ts";
-import { OpenClawError, unreachable } from "../errors.ts";
+import { invariant, OpenClawError, unreachable } from "../errors.ts";
 import type { ClusterId, Origin, Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
 import { firstRevision, genesisHash, hashAfter, isContiguous, lastRevision } from "../ledger/chain.ts";
+import { chainedTo, epochsOf, spanAt } from "../ledger/lineage.ts";
 import type { LedgerEvent, LedgerRecord, LinkItem } from "../ledger/record.ts";
 import { decodeForeignRecord } from "../ledger/record-codec.ts";
 import type { Sha256 } from "../ports.ts";
@@ -61,22 +62,57 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
   if (known !== undefined && known.epoch.nonce !== command.epoch.nonce) {
     return refuse("WRONG_EPOCH", `epoch ${known.epoch.counter} is pinned, not ${command.epoch.counter}`);
   }
+  // What an epoch departed from is told by `succeedEpoch`, before the first import.
+  if (known === undefined && command.epoch.parent !== null)
+    return refuse("WRONG_EPOCH", "it is not known what the epoch departed from");
   if (!isContiguous(command.items)) return refuse("MALFORMED_FRAME", "items do not follow each other");
   const first = command.items[0];
   const last = command.items.at(-1);
   if (first === undefined || last === undefined) return { kind: "imported", cursor, outcomes: [] };
   if (firstRevision(first) > cursor + 1) return refuse("GAP", `${firstRevision(first)} does not follow ${cursor}`);
 
-  const hash = known?.hash ?? genesisHash(sha256, command.cluster, PARTITION, command.epoch.nonce);
+  const row = known ?? beginning(sha256, command);
   const rest = command.items.filter((item) => lastRevision(item) > cursor);
   // L3: the same revision under another hash. An overlap that ends below the cursor is too old to compare.
-  const claimed = lastRevision(last) < cursor ? command.hash : hashAfter(sha256, hash, PARTITION, rest);
-  if (!equalBytes(claimed, command.hash)) return refuse("FORK", `another hash at ${lastRevision(last)}`);
-  if (rest.length === 0) return { kind: "imported", cursor, outcomes: [] };
+  if (rest.length === 0) {
+    return lastRevision(last) === cursor && !equalBytes(row.hash, command.hash)
+      ? refuse("FORK", `another hash at ${cursor}`)
+      : { kind: "imported", cursor, outcomes: [] };
+  }
+  const span = spanAt(row, cursor + 1);
+  if (span === null) return refuse("WRONG_EPOCH", `the epoch of revision ${cursor + 1} is no longer remembered`);
+  const { epoch, to } = span;
+  const end = lastRevision(last);
+  if (to !== null && end > to) return refuse("MALFORMED_FRAME", `items run past ${to}, where another epoch departed`);
+  const claimed = hashAfter(
+    sha256,
+    chainedTo(sha256, command.cluster, PARTITION, epoch, cursor, row.hash),
+    PARTITION,
+    rest,
+  );
+  if (!equalBytes(claimed, command.hash) || (end === to && !equalBytes(claimed, hashOf(row, end))))
+    return refuse("FORK", `another hash at ${end}`);
 
   const opened = openAll(rest);
   if (!opened.ok) return refuse(opened.refusal.code, opened.refusal.details);
-  return take(importing, command, { epoch: known?.epoch ?? command.epoch, cursor, hash }, opened.items);
+  return take(importing, { ...command, epoch }, row, opened.items);
+}
+
+/** Nothing of it is here yet. */
+const beginning = (sha256: Sha256, { cluster, epoch }: ImportLedger): LedgerLinkRow => ({
+  epoch,
+  ancestors: [],
+  cursor: revision(0),
+  hash: genesisHash(sha256, cluster, PARTITION, epoch.nonce),
+});
+
+/** The hash where an epoch departed, as the sender told it. */
+function hashOf(lineage: LedgerLinkRow, at: Revision): Uint8Array {
+  const epochs = epochsOf(lineage);
+  // Of two epochs that departed at one revision, the later one's is that of the ledger.
+  const ancestor = lineage.ancestors.findLast((_, i) => epochs[i + 1]?.departure === at);
+  invariant(ancestor !== undefined, "a span ends where an epoch departed");
+  return ancestor.hash;
 }
 
 /** Every body is read and checked before any of them takes effect. */
@@ -137,13 +173,14 @@ function take(
     const refusal = record === null ? null : takeRecord(importing, command, record);
     if (refusal !== null) {
       const taken = items.slice(0, i).map((one) => one.item);
-      const hash = hashAfter(importing.sha256, from.hash, PARTITION, taken);
-      if (i > 0) importing.tx.write(key, ledgerLinkRow, { epoch: from.epoch, cursor, hash });
+      const previous = chainedTo(importing.sha256, command.cluster, PARTITION, command.epoch, from.cursor, from.hash);
+      const hash = hashAfter(importing.sha256, previous, PARTITION, taken);
+      if (i > 0) importing.tx.write(key, ledgerLinkRow, { ...from, cursor, hash });
       return { kind: "importRefused", code: refusal.code, cursor, details: refusal.details };
     }
     cursor = lastRevision(item);
   }
-  importing.tx.write(key, ledgerLinkRow, { epoch: from.epoch, cursor, hash: command.hash });
+  importing.tx.write(key, ledgerLinkRow, { ...from, cursor, hash: command.hash });
   return { kind: "imported", cursor, outcomes: [] };
 }
 

@@ -3,6 +3,7 @@ import { invariant } from "../errors.ts";
 import type { LinkId, Origin, Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
 import { chainHash, leafHash } from "../ledger/chain.ts";
+import { chainedTo } from "../ledger/lineage.ts";
 import type { LedgerEvent } from "../ledger/record.ts";
 import { encodeRecord } from "../ledger/record-codec.ts";
 import type { Sha256, StoredRecord } from "../ports.ts";
@@ -81,7 +82,9 @@ export class LedgerWriter {
       salt: author.salt(at),
       events,
     });
-    const hash = chainHash(this.#sha256, this.#position.hash, PARTITION, at, leafHash(this.#sha256, record));
+    const { cluster, epoch, revision: last, hash: lastHash } = this.#position;
+    const previous = chainedTo(this.#sha256, cluster, PARTITION, epoch, last, lastHash);
+    const hash = chainHash(this.#sha256, previous, PARTITION, at, leafHash(this.#sha256, record));
     this.records.push({ revision: at, record, hash });
     this.#move({ revision: at, hash });
     return at;

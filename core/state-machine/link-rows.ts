@@ -1,24 +1,29 @@
 /** What is kept of a ledger link, and of the origins whose revisions come over links (L4). */
 import { decode, encode, TupleReader } from "../codec.ts";
-import type { Epoch, Origin, Revision } from "../ids.ts";
+import type { Origin, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
-import { epochTuple, readEpoch, readHash } from "../ledger/record-codec.ts";
+import type { Lineage } from "../ledger/lineage.ts";
+import { ancestorTuples, epochTuple, readAncestors, readEpoch, readHash } from "../ledger/record-codec.ts";
 import { originMarkKey } from "./keyspace.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 
-export interface LedgerLinkRow {
-  /** Pinned by the first import. */
-  readonly epoch: Epoch;
+/** The epochs are pinned by the first import, and move by command (link-epochs.ts). */
+export interface LedgerLinkRow extends Lineage {
   readonly cursor: Revision;
   /** The sender's ledger hash at the cursor. */
   readonly hash: Uint8Array;
 }
 
 export const ledgerLinkRow: RowCodec<LedgerLinkRow> = {
-  encode: (row) => encode([epochTuple(row.epoch), row.cursor, row.hash]),
+  encode: (row) => encode([epochTuple(row.epoch), row.cursor, row.hash, ancestorTuples(row.ancestors)]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "ledger link row");
-    return { epoch: readEpoch(reader.any()), cursor: revision(reader.count()), hash: readHash(reader) };
+    return {
+      epoch: readEpoch(reader.any()),
+      cursor: revision(reader.count()),
+      hash: readHash(reader),
+      ancestors: readAncestors(reader),
+    };
   },
 };
 

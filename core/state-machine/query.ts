@@ -1,8 +1,10 @@
 /** What can be asked of the state at one applied index. Run by `query(view, question)` in the store's worker. */
 import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Revision, Seq } from "../ids.ts";
+import type { Ancestor } from "../ledger/lineage.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import type { Outcome } from "./command.ts";
 import type { Comparison } from "./finding.ts";
+import type { Contender, LeftLife } from "./life.ts";
 import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
 
@@ -42,6 +44,8 @@ export interface LinkState {
   readonly hash: Uint8Array;
   /** Null for a client. */
   readonly epoch: Epoch | null;
+  /** The epochs before it. */
+  readonly ancestors: readonly Ancestor[];
   /** A client's outcomes above its low-water mark, ascending. */
   readonly outcomes: readonly { readonly seq: Seq; readonly outcome: Outcome }[];
 }
@@ -72,6 +76,10 @@ export type Query =
   | { readonly kind: "idempotencySum" }
   | { readonly kind: "link"; readonly link: LinkId }
   | { readonly kind: "links" }
+  /** Lives of the link's cluster that it does not follow (L3). */
+  | { readonly kind: "lives"; readonly link: LinkId }
+  /** How many wait for a decision, by link. */
+  | { readonly kind: "contended" }
   | { readonly kind: "members" }
   | { readonly kind: "position" }
   | { readonly kind: "comparison" }
@@ -87,6 +95,8 @@ export interface RowsHash {
 export interface Position {
   readonly cluster: ClusterId;
   readonly epoch: Epoch;
+  /** The epochs before it, oldest first (L3). */
+  readonly ancestors: readonly Ancestor[];
   readonly revision: Revision;
   /** Ledger hash at `revision`. */
   readonly hash: Uint8Array;
@@ -96,6 +106,8 @@ export interface Position {
   readonly applyVersion: number;
   /** Our ledger up to here is on a majority of the parent's disks (S3); 0 without a parent. */
   readonly parentHolds: Revision;
+  /** Nonce of the parent's epoch in which that is so; null without a parent. */
+  readonly parentEpoch: string | null;
   /** No lease is due before that log time; null when there is none. */
   readonly nextDue: number | null;
   /** The first revision whose state and record are still told; 0: nothing was ever compacted. */
@@ -122,6 +134,8 @@ export interface QueryAnswers {
   idempotencySum: IdempotencyRoom;
   link: { readonly link: LinkState | null };
   links: { readonly links: readonly LinkState[] };
+  contended: { readonly links: ReadonlyMap<LinkId, number> };
+  lives: { readonly contenders: readonly Contender[]; readonly left: readonly LeftLife[] };
   /** By name; those who were removed, too. */
   members: { readonly members: readonly Member[] };
   position: Position;

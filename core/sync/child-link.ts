@@ -67,7 +67,8 @@ export interface ChildLinkOwner {
   pushed(pushed: Pushed, to: number): void;
   /** Answer with `taken` when it is stored. */
   events(run: EventRun): void;
-  holds(upstream: Revision): void;
+  /** `epoch`: the nonce in which the parent's parent said so. */
+  holds(upstream: Revision, epoch: string | null): void;
   /** Called once, last. The reason is null when `close` was called here. */
   closed(reason: OpenClawError | null): void;
 }
@@ -196,8 +197,10 @@ export class ChildLink {
     this.#end(null);
   }
 
-  /** Ends the connection for that reason. */
+  /** Ends the connection for that reason, and tells the parent of one that another try would not mend. */
   fail(error: OpenClawError): void {
+    if (this.#phase === "open" && !error.retryable)
+      this.#connection.send({ kind: "goodbye", code: error.code, details: error.details });
     this.#end(error);
   }
 
@@ -218,7 +221,7 @@ export class ChildLink {
       case "events":
         return this.#events(message.items, message.hash);
       case "holds":
-        return this.#owner.holds(message.upstream);
+        return this.#owner.holds(message.upstream, message.upstreamEpoch);
       case "answer":
         return settled(this.#asking, message.id)?.resolve(message.answer, message.seen);
       case "kept":

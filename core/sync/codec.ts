@@ -6,13 +6,13 @@
 import type { Encodable } from "../codec.ts";
 import { decode, encodePooled, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
-import { type ClusterId, type Epoch, isClusterId, isLeaseId, isLinkId, isNonce, revision, seq } from "../ids.ts";
+import { type ClusterId, isClusterId, isLeaseId, isLinkId, isNonce, revision, seq } from "../ids.ts";
 import {
   changeHashBytes,
-  epochTuple,
+  lineageFields,
   linkItemTuple,
-  readEpoch,
   readHash,
+  readLineage,
   readLinkItem,
 } from "../ledger/record-codec.ts";
 import { BATCH_ITEMS_MAX, SUBSCRIPTION_ITEMS_MAX } from "../limits.ts";
@@ -33,10 +33,15 @@ import {
 } from "./message.ts";
 import { modeTuple, readMode, readSeen, seenTuple } from "./reading-codec.ts";
 
-const CHILD = { hello: 0, pushLedger: 1, pushCommands: 2, taken: 3, ask: 4, keepAlive: 5 } as const satisfies Record<
-  ChildMessage["kind"],
-  number
->;
+const CHILD = {
+  hello: 0,
+  pushLedger: 1,
+  pushCommands: 2,
+  taken: 3,
+  ask: 4,
+  keepAlive: 5,
+  goodbye: 6,
+} as const satisfies Record<ChildMessage["kind"], number>;
 const PARENT = {
   welcome: 0,
   pushed: 1,
@@ -60,7 +65,7 @@ export function encodeChildMessage(message: ChildMessage): Uint8Array {
         identityTuple(message.child),
         message.down === null
           ? null
-          : [subscriptionTuple(message.down.subscription), message.down.cursor, message.down.epoch],
+          : [subscriptionTuple(message.down.subscription), message.down.cursor, message.down.epoch, message.down.hash],
       ]);
     case "pushLedger":
       return encodePooled([CHILD.pushLedger, message.items.map(linkItemTuple), message.hash]);
@@ -72,6 +77,8 @@ export function encodeChildMessage(message: ChildMessage): Uint8Array {
       return encodePooled([CHILD.keepAlive, message.id, message.lease]);
     case "ask":
       return encodePooled([CHILD.ask, message.id, modeTuple(message.mode), queryTuple(message.query)]);
+    case "goodbye":
+      return encodePooled([CHILD.goodbye, message.code, message.details]);
     default:
       return unreachable(message);
   }
@@ -100,8 +107,9 @@ function readChildMessage(kind: number, reader: TupleReader): ChildMessage {
           const subscription = readSubscription(down.any());
           const cursor = revision(down.count());
           const epoch = down.orNull((nonce) => nonce.that(isNonce, "a nonce"));
+          const hash = down.orNull(readHash);
           down.end();
-          return { subscription, cursor, epoch };
+          return { subscription, cursor, epoch, hash };
         }),
       };
     case CHILD.pushLedger: {
@@ -124,6 +132,8 @@ function readChildMessage(kind: number, reader: TupleReader): ChildMessage {
       const mode = readMode(reader.any());
       return { kind: "ask", id, mode, query: readQuery(reader.any()) };
     }
+    case CHILD.goodbye:
+      return { kind: "goodbye", code: readErrorCode(reader), details: reader.text() };
     default:
       throw new OpenClawError("MALFORMED_FRAME", `a child message of unknown kind ${kind}`);
   }
@@ -136,10 +146,12 @@ export function encodeParentMessage(message: ParentMessage): Uint8Array {
         PARENT.welcome,
         message.version,
         message.cluster,
-        epochTuple(message.epoch),
+        ...lineageFields(message),
         message.cursor,
+        message.hash,
         outcomesTuple(message.outcomes),
         message.upstream,
+        message.upstreamEpoch,
       ]);
     case "pushed":
       return encodePooled([PARENT.pushed, message.cursor, outcomesTuple(message.outcomes)]);
@@ -148,7 +160,7 @@ export function encodeParentMessage(message: ParentMessage): Uint8Array {
     case "events":
       return encodePooled([PARENT.events, message.items.map(linkItemTuple), message.hash]);
     case "holds":
-      return encodePooled([PARENT.holds, message.upstream]);
+      return encodePooled([PARENT.holds, message.upstream, message.upstreamEpoch]);
     case "answer":
       return encodePooled([PARENT.answer, message.id, answerTuple(message.answer), seenTuple(message.seen)]);
     case "kept":
@@ -181,10 +193,12 @@ function readParentMessage(kind: number, reader: TupleReader): ParentMessage {
         kind: "welcome",
         version: SYNC_VERSION,
         cluster: reader.that(isClusterId, "a cluster"),
-        epoch: readEpoch(reader.any()),
+        ...readLineage(reader),
         cursor: reader.count(),
+        hash: reader.orNull(readHash),
         outcomes: readOutcomes(reader),
         upstream: revision(reader.count()),
+        upstreamEpoch: readNonce(reader),
       };
     case PARENT.pushed:
       return { kind: "pushed", cursor: reader.count(), outcomes: readOutcomes(reader) };
@@ -195,7 +209,7 @@ function readParentMessage(kind: number, reader: TupleReader): ParentMessage {
       return { kind: "events", items, hash: readHash(reader) };
     }
     case PARENT.holds:
-      return { kind: "holds", upstream: revision(reader.count()) };
+      return { kind: "holds", upstream: revision(reader.count()), upstreamEpoch: readNonce(reader) };
     case PARENT.answer:
       return {
         kind: "answer",
@@ -220,6 +234,8 @@ function readParentMessage(kind: number, reader: TupleReader): ParentMessage {
   }
 }
 
+const readNonce = (reader: TupleReader): string | null => reader.orNull((field) => field.that(isNonce, "a nonce"));
+
 /** Refused by name, before any field is read that another version may have laid out differently. */
 function requireVersion(reader: TupleReader): void {
   const version = reader.count();
@@ -233,7 +249,7 @@ function identityTuple(child: ChildIdentity): Encodable {
     case "client":
       return [0, child.token];
     case "site":
-      return [1, child.cluster, epochTuple(child.epoch), child.credential];
+      return [1, child.cluster, ...lineageFields(child), child.revision, child.credential];
     default:
       return unreachable(child);
   }
@@ -246,8 +262,9 @@ function readIdentity(value: Encodable): ChildIdentity {
   let child: ChildIdentity;
   if (site === 1) {
     const cluster: ClusterId = reader.that(isClusterId, "a cluster");
-    const epoch: Epoch = readEpoch(reader.any());
-    child = { kind: "site", cluster, epoch, credential: reader.bytes() };
+    const lineage = readLineage(reader);
+    const at = revision(reader.count());
+    child = { kind: "site", cluster, ...lineage, revision: at, credential: reader.bytes() };
   } else {
     child = { kind: "client", token: reader.orNull((field) => field.text()) };
   }

@@ -5,6 +5,7 @@
  */
 import { OpenClawError } from "../errors.ts";
 import { type ClusterId, type Revision, revision } from "../ids.ts";
+import { spansOf } from "../ledger/lineage.ts";
 import type { LinkItem } from "../ledger/record.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
 import { selectForChild } from "../ledger/selection.ts";
@@ -90,7 +91,7 @@ export class DownStream {
     try {
       while (this.#maySend() && this.#readTo < this.#options.backend.position().revision) {
         const slice = await this.#options.backend.ledger(revision(this.#readTo + 1), BATCH_BYTES_MAX);
-        const records = slice.records.slice(0, RECORDS_MAX);
+        const records = this.#withinEpoch(slice.records.slice(0, RECORDS_MAX));
         if (records.length === 0 || !this.#maySend()) break;
         this.#pass(records);
       }
@@ -99,6 +100,17 @@ export class DownStream {
     } finally {
       this.#reading = false;
     }
+  }
+
+  /** L3: no run goes past where an epoch departed, so that the child can follow it there. */
+  #withinEpoch(records: readonly StoredRecord[]): readonly StoredRecord[] {
+    const end = records.findIndex((record) => this.#isDeparture(record.revision));
+    return end === -1 ? records : records.slice(0, end + 1);
+  }
+
+  #isDeparture(at: Revision): boolean {
+    const position = this.#options.backend.position();
+    return position.ancestors.length > 0 && spansOf(position).some(({ to }) => to === at);
   }
 
   #pass(records: readonly StoredRecord[]): void {
@@ -114,8 +126,9 @@ export class DownStream {
     this.#readTo = end;
 
     const last = items.at(-1);
-    const bodies = last?.kind === "skip" ? items.slice(0, -1) : items;
-    this.#held = last?.kind === "skip" ? [last] : [];
+    const held = last?.kind === "skip" && !this.#isDeparture(end) ? last : null;
+    const bodies = held === null ? items : items.slice(0, -1);
+    this.#held = held === null ? [] : [held];
     if (bodies.length > 0) {
       const to = runEnd(bodies, this.#sentTo);
       this.#send(bodies, to, hashAt(records, to));

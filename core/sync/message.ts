@@ -14,16 +14,18 @@
  *         ◄────────────────────────────────── answer | askFailed
  *   keepAlive {lease} ──────────────────────►
  *         ◄────────────────────────────────── kept | askFailed
+ *   goodbye {code} ─────────────────────────►
  */
 import type { ErrorCode } from "../errors.ts";
-import type { ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Revision, Seq } from "../ids.ts";
+import type { ChangeHash, ClusterId, LeaseId, LinkId, Revision, Seq } from "../ids.ts";
+import type { Lineage } from "../ledger/lineage.ts";
 import type { PositionToken } from "../ledger/position-token.ts";
 import type { DocumentChange, LinkItem } from "../ledger/record.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
 import type { Outcome, UserCommand } from "../state-machine/command.ts";
 import type { Query, QueryAnswers } from "../state-machine/query.ts";
 
-export const SYNC_VERSION = 2;
+export const SYNC_VERSION = 3;
 
 /** What a child wants of the parent's ledger. Everything else arrives as skips. */
 export interface Subscription {
@@ -59,11 +61,12 @@ export type ChildMessage =
       readonly version: number;
       readonly link: LinkId;
       readonly child: ChildIdentity;
-      /** Null: no events wanted. `cursor`: the last parent's revision taken; `epoch`: the parent's epoch it belongs to, null at first. */
+      /** Null: no events wanted. `cursor`: the last parent's revision taken; `epoch`: the parent's epoch it belongs to, null at first; `hash`: the parent's ledger hash there, which a site keeps. */
       readonly down: {
         readonly subscription: Subscription;
         readonly cursor: Revision;
         readonly epoch: string | null;
+        readonly hash: Uint8Array | null;
       } | null;
     }
   /** A site's ledger. `hash`: its ledger hash at the last item's revision. */
@@ -87,26 +90,36 @@ export type ChildMessage =
       readonly id: number;
       readonly mode: ReadMode;
       readonly query: ChildQuery;
-    };
+    }
+  /** The last frame before the child closes the stream for a reason that the parent should know of. */
+  | { readonly kind: "goodbye"; readonly code: ErrorCode; readonly details: string };
 
 export type ChildIdentity =
-  /** Admitted by the child cluster's credential, which the parent pinned (R10). */
-  | { readonly kind: "site"; readonly cluster: ClusterId; readonly epoch: Epoch; readonly credential: Uint8Array }
+  /** Admitted by the child cluster's credential, which the parent pinned (R10). `revision`: its ledger ends there, by a ReadIndex. */
+  | ({
+      readonly kind: "site";
+      readonly cluster: ClusterId;
+      readonly revision: Revision;
+      readonly credential: Uint8Array;
+    } & Lineage)
   /** Admitted by a token; null where the parent asks for none. */
   | { readonly kind: "client"; readonly token: string | null };
 
 export type ParentMessage =
-  | {
+  | ({
       readonly kind: "welcome";
       readonly version: number;
       readonly cluster: ClusterId;
-      readonly epoch: Epoch;
       /** Last item of the child's stream that the parent holds on a majority of its disks. */
       readonly cursor: number;
+      /** The ledger hash of a child site there, as the parent has it: another one at the child is a fork (L3). Null at 0, and for a client. */
+      readonly hash: Uint8Array | null;
       /** A client's outcomes that the parent still remembers, ascending. */
       readonly outcomes: readonly { readonly seq: Seq; readonly outcome: Outcome }[];
       readonly upstream: Revision;
-    }
+      /** Nonce of the epoch in which the parent's parent said so; null without one. */
+      readonly upstreamEpoch: string | null;
+    } & Lineage)
   /** The cursor moved: everything up to it is on a majority of the parent's disks. */
   | {
       readonly kind: "pushed";
@@ -117,8 +130,8 @@ export type ParentMessage =
   | { readonly kind: "refused"; readonly code: ErrorCode; readonly details: string; readonly cursor: number }
   /** Contiguous after the last one sent. `hash`: the parent's ledger hash at the last item. */
   | { readonly kind: "events"; readonly items: readonly LinkItem[]; readonly hash: Uint8Array }
-  /** The parent's own parent holds the parent's ledger up to `upstream`. */
-  | { readonly kind: "holds"; readonly upstream: Revision }
+  /** The parent's own parent holds the parent's ledger up to `upstream`; in another epoch than before, that may be less. */
+  | { readonly kind: "holds"; readonly upstream: Revision; readonly upstreamEpoch: string | null }
   | { readonly kind: "answer"; readonly id: number; readonly answer: ChildAnswer; readonly seen: Seen }
   /** That lease lives. */
   | { readonly kind: "kept"; readonly id: number }

@@ -4,6 +4,7 @@
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
+import { type Span, spanAt, spansOf } from "../ledger/lineage.ts";
 import type { LinkItem } from "../ledger/record.ts";
 import { selectForParent } from "../ledger/selection.ts";
 import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX } from "../limits.ts";
@@ -14,6 +15,7 @@ import { Backoff } from "./backoff.ts";
 import { ChildLink, type EventRun, type Hello, type Push, type Welcome } from "./child-link.ts";
 import { SKIP_DELAY_MS } from "./down-stream.ts";
 import type { ChildConnection, Subscription } from "./message.ts";
+import { type Adoption, ParentEpochs } from "./parent-epochs.ts";
 import { isBare, joinRuns } from "./run.ts";
 
 /** S3: how often the parent's acknowledgement is replicated at most, ms. */
@@ -30,7 +32,7 @@ const RETRY_MS_MAX = 5_000;
 
 export type UplinkReplica = Pick<
   Replica,
-  "propose" | "barrier" | "read" | "ledger" | "follow" | "position" | "status" | "onLeadership"
+  "propose" | "barrier" | "read" | "history" | "ledger" | "follow" | "position" | "status" | "onLeadership"
 >;
 
 export interface UplinkOptions {
@@ -71,6 +73,7 @@ export class Uplink {
   #lastError: OpenClawError | null = null;
   /** The parent has our ledger up to here, by its own word. */
   #holds = revision(0);
+  readonly #epochs: ParentEpochs;
   #noting = false;
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
@@ -82,6 +85,12 @@ export class Uplink {
   constructor(options: UplinkOptions) {
     this.#options = options;
     this.#backoff = new Backoff(options.clock, options.random, RETRY_MS_FIRST, RETRY_MS_MAX);
+    this.#epochs = new ParentEpochs({
+      source: options.replica,
+      parent: options.parent,
+      barrier: () => options.replica.barrier(PROPOSE_MS_MAX),
+      propose: (command) => this.#propose(command),
+    });
   }
 
   start(): void {
@@ -112,7 +121,7 @@ export class Uplink {
       parent,
       enabled: this.#enabled,
       connected: this.#link?.open === true,
-      cursor: revision(Math.max(this.#holds, parentHolds)),
+      cursor: this.#welcome === null ? parentHolds : revision(Math.max(this.#holds, parentHolds)),
       lastError: this.#lastError,
     };
   }
@@ -164,26 +173,34 @@ export class Uplink {
     const { replica, cluster, parent, credential, subscription } = this.#options;
     // A new leader may not have applied the last cursor yet.
     await replica.barrier(PROPOSE_MS_MAX);
-    const { epoch } = replica.position();
+    const { epoch, ancestors, revision: end } = replica.position();
     const { link } = await replica.read({ kind: "link", link: linkOf(parent) });
     const wanted = subscription.collections.length > 0 || subscription.prefixes.length > 0;
     return {
       link: linkOf(cluster),
-      child: { kind: "site", cluster, epoch, credential },
-      down: wanted ? { subscription, cursor: revision(link?.cursor ?? 0), epoch: link?.epoch?.nonce ?? null } : null,
+      child: { kind: "site", cluster, epoch, ancestors, revision: end, credential },
+      down: wanted
+        ? {
+            subscription,
+            cursor: revision(link?.cursor ?? 0),
+            epoch: link?.epoch?.nonce ?? null,
+            hash: link === null || link.cursor === 0 ? null : link.hash,
+          }
+        : null,
     };
   }
 
   #converse(connection: ChildConnection, hello: Omit<Hello, "kind" | "version">): Promise<OpenClawError | null> {
     return new Promise((resolve) => {
       let over = false;
+      const welcomed = Promise.withResolvers<Welcome>();
       const link = new ChildLink({
         connection,
         hello,
         clock: this.#options.clock,
         owner: {
           source: { next: (after, inFlight) => this.#next(after, inFlight), oldest: () => 0 },
-          welcomed: (welcome) => this.#welcomed(welcome),
+          welcomed: (welcome) => welcomed.resolve(welcome),
           pushed: ({ cursor }) => this.#parentHas(revision(cursor)),
           events: (run) => this.#received(run),
           holds: () => undefined,
@@ -198,43 +215,54 @@ export class Uplink {
           },
         },
       });
-      if (!over) this.#link = link;
+      if (over) return;
+      this.#link = link;
+      void welcomed.promise.then((welcome) => this.#welcomed(link, welcome));
     });
   }
 
-  #welcomed(welcome: Welcome): void {
-    const { parent, replica } = this.#options;
-    if (welcome.cluster !== parent) {
-      this.#link?.fail(new OpenClawError("WRONG_CLUSTER", `${welcome.cluster} answered, the parent is ${parent}`));
-      return;
+  /** Nothing goes either way before it is known that the parent is the one that is followed (L3). */
+  async #welcomed(link: ChildLink, welcome: Welcome): Promise<void> {
+    try {
+      const next = await this.#epochs.met(welcome);
+      if (this.#link !== link) return;
+      if (next === "again") return link.close();
+      this.#welcome = welcome;
+      this.#lastError = null;
+      this.#options.connected?.();
+      this.#holds = revision(welcome.cursor);
+      void this.#noteHolds();
+      link.wake();
+      if (this.#runs.length > 0) void this.#import();
+    } catch (error) {
+      if (error instanceof InvariantViolation) throw error;
+      if (this.#link === link) this.#fail(error);
     }
-    this.#welcome = welcome;
-    this.#lastError = null;
-    this.#options.connected?.();
-    if (welcome.cursor <= replica.position().revision) return this.#parentHas(revision(welcome.cursor));
-    // Ahead is not a fork (L3): this node may be behind its own cluster.
-    replica.barrier(PROPOSE_MS_MAX).then(
-      () => {
-        if (welcome.cursor <= replica.position().revision) return this.#parentHas(revision(welcome.cursor));
-        this.#fail(
-          new OpenClawError(
-            "FORK",
-            `the parent has revision ${welcome.cursor}, this cluster ends at ${replica.position().revision}`,
-          ),
-        );
-      },
-      (error: unknown) => this.#fail(error),
-    );
+  }
+
+  /** What following the parent that was refused last would do. @throws OpenClawError as `ParentEpochs.plan` */
+  planAdoption(): Promise<Adoption> {
+    return this.#epochs.plan();
+  }
+
+  /** Follows it. @throws OpenClawError as `ParentEpochs.adopt` */
+  async adopt(): Promise<Adoption> {
+    const adoption = await this.#epochs.adopt();
+    this.#backoff.wake();
+    return adoption;
   }
 
   /** The next run of our ledger for the parent. */
   async #next(after: number, inFlight: number): Promise<Push | null> {
     const { replica, parent } = this.#options;
+    if (this.#welcome === null) return null;
     const waiting = replica.position().revision - after;
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
     const slice = await replica.ledger(revision(after + 1), BATCH_BYTES_MAX);
-    const records = slice.records.slice(0, BATCH_ITEMS_MAX);
+    // L3: no push goes past where an epoch departed.
+    const to = spanAt(replica.position(), after + 1)?.to ?? Number.POSITIVE_INFINITY;
+    const records = slice.records.slice(0, BATCH_ITEMS_MAX).filter((record) => record.revision <= to);
     const last = records.at(-1);
     if (last === undefined) return null;
     const items = selectForParent(records, parent);
@@ -258,7 +286,8 @@ export class Uplink {
   /** S3: one at a time, and not more often than agreed. */
   async #noteHolds(): Promise<void> {
     const { replica, parent, clock } = this.#options;
-    if (this.#noting || this.#holds <= replica.position().parentHolds || !this.#wanted) return;
+    const welcome = this.#welcome;
+    if (welcome === null || this.#noting || this.#holds <= replica.position().parentHolds || !this.#wanted) return;
     this.#noting = true;
     const again = (ms: number): void => {
       clock.after(ms, () => {
@@ -267,7 +296,7 @@ export class Uplink {
       });
     };
     try {
-      await this.#propose({ kind: "parentHolds", parent, revision: this.#holds });
+      await this.#propose({ kind: "parentHolds", parent, epoch: welcome.epoch.nonce, revision: this.#holds });
       again(HOLDS_EVERY_MS);
     } catch (error) {
       if (error instanceof InvariantViolation) throw error;
@@ -295,7 +324,7 @@ export class Uplink {
     const link = this.#link;
     try {
       while (this.#link === link && this.#welcome !== null) {
-        const runs = takeRuns(this.#runs);
+        const runs = takeRuns(this.#runs, spansOf(this.#welcome));
         const last = runs.at(-1);
         if (last === undefined) break;
         await this.#importRun(
@@ -341,7 +370,7 @@ export class Uplink {
 }
 
 /** As many runs as one import takes, at least one. */
-function takeRuns(runs: EventRun[]): EventRun[] {
+function takeRuns(runs: EventRun[], spans: readonly Span[]): EventRun[] {
   let items = 0;
   let bytes = 0;
   let count = 0;
@@ -350,6 +379,8 @@ function takeRuns(runs: EventRun[]): EventRun[] {
     bytes += run.items.reduce((sum, item) => sum + (item.kind === "body" ? item.record.length : 0), 0);
     if (count > 0 && (items > BATCH_ITEMS_MAX || bytes > BATCH_BYTES_MAX)) break;
     count++;
+    // L3: nor does an import go past where an epoch of the parent departed.
+    if (spans.some(({ to }) => to === run.to)) break;
   }
   return runs.splice(0, count);
 }

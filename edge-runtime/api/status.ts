@@ -109,6 +109,11 @@ const statusProperties = {
   cluster: { type: "string" },
   partition: { type: "integer" },
   epoch: { type: "string" },
+  epochAncestors: {
+    type: "array",
+    items: { type: "object", additionalProperties: true },
+    description: "The epochs that the ledger departed from, oldest first (L3)",
+  },
   node: { type: "string" },
   role: { type: "string", enum: ["follower", "preCandidate", "candidate", "leader"] },
   leader: { type: ["string", "null"] },
@@ -175,7 +180,7 @@ function statusOf({ replica, members, presence, uplink, disk }: ApiDeps) {
     agreement,
     comparison,
   } = replica.status();
-  const { revision, hash, parentHolds, compacted } = replica.position();
+  const { revision, hash, parentHolds, compacted, ancestors } = replica.position();
   const heard = new Map(presence().map((member) => [member.node, member]));
   const progress = new Map(raft.progress.map((member) => [member.id as string, member]));
   const up = uplink?.status();
@@ -186,6 +191,7 @@ function statusOf({ replica, members, presence, uplink, disk }: ApiDeps) {
     epochCounter: epoch.counter,
     epochParent: epoch.parent,
     epochDeparture: epoch.departure,
+    epochAncestors: ancestors.map((ancestor) => ({ ...ancestor.epoch, ledgerHash: toHex(ancestor.hash) })),
     node: id,
     role,
     leader,

@@ -1,8 +1,7 @@
 /** A state file made from ledger records instead of entries: what a restored cluster begins with. */
 import { join } from "node:path";
 import { type BaseHead, type BaseRow, baseMark, baseVersions } from "@openclaw/core/history/base.ts";
-import { index, PARTITION, revision, term } from "@openclaw/core/ids.ts";
-import { chainHash, leafHash } from "@openclaw/core/ledger/chain.ts";
+import { index, term } from "@openclaw/core/ids.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import type { Membership } from "@openclaw/core/raft/membership.ts";
 import type { RowsHash } from "@openclaw/core/state-machine/query.ts";
@@ -34,7 +33,7 @@ export class StateRestore {
 
   /**
    * @param folder of the data; made here, and of no use before `finish`
-   * @param beginning the hash that the new epoch's ledger begins with
+   * @param beginning the hash that the ledger begins with
    */
   constructor(folder: string, cluster: string, beginning: Uint8Array) {
     ensureFolder(folder);
@@ -48,20 +47,15 @@ export class StateRestore {
     this.#hash = beginning;
   }
 
-  /** The ledger's hash after what was taken, in the new epoch. */
+  /** The ledger's hash after what was taken. */
   get hash(): Uint8Array {
     return this.#hash;
   }
 
-  /**
-   * Begins at a base instead of at revision 1: what the record of its revision follows is, in the new epoch, what the old
-   * epoch's hash of that revision makes of the new genesis. So the chain goes on from exactly that ledger.
-   */
+  /** Begins at a base instead of at revision 1: its hash of its own revision is what the ledger is checked from (L7). */
   begin({ last }: BaseHead): void {
-    const before = revision(last.revision - 1);
     this.#connection.exec("BEGIN IMMEDIATE");
-    this.#hash = chainHash(sha256, this.#hash, PARTITION, before, last.hash);
-    this.#tables.setLedgerBase(before, this.#hash);
+    this.#tables.setLedgerBase(last.revision, last.hash);
     this.#addRecords([last]);
     this.#tables.history.write(baseMark(this.#tables.history, last));
     this.#connection.exec("COMMIT");
@@ -75,10 +69,7 @@ export class StateRestore {
     this.#connection.exec("COMMIT");
   }
 
-  /**
-   * Takes the records that follow. Their bytes stay, and so their leaves; the chain over them begins anew, because two
-   * epochs share no hash (L3).
-   */
+  /** Takes the records that follow, which are checked. Up to the departure they are the epoch's before, hashes included (L3). */
   take(records: readonly StoredRecord[]): void {
     this.#connection.exec("BEGIN IMMEDIATE");
     this.#tables.state.write(replay(this.#tables.state, records));
@@ -87,12 +78,8 @@ export class StateRestore {
   }
 
   #addRecords(records: readonly StoredRecord[]): void {
-    this.#tables.addRecords(
-      records.map(({ revision: at, record }) => {
-        this.#hash = chainHash(sha256, this.#hash, PARTITION, at, leafHash(sha256, record));
-        return { revision: at, record, hash: this.#hash };
-      }),
-    );
+    this.#tables.addRecords(records);
+    this.#hash = records.at(-1)?.hash ?? this.#hash;
   }
 
   content(): RowsHash {

@@ -221,6 +221,7 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
         cursor: revision(41),
         subscription: { prefixes: [utf8("quakes/")], collections: ["shift-log"], mirrors: false },
         upstream: revision(40),
+        upstreamEpoch: "ab".repeat(16),
       };
       await store.write({ down });
       await reopen();

@@ -150,7 +150,15 @@ export class Outpost {
     });
     this.#inFlight = 0;
     const cluster = clusterOf(OUTPOST);
-    const child = { kind: "site", cluster, epoch: EPOCH, credential: new Uint8Array(1) } as const;
+    const at = revision(this.ledger.length);
+    const child = {
+      kind: "site",
+      cluster,
+      epoch: EPOCH,
+      ancestors: [],
+      revision: at,
+      credential: new Uint8Array(1),
+    } as const;
     connection.send({ kind: "hello", version: SYNC_VERSION, link: nameOf(OUTPOST), child, down: null });
   }
 

@@ -16,6 +16,7 @@ const link = (name: string, cursor: number, of: Epoch | null): LinkState => ({
   cursor,
   hash: EMPTY_BYTES,
   epoch: of,
+  ancestors: [],
   outcomes: [],
 });
 const member = (site: string, number: number, at: number, leader: number | null, term = 1): HeardMember => ({

@@ -173,6 +173,7 @@ const systemCommand: fc.Arbitrary<SystemCommand> = fc.oneof(
   fc.record({
     kind: fc.constant("parentHolds" as const),
     parent: fc.constant(clusterId("hub")),
+    epoch: fc.constantFrom("a", "b").map((digit) => digit.repeat(32)),
     revision: fc.nat(8).map(revision),
   }),
   fc.constant({ kind: "stamp" as const }),

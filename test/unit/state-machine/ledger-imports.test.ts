@@ -225,7 +225,9 @@ describe("imports", () => {
       [4, 2],
       [3, 3],
     ] as const) {
-      expect(site.system({ kind: "parentHolds", parent, revision: revision(said) })).toEqual({ kind: "noted" });
+      expect(site.system({ kind: "parentHolds", parent, epoch: "ab".repeat(16), revision: revision(said) })).toEqual({
+        kind: "noted",
+      });
       expect(site.position.parentHolds).toBe(kept);
     }
     expect(site.position.revision).toBe(3);

@@ -156,7 +156,10 @@ describe("a parent", () => {
       ...backend,
       barrier: async (): Promise<void> => {
         await put(site, "k");
-        await site.propose({ kind: "parentHolds", parent: hub.id, revision: revision(1) }, { principal: "tester" });
+        await site.propose(
+          { kind: "parentHolds", parent: hub.id, epoch: hub.epoch.nonce, revision: revision(1) },
+          { principal: "tester" },
+        );
       },
     };
     new ParentLink({
@@ -173,7 +176,10 @@ describe("a parent", () => {
     });
     const subscription = { prefixes: [utf8("")], collections: [], mirrors: false };
     wire.child.send(
-      encodeChildMessage({ ...hello, down: { subscription, cursor: revision(1), epoch: site.epoch.nonce } }),
+      encodeChildMessage({
+        ...hello,
+        down: { subscription, cursor: revision(1), epoch: site.epoch.nonce, hash: null },
+      }),
     );
     await world.flush();
     expect(heard[0]).toMatchObject({ kind: "welcome", upstream: 1 });
@@ -274,9 +280,12 @@ describe("a child", () => {
       version: SYNC_VERSION,
       cluster: site.id,
       epoch: site.epoch,
+      ancestors: [],
       cursor: 0,
+      hash: null,
       outcomes: [],
       upstream: revision(0),
+      upstreamEpoch: null,
     });
     expect(heard.slice(1)).toMatchObject([{ from: 1 }, { from: 2 }, { from: 3 }]);
     await say({ kind: "pushed", cursor: 1, outcomes: [] });

@@ -72,7 +72,7 @@ test("a child that is behind a compaction is told so, and one at it goes on", as
   const { world, site, child } = await setup();
   for (const key of ["a", "b", "c"]) await site.execute({ kind: "put", key: utf8(key), value: utf8("v") });
   expect(await site.execute({ kind: "compact", revision: revision(3) })).toMatchObject({ ok: true });
-  const down = (from: number) => ({ cursor: revision(from), subscription: ALL, epoch: site.epoch.nonce });
+  const down = (from: number) => ({ cursor: revision(from), subscription: ALL, epoch: site.epoch.nonce, hash: null });
   const heard = await child.hello({ down: down(1) });
   expect(heard.at(-1)).toMatchObject({ kind: "goodbye", code: "COMPACTED" });
   expect(child.closed).toBe(true);
@@ -95,6 +95,8 @@ describe("a parent's door", () => {
     kind: "site",
     cluster: clusterId(cluster),
     epoch: { counter: 1, nonce: "cd".repeat(16), parent: null, departure: revision(0) },
+    ancestors: [],
+    revision: revision(0),
     credential: new Uint8Array(1),
   });
 
@@ -140,11 +142,11 @@ describe("a parent's door", () => {
 
   test("WRONG_EPOCH, FORK: a cursor that is not of this ledger", async () => {
     const { world, site: parent, child } = await setup();
-    const down = { subscription: ALL, cursor: revision(0), epoch: "00".repeat(16) };
+    const down = { subscription: ALL, cursor: revision(0), epoch: "00".repeat(16), hash: null };
     expect(await child.hello({ down })).toMatchObject([{ kind: "goodbye", code: "WRONG_EPOCH" }]);
     const ahead = new Scripted(world, parent);
     expect(
-      await ahead.hello({ down: { subscription: ALL, cursor: revision(5), epoch: parent.epoch.nonce } }),
+      await ahead.hello({ down: { subscription: ALL, cursor: revision(5), epoch: parent.epoch.nonce, hash: null } }),
     ).toMatchObject([{ kind: "goodbye", code: "FORK" }]);
   });
 
@@ -242,7 +244,7 @@ describe("pushes at a parent", () => {
 });
 
 describe("events from a parent", () => {
-  const down = { subscription: { ...ALL, prefixes: [utf8("q/")] }, cursor: revision(0), epoch: null };
+  const down = { subscription: { ...ALL, prefixes: [utf8("q/")] }, cursor: revision(0), epoch: null, hash: null };
   const put = (site: TestCluster, key: string) => site.execute({ kind: "put", key: utf8(key), value: utf8("v") });
   const shapes = (messages: readonly ParentMessage[]): string[] =>
     messages.flatMap((message) =>
@@ -295,7 +297,10 @@ describe("events from a parent", () => {
     await child.say({ kind: "taken", cursor: revision(1) });
     const before = child.wire.parent.sent;
     await put(site, "q/2");
-    await site.propose({ kind: "parentHolds", parent: clusterId("hub"), revision: revision(1) }, { principal: "node" });
+    await site.propose(
+      { kind: "parentHolds", parent: clusterId("hub"), epoch: "ab".repeat(16), revision: revision(1) },
+      { principal: "node" },
+    );
     await child.say({ kind: "ask", id: 1, mode: { kind: "local" }, query: { kind: "position" } });
     expect(child.wire.parent.sent).toBe(before);
     child.wire.parent.unblock();
@@ -327,7 +332,10 @@ describe("events from a parent", () => {
     const { child, site } = await setup();
     await child.hello();
     await put(site, "a");
-    await site.propose({ kind: "parentHolds", parent: clusterId("hub"), revision: revision(1) }, { principal: "node" });
+    await site.propose(
+      { kind: "parentHolds", parent: clusterId("hub"), epoch: "ab".repeat(16), revision: revision(1) },
+      { principal: "node" },
+    );
     expect(await child.listen()).toMatchObject([{ kind: "holds", upstream: 1 }]);
   });
 });

@@ -9,6 +9,7 @@ import type { Client, ClientOptions } from "@openclaw/core/client/client.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import { openClient } from "@openclaw/core/client/open.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
+import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
 import {
   type ClusterId,
   type Epoch,
@@ -17,9 +18,11 @@ import {
   isLinkId,
   isNodeId,
   type LinkId,
+  PARTITION,
   revision,
   term,
 } from "@openclaw/core/ids.ts";
+import { beginningOf } from "@openclaw/core/ledger/lineage.ts";
 import type { LedgerEvent } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { Random } from "@openclaw/core/ports.ts";
@@ -32,10 +35,13 @@ import type { ParentBackend } from "@openclaw/core/sync/backend.ts";
 import { childConnection, parentConnection } from "@openclaw/core/sync/connection.ts";
 import type { ChildConnection, Subscription } from "@openclaw/core/sync/message.ts";
 import { ParentLink } from "@openclaw/core/sync/parent-link.ts";
-import { Uplink } from "@openclaw/core/sync/uplink.ts";
+import { Uplink, type UplinkReplica } from "@openclaw/core/sync/uplink.ts";
+import { departedImage } from "../../simulation/departed-image.ts";
+import type { Image } from "../../simulation/memory-image.ts";
 import { MemoryStateStore } from "../../simulation/memory-state-store.ts";
 import { SeededRandom } from "../../simulation/seeded-random.ts";
 import { settle, VirtualClock } from "../../simulation/virtual-clock.ts";
+import { sha256 } from "../state-machine/one-cluster.ts";
 import { Wire } from "./wire.ts";
 
 export function clusterId(text: string): ClusterId {
@@ -63,6 +69,11 @@ export const ANYBODY: Principal = {
   mayWriteDocument: all,
   expires: null,
 };
+
+interface Restored {
+  readonly epoch: Epoch;
+  readonly image: Image;
+}
 
 /** A cluster of one that commits at once: the state machine, the ledger, and nothing of Raft. */
 export class TestCluster {
@@ -94,12 +105,37 @@ export class TestCluster {
   /** Sites that are let in. */
   readonly children = new Set<ClusterId>();
   readonly links = new Set<ParentLink>();
+  /** Why children's connections ended, in order. */
+  readonly ended: OpenClawError[] = [];
 
-  constructor(world: World, name: string, nonce: string = toHex(world.random.bytes(16))) {
+  constructor(world: World, name: string, nonce: string = toHex(world.random.bytes(16)), restored?: Restored) {
     this.#world = world;
     this.id = clusterId(name);
-    this.epoch = { counter: 1, nonce, parent: null, departure: revision(0) };
-    this.#state = new MemoryStateStore({ cluster: this.id, epoch: this.epoch, membership: founding([]) });
+    this.epoch = restored?.epoch ?? { counter: 1, nonce, parent: null, departure: revision(0) };
+    const options = { cluster: this.id, epoch: this.epoch, membership: founding([]) };
+    this.#state = new MemoryStateStore(options, restored?.image);
+  }
+
+  /** Another cluster in a new epoch: this one's ledger up to `at`, as a restore of a backup makes it (L3). */
+  async restored(at: number, nonce: string = toHex(this.#world.random.bytes(16))): Promise<TestCluster> {
+    const records = (await this.ledger(revision(1), Number.MAX_SAFE_INTEGER)).records.slice(0, at);
+    const before = this.position();
+    const departure = revision(at);
+    const epoch = { counter: before.epoch.counter + 1, nonce, parent: before.epoch.nonce, departure };
+    const beginning = beginningOf(sha256, this.id, PARTITION, before);
+    const image = departedImage(this.id, before, epoch, records, beginning, []);
+    return new TestCluster(this.#world, this.id, nonce, { epoch, image }).start();
+  }
+
+  /** The same cluster once more, with all that it has, as a copied disk makes it. */
+  async cloned(): Promise<TestCluster> {
+    this.#state.checkpointNow();
+    const clone = new TestCluster(this.#world, this.id, this.epoch.nonce, {
+      epoch: this.epoch,
+      image: this.#state.durable,
+    });
+    clone.#applied = this.#applied;
+    return clone.start();
   }
 
   async start(): Promise<this> {
@@ -184,6 +220,10 @@ export class TestCluster {
     return this.#state.read(query);
   }
 
+  history<Q extends HistoryQuery>(query: Q): Promise<HistoryAnswer<Q>> {
+    return this.#state.history(query);
+  }
+
   ledger(from: ReturnType<typeof revision>, maxBytes: number): ReturnType<MemoryStateStore["ledger"]> {
     return this.#state.ledger(from, maxBytes);
   }
@@ -242,7 +282,10 @@ export class TestCluster {
       backend: this.backend,
       clock: this.#world.clock,
       remotePeer: "peer",
-      closed: () => this.links.delete(link),
+      closed: (reason) => {
+        this.links.delete(link);
+        if (reason !== null) this.ended.push(reason);
+      },
     });
     this.links.add(link);
     return childConnection(wire.child);
@@ -270,10 +313,15 @@ export class World {
   }
 
   /** Makes `child` a site of `parent`. */
-  uplink(child: TestCluster, parent: TestCluster, subscription: Partial<Subscription> = {}): Uplink {
+  uplink(
+    replica: UplinkReplica,
+    parent: TestCluster,
+    subscription: Partial<Subscription> = {},
+    child = replica as TestCluster,
+  ): Uplink {
     parent.children.add(child.id);
     const uplink = new Uplink({
-      replica: child,
+      replica,
       cluster: child.id,
       parent: parent.id,
       credential: new Uint8Array(1),
