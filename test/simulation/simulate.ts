@@ -86,7 +86,11 @@ async function explore(pool: WorkerPool, first: number, summary: Summary): Promi
     notTTYSchedule: 30_000,
   });
   const shown = (): Record<string, string | number> => ({
-    unit: Number.isFinite(runs) ? `of ${runs} seeds` : Number.isFinite(cycles) ? `of ${cycles} cycles` : `of ${minutes} min`,
+    unit: Number.isFinite(runs)
+      ? `of ${runs} seeds`
+      : Number.isFinite(cycles)
+        ? `of ${cycles} cycles`
+        : `of ${minutes} min`,
     seeds: summary.seeds,
     rate: (summary.seeds / ((performance.now() - began) / 1_000)).toFixed(1),
     violations: summary.violations,

@@ -16,6 +16,8 @@ interface Fork {
   readonly site: Inhabitant;
   readonly hub: Inhabitant;
   readonly codes: readonly ErrorCode[];
+  /** False while it only lacks what the hub has: a copy may still write the very same. */
+  parted: boolean;
   reported: boolean;
 }
 
@@ -29,10 +31,12 @@ export class Forks {
 
   /** Looks at both ends, as nobody in the world can. @param link what the hub has of the site; undefined: nothing */
   look(site: Inhabitant, hub: Inhabitant, link: LinkAt | undefined): void {
-    const codes = link === undefined ? null : codesOf(site, link);
+    const seen = link === undefined ? null : standingOf(site, link);
     const known = this.#of(site, hub);
-    if (known === undefined && codes !== null) this.#forks.push({ site, hub, codes, reported: false });
-    if (known !== undefined && !known.reported && codes === null)
+    if (known === undefined && seen !== null) this.#forks.push({ site, hub, ...seen, reported: false });
+    if (known === undefined) return;
+    if (seen !== null) known.parted ||= seen.parted;
+    else if (known.parted && !known.reported)
       this.#violation(`${site.life.shown} parted from what ${hub.life.shown} holds, which took it without a word`);
   }
 
@@ -48,7 +52,9 @@ export class Forks {
 
   /** Of those that met; a hub or a site that was gone first was told nothing. */
   get counts(): { readonly injected: number; readonly reported: number } {
-    const met = this.#forks.filter(({ site, hub, reported }) => reported || (!site.life.over && !hub.life.over));
+    const met = this.#forks.filter(
+      ({ site, hub, parted, reported }) => reported || (parted && !site.life.over && !hub.life.over),
+    );
     return { injected: met.length, reported: met.filter(({ reported }) => reported).length };
   }
 
@@ -58,10 +64,12 @@ export class Forks {
 }
 
 /** Null where it may go on. */
-function codesOf({ life }: Inhabitant, { cursor, hash, epoch }: LinkAt): readonly ErrorCode[] | null {
-  if (life.epoch.nonce !== epoch.nonce && life.epoch.counter < epoch.counter) return ["WRONG_EPOCH"];
+function standingOf({ life }: Inhabitant, { cursor, hash, epoch }: LinkAt): Pick<Fork, "codes" | "parted"> | null {
+  if (life.epoch.nonce !== epoch.nonce && life.epoch.counter < epoch.counter)
+    return { codes: ["WRONG_EPOCH"], parted: true };
   if (cursor === 0) return null;
   const own = life.ledger[cursor - 1];
   if (own !== undefined && equalBytes(own.hash, hash)) return null;
-  return life.epoch.nonce === epoch.nonce ? ["FORK"] : ["EPOCH_BEHIND", "FORK"];
+  const same = life.epoch.nonce === epoch.nonce;
+  return { codes: same ? ["FORK"] : ["EPOCH_BEHIND", "FORK"], parted: own !== undefined || !same };
 }

@@ -4,6 +4,7 @@
  */
 import { hash } from "node:crypto";
 import type { Epoch, NodeId } from "@openclaw/core/ids.ts";
+import type { Lineage } from "@openclaw/core/ledger/lineage.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import type { Position } from "@openclaw/core/state-machine/query.ts";
 import { OneLeaderPerTerm } from "../checkers/one-leader-per-term.ts";
@@ -17,7 +18,7 @@ import type { HierarchyPlan } from "./plan.ts";
 
 /** Where a life comes from. */
 export interface Beginning {
-  readonly epoch: Epoch;
+  readonly lineage: Lineage;
   /** The ledger that it begins with. */
   readonly ledger: readonly StoredRecord[];
   /** Null: its disks are empty. */
@@ -46,7 +47,7 @@ export interface LifeOptions {
 export class Life {
   readonly name: string;
   readonly number: number;
-  readonly epoch: Epoch;
+  readonly lineage: Lineage;
   readonly cluster: MemoryCluster;
   /** Everything that was applied, from revision 1 on. */
   readonly ledger: StoredRecord[];
@@ -63,13 +64,13 @@ export class Life {
     this.name = name;
     this.number = number;
     this.shown = `${name}#${number}`;
-    this.epoch = begins.epoch;
+    this.lineage = begins.lineage;
     this.ledger = [...begins.ledger];
     this.#random = new SeededRandom(plan.seed).stream(`${this.shown}'s disks`);
     const agreement = new StateAgreement((text) => this.violation(text));
     const leaders = new OneLeaderPerTerm((text) => this.violation(text));
     this.cluster = new MemoryCluster(size, plan.seed + number, {
-      ...{ name, clock, epoch: begins.epoch, retention: plan.retention },
+      ...{ name, clock, epoch: begins.lineage.epoch, retention: plan.retention },
       ...(begins.disks === null ? {} : { disks: begins.disks }),
       network: {
         delayMs: plan.networkMs,
@@ -94,6 +95,10 @@ export class Life {
       }),
       onFatal: (member, error) => this.violation(`${member.id} stopped: ${error.stack}`),
     });
+  }
+
+  get epoch(): Epoch {
+    return this.lineage.epoch;
   }
 
   get group(): readonly MemoryMember[] {
@@ -168,7 +173,7 @@ export class Life {
       if (found === undefined) throw new Error(`no copy of ${id}`);
       return found;
     };
-    return { epoch: this.epoch, ledger: [...this.ledger], disks };
+    return { lineage: this.lineage, ledger: [...this.ledger], disks };
   }
 
   /** For good: the plug of all of it. */

@@ -1,14 +1,13 @@
 /** A cluster through all its lives: one runs, or a clone of it beside it; its clients, and what they saw, are of one life each. */
 
-import { utf8Text } from "@openclaw/core/bytes.ts";
 import { hash } from "node:crypto";
-import { type Epoch, isLinkId, type LinkId } from "@openclaw/core/ids.ts";
-import type { Sha256 } from "@openclaw/core/ports.ts";
-import { query } from "@openclaw/core/state-machine/query-run.ts";
-import { revision } from "@openclaw/core/ids.ts";
+import { utf8Text } from "@openclaw/core/bytes.ts";
+import { type Epoch, isLinkId, type LinkId, revision } from "@openclaw/core/ids.ts";
 import type { LinkItem } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import type { Sha256 } from "@openclaw/core/ports.ts";
 import type { Position } from "@openclaw/core/state-machine/query.ts";
+import { query } from "@openclaw/core/state-machine/query-run.ts";
 import { Callers } from "../callers.ts";
 import { callFaults } from "../checkers/calls.ts";
 import { lossFaults } from "../checkers/durability.ts";
@@ -78,7 +77,7 @@ export class Place {
     this.#options = options;
     this.#random = new SeededRandom(options.plan.seed).stream(options.name);
     const epoch: Epoch = { counter: 1, nonce: nonceOf(this.#random), parent: null, departure: revision(0) };
-    this.settle({ epoch, ledger: [], disks: null });
+    this.settle({ lineage: { epoch, ancestors: [] }, ledger: [], disks: null });
   }
 
   /** Who runs here, a clone included. */

@@ -5,8 +5,8 @@ import type { FaultCounts } from "../faults.ts";
 import { SeededRandom } from "../seeded-random.ts";
 import type { Trace } from "../trace.ts";
 import type { VirtualClock } from "../virtual-clock.ts";
-import type { HierarchyPlan, HierarchyStep, Tiered } from "./plan.ts";
 import type { Inhabitant, Place } from "./place.ts";
+import type { HierarchyPlan, HierarchyStep, Tiered } from "./plan.ts";
 import { restored } from "./restore.ts";
 import type { HierarchyWorld, Site } from "./world.ts";
 
@@ -126,7 +126,7 @@ export class Troubles {
   #restore(place: Place, ageMs: number, downMs: number): void {
     this.#alone(place, (inhabitant) => {
       const { life } = inhabitant;
-      const plan = { cluster: place.name, from: life.epoch, at: life.revision, size: place.size };
+      const plan = { cluster: place.name, from: life.lineage, at: life.revision, size: place.size };
       this.#at(ageMs, () => {
         if (place.first !== inhabitant || place.present.length > 1) return;
         this.#options.faults.count(place.name === "hub" ? "hub restored from a backup" : "site restored from a backup");
@@ -163,7 +163,10 @@ export class Troubles {
         const { parentHolds } = leader.replica.position();
         // What may be compacted of a child is what its parent has (S5).
         leader.replica
-          .execute({ kind: "compact", revision: revision(parentHolds) }, { principal: "operator", timeoutMs: COMPACT_MS })
+          .execute(
+            { kind: "compact", revision: revision(parentHolds) },
+            { principal: "operator", timeoutMs: COMPACT_MS },
+          )
           .catch(() => undefined);
       });
     });

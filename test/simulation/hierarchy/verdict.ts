@@ -31,7 +31,9 @@ async function mirrored(place: Place, source: Inhabitant, mirror: Inhabitant): P
   for (const { state } of mirror.life.members) {
     const all = { kind: "range", origin: clusterOf(place.name), ...plainRange(EMPTY_BYTES, null, 10_000) } as const;
     const { rows } = await state.read(all);
-    faults.push(...mirrorStateFaults(side, source.life.revision, rows).map((fault) => `at ${mirror.life.shown}: ${fault}`));
+    faults.push(
+      ...mirrorStateFaults(side, source.life.revision, rows).map((fault) => `at ${mirror.life.shown}: ${fault}`),
+    );
   }
   return faults;
 }
@@ -53,7 +55,8 @@ function ledgerFaults(place: Place, source: Inhabitant, mirror: Inhabitant): str
       const original = records[origin.revision - 1];
       return original !== undefined && original.origin === null && covers(original, record);
     });
-    if (!wrote) faults.push(`${mirror.life.shown}'s ${record.revision} is no revision ${origin.revision} of ${place.name}`);
+    if (!wrote)
+      faults.push(`${mirror.life.shown}'s ${record.revision} is no revision ${origin.revision} of ${place.name}`);
   }
   const revisions = new Set([...taken.values()].map(({ origin }) => origin?.revision));
   for (const { revision, origin } of source.life.ledger.map(decoded))

@@ -8,10 +8,10 @@ import type { Trace } from "../trace.ts";
 import { elapse, type VirtualClock } from "../virtual-clock.ts";
 import { Forks } from "./forks.ts";
 import { Operator } from "./operator.ts";
-import { HIERARCHY_TROUBLE_MS, type HierarchyPlan } from "./plan.ts";
 import { Place } from "./place.ts";
-import { Rungs } from "./rungs.ts";
+import { HIERARCHY_TROUBLE_MS, type HierarchyPlan } from "./plan.ts";
 import { clusterOf } from "./restore.ts";
+import { Rungs } from "./rungs.ts";
 import { Troubles } from "./troubles.ts";
 import { hierarchyFaults } from "./verdict.ts";
 
