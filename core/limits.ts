@@ -33,6 +33,8 @@ export const DEPS_MAX = 1_024;
 export const EVENTS_MAX = 1_024;
 /** Bytes of the events of one ledger record: it must fit a frame on every later link, and grows a little at each. */
 export const RECORD_BYTES_MAX = FRAME_BYTES_MAX - 4 * 65_536;
+/** Records around one another, below the outermost: one for each link that a revision came over. */
+export const BODY_DEPTH_MAX = 8;
 /** Compares, and operations of each branch, of one transaction; a nested one has what its own siblings leave (as in etcd). */
 export const TXN_OPERATIONS_MAX = 128;
 /** Bytes of a transaction itself: it must fit a frame and an entry. */
@@ -49,3 +51,6 @@ export const RESPONSES_BYTES_MAX = 1_048_576;
 export const KEPT_LEASES_MAX = 256;
 /** Collections, and prefixes, that one subscription may name. */
 export const SUBSCRIPTION_ITEMS_MAX = 256;
+
+/** Ancestors that are remembered. Whoever stands in an older epoch is no relation any more. */
+export const ANCESTORS_MAX = 256;

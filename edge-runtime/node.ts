@@ -37,6 +37,7 @@ import { NodeDisk } from "./storage/disk-use.ts";
 import { SegmentLogStore } from "./storage/log-store.ts";
 import { SqliteStateStore } from "./storage/state-store.ts";
 import { Children } from "./sync/children.ts";
+import { LinkRefusals } from "./sync/link-refusals.ts";
 import { Uplink } from "./sync/uplink.ts";
 import { systemClock, systemRandom } from "./system-ports.ts";
 
@@ -49,6 +50,8 @@ export interface RunningNode {
   readonly http: string;
   readonly replica: Replica;
   readonly children: Children;
+  /** Links that wait for an operator. */
+  readonly refusals: LinkRefusals;
   readonly presence: PresenceGossip;
   /** Null without a parent. */
   readonly uplink: Uplink | null;
@@ -210,6 +213,7 @@ async function compose(
   const documents = new Materialiser(replica);
   started.push(() => documents.stop());
 
+  const refusals = new LinkRefusals(() => systemClock.wall());
   const children = await Children.open({
     host,
     replica,
@@ -217,6 +221,7 @@ async function compose(
     changeCheck,
     children: config.children,
     clock: systemClock,
+    refusals,
     log,
   });
   started.push(() => children.stop());
@@ -246,7 +251,17 @@ async function compose(
   const uplink =
     parent === null
       ? null
-      : new Uplink({ host, replica, parent, cluster, credential, clock: systemClock, random: systemRandom, log });
+      : new Uplink({
+          host,
+          replica,
+          parent,
+          cluster,
+          credential,
+          clock: systemClock,
+          random: systemRandom,
+          refusals,
+          log,
+        });
   if (uplink !== null) {
     uplink.start();
     started.push(() => uplink.stop());
@@ -285,6 +300,7 @@ async function compose(
     transportDrops: () => droppedBy(transport.counters),
     stateReads: () => state.reads,
     children: () => children.size,
+    refusals,
     uplink: () => uplink?.status() ?? null,
   });
   const app = await buildApi({
@@ -295,6 +311,7 @@ async function compose(
     members: directory,
     uplink,
     disk,
+    refusals,
     metrics,
     origins: config.http.origins,
     page: config.page,
@@ -302,7 +319,18 @@ async function compose(
     onFatal,
   });
   started.push(() => app.close());
-  const running = { config, replica, children, presence, uplink, host, log, stop: stopOnce, failed: failure.promise };
+  const running = {
+    config,
+    replica,
+    children,
+    refusals,
+    presence,
+    uplink,
+    host,
+    log,
+    stop: stopOnce,
+    failed: failure.promise,
+  };
   options.extend?.(app, running);
   const address = await listen(app, config);
   log.info({ http: address, revision: replica.position().revision }, "node started");

@@ -5,6 +5,7 @@ import { failures } from "@openclaw/edge-runtime/api/answers.ts";
 import type { NodeOptions, RunningNode } from "@openclaw/edge-runtime/node.ts";
 import { systemClock } from "@openclaw/edge-runtime/system-ports.ts";
 import { connectedElsewhere } from "./connected.ts";
+import { siteLedgerRoute } from "./site-ledger.ts";
 import { type SiteRow, SiteWatch, viewSites } from "./sites.ts";
 
 /** Between two looks of the node itself, so that lag and last shipping are known when somebody asks, ms. */
@@ -28,6 +29,7 @@ export function hubRoutes(app: App, node: HubNode): void {
     throw new OpenClawError("CONFIG_INVALID", "a hub serves its dashboard at /: remove `page`");
   }
   siteRoutes(app, node);
+  siteLedgerRoute(app, node);
   for (const { path, file, type } of DASHBOARD) {
     const content = readFile(new URL(`dashboard/${file}`, import.meta.url));
     // Awaited at the first request; a missing file must not end the process before that.

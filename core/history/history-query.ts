@@ -1,5 +1,8 @@
 /** What can be asked of the past: of the state as it was after one of its revisions. */
-import type { ClusterId, LeaseId, Revision } from "../ids.ts";
+import type { ClusterId, LeaseId, LinkId, Revision } from "../ids.ts";
+import type { LedgerFault } from "../ledger/fault.ts";
+import type { Lineage } from "../ledger/lineage.ts";
+import type { GapReason } from "../state-machine/link-gaps.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "../state-machine/operation.ts";
 import type { QueryAnswers } from "../state-machine/query.ts";
 
@@ -26,6 +29,8 @@ export type HistoryQuery =
     }
   /** Which revision is the first to keep, so that no more than that is kept; null bounds nothing. */
   | { readonly kind: "outgrown"; readonly ageMs: number | null; readonly bytes: number | null }
+  /** A sender's ledger as its link brought it, from one of its revisions on; about `bytes` of it at most. */
+  | { readonly kind: "mirror"; readonly link: LinkId; readonly from: Revision; readonly bytes: number }
   /** Which revision was the last one at a wall time, ms since 1970. */
   | { readonly kind: "revisionAt"; readonly time: number };
 
@@ -48,6 +53,29 @@ export interface KeyVersion extends Version {
   readonly revision: Revision;
 }
 
+/** Of a sender's ledger; `hash` is its own at the last revision. */
+export type MirrorItem =
+  | { readonly kind: "body"; readonly revision: Revision; readonly record: Uint8Array; readonly hash: Uint8Array }
+  /** These revisions are not here as bodies. */
+  | {
+      readonly kind: "gap";
+      readonly from: Revision;
+      readonly to: Revision;
+      readonly hash: Uint8Array;
+      readonly reason: GapReason;
+    };
+
+export interface Mirror {
+  /** How far the link has come; null: it brought no ledger. */
+  readonly link: (Lineage & { readonly cursor: Revision; readonly hash: Uint8Array }) | null;
+  /** The sender's hash before the first item, or at the cursor where there is none; null where that is compacted. */
+  readonly before: Uint8Array | null;
+  /** Without a hole. The first may be a gap that begins before the revision that was asked for. */
+  readonly items: readonly MirrorItem[];
+  /** The first revision at which what is here does not lead to the hashes that came over the link. */
+  readonly fault: LedgerFault | null;
+}
+
 export interface HistoryAnswers {
   get: { readonly row: KeyValue | null };
   range: RangeResponse;
@@ -55,6 +83,7 @@ export interface HistoryAnswers {
   document: QueryAnswers["document"];
   /** 0: all of it. */
   outgrown: { readonly revision: Revision };
+  mirror: Mirror;
   /** `ambiguous`: an earlier revision is stamped later than the time asked for, for wall clocks were put back (T2). */
   revisionAt: { readonly revision: Revision; readonly time: number; readonly ambiguous: boolean };
 }

@@ -5,12 +5,13 @@
 import { OpenClawError, unreachable } from "../errors.ts";
 import type { Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
-import type { StoredRecord } from "../ports.ts";
+import type { Sha256, StoredRecord } from "../ports.ts";
 import { readPosition } from "../state-machine/position.ts";
 import type { StateView, Write } from "../state-machine/view.ts";
 import { documentAt } from "./document-at.ts";
 import type { HistoryAnswer, HistoryAnswers, HistoryQuery } from "./history-query.ts";
 import { indexRecords, readMark } from "./index-records.ts";
+import { mirrorOf } from "./mirror.ts";
 import { outgrown } from "./outgrown.ts";
 import { keyAt, rangeAt, versionsOf } from "./past-keys.ts";
 import { revisionAt } from "./past-times.ts";
@@ -21,6 +22,7 @@ const STEP_RECORDS = 128;
 const STEP_BYTES = 65_536;
 
 export interface HistorySource {
+  readonly sha256: Sha256;
   readonly state: StateView;
   readonly index: StateView;
   /** Records from `from` on, at most `maxBytes` but at least one if there is one. */
@@ -97,7 +99,8 @@ export class History {
   read<Q extends HistoryQuery>(question: Q): Generator<void, HistoryAnswer<Q>>;
   *read(question: HistoryQuery): Generator<void, HistoryAnswer<HistoryQuery>> {
     this.#requireKept(question);
-    yield* this.catchUp();
+    // A mirror is read from the ledger itself.
+    if (question.kind !== "mirror") yield* this.catchUp();
     const steps = this.#answer(question);
     for (;;) {
       this.#requireKept(question);
@@ -120,6 +123,8 @@ export class History {
         return yield* documentAt(state, question);
       case "outgrown":
         return yield* outgrown(index, this.#position, question);
+      case "mirror":
+        return yield* mirrorOf(this.#source, question);
       case "revisionAt":
         return yield* revisionAt(index, question.time, this.#compacted);
       default:

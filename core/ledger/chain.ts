@@ -2,7 +2,7 @@
  * The chain over a ledger (rules L2, L3): each revision's hash covers all before it, so two ledgers that agree on one
  * hash agree on every revision up to it.
  *
- *   hash(0) = H(0x00, cluster, partition, epoch nonce)      leaf(r) = H(record bytes), which begin with 0x01 and the salt
+ *   hash(0) = H(0x00, cluster, partition, epoch nonce)      leaf(r) = H(record bytes), which begin with 0x03 and the salt
  *   hash(r) = H(0x02, hash(r−1), partition, r, leaf(r))
  */
 import { equalBytes } from "../bytes.ts";
@@ -75,33 +75,42 @@ export function isContiguous(items: readonly LinkItem[]): boolean {
 }
 
 /**
- * The hash after a run, each item chained to the last. A skip's own hash is taken over: nothing in it can be checked, but
- * whatever follows it is.
+ * The hash at each item's last revision, each chained to the one before. A skip's own hash is taken over: nothing in it can
+ * be checked, but whatever follows it is.
  */
-export function hashAfter(
+export function hashesAlong(
   sha256: Sha256,
   previous: Uint8Array,
   partition: Partition,
   items: readonly LinkItem[],
-): Uint8Array {
+): Uint8Array[] {
   let hash = previous;
-  for (const item of items) {
-    switch (item.kind) {
-      case "body":
-        hash = chainHash(sha256, hash, partition, item.revision, leafHash(sha256, item.record));
-        break;
-      case "stub":
-        hash = chainHash(sha256, hash, partition, item.revision, item.leaf);
-        break;
-      case "skip":
-        hash = item.hash;
-        break;
-      default:
-        unreachable(item);
-    }
-  }
-  return hash;
+  return items.map((item) => {
+    hash = hashAfterItem(sha256, hash, partition, item);
+    return hash;
+  });
 }
+
+function hashAfterItem(sha256: Sha256, previous: Uint8Array, partition: Partition, item: LinkItem): Uint8Array {
+  switch (item.kind) {
+    case "body":
+      return chainHash(sha256, previous, partition, item.revision, leafHash(sha256, item.record));
+    case "stub":
+      return chainHash(sha256, previous, partition, item.revision, item.leaf);
+    case "skip":
+      return item.hash;
+    default:
+      return unreachable(item);
+  }
+}
+
+/** The hash after a run. */
+export const hashAfter = (
+  sha256: Sha256,
+  previous: Uint8Array,
+  partition: Partition,
+  items: readonly LinkItem[],
+): Uint8Array => hashesAlong(sha256, previous, partition, items).at(-1) ?? previous;
 
 /** True if a contiguous run leads from `previous` to `claimed`: no other ledger stands here (L3). */
 export function verifyRun(

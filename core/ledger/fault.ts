@@ -9,7 +9,9 @@ import type { Revision } from "../ids.ts";
  * - `chain`: record and hash do not agree, and nothing that follows tells which of them is wrong
  * - `position`: the state's own row says that the ledger ends elsewhere, or under another hash
  */
-export type LedgerFaultKind = "unreadable" | "order" | "record" | "hash" | "chain" | "position";
+export type LedgerFaultKind = (typeof LEDGER_FAULTS)[number];
+
+export const LEDGER_FAULTS = ["unreadable", "order", "record", "hash", "chain", "position"] as const;
 
 export interface LedgerFault {
   readonly revision: Revision;

@@ -8,27 +8,12 @@
  * So a revision has one hash, whoever holds it, and whoever knows hash(R) can follow the new epoch without being told anything.
  */
 import { invariant } from "../errors.ts";
-import type { ClusterId, Epoch, Partition, Revision } from "../ids.ts";
+import type { ClusterId, Epoch, Lineage, Partition, Revision } from "../ids.ts";
+import { ANCESTORS_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import { chainHash, genesisHash } from "./chain.ts";
 
-/** An epoch before the present one. */
-export interface Ancestor {
-  readonly epoch: Epoch;
-  /** The ledger's hash where the next epoch departed from it. */
-  readonly hash: Uint8Array;
-}
-
-/** Which epochs a ledger is of. */
-export interface Lineage {
-  /** The present one. */
-  readonly epoch: Epoch;
-  /** Oldest first; each departed from the one before. */
-  readonly ancestors: readonly Ancestor[];
-}
-
-/** Ancestors that are remembered. Whoever stands in an older epoch is no relation any more. */
-export const ANCESTORS_MAX = 256;
+export type { Ancestor, Lineage } from "../ids.ts";
 
 /** What one epoch wrote of a ledger: the revisions above `after`, up to `to`; null: to its end. */
 export interface Span {

@@ -6,32 +6,28 @@ import { concatBytes, equalBytes, fromHex, toHex } from "../bytes.ts";
 import type { Encodable } from "../codec.ts";
 import { decode, encodePooled, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
-import type { ActorId, ChangeHash, Epoch, LeaseId, Origin } from "../ids.ts";
-import { isActorId, isClusterId, isLeaseId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
-import { EVENTS_MAX } from "../limits.ts";
-import { ANCESTORS_MAX, type Ancestor, type Lineage } from "./lineage.ts";
-import type { DocumentChange, LedgerEvent, LedgerRecord, LinkItem, StubReason } from "./record.ts";
+import type { ActorId, Ancestor, ChangeHash, Epoch, LeaseId, Lineage, LinkId, Origin } from "../ids.ts";
+import { isActorId, isClusterId, isCount, isLeaseId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
+import { ANCESTORS_MAX, BODY_DEPTH_MAX, EVENTS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
+import type { DocumentChange, LedgerEvent, LedgerRecord, LinkItem, RecordForm, StubReason } from "./record.ts";
+import { mirrored } from "./record.ts";
 
 /** First byte of every record. Chain inputs begin with other bytes (chain.ts). */
-const RECORD_FORMAT = 0x01;
+const RECORD_FORMAT = 0x03;
 export const SALT_BYTES = 16;
 export const HASH_BYTES = 32;
 
+/** What a record adds at most to the events, or the body, that it holds. */
+const WRAP_BYTES_MAX = 16_384;
+
+const FORM = { written: 0, imported: 1, replaced: 2 } as const;
 const EVENT = { put: 0, delete: 1, change: 2 } as const satisfies Record<LedgerEvent["kind"], number>;
 const ITEM = { body: 0, stub: 1, skip: 2 } as const satisfies Record<LinkItem["kind"], number>;
 const REASONS: readonly StubReason[] = ["private", "echo", "shed", "filtered"];
 
-export function encodeRecord(record: LedgerRecord): Uint8Array<ArrayBuffer> {
+export function encodeRecord(record: RecordForm): Uint8Array<ArrayBuffer> {
   invariant(record.salt.length === SALT_BYTES, "a record's salt has 16 bytes");
-  const inner = encodePooled([
-    record.partition,
-    record.revision,
-    record.time,
-    record.principal,
-    record.origin === null ? null : originTuple(record.origin),
-    record.link,
-    record.events.map(eventTuple),
-  ]);
+  const inner = encodePooled(recordTuple(record));
   const bytes = new Uint8Array(1 + SALT_BYTES + inner.length);
   bytes[0] = RECORD_FORMAT;
   bytes.set(record.salt, 1);
@@ -39,43 +35,120 @@ export function encodeRecord(record: LedgerRecord): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+function recordTuple(record: RecordForm): Encodable {
+  const { partition, revision: at } = record;
+  if (record.origin === null)
+    return [FORM.written, partition, at, record.time, record.principal, record.events.map(eventTuple)];
+  const from = [originTuple(record.origin), record.link];
+  return record.body === null
+    ? [FORM.replaced, partition, at, ...from, record.time, record.principal, record.events.map(eventTuple)]
+    : [FORM.imported, partition, at, ...from, record.took, record.body];
+}
+
 /** @throws OpenClawError MALFORMED_FRAME */
-export function decodeRecord(bytes: Uint8Array): LedgerRecord {
+export const decodeRecord = (bytes: Uint8Array): LedgerRecord => readRecord(bytes, 0, () => {});
+
+/**
+ * Decodes a body: a record that another cluster wrote, with all that are in it. It checks that each stands in the bytes that
+ * `encodeRecord` gives: otherwise two decoders could read different things out of bytes of one hash (X1). And that a record
+ * around it can still be decoded, and sent on.
+ * @throws OpenClawError MALFORMED_FRAME
+ */
+export function decodeBody(bytes: Uint8Array): LedgerRecord {
+  let inside = 0;
+  const record = readRecord(bytes, 1, (one, at) => {
+    if (!equalBytes(encodeRecord(one), at)) throw new OpenClawError("MALFORMED_FRAME", "a record in odd bytes");
+    inside++;
+  });
+  if (bytes.length > RECORD_BYTES_MAX + inside * WRAP_BYTES_MAX)
+    throw new OpenClawError("MALFORMED_FRAME", `a record of ${bytes.length} bytes`);
+  return record;
+}
+
+type Look = (record: LedgerRecord, bytes: Uint8Array) => void;
+
+/** @param depth records around this one */
+function readRecord(bytes: Uint8Array, depth: number, look: Look): LedgerRecord {
+  if (depth > BODY_DEPTH_MAX) throw new OpenClawError("MALFORMED_FRAME", "a record in too many others");
   if (bytes.length <= 1 + SALT_BYTES || bytes[0] !== RECORD_FORMAT) {
     throw new OpenClawError("MALFORMED_FRAME", "not a ledger record of a known format");
   }
   const reader = new TupleReader(decode(bytes.subarray(1 + SALT_BYTES)), "record");
+  const form = reader.count();
   if (reader.count() !== PARTITION) throw new OpenClawError("MALFORMED_FRAME", "a record of another partition");
-  const record: LedgerRecord = {
-    partition: PARTITION,
-    revision: revision(reader.count()),
-    time: reader.integer(),
-    principal: reader.text(),
-    origin: reader.orNull((field) => readOrigin(field.any())),
-    link: reader.orNull((field) => field.that(isLinkId, "a link")),
-    salt: bytes.slice(1, 1 + SALT_BYTES),
-    events: reader.list().map(readEvent),
-  };
+  const head = { partition: PARTITION, revision: revision(reader.count()), salt: bytes.slice(1, 1 + SALT_BYTES) };
+  const record = readForm(form, head, reader, depth, look);
   reader.end();
-  if (!isWritten(record)) throw new OpenClawError("MALFORMED_FRAME", "a record that no cluster writes");
+  const { length } = record.events;
+  if (length === 0 || length > EVENTS_MAX) throw new OpenClawError("MALFORMED_FRAME", `a record of ${length} events`);
+  look(record, bytes);
   return record;
 }
 
-function isWritten({ origin, link, events }: LedgerRecord): boolean {
-  if ((origin === null) !== (link === null) || events.length === 0 || events.length > EVENTS_MAX) return false;
-  return origin === null || events.every((event) => event.kind !== "put" || event.lease === null);
+function readForm(
+  form: number,
+  head: Pick<LedgerRecord, "partition" | "revision" | "salt">,
+  reader: TupleReader,
+  depth: number,
+  look: Look,
+): LedgerRecord {
+  switch (form) {
+    case FORM.written: {
+      const [time, principal] = [reader.integer(), reader.text()];
+      return { ...head, origin: null, link: null, time, principal, events: reader.list().map(readEvent) };
+    }
+    case FORM.replaced: {
+      const origin = readOrigin(reader.any());
+      const link = reader.that(isLinkId, "a link");
+      const [time, principal] = [reader.integer(), reader.text()];
+      const events = reader.list().map(readEvent);
+      if (events.some((event) => event.kind === "put" && event.lease !== null))
+        throw new OpenClawError("MALFORMED_FRAME", "a mirror with a lease");
+      return { ...head, origin, link, body: null, time, principal, events };
+    }
+    case FORM.imported: {
+      const origin = readOrigin(reader.any());
+      const link = reader.that(isLinkId, "a link");
+      const took = reader.orNull((field) => field.list().map(placeOf));
+      const body = reader.bytes();
+      const inner = readRecord(body, depth + 1, look);
+      if (!isSame(origin, originOf(inner, link, origin.epoch)))
+        throw new OpenClawError("MALFORMED_FRAME", "an origin that is not its body's");
+      const { time, principal } = inner;
+      return { ...head, origin, link, body, took, time, principal, events: tookEffect(inner.events, took) };
+    }
+    default:
+      throw new OpenClawError("MALFORMED_FRAME", `a record of unknown form ${form}`);
+  }
 }
 
-/**
- * Decodes a record that another cluster wrote, and checks that its bytes are the ones `encodeRecord` gives. Otherwise two
- * decoders could read different things out of bytes of one hash (X1).
- * @throws OpenClawError MALFORMED_FRAME
- */
-export function decodeForeignRecord(bytes: Uint8Array): LedgerRecord {
-  const record = decodeRecord(bytes);
-  if (!equalBytes(encodeRecord(record), bytes)) throw new OpenClawError("MALFORMED_FRAME", "a record in odd bytes");
-  return record;
+/** @throws OpenClawError MALFORMED_FRAME */
+function tookEffect(events: readonly LedgerEvent[], took: readonly number[] | null): readonly LedgerEvent[] {
+  if (took === null) return events.map(mirrored);
+  if (took.length >= events.length) throw new OpenClawError("MALFORMED_FRAME", "events that took effect, and are all");
+  let next = 0;
+  return took.map((place) => {
+    const event = place < next ? undefined : events[place];
+    if (event === undefined) throw new OpenClawError("MALFORMED_FRAME", "no event that could take effect");
+    next = place + 1;
+    return mirrored(event);
+  });
 }
+
+function placeOf(value: Encodable): number {
+  if (!isCount(value)) throw new OpenClawError("MALFORMED_FRAME", "an event's place is a count");
+  return value;
+}
+
+/** Where a body was first written. `link`: what brings it; `epoch`: its sender's. */
+export const originOf = (
+  { origin, revision: at }: Pick<LedgerRecord, "origin" | "revision">,
+  link: LinkId,
+  epoch: string,
+): Origin | null => origin ?? (isClusterId(link) ? { cluster: link, epoch, revision: at } : null);
+
+const isSame = (a: Origin, b: Origin | null): boolean =>
+  a.cluster === b?.cluster && a.epoch === b.epoch && a.revision === b.revision;
 
 export function documentChangeTuple(change: DocumentChange): Encodable {
   return [

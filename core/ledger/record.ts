@@ -35,25 +35,60 @@ export type LedgerEvent =
       readonly encryption: Encryption;
     };
 
-export interface LedgerRecord {
+interface RecordHead {
   readonly partition: Partition;
   readonly revision: Revision;
+  /** 16 random bytes that travelled in the command (L2). Of an imported record it is our own; the body has its origin's. */
+  readonly salt: Uint8Array;
+}
+
+/** What a revision did. */
+interface Deed {
   /** Wall clock of the node that proposed it, ms since 1970. An annotation only (T1). */
   readonly time: number;
   /** Who: a token's subject, `anonymous`, or `node:<id>`. */
   readonly principal: string;
-  /** Null when this cluster wrote it; otherwise where it was first written (L4). */
-  readonly origin: Origin | null;
-  /**
-   * The link that brought it, null exactly when `origin` is. What the parent's link brought is never shipped to the
-   * parent, and what a child's link brought never to that child (L5), however many tiers the origin is away.
-   */
-  readonly link: LinkId | null;
-  /** 16 random bytes that travelled in the command (L2). */
-  readonly salt: Uint8Array;
   /** At least one; all took effect at once. */
   readonly events: readonly LedgerEvent[];
 }
+
+interface Written {
+  readonly origin: null;
+  readonly link: null;
+}
+
+/** L4: what a link brought stands here as it came, so that its sender's leaf can be made of it again at any time. */
+export interface Imported {
+  /** Where it was first written. */
+  readonly origin: Origin;
+  /**
+   * The link that brought it. What the parent's link brought is never shipped to the parent, and what a child's link brought
+   * never to that child (L5), however many tiers the origin is away.
+   */
+  readonly link: LinkId;
+  /** The sender's record, byte for byte; an imported one, where it came over more links than one. */
+  readonly body: Uint8Array;
+  /** Which of the body's events took effect here: their places, ascending, from 0. Null: all. */
+  readonly took: readonly number[] | null;
+}
+
+/** What a link brought about, and no record of its sender: what its mirror was where another life of it parts (L3). */
+export interface Replaced {
+  /** The revision that it was of. */
+  readonly origin: Origin;
+  readonly link: LinkId;
+  readonly body: null;
+}
+
+/** What is encoded. */
+export type RecordForm = RecordHead & (((Written | Replaced) & Deed) | Imported);
+
+/** What is read: of an imported record, its deed is the body's, with those of its events that took effect here. */
+export type LedgerRecord = RecordHead & Deed & (Written | Imported | Replaced);
+
+/** A lease is its own cluster's: nobody else can tell when it ends, and its end comes as deletes (K6). */
+export const mirrored = (event: LedgerEvent): LedgerEvent =>
+  event.kind === "put" && event.lease !== null ? { ...event, lease: null } : event;
 
 /** Why a stub stands where a body would. */
 export type StubReason = "private" | "echo" | "shed" | "filtered";

@@ -222,7 +222,7 @@ class Machine {
   }
 
   #author({ principal, time }: CommandHeader, salt: (at: Revision) => Uint8Array): Author {
-    return { principal, time, salt, from: null };
+    return { principal, time, salt };
   }
 
   /** A command of several revisions has one salt of its own for each (L2). */

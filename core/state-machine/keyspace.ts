@@ -28,6 +28,7 @@
  *   0x35                                     their number and bytes
  *   0x40 link                                ledger link
  *   0x41 len8 origin, epoch nonce            an origin's high-water
+ *   0x42 len8 link, to64, from64             revisions of that link that are not here as bodies
  *   0x43 len8 link, epoch nonce              a life that was refused at a ledger link
  *   0x44 len8 link, epoch nonce              a life that was left: what was taken of it and put aside
  *
@@ -35,8 +36,8 @@
  */
 import { compareBytes, prefixEnd, utf8 } from "../bytes.ts";
 import { invariant } from "../errors.ts";
-import type { ActorId, ClusterId, LeaseId, LinkId, NodeId, SessionId } from "../ids.ts";
-import { isLeaseId } from "../ids.ts";
+import type { ActorId, ClusterId, LeaseId, LinkId, NodeId, Revision, SessionId } from "../ids.ts";
+import { isLeaseId, revision } from "../ids.ts";
 
 const TAG = {
   position: 0x01,
@@ -64,6 +65,7 @@ const TAG = {
   idempotentSum: 0x35,
   ledgerLink: 0x40,
   originMark: 0x41,
+  linkGap: 0x42,
   contender: 0x43,
   leftLife: 0x44,
 } as const;
@@ -250,6 +252,18 @@ export const IDEMPOTENT_DUE: KeyRange = {
 export const originMarkKey = (cluster: ClusterId, nonce: string): Uint8Array =>
   tagged(TAG.originMark, [withLength(utf8(cluster)), utf8(nonce)]);
 
+/** In the order of where they end. Two end at one revision only where one of them holds none: then that comes last. */
+export const linkGapKey = (link: LinkId, from: Revision, to: Revision): Uint8Array =>
+  tagged(TAG.linkGap, [withLength(utf8(link)), bigEndian(to), bigEndian(from)]);
+/** Those that end at `to` or later. */
+export function linkGapsRange(link: LinkId, to: Revision): KeyRange {
+  const prefix = tagged(TAG.linkGap, [withLength(utf8(link))]);
+  return { from: join(prefix, bigEndian(to)), to: after(prefix) };
+}
+export const boundsOfGap = (row: Uint8Array): { readonly from: Revision; readonly to: Revision } => ({
+  from: revision(fromBigEndian(row, row.length - 8)),
+  to: revision(fromBigEndian(row, row.length - 16)),
+});
 export const contenderKey = (link: LinkId, nonce: string): Uint8Array => lifeKey(TAG.contender, link, nonce);
 export const contendersRange = (link: LinkId): KeyRange => livesRange(TAG.contender, link);
 export const CONTENDERS: KeyRange = { from: Uint8Array.of(TAG.contender), to: Uint8Array.of(TAG.contender + 1) };

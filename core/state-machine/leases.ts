@@ -92,7 +92,6 @@ const expiry = (sha256: Sha256, lease: LeaseId, row: LeaseRow): Author => ({
   principal: `lease:${lease}`,
   time: row.wallDue,
   salt: (at) => derivedSalt(sha256, row.salt, at),
-  from: null,
 });
 
 function prolong(

@@ -2,12 +2,12 @@
 import { equalBytes } from "../bytes.ts";
 import type { ErrorCode } from "../errors.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
-import type { ClusterId, Origin, Revision } from "../ids.ts";
+import type { ClusterId, Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
-import { firstRevision, genesisHash, hashAfter, isContiguous, lastRevision } from "../ledger/chain.ts";
+import { firstRevision, genesisHash, hashesAlong, isContiguous, lastRevision } from "../ledger/chain.ts";
 import { chainedTo, epochsOf, spanAt } from "../ledger/lineage.ts";
-import type { LedgerEvent, LedgerRecord, LinkItem } from "../ledger/record.ts";
-import { decodeForeignRecord } from "../ledger/record-codec.ts";
+import { type LedgerEvent, type LedgerRecord, type LinkItem, mirrored } from "../ledger/record.ts";
+import { decodeBody, originOf } from "../ledger/record-codec.ts";
 import type { Sha256 } from "../ports.ts";
 import type { CommandResult, SystemCommand } from "./command.ts";
 import { overPending } from "./document-plan.ts";
@@ -16,6 +16,7 @@ import { carryOut, planDocuments } from "./documents.ts";
 import { keyRefusal, mirrorKey, valueRefusal } from "./key-rows.ts";
 import { ledgerLinkKey } from "./keyspace.ts";
 import type { LedgerWriter } from "./ledger-writer.ts";
+import { beginLink, type GapReason, noteBody, noteGap } from "./link-gaps.ts";
 import type { LedgerLinkRow } from "./link-rows.ts";
 import { isPast, ledgerLinkRow, raiseMark } from "./link-rows.ts";
 import type { Refusal } from "./outcome.ts";
@@ -34,10 +35,19 @@ interface Importing {
   readonly salt: (at: Revision) => Uint8Array;
 }
 
-/** An item above the cursor, with the record that a body carries. */
+interface Body {
+  readonly bytes: Uint8Array;
+  readonly record: LedgerRecord;
+}
+
+/** An item above the cursor. */
 interface Opened {
-  readonly item: LinkItem;
-  readonly record: LedgerRecord | null;
+  /** Its last revision, and the sender's ledger hash there. */
+  readonly to: Revision;
+  readonly hash: Uint8Array;
+  readonly body: Body | null;
+  /** Why it is a gap here, unless it is a body of which something takes effect. */
+  readonly reason: GapReason;
 }
 
 /**
@@ -71,40 +81,36 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
   if (first === undefined || last === undefined) return { kind: "imported", cursor, outcomes: [] };
   if (firstRevision(first) > cursor + 1) return refuse("GAP", `${firstRevision(first)} does not follow ${cursor}`);
 
-  const row = known ?? beginning(sha256, command);
+  // L3: the same revision under another hash. An overlap that ends below the cursor changes nothing; the link compares it
+  // with what is kept (mirror.ts).
+  if (lastRevision(last) < cursor) return { kind: "imported", cursor, outcomes: [] };
+  const row = known ?? beginning(importing, command);
   const rest = command.items.filter((item) => lastRevision(item) > cursor);
-  // L3: the same revision under another hash. An overlap that ends below the cursor is too old to compare.
-  if (rest.length === 0) {
-    return lastRevision(last) === cursor && !equalBytes(row.hash, command.hash)
-      ? refuse("FORK", `another hash at ${cursor}`)
-      : { kind: "imported", cursor, outcomes: [] };
-  }
+  if (rest.length === 0)
+    return equalBytes(row.hash, command.hash)
+      ? { kind: "imported", cursor, outcomes: [] }
+      : refuse("FORK", `another hash at ${cursor}`);
   const span = spanAt(row, cursor + 1);
   if (span === null) return refuse("WRONG_EPOCH", `the epoch of revision ${cursor + 1} is no longer remembered`);
   const { epoch, to } = span;
   const end = lastRevision(last);
   if (to !== null && end > to) return refuse("MALFORMED_FRAME", `items run past ${to}, where another epoch departed`);
-  const claimed = hashAfter(
+  const hashes = hashesAlong(
     sha256,
     chainedTo(sha256, command.cluster, PARTITION, epoch, cursor, row.hash),
     PARTITION,
     rest,
   );
-  if (!equalBytes(claimed, command.hash) || (end === to && !equalBytes(claimed, hashOf(row, end))))
+  if (
+    !equalBytes(hashes.at(-1) ?? row.hash, command.hash) ||
+    (end === to && !equalBytes(command.hash, hashOf(row, end)))
+  )
     return refuse("FORK", `another hash at ${end}`);
 
-  const opened = openAll(rest);
+  const opened = openAll(rest, hashes);
   if (!opened.ok) return refuse(opened.refusal.code, opened.refusal.details);
   return take(importing, { ...command, epoch }, row, opened.items);
 }
-
-/** Nothing of it is here yet. */
-const beginning = (sha256: Sha256, { cluster, epoch }: ImportLedger): LedgerLinkRow => ({
-  epoch,
-  ancestors: [],
-  cursor: revision(0),
-  hash: genesisHash(sha256, cluster, PARTITION, epoch.nonce),
-});
 
 /** The hash where an epoch departed, as the sender told it. */
 function hashOf(lineage: LedgerLinkRow, at: Revision): Uint8Array {
@@ -115,19 +121,32 @@ function hashOf(lineage: LedgerLinkRow, at: Revision): Uint8Array {
   return ancestor.hash;
 }
 
+/** Nothing of it is here yet. */
+const beginning = ({ sha256 }: Importing, { cluster, epoch }: ImportLedger): LedgerLinkRow => ({
+  epoch,
+  ancestors: [],
+  cursor: revision(0),
+  hash: genesisHash(sha256, cluster, PARTITION, epoch.nonce),
+  gap: null,
+  marked: revision(0),
+});
+
 /** Every body is read and checked before any of them takes effect. */
 function openAll(
   items: readonly LinkItem[],
+  hashes: readonly Uint8Array[],
 ): { readonly ok: true; readonly items: readonly Opened[] } | { readonly ok: false; readonly refusal: Refusal } {
   const opened: Opened[] = [];
-  for (const item of items) {
+  for (const [i, item] of items.entries()) {
+    const hash = hashes[i];
+    invariant(hash !== undefined, "an item has a hash");
     if (item.kind !== "body") {
-      opened.push({ item, record: null });
+      opened.push({ to: lastRevision(item), hash, body: null, reason: item.kind === "stub" ? item.reason : "skipped" });
       continue;
     }
     const record = readBody(item.revision, item.record);
     if ("code" in record) return { ok: false, refusal: record };
-    opened.push({ item, record });
+    opened.push({ to: item.revision, hash, body: { bytes: item.record, record }, reason: "known" });
   }
   return { ok: true, items: opened };
 }
@@ -135,7 +154,7 @@ function openAll(
 function readBody(at: Revision, bytes: Uint8Array): LedgerRecord | Refusal {
   let record: LedgerRecord;
   try {
-    record = decodeForeignRecord(bytes);
+    record = decodeBody(bytes);
   } catch (error) {
     if (error instanceof OpenClawError) return refused("MALFORMED_FRAME", `the body of ${at}: ${error.details}`);
     throw error;
@@ -167,33 +186,41 @@ function take(
   from: LedgerLinkRow,
   items: readonly Opened[],
 ): CommandResult {
-  const key = ledgerLinkKey(command.link);
-  let cursor = from.cursor;
-  for (const [i, { item, record }] of items.entries()) {
-    const refusal = record === null ? null : takeRecord(importing, command, record);
-    if (refusal !== null) {
-      const taken = items.slice(0, i).map((one) => one.item);
-      const previous = chainedTo(importing.sha256, command.cluster, PARTITION, command.epoch, from.cursor, from.hash);
-      const hash = hashAfter(importing.sha256, previous, PARTITION, taken);
-      if (i > 0) importing.tx.write(key, ledgerLinkRow, { ...from, cursor, hash });
-      return { kind: "importRefused", code: refusal.code, cursor, details: refusal.details };
+  const { tx, ledger } = importing;
+  const { link } = command;
+  const begun = ledger.position.revision;
+  let row = from;
+  let refusal: Refusal | null = null;
+  for (const { to, hash, body, reason } of items) {
+    const taken = body === null ? "known" : takeBody(importing, command, body);
+    if (typeof taken === "object") {
+      refusal = taken;
+      break;
     }
-    cursor = lastRevision(item);
+    const { revision: at, compacted } = ledger.position;
+    row =
+      taken === "known"
+        ? noteGap(tx, link, row, { to, hash, reason, at }, compacted)
+        : noteBody(tx, link, row, { to, hash, at });
   }
-  importing.tx.write(key, ledgerLinkRow, { ...from, cursor, hash: command.hash });
-  return { kind: "imported", cursor, outcomes: [] };
+  if (row !== from) {
+    if (from.cursor === 0) beginLink(tx, link, from.hash, begun);
+    tx.write(ledgerLinkKey(link), ledgerLinkRow, row);
+  }
+  const { cursor } = row;
+  return refusal === null
+    ? { kind: "imported", cursor, outcomes: [] }
+    : { kind: "importRefused", code: refusal.code, cursor, details: refusal.details };
 }
 
 /** One revision here for what a body changes here; none if it changes nothing (L1, L4, L5). */
-function takeRecord(importing: Importing, command: ImportLedger, record: LedgerRecord): Refusal | null {
+function takeBody(importing: Importing, command: ImportLedger, { bytes, record }: Body): "taken" | "known" | Refusal {
   const { tx, ledger } = importing;
-  const origin: Origin = record.origin ?? {
-    cluster: command.cluster,
-    epoch: command.epoch.nonce,
-    revision: record.revision,
-  };
+  const { link } = command;
+  const origin = originOf(record, link, command.epoch.nonce);
+  invariant(origin !== null, "a ledger's link is a cluster's name");
   // What we wrote ourselves has come back: we have it.
-  if (origin.cluster === importing.cluster || isPast(tx, origin)) return null;
+  if (origin.cluster === importing.cluster || isPast(tx, origin)) return "known";
   const all = record.events.map(mirrored);
   const plans = planDocuments(tx, all);
   const full = plans.find(({ plan }) => overPending(plan));
@@ -206,17 +233,14 @@ function takeRecord(importing: Importing, command: ImportLedger, record: LedgerR
   raiseMark(tx, origin);
 
   const fresh = new Set(plans.flatMap(({ plan }) => plan.fresh));
-  const events = all.filter((event) =>
+  const took = all.flatMap((event, place) => {
     // Two events of one change are one change: the plan has it once.
-    event.kind === "change" ? fresh.delete(event.change) : mirrorKey(tx, origin.cluster, event, origin.revision),
-  );
-  if (events.length === 0) return null;
+    const effective =
+      event.kind === "change" ? fresh.delete(event.change) : mirrorKey(tx, origin.cluster, event, origin.revision);
+    return effective ? [place] : [];
+  });
+  if (took.length === 0) return "known";
   for (const { plan } of plans) if (plan.fresh.length > 0) carryOut(tx, plan, ledger.next);
-  const { principal, time } = record;
-  ledger.append({ principal, time, salt: importing.salt, from: { origin, link: command.link } }, events);
-  return null;
+  ledger.import({ origin, link, body: bytes, took: took.length === all.length ? null : took }, importing.salt);
+  return "taken";
 }
-
-/** A lease is its own cluster's: nobody else can tell when it ends, and its end comes as deletes (K6). */
-const mirrored = (event: LedgerEvent): LedgerEvent =>
-  event.kind === "put" && event.lease !== null ? { ...event, lease: null } : event;

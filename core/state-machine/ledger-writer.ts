@@ -1,10 +1,10 @@
 /** Where the ledger stands: takes revisions, each a record chained to the one before (rules L1, L2), and log time (T1). */
 import { invariant } from "../errors.ts";
-import type { LinkId, Origin, Revision } from "../ids.ts";
+import type { Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
 import { chainHash, leafHash } from "../ledger/chain.ts";
 import { chainedTo } from "../ledger/lineage.ts";
-import type { LedgerEvent } from "../ledger/record.ts";
+import type { Imported, LedgerEvent, RecordForm, Replaced } from "../ledger/record.ts";
 import { encodeRecord } from "../ledger/record-codec.ts";
 import type { Sha256, StoredRecord } from "../ports.ts";
 import { POSITION_KEY } from "./keyspace.ts";
@@ -18,8 +18,6 @@ export interface Author {
   readonly time: number;
   /** Gives the revision its salt: 16 bytes. */
   readonly salt: (at: Revision) => Uint8Array;
-  /** Where it came from; null when it was written here. */
-  readonly from: { readonly origin: Origin; readonly link: LinkId } | null;
 }
 
 export class LedgerWriter {
@@ -69,19 +67,37 @@ export class LedgerWriter {
     this.#move({ nextDue });
   }
 
-  append(author: Author, events: readonly LedgerEvent[]): Revision {
+  append({ principal, time, salt }: Author, events: readonly LedgerEvent[]): Revision {
     invariant(events.length > 0, "a revision changes something");
     const at = this.next;
-    const record = encodeRecord({
+    return this.#add({
       partition: PARTITION,
       revision: at,
-      time: author.time,
-      principal: author.principal,
-      origin: author.from?.origin ?? null,
-      link: author.from?.link ?? null,
-      salt: author.salt(at),
+      salt: salt(at),
+      origin: null,
+      link: null,
+      time,
+      principal,
       events,
     });
+  }
+
+  /** A body of which something took effect here. */
+  import(body: Imported, salt: Author["salt"]): Revision {
+    const at = this.next;
+    return this.#add({ partition: PARTITION, revision: at, salt: salt(at), ...body });
+  }
+
+  /** What became of a mirror by no record of its sender's. */
+  replace(where: Replaced, { principal, time, salt }: Author, events: readonly LedgerEvent[]): Revision {
+    invariant(events.length > 0, "a revision changes something");
+    const at = this.next;
+    return this.#add({ partition: PARTITION, revision: at, salt: salt(at), ...where, principal, time, events });
+  }
+
+  #add(form: RecordForm): Revision {
+    const at = form.revision;
+    const record = encodeRecord(form);
     const { cluster, epoch, revision: last, hash: lastHash } = this.#position;
     const previous = chainedTo(this.#sha256, cluster, PARTITION, epoch, last, lastHash);
     const hash = chainHash(this.#sha256, previous, PARTITION, at, leafHash(this.#sha256, record));

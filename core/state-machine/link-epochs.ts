@@ -12,8 +12,9 @@ import type { Sha256 } from "../ports.ts";
 import type { CommandResult, SystemCommand } from "./command.ts";
 import { mirrorKey } from "./key-rows.ts";
 import { contenderKey, contendersRange, ledgerLinkKey, leftLifeKey } from "./keyspace.ts";
-import type { LedgerWriter } from "./ledger-writer.ts";
+import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import { contenderRow, leftLifeRow } from "./life.ts";
+import { rewindLink } from "./link-gaps.ts";
 import { type LedgerLinkRow, ledgerLinkRow, raiseMark } from "./link-rows.ts";
 import { moveParentHolds } from "./position.ts";
 import type { Transaction } from "./transaction.ts";
@@ -66,7 +67,7 @@ export function settleEpoch(
   ledger: LedgerWriter,
   sha256: Sha256,
   command: SettleEpoch,
-  author: { readonly principal: string; readonly time: number; readonly salt: (at: Revision) => Uint8Array },
+  author: Author,
 ): CommandResult {
   const { link, cluster, lineage } = command;
   const known = tx.read(ledgerLinkKey(link), ledgerLinkRow);
@@ -81,17 +82,18 @@ export function settleEpoch(
     const left = { epoch, from: revision(parting.revision + 1), to: cursor, hash, at: ledger.position.revision };
     tx.write(leftLifeKey(link, epoch.nonce), leftLifeRow, left);
   }
-  const { cursor, hash } = lost ? { cursor: parting.revision, hash: parting.hash } : known;
-  tx.write(ledgerLinkKey(link), ledgerLinkRow, { ...known, ...lineageOf(lineage), cursor, hash });
+  const { revision: to, hash } = parting;
+  const row = lost ? rewindLink(tx, link, known, { to, hash, at: ledger.position.revision }) : known;
+  tx.write(ledgerLinkKey(link), ledgerLinkRow, { ...row, ...lineageOf(lineage) });
   tx.remove(contenderKey(link, lineage.epoch.nonce));
   if (command.holds !== null) moveParentHolds(tx, cluster, lineage.epoch.nonce, command.holds);
   const origin = { cluster, epoch: lineage.epoch.nonce, revision: parting.revision };
   const events = command.changes.filter((event) => mirrorKey(tx, cluster, event, parting.revision));
   if (events.length > 0) {
     raiseMark(tx, origin);
-    ledger.append({ ...author, from: { origin, link } }, events);
+    ledger.replace({ origin, link, body: null }, author, events);
   }
-  return { kind: "imported", cursor, outcomes: [] };
+  return { kind: "imported", cursor: row.cursor, outcomes: [] };
 }
 
 /** Remembers who was refused, once. */
@@ -107,6 +109,8 @@ const begun = (sha256: Sha256, cluster: ClusterId, lineage: Lineage): LedgerLink
   ...lineageOf(lineage),
   cursor: revision(0),
   hash: beginningOf(sha256, cluster, PARTITION, lineage),
+  gap: null,
+  marked: revision(0),
 });
 
 const lineageOf = ({ epoch, ancestors }: Lineage): Lineage => ({ epoch, ancestors });

@@ -12,16 +12,23 @@ export interface LedgerLinkRow extends Lineage {
   readonly cursor: Revision;
   /** The sender's ledger hash at the cursor. */
   readonly hash: Uint8Array;
+  /** Where the gap begins that ends at the cursor; null where a body does. */
+  readonly gap: Revision | null;
+  /** The last revision whose hash stands in a row of `link-gaps.ts`. */
+  readonly marked: Revision;
 }
 
 export const ledgerLinkRow: RowCodec<LedgerLinkRow> = {
-  encode: (row) => encode([epochTuple(row.epoch), row.cursor, row.hash, ancestorTuples(row.ancestors)]),
+  encode: (row) =>
+    encode([epochTuple(row.epoch), row.cursor, row.hash, row.gap, row.marked, ancestorTuples(row.ancestors)]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "ledger link row");
     return {
       epoch: readEpoch(reader.any()),
       cursor: revision(reader.count()),
       hash: readHash(reader),
+      gap: reader.orNull((field) => revision(field.count())),
+      marked: revision(reader.count()),
       ancestors: readAncestors(reader),
     };
   },

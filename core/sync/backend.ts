@@ -3,7 +3,7 @@
  * an SQL engine instead.
  */
 import type { ErrorCode } from "../errors.ts";
-import type { ClusterId, Epoch, LeaseId, Revision } from "../ids.ts";
+import type { ClusterId, Epoch, LeaseId, LinkId, Revision } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import type { LedgerSlice, StoredRecord } from "../ports.ts";
 import type { CommandResult, Outcome, SystemCommand } from "../state-machine/command.ts";
@@ -44,6 +44,8 @@ export interface ParentBackend {
   /** Resolves when `read` is linearizable. @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED */
   barrier(): Promise<void>;
   read<Q extends Query>(query: Q): Promise<Answer<Q>>;
+  /** The ledger hash that a link's sender had at a revision at or below its cursor; null where that is not kept. */
+  senderHash(link: LinkId, at: Revision): Promise<Uint8Array | null>;
   /** Encoded records from `from` on, at most `maxBytes`, at least one if there is one. @throws OpenClawError COMPACTED */
   ledger(from: Revision, maxBytes: number): Promise<LedgerSlice>;
   position(): Position;

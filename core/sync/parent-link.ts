@@ -22,6 +22,7 @@ import {
   PUSHES_IN_FLIGHT_MAX,
   SYNC_VERSION,
 } from "./message.ts";
+import { requireSameLedger } from "./overlap.ts";
 
 type Hello = Extract<ChildMessage, { kind: "hello" }>;
 type PushLedger = Extract<ChildMessage, { kind: "pushLedger" }>;
@@ -210,8 +211,10 @@ export class ParentLink {
         const done = await outcome;
         this.#pushes--;
         if (this.#phase !== "open") return;
-        if ("error" in done) this.fail(done.error);
-        else this.#answerPush(message, done.result);
+        if ("error" in done) return this.fail(done.error);
+        if (message.kind === "pushLedger")
+          await requireSameLedger(this.#backend, admitted.hello.link, message, done.result);
+        this.#answerPush(message, done.result);
       })
       .catch((error: unknown) => {
         if (error instanceof InvariantViolation) throw error;

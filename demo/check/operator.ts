@@ -17,6 +17,8 @@ interface DemoPage {
   heads(): readonly string[];
   /** Edits that the site has not taken yet. */
   unsynced(): number;
+  /** Changes of the log that this device may not have stored yet. */
+  unstored(): number;
   changeHashes(): readonly string[];
   readonly client: { status(): unknown };
 }

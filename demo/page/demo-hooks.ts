@@ -19,6 +19,8 @@ export interface DemoHooks {
   heads(): readonly string[];
   /** Edits that the site has not taken yet. */
   unsynced(): number;
+  /** Changes of the log that this device may not have stored yet. */
+  unstored(): number;
   changeHashes(): readonly string[];
 }
 
@@ -51,5 +53,6 @@ export const demoHooks = (client: Client, log: LogDocument): DemoHooks => ({
   text: () => log.text(),
   heads: () => log.heads(),
   unsynced: () => client.status().unsynced,
+  unstored: () => log.edits().filter(({ rung }) => rung === null).length,
   changeHashes: () => log.changeHashes().sort(),
 });

@@ -15,6 +15,7 @@ import { kvRoutes } from "./kv.ts";
 import { kvListRoute } from "./kv-list.ts";
 import { leaseRoutes } from "./leases.ts";
 import { ledgerRoute } from "./ledger.ts";
+import { livesRoutes } from "./lives.ts";
 import { memberRoutes } from "./members.ts";
 import { operationRoutes } from "./operation.ts";
 import { pageRoutes } from "./page.ts";
@@ -94,6 +95,7 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   watchRoutes(app, deps);
   docsRoutes(app, deps);
   statusRoutes(app, deps);
+  livesRoutes(app, deps);
   verifyRoutes(app, deps);
   operationRoutes(app, deps);
   memberRoutes(app, deps);

@@ -1,16 +1,20 @@
 /** What the HTTP API needs of a running node: declared here, provided by node.ts and by tests. */
+import type { ErrorCode } from "@openclaw/core/errors.ts";
 import type { NodeId, Revision } from "@openclaw/core/ids.ts";
 import type { DiskBudget } from "@openclaw/core/replica/disk-budget.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
 import type { Member, MemberPlace } from "@openclaw/core/state-machine/member.ts";
 import type { Authority, Principal } from "@openclaw/core/sync/authority.ts";
+import type { Uplink } from "@openclaw/core/sync/uplink.ts";
 import type { FastifyBaseLogger } from "fastify";
 import type { Materialiser } from "../documents/materialise.ts";
 import type { Metrics } from "../metrics.ts";
+import type { LinkRefusals } from "../sync/link-refusals.ts";
 
 export type ReplicaDoor = Pick<
   Replica,
   | "execute"
+  | "propose"
   | "executeIdempotent"
   | "barrier"
   | "read"
@@ -69,11 +73,12 @@ export interface UplinkStatus {
   readonly connected: boolean;
   /** Our revision up to which the parent has taken the ledger. */
   readonly cursor: Revision;
-  /** The last failure in words; null when there was none since the link last came up. */
+  /** The last failure in words, and its code; null when there was none since the link last came up. */
   readonly failure: string | null;
+  readonly failureCode: ErrorCode | null;
 }
 
-export interface UplinkDoor {
+export interface UplinkDoor extends Pick<Uplink, "planAdoption" | "adopt"> {
   status(): UplinkStatus;
   setEnabled(enabled: boolean): void;
 }
@@ -87,6 +92,7 @@ export interface ApiDeps {
   /** Null without a parent. */
   readonly uplink: UplinkDoor | null;
   readonly disk: Pick<DiskBudget, "status">;
+  readonly refusals: Pick<LinkRefusals, "list">;
   readonly metrics: Metrics;
   /** Origins, besides the members' own, whose pages may call this node: `https://shop.example`. */
   readonly origins: readonly string[];

@@ -5,6 +5,7 @@ import { PARTITION } from "@openclaw/core/ids.ts";
 import type { Agreement } from "@openclaw/core/replica/comparisons.ts";
 import { type DiskStatus, SHEDDING_ORDER } from "@openclaw/core/replica/disk-budget.ts";
 import type { FastifyInstance } from "fastify";
+import type { LinkRefusal } from "../sync/link-refusals.ts";
 import { requireAdmin } from "./admin.ts";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
@@ -161,7 +162,7 @@ const statusProperties = {
   notes: { type: "array", items: { type: "string" }, description: "What an operator should know" },
 } as const;
 
-function statusOf({ replica, members, presence, uplink, disk }: ApiDeps) {
+function statusOf({ replica, members, presence, uplink, disk, refusals }: ApiDeps) {
   const {
     cluster,
     id,
@@ -232,6 +233,7 @@ function statusOf({ replica, members, presence, uplink, disk }: ApiDeps) {
     notes: [
       ...notesFor(voters.length, leader === null, raft.recoveringTo !== null, members.removed, agreement),
       ...(members.removed ? [] : diskNotes(disk.status())),
+      ...refusals.list().map(refusalNote),
     ],
   };
 }
@@ -254,6 +256,9 @@ function notesFor(
   if (recovering) notes.push("this node lost part of its log and neither votes nor acknowledges until it caught up");
   return notes;
 }
+
+const refusalNote = ({ side, cluster, code, details, since }: LinkRefusal): string =>
+  `the link to the ${side} ${cluster} is stopped since ${new Date(since).toISOString()}: ${code}, ${details}; docs/forks-and-restores.md`;
 
 function diskNotes({ full, refuses }: DiskStatus): string[] {
   const notes: string[] = [];

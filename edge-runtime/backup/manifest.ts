@@ -15,7 +15,7 @@ import {
   PARTITION,
   revision,
 } from "@openclaw/core/ids.ts";
-import { ANCESTORS_MAX } from "@openclaw/core/ledger/lineage.ts";
+import { ANCESTORS_MAX } from "@openclaw/core/limits.ts";
 import { z } from "zod";
 import { sha256 } from "../storage/sha256.ts";
 import { isBase, isSegment, MANIFEST_FILE, missing, writeDurably } from "./files.ts";

@@ -19,7 +19,9 @@ import { addMember, addMoveLeader } from "./member.ts";
 import { clientOf, examples, print, type Reach, reaching, wholeNumber } from "./reach.ts";
 import { keyPath, type Moment, momentOptions, queryText, type Reading, readingOptions, readQuery } from "./reading.ts";
 import { addRestore } from "./restore.ts";
+import { addSite } from "./site.ts";
 import { statusText } from "./status.ts";
+import { addSync } from "./sync.ts";
 import { addToken } from "./token.ts";
 import { untilReady, WAIT_SECONDS } from "./wait.ts";
 import { watch } from "./watch.ts";
@@ -51,6 +53,8 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addMoveLeader(program);
   addToken(program);
   addEnrol(program);
+  addSite(program);
+  addSync(program);
   addNode(program, node);
   addPut(program);
   addGet(program);

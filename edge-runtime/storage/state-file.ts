@@ -25,7 +25,7 @@ import { StateReads } from "./state-reads.ts";
 import { createStateTables, StateTables } from "./state-tables.ts";
 import { readIdentity, writeIdentity } from "./store-identity.ts";
 
-export const STATE_FORMAT = 3;
+export const STATE_FORMAT = 4;
 
 /** R6: a transaction stays open over several batches until it is this old, ms, or this large, bytes. */
 const TRANSACTION_MS_MAX = 30;
@@ -144,6 +144,7 @@ export class StateFile {
   get past(): HistorySource {
     const { state, history } = this.#tables;
     return {
+      sha256,
       state,
       index: history,
       records: (from, maxBytes) => this.#tables.records(from, maxBytes),

@@ -9,6 +9,7 @@ import type { ChangeCheck } from "../documents/change-check.ts";
 import type { Host } from "../network/host.ts";
 import type { NetworkLog } from "../network/network-log.ts";
 import { handleSync } from "../network/sync-streams.ts";
+import type { LinkRefusals } from "./link-refusals.ts";
 import { type BackendReplica, type PinnedChild, replicaBackend } from "./replica-backend.ts";
 
 export interface ChildrenOptions {
@@ -18,6 +19,7 @@ export interface ChildrenOptions {
   readonly changeCheck: Pick<ChangeCheck, "check">;
   readonly children: readonly PinnedChild[];
   readonly clock: Clock;
+  readonly refusals: LinkRefusals;
   readonly log: NetworkLog;
 }
 
@@ -31,6 +33,8 @@ interface Child {
   link: ParentLink | null;
   /** Null for a client, and before it is admitted. */
   cluster: ClusterId | null;
+  /** Who it is, let in or not. */
+  authenticated: ClusterId | null;
 }
 
 export class Children {
@@ -65,27 +69,33 @@ export class Children {
   }
 
   async #handle(): Promise<void> {
-    const { host, clock, log } = this.#options;
+    const { host, clock, refusals, log } = this.#options;
     const backend = replicaBackend(this.#options);
     this.#unhandle = await handleSync(host, (stream) => {
       const { remotePeer } = stream;
-      const child: Child = { link: null, cluster: null };
+      const child: Child = { link: null, cluster: null, authenticated: null };
       this.#children.add(child);
       child.link = new ParentLink({
         connection: parentConnection(stream),
         backend,
         clock,
         remotePeer,
+        authenticated: ({ child: who }) => {
+          child.authenticated = who.kind === "site" ? who.cluster : null;
+        },
         admitted: (hello) => {
           if (hello.child.kind === "client") return;
           child.cluster = hello.child.cluster;
+          refusals.up("child", child.cluster);
           log.info({ child: child.cluster, peer: remotePeer }, "a child is connected");
         },
         closed: (reason) => {
           this.#children.delete(child);
+          const { authenticated } = child;
+          if (reason !== null && authenticated !== null) refusals.refused("child", authenticated, reason);
           if (reason !== null)
             log.warn(
-              { err: reason, code: reason.code, child: child.cluster, peer: remotePeer },
+              { err: reason, code: reason.code, child: authenticated, peer: remotePeer },
               "a child's connection ended",
             );
         },

@@ -1,5 +1,6 @@
 /** A site's, or hub's, replica as what the parent's side of sync stands on. */
 import { OpenClawError } from "@openclaw/core/errors.ts";
+import { senderHash } from "@openclaw/core/history/mirror.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
 import type { Authority, Principal } from "@openclaw/core/sync/authority.ts";
@@ -14,7 +15,7 @@ const BARRIER_MS_MAX = 5_000;
 
 export type BackendReplica = Pick<
   Replica,
-  "propose" | "execute" | "barrier" | "read" | "ledger" | "follow" | "position" | "staleMs"
+  "propose" | "execute" | "barrier" | "read" | "history" | "ledger" | "follow" | "position" | "staleMs"
 >;
 
 /** A cluster that may be our child, and the key that its nodes' credentials are signed with. */
@@ -40,6 +41,7 @@ export function replicaBackend(options: {
       replica.execute({ kind: "leaseKeepAlive", lease }, { principal, timeoutMs: PROPOSE_MS_MAX }),
     barrier: () => replica.barrier(BARRIER_MS_MAX),
     read: (query) => replica.read(query),
+    senderHash: (link, at) => senderHash((question) => replica.history(question), link, at),
     ledger: (from, maxBytes) => replica.ledger(from, maxBytes),
     position: () => replica.position(),
     staleMs: () => replica.staleMs(),

@@ -12,6 +12,7 @@ import type { NodeConfig } from "../config.ts";
 import type { Host } from "../network/host.ts";
 import type { NetworkLog } from "../network/network-log.ts";
 import { dialInTurn } from "./dial-in-turn.ts";
+import type { LinkRefusals } from "./link-refusals.ts";
 
 export interface UplinkOptions {
   readonly host: Host;
@@ -21,6 +22,7 @@ export interface UplinkOptions {
   readonly credential: Uint8Array;
   readonly clock: Clock;
   readonly random: Random;
+  readonly refusals: LinkRefusals;
   readonly log: NetworkLog;
 }
 
@@ -28,7 +30,7 @@ export class Uplink implements UplinkDoor {
   readonly #core: CoreUplink;
   readonly #stopping = new AbortController();
 
-  constructor({ host, replica, parent, cluster, credential, clock, random, log }: UplinkOptions) {
+  constructor({ host, replica, parent, cluster, credential, clock, random, refusals, log }: UplinkOptions) {
     const dialler = dialInTurn(host, parent.addresses, clock, random);
     this.#core = new CoreUplink({
       replica,
@@ -40,9 +42,14 @@ export class Uplink implements UplinkDoor {
       random,
       connect: async (ended): Promise<ChildConnection> =>
         childConnection(await dialler.dial(this.#stopping.signal, ended)),
-      connected: () => log.info({ parent: parent.cluster }, "the uplink is up"),
+      connected: () => {
+        refusals.up("parent", parent.cluster);
+        log.info({ parent: parent.cluster }, "the uplink is up");
+      },
       ended: (reason) => {
-        if (reason !== null) log.warn({ parent: parent.cluster, code: reason.code, err: reason }, "the uplink is down");
+        if (reason === null) return;
+        refusals.refused("parent", parent.cluster, reason);
+        log.warn({ parent: parent.cluster, code: reason.code, err: reason }, "the uplink is down");
       },
     });
   }
@@ -62,6 +69,21 @@ export class Uplink implements UplinkDoor {
 
   status(): UplinkStatus {
     const { parent, enabled, connected, cursor, lastError } = this.#core.status();
-    return { parent, enabled, connected, cursor, failure: lastError?.message ?? null };
+    return {
+      parent,
+      enabled,
+      connected,
+      cursor,
+      failure: lastError?.message ?? null,
+      failureCode: lastError?.code ?? null,
+    };
+  }
+
+  planAdoption(): ReturnType<CoreUplink["planAdoption"]> {
+    return this.#core.planAdoption();
+  }
+
+  adopt(): ReturnType<CoreUplink["adopt"]> {
+    return this.#core.adopt();
   }
 }

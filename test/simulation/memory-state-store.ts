@@ -205,6 +205,7 @@ export class MemoryStateStore implements StateStore {
 
   #past(): History {
     return new History({
+      sha256,
       state: this.#view,
       index: this.#index,
       records: (from, maxBytes) => this.#records(from, maxBytes),

@@ -3,9 +3,17 @@
  * ships changes before what they depend on, and now and then sends again what it has sent, or leaves out a push.
  */
 import { utf8 } from "@openclaw/core/bytes.ts";
-import { type ClusterId, type Epoch, isClusterId, isLinkId, PARTITION, revision } from "@openclaw/core/ids.ts";
+import {
+  type ClusterId,
+  type Epoch,
+  isClusterId,
+  isLinkId,
+  PARTITION,
+  type Revision,
+  revision,
+} from "@openclaw/core/ids.ts";
 import { chainHash, genesisHash, leafHash } from "@openclaw/core/ledger/chain.ts";
-import type { LedgerEvent, LedgerRecord, LinkItem } from "@openclaw/core/ledger/record.ts";
+import type { LedgerEvent, LinkItem, RecordForm } from "@openclaw/core/ledger/record.ts";
 import { encodeRecord, SALT_BYTES } from "@openclaw/core/ledger/record-codec.ts";
 import type { Sha256, StoredRecord } from "@openclaw/core/ports.ts";
 import { type ChildConnection, type ParentMessage, SYNC_VERSION } from "@openclaw/core/sync/message.ts";
@@ -109,16 +117,28 @@ export class Outpost {
   #append(events: readonly LedgerEvent[], echo: boolean): void {
     const { clock, random, sha256, hub } = this.#options;
     const at = revision(this.ledger.length + 1);
-    const record: LedgerRecord = {
+    const written = (of: Revision): RecordForm => ({
       partition: PARTITION,
-      revision: at,
+      revision: of,
       time: Math.floor(clock.wall()),
       principal: "somebody",
-      origin: echo ? { cluster: hub.id, epoch: "ab".repeat(16), revision: revision(this.#echoes) } : null,
-      link: echo ? nameOf(hub.id) : null,
+      origin: null,
+      link: null,
       salt: random.bytes(SALT_BYTES),
       events,
-    };
+    });
+    const there = revision(this.#echoes);
+    const record: RecordForm = echo
+      ? {
+          partition: PARTITION,
+          revision: at,
+          salt: random.bytes(SALT_BYTES),
+          origin: { cluster: hub.id, epoch: "ab".repeat(16), revision: there },
+          link: nameOf(hub.id),
+          body: encodeRecord(written(there)),
+          took: null,
+        }
+      : written(at);
     const bytes = encodeRecord(record);
     const before = this.ledger.at(-1)?.hash ?? genesisHash(sha256, clusterOf(OUTPOST), PARTITION, EPOCH.nonce);
     const hash = chainHash(sha256, before, PARTITION, at, leafHash(sha256, bytes));

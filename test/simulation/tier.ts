@@ -1,5 +1,6 @@
 /** A cluster as its children and its parent see it: each member is a gateway, and its leader has the uplink. */
 import { OpenClawError } from "@openclaw/core/errors.ts";
+import { senderHash } from "@openclaw/core/history/mirror.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
 import type { LinkItem } from "@openclaw/core/ledger/record.ts";
 import type { Principal } from "@openclaw/core/sync/authority.ts";
@@ -174,6 +175,7 @@ export class Tier {
         replica.execute({ kind: "leaseKeepAlive", lease }, { principal, timeoutMs: PROPOSE_MS_MAX }),
       barrier: () => replica.barrier(BARRIER_MS_MAX),
       read: (query) => replica.read(query),
+      senderHash: (link, at) => senderHash((question) => replica.history(question), link, at),
       ledger: (from, maxBytes) => replica.ledger(from, maxBytes),
       position: () => replica.position(),
       staleMs: () => replica.staleMs(),

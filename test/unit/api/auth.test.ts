@@ -31,7 +31,16 @@ beforeAll(async () => {
     },
     uplink: {
       setEnabled: () => {},
-      status: () => ({ parent: "hub", enabled: true, connected: true, cursor: 0 as never, failure: null }),
+      status: () => ({
+        parent: "hub",
+        enabled: true,
+        connected: true,
+        cursor: 0 as never,
+        failure: null,
+        failureCode: null,
+      }),
+      planAdoption: () => Promise.reject(new Error("no parent was refused")),
+      adopt: () => Promise.reject(new Error("no parent was refused")),
     },
   });
   await node.put("quakes/1", "x");

@@ -14,8 +14,13 @@ class Uplink implements UplinkDoor {
     this.enabled = enabled;
   }
   status() {
-    return { parent: "hub", enabled: this.enabled, connected: this.enabled, cursor: 0 as Revision, failure: null };
+    const { enabled } = this;
+    return { parent: "hub", enabled, connected: enabled, cursor: 0 as Revision, failure: null, failureCode: null };
   }
+  planAdoption(): Promise<never> {
+    return Promise.reject(new Error("no parent was refused"));
+  }
+  adopt = this.planAdoption;
 }
 
 let node: TestNode;

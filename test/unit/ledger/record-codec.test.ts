@@ -1,9 +1,19 @@
 import { type Encodable, encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { isActorId, isChangeHash, isClusterId, isLeaseId, isLinkId, isNonce, revision } from "@openclaw/core/ids.ts";
+import {
+  isActorId,
+  isChangeHash,
+  isClusterId,
+  isLeaseId,
+  isLinkId,
+  isNonce,
+  type LinkId,
+  type Revision,
+  revision,
+} from "@openclaw/core/ids.ts";
 import type { DocumentChange, LedgerEvent, LedgerRecord, LinkItem } from "@openclaw/core/ledger/record.ts";
 import {
-  decodeForeignRecord,
+  decodeBody,
   decodeRecord,
   documentChangeTuple,
   encodeRecord,
@@ -13,9 +23,10 @@ import {
   readEpoch,
   readLinkItem,
 } from "@openclaw/core/ledger/record-codec.ts";
+import { RECORD_BYTES_MAX } from "@openclaw/core/limits.ts";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { checked, hexed } from "../state-machine/one-cluster.ts";
+import { checked, hexed, leaseId } from "../state-machine/one-cluster.ts";
 
 const hex = (bytes: number) =>
   fc
@@ -46,33 +57,58 @@ const event: fc.Arbitrary<LedgerEvent> = fc.oneof(
     encryption: fc.constant(null),
   }),
 );
-const from = fc.option(
-  fc.record({ cluster: fc.constant(checked("alaska", isClusterId)), epoch: nonce, revision: count.map(revision) }),
-);
-const record: fc.Arbitrary<LedgerRecord> = fc
-  .record({
-    partition: fc.constant(0 as const),
-    revision: count.map(revision),
-    time: fc.maxSafeInteger(),
-    principal: text,
-    origin: from,
-    salt: fc.uint8Array({ minLength: 16, maxLength: 16 }),
-    events: fc.array(event, { minLength: 1, maxLength: 4 }),
-  })
-  .map((one) =>
-    one.origin === null
-      ? { ...one, link: null }
-      : { ...one, link: checked("alaska", isLinkId), events: one.events.map(withoutLease) },
-  );
+const alaska = checked("alaska", isLinkId);
+const salt = fc.uint8Array({ minLength: 16, maxLength: 16 });
+const written: fc.Arbitrary<LedgerRecord> = fc.record({
+  partition: fc.constant(0 as const),
+  revision: count.map(revision),
+  salt,
+  origin: fc.constant(null),
+  link: fc.constant(null),
+  time: fc.maxSafeInteger(),
+  principal: text,
+  events: fc.array(event, { minLength: 1, maxLength: 4 }),
+});
 
-test("X1: a record comes back as it was, and equal records have equal bytes", () => {
+interface Wrap {
+  readonly revision: Revision;
+  readonly salt: Uint8Array;
+  readonly epoch: string;
+  readonly link: LinkId;
+  /** Which events are left out, all but the first. */
+  readonly without: number;
+}
+
+const wrap: fc.Arbitrary<Wrap> = fc.record({
+  revision: count.map(revision),
+  salt,
+  epoch: nonce,
+  link: fc.constantFrom(alaska, checked("west", isLinkId)),
+  without: fc.nat(3),
+});
+
+/** What importing a record makes of it. */
+function imported(body: LedgerRecord, { without, epoch, link, ...head }: Wrap): LedgerRecord {
+  const origin = body.origin ?? { cluster: checked(link, isClusterId), epoch, revision: body.revision };
+  const places = body.events.map((_, place) => place).filter((place) => place === 0 || place !== without);
+  const took = places.length === body.events.length ? null : places;
+  const events = places.flatMap((place) => body.events[place] ?? []).map(withoutLease);
+  const { time, principal } = body;
+  return { partition: 0, ...head, origin, link, body: encodeRecord(body), took, time, principal, events };
+}
+
+const record: fc.Arbitrary<LedgerRecord> = fc
+  .tuple(written, fc.array(wrap, { maxLength: 3 }))
+  .map(([one, wraps]) => wraps.reduce(imported, one));
+
+test("X1, L4: a record comes back as it was, also in others, and equal records have equal bytes", () => {
   fc.assert(
     fc.property(record, (one) => {
       const encoded = encodeRecord(one);
       const decoded = decodeRecord(encoded);
       expect(hexed(decoded)).toEqual(hexed(one));
       expect(hexed(encodeRecord(decoded))).toEqual(hexed(encoded));
-      expect(hexed(decodeForeignRecord(encoded))).toEqual(hexed(decoded));
+      expect(hexed(decodeBody(encoded))).toEqual(hexed(decoded));
     }),
   );
 });
@@ -81,7 +117,7 @@ test("L2: the salt stands in front, so that leaf = H(format, salt, the rest) is 
   fc.assert(
     fc.property(record, (one) => {
       const encoded = encodeRecord(one);
-      expect([...encoded.subarray(0, 17)]).toEqual([1, ...one.salt]);
+      expect([...encoded.subarray(0, 17)]).toEqual([3, ...one.salt]);
     }),
   );
 });
@@ -93,7 +129,7 @@ test("X1: altered bytes are refused, or are another record", () => {
       const at = position % encoded.length;
       const altered = encoded.map((old, i) => (i === at ? byte : old));
       try {
-        expect(hexed(encodeRecord(decodeForeignRecord(altered)))).toEqual(hexed(altered));
+        expect(hexed(encodeRecord(decodeBody(altered)))).toEqual(hexed(altered));
       } catch (error) {
         expect(error).toBeInstanceOf(OpenClawError);
       }
@@ -102,40 +138,94 @@ test("X1: altered bytes are refused, or are another record", () => {
   );
 });
 
-test("X1: the same value in other bytes is no record of another cluster", () => {
-  const salt = new Uint8Array(16);
-  const one: LedgerRecord = {
-    partition: 0,
-    revision: revision(1),
-    time: 5,
-    principal: "ada",
-    origin: null,
-    link: null,
-    salt,
-    events: [{ kind: "delete", key: new Uint8Array([1]) }],
-  };
-  const encoded = encodeRecord(one);
+const plain = (key = 1): LedgerRecord => ({
+  partition: 0,
+  revision: revision(1),
+  salt: new Uint8Array(16),
+  origin: null,
+  link: null,
+  time: 5,
+  principal: "ada",
+  events: [
+    { kind: "put", key: new Uint8Array([key]), value: new Uint8Array([7]), lease: leaseId(4), encryption: null },
+    { kind: "delete", key: new Uint8Array([2]) },
+  ],
+});
+const plainWrap: Wrap = {
+  revision: revision(1),
+  salt: new Uint8Array(16),
+  epoch: "b".repeat(32),
+  link: alaska,
+  without: 0,
+};
+/** One in so many others. */
+const nested = (depth: number): LedgerRecord =>
+  Array.from({ length: depth }).reduce<LedgerRecord>((one) => imported(one, plainWrap), plain());
+const malformed = expect.objectContaining({ code: "MALFORMED_FRAME" });
+
+test("X1: the same value in other bytes is no record of another cluster, however deep it is", () => {
   // The revision as a 16-bit number: the same to a decoder.
-  const odd = new Uint8Array([...encoded.subarray(0, 19), 0xcd, 0, 1, ...encoded.subarray(20)]);
+  const oddly = (bytes: Uint8Array): Uint8Array =>
+    new Uint8Array([...bytes.subarray(0, 20), 0xcd, 0, 1, ...bytes.subarray(21)]);
+  const odd = oddly(encodeRecord(plain()));
   expect(decodeRecord(odd).revision).toBe(1);
-  expect(() => decodeForeignRecord(odd)).toThrow(expect.objectContaining({ code: "MALFORMED_FRAME" }));
+  expect(() => decodeBody(odd)).toThrow(malformed);
+  const around = { ...nested(1), body: odd } as LedgerRecord;
+  expect(decodeRecord(encodeRecord(around)).revision).toBe(1);
+  expect(() => decodeBody(encodeRecord(around))).toThrow(malformed);
 });
 
-test("L4: an origin without its link, or no event at all, is no record; nor is a mirror with a lease (K6)", () => {
-  const inner = (origin: null | [string, string, number], link: string | null, events: Encodable[]) =>
-    new Uint8Array([1, ...new Uint8Array(16), ...encode([0, 1, 5, "ada", origin, link, events])]);
-  const event: [number, Uint8Array] = [1, new Uint8Array([1])];
-  expect(decodeRecord(inner(null, null, [event])).revision).toBe(1);
-  const mirrored: Encodable = [0, new Uint8Array(1), new Uint8Array(1), null, null];
-  expect(decodeRecord(inner(["alaska", "b".repeat(32), 1], "alaska", [mirrored])).revision).toBe(1);
+test("X1: a record in more others than links may be is refused, a body one earlier: it is still to be put in one", () => {
+  expect(decodeRecord(encodeRecord(nested(8))).events).toHaveLength(2);
+  expect(decodeBody(encodeRecord(nested(7))).events).toHaveLength(2);
+  expect(() => decodeBody(encodeRecord(nested(8)))).toThrow(malformed);
+  expect(() => decodeRecord(encodeRecord(nested(9)))).toThrow(malformed);
+});
+
+test("X1: a body that its next record could not be sent with is refused", () => {
+  const large = (bytes: number): LedgerRecord => {
+    const value = new Uint8Array(bytes);
+    return {
+      ...plain(),
+      events: [{ kind: "put", key: new Uint8Array([1]), value, lease: null, encryption: null }],
+    } as LedgerRecord;
+  };
+  expect(decodeBody(encodeRecord(large(RECORD_BYTES_MAX))).events).toHaveLength(1);
+  expect(() => decodeBody(encodeRecord(large(RECORD_BYTES_MAX + 32_768)))).toThrow(malformed);
+});
+
+test("L4, K6: events of an imported record are its body's that took effect here, and have no lease", () => {
+  const whole = nested(1);
+  expect(whole.events[0]).toMatchObject({ kind: "put", lease: null });
+  expect(decodeRecord(encodeRecord(whole)).events).toHaveLength(2);
+  const part = { ...whole, took: [1] } as LedgerRecord;
+  expect(decodeRecord(encodeRecord(part)).events).toMatchObject([{ kind: "delete" }]);
+  expect(decodeRecord(encodeRecord(part))).toMatchObject({ time: 5, principal: "ada" });
+});
+
+test("X1, L4: what no cluster writes is no record", () => {
+  const bytes = (tuple: Encodable) => new Uint8Array([3, ...new Uint8Array(16), ...encode(tuple)]);
+  const events: Encodable = [[1, new Uint8Array([1])]];
+  const body = encodeRecord(plain());
+  const origin: Encodable = ["alaska", "b".repeat(32), 1];
+  expect(decodeRecord(bytes([0, 0, 1, 5, "ada", events])).revision).toBe(1);
+  expect(decodeRecord(bytes([1, 0, 9, origin, "alaska", [0], body])).revision).toBe(9);
   for (const bad of [
-    inner(["alaska", "b".repeat(32), 1], null, [event]),
-    inner(null, "alaska", [event]),
-    inner(["alaska", "b".repeat(32), 1], "alaska", [[0, new Uint8Array(1), new Uint8Array(1), 7, null]]),
-    inner(null, null, [[0, new Uint8Array(1), new Uint8Array(1), 0, null]]),
-    inner(null, null, []),
-    inner(null, null, [[9, new Uint8Array(1)]]),
-    new Uint8Array([2, ...inner(null, null, [event]).subarray(1)]),
+    bytes([0, 0, 1, 5, "ada", []]),
+    bytes([0, 0, 1, 5, "ada", [[9, new Uint8Array(1)]]]),
+    bytes([0, 0, 1, 5, "ada", [[0, new Uint8Array(1), new Uint8Array(1), 0, null]]]),
+    bytes([0, 1, 1, 5, "ada", events]),
+    bytes([2, 0, 1, 5, "ada", events]),
+    bytes([1, 0, 9, origin, "alaska", null, new Uint8Array(40)]),
+    // Of another revision, or from elsewhere, than its body.
+    bytes([1, 0, 9, ["alaska", "b".repeat(32), 2], "alaska", null, body]),
+    bytes([1, 0, 9, ["west", "b".repeat(32), 1], "alaska", null, body]),
+    // Events that are all of them, none, not there, or out of order.
+    bytes([1, 0, 9, origin, "alaska", [0, 1], body]),
+    bytes([1, 0, 9, origin, "alaska", [], body]),
+    bytes([1, 0, 9, origin, "alaska", [2], body]),
+    bytes([1, 0, 9, origin, "alaska", [-1], body]),
+    new Uint8Array([1, ...bytes([0, 0, 1, 5, "ada", events]).subarray(1)]),
   ]) {
     expect(() => decodeRecord(bad)).toThrow(OpenClawError);
   }

@@ -43,16 +43,18 @@ function ledger(...all: readonly Written[]): StoredRecord[] {
   let last = genesis;
   return all.map(({ event, origin, link }, i) => {
     const at = revision(i + 1);
-    const record = encodeRecord({
-      partition: 0,
-      revision: at,
-      time: 1,
-      principal: "ada",
-      origin: origin === undefined ? null : { cluster: clusterId(origin), epoch: "b".repeat(32), revision: at },
-      link: origin === undefined ? null : checked(link ?? origin, isLinkId),
-      salt: new Uint8Array(16),
-      events: [event],
-    });
+    const head = { partition: 0, revision: at, salt: new Uint8Array(16) } as const;
+    const written = encodeRecord({ ...head, origin: null, link: null, time: 1, principal: "ada", events: [event] });
+    const over = (by: string, body: Uint8Array): Uint8Array =>
+      encodeRecord({
+        ...head,
+        origin: { cluster: clusterId(origin ?? ""), epoch: "b".repeat(32), revision: at },
+        link: checked(by, isLinkId),
+        body,
+        took: null,
+      });
+    const once = origin === undefined ? written : over(origin, written);
+    const record = link === undefined || link === origin ? once : over(link, once);
     last = chainHash(sha256, last, 0, at, leafHash(sha256, record));
     return { revision: at, record, hash: last };
   });

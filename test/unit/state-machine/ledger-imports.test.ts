@@ -238,6 +238,7 @@ describe("imports", () => {
     hub.import(site, up(site, hub));
     expect(only(hub.query({ kind: "links" }).links)).toEqual({
       link: "california",
+      ancestors: [],
       cursor: 3,
       hash: new Uint8Array(site.position.hash),
       epoch: site.epoch,

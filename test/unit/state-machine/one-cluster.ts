@@ -132,6 +132,7 @@ export class OneCluster {
     this.#apply = createApply(sha256, this.cluster, versions);
     this.view.write(initialWrites(this.cluster, this.epoch, sha256));
     this.#history = new History({
+      sha256,
       state: this.view,
       index: this.index,
       records: (from, maxBytes) => this.#recordsFrom(from, maxBytes),

@@ -1,59 +1,16 @@
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { type LinkId, revision, seq } from "@openclaw/core/ids.ts";
+import { revision, seq } from "@openclaw/core/ids.ts";
 import { firstRevision, lastRevision } from "@openclaw/core/ledger/chain.ts";
-import { decodeParentMessage, encodeChildMessage } from "@openclaw/core/sync/codec.ts";
-import { parentConnection } from "@openclaw/core/sync/connection.ts";
+import { encodeChildMessage } from "@openclaw/core/sync/codec.ts";
 import type { ChildIdentity, ChildMessage, ParentMessage, Subscription } from "@openclaw/core/sync/message.ts";
 import { EVENTS_IN_FLIGHT_MAX, PUSHES_IN_FLIGHT_MAX, SYNC_VERSION } from "@openclaw/core/sync/message.ts";
-import { ParentLink } from "@openclaw/core/sync/parent-link.ts";
 import { describe, expect, test } from "vitest";
-import { Wire } from "./wire.ts";
+import { Scripted } from "./scripted.ts";
 import { ANYBODY, clusterId, linkId, type TestCluster, World } from "./world.ts";
 
-const LINK = linkId("ab".repeat(16));
 const ALL: Subscription = { prefixes: [utf8("")], collections: [], mirrors: true };
-
-/** A child that says exactly what a test has it say. */
-class Scripted {
-  readonly heard: ParentMessage[] = [];
-  readonly #world: World;
-  readonly wire = new Wire();
-  closed = false;
-
-  constructor(world: World, site: TestCluster) {
-    this.#world = world;
-    world.wires.add(this.wire);
-    const connection = parentConnection(this.wire.parent);
-    new ParentLink({ connection, backend: site.backend, clock: world.clock, remotePeer: "peer" });
-    this.wire.child.receive({
-      message: (frame) => void this.heard.push(decodeParentMessage(frame)),
-      drained: () => undefined,
-      closed: () => {
-        this.closed = true;
-      },
-    });
-  }
-
-  async say(...messages: ChildMessage[]): Promise<ParentMessage[]> {
-    for (const message of messages) this.wire.child.send(encodeChildMessage(message));
-    return this.listen();
-  }
-
-  async listen(ms = 0): Promise<ParentMessage[]> {
-    const before = this.heard.length;
-    await this.#world.elapse(ms);
-    return this.heard.slice(before);
-  }
-
-  hello(
-    options: { link?: LinkId; child?: ChildIdentity; down?: Extract<ChildMessage, { kind: "hello" }>["down"] } = {},
-  ): Promise<ParentMessage[]> {
-    const { link = LINK, child = { kind: "client", token: null }, down = null } = options;
-    return this.say({ kind: "hello", version: SYNC_VERSION, link, child, down });
-  }
-}
 
 const setup = async (): Promise<{ world: World; site: TestCluster; child: Scripted }> => {
   const world = new World();

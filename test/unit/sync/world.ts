@@ -10,6 +10,7 @@ import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import { openClient } from "@openclaw/core/client/open.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
+import { senderHash } from "@openclaw/core/history/mirror.ts";
 import {
   type ClusterId,
   type Epoch,
@@ -265,6 +266,7 @@ export class TestCluster {
       keepAlive: (lease) => this.execute({ kind: "leaseKeepAlive", lease }),
       barrier: () => this.barrier(),
       read: (query) => this.read(query),
+      senderHash: (link, at) => senderHash((question) => this.#state.history(question), link, at),
       ledger: (from, maxBytes) => this.ledger(from, maxBytes),
       position: () => this.position(),
       staleMs: () => 7,
