@@ -5,6 +5,7 @@
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
 import { SingleBar } from "cli-progress";
+import { costOf } from "./hierarchy/scale.ts";
 import { mutantNamed } from "./mutants/altered.ts";
 import { type Catch, hunt, summaryOf } from "./mutants/hunt.ts";
 import { MUTANTS } from "./mutants/mutants.ts";
@@ -27,12 +28,14 @@ randomness, all from one seed, under faults, and checks what it promised.
   --only A,B,…   with --mutants: these alone
   --hierarchy    sites and hubs instead of one site: crashes, hub failovers, restores, clones, moves, months offline
   --cycles N     with --hierarchy: runs seeds until so many of these were done
+  --sites N      N light sites of one replica at a hub of three, without faults: what each of them costs
   --json         the last line of standard output is one JSON object
   --help         this text`;
 
 const SHRINK_MS = 60_000;
 const TRACE_LINES = 80;
 const RUNS = 100;
+const VIOLATIONS_SHOWN = 10;
 
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
@@ -47,6 +50,7 @@ const { values } = parseArgs({
     only: { type: "string" },
     hierarchy: { type: "boolean" },
     cycles: { type: "string" },
+    sites: { type: "string" },
     json: { type: "boolean" },
     help: { type: "boolean" },
   },
@@ -142,6 +146,20 @@ async function huntAll(first: number): Promise<number> {
   return summary.caught === summary.mutants ? 0 : 1;
 }
 
+/** @returns 1 if not everything came to the hub */
+async function scale(sites: number, seed: number): Promise<number> {
+  say(`${sites} sites at a hub, seed ${seed}`);
+  const { violations, ...cost } = await costOf(sites, seed);
+  for (const violation of violations.slice(0, VIOLATIONS_SHOWN)) say(`violation: ${violation}`);
+  for (const [what, value] of Object.entries(cost.perSite)) say(`${String(value).padStart(10)}  ${what} a site`);
+  say(
+    `lag: ${cost.lagMs.p50} ms at the median, ${cost.lagMs.p99} ms at the 99th percentile, ${cost.lagMs.max} ms at most`,
+  );
+  if (values.json === true)
+    process.stdout.write(`${JSON.stringify({ seed, violations: violations.length, ...cost })}\n`);
+  return violations.length > 0 ? 1 : 0;
+}
+
 async function main(): Promise<number> {
   if (values.help === true) {
     process.stdout.write(`${USAGE}\n`);
@@ -150,6 +168,8 @@ async function main(): Promise<number> {
   const seed = number(values.seed, "seed");
   const first = seed ?? number(values.first, "first") ?? randomInt(1, 2 ** 40);
   if (values.mutants === true) return huntAll(first);
+  const sites = number(values.sites, "sites");
+  if (sites !== null) return scale(sites, first);
   const pool = new WorkerPool();
   const summary = new Summary(first, world);
   try {

@@ -42,6 +42,20 @@ export interface TierOptions {
   readonly up: TierUp | null;
 }
 
+export interface Traffic {
+  framesUp: number;
+  bytesUp: number;
+  framesDown: number;
+  bytesDown: number;
+}
+
+function addTraffic(sum: Traffic, { child, parent }: Line): void {
+  sum.framesUp += child.frames;
+  sum.bytesUp += child.bytes;
+  sum.framesDown += parent.frames;
+  sum.bytesDown += parent.bytes;
+}
+
 const PROPOSE_MS_MAX = 10_000;
 const BARRIER_MS_MAX = 5_000;
 
@@ -66,6 +80,8 @@ export class Tier {
   /** Those of the uplink. */
   readonly #up = new Set<Line>();
   #upCutUntil = 0;
+  /** Of lines that are over. */
+  readonly #carried: Traffic = { framesUp: 0, bytesUp: 0, framesDown: 0, bytesDown: 0 };
 
   constructor(options: TierOptions) {
     this.cluster = options.cluster;
@@ -98,6 +114,13 @@ export class Tier {
   /** Of a member that was started. */
   uplinkOf(member: MemoryMember): Uplink | null {
     return this.#uplinks.get(member) ?? null;
+  }
+
+  /** What its children and it have sent each other so far. */
+  get traffic(): Readonly<Traffic> {
+    const sum = { ...this.#carried };
+    for (const lines of this.#lines.values()) for (const line of lines) addTraffic(sum, line);
+    return sum;
   }
 
   /** A member lost its power: so do the ends of lines that it has. @returns how many children it had */
@@ -136,6 +159,7 @@ export class Tier {
       parent: member.clock,
       over: () => {
         lines.delete(line);
+        addTraffic(this.#carried, line);
         over();
       },
     });

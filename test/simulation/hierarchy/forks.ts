@@ -36,8 +36,10 @@ export class Forks {
     if (known === undefined && seen !== null) this.#forks.push({ site, hub, ...seen, reported: false });
     if (known === undefined) return;
     if (seen !== null) known.parted ||= seen.parted;
-    else if (known.parted && !known.reported)
+    else if (known.parted && !known.reported) {
       this.#violation(`${site.life.shown} parted from what ${hub.life.shown} holds, which took it without a word`);
+      known.parted = false;
+    }
   }
 
   /** A link of that life was ended with this. */

@@ -91,6 +91,7 @@ export function hierarchyPlan(seed: number): HierarchyPlan {
     const at = random.below(HIERARCHY_TROUBLE_MS, FIRST_STEP_MS);
     return { at, ...random.weighted(chosen)() } as HierarchyStep;
   });
+  const compacts = steps.some(({ kind }) => kind === "offline");
   return {
     seed,
     sites,
@@ -103,6 +104,10 @@ export function hierarchyPlan(seed: number): HierarchyPlan {
     networkMs: random.pick([1, 5, 20]),
     retention: random.pick([retention(20, 4, 5), retention(100, 10, 20), retention(1e6, 1e6, 1e6)]),
     mirrors: random.chance(0.3),
-    steps: steps.sort((a, b) => a.at - b.at),
+    steps: steps.filter((step) => !compacts || !needsAll(step)).sort((a, b) => a.at - b.at),
   };
 }
+
+/** A hub that knows nothing of a site wants its ledger from the beginning. */
+const needsAll = (step: HierarchyStep): boolean =>
+  step.kind === "reparent" || (step.kind === "restore" && step.whose.tier === "hub");
