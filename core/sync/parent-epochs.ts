@@ -77,7 +77,9 @@ export class ParentEpochs {
     }
     await this.#requireSameLedger(welcome);
     this.#refused = null;
-    if (verdict.kind === "first" || verdict.kind === "successor") await this.#succeed(welcome);
+    // S3: it may be the parent again after another one was, and then what that one held counts no more.
+    const isParentAgain = verdict.kind === "same" && source.position().parentEpoch !== welcome.epoch.nonce;
+    if (verdict.kind === "first" || verdict.kind === "successor" || isParentAgain) await this.#succeed(welcome);
     if (verdict.kind !== "behind") return "goOn";
     const adoption = await this.#plan(welcome);
     await carryOutChange(this.#options.propose, adoption, adoption.holds);
