@@ -245,6 +245,11 @@ export const ERRORS = {
     status: 409,
     message: "a restore makes a new cluster in a new folder, and touches nothing that is there",
   },
+  RESCUE_REFUSED: {
+    retryable: false,
+    status: 409,
+    message: "a rescue leaves the other members behind for good; it is refused where they, or another life, may go on",
+  },
   SQLITE_TOO_OLD: {
     retryable: false,
     status: 500,

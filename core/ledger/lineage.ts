@@ -95,11 +95,11 @@ export const chainedTo = (
   sha256: Sha256,
   cluster: ClusterId,
   partition: Partition,
-  { nonce, departure }: Epoch,
+  { nonce, parent, departure }: Epoch,
   at: Revision,
   hash: Uint8Array,
 ): Uint8Array =>
-  at > 0 && at === departure
+  parent !== null && at === departure
     ? chainHash(sha256, genesisHash(sha256, cluster, partition, nonce), partition, at, hash)
     : hash;
 
@@ -117,6 +117,6 @@ export function seamsOf(
   };
 }
 
-/** The hash that a ledger begins with: that of revision 0. */
+/** The hash that a ledger begins with: that of revision 0, of the first of its epochs. */
 export const beginningOf = (sha256: Sha256, cluster: ClusterId, partition: Partition, lineage: Lineage): Uint8Array =>
-  genesisHash(sha256, cluster, partition, (spansOf(lineage)[0]?.epoch ?? lineage.epoch).nonce);
+  genesisHash(sha256, cluster, partition, (lineage.ancestors[0]?.epoch ?? lineage.epoch).nonce);

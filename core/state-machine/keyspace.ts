@@ -96,14 +96,17 @@ const isWithin = (ranges: readonly KeyRange[], row: Uint8Array): boolean =>
 
 export const isContent = (row: Uint8Array): boolean => isWithin(CONTENT, row);
 
+/** How far other clusters' ledgers are here, and which lives of theirs: no content, and a new epoch goes on with it. */
+export const LINKS: KeyRange = { from: Uint8Array.of(TAG.ledgerLink), to: Uint8Array.of(TAG.leftLife + 1) };
+
 /**
- * What a state that goes on from here needs of this one: the content, how long leases live, and the origins' marks, which a
- * replay of the whole ledger would raise.
+ * What a state that goes on from here needs of this one: the content, how long leases live, and the links with the origins'
+ * marks, which a replay of the whole ledger would raise.
  */
 export const BASE: readonly KeyRange[] = [
   { from: Uint8Array.of(TAG.key), to: Uint8Array.of(TAG.lease + 1) },
   { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.authored + 1) },
-  { from: Uint8Array.of(TAG.originMark), to: Uint8Array.of(TAG.originMark + 1) },
+  LINKS,
 ];
 
 export const isInBase = (row: Uint8Array): boolean => isWithin(BASE, row);
@@ -153,6 +156,7 @@ export function leaseOfDueRow(row: Uint8Array): { readonly due: number; readonly
   invariant(isLeaseId(lease), "a row of leases that are due names a lease");
   return { due: fromBigEndian(row, 1), lease };
 }
+export const LEASES: KeyRange = { from: Uint8Array.of(TAG.lease), to: Uint8Array.of(TAG.lease + 1) };
 export const LEASES_DUE: KeyRange = { from: Uint8Array.of(TAG.leaseDue), to: Uint8Array.of(TAG.leaseDue + 1) };
 
 /** The keys of one document. */
@@ -251,6 +255,11 @@ export const IDEMPOTENT_DUE: KeyRange = {
 
 export const originMarkKey = (cluster: ClusterId, nonce: string): Uint8Array =>
   tagged(TAG.originMark, [withLength(utf8(cluster)), utf8(nonce)]);
+
+export function originMarksRange(cluster: ClusterId): KeyRange {
+  const from = originMarkKey(cluster, "");
+  return { from, to: after(from) };
+}
 
 /** In the order of where they end. Two end at one revision only where one of them holds none: then that comes last. */
 export const linkGapKey = (link: LinkId, from: Revision, to: Revision): Uint8Array =>

@@ -4,7 +4,7 @@
  */
 import { equalBytes } from "../bytes.ts";
 import type { ErrorCode } from "../errors.ts";
-import type { ClusterId, Revision } from "../ids.ts";
+import type { ClusterId, LinkId, Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
 import { beginningOf, type Lineage, type Parting, partingOf } from "../ledger/lineage.ts";
 import { judge } from "../ledger/lives.ts";
@@ -71,29 +71,38 @@ export function settleEpoch(
 ): CommandResult {
   const { link, cluster, lineage } = command;
   const known = tx.read(ledgerLinkKey(link), ledgerLinkRow);
-  if (known === undefined || known.epoch.nonce !== command.from)
+  if ((known?.epoch.nonce ?? null) !== command.from)
     return refusal(known?.cursor ?? revision(0), "WRONG_EPOCH", "the link follows another epoch by now");
-  const parted = partingOf(known, lineage);
-  if (parted === "same") return refusal(known.cursor, "WRONG_EPOCH", "the link follows that epoch already");
-  const parting = parted ?? { revision: revision(0), hash: begun(sha256, cluster, lineage).hash };
-  const lost = known.cursor > parting.revision;
-  if (lost) {
-    const { epoch, cursor, hash } = known;
-    const left = { epoch, from: revision(parting.revision + 1), to: cursor, hash, at: ledger.position.revision };
-    tx.write(leftLifeKey(link, epoch.nonce), leftLifeRow, left);
-  }
-  const { revision: to, hash } = parting;
-  const row = lost ? rewindLink(tx, link, known, { to, hash, at: ledger.position.revision }) : known;
+  const parted = known === undefined ? null : partingOf(known, lineage);
+  if (parted === "same") return refusal(known?.cursor ?? revision(0), "WRONG_EPOCH", "it follows that epoch already");
+  const from = begun(sha256, cluster, lineage);
+  const parting = parted ?? { revision: from.cursor, hash: from.hash };
+  const row = known === undefined ? from : leave(tx, link, known, parting, ledger.position.revision);
   tx.write(ledgerLinkKey(link), ledgerLinkRow, { ...row, ...lineageOf(lineage) });
   tx.remove(contenderKey(link, lineage.epoch.nonce));
   if (command.holds !== null) moveParentHolds(tx, cluster, lineage.epoch.nonce, command.holds);
-  const origin = { cluster, epoch: lineage.epoch.nonce, revision: parting.revision };
-  const events = command.changes.filter((event) => mirrorKey(tx, cluster, event, parting.revision));
+  const origin = { cluster, epoch: lineage.epoch.nonce, revision: command.parting };
+  const events = command.changes.filter((event) => mirrorKey(tx, cluster, event, origin.revision));
   if (events.length > 0) {
     raiseMark(tx, origin);
     ledger.replace({ origin, link, body: null }, author, events);
   }
   return { kind: "imported", cursor: row.cursor, outcomes: [] };
+}
+
+/** The row as of the parting; what was taken above is noted. */
+function leave(
+  tx: Transaction,
+  link: LinkId,
+  known: LedgerLinkRow,
+  { revision: to, hash }: Parting,
+  at: Revision,
+): LedgerLinkRow {
+  if (known.cursor <= to) return known;
+  const { epoch, cursor } = known;
+  const left = { epoch, from: revision(to + 1), to: cursor, hash: known.hash, at };
+  tx.write(leftLifeKey(link, epoch.nonce), leftLifeRow, left);
+  return rewindLink(tx, link, known, { to, hash, at });
 }
 
 /** Remembers who was refused, once. */

@@ -38,7 +38,7 @@ import {
 import { leaseRow } from "./lease-rows.ts";
 import { contenderRow, leftLifeRow } from "./life.ts";
 import { CONTENDERS_MAX } from "./link-epochs.ts";
-import { ledgerLinkRow } from "./link-rows.ts";
+import { ledgerLinkRow, marksOf } from "./link-rows.ts";
 import { membersOf } from "./members.ts";
 import type { KeySelector, KeyValue } from "./operation.ts";
 import { readPosition } from "./position.ts";
@@ -94,6 +94,8 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return { link: link(view, question.link) };
     case "links":
       return { links: yield* links(view) };
+    case "marks":
+      return { marks: marksOf(view, question.origin) };
     case "contended":
       return { links: contended(view) };
     case "lives":

@@ -78,6 +78,8 @@ export type Query =
   | { readonly kind: "links" }
   /** Lives of the link's cluster that it does not follow (L3). */
   | { readonly kind: "lives"; readonly link: LinkId }
+  /** Up to which revision of each of its epochs, by nonce, a cluster's own were taken, whichever link brought them (L4). */
+  | { readonly kind: "marks"; readonly origin: ClusterId }
   /** How many wait for a decision, by link. */
   | { readonly kind: "contended" }
   | { readonly kind: "members" }
@@ -134,6 +136,7 @@ export interface QueryAnswers {
   idempotencySum: IdempotencyRoom;
   link: { readonly link: LinkState | null };
   links: { readonly links: readonly LinkState[] };
+  marks: { readonly marks: readonly { readonly epoch: string; readonly revision: Revision }[] };
   contended: { readonly links: ReadonlyMap<LinkId, number> };
   lives: { readonly contenders: readonly Contender[]; readonly left: readonly LeftLife[] };
   /** By name; those who were removed, too. */

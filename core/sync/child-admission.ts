@@ -1,12 +1,13 @@
 /** The door of the parent's side: who a child is, and whether it may go on from where it says that it stands (L3). */
 import { equalBytes } from "../bytes.ts";
 import { type ErrorCode, OpenClawError, unreachable } from "../errors.ts";
-import { isNonce, type LinkId, revision } from "../ids.ts";
+import { isNonce, type LinkId, type Revision } from "../ids.ts";
 import { epochsOf, partingOf } from "../ledger/lineage.ts";
-import { type Held, judge } from "../ledger/lives.ts";
+import { judge } from "../ledger/lives.ts";
 import type { LinkState } from "../state-machine/query.ts";
 import type { Principal } from "./authority.ts";
 import type { ParentBackend } from "./backend.ts";
+import { heldOf } from "./life-change.ts";
 import { type ChildIdentity, type ChildMessage, SYNC_VERSION } from "./message.ts";
 
 type Hello = Extract<ChildMessage, { kind: "hello" }>;
@@ -73,7 +74,7 @@ async function followed(
   principal: Principal,
 ): Promise<LinkState | null> {
   const { link } = await backend.read({ kind: "link", link: id });
-  const held = heldOf(link);
+  const held = await heldOf(backend, site.cluster, site);
   const refuse = async (code: ErrorCode, details: string): Promise<never> => {
     const { epoch, ancestors, revision: at } = site;
     const contender = { epoch, ancestors, revision: at, code };
@@ -90,7 +91,7 @@ async function followed(
       return succeeded(backend, id, site, principal);
     case "same":
       // Whether it has what was taken of it only the site can tell, by a ReadIndex after it heard the cursor.
-      return link;
+      return link === null && site.ancestors.length > 0 ? succeeded(backend, id, site, principal) : link;
     case "behind":
       return refuse(
         "EPOCH_BEHIND",
@@ -123,11 +124,6 @@ async function succeeded(
   return (await backend.read({ kind: "link", link })).link;
 }
 
-const heldOf = (link: LinkState | null): Held | null =>
-  link === null || link.epoch === null
-    ? null
-    : { epoch: link.epoch, ancestors: link.ancestors, cursor: revision(link.cursor) };
-
 /** Where a site's stream goes on. @throws OpenClawError FORK */
 async function resumable(backend: ParentBackend, down: Hello["down"]): Promise<Hello["down"]> {
   if (down === null || down.epoch === null) return down;
@@ -148,7 +144,7 @@ async function resumable(backend: ParentBackend, down: Hello["down"]): Promise<H
 }
 
 /** Null where there is none any more. */
-async function hashAt(backend: ParentBackend, at: ReturnType<typeof revision>): Promise<Uint8Array | null> {
+async function hashAt(backend: ParentBackend, at: Revision): Promise<Uint8Array | null> {
   if (at === 0) return null;
   try {
     const { records } = await backend.ledger(at, 1);

@@ -4,8 +4,9 @@
  */
 import { equalBytes, toHex } from "../bytes.ts";
 import { OpenClawError } from "../errors.ts";
-import type { ClusterId, Revision } from "../ids.ts";
+import type { ClusterId, Lineage, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
+import { type Span, spansOf } from "../ledger/lineage.ts";
 import type { LedgerRecord } from "../ledger/record.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
 import { BATCH_BYTES_MAX, EVENTS_MAX } from "../limits.ts";
@@ -44,17 +45,18 @@ export interface Differences {
 
 /**
  * Reads all of our ledger that is kept.
- * @param epochs nonces of the life's epochs
+ * @param life what is left: what was taken of a life that was left before is undone already, though its epoch may be one of these
  * @throws OpenClawError COMPACTED where the past that is to be put back is no longer kept; TXN_TOO_LARGE where more keys
  * differ than one decision puts back
  */
 export async function differencesAbove(
   source: DifferenceSource,
   cluster: ClusterId,
-  epochs: ReadonlySet<string>,
+  life: Lineage,
   above: Revision,
 ): Promise<Differences> {
   const { revision: end, compacted } = source.position();
+  const spans = new Map(spansOf(life).map((span) => [span.epoch.nonce, span]));
   const listed: TakenRevision[] = [];
   const keys = new Map<string, Uint8Array>();
   let revisions = 0;
@@ -66,8 +68,8 @@ export async function differencesAbove(
       next = stored.revision + 1;
       const record = decodeRecord(stored.record);
       const { origin } = record;
-      if (origin === null || origin.cluster !== cluster || !epochs.has(origin.epoch) || origin.revision <= above)
-        continue;
+      if (origin === null || origin.cluster !== cluster || origin.revision <= above) continue;
+      if (!isWithin(spans.get(origin.epoch), origin.revision)) continue;
       before ??= revision(stored.revision - 1);
       revisions++;
       if (listed.length < LISTED_MAX) listed.push(takenRevision(record, origin.revision));
@@ -77,6 +79,9 @@ export async function differencesAbove(
   const changes = before === null ? [] : await changesBack(source, cluster, [...keys.values()], before);
   return { revisions, listed, changes };
 }
+
+const isWithin = (span: Span | undefined, at: Revision): boolean =>
+  span !== undefined && span.after < at && (span.to === null || at <= span.to);
 
 function takenRevision({ revision: here, time, principal, events }: LedgerRecord, at: Revision): TakenRevision {
   const keysOf = (kind: "put" | "delete"): readonly Uint8Array[] =>

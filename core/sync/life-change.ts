@@ -15,7 +15,7 @@ export type Propose = (command: SystemCommand) => Promise<CommandResult>;
 export interface LifeChange {
   readonly cluster: ClusterId;
   /** The life that is followed, and what was taken of it. */
-  readonly from: Held;
+  readonly from: Held & { readonly linked: boolean };
   readonly to: Lineage;
   /** The last revision that both have. */
   readonly parting: Revision;
@@ -23,30 +23,48 @@ export interface LifeChange {
   readonly taken: Differences;
 }
 
-/** What is followed of a cluster; null when nothing was taken of it. */
-export async function heldOf(source: DifferenceSource, cluster: ClusterId): Promise<Held | null> {
+/**
+ * What is followed of a cluster that says it is `claimed`; null when nothing was taken of it. After a restore no link may
+ * tell, but the revisions that were taken do: by the marks of their epochs (L4).
+ */
+export async function heldOf(
+  source: Pick<DifferenceSource, "read">,
+  cluster: ClusterId,
+  claimed: Lineage,
+): Promise<(Held & { readonly linked: boolean }) | null> {
   const { link } = await source.read({ kind: "link", link: linkOf(cluster) });
-  if (link === null || link.epoch === null) return null;
-  return { epoch: link.epoch, ancestors: link.ancestors, cursor: revision(link.cursor) };
+  if (link !== null && link.epoch !== null)
+    return { epoch: link.epoch, ancestors: link.ancestors, cursor: revision(link.cursor), linked: true };
+  const { marks } = await source.read({ kind: "marks", origin: cluster });
+  const [some] = marks;
+  if (some === undefined) return null;
+  const epochs = epochsOf(claimed);
+  const known = epochs.findLastIndex(({ nonce }) => marks.some((mark) => mark.epoch === nonce));
+  const epoch = epochs[known];
+  const mark = marks.find((one) => one.epoch === epoch?.nonce);
+  if (epoch === undefined || mark === undefined) {
+    const stranger = { counter: claimed.epoch.counter, nonce: some.epoch, parent: null, departure: revision(0) };
+    return { epoch: stranger, ancestors: [], cursor: some.revision, linked: false };
+  }
+  return { epoch, ancestors: claimed.ancestors.slice(0, known), cursor: mark.revision, linked: false };
 }
 
 /** @throws OpenClawError COMPACTED, TXN_TOO_LARGE */
 export async function planChange(
   source: DifferenceSource,
   cluster: ClusterId,
-  from: Held,
+  from: LifeChange["from"],
   to: Lineage,
 ): Promise<LifeChange> {
   const parted = partingOf(from, to);
   const parting = parted === null || parted === "same" ? revision(0) : parted.revision;
-  const epochs = new Set(epochsOf(from).map(({ nonce }) => nonce));
-  return { cluster, from, to, parting, taken: await differencesAbove(source, cluster, epochs, parting) };
+  return { cluster, from, to, parting, taken: await differencesAbove(source, cluster, from, parting) };
 }
 
 /** @param holds of our ledger, where the cluster is our parent @throws OpenClawError WRONG_EPOCH: somebody else decided meanwhile */
 export async function carryOutChange(
   propose: Propose,
-  { cluster, from, to, taken }: LifeChange,
+  { cluster, from, to, parting, taken }: LifeChange,
   holds: Revision | null,
 ): Promise<void> {
   requireTaken(
@@ -54,7 +72,8 @@ export async function carryOutChange(
       kind: "settleEpoch",
       link: linkOf(cluster),
       cluster,
-      from: from.epoch.nonce,
+      from: from.linked ? from.epoch.nonce : null,
+      parting,
       lineage: { epoch: to.epoch, ancestors: to.ancestors },
       holds,
       changes: taken.changes,
@@ -83,9 +102,9 @@ export async function planResolution(
   choice: string | null,
 ): Promise<Resolution> {
   const { contenders } = await source.read({ kind: "lives", link: linkOf(cluster) });
-  const from = await heldOf(source, cluster);
   const chosen = contenders.filter(({ epoch }) => choice === null || epoch.nonce.startsWith(choice));
   const [to] = chosen;
+  const from = to === undefined ? null : await heldOf(source, cluster, to);
   if (to === undefined || from === null)
     throw new OpenClawError(
       "NOT_FOUND",

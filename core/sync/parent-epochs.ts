@@ -54,7 +54,7 @@ export class ParentEpochs {
       throw new OpenClawError("WRONG_CLUSTER", `${welcome.cluster} answered, the parent is ${parent}`);
     // Ahead is not a fork (L3): this node may be behind its own cluster.
     if (welcome.cursor > source.position().revision) await this.#options.barrier();
-    const held = await heldOf(source, parent);
+    const held = await heldOf(source, parent, welcome);
     const verdict = judge(held, welcome);
     switch (verdict.kind) {
       case "same":
@@ -77,9 +77,11 @@ export class ParentEpochs {
     }
     await this.#requireSameLedger(welcome);
     this.#refused = null;
+    const begins = verdict.kind === "first" || held?.linked === false;
     // S3: it may be the parent again after another one was, and then what that one held counts no more.
-    const isParentAgain = verdict.kind === "same" && source.position().parentEpoch !== welcome.epoch.nonce;
-    if (verdict.kind === "first" || verdict.kind === "successor" || isParentAgain) await this.#succeed(welcome);
+    const isParentAgain = source.position().parentEpoch !== welcome.epoch.nonce;
+    if (verdict.kind !== "behind" && (begins || verdict.kind === "successor" || isParentAgain))
+      await this.#succeed(welcome);
     if (verdict.kind !== "behind") return "goOn";
     const adoption = await this.#plan(welcome);
     await carryOutChange(this.#options.propose, adoption, adoption.holds);
@@ -144,7 +146,7 @@ export class ParentEpochs {
 
   async #plan(welcome: Welcome): Promise<Adoption> {
     const { source, parent } = this.#options;
-    const from = await heldOf(source, parent);
+    const from = await heldOf(source, parent, welcome);
     if (from === null) throw new OpenClawError("NOT_FOUND", "nothing was taken of a parent yet");
     const change = await planChange(source, parent, from, welcome);
     return { ...change, holds: revision(welcome.cursor), held: source.position().parentHolds };

@@ -3,7 +3,7 @@ import { toHex, utf8Text } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type ClusterId, type Epoch, isClusterId } from "@openclaw/core/ids.ts";
 import type { Differences } from "@openclaw/core/sync/differences.ts";
-import { carryOutChange, heldOf, linkOf, planResolution } from "@openclaw/core/sync/life-change.ts";
+import { carryOutChange, linkOf, planResolution } from "@openclaw/core/sync/life-change.ts";
 import type { Adoption } from "@openclaw/core/sync/parent-epochs.ts";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { requireAdmin } from "./admin.ts";
@@ -33,12 +33,12 @@ export function livesRoutes(app: FastifyInstance, { replica, uplink }: ApiDeps):
       requireAdmin(request);
       const site = siteOf(request.params.site);
       await replica.barrier(REQUEST_TIMEOUT_MS);
-      const followed = await heldOf(replica, site);
-      if (followed === null) throw new OpenClawError("NOT_FOUND", `nothing of ${site} came here`);
+      const { link } = await replica.read({ kind: "link", link: linkOf(site) });
+      if (link === null || link.epoch === null) throw new OpenClawError("NOT_FOUND", `nothing of ${site} came here`);
       const { contenders, left } = await replica.read({ kind: "lives", link: linkOf(site) });
       return {
         site,
-        followed: { ...epochJson(followed.epoch), cursor: followed.cursor },
+        followed: { ...epochJson(link.epoch), cursor: link.cursor },
         contenders: contenders.map(({ epoch, revision, code }) => ({ ...epochJson(epoch), revision, code })),
         left: left.map(({ epoch, from, to, at }) => ({ ...epochJson(epoch), from, to, at })),
       };

@@ -1,67 +1,42 @@
-/**
- * Makes a new cluster of one node from a backup: exactly the content of one revision, under a new epoch (L3). Everything is
- * made in a folder beside the one that is asked for, which then gets its name: there is never half a cluster to start.
- */
+/** Makes a new cluster of one node from a backup: exactly the content of one revision, under a new epoch (L3). */
 import { randomBytes } from "node:crypto";
-import { mkdir, mkdtemp, readdir, rename, rm, rmdir } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
 import { toHex } from "@openclaw/core/bytes.ts";
 import { OpenClawError, unreachable } from "@openclaw/core/errors.ts";
 import type { BaseRow } from "@openclaw/core/history/base.ts";
-import { type Epoch, index, isNodeId, type LeaseId, type NodeId, revision } from "@openclaw/core/ids.ts";
+import { type ClusterId, type Epoch, type LeaseId, type NodeId, revision } from "@openclaw/core/ids.ts";
 import { departed } from "@openclaw/core/ledger/lineage.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
 import { APPLY_VERSIONS } from "@openclaw/core/state-machine/apply.ts";
 import { leaseOfRow } from "@openclaw/core/state-machine/keyspace.ts";
 import { leaseRow } from "@openclaw/core/state-machine/lease-rows.ts";
-import { type InitialNode, initCluster } from "../init.ts";
-import { SegmentLogStore } from "../storage/log-store.ts";
-import { RESTORED_AT, StateRestore } from "../storage/state-restore.ts";
+import { StateRestore } from "../storage/state-restore.ts";
 import { baseRows } from "./base-file.ts";
-import { missing, syncFolder } from "./files.ts";
 import { type BaseEntry, type Manifest, requireManifest } from "./manifest.ts";
 import { type At, type Moment, momentOf } from "./moment.ts";
+import { type MadeCluster, makeCluster, type NewCluster, requireEmpty, restoredLeases } from "./new-cluster.ts";
 import { lastOf, wayTo } from "./runs.ts";
 import { beginning, lineageOf } from "./segment.ts";
 import { backupRecords, runRecords } from "./verify.ts";
 
 /** Bytes of records that are replayed in one transaction. */
 const BATCH_BYTES = 4_194_304;
-/**
- * For a lease that lived and ended between two runs of the backup, so that nobody asked how long it may live. Its keys are
- * there for so long; not for ever, and longer than locks are held.
- */
-const UNKNOWN_TTL_MS = 3_600_000;
-
-export interface RestorePlan {
+export interface RestorePlan extends Omit<NewCluster, "cluster" | "epoch"> {
   readonly backup: string;
   readonly at: At;
-  /** The new cluster's folder; it is not there, or empty. */
-  readonly directory: string;
-  /** The cluster's private key, which `init` made. */
-  readonly key: string;
-  /** The key that signs bearer tokens; null: a new one, where nodes ask for tokens. */
-  readonly operatorKey: string | null;
-  readonly host: string;
-  readonly httpPort: number;
-  readonly p2pPort: number;
-  readonly wsPort: number;
   readonly progress: (revision: number, of: number) => void;
 }
 
 export interface Planned extends Moment {
-  readonly cluster: string;
+  readonly cluster: ClusterId;
   readonly from: Epoch;
   readonly epoch: Epoch;
 }
 
-export interface RestoredCluster extends Planned {
+export interface RestoredCluster extends Planned, MadeCluster {
   readonly contentHash: string;
   /** True when that is the hash that a serving node gave of its content at this revision. */
   readonly recordedLive: boolean;
-  readonly node: InitialNode;
-  readonly secured: boolean;
 }
 
 /** What a restore would be of, every record up to there checked. @throws OpenClawError BACKUP_INVALID, UNKNOWN_VERSION, BAD_REQUEST */
@@ -109,32 +84,10 @@ export async function restoreBackup(plan: RestorePlan): Promise<RestoredCluster>
   await requireEmpty(plan.directory);
   const manifest = await requireManifest(plan.backup);
   const what = await planned(plan.backup, plan.at, manifest);
-  const above = dirname(resolve(plan.directory));
-  await mkdir(above, { recursive: true });
-  const making = await mkdtemp(`${resolve(plan.directory)}.restoring-`);
-  try {
-    const { nodes, secured } = await initCluster({
-      directory: making,
-      cluster: what.cluster,
-      nodes: 1,
-      host: plan.host,
-      httpPorts: [plan.httpPort],
-      p2pPorts: [plan.p2pPort],
-      wsPorts: [plan.wsPort],
-      departed: { epoch: what.epoch, key: plan.key, operatorKey: plan.operatorKey },
-    });
-    const [node] = nodes;
-    if (node === undefined || !isNodeId(node.node)) throw new OpenClawError("CONFIG_INVALID", "no node was made");
-    const data = join(dirname(node.config), "data");
-    const content = await makeState(plan, manifest, what, data, node.node);
-    await makeLog(data, manifest, node.node);
-    await moveInPlace(making, plan.directory);
-    const config = join(plan.directory, node.config.slice(making.length + 1));
-    return { ...what, ...content, node: { ...node, config }, secured };
-  } catch (error) {
-    await rm(making, { recursive: true, force: true });
-    throw error;
-  }
+  const made = await makeCluster({ ...plan, cluster: manifest.cluster, epoch: what.epoch }, (data, node) =>
+    makeState(plan, manifest, what, data, node),
+  );
+  return { ...what, ...made };
 }
 
 async function makeState(plan: RestorePlan, manifest: Manifest, what: Planned, data: string, node: NodeId) {
@@ -163,7 +116,6 @@ async function makeState(plan: RestorePlan, manifest: Manifest, what: Planned, d
       const details = `revision ${until}: the content's hash is ${contentHash}, recorded live was ${live.contentHash}`;
       throw new OpenClawError("BACKUP_INVALID", details);
     }
-    const now = Date.now();
     const restored = {
       cluster: manifest.cluster,
       lineage: departed(lineageOf(manifest), epoch, state.hash),
@@ -171,10 +123,7 @@ async function makeState(plan: RestorePlan, manifest: Manifest, what: Planned, d
       hash: state.hash,
       applyVersion: manifest.applyVersion,
       compacted: revision(way.base?.revision ?? 0),
-      lease: (lease: (typeof manifest.leases)[number]["lease"]) => {
-        const ttlMs = ttls.get(lease) ?? UNKNOWN_TTL_MS;
-        return { ttlMs, wallDue: now + ttlMs, salt: new Uint8Array(randomBytes(16)) };
-      },
+      lease: restoredLeases(ttls, Date.now()),
     };
     state.finish(restored, founding([node]));
     return { contentHash, recordedLive: live !== undefined };
@@ -202,37 +151,4 @@ async function takeBase(
     }
     state.takeRows(rows);
   }
-}
-
-/** A log that knows of a term and ends where the state does: one without would be taken for lost (R5). */
-async function makeLog(data: string, { cluster }: Manifest, node: NodeId): Promise<void> {
-  const log = new SegmentLogStore({ dataDir: data, cluster, node });
-  try {
-    await log.open();
-    await log.reset(RESTORED_AT);
-    await log.append({ term: RESTORED_AT.term, vote: null, commit: index(RESTORED_AT.index) }, []);
-  } finally {
-    await log.close();
-  }
-}
-
-/** @throws OpenClawError RESTORE_REFUSED */
-async function requireEmpty(directory: string): Promise<void> {
-  let names: readonly string[];
-  try {
-    names = await readdir(directory);
-  } catch (error) {
-    if (missing(error)) return;
-    throw new OpenClawError("RESTORE_REFUSED", `${directory} is no folder`, { cause: error });
-  }
-  if (names.length > 0) throw new OpenClawError("RESTORE_REFUSED", `${directory} is not empty`);
-}
-
-async function moveInPlace(from: string, to: string): Promise<void> {
-  // Fails where something was put into it meanwhile.
-  await rmdir(to).catch((error: unknown) => {
-    if (!missing(error)) throw new OpenClawError("RESTORE_REFUSED", `${to} is not empty`, { cause: error });
-  });
-  await rename(from, to);
-  await syncFolder(dirname(resolve(to)));
 }

@@ -53,7 +53,7 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addMoveLeader(program);
   addToken(program);
   addEnrol(program);
-  addSite(program);
+  addSite(program, name);
   addSync(program);
   addNode(program, node);
   addPut(program);

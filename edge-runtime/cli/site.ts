@@ -1,12 +1,18 @@
 /** `openclaw site …`: the sites of a hub. */
 import type { Command } from "commander";
 import { clientOf, examples, print, type Reach, reaching } from "./reach.ts";
+import { addSiteRebuild } from "./site-rebuild.ts";
+import { addSiteRescue } from "./site-rescue.ts";
 import { addSiteResolve } from "./site-resolve.ts";
+import { addSiteVerify } from "./site-verify.ts";
 
-export function addSite(program: Command): void {
+export function addSite(program: Command, name: string): void {
   const site = program.command("site").description("the sites below this cluster");
   addList(site);
+  addSiteVerify(site);
+  addSiteRebuild(site, name);
   addSiteResolve(site);
+  addSiteRescue(site, name);
 }
 
 function addList(site: Command): void {

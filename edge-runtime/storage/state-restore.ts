@@ -1,7 +1,10 @@
 /** A state file made from ledger records instead of entries: what a restored cluster begins with. */
 import { join } from "node:path";
 import { type BaseHead, type BaseRow, baseMark, baseVersions } from "@openclaw/core/history/base.ts";
-import { index, term } from "@openclaw/core/ids.ts";
+import { beginIndex } from "@openclaw/core/history/begin-index.ts";
+import { indexRecords, readMark } from "@openclaw/core/history/index-records.ts";
+import { pruneKeys, pruneTimes } from "@openclaw/core/history/prune.ts";
+import { index, type Revision, revision, term } from "@openclaw/core/ids.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import type { Membership } from "@openclaw/core/raft/membership.ts";
 import type { RowsHash } from "@openclaw/core/state-machine/query.ts";
@@ -16,6 +19,8 @@ import { STATE_FILE } from "./state-protocol.ts";
 import { createStateTables, StateTables } from "./state-tables.ts";
 import { writeIdentity } from "./store-identity.ts";
 
+/** Bytes of records read back at once. */
+const STEP_BYTES = 1_048_576;
 /** Pages in the WAL at which a commit also checkpoints. */
 const WAL_PAGES_MAX = 8_192;
 
@@ -30,6 +35,7 @@ export class StateRestore {
   readonly #connection: Connection;
   readonly #tables: StateTables;
   #hash: Uint8Array;
+  #begins = revision(0);
 
   /**
    * @param folder of the data; made here, and of no use before `finish`
@@ -75,6 +81,41 @@ export class StateRestore {
     this.#tables.state.write(replay(this.#tables.state, records));
     this.#addRecords(records);
     this.#connection.exec("COMMIT");
+  }
+
+  /**
+   * Revisions up to `to`, at which the ledger's hash is `hash`, have no record: what stands is kept, and the ledger begins
+   * behind them, as behind a compaction.
+   */
+  skip(to: Revision, hash: Uint8Array): void {
+    this.#connection.exec("BEGIN IMMEDIATE");
+    this.#forgetRecords(to);
+    this.#tables.setLedgerBase(to, hash);
+    this.#tables.history.write(beginIndex(this.#tables.history, to));
+    this.#connection.exec("COMMIT");
+    this.#hash = hash;
+    this.#begins = to;
+  }
+
+  /** The last revision that was skipped; 0: none was. */
+  get begins(): Revision {
+    return this.#begins;
+  }
+
+  /** Their versions stand in the history index afterwards, the newest of each key. */
+  #forgetRecords(below: Revision): void {
+    const { history } = this.#tables;
+    for (let next = readMark(history).indexed + 1; ; ) {
+      const records = this.#tables.records(revision(next), STEP_BYTES);
+      const last = records.at(-1);
+      if (last === undefined) break;
+      history.write(indexRecords(history, records, 0));
+      history.write(pruneKeys(history, records, below));
+      next = last.revision + 1;
+    }
+    for (let writes = pruneTimes(history, below); writes.length > 0; writes = pruneTimes(history, below))
+      history.write(writes);
+    while (this.#tables.cut(below));
   }
 
   #addRecords(records: readonly StoredRecord[]): void {

@@ -1,6 +1,6 @@
 /**
  * Links that were refused for a reason that no further try mends: a fork, another life (L3). A link tries again every few
- * seconds, so one reason is counted once, and told until the link is up again.
+ * seconds, so one code is counted once, and told with its latest details until the link is up again.
  */
 import type { ErrorCode, OpenClawError } from "@openclaw/core/errors.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
@@ -33,10 +33,11 @@ export class LinkRefusals {
     const name = `${side} ${cluster}`;
     const { code, details } = error;
     const known = this.#refusals.get(name);
-    if (known?.code === code && known.details === details) return;
+    const same = known?.code === code;
     const [oldest] = this.#refusals.keys();
     if (known === undefined && oldest !== undefined && this.#refusals.size >= LINKS_MAX) this.#refusals.delete(oldest);
-    this.#refusals.set(name, { side, cluster, code, details, since: this.#now() });
+    this.#refusals.set(name, { side, cluster, code, details, since: same ? known.since : this.#now() });
+    if (same) return;
     const counted = this.#counts.get(`${side} ${code}`) ?? { side, code, count: 0 };
     counted.count++;
     this.#counts.set(`${side} ${code}`, counted);

@@ -219,7 +219,7 @@ describe("a child", () => {
     const before = hub.proposals.length;
     await world.elapse(60_000);
     expect(hub.proposals.length - before).toBeLessThan(40);
-    expect(uplink.status().lastError?.code).toBe("WRONG_EPOCH");
+    expect(uplink.status().lastError?.code).toBe("FORK");
     await uplink.stop();
   });
 
