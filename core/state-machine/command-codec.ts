@@ -180,6 +180,7 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
         epochTuple(command.epoch),
         command.items.map(linkItemTuple),
         command.hash,
+        command.after,
       ];
     case "importCommands":
       return [
@@ -243,6 +244,7 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         epoch: readEpoch(reader.any()),
         items: reader.list().map(readLinkItem),
         hash: readHash(reader),
+        after: reader.orNull(readHash),
       };
     case COMMAND.importCommands:
       return {

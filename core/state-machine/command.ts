@@ -93,6 +93,8 @@ export type SystemCommand =
       readonly epoch: Epoch;
       readonly items: readonly LinkItem[];
       readonly hash: Uint8Array;
+      /** The sender's ledger hash before the first item; null where it is not known, or is known to be ours. */
+      readonly after: Uint8Array | null;
     }
   /** Queued commands of a client, in the client's order, from `from` without a gap (Q2). */
   | {

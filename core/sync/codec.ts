@@ -68,7 +68,7 @@ export function encodeChildMessage(message: ChildMessage): Uint8Array {
           : [subscriptionTuple(message.down.subscription), message.down.cursor, message.down.epoch, message.down.hash],
       ]);
     case "pushLedger":
-      return encodePooled([CHILD.pushLedger, message.items.map(linkItemTuple), message.hash]);
+      return encodePooled([CHILD.pushLedger, message.items.map(linkItemTuple), message.hash, message.after]);
     case "pushCommands":
       return encodePooled([CHILD.pushCommands, message.from, message.lowWater, message.commands.map(userCommandTuple)]);
     case "taken":
@@ -114,7 +114,7 @@ function readChildMessage(kind: number, reader: TupleReader): ChildMessage {
       };
     case CHILD.pushLedger: {
       const items = limited(reader.list(), BATCH_ITEMS_MAX, "items").map(readLinkItem);
-      return { kind: "pushLedger", items, hash: readHash(reader) };
+      return { kind: "pushLedger", items, hash: readHash(reader), after: reader.orNull(readHash) };
     }
     case CHILD.pushCommands:
       return {

@@ -253,6 +253,7 @@ export class ParentLink {
         epoch: child.epoch,
         items: message.items,
         hash: message.hash,
+        after: message.after,
       };
     }
     const commands = await this.#judged(message.commands, principal);

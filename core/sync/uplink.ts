@@ -74,6 +74,8 @@ export class Uplink {
   /** The parent has our ledger up to here, by its own word. */
   #holds = revision(0);
   readonly #epochs: ParentEpochs;
+  /** Where the last push ended, or the parent stood when it welcomed us. */
+  #pushed: { readonly revision: number; readonly hash: Uint8Array } | null = null;
   #noting = false;
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
@@ -231,6 +233,7 @@ export class Uplink {
       this.#lastError = null;
       this.#options.connected?.();
       this.#holds = revision(welcome.cursor);
+      this.#pushed = welcome.hash === null ? null : { revision: welcome.cursor, hash: welcome.hash };
       void this.#noteHolds();
       link.wake();
       if (this.#runs.length > 0) void this.#import();
@@ -275,7 +278,22 @@ export class Uplink {
       });
       return null;
     }
-    return { to: last.revision, message: { kind: "pushLedger", items, hash: last.hash } };
+    const before = await this.#hashAt(revision(after));
+    this.#pushed = last;
+    return { to: last.revision, message: { kind: "pushLedger", items, hash: last.hash, after: before } };
+  }
+
+  /** Our ledger's hash there; null where it is no longer kept, and at the beginning, which the epoch tells. */
+  async #hashAt(at: Revision): Promise<Uint8Array | null> {
+    if (at === 0) return null;
+    if (this.#pushed?.revision === at) return this.#pushed.hash;
+    try {
+      const { records } = await this.#options.replica.ledger(at, 1);
+      return records[0]?.revision === at ? records[0].hash : null;
+    } catch (error) {
+      if (error instanceof OpenClawError && error.code === "COMPACTED") return null;
+      throw error;
+    }
   }
 
   #parentHas(cursor: Revision): void {
@@ -352,6 +370,8 @@ export class Uplink {
       epoch,
       items,
       hash,
+      // A connection begins where both ends agree, and its runs follow each other.
+      after: null,
     });
     // A refusal ends the connection: the next one begins where the replicated cursor stands.
     if (result.kind === "importRefused") throw new OpenClawError(result.code, result.details);

@@ -113,7 +113,9 @@ test("L4: the record of the largest command fits an import at every tier above",
   const epoch = { counter: 1, nonce: hex(16), parent: null, departure: revision(0) };
   const site = "site" as ClusterId;
   const link = "site" as LinkId;
-  expect(accepts({ kind: "importLedger", link, cluster: site, epoch, items, hash: new Uint8Array(32) })).toBe(true);
+  expect(
+    accepts({ kind: "importLedger", link, cluster: site, epoch, items, hash: new Uint8Array(32), after: null }),
+  ).toBe(true);
 });
 
 test("X1: what was given up while nobody led is not kept", async () => {

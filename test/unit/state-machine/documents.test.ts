@@ -36,6 +36,7 @@ function importChanges(hub: OneCluster, changes: readonly DocumentChange[], from
     epoch: epoch("b"),
     items,
     hash: hashAfter(sha256, previous, 0, items),
+    after: null,
   });
 }
 

@@ -221,7 +221,7 @@ describe("a mirror", () => {
     const items = selectForParent(other.ledger.slice(3), hub.cluster);
     const { cluster } = other;
     const { hash } = other.position;
-    hub.system({ kind: "importLedger", link, cluster, epoch: epoch("d", 2), items, hash });
+    hub.system({ kind: "importLedger", link, cluster, epoch: epoch("d", 2), items, hash, after: null });
     expect(shape(mirror(hub, other).items)).toBe("1 2 3-3:shed 4 5 6 7");
     expect(differences(mirror(hub, other), other.ledger, 1, 7)).toEqual([]);
     expect(differences(mirror(hub, other, 5), other.ledger, 5, 7)).toEqual([]);

@@ -210,7 +210,12 @@ export class OneCluster {
   }
 
   /** Takes items of another cluster's ledger; `hash` is that ledger's at the last of them. */
-  import(from: OneCluster, items: readonly LinkItem[], at: Uint8Array = from.position.hash): CommandResult {
+  import(
+    from: OneCluster,
+    items: readonly LinkItem[],
+    at: Uint8Array = from.position.hash,
+    after: Uint8Array | null = null,
+  ): CommandResult {
     return this.system({
       kind: "importLedger",
       link: linkId(from.cluster),
@@ -218,6 +223,7 @@ export class OneCluster {
       epoch: from.epoch,
       items,
       hash: at,
+      after,
     });
   }
 

@@ -69,7 +69,8 @@ const fromChild: readonly ChildMessage[] = [
       hash: hash32,
     },
   },
-  { kind: "pushLedger", items, hash: hash32 },
+  { kind: "pushLedger", items, hash: hash32, after: null },
+  { kind: "pushLedger", items, hash: hash32, after: hash32 },
   {
     kind: "pushCommands",
     from: seq(4),
