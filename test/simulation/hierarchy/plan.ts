@@ -97,7 +97,7 @@ export function hierarchyPlan(seed: number): HierarchyPlan {
     sites,
     hub: random.pick([1, 3, 3]),
     callers: random.below(4, 2),
-    keys: random.pick([2, 5]),
+    keys: random.pick([2, 5, 40]),
     thinkMs: random.pick([250, 500]),
     fsyncMs: random.pick([1, 5, 20]),
     applyMs: random.pick([0, 2, 10]),
