@@ -1,6 +1,6 @@
 /** The client's store on IndexedDB. Every write is one strict transaction and resolves at its `complete` (S1). */
 
-import { prefixEnd, toHex } from "@openclaw/core/bytes.ts";
+import { toHex } from "@openclaw/core/bytes.ts";
 import { causalOrder } from "@openclaw/core/client/causal-order.ts";
 import type {
   Awaiting,
@@ -143,11 +143,10 @@ export class IndexedDbStore implements ClientStore {
     });
   }
 
-  mirror(origin: string | null, prefix: Uint8Array): Promise<readonly MirrorRow[]> {
-    const end = prefixEnd(prefix);
+  mirror(origin: string | null, from: Uint8Array, to: Uint8Array | null): Promise<readonly MirrorRow[]> {
     const range = IDBKeyRange.bound(
-      [origin ?? "", keyBuffer(prefix)],
-      [origin ?? "", end === undefined ? [] : keyBuffer(end)],
+      [origin ?? "", keyBuffer(from)],
+      [origin ?? "", to === null ? [] : keyBuffer(to)],
       false,
       true,
     );
@@ -315,7 +314,10 @@ function compactCommand(command: UserCommand): UserCommand {
     case "leaseKeepAlive":
     case "leaseRevoke":
     case "compact":
+    case "setHome":
       return command;
+    case "addressed":
+      return { ...command, command: mapCommand(command.command, compact) };
     case "change":
       return { ...command, changes: command.changes.map(compactChange) };
   }

@@ -63,6 +63,12 @@ function checked(value: unknown, depth: number): Encodable {
   throw new OpenClawError("MALFORMED_FRAME", "a value of a kind that is never sent");
 }
 
+/** A list of at most `max` items. @throws OpenClawError MALFORMED_FRAME */
+export function limited<T>(list: readonly T[], max: number, what: string): readonly T[] {
+  if (list.length > max) throw new OpenClawError("MALFORMED_FRAME", `${list.length} ${what}; at most ${max}`);
+  return list;
+}
+
 /** Reads a tuple's fields one after the other, each with its type. Every method @throws OpenClawError MALFORMED_FRAME. */
 export class TupleReader {
   readonly #fields: readonly Encodable[];

@@ -84,6 +84,21 @@ export const ERRORS = {
     status: 409,
     message: "another change with this actor and sequence number stands; make the edit again under a fresh actor",
   },
+  CROSS_HOME: {
+    retryable: false,
+    status: 400,
+    message: "the keys have different homes, and one command runs at one of them; split it",
+  },
+  NOT_EMPTY: {
+    retryable: false,
+    status: 409,
+    message: "there are keys under that prefix; delete them, or move them to another one, first",
+  },
+  OUTCOME_UNKNOWN: {
+    retryable: false,
+    status: 410,
+    message: "nothing is known of that command any more; it may have run, so read before writing again",
+  },
   READ_ONLY: { retryable: false, status: 403, message: "this prefix is a mirror; write at its home" },
   // Authority
   UNAUTHENTICATED: { retryable: false, status: 401, message: "no valid token; send Authorization: Bearer" },
@@ -188,12 +203,23 @@ export const ERRORS = {
   TOKEN_USED: {
     retryable: false,
     status: 409,
-    message: "a token lets one node in, and another one has used this; make a new one with openclaw member invite",
+    message:
+      "a token lets one node, or one site, in, and another one has used this; make a new one with openclaw member invite, or site enrol",
   },
   UNKNOWN_CHILD: {
     retryable: false,
     status: 403,
-    message: "this cluster is not enrolled here; enrol it at the hub first",
+    message: "this cluster is not enrolled here; make a token with openclaw site enrol and use it at the site",
+  },
+  SITE_PENDING: {
+    retryable: true,
+    status: 403,
+    message: "this site waits to be let in; an operator does it with openclaw site approve at its parent",
+  },
+  SITE_REVOKED: {
+    retryable: false,
+    status: 403,
+    message: "this site was shut out at its parent, which keeps what it shipped and takes no more",
   },
   UNKNOWN_VERSION: {
     retryable: false,

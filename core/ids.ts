@@ -76,11 +76,16 @@ export const isNonce = (text: unknown): text is string => typeof text === "strin
 export const isLinkId = (text: unknown): text is LinkId => isName(text) || isNonce(text);
 export const isSessionId = (text: unknown): text is SessionId => isNonce(text);
 export const isChangeHash = (text: unknown): text is ChangeHash => typeof text === "string" && HEX_64.test(text);
+/** An Ed25519 public key, as text. */
+export const isPublicKey = (text: unknown): text is string => typeof text === "string" && HEX_64.test(text);
 export const isActorId = (text: unknown): text is ActorId => typeof text === "string" && HEX_ACTOR.test(text);
 export const isPartition = (value: unknown): value is Partition => value === PARTITION;
 /** True for a whole number from 0 to 2^53 − 1: what a term, an index, a revision and a sequence number are. */
 export const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 export const isLeaseId = (value: unknown): value is LeaseId => isCount(value) && value > 0;
+
+/** A site's stream has its cluster's name. */
+export const linkOfCluster = (cluster: ClusterId): LinkId => String(cluster) as LinkId;
 
 export const term = (value: number): Term => value as Term;
 export const index = (value: number): Index => value as Index;

@@ -49,8 +49,23 @@ export const TXN_RESPONSE_BYTES_MAX = 262_144;
 export const RESPONSES_BYTES_MAX = 1_048_576;
 /** Leases that one client keeps alive. */
 export const KEPT_LEASES_MAX = 256;
+/** Rows of one piece of a snapshot in a stream (S4), and changes of documents: with the deletes it causes, one record. */
+export const SNAPSHOT_ROWS_MAX = 512;
+/** Bytes of its keys, values and changes. */
+export const SNAPSHOT_ROWS_BYTES_MAX = 2 * 1_048_576 + 65_536;
+/** Origins whose mirrors one such snapshot holds. */
+export const SNAPSHOT_ORIGINS_MAX = 10_000;
 /** Collections, and prefixes, that one subscription may name. */
 export const SUBSCRIPTION_ITEMS_MAX = 256;
 
 /** Ancestors that are remembered. Whoever stands in an older epoch is no relation any more. */
 export const ANCESTORS_MAX = 256;
+/** Log time that a queued command, and its result, are remembered for, ms: 90 days; then its outcome is unknown (rule Q2). */
+export const COMMAND_HORIZON_MS = 90 * 86_400_000;
+/** Queued commands that wait for their result; a further one is refused OVERLOADED. */
+export const COMMANDS_WAITING_MAX = 10_000;
+/** Results of queued commands that are remembered; of more, the oldest is forgotten first. */
+export const COMMANDS_SETTLED_MAX = 100_000;
+/** Prefixes whose home one cluster declares, and bytes of one (rule Q3). */
+export const HOMES_MAX = 256;
+export const HOME_PREFIX_BYTES_MAX = 255;

@@ -10,7 +10,7 @@ import type { MembershipChange } from "./raft/membership.ts";
 import type { RaftMessage, SnapshotMeta, StateMark } from "./raft/message.ts";
 import type { Raft } from "./raft/raft.ts";
 import { type Agreement, agreementText } from "./replica/comparisons.ts";
-import type { LedgerAdvance, ProposeOptions, ReplicaOptions, ReplicaStatus } from "./replica/contract.ts";
+import type { FollowedRows, LedgerAdvance, ProposeOptions, ReplicaOptions, ReplicaStatus } from "./replica/contract.ts";
 import { LedgerMarks } from "./replica/ledger-marks.ts";
 import type { IdempotentResult } from "./replica/own-session.ts";
 import { ReplicaParts } from "./replica/parts.ts";
@@ -223,9 +223,9 @@ export class Replica {
     return this.#parts.applied.follow(listener);
   }
 
-  /** Calls back when the members or their rows may have changed here; the returned function ends it. */
-  onMembers(listener: () => void): () => void {
-    return this.#parts.applied.followMembers(listener);
+  /** Calls back when the members, or those rows, may have changed here; the returned function ends it. */
+  onRows(of: FollowedRows, listener: () => void): () => void {
+    return this.#parts.applied.followRows(of, listener);
   }
 
   /** Calls back when role, term or leader changed; the returned function ends it. */

@@ -4,11 +4,13 @@
  */
 import fs from "node:fs/promises";
 import path from "node:path";
-import { enrolChild, type InitialCluster, initCluster } from "@openclaw/edge-runtime/init.ts";
+import { siteTokens } from "@openclaw/edge-runtime/enrol.ts";
+import { type InitialCluster, initCluster } from "@openclaw/edge-runtime/init.ts";
+import { parseSiteToken, type SiteToken } from "@openclaw/edge-runtime/site-token.ts";
 import * as z from "zod";
 import { freePorts } from "./ports.ts";
 import { Refusal } from "./refusal.ts";
-import { GATEWAYS, HUB, type SitePlan } from "./sites.ts";
+import { GATEWAYS, HUB, HUB_NODES, type SitePlan } from "./sites.ts";
 
 const FILE = "fleet.json";
 const HOST = "127.0.0.1";
@@ -53,22 +55,22 @@ export async function openFleetFolder(folder: string, options: FolderOptions): P
 
   let hub = clusters.find(({ name }) => name === HUB);
   if (hub === undefined) {
-    hub = recordOf(folder, await create(folder, HUB, 1, 0, options, {}));
+    hub = recordOf(folder, await create(folder, HUB, HUB_NODES, 0, options, {}));
     await write(hub);
   }
-  const parent = {
-    cluster: HUB,
-    clusterKey: hub.clusterKey,
-    addresses: hub.nodes.flatMap(({ addresses }) => addresses.filter((address) => !address.includes("/ws/"))),
-    subscribe: { collections: SHARED_COLLECTIONS, prefixes: [], mirrors: false },
-  };
+  const subscribe = { collections: SHARED_COLLECTIONS, prefixes: [], mirrors: false };
   for (const [i, { name }] of options.sites.entries()) {
     if (clusters.some((cluster) => cluster.name === name)) continue;
-    const site = recordOf(folder, await create(folder, name, GATEWAYS, i + 1, options, { parent, page: options.page }));
-    await enrolChild(path.join(folder, HUB), { cluster: name, clusterKey: site.clusterKey });
-    await write(site);
+    const parent = { token: await tokenFor(path.join(folder, HUB), name), subscribe };
+    await write(recordOf(folder, await create(folder, name, GATEWAYS, i + 1, options, { parent, page: options.page })));
   }
   return [HUB, ...options.sites.map(({ name }) => name)].flatMap((name) => clusters.filter((c) => c.name === name));
+}
+
+/** The hub lets it in when it comes. */
+async function tokenFor(directory: string, site: string): Promise<SiteToken> {
+  const [token = ""] = await siteTokens({ directory, count: 1, site, approved: true, members: null });
+  return parseSiteToken(token);
 }
 
 async function create(

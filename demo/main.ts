@@ -81,7 +81,7 @@ function whereToLook(fleet: Fleet): string {
     "",
     "Everything is up. Open a gateway's page, at both sites, and write into the shift log:",
     ...sites,
-    `The hub's dashboard:\n  ${"hub".padEnd(12)} ${fleet.hub.urls[0]}/`,
+    `The hub's dashboard, at each of its nodes:\n  ${"hub".padEnd(12)} ${fleet.hub.urls.map((url) => `${url}/`).join("  ")}`,
     `Logs: ${fleet.folder}/logs. Ctrl-C stops everything; the data is kept.`,
     "",
   ].join("\n");

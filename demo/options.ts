@@ -27,8 +27,8 @@ const SPEED = (7 * 24 * 3_600) / 90;
 
 export const HELP = `Usage: npm start -- [options]
 
-Starts a hub and two sites (california, alaska) of three gateways each, every node a process of its own, replays a week
-of earthquakes into the sites, and runs until Ctrl-C. Data is kept in .openclaw/fleet between runs.
+Starts a hub of three nodes and two sites (california, alaska) of three gateways each, every node a process of its own,
+replays a week of earthquakes into the sites, and runs until Ctrl-C. Data is kept in .openclaw/fleet between runs.
 
   --fresh              wipe the fleet's data and keys first
   --sites nn,pr        further seismic networks, each as a site of its own

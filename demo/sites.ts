@@ -7,6 +7,8 @@ export interface SitePlan {
 }
 
 export const HUB = "hub";
+/** A hub that lost one of its nodes goes on, and the sites look for another one of them. */
+export const HUB_NODES = 3;
 export const GATEWAYS = 3;
 
 const STANDARD: readonly SitePlan[] = [

@@ -9,6 +9,7 @@ import { openClient } from "@openclaw/core/client/open.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { childConnection } from "@openclaw/core/sync/connection.ts";
 import { createHost } from "./network/host.ts";
+import { dialSync } from "./network/sync-streams.ts";
 import { dialInTurn } from "./sync/dial-in-turn.ts";
 import { systemClock, systemRandom } from "./system-ports.ts";
 
@@ -29,7 +30,9 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
     topics: [],
   });
   const stopping = new AbortController();
-  const dialler = dialInTurn(host, options.gateways, systemClock, systemRandom);
+  const dialler = dialInTurn(options.gateways, systemClock, systemRandom, (node, signal) =>
+    dialSync(host, node, signal),
+  );
   return openClient({
     ...options,
     store: options.store ?? new MemoryClientStore(),

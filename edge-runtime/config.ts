@@ -32,6 +32,11 @@ const MEMBERS_MAX = 14;
 /** Slower, and a chunk takes longer than a receiver waits for it. */
 const SNAPSHOT_BYTES_PER_SECOND_MIN = 65_536;
 
+/** Slower, and a record of the largest size takes longer than anybody waits for an answer. */
+const UPLINK_BYTES_PER_SECOND_MIN = 1_024;
+/** Less is used up by a link that is only kept alive. */
+const UPLINK_BYTES_PER_DAY_MIN = 1_048_576;
+
 /** A batch (core/limits.ts) must fit. */
 const MEMORY_BYTES_MIN = 1_048_576;
 /** A year. */
@@ -110,11 +115,20 @@ const ConfigFile = z
         addresses: z
           .array(address.refine((text) => text.includes("/p2p/"), "an address that ends in /p2p/12D3Koo…"))
           .min(1),
+        /** How this cluster came below the parent, as a token's use made it. */
+        enrolment: z.string().regex(/^[A-Za-z0-9_-]{1,1024}$/, "as `openclaw sync join` wrote it"),
         subscribe: SubscriptionField.prefault({}),
       })
       .nullable()
       .default(null),
-    children: z.array(z.strictObject({ cluster: clusterId, clusterKey: publicKeyHex })).default([]),
+    uplink: z
+      .strictObject({
+        /** Bytes a second that the link to the parent may send; null: as many as it takes. */
+        bytesPerSecond: z.int().min(UPLINK_BYTES_PER_SECOND_MIN).nullable().default(null),
+        /** Bytes of a day of log time, both ways, after which it is stopped until the next; null: no budget. */
+        bytesPerDay: z.int().min(UPLINK_BYTES_PER_DAY_MIN).nullable().default(null),
+      })
+      .prefault({}),
     page: z.string().min(1).nullable().default(null),
     auth: z.strictObject({ publicKey: PublicKeyField }).nullable().default(null),
     snapshots: z
@@ -153,6 +167,8 @@ const ConfigFile = z
       .strictObject({
         /** What this node may take of its disk, in bytes; null: all there is. */
         budgetBytes: z.int().min(1).nullable().default(null),
+        /** True: what the parent does not hold yet is never shed; writes are refused instead (S5). */
+        keepUnshipped: z.boolean().default(false),
       })
       .prefault({}),
     mdns: z.boolean().default(false),
@@ -168,15 +184,10 @@ const ConfigFile = z
     repeated(file.members.map(({ peer }) => peer)).forEach(
       (at) => void complain(["members", at, "peer"], "named twice"),
     );
-    repeated(file.children.map(({ cluster }) => cluster)).forEach(
-      (at) => void complain(["children", at, "cluster"], "named twice"),
-    );
     const least = emptyNodeBytes(file.memory.logBytes);
     if (file.disk.budgetBytes !== null && file.disk.budgetBytes < least)
       complain(["disk", "budgetBytes"], `a node that holds nothing needs ${least} bytes (of them memory.logBytes)`);
     if (file.parent?.cluster === file.cluster) complain(["parent", "cluster"], "a cluster is not its own parent");
-    if (file.children.some(({ cluster }) => cluster === file.cluster))
-      complain(["children"], "a cluster is not its own child");
   });
 
 /** Paths are absolute. */
@@ -203,13 +214,16 @@ export interface NodeConfig {
     readonly cluster: ClusterId;
     readonly clusterKey: string;
     readonly addresses: readonly string[];
+    /** Base64url of the token's use; no secret: it is of use to this cluster only. */
+    readonly enrolment: string;
     readonly subscribe: {
       readonly collections: readonly string[];
       readonly prefixes: readonly string[];
       readonly mirrors: boolean;
     };
   } | null;
-  readonly children: readonly { readonly cluster: ClusterId; readonly clusterKey: string }[];
+  /** What the link to the parent may use; null: all there is. */
+  readonly uplink: { readonly bytesPerSecond: number | null; readonly bytesPerDay: number | null };
   readonly page: string | null;
   readonly auth: { readonly publicKey: PublicKey } | null;
   readonly snapshots: { readonly bytesPerSecond: number };
@@ -218,7 +232,7 @@ export interface NodeConfig {
   /** What of the past is kept; null: all of it. */
   readonly retention: { readonly age: number | null; readonly bytes: number | null };
   /** What the node may take of its disk; null: all there is. */
-  readonly disk: { readonly budgetBytes: number | null };
+  readonly disk: { readonly budgetBytes: number | null; readonly keepUnshipped: boolean };
   readonly mdns: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }

@@ -6,39 +6,22 @@
  *   DIRECTORY/NODE/config.yaml, identity.key, credential
  */
 import { randomBytes } from "node:crypto";
-import { access, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, writeFile } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type Epoch, isClusterId, isNodeId, PARTITION, revision } from "@openclaw/core/ids.ts";
-import { Document, parseDocument } from "yaml";
+import { Document } from "yaml";
 import { isLoopbackHost, loadConfig } from "./config.ts";
 import { createCredential, saveCredential } from "./network/credential.ts";
 import { adoptTokenKey, ClusterKey, createIdentity, createTokenKey } from "./network/identity.ts";
+import { parentOf, type Subscribed } from "./parent-configuration.ts";
+import type { SiteToken } from "./site-token.ts";
 import { markStarted } from "./started-marker.ts";
 
-const CONFIG_FILE = "config.yaml";
+export const CONFIG_FILE = "config.yaml";
 export const KEY_FILE = "cluster.key";
 export const TOKEN_KEY_FILE = "operator.key";
 const NODES_MAX = 7;
-
-/** What a child needs to know of its parent. */
-export interface ParentPlan {
-  readonly cluster: string;
-  /** The parent's public key, 64 hex digits. */
-  readonly clusterKey: string;
-  /** Multiaddrs that end in /p2p/<peer>. */
-  readonly addresses: readonly string[];
-  readonly subscribe?: {
-    readonly collections?: readonly string[];
-    readonly prefixes?: readonly string[];
-    readonly mirrors?: boolean;
-  };
-}
-
-export interface ChildPlan {
-  readonly cluster: string;
-  readonly clusterKey: string;
-}
 
 export interface ClusterPlan {
   readonly directory: string;
@@ -50,8 +33,7 @@ export interface ClusterPlan {
   readonly httpPorts: readonly number[];
   readonly p2pPorts: readonly number[];
   readonly wsPorts: readonly number[];
-  readonly parent?: ParentPlan;
-  readonly children?: readonly ChildPlan[];
+  readonly parent?: { readonly token: SiteToken; readonly subscribe: Subscribed };
   /** A folder served at /. */
   readonly page?: string;
   readonly logLevel?: string;
@@ -112,6 +94,8 @@ export async function initCluster(plan: ClusterPlan): Promise<InitialCluster> {
   const operatorKey = departed?.operatorKey ?? null;
   const secured = plan.tokens === true || !open || operatorKey !== null;
   const auth = secured ? { publicKey: await tokenKey(operatorKey, join(directory, TOKEN_KEY_FILE)) } : null;
+  const parent =
+    plan.parent === undefined ? null : parentOf(plan.parent.token, { cluster, clusterKey }, plan.parent.subscribe);
   const epoch = departed?.epoch ?? {
     counter: 1,
     nonce: randomBytes(16).toString("hex"),
@@ -164,8 +148,7 @@ export async function initCluster(plan: ClusterPlan): Promise<InitialCluster> {
           addresses: member.addresses,
           http: member.http,
         })),
-        ...(plan.parent === undefined ? {} : { parent: plan.parent }),
-        ...(plan.children === undefined || plan.children.length === 0 ? {} : { children: plan.children }),
+        ...(parent === null ? {} : { parent }),
         ...(plan.page === undefined ? {} : { page: pageFrom(folder, plan.page) }),
         ...(auth === null ? {} : { auth }),
         // So that new nodes find these; on loopback there is nobody to find.
@@ -182,38 +165,6 @@ export async function initCluster(plan: ClusterPlan): Promise<InitialCluster> {
 
 const tokenKey = (operatorKey: string | null, path: string) =>
   operatorKey === null ? createTokenKey(path) : adoptTokenKey(operatorKey, path);
-
-/**
- * Pins a child's key in the configuration of every node in `directory`. Nodes that run must be restarted. Enrolling the
- * same child with the same key again changes nothing.
- * @throws OpenClawError CONFIG_INVALID when there is no cluster, or the child is enrolled with another key
- */
-export async function enrolChild(directory: string, child: ChildPlan): Promise<void> {
-  const configs = await configsIn(directory);
-  if (configs.length === 0) throw new OpenClawError("CONFIG_INVALID", `${directory} holds no cluster`);
-  for (const file of configs) {
-    const { children } = await loadConfig(file);
-    const pinned = children.find(({ cluster }) => cluster === child.cluster);
-    if (pinned?.clusterKey === child.clusterKey) continue;
-    if (pinned !== undefined)
-      throw new OpenClawError("CONFIG_INVALID", `${child.cluster} is enrolled with another key in ${file}`);
-    // Edited as a document, so that an operator's comments stay.
-    const document = parseDocument(await readFile(file, "utf8"));
-    document.set(
-      "children",
-      document.createNode([...children, { cluster: child.cluster, clusterKey: child.clusterKey }]),
-    );
-    const next = `${file}.next`;
-    await writeFile(next, document.toString());
-    try {
-      await loadConfig(next);
-    } catch (error) {
-      await rm(next);
-      throw error;
-    }
-    await rename(next, file);
-  }
-}
 
 export async function configsIn(directory: string): Promise<string[]> {
   const files: string[] = [];

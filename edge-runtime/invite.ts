@@ -51,19 +51,22 @@ export async function invite({ directory, replaces, members, used }: InvitationP
     oneTimeKey,
     clusterKey: key.publicKey,
     epochCounter: epoch.counter,
-    addresses: addressesOf(known.filter((member) => member.node !== replaces)),
+    addresses: addressesOf(
+      known.filter((member) => member.node !== replaces),
+      TOKEN_ADDRESSES_MAX,
+    ),
   });
   return { node, token };
 }
 
 /** The first TCP address of each, so that a token stays one line that can be pasted. */
-function addressesOf(members: readonly InvitingMember[]): readonly string[] {
+export function addressesOf(members: readonly InvitingMember[], most: number): readonly string[] {
   return members
     .flatMap(({ peer, addresses }) => {
       const tcp = addresses.find((address) => !address.endsWith("/ws"));
       return peer === null || tcp === undefined ? [] : [`${tcp}/p2p/${peer}`];
     })
-    .slice(0, TOKEN_ADDRESSES_MAX);
+    .slice(0, most);
 }
 
 /** The next number that nobody has had: names are not used again. */

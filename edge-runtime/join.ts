@@ -142,7 +142,7 @@ function textOf({ token, httpPort }: JoinPlan, { place, epoch, members, shared }
 function sharedFields(shared: string): Record<string, unknown> {
   const fields: unknown = JSON.parse(shared);
   if (typeof fields !== "object" || fields === null) return {};
-  return Object.fromEntries(Object.entries(fields).filter(([name]) => ["auth", "parent", "children"].includes(name)));
+  return Object.fromEntries(Object.entries(fields).filter(([name]) => ["auth", "parent"].includes(name)));
 }
 
 async function exists(path: string): Promise<boolean> {

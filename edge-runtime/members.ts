@@ -19,7 +19,7 @@ const NOTE_MS = 5_000;
 const NOTE_AGAIN_MS = 2_000;
 const LOOK_MS = 1_000;
 
-type DirectoryReplica = Pick<Replica, "read" | "status" | "onMembers" | "barrier" | "propose">;
+type DirectoryReplica = Pick<Replica, "read" | "status" | "onRows" | "barrier" | "propose">;
 
 export interface DirectoryOptions {
   readonly node: NodeId;
@@ -55,7 +55,7 @@ export class MemberDirectory implements MembersDoor {
   /** From now on the rows count. Resolves when they are read. */
   async follow(replica: DirectoryReplica): Promise<void> {
     this.#replica = replica;
-    this.#unfollow = replica.onMembers(() => void this.refresh());
+    this.#unfollow = replica.onRows("members", () => void this.refresh());
     await this.refresh();
     this.#lookLater();
     this.#noting = this.#noteSelf();

@@ -2,6 +2,8 @@
 import type { ErrorCode } from "@openclaw/core/errors.ts";
 import { type DiskStatus, SHEDDING_ORDER } from "@openclaw/core/replica/disk-budget.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
+import { shedCount } from "@openclaw/core/state-machine/shed.ts";
+import type { UplinkState } from "@openclaw/core/sync/uplink-state.ts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { LinkRefusals } from "./sync/link-refusals.ts";
 
@@ -21,8 +23,10 @@ export interface MetricSources {
   /** Streams of clients and sites. */
   readonly children: () => number;
   readonly refusals: Pick<LinkRefusals, "counts" | "list">;
+  /** Children that were refused since the start, by code. */
+  readonly refused: () => ReadonlyMap<ErrorCode, number>;
   /** Null without a parent. */
-  readonly uplink: () => { readonly connected: boolean } | null;
+  readonly uplink: () => Pick<UplinkState, "connected" | "phase" | "use" | "left"> | null;
 }
 
 export class Metrics {
@@ -32,7 +36,7 @@ export class Metrics {
   readonly #idempotent: Counter<"result">;
   #watchers: () => number = () => 0;
 
-  constructor({ replica, transportDrops, disk, stateReads, children, refusals, uplink }: MetricSources) {
+  constructor({ replica, transportDrops, disk, stateReads, children, refusals, refused, uplink }: MetricSources) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: LOOP_LAG_MS });
     this.#proposals = new Counter({
@@ -64,6 +68,20 @@ export class Metrics {
         } catch {
           // A state that is stopped, or differs from a majority's, is told by other metrics, which have to be answered.
           this.remove();
+        }
+      },
+    });
+    new Gauge({
+      name: "openclaw_shed_revisions",
+      help: 'Revisions that were shed before a parent had them (S5), of our ledger (link "") and of children\'s',
+      labelNames: ["link"],
+      registers,
+      async collect() {
+        try {
+          const { shed } = await replica.read({ kind: "shed" });
+          for (const { link, runs } of shed) this.set({ link: link ?? "" }, shedCount(runs));
+        } catch {
+          this.reset();
         }
       },
     });
@@ -107,7 +125,7 @@ export class Metrics {
     gauge("disk_refuses", "1 while writes that need room are refused here", () => (disk().refuses === null ? 0 : 1));
     new Gauge({
       name: "openclaw_disk_shed",
-      help: "Shed since the start: bytes of copies and log, revisions of the past, writes refused",
+      help: "Shed since the start: bytes of copies and log, revisions of the past and of the unshipped, writes refused",
       labelNames: ["step"],
       registers,
       collect() {
@@ -135,6 +153,15 @@ export class Metrics {
     });
     gauge("links_waiting", "Links that are refused now, and wait for an operator (L3)", () => refusals.list().length);
     gauge("children", "Sync streams of clients and sites that are open", children);
+    new Gauge({
+      name: "openclaw_children_refused",
+      help: "Streams and pushes of children that were refused since the start, by the code that they were told",
+      labelNames: ["code"],
+      registers,
+      collect() {
+        for (const [code, count] of refused()) this.set({ code }, count);
+      },
+    });
     gauge("watchers", "Open watches", () => this.#watchers());
     gauge("uplink_connected", "1 while the parent is connected; 0 also without a parent", () =>
       uplink()?.connected ? 1 : 0,
@@ -145,6 +172,19 @@ export class Metrics {
       const { revision, parentHolds } = replica.position();
       return uplink() === null ? 0 : revision - parentHolds;
     });
+    gauge(
+      "uplink_day_bytes",
+      "Bytes on the wire to and from the parent of the present day of log time",
+      () => uplink()?.use.bytes ?? 0,
+    );
+    gauge(
+      "uplink_day_left_bytes",
+      "Bytes that the day's budget leaves; -1 without a budget",
+      () => uplink()?.left ?? -1,
+    );
+    gauge("uplink_spent", "1 while the link to the parent is stopped because the day's bytes are used up", () =>
+      uplink()?.phase === "spent" ? 1 : 0,
+    );
   }
 
   /** A user command was answered after `seconds`. */

@@ -29,15 +29,18 @@ import { loadCredential } from "./network/credential.ts";
 import { createHost, type Host } from "./network/host.ts";
 import { ClusterPublicKey, loadIdentity } from "./network/identity.ts";
 import { JoinService } from "./network/join-service.ts";
+import { keyring } from "./network/keyring.ts";
 import { PRESENCE_TOPIC, PresenceGossip } from "./network/presence.ts";
 import type { RaftCounters } from "./network/raft-counters.ts";
 import { RaftTransport } from "./network/raft-transport.ts";
+import { encodeSiteCredential } from "./network/site-credential.ts";
 import { requireOwnData } from "./started.ts";
 import { NodeDisk } from "./storage/disk-use.ts";
 import { SegmentLogStore } from "./storage/log-store.ts";
 import { SqliteStateStore } from "./storage/state-store.ts";
 import { Children } from "./sync/children.ts";
 import { LinkRefusals } from "./sync/link-refusals.ts";
+import { SiteRegistry } from "./sync/site-registry.ts";
 import { Uplink } from "./sync/uplink.ts";
 import { systemClock, systemRandom } from "./system-ports.ts";
 
@@ -52,6 +55,8 @@ export interface RunningNode {
   readonly children: Children;
   /** Links that wait for an operator. */
   readonly refusals: LinkRefusals;
+  readonly sites: SiteRegistry;
+  readonly members: MemberDirectory;
   readonly presence: PresenceGossip;
   /** Null without a parent. */
   readonly uplink: Uplink | null;
@@ -191,12 +196,23 @@ async function compose(
   });
   await replica.start();
 
+  const sites = await SiteRegistry.open({
+    replica,
+    cluster,
+    node: id,
+    epoch,
+    clusterKey,
+    clock: systemClock,
+    log,
+  });
+  started.push(() => sites.stop());
+
   const presence = new PresenceGossip({
     host,
     clock: systemClock,
     log,
     credential,
-    clusterKey: keyring(config, clusterKey),
+    clusterKey: keyring(config, clusterKey, sites),
     peerOf: (of, node) => (of === cluster ? directory.peerOf(node) : null),
     self: () => {
       const { role, leader, term, revision, applied } = replica.status();
@@ -219,7 +235,7 @@ async function compose(
     replica,
     authority,
     changeCheck,
-    children: config.children,
+    sites,
     clock: systemClock,
     refusals,
     log,
@@ -228,7 +244,7 @@ async function compose(
   // Browsers and sites of a removed node look for another one.
   leave = () => void children.stop();
 
-  const { auth, parent: above, children: below } = config;
+  const { auth, parent } = config;
   const joins = await JoinService.open({
     host,
     cluster,
@@ -238,7 +254,7 @@ async function compose(
     clusterKey,
     replica,
     directory,
-    shared: JSON.stringify({ auth, parent: above, children: below }),
+    shared: JSON.stringify({ auth, parent }),
     secured: authority.secured,
     clock: systemClock,
     log,
@@ -247,7 +263,6 @@ async function compose(
   await directory.follow(replica);
   transport.greet(directory.list().map((member) => member.node));
 
-  const { parent } = config;
   const uplink =
     parent === null
       ? null
@@ -255,8 +270,9 @@ async function compose(
           host,
           replica,
           parent,
+          limits: config.uplink,
           cluster,
-          credential,
+          credential: encodeSiteCredential({ credential, enrolment: Buffer.from(parent.enrolment, "base64url") }),
           clock: systemClock,
           random: systemRandom,
           refusals,
@@ -283,6 +299,7 @@ async function compose(
     disk: new NodeDisk(config.dataDir, state),
     budgetBytes: config.disk.budgetBytes,
     pinned: parent !== null,
+    shedsUnshipped: !config.disk.keepUnshipped,
     saysFull: (node) => presence.rows().some((row) => row.cluster === cluster && row.node === node && row.full),
     told: (what, { used, budget: bytes, next }) => {
       log.warn({ used, budget: bytes, next }, what);
@@ -301,6 +318,7 @@ async function compose(
     stateReads: () => state.reads,
     children: () => children.size,
     refusals,
+    refused: () => children.refusals.byCode(),
     uplink: () => uplink?.status() ?? null,
   });
   const app = await buildApi({
@@ -324,6 +342,8 @@ async function compose(
     replica,
     children,
     refusals,
+    sites,
+    members: directory,
     presence,
     uplink,
     host,
@@ -353,14 +373,6 @@ const membersHeard = (presence: PresenceGossip, cluster: ClusterId): readonly Me
     .rows()
     .filter((row) => row.cluster === cluster)
     .map(({ node, revision, ageMs }) => ({ node, revision, ageMs }));
-
-/** Whose presence may be shown: our own cluster's, our parent's, our children's. */
-function keyring(config: NodeConfig, own: ClusterPublicKey): (cluster: ClusterId) => ClusterPublicKey | null {
-  const keys = new Map<ClusterId, ClusterPublicKey>([[config.cluster, own]]);
-  if (config.parent !== null) keys.set(config.parent.cluster, new ClusterPublicKey(config.parent.clusterKey));
-  for (const child of config.children) keys.set(child.cluster, new ClusterPublicKey(child.clusterKey));
-  return (cluster) => keys.get(cluster) ?? null;
-}
 
 /** Peers of the cluster are dialled at start, so that gossip has somebody to talk to before Raft does. */
 function bootstrapOf(config: NodeConfig, self: string): readonly string[] {

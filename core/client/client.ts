@@ -6,8 +6,8 @@ import { asOpenClawError, OpenClawError } from "../errors.ts";
 import { type ClusterId, type LinkId, type Revision, revision, seq } from "../ids.ts";
 import { positionText } from "../ledger/position-token.ts";
 import type { DocumentChange } from "../ledger/record.ts";
+import type { Subscription } from "../ledger/subscription.ts";
 import type { ChildLinkOwner, Welcome } from "../sync/child-link.ts";
-import type { Subscription } from "../sync/message.ts";
 import { Documents } from "./documents.ts";
 import { Down } from "./down.ts";
 import { type Claim, Drainer } from "./drain.ts";
@@ -107,6 +107,7 @@ export class Client {
     this.kv = new Keys({
       store,
       rungs,
+      clock,
       assertRoom,
       enqueue,
       ask,
@@ -121,11 +122,16 @@ export class Client {
     this.#down = new Down(
       {
         journal: this.#journal,
+        store,
         rungs,
         documents: this.docs,
         keys: this.kv,
         taken: (cursor) => {
           this.#site.link?.taken(cursor);
+          this.#changed();
+        },
+        snapshotTaken: () => {
+          this.#site.link?.snapshotTaken();
           this.#changed();
         },
         failed: (error) => this.#site.link?.fail(error),
@@ -263,7 +269,8 @@ export class Client {
         }
       },
       pushed: ({ outcomes }, to) => settle(outcomes, to),
-      events: (run) => this.#down.received(run),
+      events: (run) => this.#down.events(run),
+      snapshot: (step) => this.#down.snapshot(step),
       holds: (upstream, epoch) => this.#upstream.holds(upstream, epoch),
     };
   }

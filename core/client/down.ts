@@ -1,68 +1,69 @@
 /**
  * What the parent streams down: stored first, in one write with the cursor, then shown, then acknowledged (S1). Knows how
- * far it is, and with which subscription.
+ * far it is, and what it holds.
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
-import {
-  type ChangeHash,
-  type ClusterId,
-  type Epoch,
-  isClusterId,
-  PARTITION,
-  type Revision,
-  revision,
-} from "../ids.ts";
+import { type ClusterId, type Epoch, isClusterId, PARTITION, type Revision, revision } from "../ids.ts";
 import type { PositionToken } from "../ledger/position-token.ts";
-import type { DocumentChange, LedgerRecord } from "../ledger/record.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
+import { common, isSame } from "../ledger/scope.ts";
+import type { SnapshotProgress, SnapshotStep } from "../ledger/snapshot.ts";
+import { isWhole } from "../ledger/snapshot.ts";
+import { NOTHING, type Subscription } from "../ledger/subscription.ts";
 import { SUBSCRIPTION_ITEMS_MAX } from "../limits.ts";
 import type { EventRun, Hello } from "../sync/child-link.ts";
-import type { Subscription } from "../sync/message.ts";
 import { isBare } from "../sync/run.ts";
 import type { Documents } from "./documents.ts";
-import { type Journal, mirrorName } from "./journal.ts";
-import type { KeyEvent } from "./key-row.ts";
+import type { Journal } from "./journal.ts";
 import type { Keys } from "./keys.ts";
 import type { Rungs } from "./rungs.ts";
-import type { ClientWrite, DownCursor, MirrorRow } from "./store.ts";
-import { covers, coversEvent, coversPrefix, fits, isEmpty, NOTHING, union } from "./subscription.ts";
+import type { ClientStore, ClientWrite, DownCursor } from "./store.ts";
+import { covers, coversPrefix, fits, isEmpty, union } from "./subscription.ts";
+import { Taken } from "./taken.ts";
+import { snapshotAfter, takenOfPiece } from "./taken-snapshot.ts";
 
 /** Bare revisions that may be taken without being written down: a restart asks for them again. */
 const UNWRITTEN_MAX = 4_096;
 
 export interface DownHost {
   readonly journal: Journal;
+  readonly store: Pick<ClientStore, "mirror">;
   readonly rungs: Rungs;
   readonly documents: Documents;
   readonly keys: Keys;
   /** Everything up to here is stored. */
   taken(cursor: Revision): void;
+  /** The next step of a snapshot is stored. */
+  snapshotTaken(): void;
   failed(error: OpenClawError): void;
 }
 
 export class Down {
   readonly #host: DownHost;
-  /** What is stored: a stream that was begun anew counts only when it is past the old one. */
-  #stored: DownCursor | null;
   #wanted: Subscription;
-  /** What the present stream was begun with. */
-  #streamed: Subscription = NOTHING;
+  /** What is here as of the cursor. */
+  #held: Subscription;
   #cursor: Revision;
+  #snapshot: SnapshotProgress | null;
   #written: Revision;
   #cluster: ClusterId | null = null;
   #epoch: Epoch | null = null;
-  #runs: EventRun[] = [];
+  /** What storage says. */
+  #stored: DownCursor | null;
+  /** Bounded by the credit that the parent has. */
+  #waiting: (EventRun | SnapshotStep)[] = [];
   #storing: Promise<void> | null = null;
 
   constructor(host: DownHost, stored: DownCursor | null, wanted: Subscription) {
     this.#host = host;
     this.#stored = stored;
+    this.#held = stored?.subscription ?? NOTHING;
     // What earlier sessions wanted gives way: a subscription is never given up while its session lives.
-    const both = union(stored?.subscription ?? NOTHING, wanted);
+    const both = union(this.#held, wanted);
     this.#wanted = fits(both) ? both : fitting(wanted);
     this.#cursor = stored?.cursor ?? revision(0);
+    this.#snapshot = stored?.snapshot ?? null;
     this.#written = this.#cursor;
-    this.#streamed = stored?.subscription ?? NOTHING;
   }
 
   get cursor(): Revision {
@@ -91,21 +92,27 @@ export class Down {
 
   /**
    * What to ask of the parent when a connection begins. What the one before brought is stored by then, or known not to be:
-   * coming later, it would move the cursor of a stream that begins anew past what that has to bring.
+   * coming later, it would move a cursor that was told already.
    */
   async hello(): Promise<Hello["down"]> {
     await this.#storing;
     if (isEmpty(this.#wanted)) return null;
-    // What was streamed on goes on; a wider wish begins again, as what was left out before is wanted now.
-    const goesOn = covers(this.#streamed, this.#wanted);
-    if (!goesOn) this.#cursor = revision(0);
-    this.#streamed = this.#wanted;
+    const snapshot = this.#snapshot;
+    if (snapshot !== null && !isSame(snapshot.head.subscription, this.#wanted)) {
+      // What was half replaced is of no revision: all of it has to come again.
+      if (isWhole(snapshot.head)) this.#held = NOTHING;
+      this.#snapshot = null;
+    }
+    // A stream from the first revision on brings whatever it is asked for; a later one what it brought so far.
+    this.#held = this.#cursor === 0 ? this.#wanted : common(this.#held, this.#wanted);
     this.#written = this.#cursor;
     return {
       subscription: this.#wanted,
       cursor: this.#cursor,
       epoch: this.#epoch?.nonce ?? this.#stored?.epoch ?? null,
       hash: null,
+      held: this.#held,
+      snapshot: this.#snapshot,
     };
   }
 
@@ -126,7 +133,8 @@ export class Down {
     this.#epoch = null;
     this.#stored = null;
     this.#cursor = revision(0);
-    this.#streamed = NOTHING;
+    this.#held = NOTHING;
+    this.#snapshot = null;
   }
 
   /** What stands in storage, with how far the parent's parent is now; null while nothing does. */
@@ -139,39 +147,43 @@ export class Down {
     return { upstream, upstreamEpoch };
   }
 
-  /** What stands in storage with the next events, or null while nothing new may. */
+  /** What stands in storage with what is taken next, or null while nothing may. */
   #position(): DownCursor | null {
-    if (this.#cluster === null || this.#epoch === null || isEmpty(this.#streamed)) return null;
-    // A stream that was begun anew is behind what is stored, and brings what is known: the old cursor stands till then.
-    if (
-      this.#stored !== null &&
-      this.#cursor < this.#stored.cursor &&
-      !covers(this.#stored.subscription, this.#streamed)
-    )
-      return null;
+    if (this.#cluster === null || this.#epoch === null || isEmpty(this.#wanted)) return null;
     return {
       cluster: this.#cluster,
       epoch: this.#epoch.nonce,
       cursor: this.#cursor,
-      subscription: this.#streamed,
+      subscription: this.#held,
+      snapshot: this.#snapshot,
       ...this.#upstream(),
     };
   }
 
-  received(run: EventRun): void {
-    this.#runs.push(run);
+  events(run: EventRun): void {
+    this.#waiting.push(run);
+    this.#storing ??= this.#store();
+  }
+
+  /** S4. What it replaces is replaced here piece by piece, each in one write with the place that it leads to. */
+  snapshot(step: SnapshotStep): void {
+    this.#waiting.push(step);
     this.#storing ??= this.#store();
   }
 
   async #store(): Promise<void> {
     try {
-      while (this.#runs.length > 0) await this.#take(this.#runs.splice(0));
+      while (this.#waiting.length > 0) {
+        const runs = takeRuns(this.#waiting);
+        if (runs.length > 0) await this.#take(runs);
+        else await this.#takeStep();
+      }
     } catch (error) {
       if (error instanceof InvariantViolation) throw error;
-      this.#runs = [];
+      this.#waiting = [];
       this.#host.failed(asOpenClawError(error));
     } finally {
-      // In the turn that found nothing left: a run that comes in the next one begins anew.
+      // In the turn that found nothing left: what comes in the next one begins anew.
       this.#storing = null;
     }
   }
@@ -179,39 +191,71 @@ export class Down {
   async #take(runs: readonly EventRun[]): Promise<void> {
     const to = runs.at(-1)?.to ?? this.#cursor;
     const taken = new Taken();
-    for (const { items } of runs) {
-      for (const item of items)
-        if (item.kind === "body")
-          taken.add(decodeRecord(item.record), (event, mirrored) => this.#isKnown(event, mirrored, item.revision));
-    }
+    for (const { items } of runs)
+      for (const item of items) if (item.kind === "body") taken.record(decodeRecord(item.record));
     const before = this.#cursor;
     this.#cursor = to;
-    const down = this.#position();
-    if (!runs.every(({ items }) => isBare(items)) || to - this.#written >= UNWRITTEN_MAX) {
-      const write: ClientWrite = { ...taken.write(), ...(down === null ? {} : { down }) };
-      try {
-        await this.#host.journal.commit({ write });
-      } catch (error) {
-        this.#cursor = before;
-        throw error;
-      }
-      this.#written = to;
+    const unwritten = runs.every(({ items }) => isBare(items)) && to - this.#written < UNWRITTEN_MAX;
+    try {
+      if (!unwritten) await this.#write(taken.write());
+    } catch (error) {
+      this.#cursor = before;
+      throw error;
     }
-    if (down !== null) this.#stored = down;
-    for (const { hashes, at } of taken.committed) this.#host.rungs.committed(hashes, at);
-    for (const { collection, document, changes } of taken.documents.values())
-      this.#host.documents.received(collection, document, changes);
-    this.#host.keys.received(taken.events, to);
-    if (taken.committed.length > 0) this.#host.documents.rungsMoved();
+    this.#show(taken);
     this.#host.taken(to);
   }
 
-  /** In a stream that was begun anew: this was taken before, and what came after it since then must not be undone. */
-  #isKnown(event: LedgerRecord["events"][number], mirrored: boolean, at: Revision): boolean {
-    return (
-      this.#stored !== null && at <= this.#stored.cursor && coversEvent(this.#stored.subscription, event, mirrored)
-    );
+  async #takeStep(): Promise<void> {
+    const step = this.#waiting.shift();
+    if (step === undefined || "items" in step) return;
+    const before = { cursor: this.#cursor, held: this.#held, snapshot: this.#snapshot };
+    const after = snapshotAfter(before, step);
+    const { head } = this.#snapshot ?? {};
+    const taken =
+      step.kind === "piece" && head !== undefined
+        ? await takenOfPiece(this.#host.store, head, step.piece)
+        : new Taken();
+    this.#cursor = after.cursor;
+    this.#held = after.held;
+    this.#snapshot = after.snapshot;
+    try {
+      await this.#write(taken.write());
+    } catch (error) {
+      this.#cursor = before.cursor;
+      this.#held = before.held;
+      this.#snapshot = before.snapshot;
+      throw error;
+    }
+    this.#show(taken);
+    this.#host.snapshotTaken();
   }
+
+  async #write(write: ClientWrite): Promise<void> {
+    const down = this.#position();
+    await this.#host.journal.commit({ write: { ...write, ...(down === null ? {} : { down }) } });
+    this.#written = this.#cursor;
+    if (down !== null) this.#stored = down;
+  }
+
+  #show(taken: Taken): void {
+    for (const { hashes, at } of taken.committed) this.#host.rungs.committed(hashes, at);
+    for (const { collection, document, changes } of taken.documents.values())
+      this.#host.documents.received(collection, document, changes);
+    this.#host.keys.received(taken.events, this.#cursor);
+    if (taken.committed.length > 0) this.#host.documents.rungsMoved();
+  }
+}
+
+/** The runs that come before the next step of a snapshot. */
+function takeRuns(waiting: (EventRun | SnapshotStep)[]): EventRun[] {
+  const runs: EventRun[] = [];
+  for (const one of waiting) {
+    if (!("items" in one)) break;
+    runs.push(one);
+  }
+  waiting.splice(0, runs.length);
+  return runs;
 }
 
 /** @throws OpenClawError OVERLOADED */
@@ -221,73 +265,4 @@ function fitting(subscription: Subscription): Subscription {
     "OVERLOADED",
     `more than ${SUBSCRIPTION_ITEMS_MAX} prefixes, or collections, in one subscription; a shorter prefix brings many`,
   );
-}
-
-/** Records sorted by what they concern. */
-class Taken {
-  readonly documents = new Map<string, { collection: string; document: string; changes: DocumentChange[] }>();
-  readonly committed: { readonly hashes: readonly ChangeHash[]; readonly at: Revision }[] = [];
-  readonly events: KeyEvent[] = [];
-  readonly #mirror = new Map<
-    string,
-    { readonly key: Uint8Array; readonly origin: string | null; readonly row: MirrorRow | null }
-  >();
-
-  add(record: LedgerRecord, isKnown: (event: LedgerRecord["events"][number], mirrored: boolean) => boolean): void {
-    const origin = record.origin?.cluster ?? null;
-    const at = record.origin?.revision ?? record.revision;
-    const { principal, time } = record;
-    const hashes: ChangeHash[] = [];
-    for (const event of record.events) {
-      if (event.kind === "change") hashes.push(event.change.hash);
-      if (isKnown(event, origin !== null)) continue;
-      switch (event.kind) {
-        case "change":
-          this.#change(event.collection, event.document, event.change);
-          break;
-        case "put": {
-          const { key, value } = event;
-          this.events.push({ kind: "put", key, value, origin, revision: at, principal, time });
-          this.#mirrored({ key, origin, row: { key, origin, value, modRevision: at } });
-          break;
-        }
-        case "delete":
-          this.events.push({
-            kind: "delete",
-            key: event.key,
-            value: new Uint8Array(0),
-            origin,
-            revision: at,
-            principal,
-            time,
-          });
-          this.#mirrored({ key: event.key, origin, row: null });
-          break;
-      }
-    }
-    if (hashes.length > 0) this.committed.push({ hashes, at: record.revision });
-  }
-
-  write(): ClientWrite {
-    const rows = [...this.#mirror.values()];
-    return {
-      changes: [...this.documents.values()],
-      mirrorPuts: rows.flatMap(({ row }) => (row === null ? [] : [row])),
-      mirrorDeletes: rows.filter(({ row }) => row === null),
-    };
-  }
-
-  #change(collection: string, document: string, change: DocumentChange): void {
-    const name = JSON.stringify([collection, document]);
-    const known = this.documents.get(name);
-    if (known === undefined) this.documents.set(name, { collection, document, changes: [change] });
-    else known.changes.push(change);
-  }
-
-  #mirrored(entry: { readonly key: Uint8Array; readonly origin: string | null; readonly row: MirrorRow | null }): void {
-    const name = mirrorName(entry);
-    // Inserted anew, so that the last write stands last.
-    this.#mirror.delete(name);
-    this.#mirror.set(name, entry);
-  }
 }

@@ -149,6 +149,7 @@ function converse(
         welcomed: ({ outcomes, cursor }) => settle(outcomes, cursor),
         pushed: ({ outcomes }, to) => settle(outcomes, to),
         events: () => undefined,
+        snapshot: () => undefined,
         holds: () => undefined,
         closed: resolve,
       },

@@ -1,8 +1,8 @@
 /** What a local write gives its caller: promises for the rungs it climbs (DESIGN §1). */
-import { invariant, type OpenClawError, unreachable } from "../errors.ts";
+import { InvariantViolation, invariant, type OpenClawError, unreachable } from "../errors.ts";
 import type { ChangeHash, Revision } from "../ids.ts";
-import type { UserCommand } from "../state-machine/command.ts";
-import type { Response, TxnResponse } from "../state-machine/operation.ts";
+import type { CommandResponse, Outcome, UserCommand } from "../state-machine/command.ts";
+import type { TxnResponse } from "../state-machine/operation.ts";
 
 /** Whether it changes what an app holds. What keeps leases, or cuts the past, is upkeep: nobody waits to see it saved. */
 export function isEdit({ kind }: UserCommand): boolean {
@@ -11,10 +11,12 @@ export function isEdit({ kind }: UserCommand): boolean {
     case "leaseKeepAlive":
     case "leaseRevoke":
     case "compact":
+    case "setHome":
       return false;
     case "put":
     case "deleteRange":
     case "txn":
+    case "addressed":
     case "change":
       return true;
     default:
@@ -35,10 +37,22 @@ export interface Edit {
   readonly site: Promise<Revision>;
   /** Resolves when a majority of the site's parent has it on disk: never at a site without a parent. */
   hub(): Promise<void>;
+  /**
+   * Resolves with the revision that it took at the home of its keys: the site's, or where that is elsewhere, the one after
+   * it was queued there and has run (Q2).
+   * @throws OpenClawError as `site`; what the home refused it with; OUTCOME_UNKNOWN, STOPPED
+   */
+  home(): Promise<Revision>;
 }
 
+/** When what was committed at a revision reaches the hub; and what becomes of a command that was queued there. */
+export type Further = readonly [whenHub: (at: Revision) => Promise<void>, whenHome: WhenHome];
+type WhenHome = (at: Revision) => Promise<Extract<Outcome, { ok: true }>>;
+
+const neverQueued: WhenHome = () => Promise.reject(new InvariantViolation("only a command on keys is queued"));
+
 export interface TxnEdit extends Edit {
-  /** Resolves with what the transaction did, when `site` does. @throws OpenClawError as `site`; NOT_FOUND, RESPONSE_TOO_LARGE, … */
+  /** Resolves with what the transaction did, when `home` does. @throws OpenClawError as `home`; NOT_FOUND, RESPONSE_TOO_LARGE, … */
   readonly response: Promise<TxnResponse>;
 }
 
@@ -48,14 +62,21 @@ export class LocalEdit implements Edit {
   readonly device: Promise<void>;
   readonly site: Promise<Revision>;
   readonly #whenHub: (at: Revision) => Promise<void>;
+  readonly #whenHome: WhenHome;
+  #home: Promise<Revision> | null = null;
   #stored: () => void = () => {};
   #committed: (at: Revision) => void = () => {};
   #failDevice: (error: OpenClawError) => void = () => {};
   #failSite: (error: OpenClawError) => void = () => {};
 
-  constructor(hashes: readonly ChangeHash[], whenHub: (at: Revision) => Promise<void>) {
+  constructor(
+    hashes: readonly ChangeHash[],
+    whenHub: (at: Revision) => Promise<void>,
+    whenHome: WhenHome = neverQueued,
+  ) {
     this.hashes = hashes;
     this.#whenHub = whenHub;
+    this.#whenHome = whenHome;
     this.device = new Promise((resolve, reject) => {
       this.#stored = resolve;
       this.#failDevice = reject;
@@ -73,15 +94,34 @@ export class LocalEdit implements Edit {
     return this.site.then((at) => this.#whenHub(at));
   }
 
+  home(): Promise<Revision> {
+    return this.site.then((at) => this.#home ?? at);
+  }
+
   stored(): void {
     this.#stored();
   }
 
-  /** @param _response what an edit of a kind that asks for one is told */
-  committed(at: Revision, _response: Response | null): void {
+  committed(at: Revision, response: CommandResponse | null): void {
+    if (response?.kind === "queued") {
+      const ran = this.#whenHome(at);
+      this.#home = ran.then(({ revision }) => revision);
+      // Nobody need look.
+      this.#home.catch(() => undefined);
+      ran.then(
+        (outcome) => this.responded(outcome.response),
+        (error: unknown) => this.notResponded(error),
+      );
+    } else {
+      this.responded(response);
+    }
     this.#stored();
     this.#committed(at);
   }
+
+  /** Of a kind that is told what it did. */
+  protected responded(_response: CommandResponse | null): void {}
+  protected notResponded(_error: unknown): void {}
 
   /** It never reached this device's storage. */
   notStored(error: OpenClawError): void {
@@ -98,20 +138,26 @@ export class LocalEdit implements Edit {
 export class LocalTxnEdit extends LocalEdit implements TxnEdit {
   readonly response: Promise<TxnResponse>;
   #respond: (response: TxnResponse) => void = () => {};
+  #fail: (error: unknown) => void = () => {};
 
-  constructor(whenHub: (at: Revision) => Promise<void>) {
-    super([], whenHub);
-    const told = new Promise<TxnResponse>((resolve) => {
+  constructor(...further: Further) {
+    super([], ...further);
+    const told = new Promise<TxnResponse>((resolve, reject) => {
       this.#respond = resolve;
+      this.#fail = reject;
     });
+    told.catch(() => undefined);
     this.response = this.site.then(() => told);
     this.response.catch(() => undefined);
   }
 
-  override committed(at: Revision, response: Response | null): void {
+  protected override responded(response: CommandResponse | null): void {
     invariant(response?.kind === "txn", "a transaction is answered as one");
     this.#respond(response);
-    super.committed(at, response);
+  }
+
+  protected override notResponded(error: unknown): void {
+    this.#fail(error);
   }
 }
 

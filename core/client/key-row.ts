@@ -30,9 +30,12 @@ export interface KeyEvent {
   readonly origin: string | null;
   /** In the origin's ledger. */
   readonly revision: Revision;
-  readonly principal: string;
-  /** Wall clock where it was written, ms since 1970: an annotation. */
-  readonly time: number;
+  /** Who wrote it; null in a snapshot, which does not tell. */
+  readonly principal: string | null;
+  /** Wall clock where it was written, ms since 1970: an annotation; null in a snapshot. */
+  readonly time: number | null;
+  /** S4: how what stands now differs from what stood here, and not what was done one by one. */
+  readonly snapshot: boolean;
 }
 
 /**
@@ -43,10 +46,4 @@ export function toBytes(bytes: Bytes): Uint8Array {
   if (typeof bytes !== "string") return bytes.slice();
   if (!bytes.isWellFormed()) throw new OpenClawError("BAD_REQUEST", "a text that is not well-formed Unicode");
   return utf8(bytes);
-}
-
-export function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
-  if (bytes.length < prefix.length) return false;
-  for (let i = 0; i < prefix.length; i++) if (bytes[i] !== prefix[i]) return false;
-  return true;
 }

@@ -1,21 +1,24 @@
 /** Key-values of a client: reads from the mirror of what it subscribed to, or from its gateway; writes through the outbox. */
-import { compareBytes, prefixEnd, toHex } from "../bytes.ts";
+import { compareBytes, prefixEnd, startsWith, toHex } from "../bytes.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, isClusterId, type Revision, revision } from "../ids.ts";
 import { type PositionToken, positionText } from "../ledger/position-token.ts";
 import { KEY_BYTES_MAX, RANGE_ROWS_MAX, VALUE_BYTES_MAX } from "../limits.ts";
+import type { Clock } from "../ports.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
+import type { KeyCommand } from "../state-machine/command.ts";
 import { compareAndSet } from "../state-machine/compare-and-set.ts";
-import type { KeyCommand } from "../state-machine/key-values.ts";
 import { plainRange, type RangeRequest, type RangeResponse, type Txn } from "../state-machine/operation.ts";
 import { mapTxn } from "../state-machine/operation-bytes.ts";
 import type { Answer } from "../state-machine/query.ts";
+import { keyAfter } from "../state-machine/row-pages.ts";
 import { txnRefusal } from "../state-machine/txn-check.ts";
-import type { Asked } from "../sync/child-link.ts";
+import type { Asked } from "../sync/child-questions.ts";
 import type { ChildQuery } from "../sync/message.ts";
-import { AttemptEdit, type Edit, LocalEdit, LocalTxnEdit, type TxnEdit } from "./edit.ts";
+import { AttemptEdit, type Edit, type Further, LocalEdit, LocalTxnEdit, type TxnEdit } from "./edit.ts";
+import { ranAtHome } from "./home-outcome.ts";
 import type { Draft } from "./journal.ts";
-import { type Bytes, type KeyEvent, type KeyReading, type KeyRow, startsWith, toBytes } from "./key-row.ts";
+import { type Bytes, type KeyEvent, type KeyReading, type KeyRow, toBytes } from "./key-row.ts";
 import { callListener } from "./listener.ts";
 import type { ReadOptions, ReadSession } from "./read-session.ts";
 import type { Rungs } from "./rungs.ts";
@@ -27,6 +30,7 @@ import { jsonCodec, TypedKeys, type ValueCodec } from "./typed.ts";
 export interface KeysHost {
   readonly store: ClientStore;
   readonly rungs: Rungs;
+  readonly clock: Clock;
   /** @throws OpenClawError OVERLOADED, STOPPED */
   assertRoom(): void;
   enqueue(draft: Draft): void;
@@ -53,6 +57,7 @@ const ASKED_ROWS_MAX = 1_000;
 
 export class Keys {
   readonly #host: KeysHost;
+  readonly #further: Further;
   readonly #overlays = new Map<string, readonly Overlay[]>();
   /** The mirror shows the site's ledger up to here. */
   #cursor = revision(0);
@@ -63,6 +68,7 @@ export class Keys {
 
   constructor(host: KeysHost) {
     this.#host = host;
+    this.#further = [(at) => host.rungs.atHub(at), (at) => ranAtHome(host, at)];
   }
 
   /** The value of a key, or null. @throws OpenClawError as `read` */
@@ -87,8 +93,8 @@ export class Keys {
     const position = here === null ? null : positionText(here);
     const own = origin === null ? this.#overlays.get(toHex(bytes))?.at(-1) : undefined;
     if (own !== undefined) return { row: overlaid(own), position, staleMs: null };
-    const rows = await this.#host.store.mirror(origin, bytes);
-    return { row: rows.find((row) => row.key.length === bytes.length) ?? null, position, staleMs: null };
+    const [row = null] = await this.#host.store.mirror(origin, bytes, keyAfter(bytes));
+    return { row, position, staleMs: null };
   }
 
   /** Rows whose key starts with `prefix`, in key order. @throws OpenClawError as `read` */
@@ -98,7 +104,10 @@ export class Keys {
     const mode = this.#host.session.mode(options);
     if (!this.#mirrors(bytes, origin, mode)) return this.#listAsked(bytes, clusterOf(origin), mode);
     const rows = new Map(
-      (await this.#host.store.mirror(origin, bytes)).map((row): [string, KeyRow] => [toHex(row.key), row]),
+      (await this.#host.store.mirror(origin, bytes, prefixEnd(bytes) ?? null)).map((row): [string, KeyRow] => [
+        toHex(row.key),
+        row,
+      ]),
     );
     if (origin === null) {
       for (const [name, overlays] of this.#overlays) {
@@ -147,12 +156,12 @@ export class Keys {
    * @throws OpenClawError KEY_EMPTY, KEY_TOO_LARGE, VALUE_TOO_LARGE, TXN_TOO_LARGE, DUPLICATE_KEY, OVERLOADED, STOPPED
    */
   txn(txn: Txn): TxnEdit {
-    return this.#txn(txn, new LocalTxnEdit((at) => this.#host.rungs.atHub(at)));
+    return this.#txn(txn, new LocalTxnEdit(...this.#further));
   }
 
   /** The same for who repeats it, or has no use for it later: a refusal is not kept among the failed edits. @throws OpenClawError as `txn` */
   attempt(txn: Txn): TxnEdit {
-    return this.#txn(txn, new AttemptEdit((at) => this.#host.rungs.atHub(at)));
+    return this.#txn(txn, new AttemptEdit(...this.#further));
   }
 
   /**
@@ -215,7 +224,7 @@ export class Keys {
   }
 
   #edit(): LocalEdit {
-    return new LocalEdit([], (at) => this.#host.rungs.atHub(at));
+    return new LocalEdit([], ...this.#further);
   }
 
   #txn<E extends LocalTxnEdit>(txn: Txn, edit: E): E {
@@ -272,8 +281,7 @@ export class Keys {
       if (!answer.more || last === undefined) return rows;
       if (rows.length >= RANGE_ROWS_MAX)
         throw new OpenClawError("OVERLOADED", `more than ${RANGE_ROWS_MAX} rows; list a longer prefix`);
-      // The first key after the last one.
-      from = new Uint8Array([...last.key, 0]);
+      from = keyAfter(last.key);
     }
   }
 }

@@ -11,7 +11,7 @@ import type { ReadMode } from "../replica/read-mode.ts";
 import { within } from "../replica/within.ts";
 import type { LeaseCommand } from "../state-machine/leases.ts";
 import type { LeaseState } from "../state-machine/query.ts";
-import type { Asked } from "../sync/child-link.ts";
+import type { Asked } from "../sync/child-questions.ts";
 import type { ChildQuery } from "../sync/message.ts";
 import { LocalEdit } from "./edit.ts";
 import type { Draft } from "./journal.ts";

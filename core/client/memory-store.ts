@@ -77,10 +77,10 @@ export class MemoryClientStore implements ClientStore {
     return [...(this.#changes.get(collection)?.keys() ?? [])].sort();
   }
 
-  async mirror(origin: string | null, prefix: Uint8Array): Promise<readonly MirrorRow[]> {
+  async mirror(origin: string | null, from: Uint8Array, to: Uint8Array | null): Promise<readonly MirrorRow[]> {
     const rows = [...this.#mirror.values()].filter(
       (row) =>
-        row.origin === origin && row.key.length >= prefix.length && prefix.every((byte, i) => row.key[i] === byte),
+        row.origin === origin && compareBytes(from, row.key) <= 0 && (to === null || compareBytes(row.key, to) < 0),
     );
     return rows.sort((a, b) => compareBytes(a.key, b.key));
   }

@@ -8,7 +8,7 @@ import type { DocumentChange } from "../ledger/record.ts";
 import type { Clock, Random } from "../ports.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
 import { Backoff } from "../sync/backoff.ts";
-import type { Asked } from "../sync/child-link.ts";
+import type { Asked } from "../sync/child-questions.ts";
 import type { ChildQuery } from "../sync/message.ts";
 import { RetryBudget } from "../sync/retry-budget.ts";
 import { fetchChanges } from "./fetch.ts";

@@ -4,7 +4,8 @@ import type { LeaseId } from "../ids.ts";
 import type { Clock, Random } from "../ports.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
 import { Backoff } from "../sync/backoff.ts";
-import { type Asked, ChildLink, type ChildLinkOwner, type Hello } from "../sync/child-link.ts";
+import { ChildLink, type ChildLinkOwner, type Hello } from "../sync/child-link.ts";
+import type { Asked } from "../sync/child-questions.ts";
 import type { ChildConnection, ChildQuery } from "../sync/message.ts";
 import type { ClientMetrics, LinkState } from "./options.ts";
 

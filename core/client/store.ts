@@ -5,8 +5,9 @@
 import type { ErrorCode } from "../errors.ts";
 import type { ChangeHash, LinkId, Revision, Seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
+import type { SnapshotProgress } from "../ledger/snapshot.ts";
+import type { Subscription } from "../ledger/subscription.ts";
 import type { UserCommand } from "../state-machine/command.ts";
-import type { Subscription } from "../sync/message.ts";
 
 /** How far an edit is safe (DESIGN §1). A row leaves the outbox at `site`; what is known of it stays until `hub`. */
 export type Rung = "device" | "site" | "hub";
@@ -50,8 +51,10 @@ export interface DownCursor {
   readonly cluster: string;
   readonly epoch: string;
   readonly cursor: Revision;
-  /** What it was taken with: a wider one starts again from the first revision, as what was left out then is wanted now. */
+  /** What it was taken with: all of that is here as of the cursor. */
   readonly subscription: Subscription;
+  /** The snapshot that is being taken (S4). */
+  readonly snapshot: SnapshotProgress | null;
   /** The parent's own parent was known to hold the parent's ledger up to here. */
   readonly upstream: Revision;
   /** Nonce of the epoch in which that parent said so; null while none did. */
@@ -98,7 +101,8 @@ export interface ClientStore {
   /** Every stored change of a document, in an order in which each follows what it depends on if that is stored. */
   document(collection: string, document: string): Promise<readonly DocumentChange[]>;
   documents(collection: string): Promise<readonly string[]>;
-  mirror(origin: string | null, prefix: Uint8Array): Promise<readonly MirrorRow[]>;
+  /** Rows with from ≤ key < to (`to` null: to the end), in the order of their keys. */
+  mirror(origin: string | null, from: Uint8Array, to: Uint8Array | null): Promise<readonly MirrorRow[]>;
   down(): Promise<DownCursor | null>;
   close(): Promise<void>;
 }

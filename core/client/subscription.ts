@@ -1,11 +1,8 @@
 /** What a client wants of its parent's ledger, and whether one wish is part of another. */
-import { equalBytes, utf8 } from "../bytes.ts";
-import type { LedgerEvent } from "../ledger/record.ts";
+import { equalBytes, startsWith, utf8 } from "../bytes.ts";
+import type { Subscription } from "../ledger/subscription.ts";
 import { SUBSCRIPTION_ITEMS_MAX } from "../limits.ts";
-import type { Subscription } from "../sync/message.ts";
-import { type Bytes, startsWith } from "./key-row.ts";
-
-export const NOTHING: Subscription = { prefixes: [], collections: [], mirrors: false };
+import type { Bytes } from "./key-row.ts";
 
 /** False for more than a parent takes: it would refuse the whole connection. */
 export const fits = ({ prefixes, collections }: Subscription): boolean =>
@@ -35,11 +32,6 @@ export const coversPrefix = (subscription: Subscription, prefix: Uint8Array, mir
 export const covers = (wide: Subscription, narrow: Subscription): boolean =>
   narrow.collections.every((collection) => wide.collections.includes(collection)) &&
   narrow.prefixes.every((prefix) => coversPrefix(wide, prefix, narrow.mirrors));
-
-export const coversEvent = (subscription: Subscription, event: LedgerEvent, mirrored: boolean): boolean =>
-  event.kind === "change"
-    ? subscription.collections.includes(event.collection)
-    : coversPrefix(subscription, event.key, mirrored);
 
 /** Both together; what one of them has already is not named twice. */
 export function union(a: Subscription, b: Subscription): Subscription {

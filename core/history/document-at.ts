@@ -22,7 +22,7 @@ import type { HistoryQuery } from "./history-query.ts";
 const PAUSE_CHANGES = 64;
 const PAUSE_BYTES = 262_144;
 
-const NO_ROWS: StateView = { get: () => undefined, scan: () => [] };
+export const NO_ROWS: StateView = { get: () => undefined, scan: () => [], count: () => ({ rows: 0, next: null }) };
 
 export function* documentAt(
   state: StateView,
@@ -61,7 +61,7 @@ export function* documentAt(
 }
 
 /** The changes known at a revision, in the order of their hashes, without their bytes. */
-function* knownBy(state: StateView, keys: DocumentKeys, at: Revision): Generator<void, DocumentChange[]> {
+export function* knownBy(state: StateView, keys: DocumentKeys, at: Revision): Generator<void, DocumentChange[]> {
   const known: DocumentChange[] = [];
   const { from, to } = keys.allChanges();
   let looked = 0;
@@ -81,7 +81,7 @@ function* knownBy(state: StateView, keys: DocumentKeys, at: Revision): Generator
   return known;
 }
 
-function bodyOf(state: StateView, keys: DocumentKeys, row: ChangeRow, hash: Uint8Array): Uint8Array {
+export function bodyOf(state: StateView, keys: DocumentKeys, row: ChangeRow, hash: Uint8Array): Uint8Array {
   const body = state.get(bodyKey(keys, row, hash));
   invariant(body !== undefined, "a known change has its bytes");
   return body;

@@ -1,8 +1,9 @@
 /** What can be asked of the past: of the state as it was after one of its revisions. */
 import type { ClusterId, LeaseId, LinkId, Revision } from "../ids.ts";
 import type { LedgerFault } from "../ledger/fault.ts";
+import type { GapReason } from "../ledger/gap.ts";
 import type { Lineage } from "../ledger/lineage.ts";
-import type { GapReason } from "../state-machine/link-gaps.ts";
+import type { DocumentPart, DocumentPlace } from "../ledger/snapshot.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "../state-machine/operation.ts";
 import type { QueryAnswers } from "../state-machine/query.ts";
 
@@ -26,6 +27,17 @@ export type HistoryQuery =
       readonly at: Revision;
       readonly after: number;
       readonly limit: number;
+    }
+  /**
+   * Every change known by `at`, wherever it stands, in an order in which each that stands follows what it depends on; but
+   * for those known by `since`. `collection` null: of all. `after`: where the page before it ended.
+   */
+  | {
+      readonly kind: "changes";
+      readonly collection: string | null;
+      readonly at: Revision;
+      readonly since: Revision;
+      readonly after: DocumentPlace | null;
     }
   /** Which revision is the first to keep, so that no more than that is kept; null bounds nothing. */
   | { readonly kind: "outgrown"; readonly ageMs: number | null; readonly bytes: number | null }
@@ -81,6 +93,8 @@ export interface HistoryAnswers {
   range: RangeResponse;
   versions: { readonly versions: readonly KeyVersion[]; readonly more: boolean };
   document: QueryAnswers["document"];
+  /** At least one change of a page that is not the last; `next` null: it is. */
+  changes: { readonly documents: readonly DocumentPart[]; readonly next: DocumentPlace | null };
   /** 0: all of it. */
   outgrown: { readonly revision: Revision };
   mirror: Mirror;

@@ -8,6 +8,7 @@ import { revision } from "../ids.ts";
 import type { Sha256, StoredRecord } from "../ports.ts";
 import { readPosition } from "../state-machine/position.ts";
 import type { StateView, Write } from "../state-machine/view.ts";
+import { changesAt } from "./changes-at.ts";
 import { documentAt } from "./document-at.ts";
 import type { HistoryAnswer, HistoryAnswers, HistoryQuery } from "./history-query.ts";
 import { indexRecords, readMark } from "./index-records.ts";
@@ -121,6 +122,8 @@ export class History {
         return yield* versionsOf(index, question, this.#compacted);
       case "document":
         return yield* documentAt(state, question);
+      case "changes":
+        return yield* changesAt(state, question);
       case "outgrown":
         return yield* outgrown(index, this.#position, question);
       case "mirror":

@@ -2,7 +2,7 @@
 import { invariant } from "../errors.ts";
 import type { ClusterId, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
-import type { LedgerEvent, LedgerRecord } from "../ledger/record.ts";
+import { isKeyEvent, type LedgerEvent, type LedgerRecord } from "../ledger/record.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
 import type { StoredRecord } from "../ports.ts";
 import { keyRowKey } from "../state-machine/keyspace.ts";
@@ -65,18 +65,21 @@ class Keys {
   }
 
   take(record: LedgerRecord, event: LedgerEvent): void {
-    // What a document was is told by the state itself: it forgets no change.
-    if (event.kind === "change") return;
+    // What a document was is told by the state itself: it forgets no change. Of commands and homes no past is asked for.
+    if (!isKeyEvent(event)) return;
     const row = keyRowKey(record.origin?.cluster ?? null, event.key);
     const name = keyName(record.origin?.cluster ?? null, event.key);
     const before = this.#newest.get(name) ?? newestVersion(this.#index, row, record.revision)?.version;
     const at = record.origin?.revision ?? record.revision;
     const begins = before === undefined || before.value === null;
-    const version: Version = {
-      value: event.kind === "put" ? event.value : null,
+    const numbers = {
       createRevision: begins || event.kind === "delete" ? at : before.createRevision,
       modRevision: at,
       version: event.kind === "delete" ? 0 : begins ? 1 : before.version + 1,
+    };
+    const version: Version = {
+      value: event.kind === "put" ? event.value : null,
+      ...((event.kind === "put" ? event.numbers : null) ?? numbers),
       lease: event.kind === "put" ? event.lease : null,
       principal: record.principal,
       time: record.time,

@@ -12,19 +12,24 @@ import type { LedgerFault } from "../ledger/fault.ts";
 import { seamsOf } from "../ledger/lineage.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
 import type { Seams } from "../ledger/verify.ts";
+import type { Sha256, StoredRecord } from "../ports.ts";
 import { boundsOfGap, ledgerLinkKey, linkGapsRange } from "../state-machine/keyspace.ts";
 import { type Gap, gapRow, MARK_EVERY } from "../state-machine/link-gaps.ts";
 import { ledgerLinkRow } from "../state-machine/link-rows.ts";
 import { readPosition } from "../state-machine/position.ts";
 import { rowsOf } from "../state-machine/row-pages.ts";
 import type { StateView } from "../state-machine/view.ts";
-import type { HistorySource } from "./history.ts";
 import type { HistoryQuery, Mirror, MirrorItem } from "./history-query.ts";
 
 /** Bytes of our own records that are looked through between two pauses. */
 const STEP_BYTES = 65_536;
 
-type Source = Pick<HistorySource, "state" | "records" | "sha256">;
+interface Source {
+  readonly sha256: Sha256;
+  readonly state: StateView;
+  /** As `HistorySource.records`. */
+  records(from: Revision, maxBytes: number): readonly StoredRecord[];
+}
 type Question = Extract<HistoryQuery, { kind: "mirror" }>;
 
 /** @throws OpenClawError REVISION_AHEAD when the link is not that far */
@@ -196,6 +201,7 @@ class MirrorReader {
       if (records.length === 0) return null;
       for (const stored of records) {
         const record = decodeRecord(stored.record);
+        // A snapshot's is no body, and its revisions are in a gap.
         if (record.link === this.#question.link && record.body !== null)
           return {
             revision: decodeRecord(record.body).revision,

@@ -4,6 +4,7 @@
  * before it. So a step costs what its records did, and keys that were not written since are not looked at.
  */
 import { type Revision, revision } from "../ids.ts";
+import { isKeyEvent } from "../ledger/record.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
 import type { StoredRecord } from "../ports.ts";
 import { keyRowKey } from "../state-machine/keyspace.ts";
@@ -35,7 +36,7 @@ export function pruneKeys(index: StateView, records: readonly StoredRecord[], co
     pruned = at;
     const { origin, events } = decodeRecord(record);
     for (const event of events) {
-      if (event.kind !== "change") pruneKey(tx, index, keyRowKey(origin?.cluster ?? null, event.key), at, compacted);
+      if (isKeyEvent(event)) pruneKey(tx, index, keyRowKey(origin?.cluster ?? null, event.key), at, compacted);
     }
   }
   tx.write(MARK_KEY, markRow, { ...mark, pruned });

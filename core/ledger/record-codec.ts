@@ -6,14 +6,23 @@ import { concatBytes, equalBytes, fromHex, toHex } from "../bytes.ts";
 import type { Encodable } from "../codec.ts";
 import { decode, encodePooled, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
-import type { ActorId, Ancestor, ChangeHash, Epoch, LeaseId, Lineage, LinkId, Origin } from "../ids.ts";
+import type { ActorId, Ancestor, ChangeHash, ClusterId, Epoch, LeaseId, Lineage, LinkId, Origin } from "../ids.ts";
 import { isActorId, isClusterId, isCount, isLeaseId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
 import { ANCESTORS_MAX, BODY_DEPTH_MAX, EVENTS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
-import type { DocumentChange, LedgerEvent, LedgerRecord, LinkItem, RecordForm, StubReason } from "./record.ts";
-import { mirrored } from "./record.ts";
+import type {
+  DocumentChange,
+  HomeEvent,
+  KeyNumbers,
+  LedgerEvent,
+  LedgerRecord,
+  LinkItem,
+  RecordForm,
+  StubReason,
+} from "./record.ts";
+import { HOMES, mirrored } from "./record.ts";
 
 /** First byte of every record. Chain inputs begin with other bytes (chain.ts). */
-const RECORD_FORMAT = 0x03;
+const RECORD_FORMAT = 0x04;
 export const SALT_BYTES = 16;
 export const HASH_BYTES = 32;
 
@@ -21,7 +30,11 @@ export const HASH_BYTES = 32;
 const WRAP_BYTES_MAX = 16_384;
 
 const FORM = { written: 0, imported: 1, replaced: 2 } as const;
-const EVENT = { put: 0, delete: 1, change: 2 } as const satisfies Record<LedgerEvent["kind"], number>;
+const EVENT = { put: 0, delete: 1, change: 2, home: 3, command: 4, result: 5 } as const satisfies Record<
+  LedgerEvent["kind"],
+  number
+>;
+const STEP = { declare: 0, release: 1, open: 2 } as const satisfies Record<HomeEvent["step"]["kind"], number>;
 const ITEM = { body: 0, stub: 1, skip: 2 } as const satisfies Record<LinkItem["kind"], number>;
 const REASONS: readonly StubReason[] = ["private", "echo", "shed", "filtered"];
 
@@ -37,12 +50,13 @@ export function encodeRecord(record: RecordForm): Uint8Array<ArrayBuffer> {
 
 function recordTuple(record: RecordForm): Encodable {
   const { partition, revision: at } = record;
+  const home = HOMES.indexOf(record.home);
   if (record.origin === null)
-    return [FORM.written, partition, at, record.time, record.principal, record.events.map(eventTuple)];
-  const from = [originTuple(record.origin), record.link];
-  return record.body === null
-    ? [FORM.replaced, partition, at, ...from, record.time, record.principal, record.events.map(eventTuple)]
-    : [FORM.imported, partition, at, ...from, record.took, record.body];
+    return [FORM.written, partition, at, record.time, record.principal, home, record.events.map(eventTuple)];
+  const from = [originTuple(record.origin), record.link, home];
+  if (record.body === null)
+    return [FORM.replaced, partition, at, ...from, record.time, record.principal, record.events.map(eventTuple)];
+  return [FORM.imported, partition, at, ...from, record.took, record.body];
 }
 
 /** @throws OpenClawError MALFORMED_FRAME */
@@ -94,28 +108,32 @@ function readForm(
 ): LedgerRecord {
   switch (form) {
     case FORM.written: {
-      const [time, principal] = [reader.integer(), reader.text()];
-      return { ...head, origin: null, link: null, time, principal, events: reader.list().map(readEvent) };
+      const [time, principal, home] = [reader.integer(), reader.text(), readHome(reader)];
+      const events = reader.list().map(readEvent);
+      return { ...head, origin: null, link: null, time, principal, home, snapshot: false, events };
     }
     case FORM.replaced: {
       const origin = readOrigin(reader.any());
       const link = reader.that(isLinkId, "a link");
+      const home = readHome(reader);
       const [time, principal] = [reader.integer(), reader.text()];
       const events = reader.list().map(readEvent);
       if (events.some((event) => event.kind === "put" && event.lease !== null))
         throw new OpenClawError("MALFORMED_FRAME", "a mirror with a lease");
-      return { ...head, origin, link, body: null, time, principal, events };
+      return { ...head, origin, link, home, body: null, time, principal, snapshot: true, events };
     }
     case FORM.imported: {
       const origin = readOrigin(reader.any());
       const link = reader.that(isLinkId, "a link");
+      const home = readHome(reader);
       const took = reader.orNull((field) => field.list().map(placeOf));
       const body = reader.bytes();
       const inner = readRecord(body, depth + 1, look);
       if (!isSame(origin, originOf(inner, link, origin.epoch)))
         throw new OpenClawError("MALFORMED_FRAME", "an origin that is not its body's");
-      const { time, principal } = inner;
-      return { ...head, origin, link, body, took, time, principal, events: tookEffect(inner.events, took) };
+      const { time, principal, snapshot } = inner;
+      const events = tookEffect(inner.events, took);
+      return { ...head, origin, link, home, body, took, time, principal, snapshot, events };
     }
     default:
       throw new OpenClawError("MALFORMED_FRAME", `a record of unknown form ${form}`);
@@ -133,6 +151,24 @@ function tookEffect(events: readonly LedgerEvent[], took: readonly number[] | nu
     next = place + 1;
     return mirrored(event);
   });
+}
+
+export const keyNumbersTuple = ({ createRevision, modRevision, version }: KeyNumbers): Encodable => [
+  createRevision,
+  modRevision,
+  version,
+];
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readKeyNumbers(value: Encodable): KeyNumbers {
+  const reader = new TupleReader(value, "key numbers");
+  const numbers = {
+    createRevision: revision(reader.count()),
+    modRevision: revision(reader.count()),
+    version: reader.count(),
+  };
+  reader.end();
+  return numbers;
 }
 
 function placeOf(value: Encodable): number {
@@ -271,11 +307,24 @@ function readOrigin(value: Encodable): Origin {
 export function eventTuple(event: LedgerEvent): Encodable {
   switch (event.kind) {
     case "put":
-      return [EVENT.put, event.key, event.value, event.lease, event.encryption];
+      return [
+        EVENT.put,
+        event.key,
+        event.value,
+        event.lease,
+        event.numbers === null ? null : keyNumbersTuple(event.numbers),
+        event.encryption,
+      ];
     case "delete":
       return [EVENT.delete, event.key];
     case "change":
       return [EVENT.change, event.collection, event.document, documentChangeTuple(event.change), event.encryption];
+    case "home":
+      return [EVENT.home, event.prefix, ...stepFields(event.step)];
+    case "command":
+      return [EVENT.command, event.via, event.to, event.command];
+    case "result":
+      return [EVENT.result, event.to, event.epoch, event.revision, event.outcome];
     default:
       return unreachable(event);
   }
@@ -298,6 +347,7 @@ function readEventOfKind(reader: TupleReader): LedgerEvent {
         key: reader.bytes(),
         value: reader.bytes(),
         lease: readLease(reader),
+        numbers: reader.orNull((field) => readKeyNumbers(field.any())),
         encryption: readEncryption(reader),
       };
     case EVENT.delete:
@@ -310,9 +360,67 @@ function readEventOfKind(reader: TupleReader): LedgerEvent {
         change: readDocumentChange(reader.any()),
         encryption: readEncryption(reader),
       };
+    case EVENT.home:
+      return { kind: "home", prefix: reader.bytes(), step: readStep(reader) };
+    case EVENT.command:
+      return { kind: "command", via: readCluster(reader), to: readCluster(reader), command: reader.bytes() };
+    case EVENT.result:
+      return {
+        kind: "result",
+        to: readCluster(reader),
+        epoch: reader.that(isNonce, "a nonce"),
+        revision: revision(reader.count()),
+        outcome: reader.bytes(),
+      };
     default:
       throw new OpenClawError("MALFORMED_FRAME", `an event of unknown kind ${kind}`);
   }
+}
+
+function stepFields(step: HomeEvent["step"]): readonly Encodable[] {
+  switch (step.kind) {
+    case "declare":
+      return [STEP.declare, HOMES.indexOf(step.home), step.owner, step.waiting];
+    case "release":
+      return [STEP.release];
+    case "open":
+      return [STEP.open];
+    default:
+      return unreachable(step);
+  }
+}
+
+function readStep(reader: TupleReader): HomeEvent["step"] {
+  const kind = reader.count();
+  switch (kind) {
+    case STEP.declare:
+      return { kind: "declare", home: readHome(reader), owner: readCluster(reader), waiting: readClusters(reader) };
+    case STEP.release:
+      return { kind: "release" };
+    case STEP.open:
+      return { kind: "open" };
+    default:
+      throw new OpenClawError("MALFORMED_FRAME", `a home's step of unknown kind ${kind}`);
+  }
+}
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readHome(reader: TupleReader): LedgerRecord["home"] {
+  const home = HOMES[reader.count()];
+  if (home === undefined) throw new OpenClawError("MALFORMED_FRAME", "a home of unknown kind");
+  return home;
+}
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export const readCluster = (reader: TupleReader): ClusterId | null =>
+  reader.orNull((field) => field.that(isClusterId, "a cluster"));
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readClusters(reader: TupleReader): readonly ClusterId[] {
+  return reader.list().map((name) => {
+    if (!isClusterId(name)) throw new OpenClawError("MALFORMED_FRAME", "not a cluster");
+    return name;
+  });
 }
 
 /** L6: a header that we cannot read must not be taken for plain bytes. */

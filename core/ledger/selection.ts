@@ -2,15 +2,25 @@
  * What of a ledger a link carries (rules L2, L5). Every revision is accounted for: what the other side does not get
  * stands as a skip, whose hash lets it follow the chain.
  */
+import { startsWith } from "../bytes.ts";
+import { unreachable } from "../errors.ts";
 import type { ClusterId } from "../ids.ts";
-import type { StoredRecord } from "../ports.ts";
-import type { Subscription } from "../sync/message.ts";
+import type { Sha256, StoredRecord } from "../ports.ts";
+import { leafHash } from "./chain.ts";
 import type { LedgerEvent, LedgerRecord, LinkItem } from "./record.ts";
 import { decodeRecord } from "./record-codec.ts";
+import type { Subscription } from "./subscription.ts";
 
-/** Up: everything but what the parent's own link brought (L5). `records` are consecutive. */
-export function selectForParent(records: readonly StoredRecord[], parent: ClusterId): LinkItem[] {
-  return select(records, (record) => !broughtBy(record, parent));
+/**
+ * Up: everything but what the parent's own link brought (L5); what is private as its leaf alone (L2). `records` are
+ * consecutive.
+ */
+export function selectForParent(records: readonly StoredRecord[], parent: ClusterId, sha256: Sha256): LinkItem[] {
+  return select(records, ({ revision, record: bytes }, record) => {
+    if (broughtBy(record, parent)) return null;
+    if (record.home === "private") return { kind: "stub", revision, leaf: leafHash(sha256, bytes), reason: "private" };
+    return { kind: "body", revision, record: bytes };
+  });
 }
 
 /**
@@ -22,11 +32,40 @@ export function selectForChild(
   child: ClusterId | null,
   subscription: Subscription,
 ): LinkItem[] {
-  return select(records, (record) => {
-    if (child !== null && (broughtBy(record, child) || record.origin?.cluster === child)) return false;
+  return select(records, ({ revision, record: bytes }, record) => {
+    if (child !== null && !mayTravelTo(record, child)) return null;
     // A record travels whole or not at all: a part of it would have another leaf.
-    return record.events.some((event) => subscribed(event, record, subscription));
+    const isWanted =
+      (child !== null && concerns(record, child)) ||
+      record.events.some((event) => subscribed(event, record, subscription));
+    return isWanted ? { kind: "body", revision, record: bytes } : null;
   });
+}
+
+const mayTravelTo = (record: LedgerRecord, child: ClusterId): boolean =>
+  !broughtBy(record, child) && record.origin?.cluster !== child && record.home !== "private";
+
+/** What a child cluster gets whatever it subscribed to: what it reads as its own (Q3), and what is meant for it (Q2). */
+function concerns({ home, origin, events }: LedgerRecord, child: ClusterId): boolean {
+  if (home === "hub") return true;
+  return origin === null && events.some((event) => isFor(event, child));
+}
+
+function isFor(event: LedgerEvent, child: ClusterId): boolean {
+  switch (event.kind) {
+    case "home":
+      return event.step.kind !== "release";
+    case "command":
+      return event.via === child;
+    case "result":
+      return event.to === child;
+    case "put":
+    case "delete":
+    case "change":
+      return false;
+    default:
+      return unreachable(event);
+  }
 }
 
 const broughtBy = (record: LedgerRecord, cluster: ClusterId): boolean =>
@@ -41,20 +80,25 @@ function subscribed(event: LedgerEvent, record: LedgerRecord, subscription: Subs
     case "delete":
       if (record.origin !== null && !subscription.mirrors) return false;
       return subscription.prefixes.some((prefix) => startsWith(event.key, prefix));
+    case "home":
+    case "command":
+    case "result":
+      return false;
+    default:
+      return unreachable(event);
   }
 }
 
-function startsWith(key: Uint8Array, prefix: Uint8Array): boolean {
-  if (key.length < prefix.length) return false;
-  for (let i = 0; i < prefix.length; i++) if (key[i] !== prefix[i]) return false;
-  return true;
-}
-
-function select(records: readonly StoredRecord[], wanted: (record: LedgerRecord) => boolean): LinkItem[] {
+/** @param itemOf null: it is skipped */
+function select(
+  records: readonly StoredRecord[],
+  itemOf: (stored: StoredRecord, record: LedgerRecord) => LinkItem | null,
+): LinkItem[] {
   const items: LinkItem[] = [];
   for (const stored of records) {
-    if (wanted(decodeRecord(stored.record))) {
-      items.push({ kind: "body", revision: stored.revision, record: stored.record });
+    const item = itemOf(stored, decodeRecord(stored.record));
+    if (item !== null) {
+      items.push(item);
       continue;
     }
     const last = items.at(-1);

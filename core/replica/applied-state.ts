@@ -9,7 +9,7 @@ import type { Entry } from "../raft/message.ts";
 import { requireSupported } from "../state-machine/apply-version.ts";
 import type { Position } from "../state-machine/query.ts";
 import { ApplyBacklog } from "./apply-backlog.ts";
-import type { LedgerAdvance } from "./contract.ts";
+import type { FollowedRows, LedgerAdvance } from "./contract.ts";
 
 export interface AppliedStateOptions {
   readonly state: StateStore;
@@ -25,7 +25,7 @@ export class AppliedState {
   readonly #options: AppliedStateOptions;
   readonly #backlog = new ApplyBacklog();
   readonly #listeners = new Set<(advance: LedgerAdvance) => void>();
-  readonly #memberListeners = new Set<() => void>();
+  readonly #rowListeners: { readonly [K in FollowedRows]: Set<() => void> } = { members: new Set(), sites: new Set() };
   /** The last configuration entry that is to be applied; 0 when all are. */
   #configuration: Index = index(0);
   #position: Position | null = null;
@@ -57,10 +57,10 @@ export class AppliedState {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Calls back when the members or their rows may have changed here; the returned function ends it. */
-  followMembers(listener: () => void): () => void {
-    this.#memberListeners.add(listener);
-    return () => this.#memberListeners.delete(listener);
+  /** Calls back when those rows may have changed here; the returned function ends it. */
+  followRows(of: FollowedRows, listener: () => void): () => void {
+    this.#rowListeners[of].add(listener);
+    return () => this.#rowListeners[of].delete(listener);
   }
 
   /** @throws OpenClawError NODE_TOO_OLD */
@@ -96,6 +96,7 @@ export class AppliedState {
     this.open(stored);
     this.#advance([]);
     this.#tellMembers();
+    this.#tell("sites");
   }
 
   settled(): Promise<void> {
@@ -109,6 +110,7 @@ export class AppliedState {
     if (records.length > 0 || before.parentHolds !== position.parentHolds) this.#advance(records);
     const configured = this.#configuration > 0 && this.#configuration <= last;
     if (configured || results.some(({ result }) => result.kind === "memberNoted")) this.#tellMembers();
+    if (results.some(({ result }) => result.kind === "siteNoted")) this.#tell("sites");
   }
 
   #take(position: Position): void {
@@ -118,7 +120,11 @@ export class AppliedState {
 
   #tellMembers(): void {
     if (this.#configuration <= this.#index) this.#configuration = index(0);
-    for (const listener of this.#memberListeners) listener();
+    this.#tell("members");
+  }
+
+  #tell(of: FollowedRows): void {
+    for (const listener of this.#rowListeners[of]) listener();
   }
 
   #advance(records: readonly StoredRecord[]): void {

@@ -67,6 +67,9 @@ export interface ReplicaStatus {
   readonly snapshots: { readonly sending: SnapshotTransfer | null; readonly receiving: SnapshotTransfer | null };
 }
 
+/** Rows that take no revision (L1), and that somebody at every node acts on: of members, with their membership, and of sites. */
+export type FollowedRows = "members" | "sites";
+
 /**
  * What watchers, the uplink and children see, in ledger order, after it is applied here. After a snapshot was installed
  * the records between are not delivered: a listener whose next revision is not the first record's, or who is behind

@@ -1,7 +1,8 @@
 /**
  * S5: a hard budget of a node's disk. A look, once a second and never on a write's way, measures what is used and makes
- * room in the declared order, one step at a time: copies that nobody reads, the Raft log, the past. When that is not
- * enough, writes that need room are refused until there is room again.
+ * room in the declared order, one step at a time: copies that nobody reads, the Raft log, the past that the parent holds,
+ * and, where that is allowed, the past that it does not hold yet. When that is not enough, writes that need room are refused
+ * until there is room again.
  *
  * Members' disks differ, so nothing of it is replicated but the leader's `compact`. A write is refused by the node that
  * would propose it, when the leader has no room or when no majority would be left that has: a full minority is told of
@@ -21,6 +22,8 @@ const LOOK_MS = 1_000;
 const SHED_ABOVE = 0.8;
 const REFUSE_FROM = 0.95;
 const ACCEPT_BELOW = 0.9;
+/** What the parent does not hold is a loss to it: the step before writes are refused, so late that only they are left. */
+const UNSHIPPED_ABOVE = ACCEPT_BELOW;
 /** Growth of the log and the WAL, bytes, after which a further checkpoint and cut are worth their cost. */
 const LOG_STEP_BYTES = 4 * 1_048_576;
 /** The past goes by this part of it, ms apart: what was compacted is removed, and others' gossip heard, before the next. */
@@ -30,7 +33,7 @@ const PAST_PAUSE_MS = 5_000;
 const EXECUTE_MS = 10_000;
 
 /** In the order in which they are taken. */
-export const SHEDDING_ORDER = ["copies", "log", "past", "writes"] as const;
+export const SHEDDING_ORDER = ["copies", "log", "past", "unshipped", "writes"] as const;
 export type SheddingStep = (typeof SHEDDING_ORDER)[number];
 
 /** All in bytes. */
@@ -64,20 +67,22 @@ export interface DiskStatus {
   readonly full: boolean;
   /** Why this node refuses writes that need room; null: it does not. */
   readonly refuses: string | null;
-  /** What was shed since the start: bytes of copies and of the log, revisions of the past, writes that were refused. */
+  /** What was shed since the start: bytes of copies and of the log, revisions of the past and of the unshipped, writes refused. */
   readonly shed: { readonly [step in SheddingStep]: number };
   /** What goes next when more room is needed; null without a budget. */
   readonly next: SheddingStep | null;
 }
 
 export interface DiskBudgetOptions {
-  readonly replica: Pick<Replica, "status" | "position" | "execute" | "shedLog">;
+  readonly replica: Pick<Replica, "status" | "position" | "execute" | "propose" | "shedLog">;
   readonly clock: Clock;
   readonly disk: Disk;
   /** Null: this node has none, and heeds only what others say. */
   readonly budgetBytes: number | null;
-  /** Whether there is a parent: what it does not hold is not shed. */
+  /** Whether there is a parent: what it does not hold is not shed with the past. */
   readonly pinned: boolean;
+  /** Whether that, too, may go, last of all: the parent never gets those records, but a snapshot. */
+  readonly shedsUnshipped: boolean;
   /** Whether a member said that it is full. */
   readonly saysFull: (node: NodeId) => boolean;
   /** Something was shed, the budget is used up or not any more, writes are refused or taken again: never silent. */
@@ -88,7 +93,7 @@ export interface DiskBudgetOptions {
 
 export class DiskBudget {
   readonly #options: DiskBudgetOptions;
-  readonly #shed: { [step in SheddingStep]: number } = { copies: 0, log: 0, past: 0, writes: 0 };
+  readonly #shed: { [step in SheddingStep]: number } = { copies: 0, log: 0, past: 0, unshipped: 0, writes: 0 };
   #use: DiskUse | null = null;
   #full = false;
   #refuses: string | null = null;
@@ -142,6 +147,7 @@ export class DiskBudget {
         this.#fill(usedOf(this.#use) >= (this.#full ? ACCEPT_BELOW : REFUSE_FROM) * budgetBytes);
       }
       if (this.#wantsPast()) await this.#shedPast();
+      if (this.#wantsUnshipped()) await this.#shedUnshipped();
     } finally {
       this.#judge();
     }
@@ -169,10 +175,24 @@ export class DiskBudget {
 
   /** This node needs more room than the steps before gave, or the cluster has no majority with room. */
   #wantsPast(): boolean {
-    const { budgetBytes, replica, clock } = this.#options;
+    return this.#mayCompact() && this.#isShort(SHED_ABOVE);
+  }
+
+  /** Not as long as anything else is left, nor before writes are about to be refused. */
+  #wantsUnshipped(): boolean {
+    const { first, end } = this.#past();
+    return this.#mayCompact() && this.#isShort(UNSHIPPED_ABOVE) && end <= first && this.#unshipped() > first;
+  }
+
+  #mayCompact(): boolean {
+    const { replica, clock } = this.#options;
     if (replica.status().role !== "leader" || this.#use?.removing === true) return false;
-    if (clock.now() - this.#compactedAt < PAST_PAUSE_MS) return false;
-    const short = budgetBytes !== null && this.#use !== null && usedOf(this.#use) > SHED_ABOVE * budgetBytes;
+    return clock.now() - this.#compactedAt >= PAST_PAUSE_MS;
+  }
+
+  #isShort(share: number): boolean {
+    const { budgetBytes } = this.#options;
+    const short = budgetBytes !== null && this.#use !== null && usedOf(this.#use) > share * budgetBytes;
     return short || this.#whyNot() !== null;
   }
 
@@ -190,10 +210,29 @@ export class DiskBudget {
     this.#options.told(`made room on the disk: the past before revision ${to}`, this.status());
   }
 
+  async #shedUnshipped(): Promise<void> {
+    const { replica, clock } = this.#options;
+    const { first } = this.#past();
+    const end = this.#unshipped();
+    this.#compactedAt = clock.now();
+    const to = revision(first + Math.ceil((end - first) / PAST_PARTS));
+    const options = { principal: `node:${replica.status().id}`, timeoutMs: EXECUTE_MS };
+    const result = await replica.propose({ kind: "shed", revision: to }, options);
+    if (result.kind !== "outcome" || !result.outcome.ok)
+      throw new OpenClawError(result.kind === "outcome" && !result.outcome.ok ? result.outcome.code : "INTERNAL");
+    this.#shed.unshipped += to - first;
+    this.#options.told(`made room on the disk: what the parent does not hold, before revision ${to}`, this.status());
+  }
+
+  /** Up to where the past may go that the parent does not hold; the first revision that is kept where none may. */
+  #unshipped(): number {
+    const { pinned, shedsUnshipped, replica } = this.#options;
+    return pinned && shedsUnshipped ? replica.position().revision : 0;
+  }
+
   /** The first revision that is kept, and the one up to which the past may go. */
   #past(): { readonly first: number; readonly end: number } {
     const { compacted, revision: newest, parentHolds } = this.#options.replica.position();
-    // Beyond the pin there would have to be stubs in the records' place.
     const end = this.#options.pinned ? Math.min(newest, parentHolds + 1) : newest;
     return { first: Math.max(compacted, 1), end };
   }
@@ -202,7 +241,8 @@ export class DiskBudget {
     if ((this.#use?.copies ?? 0) > this.#copiesLeft) return "copies";
     if ((this.#use?.log ?? 0) >= this.#logLeft + LOG_STEP_BYTES) return "log";
     const { first, end } = this.#past();
-    return end > first ? "past" : "writes";
+    if (end > first) return "past";
+    return this.#unshipped() > first ? "unshipped" : "writes";
   }
 
   #fill(full: boolean): void {

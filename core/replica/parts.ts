@@ -90,7 +90,7 @@ export class ReplicaParts {
       diverged: hooks.diverged,
       receiving: () => this.receiver.receiving !== null || this.receiver.installing,
     });
-    this.applied.followMembers(() => this.upkeep.versions.changed());
+    this.applied.followRows("members", () => this.upkeep.versions.changed());
     this.requests = new GroupRequests(clock, (node, now) => this.upkeep.versions.refusal(node, now));
     this.receiver = new SnapshotReceiver({
       to: id,

@@ -102,7 +102,8 @@ export class Proposals {
   /** @throws OpenClawError OVERLOADED at once; rejects with UNAVAILABLE after `timeoutMs`. */
   submit(body: Proposed, principal: string, timeoutMs: number): Promise<CommandResult> {
     const bytes = commandBytes(body) + textBytes(principal);
-    const bytesMax = body.kind === "importLedger" ? COMMAND_BYTES_MAX : WRITTEN_HERE_BYTES_MAX;
+    const bytesMax =
+      body.kind === "importLedger" || body.kind === "importSnapshot" ? COMMAND_BYTES_MAX : WRITTEN_HERE_BYTES_MAX;
     if (bytes > bytesMax) throw new OpenClawError("FRAME_TOO_LARGE", `a command is at most ${bytesMax} bytes`);
     if (this.#waiting.size >= WAITING_MAX) throw new OpenClawError("OVERLOADED", `${WAITING_MAX} commands are waiting`);
     if (this.#bytes + bytes > WAITING_BYTES_MAX)

@@ -12,13 +12,13 @@ import { raiseVersion, requireSupported } from "./apply-version.ts";
 import { importCommands } from "./client-links.ts";
 import type { Command, CommandHeader, CommandResult, IdempotentCommand, Outcome, UserCommand } from "./command.ts";
 import { readableCommands } from "./command-codec.ts";
-import { compact } from "./compact.ts";
+import { compact, shed } from "./compact.ts";
 import { beginComparison, noteFinding } from "./comparison.ts";
 import { runChangeCommand } from "./documents.ts";
+import { Handover } from "./handover.ts";
 import { IDEMPOTENCY_ROOM, rememberedOf, runIdempotent } from "./idempotency.ts";
-import { runKeyCommand } from "./key-values.ts";
 import { expireLeases, runLeaseCommand } from "./leases.ts";
-import { importLedger } from "./ledger-imports.ts";
+import { type Importing, importLedger } from "./ledger-imports.ts";
 import type { Author } from "./ledger-writer.ts";
 import { LedgerWriter } from "./ledger-writer.ts";
 import { noteContender, settleEpoch, succeedEpoch } from "./link-epochs.ts";
@@ -26,8 +26,13 @@ import type { Refused } from "./member.ts";
 import { noteConfiguration, noteMember } from "./members.ts";
 import { refused } from "./outcome.ts";
 import { noteParentHolds } from "./position.ts";
+import { QueuedCommands } from "./queued-commands.ts";
 import { inSession, openSession } from "./sessions.ts";
+import { decideSite, enrolSite } from "./sites.ts";
+import { importSnapshot } from "./snapshot-imports.ts";
+import { subscribe } from "./subscribe.ts";
 import { Transaction } from "./transaction.ts";
+import { allowUplinkUse, noteUplinkUse } from "./uplink-use.ts";
 import type { Apply, CommandAnswer } from "./view.ts";
 
 /** One meaning of entries: runs what it holds, and adds a result for each command. */
@@ -92,12 +97,16 @@ class Machine {
   readonly #ledger: LedgerWriter;
   readonly #sha256: Sha256;
   readonly #cluster: ClusterId;
+  readonly #commands: QueuedCommands;
+  readonly #handover: Handover;
 
   constructor(tx: Transaction, ledger: LedgerWriter, sha256: Sha256, cluster: ClusterId) {
     this.#tx = tx;
     this.#ledger = ledger;
     this.#sha256 = sha256;
     this.#cluster = cluster;
+    this.#commands = new QueuedCommands(tx, ledger, cluster);
+    this.#handover = new Handover(tx, ledger, this.#commands, cluster);
   }
 
   configure(data: Uint8Array): void {
@@ -119,29 +128,32 @@ class Machine {
       case "leaseKeepAlive":
       case "leaseRevoke":
       case "compact":
+      case "setHome":
+      case "addressed":
       case "change": {
         const author = this.#author(header, () => header.salt);
-        return { kind: "outcome", outcome: this.#once(header, index, (room) => this.#runUser(command, author, room)) };
+        const run = (room: number): Outcome | null => this.#runUser(command, header, author, room);
+        return { kind: "outcome", outcome: this.#once(header, index, run) };
       }
       case "idempotent":
         return this.#idempotent(command, header, index);
       case "openSession":
         openSession(this.#tx, command.session, index);
         return { kind: "sessionOpened" };
-      case "importLedger": {
-        const importing = {
-          tx: this.#tx,
-          ledger: this.#ledger,
-          sha256: this.#sha256,
-          cluster: this.#cluster,
-          salt: this.#salts(header),
-        };
-        return importLedger(importing, command);
-      }
+      case "importLedger":
+        return importLedger(this.#importing(header), command);
+      case "importSnapshot":
+        return importSnapshot(this.#importing(header), header, command);
+      case "subscribe":
+        return subscribe(this.#importing(header), header, command);
+      case "shed":
+        return { kind: "outcome", outcome: shed(this.#tx, this.#ledger, command.revision, header.time) };
       case "importCommands": {
         const author = this.#author(header, this.#salts(header));
         return importCommands(this.#tx, command, index, (queued, room) =>
-          queued.kind === "refused" ? refused(queued.code, queued.details) : this.#runUser(queued, author, room),
+          queued.kind === "refused"
+            ? refused(queued.code, queued.details)
+            : this.#runUser(queued, header, author, room),
         );
       }
       case "parentHolds":
@@ -156,11 +168,25 @@ class Machine {
       case "noteContender":
         noteContender(this.#tx, command);
         return { kind: "noted" };
+      case "uplinkUsed":
+        noteUplinkUse(this.#tx, command.day, command.bytes);
+        return { kind: "noted" };
+      case "allowUplink":
+        allowUplinkUse(this.#tx, command.day, command.bytes);
+        return { kind: "noted" };
       case "noteMember":
         return { kind: "memberNoted", refused: this.#noteMember(command, index) };
       case "raiseVersion":
         raiseVersion(this.#tx, this.#ledger, command.to, command.members);
         return { kind: "noted" };
+      case "enrolSite": {
+        const decider = { by: header.principal, at: header.time };
+        return { kind: "siteNoted", refused: enrolSite(this.#tx, this.#cluster, command.site, decider) };
+      }
+      case "decideSite": {
+        const decider = { by: header.principal, at: header.time };
+        return { kind: "siteNoted", refused: decideSite(this.#tx, command.cluster, command.decision, decider) };
+      }
       case "stamp":
         return { kind: "stamped", logTime: this.#ledger.position.logTime };
       case "compareStates": {
@@ -191,7 +217,7 @@ class Machine {
     const outcome = this.#once(header, index, (room) =>
       runIdempotent(this.#tx, header.principal, idempotency, now, () => {
         ran = true;
-        return this.#runUser(command, author, room);
+        return this.#runUser(command, header, author, room);
       }),
     );
     const remembered = rememberedOf(this.#tx, header.principal, idempotency);
@@ -206,7 +232,7 @@ class Machine {
     return noteMember(this.#tx, node, { ...place, supports }, index);
   }
 
-  #runUser(command: UserCommand, author: Author, room: number): Outcome | null {
+  #runUser(command: UserCommand, header: CommandHeader, author: Author, room: number): Outcome | null {
     switch (command.kind) {
       case "change":
         return runChangeCommand(this.#tx, this.#ledger, author, command);
@@ -216,13 +242,36 @@ class Machine {
         return runLeaseCommand(this.#tx, this.#ledger, this.#sha256, author, command);
       case "compact":
         return compact(this.#tx, this.#ledger, command.revision);
+      case "setHome":
+        return this.#handover.set(this.#authors(header), header.principal, command);
+      case "addressed":
+        return this.#commands.runAddressed(author, command.to, command.command, room);
       default:
-        return runKeyCommand(this.#tx, this.#ledger, author, command, room);
+        return this.#commands.run(author, command, room);
     }
+  }
+
+  #importing(header: CommandHeader): Importing {
+    return {
+      tx: this.#tx,
+      ledger: this.#ledger,
+      sha256: this.#sha256,
+      cluster: this.#cluster,
+      salt: this.#salts(header),
+      authorOf: this.#authors(header),
+      commands: this.#commands,
+      handover: this.#handover,
+    };
   }
 
   #author({ principal, time }: CommandHeader, salt: (at: Revision) => Uint8Array): Author {
     return { principal, time, salt };
+  }
+
+  /** Of several revisions, for whoever each of them is. */
+  #authors(header: CommandHeader): (principal: string) => Author {
+    const salt = this.#salts(header);
+    return (principal) => ({ principal, time: header.time, salt });
   }
 
   /** A command of several revisions has one salt of its own for each (L2). */

@@ -1,69 +1,49 @@
 /**
- * Commands and outcomes as tuples. A Raft entry of kind "commands" is one packed batch: [version, commands].
- * The sync protocol sends user commands and outcomes as the same tuples.
+ * Commands as tuples. A Raft entry of kind "commands" is one packed batch: [version, commands].
  */
 
 import { utf8 } from "../bytes.ts";
 import type { Encodable } from "../codec.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
-import type { ErrorCode } from "../errors.ts";
-import { invariant, isErrorCode, OpenClawError, unreachable } from "../errors.ts";
+import { invariant, OpenClawError } from "../errors.ts";
+import { index, isClusterId, isLinkId, isNodeId, isNonce, isSessionId, type Revision, revision, seq } from "../ids.ts";
+import { encodeRun, readRun } from "../ledger/link-run.ts";
+import { isKeyEvent, type KeyEvent } from "../ledger/record.ts";
 import {
-  index,
-  isClusterId,
-  isLeaseId,
-  isLinkId,
-  isNodeId,
-  isNonce,
-  isSessionId,
-  type Revision,
-  revision,
-  seq,
-} from "../ids.ts";
-import {
-  documentChangeTuple,
   epochTuple,
   eventTuple,
   lineageFields,
-  linkItemTuple,
-  readDocumentChange,
   readEpoch,
   readEvent,
   readHash,
   readLineage,
-  readLinkItem,
   SALT_BYTES,
 } from "../ledger/record-codec.ts";
+import { readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot.ts";
+import { readSubscription, subscriptionTuple } from "../ledger/subscription.ts";
 import { IDEMPOTENCY_KEY_CHARS_MAX } from "../limits.ts";
 import type {
   Command,
   CommandHeader,
   IdempotentCommand,
   ImportedCommand,
-  Outcome,
   SystemCommand,
   UserCommand,
 } from "./command.ts";
 import { findingFields, readFinding, readNodes } from "./comparison.ts";
-import type { KeyEvent } from "./key-rows.ts";
 import { contenderFields, readContender } from "./life.ts";
 import { placeFields, readPlace } from "./member.ts";
-import { readResponse, readSelector, readTxn, responseTuple, selectorTuple, txnFields } from "./operation-codec.ts";
+import { readErrorCode } from "./outcome-codec.ts";
+import { enrolmentFields, isSiteDecision, readEnrolment } from "./site.ts";
+import { readUserBody, readUserCommand, USER_COMMAND, userCommandTuple } from "./user-command-codec.ts";
 
 const BATCH_VERSION = 1;
 /** Characters of what an idempotent request is told again. */
 const NOTE_MAX = 64;
 
 const COMMAND = {
-  put: 0,
-  deleteRange: 1,
-  txn: 2,
-  change: 3,
+  ...USER_COMMAND,
   refused: 4,
-  leaseGrant: 5,
-  leaseKeepAlive: 6,
-  leaseRevoke: 7,
-  compact: 8,
   openSession: 16,
   importLedger: 17,
   importCommands: 18,
@@ -74,9 +54,16 @@ const COMMAND = {
   idempotent: 23,
   compareStates: 24,
   reportState: 25,
-  succeedEpoch: 26,
-  settleEpoch: 27,
-  noteContender: 28,
+  uplinkUsed: 26,
+  allowUplink: 27,
+  succeedEpoch: 28,
+  settleEpoch: 29,
+  enrolSite: 30,
+  decideSite: 31,
+  noteContender: 32,
+  importSnapshot: 40,
+  subscribe: 41,
+  shed: 42,
 } as const satisfies Record<Command["kind"] | ImportedCommand["kind"], number>;
 
 export const encodeCommands = (commands: readonly Command[]): Uint8Array<ArrayBuffer> =>
@@ -175,10 +162,11 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
     case "importLedger":
       return [
         COMMAND.importLedger,
+        SIDES.indexOf(command.side),
         command.link,
         command.cluster,
         epochTuple(command.epoch),
-        command.items.map(linkItemTuple),
+        encodeRun(command.items),
         command.hash,
         command.after,
       ];
@@ -190,6 +178,18 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
         command.lowWater,
         command.commands.map(importedCommandTuple),
       ];
+    case "importSnapshot":
+      return [
+        COMMAND.importSnapshot,
+        command.link,
+        command.cluster,
+        epochTuple(command.epoch),
+        snapshotStepTuple(command.step),
+      ];
+    case "subscribe":
+      return [COMMAND.subscribe, command.link, command.cluster, subscriptionTuple(command.subscription)];
+    case "shed":
+      return [COMMAND.shed, command.revision];
     case "parentHolds":
       return [COMMAND.parentHolds, command.parent, command.epoch, command.revision];
     case "succeedEpoch":
@@ -207,10 +207,18 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
       ];
     case "noteContender":
       return [COMMAND.noteContender, command.link, ...contenderFields(command.contender)];
+    case "uplinkUsed":
+      return [COMMAND.uplinkUsed, command.day, command.bytes];
+    case "allowUplink":
+      return [COMMAND.allowUplink, command.day, command.bytes];
     case "noteMember":
       return [COMMAND.noteMember, command.node, ...placeFields(command.place), command.supports];
     case "raiseVersion":
       return [COMMAND.raiseVersion, command.to, command.members];
+    case "enrolSite":
+      return [COMMAND.enrolSite, ...enrolmentFields(command.site)];
+    case "decideSite":
+      return [COMMAND.decideSite, command.cluster, command.decision];
     case "stamp":
       return [COMMAND.stamp];
     case "compareStates":
@@ -239,10 +247,11 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
     case COMMAND.importLedger:
       return {
         kind: "importLedger",
+        side: readSide(reader),
         link: reader.that(isLinkId, "a link"),
         cluster: reader.that(isClusterId, "a cluster"),
         epoch: readEpoch(reader.any()),
-        items: reader.list().map(readLinkItem),
+        items: readRun(reader),
         hash: readHash(reader),
         after: reader.orNull(readHash),
       };
@@ -254,6 +263,23 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         lowWater: seq(reader.count()),
         commands: reader.list().map(readImportedCommand),
       };
+    case COMMAND.importSnapshot:
+      return {
+        kind: "importSnapshot",
+        link: reader.that(isLinkId, "a link"),
+        cluster: reader.that(isClusterId, "a cluster"),
+        epoch: readEpoch(reader.any()),
+        step: readSnapshotStep(reader.any()),
+      };
+    case COMMAND.subscribe:
+      return {
+        kind: "subscribe",
+        link: reader.that(isLinkId, "a link"),
+        cluster: reader.that(isClusterId, "a cluster"),
+        subscription: readSubscription(reader.any()),
+      };
+    case COMMAND.shed:
+      return { kind: "shed", revision: revision(reader.count()) };
     case COMMAND.parentHolds:
       return {
         kind: "parentHolds",
@@ -286,6 +312,10 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         link: reader.that(isLinkId, "a link"),
         contender: readContender(reader),
       };
+    case COMMAND.uplinkUsed:
+      return { kind: "uplinkUsed", day: reader.count(), bytes: reader.count() };
+    case COMMAND.allowUplink:
+      return { kind: "allowUplink", day: reader.count(), bytes: reader.count() };
     case COMMAND.noteMember:
       return {
         kind: "noteMember",
@@ -295,6 +325,14 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
       };
     case COMMAND.raiseVersion:
       return { kind: "raiseVersion", to: reader.count(), members: readNodes(reader) };
+    case COMMAND.enrolSite:
+      return { kind: "enrolSite", site: readEnrolment(reader) };
+    case COMMAND.decideSite:
+      return {
+        kind: "decideSite",
+        cluster: reader.that(isClusterId, "a cluster"),
+        decision: reader.that(isSiteDecision, "a decision"),
+      };
     case COMMAND.stamp:
       return { kind: "stamp" };
     case COMMAND.compareStates:
@@ -316,8 +354,16 @@ const readHolds = (reader: TupleReader): Revision | null => reader.orNull((field
 /** @throws OpenClawError MALFORMED_FRAME */
 function readKeyEvent(value: Encodable): KeyEvent {
   const event = readEvent(value);
-  if (event.kind === "change") throw new OpenClawError("MALFORMED_FRAME", "a document's change in a mirror's keys");
+  if (!isKeyEvent(event)) throw new OpenClawError("MALFORMED_FRAME", "no change of a mirror's keys");
   return event;
+}
+
+const SIDES = ["child", "parent"] as const;
+
+function readSide(reader: TupleReader): (typeof SIDES)[number] {
+  const side = SIDES[reader.count()];
+  if (side === undefined) throw new OpenClawError("MALFORMED_FRAME", "a link to nobody");
+  return side;
 }
 
 const importedCommandTuple = (command: ImportedCommand): Encodable =>
@@ -331,85 +377,3 @@ function readImportedCommand(value: Encodable): ImportedCommand {
   reader.end();
   return command;
 }
-
-export function userCommandTuple(command: UserCommand): Encodable {
-  switch (command.kind) {
-    case "put":
-      return [COMMAND.put, command.key, command.value];
-    case "deleteRange":
-      return [COMMAND.deleteRange, selectorTuple(command.keys)];
-    case "txn":
-      return [COMMAND.txn, ...txnFields(command)];
-    case "leaseGrant":
-      return [COMMAND.leaseGrant, command.lease, command.ttlMs];
-    case "leaseKeepAlive":
-      return [COMMAND.leaseKeepAlive, command.lease];
-    case "leaseRevoke":
-      return [COMMAND.leaseRevoke, command.lease];
-    case "compact":
-      return [COMMAND.compact, command.revision];
-    case "change":
-      return [COMMAND.change, command.collection, command.document, command.changes.map(documentChangeTuple)];
-    default:
-      return unreachable(command);
-  }
-}
-
-/** @throws OpenClawError MALFORMED_FRAME */
-export function readUserCommand(value: Encodable): UserCommand {
-  const reader = new TupleReader(value, "user command");
-  const kind = reader.count();
-  const command = readUserBody(kind, reader);
-  if (command === undefined) throw new OpenClawError("MALFORMED_FRAME", `a user command of unknown kind ${kind}`);
-  reader.end();
-  return command;
-}
-
-function readUserBody(kind: number, reader: TupleReader): UserCommand | undefined {
-  switch (kind) {
-    case COMMAND.put:
-      return { kind: "put", key: reader.bytes(), value: reader.bytes() };
-    case COMMAND.deleteRange:
-      return { kind: "deleteRange", keys: readSelector(reader.any()) };
-    case COMMAND.txn:
-      return readTxn(reader);
-    case COMMAND.leaseGrant:
-      return { kind: "leaseGrant", lease: reader.that(isLeaseId, "a lease"), ttlMs: reader.count() };
-    case COMMAND.leaseKeepAlive:
-      return { kind: "leaseKeepAlive", lease: reader.that(isLeaseId, "a lease") };
-    case COMMAND.leaseRevoke:
-      return { kind: "leaseRevoke", lease: reader.that(isLeaseId, "a lease") };
-    case COMMAND.compact:
-      return { kind: "compact", revision: revision(reader.count()) };
-    case COMMAND.change: {
-      const collection = reader.text();
-      const document = reader.text();
-      const changes = reader.list().map(readDocumentChange);
-      return { kind: "change", collection, document, changes };
-    }
-    default:
-      return undefined;
-  }
-}
-
-export const outcomeTuple = (outcome: Outcome): Encodable =>
-  outcome.ok
-    ? [true, outcome.revision, outcome.response === null ? null : responseTuple(outcome.response)]
-    : [false, outcome.code, outcome.details];
-
-/** @throws OpenClawError MALFORMED_FRAME */
-export function readOutcome(value: Encodable): Outcome {
-  const reader = new TupleReader(value, "outcome");
-  const outcome: Outcome = reader.flag()
-    ? {
-        ok: true,
-        revision: revision(reader.count()),
-        response: reader.orNull((field) => readResponse(field.any())),
-      }
-    : { ok: false, code: readErrorCode(reader), details: reader.text() };
-  reader.end();
-  return outcome;
-}
-
-/** @throws OpenClawError MALFORMED_FRAME */
-export const readErrorCode = (reader: TupleReader): ErrorCode => reader.that(isErrorCode, "an error code");

@@ -11,10 +11,12 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "leaseGrant":
     case "change":
     case "importLedger":
+    case "importSnapshot":
       return true;
     case "txn":
       return [...command.success, ...command.failure].some(puts);
     case "idempotent":
+    case "addressed":
       return needsRoom(command.command);
     case "importCommands":
       return command.commands.some(needsRoom);
@@ -22,16 +24,23 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "leaseKeepAlive":
     case "leaseRevoke":
     case "compact":
+    case "setHome":
     case "refused":
+    case "subscribe":
+    case "shed":
     case "openSession":
     case "parentHolds":
     case "succeedEpoch":
     case "settleEpoch":
     case "noteContender":
+    case "uplinkUsed":
+    case "allowUplink":
     case "noteMember":
     case "raiseVersion":
     case "compareStates":
     case "reportState":
+    case "enrolSite":
+    case "decideSite":
     case "stamp":
       return false;
   }

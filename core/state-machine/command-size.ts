@@ -1,5 +1,7 @@
 /** How large a command is, for the limits of queues and batches. */
 import { unreachable } from "../errors.ts";
+import type { DocumentPart, SnapshotStep } from "../ledger/snapshot.ts";
+import type { Subscription } from "../ledger/subscription.ts";
 import { TXN_RESPONSE_BYTES_MAX } from "../limits.ts";
 import type { IdempotentCommand, ImportedCommand, SystemCommand, UserCommand } from "./command.ts";
 import { type Compare, type KeySelector, type Operation, responseBytes, type Txn } from "./operation.ts";
@@ -19,13 +21,12 @@ export function commandBytes(body: ImportedCommand | IdempotentCommand | SystemC
       return OVERHEAD_BYTES + selectorBytes(body.keys);
     case "txn":
       return OVERHEAD_BYTES + txnBytes(body);
-    case "change": {
-      let bytes = OVERHEAD_BYTES + textBytes(body.collection) + textBytes(body.document);
-      for (const change of body.changes) {
-        bytes += OVERHEAD_BYTES + change.actor.length + 32 * change.deps.length + change.bytes.length;
-      }
-      return bytes;
-    }
+    case "change":
+      return documentBytes(body);
+    case "setHome":
+      return OVERHEAD_BYTES + body.prefix.length + body.without.reduce(addText, 0);
+    case "addressed":
+      return OVERHEAD_BYTES + commandBytes(body.command);
     case "idempotent":
       return OVERHEAD_BYTES + textBytes(body.idempotency.key) + 32 + commandBytes(body.command);
     case "refused":
@@ -44,6 +45,10 @@ export function commandBytes(body: ImportedCommand | IdempotentCommand | SystemC
       );
     case "noteContender":
       return OVERHEAD_BYTES * (2 + body.contender.ancestors.length);
+    case "importSnapshot":
+      return 4 * OVERHEAD_BYTES + snapshotStepBytes(body.step);
+    case "subscribe":
+      return 4 * OVERHEAD_BYTES + subscriptionBytes(body.subscription);
     case "importCommands":
       return body.commands.reduce((sum, command) => sum + commandBytes(command), OVERHEAD_BYTES);
     case "noteMember":
@@ -54,16 +59,57 @@ export function commandBytes(body: ImportedCommand | IdempotentCommand | SystemC
       return OVERHEAD_BYTES + body.voters.reduce(addText, 0);
     case "reportState":
       return OVERHEAD_BYTES + textBytes(body.node);
+    case "enrolSite":
+      return OVERHEAD_BYTES + [body.site.cluster, body.site.clusterKey, body.site.token].reduce(addText, 0);
+    case "decideSite":
+      return OVERHEAD_BYTES + textBytes(body.cluster);
     case "leaseGrant":
     case "leaseKeepAlive":
     case "leaseRevoke":
     case "compact":
+    case "shed":
     case "openSession":
     case "parentHolds":
+    case "uplinkUsed":
+    case "allowUplink":
     case "stamp":
       return OVERHEAD_BYTES;
   }
 }
+
+function documentBytes({ collection, document, changes }: DocumentPart): number {
+  let bytes = OVERHEAD_BYTES + textBytes(collection) + textBytes(document);
+  for (const change of changes) {
+    bytes += OVERHEAD_BYTES + change.actor.length + 32 * change.deps.length + change.bytes.length;
+  }
+  return bytes;
+}
+
+function snapshotStepBytes(step: SnapshotStep): number {
+  switch (step.kind) {
+    case "begin": {
+      const { subscription, kept, origins } = step.head;
+      const subscriptions = [subscription, kept].reduce(
+        (sum, one) => sum + (one === null ? 1 : subscriptionBytes(one)),
+        OVERHEAD_BYTES,
+      );
+      return origins.reduce((sum, { cluster, epoch }) => sum + cluster.length + epoch.length + 8, subscriptions);
+    }
+    case "piece": {
+      const { from, to, rows, documents } = step.piece;
+      const places = OVERHEAD_BYTES + from.length + (to?.length ?? 0);
+      const keys = rows.reduce((sum, { key, value }) => sum + OVERHEAD_BYTES + key.length + value.length, places);
+      return documents.reduce((sum, part) => sum + documentBytes(part), keys);
+    }
+    case "end":
+      return OVERHEAD_BYTES;
+    default:
+      return unreachable(step);
+  }
+}
+
+const subscriptionBytes = ({ prefixes, collections }: Subscription): number =>
+  prefixes.reduce((sum, prefix) => sum + prefix.length + 5, collections.reduce(addText, OVERHEAD_BYTES));
 
 function selectorBytes(keys: KeySelector): number {
   return keys.kind === "key" ? keys.key.length : keys.from.length + (keys.to?.length ?? 0);

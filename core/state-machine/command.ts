@@ -2,12 +2,14 @@
 import type { ErrorCode } from "../errors.ts";
 import type { ClusterId, Epoch, Index, LeaseId, LinkId, NodeId, Revision, Seq, SessionId } from "../ids.ts";
 import type { Lineage } from "../ledger/lineage.ts";
-import type { DocumentChange, LinkItem } from "../ledger/record.ts";
+import type { DocumentChange, Home, KeyEvent, LinkItem } from "../ledger/record.ts";
+import type { SnapshotStep } from "../ledger/snapshot.ts";
+import type { Subscription } from "../ledger/subscription.ts";
 import type { Comparison, Finding } from "./finding.ts";
-import type { KeyEvent } from "./key-rows.ts";
 import type { Contender } from "./life.ts";
 import type { MemberPlace, Refused } from "./member.ts";
 import type { KeySelector, Response, Txn } from "./operation.ts";
+import type { SiteDecision, SiteEnrolment } from "./site.ts";
 
 /** Set by the proposing node, from its ports: apply reads no clock and no random source (R9). */
 export interface CommandHeader {
@@ -32,12 +34,16 @@ export interface SessionStep {
   readonly lowWater: Seq;
 }
 
-/** What a person or an app may ask for. */
-export type UserCommand =
+/** On a cluster's keys; atomic, at one revision. */
+export type KeyCommand =
   | { readonly kind: "put"; readonly key: Uint8Array; readonly value: Uint8Array }
   /** Where there is nothing to delete it does nothing, and takes no revision. */
   | { readonly kind: "deleteRange"; readonly keys: KeySelector }
-  | Txn
+  | Txn;
+
+/** What a person or an app may ask for. */
+export type UserCommand =
+  | KeyCommand
   /** `lease` is drawn by who asks. A lease that is not kept alive for `ttlMs` of log time ends, and its keys with it. */
   | { readonly kind: "leaseGrant"; readonly lease: LeaseId; readonly ttlMs: number }
   /** Begins its time to live again. */
@@ -46,6 +52,18 @@ export type UserCommand =
   | { readonly kind: "leaseRevoke"; readonly lease: LeaseId }
   /** An operator's: reads and watches below the revision are COMPACTED from now on. Takes no revision. */
   | { readonly kind: "compact"; readonly revision: Revision }
+  /**
+   * An operator's: where the keys of a prefix are written (Q3). `hub`: here, for all children, which release it first,
+   * but for those `without` which it is done.
+   */
+  | {
+      readonly kind: "setHome";
+      readonly prefix: Uint8Array;
+      readonly home: Home;
+      readonly without: readonly ClusterId[];
+    }
+  /** A write to the keys of a cluster below this one: it is queued, and runs there (Q2). */
+  | { readonly kind: "addressed"; readonly to: ClusterId; readonly command: KeyCommand }
   /** All changes of one push to one document, in causal order. */
   | {
       readonly kind: "change";
@@ -88,6 +106,8 @@ export type SystemCommand =
    */
   | {
       readonly kind: "importLedger";
+      /** Which side of us the sender is on: what it may ask of us hangs on that. */
+      readonly side: "child" | "parent";
       readonly link: LinkId;
       readonly cluster: ClusterId;
       readonly epoch: Epoch;
@@ -96,6 +116,23 @@ export type SystemCommand =
       /** The sender's ledger hash before the first item; null where it is not known, or is known to be ours. */
       readonly after: Uint8Array | null;
     }
+  /** A step of a snapshot that a link brings in the place of its ledger's records (S4). */
+  | {
+      readonly kind: "importSnapshot";
+      readonly link: LinkId;
+      readonly cluster: ClusterId;
+      readonly epoch: Epoch;
+      readonly step: SnapshotStep;
+    }
+  /** What the parent's stream is wanted of from now on: what is not wanted any more is deleted here (S4). */
+  | {
+      readonly kind: "subscribe";
+      readonly link: LinkId;
+      readonly cluster: ClusterId;
+      readonly subscription: Subscription;
+    }
+  /** S5, last of all: compacts, also what the parent does not hold yet. What is shed thereby is itemised. */
+  | { readonly kind: "shed"; readonly revision: Revision }
   /** Queued commands of a client, in the client's order, from `from` without a gap (Q2). */
   | {
       readonly kind: "importCommands";
@@ -132,10 +169,18 @@ export type SystemCommand =
     }
   /** L3: a life of the cluster was refused at the link. */
   | { readonly kind: "noteContender"; readonly link: LinkId; readonly contender: Contender }
+  /** What the uplink used of a day of log time, as its leader counted; told now and then. */
+  | { readonly kind: "uplinkUsed"; readonly day: number; readonly bytes: number }
+  /** An operator's: what it may use that day beyond the budget. */
+  | { readonly kind: "allowUplink"; readonly day: number; readonly bytes: number }
   /** Where a node is, and the newest apply version that it supports (R9); binds its name to its peer id for good. */
   | { readonly kind: "noteMember"; readonly node: NodeId; readonly place: MemberPlace; readonly supports: number }
   /** R9: from the next entry on commands have the meaning `to`, if `members` and all others support it. */
   | { readonly kind: "raiseVersion"; readonly to: number; readonly members: readonly NodeId[] }
+  /** A site has shown its token, which was checked: it is one of ours, or waits for an operator. */
+  | { readonly kind: "enrolSite"; readonly site: SiteEnrolment }
+  /** An operator lets a site in, or shuts it out. */
+  | { readonly kind: "decideSite"; readonly cluster: ClusterId; readonly decision: SiteDecision }
   /** Every replica hashes its rows as they are after this entry, and reports what it found. */
   | { readonly kind: "compareStates"; readonly voters: readonly NodeId[] }
   | { readonly kind: "reportState"; readonly round: Index; readonly node: NodeId; readonly finding: Finding }
@@ -144,13 +189,16 @@ export type SystemCommand =
 
 export type Command = { readonly header: CommandHeader } & (UserCommand | IdempotentCommand | SystemCommand);
 
+/** `queued`: its home is elsewhere; it waits there under the handle that its revision is, and has an outcome of its own (Q2). */
+export type CommandResponse = Response | { readonly kind: "queued" };
+
 /** The outcome of one user command. A refusal is a value: it is replicated like any other outcome. */
 export type Outcome =
   /**
    * `revision`: the one it took; where it changed nothing, the one that it found. `response`: of a deleteRange or a txn;
    * null for a put and a change, which have nothing else to tell.
    */
-  | { readonly ok: true; readonly revision: Revision; readonly response: Response | null }
+  | { readonly ok: true; readonly revision: Revision; readonly response: CommandResponse | null }
   | { readonly ok: false; readonly code: ErrorCode; readonly details: string };
 
 export type CommandResult =
@@ -171,9 +219,13 @@ export type CommandResult =
   | { readonly kind: "imported"; readonly cursor: number; readonly outcomes: readonly (Outcome | null)[] }
   /** `GAP`, `FORK`, `WRONG_EPOCH`, …; `cursor` is what to rewind to. */
   | { readonly kind: "importRefused"; readonly code: ErrorCode; readonly cursor: number; readonly details: string }
+  /** Of a snapshot's step, or a subscription. `more`: it was too much for one command; proposed again, it goes on. */
+  | { readonly kind: "snapshotTaken"; readonly cursor: Revision; readonly more: boolean }
   | { readonly kind: "noted" }
   /** `refused`: `TOKEN_USED`, `REMOVED`, `NODE_TOO_OLD`; null when it was taken. */
   | { readonly kind: "memberNoted"; readonly refused: Refused | null }
+  /** `refused`: `UNKNOWN_CHILD`, `TOKEN_USED`, `NOT_ADMITTED`, `WRONG_CLUSTER`, `OVERLOADED`; null when it was taken. */
+  | { readonly kind: "siteNoted"; readonly refused: Refused | null }
   | { readonly kind: "stamped"; readonly logTime: number }
   /** `begun`: by this command, as of its entry. */
   | { readonly kind: "compared"; readonly comparison: Comparison; readonly begun: boolean };

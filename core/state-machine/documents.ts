@@ -64,6 +64,7 @@ export function runChangeCommand(
     ledger.append(
       author,
       plan.fresh.map((change) => changeEvent(collection, document, change)),
+      "site",
     ),
   );
 }

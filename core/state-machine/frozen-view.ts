@@ -6,7 +6,7 @@ import { compareBytes } from "../bytes.ts";
 import { invariant, OpenClawError } from "../errors.ts";
 import { type ReplacedRow, ReplacedRows } from "./replaced-rows.ts";
 import { keyAfter } from "./row-pages.ts";
-import type { Row, StateView, Write } from "./view.ts";
+import type { Row, RowCount, StateView, Write } from "./view.ts";
 
 /** What a kept row costs besides its bytes. */
 const OVERHEAD_BYTES = 128;
@@ -55,6 +55,23 @@ export class FrozenView implements StateView {
     const last = rows.length < limit ? undefined : rows.at(-1);
     this.#from = last === undefined ? (to ?? from) : keyAfter(last.key);
     return rows;
+  }
+
+  /** @throws OpenClawError OVERLOADED */
+  count(from: Uint8Array, to: Uint8Array | null, limit: number): RowCount {
+    this.#requireWhole();
+    invariant(this.#from === null || compareBytes(from, this.#from) >= 0, "a frozen view is read forwards");
+    for (const gone of this.#kept.forgetBefore(from)) this.#bytes -= bytesOf(gone);
+    const present = this.#present.count(from, to, limit);
+    const end = present.next ?? to;
+    let rows = present.rows;
+    for (const { key, value } of this.#kept.from(from)) {
+      if (end !== null && compareBytes(key, end) >= 0) break;
+      const stood = value === null ? 0 : 1;
+      rows += stood - (this.#present.get(key) === undefined ? 0 : 1);
+    }
+    this.#from = end ?? from;
+    return { rows, next: present.next };
   }
 
   #asBefore(from: Uint8Array, to: Uint8Array | null, limit: number): readonly Row[] {

@@ -8,7 +8,6 @@ import { decode, encode, TupleReader } from "../codec.ts";
 import type { ErrorCode } from "../errors.ts";
 import { IDEMPOTENCY_MS } from "../limits.ts";
 import type { IdempotencyKey, Outcome } from "./command.ts";
-import { outcomeTuple, readOutcome } from "./command-codec.ts";
 import {
   IDEMPOTENT_DUE,
   IDEMPOTENT_SUM_KEY,
@@ -20,6 +19,7 @@ import {
 } from "./keyspace.ts";
 import { markRow } from "./lease-rows.ts";
 import { refused } from "./outcome.ts";
+import { outcomeTuple, readOutcome } from "./outcome-codec.ts";
 import type { FirstRequest, IdempotencyRoom } from "./query.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 import type { StateView } from "./view.ts";

@@ -1,8 +1,9 @@
 /** The rows of keys: what a put and a delete do to one, and the mirrors of other clusters' keys (L4). */
+import { equalBytes } from "../bytes.ts";
 import { decode, encodePooled, TupleReader } from "../codec.ts";
 import type { ClusterId, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
-import type { LedgerEvent } from "../ledger/record.ts";
+import type { KeyEvent } from "../ledger/record.ts";
 import { readLease } from "../ledger/record-codec.ts";
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../limits.ts";
 import { keyRowKey } from "./keyspace.ts";
@@ -12,7 +13,6 @@ import { refused } from "./outcome.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 
 export type KeyRow = Omit<KeyValue, "key">;
-export type KeyEvent = Extract<LedgerEvent, { kind: "put" | "delete" }>;
 
 export const keyRow: RowCodec<KeyRow> = {
   encode: (row) => encodePooled([row.createRevision, row.modRevision, row.version, row.lease, row.value]),
@@ -32,7 +32,7 @@ export const keyRow: RowCodec<KeyRow> = {
 export function mirrorKey(tx: Transaction, origin: ClusterId, event: KeyEvent, at: Revision): boolean {
   const row = keyRowKey(origin, event.key);
   const current = tx.read(row, keyRow);
-  if (event.kind === "delete" && current === undefined) return false;
+  if (event.kind === "delete" ? current === undefined : isAs(current, event)) return false;
   setKey(tx, row, current, event, at);
   return true;
 }
@@ -49,14 +49,22 @@ export function setKey(
     tx.remove(row);
     return;
   }
-  tx.write(row, keyRow, {
+  const numbers = event.numbers ?? {
     createRevision: current?.createRevision ?? at,
     modRevision: at,
     version: (current?.version ?? 0) + 1,
-    lease: event.lease,
-    value: event.value,
-  });
+  };
+  tx.write(row, keyRow, { ...numbers, lease: event.lease, value: event.value });
 }
+
+/** True if a row of a snapshot (S4) is as the present one. */
+const isAs = (current: KeyRow | undefined, { numbers, value }: Extract<KeyEvent, { kind: "put" }>): boolean =>
+  current !== undefined &&
+  numbers !== null &&
+  current.modRevision === numbers.modRevision &&
+  current.createRevision === numbers.createRevision &&
+  current.version === numbers.version &&
+  equalBytes(current.value, value);
 
 export function keyRefusal(key: Uint8Array): Refusal | null {
   if (key.length === 0) return refused("KEY_EMPTY");

@@ -1,7 +1,8 @@
 /** Commands on this cluster's keys: a put, a delete of one key or many, a transaction; each atomic, at one revision. */
 import { type ErrorCode, OpenClawError, unreachable } from "../errors.ts";
+import type { Home } from "../ledger/record.ts";
 import { TXN_RESPONSE_BYTES_MAX } from "../limits.ts";
-import type { Outcome, UserCommand } from "./command.ts";
+import type { KeyCommand, Outcome } from "./command.ts";
 import { responseBytesMax } from "./command-size.ts";
 import { keyRefusal, valueRefusal } from "./key-rows.ts";
 import { KeyWrites } from "./key-writes.ts";
@@ -12,10 +13,9 @@ import type { Transaction } from "./transaction.ts";
 import { runTxn } from "./txn.ts";
 import { selectorRefusal, txnRefusal } from "./txn-check.ts";
 
-export type KeyCommand = Extract<UserCommand, { kind: "put" | "deleteRange" | "txn" }>;
-
 /**
- * Null: it did not run, because its response finds no room. Alone it would; so it may be asked for again later.
+ * Runs what `keyCommandRefusal` lets pass, on keys of one home. Null: it did not run, because its response finds no room.
+ * Alone it would; so it may be asked for again later.
  * @param room bytes of responses that can still be remembered for whoever asks (Q1)
  */
 export function runKeyCommand(
@@ -24,25 +24,24 @@ export function runKeyCommand(
   author: Author,
   command: KeyCommand,
   room: number,
+  home: Home,
 ): Outcome | null {
-  const wrong = keyCommandRefusal(command);
-  if (wrong !== null) return wrong;
   const keys = new KeyWrites(tx, ledger);
   switch (command.kind) {
     case "put":
       // Nothing can stop it half-way, and most commands are puts: it needs no step that can be taken back.
       keys.put(command.key, command.value, null);
-      return accepted(keys.commit(author));
+      return accepted(keys.commit(author, home));
     case "deleteRange":
       if (room < responseBytesMax(command)) return null;
       return step(tx, () => {
         const response = { kind: "deleteRange", deleted: keys.delete(command.keys).length, previous: [] } as const;
-        return { ok: true, revision: keys.commit(author), response };
+        return { ok: true, revision: keys.commit(author, home), response };
       });
     case "txn": {
       const outcome = step(tx, () => {
         const response = runTxn(keys, command, Math.min(room, TXN_RESPONSE_BYTES_MAX));
-        return { ok: true, revision: keys.commit(author), response };
+        return { ok: true, revision: keys.commit(author, home), response };
       });
       const isLarge = !outcome.ok && outcome.code === "RESPONSE_TOO_LARGE";
       return isLarge && room < TXN_RESPONSE_BYTES_MAX ? null : outcome;

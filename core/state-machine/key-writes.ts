@@ -4,8 +4,9 @@
  */
 import { OpenClawError, unreachable } from "../errors.ts";
 import type { LeaseId, Revision } from "../ids.ts";
+import type { Home, KeyEvent } from "../ledger/record.ts";
 import { EVENTS_MAX, RANGE_ROWS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
-import { type KeyEvent, type KeyRow, keyRow, setKey } from "./key-rows.ts";
+import { type KeyRow, keyRow, setKey } from "./key-rows.ts";
 import { keyOfRow, keyRange, keyRowKey } from "./keyspace.ts";
 import { EVENT_OVERHEAD_BYTES, moveKey } from "./lease-rows.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
@@ -22,6 +23,11 @@ export class KeyWrites {
   #eventBytes = 0;
   #rowsRead = 0;
   #bytesRead = 0;
+
+  /** True if one more event of a key like this finds no room. */
+  isFullFor(bytes: number): boolean {
+    return this.#events.length === EVENTS_MAX || this.#eventBytes + EVENT_OVERHEAD_BYTES + bytes > RECORD_BYTES_MAX;
+  }
 
   constructor(tx: Transaction, ledger: LedgerWriter) {
     this.#tx = tx;
@@ -53,7 +59,7 @@ export class KeyWrites {
 
   /** @throws OpenClawError TXN_TOO_LARGE; with a lease, LEASE_NOT_FOUND, LEASE_FULL */
   put(key: Uint8Array, value: Uint8Array, lease: LeaseId | null): void {
-    this.#write({ kind: "put", key, value, lease, encryption: null });
+    this.#write({ kind: "put", key, value, lease, numbers: null, encryption: null });
   }
 
   /** @throws OpenClawError TXN_TOO_LARGE */
@@ -72,9 +78,9 @@ export class KeyWrites {
     return deleted;
   }
 
-  /** The revision of what was written, or the present one where nothing was: that takes none (L1). */
-  commit(author: Author): Revision {
-    return this.#events.length === 0 ? this.#ledger.position.revision : this.#ledger.append(author, this.#events);
+  /** The revision of what was written, or the present one where nothing was: that takes none (L1). @param home of every key */
+  commit(author: Author, home: Home): Revision {
+    return this.#events.length === 0 ? this.#ledger.position.revision : this.#ledger.append(author, this.#events, home);
   }
 
   #write(event: KeyEvent): void {

@@ -8,12 +8,15 @@
  *   0x03                                     number of sessions and client links
  *   0x04 node                                where a member is
  *   0x05                                     comparison: what replicas found of the last round
- *   0x06                                     the epochs before the present one
+ *   0x06                                     who our parent is, once it told something
+ *   0x07                                     the epochs before the present one
+ *   0x0a                                     what the uplink used of its day
  *   0x10 key                                 own key-value
  *   0x11 len8 origin, key                    mirror of another cluster's key-value
  *   0x12 lease64                             lease: its time to live, when it is due, what it holds
  *   0x13 lease64, key                        key that a lease holds
  *   0x14 due64, lease64                      leases in the order in which they are due
+ *   0x18                                     homes: the prefixes that are written elsewhere, or private
  *   0x20 len8 collection, document           document: counts, heads
  *   0x21 document name, hash                 where a known change stands
  *   0x22 document name, position64           accepted change
@@ -31,6 +34,14 @@
  *   0x42 len8 link, to64, from64             revisions of that link that are not here as bodies
  *   0x43 len8 link, epoch nonce              a life that was refused at a ledger link
  *   0x44 len8 link, epoch nonce              a life that was left: what was taken of it and put aside
+ *   0x48 link                                what a ledger link's stream is of, and a snapshot that is being taken
+ *   0x49 link                                what a link, or our own ledger (no link), was shed of
+ *   0x50                                     number of sites, and of tokens that they used
+ *   0x51 cluster                             a site below this cluster
+ *   0x52 one-time key                        whom a site's token let in
+ *   0x60 revision64                          a command that waits for its result
+ *   0x61 revision64                          a command and what became of it
+ *   0x62                                     number and bytes of both
  *
  * A document name inside a key is: len8 collection, len8 document.
  */
@@ -45,12 +56,15 @@ const TAG = {
   clients: 0x03,
   member: 0x04,
   comparison: 0x05,
-  ancestors: 0x06,
+  parent: 0x06,
+  ancestors: 0x07,
+  uplinkUse: 0x0a,
   key: 0x10,
   mirror: 0x11,
   lease: 0x12,
   leaseKey: 0x13,
   leaseDue: 0x14,
+  homes: 0x18,
   document: 0x20,
   change: 0x21,
   accepted: 0x22,
@@ -68,6 +82,14 @@ const TAG = {
   linkGap: 0x42,
   contender: 0x43,
   leftLife: 0x44,
+  stream: 0x48,
+  shed: 0x49,
+  sitesSum: 0x50,
+  site: 0x51,
+  siteToken: 0x52,
+  waitingCommand: 0x60,
+  settledCommand: 0x61,
+  commandsSum: 0x62,
 } as const;
 
 /** Bytes of a name that carries its length in one byte: collection, document, cluster. */
@@ -83,11 +105,17 @@ export const POSITION_KEY: Uint8Array = Uint8Array.of(TAG.position);
 export const PARENT_HOLDS_KEY: Uint8Array = Uint8Array.of(TAG.parentHolds);
 export const COMPARISON_KEY: Uint8Array = Uint8Array.of(TAG.comparison);
 export const ANCESTORS_KEY: Uint8Array = Uint8Array.of(TAG.ancestors);
+export const UPLINK_USE_KEY: Uint8Array = Uint8Array.of(TAG.uplinkUse);
 export const CLIENTS_KEY: Uint8Array = Uint8Array.of(TAG.clients);
+export const PARENT_KEY: Uint8Array = Uint8Array.of(TAG.parent);
+export const HOMES_KEY: Uint8Array = Uint8Array.of(TAG.homes);
 
-/** The rows that the ledger determines: keys, mirrors, documents. */
+const HOMES_RANGE: KeyRange = { from: HOMES_KEY, to: Uint8Array.of(TAG.homes + 1) };
+
+/** The rows that the ledger determines: keys, mirrors, homes, documents. */
 export const CONTENT: readonly KeyRange[] = [
   { from: Uint8Array.of(TAG.key), to: Uint8Array.of(TAG.mirror + 1) },
+  HOMES_RANGE,
   { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.authored + 1) },
 ];
 
@@ -105,6 +133,7 @@ export const LINKS: KeyRange = { from: Uint8Array.of(TAG.ledgerLink), to: Uint8A
  */
 export const BASE: readonly KeyRange[] = [
   { from: Uint8Array.of(TAG.key), to: Uint8Array.of(TAG.lease + 1) },
+  HOMES_RANGE,
   { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.authored + 1) },
   LINKS,
 ];
@@ -139,6 +168,10 @@ export function keyRange(origin: ClusterId | null, from: Uint8Array, to: Uint8Ar
 
 export const keyOfRow = (origin: ClusterId | null, row: Uint8Array): Uint8Array =>
   new Uint8Array(row.subarray(keyPrefix(origin).length));
+
+export const MIRRORS: KeyRange = { from: Uint8Array.of(TAG.mirror), to: Uint8Array.of(TAG.mirror + 1) };
+/** The bytes of the origin in a row of `MIRRORS`. */
+export const originOfMirror = (row: Uint8Array): Uint8Array => row.subarray(2, 2 + (row[1] ?? 0));
 
 export const leaseKey = (lease: LeaseId): Uint8Array => tagged(TAG.lease, [bigEndian(lease)]);
 export const leaseKeyKey = (lease: LeaseId, key: Uint8Array): Uint8Array =>
@@ -216,6 +249,14 @@ export function documentsRange(collection: string): KeyRange {
   return { from, to: after(from) };
 }
 
+/** Of every collection; the shorter names first. */
+export const DOCUMENTS: KeyRange = { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.document + 1) };
+/** The bytes of both names in a row of that range. */
+export function namesOfDocument(row: Uint8Array): { readonly collection: Uint8Array; readonly document: Uint8Array } {
+  const end = 2 + (row[1] ?? 0);
+  return { collection: row.subarray(2, end), document: row.subarray(end) };
+}
+
 /** The bytes of the document's name in a row of `documentsRange(collection)`. */
 export const documentOfRow = (collection: string, row: Uint8Array): Uint8Array =>
   row.subarray(documentsRange(collection).from.length);
@@ -256,11 +297,35 @@ export const IDEMPOTENT_DUE: KeyRange = {
 export const originMarkKey = (cluster: ClusterId, nonce: string): Uint8Array =>
   tagged(TAG.originMark, [withLength(utf8(cluster)), utf8(nonce)]);
 
-export function originMarksRange(cluster: ClusterId): KeyRange {
-  const from = originMarkKey(cluster, "");
+export const waitingCommandKey = (at: Revision): Uint8Array => tagged(TAG.waitingCommand, [bigEndian(at)]);
+export const settledCommandKey = (at: Revision): Uint8Array => tagged(TAG.settledCommand, [bigEndian(at)]);
+export const COMMANDS_SUM_KEY: Uint8Array = Uint8Array.of(TAG.commandsSum);
+export const WAITING_COMMANDS: KeyRange = {
+  from: Uint8Array.of(TAG.waitingCommand),
+  to: Uint8Array.of(TAG.waitingCommand + 1),
+};
+export const SETTLED_COMMANDS: KeyRange = {
+  from: Uint8Array.of(TAG.settledCommand),
+  to: Uint8Array.of(TAG.settledCommand + 1),
+};
+/** The handle in a row of either range. */
+export const revisionOfCommandRow = (row: Uint8Array): Revision => revision(fromBigEndian(row, 1));
+
+/** Those of one origin, of every epoch. */
+export function originMarksOf(cluster: ClusterId): KeyRange {
+  const from = tagged(TAG.originMark, [withLength(utf8(cluster))]);
   return { from, to: after(from) };
 }
+export const ORIGIN_MARKS: KeyRange = { from: Uint8Array.of(TAG.originMark), to: Uint8Array.of(TAG.originMark + 1) };
+/** The cluster's and the epoch's bytes in a row of that range. */
+export function namesOfMark(row: Uint8Array): { readonly cluster: Uint8Array; readonly epoch: Uint8Array } {
+  const end = 2 + (row[1] ?? 0);
+  return { cluster: row.subarray(2, end), epoch: row.subarray(end) };
+}
 
+export const streamKey = (link: LinkId): Uint8Array => tagged(TAG.stream, [utf8(link)]);
+export const shedKey = (link: LinkId | null): Uint8Array => tagged(TAG.shed, [utf8(link ?? "")]);
+export const SHED: KeyRange = { from: Uint8Array.of(TAG.shed), to: Uint8Array.of(TAG.shed + 1) };
 /** In the order of where they end. Two end at one revision only where one of them holds none: then that comes last. */
 export const linkGapKey = (link: LinkId, from: Revision, to: Revision): Uint8Array =>
   tagged(TAG.linkGap, [withLength(utf8(link)), bigEndian(to), bigEndian(from)]);
@@ -287,6 +352,13 @@ function livesRange(tag: number, link: LinkId): KeyRange {
   const from = lifeKey(tag, link, "");
   return { from, to: after(from) };
 }
+
+export const SITES_SUM_KEY: Uint8Array = Uint8Array.of(TAG.sitesSum);
+export const siteKey = (cluster: ClusterId): Uint8Array => tagged(TAG.site, [utf8(cluster)]);
+export const SITES: KeyRange = { from: Uint8Array.of(TAG.site), to: Uint8Array.of(TAG.site + 1) };
+export const clusterOfSite = (row: Uint8Array): Uint8Array => row.subarray(1);
+/** `token`: the public half of its one-time key, as hex digits. */
+export const siteTokenKey = (token: string): Uint8Array => tagged(TAG.siteToken, [utf8(token)]);
 
 function bigEndian(value: number): Uint8Array {
   const bytes = new Uint8Array(8);

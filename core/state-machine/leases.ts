@@ -10,6 +10,7 @@ import { SALT_BYTES } from "../ledger/record-codec.ts";
 import { EVENTS_MAX, LEASE_TTL_MS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import type { Outcome, UserCommand } from "./command.ts";
+import { homesOf } from "./homes.ts";
 import { KeyWrites } from "./key-writes.ts";
 import { keyOfLeaseRow, LEASES_DUE, leaseDueKey, leaseKey, leaseKeysRange, leaseOfDueRow } from "./keyspace.ts";
 import { type LeaseRow, leaseRow, markRow, writeLease } from "./lease-rows.ts";
@@ -55,7 +56,7 @@ export function runLeaseCommand(
       return accepted(ledger.position.revision);
     case "leaseRevoke":
       if (row === undefined) return refused("LEASE_NOT_FOUND", String(lease));
-      return accepted(end(tx, ledger, author, lease, row));
+      return accepted(end(tx, ledger, sha256, author, lease, row));
     default:
       return unreachable(command);
   }
@@ -79,7 +80,7 @@ export function expireLeases(tx: Transaction, ledger: LedgerWriter, sha256: Sha2
       next = at;
       break;
     }
-    end(tx, ledger, expiry(sha256, lease, row), lease, row);
+    end(tx, ledger, sha256, expiry(sha256, lease, row), lease, row);
   }
   ledger.dueAt(next);
 }
@@ -109,11 +110,27 @@ function prolong(
   if (nextDue === null || due < nextDue) ledger.dueAt(due);
 }
 
-function end(tx: Transaction, ledger: LedgerWriter, author: Author, lease: LeaseId, row: LeaseRow): Revision {
-  const keys = new KeyWrites(tx, ledger);
+/** Its keys go at one revision, of each home: what is private must not travel with the rest (Q3). */
+function end(
+  tx: Transaction,
+  ledger: LedgerWriter,
+  sha256: Sha256,
+  author: Author,
+  lease: LeaseId,
+  row: LeaseRow,
+): Revision {
   const { from, to } = leaseKeysRange(lease);
-  for (const { key } of tx.scan(from, to, markRow, row.keys)) keys.remove(keyOfLeaseRow(key));
+  const held = tx.scan(from, to, markRow, row.keys).map(({ key }) => keyOfLeaseRow(key));
+  const homes = homesOf(tx);
+  const ended = new Set(held.map((key) => homes.homeOf(key)));
+  // A salt that stands in a record for all to see must not be that of a private one (L2).
+  const apart = { ...author, salt: (at: Revision) => derivedSalt(sha256, author.salt(at), at) };
+  for (const home of ended) {
+    const keys = new KeyWrites(tx, ledger);
+    for (const key of held) if (homes.homeOf(key) === home) keys.remove(key);
+    keys.commit(ended.size > 1 ? apart : author, home);
+  }
   tx.remove(leaseDueKey(row.due, lease));
   tx.remove(leaseKey(lease));
-  return keys.commit(author);
+  return ledger.position.revision;
 }

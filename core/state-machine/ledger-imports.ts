@@ -5,27 +5,34 @@ import { invariant, OpenClawError, unreachable } from "../errors.ts";
 import type { ClusterId, Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
 import { firstRevision, genesisHash, hashesAlong, isContiguous, lastRevision } from "../ledger/chain.ts";
+import type { GapReason } from "../ledger/gap.ts";
 import { chainedTo, epochsOf, spanAt } from "../ledger/lineage.ts";
-import { type LedgerEvent, type LedgerRecord, type LinkItem, mirrored } from "../ledger/record.ts";
+import { isKeyEvent, type LedgerEvent, type LedgerRecord, type LinkItem, mirrored } from "../ledger/record.ts";
 import { decodeBody, originOf } from "../ledger/record-codec.ts";
+import { HOME_PREFIX_BYTES_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import type { CommandResult, SystemCommand } from "./command.ts";
 import { overPending } from "./document-plan.ts";
 import { changeRefusal, nameRefusal } from "./document-rows.ts";
 import { carryOut, planDocuments } from "./documents.ts";
+import type { Handover } from "./handover.ts";
 import { keyRefusal, mirrorKey, valueRefusal } from "./key-rows.ts";
 import { ledgerLinkKey } from "./keyspace.ts";
-import type { LedgerWriter } from "./ledger-writer.ts";
-import { beginLink, type GapReason, noteBody, noteGap } from "./link-gaps.ts";
+import type { Author, LedgerWriter } from "./ledger-writer.ts";
+import { beginLink, noteBody, noteGap } from "./link-gaps.ts";
 import type { LedgerLinkRow } from "./link-rows.ts";
-import { isPast, ledgerLinkRow, raiseMark } from "./link-rows.ts";
+import { isPast, ledgerLinkRow, noteParent, raiseMark } from "./link-rows.ts";
+import { carryOutForNeighbour, concernsUs } from "./neighbour-events.ts";
 import type { Refusal } from "./outcome.ts";
 import { refused } from "./outcome.ts";
+import type { QueuedCommands, Sender } from "./queued-commands.ts";
+import { shippingRefusal } from "./sites.ts";
+import { isReplacing } from "./stream-rows.ts";
 import type { Transaction } from "./transaction.ts";
 
 export type ImportLedger = Extract<SystemCommand, { kind: "importLedger" }>;
 
-interface Importing {
+export interface Importing {
   readonly tx: Transaction;
   readonly ledger: LedgerWriter;
   readonly sha256: Sha256;
@@ -33,6 +40,10 @@ interface Importing {
   readonly cluster: ClusterId;
   /** The command's salt: each revision derives its own. */
   readonly salt: (at: Revision) => Uint8Array;
+  /** Of what an import makes us write: in the name of whoever wrote what it brings. */
+  readonly authorOf: (principal: string) => Author;
+  readonly commands: QueuedCommands;
+  readonly handover: Handover;
 }
 
 interface Body {
@@ -69,12 +80,15 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
   if (String(command.link) !== command.cluster || command.cluster === importing.cluster) {
     return refuse("WRONG_CLUSTER", `link ${command.link} of ${command.cluster}`);
   }
+  const shut = shippingRefusal(tx, command.cluster);
+  if (shut !== null) return refuse(shut.code, shut.details);
   if (known !== undefined && known.epoch.nonce !== command.epoch.nonce) {
     return refuse("WRONG_EPOCH", `epoch ${known.epoch.counter} is pinned, not ${command.epoch.counter}`);
   }
   // What an epoch departed from is told by `succeedEpoch`, before the first import.
   if (known === undefined && command.epoch.parent !== null)
     return refuse("WRONG_EPOCH", "it is not known what the epoch departed from");
+  if (isReplacing(tx, command.link)) return refuse("GAP", "a snapshot that is under way comes first");
   if (!isContiguous(command.items)) return refuse("MALFORMED_FRAME", "items do not follow each other");
   const first = command.items[0];
   const last = command.items.at(-1);
@@ -151,6 +165,7 @@ const beginning = ({ sha256 }: Importing, { cluster, epoch }: ImportLedger): Led
   hash: genesisHash(sha256, cluster, PARTITION, epoch.nonce),
   gap: null,
   marked: revision(0),
+  unmarked: 0,
 });
 
 /** Every body is read and checked before any of them takes effect. */
@@ -197,6 +212,11 @@ function eventRefusal(event: LedgerEvent): Refusal | null {
       return keyRefusal(event.key);
     case "change":
       return nameRefusal(event.collection, event.document) ?? changeRefusal(event.change);
+    case "home":
+      return event.prefix.length > HOME_PREFIX_BYTES_MAX ? refused("KEY_TOO_LARGE", "a home's prefix") : null;
+    case "command":
+    case "result":
+      return null;
     default:
       return unreachable(event);
   }
@@ -210,6 +230,7 @@ function take(
 ): CommandResult {
   const { tx, ledger } = importing;
   const { link } = command;
+  if (command.side === "parent") noteParent(tx, command.cluster);
   const begun = ledger.position.revision;
   let row = from;
   let refusal: Refusal | null = null;
@@ -223,12 +244,13 @@ function take(
     row =
       taken === "known"
         ? noteGap(tx, link, row, { to, hash, reason, at }, compacted)
-        : noteBody(tx, link, row, { to, hash, at });
+        : noteBody(tx, link, row, { to, hash, at }, body?.bytes.length ?? 0);
   }
   if (row !== from) {
     if (from.cursor === 0) beginLink(tx, link, from.hash, begun);
     tx.write(ledgerLinkKey(link), ledgerLinkRow, row);
   }
+  importing.commands.tellResults(importing.authorOf(`cluster:${importing.cluster}`));
   const { cursor } = row;
   return refusal === null
     ? { kind: "imported", cursor, outcomes: [] }
@@ -242,7 +264,7 @@ function takeBody(importing: Importing, command: ImportLedger, { bytes, record }
   const origin = originOf(record, link, command.epoch.nonce);
   invariant(origin !== null, "a ledger's link is a cluster's name");
   // What we wrote ourselves has come back: we have it.
-  if (origin.cluster === importing.cluster || isPast(tx, origin)) return "known";
+  if (origin.cluster === importing.cluster || isPast(tx, origin, record.snapshot)) return "known";
   const all = record.events.map(mirrored);
   const plans = planDocuments(tx, all);
   const full = plans.find(({ plan }) => overPending(plan));
@@ -252,17 +274,35 @@ function takeBody(importing: Importing, command: ImportLedger, { bytes, record }
       `${full.name} holds ${full.plan.before.pending} changes whose dependencies are missing`,
     );
   }
-  raiseMark(tx, origin);
+  raiseMark(tx, origin, command.link);
 
+  const sender: Sender | null =
+    record.origin === null
+      ? { cluster: command.cluster, side: command.side, epoch: command.epoch.nonce, revision: record.revision }
+      : null;
   const fresh = new Set(plans.flatMap(({ plan }) => plan.fresh));
-  const took = all.flatMap((event, place) => {
+  const isEffective = (event: LedgerEvent): boolean => {
     // Two events of one change are one change: the plan has it once.
-    const effective =
-      event.kind === "change" ? fresh.delete(event.change) : mirrorKey(tx, origin.cluster, event, origin.revision);
-    return effective ? [place] : [];
-  });
+    if (event.kind === "change") return fresh.delete(event.change);
+    if (isKeyEvent(event)) return mirrorKey(tx, origin.cluster, event, origin.revision);
+    return sender !== null && concernsUs(importing, sender, event);
+  };
+  const took = all.flatMap((event, place) => (isEffective(event) ? [place] : []));
   if (took.length === 0) return "known";
   for (const { plan } of plans) if (plan.fresh.length > 0) carryOut(tx, plan, ledger.next);
-  ledger.import({ origin, link, body: bytes, took: took.length === all.length ? null : took }, importing.salt);
+  // What the parent says is the home of everybody's keys goes on to our children (Q3).
+  const home = command.side === "parent" && record.home === "hub" ? "hub" : "site";
+  const whole = took.length === all.length ? null : took;
+  ledger.import({ origin, link, body: bytes, took: whole }, home, importing.salt);
+  if (sender !== null) followUp(importing, sender, record, took);
   return "taken";
+}
+
+/** What a neighbour asked for is done behind its record. */
+function followUp(importing: Importing, sender: Sender, record: LedgerRecord, took: readonly number[]): void {
+  for (const place of took) {
+    const event = record.events[place];
+    if (event === undefined || event.kind === "change" || isKeyEvent(event)) continue;
+    carryOutForNeighbour(importing, sender, record.principal, event);
+  }
 }

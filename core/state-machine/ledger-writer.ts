@@ -4,7 +4,7 @@ import type { Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
 import { chainHash, leafHash } from "../ledger/chain.ts";
 import { chainedTo } from "../ledger/lineage.ts";
-import type { Imported, LedgerEvent, RecordForm, Replaced } from "../ledger/record.ts";
+import type { Home, Imported, LedgerEvent, RecordForm, Replaced } from "../ledger/record.ts";
 import { encodeRecord } from "../ledger/record-codec.ts";
 import type { Sha256, StoredRecord } from "../ports.ts";
 import { POSITION_KEY } from "./keyspace.ts";
@@ -67,13 +67,14 @@ export class LedgerWriter {
     this.#move({ nextDue });
   }
 
-  append({ principal, time, salt }: Author, events: readonly LedgerEvent[]): Revision {
+  append({ principal, time, salt }: Author, events: readonly LedgerEvent[], home: Home): Revision {
     invariant(events.length > 0, "a revision changes something");
     const at = this.next;
     return this.#add({
       partition: PARTITION,
       revision: at,
       salt: salt(at),
+      home,
       origin: null,
       link: null,
       time,
@@ -83,16 +84,21 @@ export class LedgerWriter {
   }
 
   /** A body of which something took effect here. */
-  import(body: Imported, salt: Author["salt"]): Revision {
+  import(body: Imported, home: Home, salt: Author["salt"]): Revision {
     const at = this.next;
-    return this.#add({ partition: PARTITION, revision: at, salt: salt(at), ...body });
+    return this.#add({ partition: PARTITION, revision: at, salt: salt(at), home, ...body });
   }
 
-  /** What became of a mirror by no record of its sender's. */
-  replace(where: Replaced, { principal, time, salt }: Author, events: readonly LedgerEvent[]): Revision {
+  /** What became of a mirror by no record of its sender: how a snapshot differed (S4), or what stood where two lives part (L3). */
+  replace(
+    { principal, time, salt }: Author,
+    from: Pick<Replaced, "origin" | "link">,
+    events: readonly LedgerEvent[],
+  ): Revision {
     invariant(events.length > 0, "a revision changes something");
     const at = this.next;
-    return this.#add({ partition: PARTITION, revision: at, salt: salt(at), ...where, principal, time, events });
+    const head = { partition: PARTITION, revision: at, salt: salt(at), home: "site" } as const;
+    return this.#add({ ...head, ...from, body: null, time, principal, events });
   }
 
   #add(form: RecordForm): Revision {

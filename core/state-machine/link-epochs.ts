@@ -84,8 +84,8 @@ export function settleEpoch(
   const origin = { cluster, epoch: lineage.epoch.nonce, revision: command.parting };
   const events = command.changes.filter((event) => mirrorKey(tx, cluster, event, origin.revision));
   if (events.length > 0) {
-    raiseMark(tx, origin);
-    ledger.replace({ origin, link, body: null }, author, events);
+    raiseMark(tx, origin, link);
+    ledger.replace(author, { origin, link }, events);
   }
   return { kind: "imported", cursor: row.cursor, outcomes: [] };
 }
@@ -120,6 +120,7 @@ const begun = (sha256: Sha256, cluster: ClusterId, lineage: Lineage): LedgerLink
   hash: beginningOf(sha256, cluster, PARTITION, lineage),
   gap: null,
   marked: revision(0),
+  unmarked: 0,
 });
 
 const lineageOf = ({ epoch, ancestors }: Lineage): Lineage => ({ epoch, ancestors });

@@ -2,11 +2,11 @@
 import { utf8Text } from "../bytes.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import { invariant } from "../errors.ts";
-import type { ClusterId, Origin, Revision } from "../ids.ts";
-import { revision } from "../ids.ts";
+import type { ClusterId, LinkId, Origin, Revision } from "../ids.ts";
+import { isClusterId, isLinkId, revision } from "../ids.ts";
 import type { Lineage } from "../ledger/lineage.ts";
 import { ancestorTuples, epochTuple, readAncestors, readEpoch, readHash } from "../ledger/record-codec.ts";
-import { originMarkKey, originMarksRange } from "./keyspace.ts";
+import { LEDGER_LINKS, linkOfRow, originMarkKey, originMarksOf, PARENT_KEY } from "./keyspace.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 import type { StateView } from "./view.ts";
 
@@ -19,11 +19,21 @@ export interface LedgerLinkRow extends Lineage {
   readonly gap: Revision | null;
   /** The last revision whose hash stands in a row of `link-gaps.ts`. */
   readonly marked: Revision;
+  /** Bytes of the bodies since then. */
+  readonly unmarked: number;
 }
 
 export const ledgerLinkRow: RowCodec<LedgerLinkRow> = {
   encode: (row) =>
-    encode([epochTuple(row.epoch), row.cursor, row.hash, row.gap, row.marked, ancestorTuples(row.ancestors)]),
+    encode([
+      epochTuple(row.epoch),
+      row.cursor,
+      row.hash,
+      row.gap,
+      row.marked,
+      row.unmarked,
+      ancestorTuples(row.ancestors),
+    ]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "ledger link row");
     return {
@@ -32,14 +42,24 @@ export const ledgerLinkRow: RowCodec<LedgerLinkRow> = {
       hash: readHash(reader),
       gap: reader.orNull((field) => revision(field.count())),
       marked: revision(reader.count()),
+      unmarked: reader.count(),
       ancestors: readAncestors(reader),
     };
   },
 };
 
-const markRow: RowCodec<Revision> = {
-  encode: (mark) => encode([mark]),
-  decode: (bytes) => revision(new TupleReader(decode(bytes), "origin mark row").count()),
+export interface MarkRow {
+  readonly mark: Revision;
+  /** The link that brought the revision of the mark. */
+  readonly link: LinkId;
+}
+
+export const markRow: RowCodec<MarkRow> = {
+  encode: ({ mark, link }) => encode([mark, link]),
+  decode(bytes) {
+    const reader = new TupleReader(decode(bytes), "origin mark row");
+    return { mark: revision(reader.count()), link: reader.that(isLinkId, "a link") };
+  },
 };
 
 /** Epochs of an origin that are looked at. */
@@ -47,18 +67,58 @@ const MARKS_MAX = 1_000;
 
 /** Of one origin, for each of its epochs. */
 export function marksOf(view: StateView, origin: ClusterId): { readonly epoch: string; readonly revision: Revision }[] {
-  const { from, to } = originMarksRange(origin);
+  const { from, to } = originMarksOf(origin);
   return view.scan(from, to, MARKS_MAX).map(({ key, value }) => {
     const epoch = utf8Text(key.subarray(from.length));
     invariant(epoch !== undefined, "a mark is an epoch's");
-    return { epoch, revision: markRow.decode(value) };
+    return { epoch, revision: markRow.decode(value).mark };
   });
 }
 
-/** True if this revision of an origin was taken already, whichever link brought it. */
-export const isPast = (tx: Transaction, origin: Origin): boolean =>
-  origin.revision <= (tx.read(originMarkKey(origin.cluster, origin.epoch), markRow) ?? 0);
+export const clusterRow: RowCodec<ClusterId> = {
+  encode: (cluster) => encode([cluster]),
+  decode: (bytes) => new TupleReader(decode(bytes), "cluster row").that(isClusterId, "a cluster"),
+};
+
+/** Null until it told something. */
+export const parentOf = (tx: Transaction): ClusterId | null => tx.read(PARENT_KEY, clusterRow) ?? null;
+
+export function noteParent(tx: Transaction, parent: ClusterId): void {
+  if (parentOf(tx) !== parent) tx.write(PARENT_KEY, clusterRow, parent);
+}
+
+/** The link by which a cluster's revisions came last, or null. */
+export function linkTowards(tx: Transaction, cluster: ClusterId): LinkId | null {
+  const { from, to } = originMarksOf(cluster);
+  return [...tx.rows(from, to, markRow)].at(-1)?.value.link ?? null;
+}
+
+/** Those that ever shipped something. */
+export function childrenOf(tx: Transaction): readonly ClusterId[] {
+  const parent = parentOf(tx);
+  const names = [...tx.rows(LEDGER_LINKS.from, LEDGER_LINKS.to, ledgerLinkRow)].map(({ key }) =>
+    utf8Text(linkOfRow(key)),
+  );
+  return names.filter((name) => isClusterId(name)).filter((name) => name !== parent);
+}
+
+export function linkOfCluster(cluster: ClusterId): LinkId {
+  invariant(isLinkId(cluster), "a cluster's name is a link");
+  return cluster;
+}
+
+/**
+ * True if this revision of an origin was taken already, whichever link brought it. A snapshot (S4) is several records of one
+ * revision: of those only what is older is past.
+ */
+export function isPast(tx: Transaction, origin: Origin, snapshot: boolean): boolean {
+  const mark = markOf(tx, origin);
+  return mark !== undefined && (snapshot ? origin.revision < mark.mark : origin.revision <= mark.mark);
+}
+
+export const markOf = (tx: Transaction, { cluster, epoch }: Pick<Origin, "cluster" | "epoch">): MarkRow | undefined =>
+  tx.read(originMarkKey(cluster, epoch), markRow);
 
 /** Moves an origin's high-water up to a revision that is being taken. */
-export const raiseMark = (tx: Transaction, origin: Origin): void =>
-  tx.write(originMarkKey(origin.cluster, origin.epoch), markRow, origin.revision);
+export const raiseMark = (tx: Transaction, origin: Origin, link: LinkId): void =>
+  tx.write(originMarkKey(origin.cluster, origin.epoch), markRow, { mark: origin.revision, link });

@@ -1,6 +1,6 @@
 /** Every byte string of a command on keys, taken through one function: to copy them, or to let go of a larger buffer. */
 import { unreachable } from "../errors.ts";
-import type { KeyCommand } from "./key-values.ts";
+import type { KeyCommand } from "./command.ts";
 import type { Compare, KeySelector, Operation, Txn } from "./operation.ts";
 
 type MapBytes = (bytes: Uint8Array) => Uint8Array;

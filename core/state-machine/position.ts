@@ -9,6 +9,7 @@ import { ancestorTuples, epochTuple, readAncestors, readEpoch, readHash } from "
 import type { Sha256 } from "../ports.ts";
 import { ANCESTORS_KEY, PARENT_HOLDS_KEY, POSITION_KEY } from "./keyspace.ts";
 import type { Position } from "./query.ts";
+import { parentHad } from "./shed.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 import type { StateView, Write } from "./view.ts";
 
@@ -116,8 +117,9 @@ export function noteParentHolds(
   ours: Revision,
 ): void {
   const known = tx.read(PARENT_HOLDS_KEY, parentHoldsRow);
-  if (holds > ours || (known !== undefined && (known.epoch !== epoch || holds <= known.revision))) return;
+  if (holds > ours || (known !== undefined && (known.epoch !== epoch || holds < known.revision))) return;
   tx.write(PARENT_HOLDS_KEY, parentHoldsRow, { parent, epoch, revision: holds });
+  parentHad(tx, holds);
 }
 
 /** L3: the parent is in another epoch, and holds so much there. What was held above has lost the rung `hub`. */

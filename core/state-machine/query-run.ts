@@ -1,15 +1,19 @@
 /** Answers questions from the rows of one applied index. Pure: what is not asked through `view` is not known here. */
 import { utf8Text } from "../bytes.ts";
 import { invariant, unreachable } from "../errors.ts";
-import type { ClusterId, LeaseId, LinkId } from "../ids.ts";
+import type { ClusterId, LeaseId, LinkId, Revision } from "../ids.ts";
 import { isLinkId, seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { changeHashBytes } from "../ledger/record-codec.ts";
+import type { StreamState } from "../ledger/snapshot.ts";
 import { RANGE_ROWS_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import { clientLinkRow } from "./client-links.ts";
+import { commandState, commandStates } from "./command-rows.ts";
 import { readComparison } from "./comparison.ts";
 import { bodyKey, bodyRow, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
+import { everywhere } from "./everywhere.ts";
+import { type HomeRow, homesIn } from "./homes.ts";
 import { idempotencySum, idempotentRow } from "./idempotency.ts";
 import { RangeAnswer } from "./key-range.ts";
 import { keyRow } from "./key-rows.ts";
@@ -34,17 +38,24 @@ import {
   leftLivesRange,
   linkOfContender,
   linkOfRow,
+  PARENT_KEY,
+  streamKey,
 } from "./keyspace.ts";
 import { leaseRow } from "./lease-rows.ts";
 import { contenderRow, leftLifeRow } from "./life.ts";
 import { CONTENDERS_MAX } from "./link-epochs.ts";
-import { ledgerLinkRow, marksOf } from "./link-rows.ts";
+import { clusterRow, ledgerLinkRow, linkOfCluster, marksOf } from "./link-rows.ts";
 import { membersOf } from "./members.ts";
 import type { KeySelector, KeyValue } from "./operation.ts";
+import { originsOf } from "./origins.ts";
 import { readPosition } from "./position.ts";
 import type { Answer, FirstRequest, LeaseState, LinkState, Query, QueryAnswers } from "./query.ts";
 import { pagesOf } from "./row-pages.ts";
+import { shedOf } from "./shed.ts";
+import { sitesOf } from "./sites.ts";
 import { stateHash } from "./state-hash.ts";
+import { NO_STREAM, streamRow } from "./stream-rows.ts";
+import { uplinkUse } from "./uplink-use.ts";
 import type { StateView } from "./view.ts";
 
 /**
@@ -52,6 +63,9 @@ import type { StateView } from "./view.ts";
  * that an answer fits one.
  */
 export const ANSWER_BYTES_MAX = 2_097_152;
+
+/** Rows counted between two pauses. */
+const COUNTED_ROWS = 4_096;
 
 /** Changes fetched between two pauses, each by a read of its own. */
 const PAUSE_CHANGES = 64;
@@ -76,6 +90,8 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return get(view, question);
     case "range":
       return yield* range(view, question);
+    case "everywhere":
+      return yield* everywhere(view, question, ANSWER_BYTES_MAX);
     case "document":
       return yield* document(view, question);
     case "documents":
@@ -90,6 +106,18 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return { first: firstRequest(view, question) };
     case "idempotencySum":
       return idempotencySum(view);
+    case "homes": {
+      const { rows } = homesIn(view);
+      const parent = view.get(PARENT_KEY);
+      return { homes: rows.map(ownHome), mirrored: parent === undefined ? null : mirroredTo(view, parent) };
+    }
+    case "command":
+      return { command: commandState(view, question.revision, readPosition(view).logTime) };
+    case "commands": {
+      const { after, limit } = question;
+      const { logTime } = readPosition(view);
+      return { commands: yield* commandStates(view, after, rowsAllowed(limit), logTime) };
+    }
     case "link":
       return { link: link(view, question.link) };
     case "links":
@@ -100,8 +128,18 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return { links: contended(view) };
     case "lives":
       return livesOf(view, question.link);
+    case "uplinkUse":
+      return { use: uplinkUse(view) };
+    case "stream":
+      return stream(view, question.link);
+    case "origins":
+      return originsOf(view);
+    case "shed":
+      return { shed: shedOf(view) };
     case "members":
       return { members: membersOf(view) };
+    case "sites":
+      return { sites: sitesOf(view) };
     case "position":
       return readPosition(view);
     case "comparison":
@@ -118,20 +156,31 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
 type Of<Kind extends Query["kind"]> = Extract<Query, { kind: Kind }>;
 
 function get(view: StateView, { origin, key }: Of<"get">): QueryAnswers["get"] {
-  const bytes = view.get(keyRowKey(origin, key));
-  return { row: bytes === undefined ? null : keyValue(key, bytes), revision: readPosition(view).revision };
+  const from = origin ?? homesIn(view).readAt(key);
+  const bytes = view.get(keyRowKey(from, key));
+  const row = bytes === undefined ? null : keyValue(key, bytes);
+  return { row, revision: readPosition(view).revision, origin: from };
 }
 
-function* range(view: StateView, { origin, ...request }: Of<"range">): Generator<void, QueryAnswers["range"]> {
+/** How far the parent's ledger is here. */
+function mirroredTo(view: StateView, parentRow: Uint8Array): Revision | null {
+  const link = view.get(ledgerLinkKey(linkOfCluster(clusterRow.decode(parentRow))));
+  return link === undefined ? null : ledgerLinkRow.decode(link).cursor;
+}
+
+function* range(view: StateView, { origin: asked, ...request }: Of<"range">): Generator<void, QueryAnswers["range"]> {
+  const origin = asked ?? homesIn(view).readRangeAt(request.keys);
   const { revision } = readPosition(view);
   const answer = new RangeAnswer(request, ANSWER_BYTES_MAX);
   if (request.view === "count" && request.keys.kind === "range") {
     const { from, to } = keyRange(origin, request.keys.from, request.keys.to);
-    for (const page of pagesOf(view, from, to)) {
-      answer.count(page.length);
-      yield;
+    for (let next: Uint8Array | null = from; next !== null; ) {
+      const part = view.count(next, to, COUNTED_ROWS);
+      answer.count(part.rows);
+      next = part.next;
+      if (next !== null) yield;
     }
-    return { ...answer.response(), revision };
+    return { ...answer.response(), revision, origin };
   }
   for (const rows of selected(view, origin, request.keys)) {
     for (const row of rows) {
@@ -142,7 +191,7 @@ function* range(view: StateView, { origin, ...request }: Of<"range">): Generator
     yield;
   }
   const { rows, more, count } = answer.response();
-  return { rows: rows.map((row) => ({ ...row, value: own(row.value) })), more, count, revision };
+  return { rows: rows.map((row) => ({ ...row, value: own(row.value) })), more, count, revision, origin };
 }
 
 /** A page at a time. */
@@ -331,7 +380,14 @@ function clientLinkState(id: LinkId, bytes: Uint8Array): LinkState {
   };
 }
 
+function stream(view: StateView, id: LinkId): StreamState {
+  const bytes = view.get(streamKey(id));
+  return bytes === undefined ? NO_STREAM : streamRow.decode(bytes);
+}
+
 export const rowsAllowed = (limit: number): number => Math.min(Math.max(0, limit), RANGE_ROWS_MAX);
+
+const ownHome = (row: HomeRow): HomeRow => ({ ...row, prefix: own(row.prefix) });
 
 /** A buffer of its own: an answer is posted between threads, and a view would take the whole row along. */
 export const own = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes);

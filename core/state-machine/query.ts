@@ -2,11 +2,16 @@
 import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Revision, Seq } from "../ids.ts";
 import type { Ancestor } from "../ledger/lineage.ts";
 import type { DocumentChange } from "../ledger/record.ts";
+import type { StreamState } from "../ledger/snapshot.ts";
 import type { Outcome } from "./command.ts";
 import type { Comparison } from "./finding.ts";
+import type { HomeRow } from "./homes.ts";
 import type { Contender, LeftLife } from "./life.ts";
 import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
+import type { Shed } from "./shed.ts";
+import type { Site } from "./site.ts";
+import type { UplinkUse } from "./uplink-use.ts";
 
 /** What is known of a lease (etcd's LeaseTimeToLive). */
 export interface LeaseState {
@@ -35,6 +40,19 @@ export interface FirstRequest {
   readonly until: number;
 }
 
+/** A command whose home is elsewhere (Q2). */
+export interface CommandState {
+  /** At which it stands in our ledger: its handle. */
+  readonly revision: Revision;
+  readonly principal: string;
+  /** The neighbour that has it, null for the parent; our own name: it is held until its prefix is open here. */
+  readonly via: ClusterId | null;
+  /** For how long it has waited, ms of log time; null once it is settled. */
+  readonly waitsMs: number | null;
+  /** What became of it; `revision` is its home's. Null while it waits. */
+  readonly outcome: Outcome | null;
+}
+
 /** What is kept of a link (L4). */
 export interface LinkState {
   readonly link: LinkId;
@@ -50,10 +68,26 @@ export interface LinkState {
   readonly outcomes: readonly { readonly seq: Seq; readonly outcome: Outcome }[];
 }
 
-/** `origin` null: this cluster's own keys; else the mirror of that cluster. */
+/**
+ * `origin`: the mirror of that cluster. Null: our own keys, or the mirror of the home that all of those asked for have
+ * elsewhere (Q3); of a range over several homes, our own.
+ */
 export type Query =
   | { readonly kind: "get"; readonly origin: ClusterId | null; readonly key: Uint8Array }
   | ({ readonly kind: "range"; readonly origin: ClusterId | null } & RangeRequest)
+  /** A range of keys of this cluster and of every mirror: by origin, then by key, after the key that `after` names. */
+  | {
+      readonly kind: "everywhere";
+      readonly from: Uint8Array;
+      /** Null: to the end. */
+      readonly to: Uint8Array | null;
+      readonly after: { readonly origin: ClusterId | null; readonly key: Uint8Array } | null;
+      readonly limit: number;
+      /** `keys`: without values. */
+      readonly view: "rows" | "keys";
+      /** Count all of the rest, whatever the limit leaves out. */
+      readonly counted: boolean;
+    }
   /** Accepted changes in an order in which each follows what it depends on; those after position `after`. */
   | {
       readonly kind: "document";
@@ -74,6 +108,10 @@ export type Query =
   | { readonly kind: "idempotency"; readonly principal: string; readonly key: string }
   /** How many such keys are kept, of all principals. */
   | { readonly kind: "idempotencySum" }
+  | { readonly kind: "homes" }
+  | { readonly kind: "command"; readonly revision: Revision }
+  /** Those with a later handle than `after`, of everybody. */
+  | { readonly kind: "commands"; readonly after: Revision; readonly limit: number }
   | { readonly kind: "link"; readonly link: LinkId }
   | { readonly kind: "links" }
   /** Lives of the link's cluster that it does not follow (L3). */
@@ -82,7 +120,16 @@ export type Query =
   | { readonly kind: "marks"; readonly origin: ClusterId }
   /** How many wait for a decision, by link. */
   | { readonly kind: "contended" }
+  /** What the uplink used of its day, as it was replicated last. */
+  | { readonly kind: "uplinkUse" }
+  /** What a ledger link's stream is of, and how far a snapshot was taken. */
+  | { readonly kind: "stream"; readonly link: LinkId }
+  /** Whose mirrors are here. */
+  | { readonly kind: "origins" }
+  /** What was shed before a parent had it (S5): of our ledger, and of those of our links. */
+  | { readonly kind: "shed" }
   | { readonly kind: "members" }
+  | { readonly kind: "sites" }
   | { readonly kind: "position" }
   | { readonly kind: "comparison" }
   /** Hash over every row of logical state (D6): equal at replicas that applied the same index. */
@@ -117,9 +164,17 @@ export interface Position {
 }
 
 export interface QueryAnswers {
-  get: { readonly row: KeyValue | null; readonly revision: Revision };
+  /** `origin`: whose mirror it was read from; null for our own keys. */
+  get: { readonly row: KeyValue | null; readonly revision: Revision; readonly origin: ClusterId | null };
   /** `more` also where an answer is cut because it is large. */
-  range: RangeResponse & { readonly revision: Revision };
+  range: RangeResponse & { readonly revision: Revision; readonly origin: ClusterId | null };
+  /** `origin` null: our own; else the revisions are the origin's. `more` also where an answer is cut because it is large. */
+  everywhere: {
+    readonly rows: readonly (KeyValue & { readonly origin: ClusterId | null })[];
+    readonly more: boolean;
+    readonly count: number | null;
+    readonly revision: Revision;
+  };
   document: {
     readonly changes: readonly DocumentChange[];
     /** Position to pass as `after` for the next page; equals the number of accepted changes at the end. */
@@ -134,13 +189,30 @@ export interface QueryAnswers {
   lease: { readonly lease: LeaseState | null; readonly revision: Revision };
   idempotency: { readonly first: FirstRequest | null };
   idempotencySum: IdempotencyRoom;
+  /** In the order of their prefixes. `mirrored`: how far the parent's ledger is here; null without a parent. */
+  homes: { readonly homes: readonly HomeRow[]; readonly mirrored: Revision | null };
+  /** Null: it was forgotten, or never was. */
+  command: { readonly command: CommandState | null };
+  /** Oldest first. */
+  commands: { readonly commands: readonly CommandState[] };
   link: { readonly link: LinkState | null };
   links: { readonly links: readonly LinkState[] };
   marks: { readonly marks: readonly { readonly epoch: string; readonly revision: Revision }[] };
   contended: { readonly links: ReadonlyMap<LinkId, number> };
   lives: { readonly contenders: readonly Contender[]; readonly left: readonly LeftLife[] };
+  /** Null: nothing was told yet. */
+  uplinkUse: { readonly use: UplinkUse | null };
+  stream: StreamState;
+  /** Ascending by cluster; of each its newest mark, the epoch that it is in, and the link that brought it. */
+  origins: {
+    readonly origins: readonly { readonly cluster: ClusterId; readonly epoch: string; readonly link: LinkId }[];
+    readonly position: Position;
+  };
+  shed: { readonly shed: readonly Shed[] };
   /** By name; those who were removed, too. */
   members: { readonly members: readonly Member[] };
+  /** By name; those that were revoked, too. */
+  sites: { readonly sites: readonly Site[] };
   position: Position;
   comparison: Comparison;
   /** `content`: over the rows that the ledger determines, and so equal to what a replay of it gives. */

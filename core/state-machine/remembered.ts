@@ -5,9 +5,9 @@ import type { Seq } from "../ids.ts";
 import { revision, seq } from "../ids.ts";
 import { RESPONSES_BYTES_MAX } from "../limits.ts";
 import type { Outcome } from "./command.ts";
-import { outcomeTuple, readOutcome } from "./command-codec.ts";
 import { responseBytes } from "./operation.ts";
 import { accepted } from "./outcome.ts";
+import { outcomeTuple, readOutcome } from "./outcome-codec.ts";
 
 export const NO_ROOM = "responses that are not acknowledged fill what is remembered";
 
@@ -51,7 +51,7 @@ export class Remembered {
 }
 
 const bytesOf = (outcome: Outcome): number =>
-  outcome.ok && outcome.response !== null ? responseBytes(outcome.response) : 0;
+  outcome.ok && outcome.response !== null && outcome.response.kind !== "queued" ? responseBytes(outcome.response) : 0;
 
 /**
  * Two fields: bare successes as pairs of numbers in 16 bytes each, and the others as tuples. Nearly all are bare, and the

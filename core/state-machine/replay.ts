@@ -4,11 +4,12 @@
  * not tell (sessions, links, members, leases, log time) is left alone.
  */
 import { unreachable } from "../errors.ts";
-import type { LedgerRecord } from "../ledger/record.ts";
+import type { KeyEvent, LedgerRecord } from "../ledger/record.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
 import type { StoredRecord } from "../ports.ts";
 import { carryOut, planDocuments } from "./documents.ts";
-import { type KeyEvent, keyRow, mirrorKey, setKey } from "./key-rows.ts";
+import { takeHomeStep } from "./homes.ts";
+import { keyRow, mirrorKey, setKey } from "./key-rows.ts";
 import { keyRowKey } from "./keyspace.ts";
 import { raiseMark } from "./link-rows.ts";
 import { Transaction } from "./transaction.ts";
@@ -29,7 +30,12 @@ function takeAgain(tx: Transaction, record: LedgerRecord): void {
       case "delete":
         takeKey(tx, record, event);
         break;
+      case "home":
+        takeHomeStep(tx, record.origin?.cluster ?? null, event);
+        break;
       case "change": // all of one document's changes are one plan
+      case "command": // what they did stands in records of its own
+      case "result":
         break;
       default:
         unreachable(event);
@@ -37,7 +43,8 @@ function takeAgain(tx: Transaction, record: LedgerRecord): void {
   }
   for (const { plan } of plans) carryOut(tx, plan, record.revision);
   // No lower than what stands here. Where it was higher, what lies between changed nothing, and would change nothing again.
-  if (record.origin !== null) raiseMark(tx, record.origin);
+  // A snapshot's comes in several records, and only its end makes what lies before it past.
+  if (record.origin !== null && record.link !== null && !record.snapshot) raiseMark(tx, record.origin, record.link);
 }
 
 function takeKey(tx: Transaction, { origin, revision }: LedgerRecord, event: KeyEvent): void {

@@ -2,10 +2,11 @@
 import type { Encodable } from "../codec.ts";
 import { TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
+import { revision } from "../ids.ts";
 import type { CommandResult } from "./command.ts";
-import { outcomeTuple, readErrorCode, readOutcome } from "./command-codec.ts";
 import { comparisonTuple, readComparisonTuple } from "./comparison.ts";
 import type { Refused } from "./member.ts";
+import { outcomeTuple, readErrorCode, readOutcome } from "./outcome-codec.ts";
 
 const RESULT = {
   outcome: 0,
@@ -17,6 +18,8 @@ const RESULT = {
   stamped: 6,
   idempotent: 7,
   compared: 8,
+  snapshotTaken: 9,
+  siteNoted: 12,
 } as const satisfies Record<CommandResult["kind"], number>;
 
 export function resultTuple(result: CommandResult): Encodable {
@@ -31,10 +34,14 @@ export function resultTuple(result: CommandResult): Encodable {
       return [RESULT.imported, result.cursor, result.outcomes.map((one) => (one === null ? null : outcomeTuple(one)))];
     case "importRefused":
       return [RESULT.importRefused, result.code, result.cursor, result.details];
+    case "snapshotTaken":
+      return [RESULT.snapshotTaken, result.cursor, result.more];
     case "noted":
       return [RESULT.noted];
     case "memberNoted":
-      return [RESULT.memberNoted, result.refused === null ? null : [result.refused.code, result.refused.details]];
+      return [RESULT.memberNoted, refusedTuple(result.refused)];
+    case "siteNoted":
+      return [RESULT.siteNoted, refusedTuple(result.refused)];
     case "stamped":
       return [RESULT.stamped, result.logTime];
     case "compared":
@@ -73,10 +80,14 @@ function readResultOfKind(reader: TupleReader): CommandResult {
       const code = readErrorCode(reader);
       return { kind: "importRefused", code, cursor: reader.count(), details: reader.text() };
     }
+    case RESULT.snapshotTaken:
+      return { kind: "snapshotTaken", cursor: revision(reader.count()), more: reader.flag() };
     case RESULT.noted:
       return { kind: "noted" };
     case RESULT.memberNoted:
       return { kind: "memberNoted", refused: reader.orNull((field) => readRefused(field.any())) };
+    case RESULT.siteNoted:
+      return { kind: "siteNoted", refused: reader.orNull((field) => readRefused(field.any())) };
     case RESULT.stamped:
       return { kind: "stamped", logTime: reader.count() };
     case RESULT.compared:
@@ -85,6 +96,9 @@ function readResultOfKind(reader: TupleReader): CommandResult {
       throw new OpenClawError("MALFORMED_FRAME", `a result of unknown kind ${kind}`);
   }
 }
+
+const refusedTuple = (refused: Refused | null): Encodable =>
+  refused === null ? null : [refused.code, refused.details];
 
 function readRefused(value: Encodable): Refused {
   const reader = new TupleReader(value, "refusal");

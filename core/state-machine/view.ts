@@ -10,6 +10,14 @@ export interface StateView {
   get(key: Uint8Array): Uint8Array | undefined;
   /** Rows with from ≤ key < to (`to` null: to the end), ascending, at most `limit`. */
   scan(from: Uint8Array, to: Uint8Array | null, limit: number): readonly Row[];
+  /** How many rows `scan` would go through, without reading them: of the first `limit` or so, and where the others begin. */
+  count(from: Uint8Array, to: Uint8Array | null, limit: number): RowCount;
+}
+
+export interface RowCount {
+  readonly rows: number;
+  /** Where the rest of the range begins; null when this was all. */
+  readonly next: Uint8Array | null;
 }
 
 export interface Row {

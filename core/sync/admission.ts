@@ -35,7 +35,10 @@ export function commandRefusal(command: UserCommand, principal: Principal): Refu
       return leaseCommandRefusal(command);
     }
     case "compact":
-      return { code: "FORBIDDEN", details: "compaction is for the cluster's operator" };
+    case "setHome":
+      return { code: "FORBIDDEN", details: `${command.kind} is for the cluster's operator` };
+    case "addressed":
+      return commandRefusal(command.command, principal);
     case "change": {
       if (!principal.mayWriteDocument(command.collection, command.document)) {
         return { code: "FORBIDDEN", details: `writing ${command.collection}/${command.document}` };
@@ -65,6 +68,7 @@ export function mayAsk(query: ChildQuery, principal: Principal): boolean {
     case "lease":
       // Its keys may be anybody's (K6).
       return mayUseLeases(principal) && principal.mayReadPrefix(new Uint8Array(0));
+    case "command": // its own only, which the answer tells
     case "position":
       return true;
     default:
@@ -79,6 +83,12 @@ export function mayReadEvent(event: LedgerEvent, principal: Principal): boolean 
       return principal.mayReadKey(event.key);
     case "change":
       return principal.mayReadDocument(event.collection, event.document);
+    case "home":
+      return principal.mayReadPrefix(event.prefix);
+    case "command":
+    case "result":
+      // They may hold anybody's values.
+      return principal.mayReadPrefix(new Uint8Array(0));
     default:
       return unreachable(event);
   }

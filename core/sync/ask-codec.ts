@@ -2,7 +2,7 @@
 
 import { fromHex, toHex } from "../bytes.ts";
 import type { Encodable } from "../codec.ts";
-import { TupleReader } from "../codec.ts";
+import { limited, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
 import { type ChangeHash, type ClusterId, isActorId, isClusterId, isLeaseId, isNonce, revision } from "../ids.ts";
 import {
@@ -23,7 +23,8 @@ import {
   readRange,
   readRangeResponse,
 } from "../state-machine/operation-codec.ts";
-import type { LeaseState, QueryAnswers } from "../state-machine/query.ts";
+import { outcomeTuple, readOutcome } from "../state-machine/outcome-codec.ts";
+import type { CommandState, LeaseState, QueryAnswers } from "../state-machine/query.ts";
 import type { ChildAnswer, ChildQuery } from "./message.ts";
 
 const KIND = {
@@ -34,6 +35,7 @@ const KIND = {
   changes: 4,
   position: 5,
   lease: 6,
+  command: 7,
 } as const satisfies Record<ChildQuery["kind"], number>;
 
 export function queryTuple(query: ChildQuery): Encodable {
@@ -50,6 +52,8 @@ export function queryTuple(query: ChildQuery): Encodable {
       return [KIND.changes, query.collection, query.document, query.hashes.map(changeHashBytes)];
     case "lease":
       return [KIND.lease, query.lease];
+    case "command":
+      return [KIND.command, query.revision];
     case "position":
       return [KIND.position];
     default:
@@ -96,6 +100,8 @@ function readQueryOfKind(kind: number, reader: TupleReader): ChildQuery {
     }
     case KIND.lease:
       return { kind: "lease", lease: reader.that(isLeaseId, "a lease") };
+    case KIND.command:
+      return { kind: "command", revision: revision(reader.count()) };
     case KIND.position:
       return { kind: "position" };
     default:
@@ -106,9 +112,14 @@ function readQueryOfKind(kind: number, reader: TupleReader): ChildQuery {
 export function answerTuple(answer: ChildAnswer): Encodable {
   switch (answer.kind) {
     case "get":
-      return [KIND.get, answer.answer.row === null ? null : keyValueTuple(answer.answer.row), answer.answer.revision];
+      return [
+        KIND.get,
+        answer.answer.row === null ? null : keyValueTuple(answer.answer.row),
+        answer.answer.revision,
+        answer.answer.origin,
+      ];
     case "range":
-      return [KIND.range, ...rangeResponseFields(answer.answer), answer.answer.revision];
+      return [KIND.range, ...rangeResponseFields(answer.answer), answer.answer.revision, answer.answer.origin];
     case "document": {
       const { changes, position, more, heads, pending, quarantined } = answer.answer;
       return [
@@ -129,6 +140,8 @@ export function answerTuple(answer: ChildAnswer): Encodable {
       const { lease, revision: at } = answer.answer;
       return [KIND.lease, lease === null ? null : [lease.ttlMs, lease.remainingMs, lease.keys], at];
     }
+    case "command":
+      return [KIND.command, answer.answer.command === null ? null : commandTuple(answer.answer.command)];
     case "position": {
       const {
         cluster,
@@ -173,12 +186,17 @@ function readAnswerOfKind(kind: number, reader: TupleReader): ChildAnswer {
     case KIND.get:
       return {
         kind: "get",
-        answer: { row: reader.orNull((field) => readKeyValue(field.any())), revision: revision(reader.count()) },
+        answer: {
+          row: reader.orNull((field) => readKeyValue(field.any())),
+          revision: revision(reader.count()),
+          origin: readOriginCluster(reader),
+        },
       };
     case KIND.range: {
       const response = readRangeResponse(reader);
       limited(response.rows, RANGE_ROWS_MAX, "rows");
-      return { kind: "range", answer: { ...response, revision: revision(reader.count()) } };
+      const at = revision(reader.count());
+      return { kind: "range", answer: { ...response, revision: at, origin: readOriginCluster(reader) } };
     }
     case KIND.document:
       return { kind: "document", answer: readDocumentAnswer(reader) };
@@ -195,6 +213,8 @@ function readAnswerOfKind(kind: number, reader: TupleReader): ChildAnswer {
       const lease = reader.orNull((field) => readLeaseState(field.any()));
       return { kind: "lease", answer: { lease, revision: revision(reader.count()) } };
     }
+    case KIND.command:
+      return { kind: "command", answer: { command: reader.orNull((field) => readCommandState(field.any())) } };
     case KIND.position: {
       const cluster = reader.that(isClusterId, "a cluster");
       const lineage = readLineage(reader);
@@ -213,6 +233,27 @@ function readAnswerOfKind(kind: number, reader: TupleReader): ChildAnswer {
     default:
       throw new OpenClawError("MALFORMED_FRAME", `an answer of unknown kind ${kind}`);
   }
+}
+
+const commandTuple = ({ revision: at, principal, via, waitsMs, outcome }: CommandState): Encodable => [
+  at,
+  principal,
+  via,
+  waitsMs,
+  outcome === null ? null : outcomeTuple(outcome),
+];
+
+function readCommandState(value: Encodable): CommandState {
+  const reader = new TupleReader(value, "command");
+  const command = {
+    revision: revision(reader.count()),
+    principal: reader.text(),
+    via: readOriginCluster(reader),
+    waitsMs: reader.orNull((field) => field.count()),
+    outcome: reader.orNull((field) => readOutcome(field.any())),
+  };
+  reader.end();
+  return command;
 }
 
 function readDocumentAnswer(reader: TupleReader): QueryAnswers["document"] {
@@ -246,12 +287,6 @@ function readLeaseState(value: Encodable): LeaseState {
 
 const readOriginCluster = (reader: TupleReader): ClusterId | null =>
   reader.orNull((field) => field.that(isClusterId, "an origin"));
-
-/** A list of at most `max` items. @throws OpenClawError MALFORMED_FRAME */
-export function limited<T>(list: readonly T[], max: number, what: string): readonly T[] {
-  if (list.length > max) throw new OpenClawError("MALFORMED_FRAME", `${list.length} ${what}; at most ${max}`);
-  return list;
-}
 
 /** @throws OpenClawError MALFORMED_FRAME */
 export function readChangeHash(value: Encodable): ChangeHash {

@@ -3,6 +3,7 @@
  * an SQL engine instead.
  */
 import type { ErrorCode } from "../errors.ts";
+import type { HistoryAnswer, HistoryQuery } from "../history/history-query.ts";
 import type { ClusterId, Epoch, LeaseId, LinkId, Revision } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import type { LedgerSlice, StoredRecord } from "../ports.ts";
@@ -10,7 +11,7 @@ import type { CommandResult, Outcome, SystemCommand } from "../state-machine/com
 import type { Answer, Position, Query } from "../state-machine/query.ts";
 import type { Authority, Principal } from "./authority.ts";
 
-export type Import = Extract<SystemCommand, { kind: "importLedger" | "importCommands" }>;
+export type Import = Extract<SystemCommand, { kind: "importLedger" | "importSnapshot" | "importCommands" }>;
 /** What becomes of a child site's link when it comes in another epoch (L3). */
 export type EpochCommand = Extract<SystemCommand, { kind: "succeedEpoch" | "noteContender" }>;
 
@@ -48,6 +49,8 @@ export interface ParentBackend {
   senderHash(link: LinkId, at: Revision): Promise<Uint8Array | null>;
   /** Encoded records from `from` on, at most `maxBytes`, at least one if there is one. @throws OpenClawError COMPACTED */
   ledger(from: Revision, maxBytes: number): Promise<LedgerSlice>;
+  /** What stood at a revision. @throws OpenClawError COMPACTED, REVISION_AHEAD, OVERLOADED, UNAVAILABLE */
+  history<Q extends HistoryQuery>(query: Q): Promise<HistoryAnswer<Q>>;
   position(): Position;
   /** How stale a local read may be, ms; null when this was never known to be up to date. */
   staleMs(): number | null;

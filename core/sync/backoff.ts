@@ -1,24 +1,32 @@
 /**
- * How long to wait before the next try: anything up to a bound that doubles (full jitter), so that a thousand clients of a
+ * How long to wait before the next try: anything up to a bound that grows (full jitter), so that a thousand clients of a
  * dead site do not come as one.
  */
 import type { Clock, Random } from "../ports.ts";
+
+/** What the bound is multiplied by with each failure. */
+const DOUBLING = 2;
+/** Failures that count: beyond, every bound is the longest. */
+const FAILURES_MAX = 1_000;
 
 export class Backoff {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #firstMs: number;
   readonly #maxMs: number;
+  readonly #growth: number;
   #failures = 0;
   /** When the last wait was over. */
   #waited = 0;
   #wake: () => void = () => {};
 
-  constructor(clock: Clock, random: Random, firstMs: number, maxMs: number) {
+  /** @param growth above 1. The bound is then about 2 · (growth − 1) of the time that it has been failing for */
+  constructor(clock: Clock, random: Random, firstMs: number, maxMs: number, growth: number = DOUBLING) {
     this.#clock = clock;
     this.#random = random;
     this.#firstMs = firstMs;
     this.#maxMs = maxMs;
+    this.#growth = growth;
   }
 
   /** The next failure waits the first time again. */
@@ -28,8 +36,8 @@ export class Backoff {
 
   /** The next delay, ms. */
   next(): number {
-    const bound = Math.min(this.#maxMs, this.#firstMs * 2 ** this.#failures);
-    this.#failures = Math.min(this.#failures + 1, 30);
+    const bound = Math.min(this.#maxMs, this.#firstMs * this.#growth ** this.#failures);
+    this.#failures = Math.min(this.#failures + 1, FAILURES_MAX);
     return bound * this.#random.unit();
   }
 

@@ -4,6 +4,7 @@ import { type ErrorCode, OpenClawError, unreachable } from "../errors.ts";
 import { isNonce, type LinkId, type Revision } from "../ids.ts";
 import { epochsOf, partingOf } from "../ledger/lineage.ts";
 import { judge } from "../ledger/lives.ts";
+import type { SnapshotProgress } from "../ledger/snapshot.ts";
 import type { LinkState } from "../state-machine/query.ts";
 import type { Principal } from "./authority.ts";
 import type { ParentBackend } from "./backend.ts";
@@ -17,6 +18,8 @@ export interface Admission {
   readonly principal: Principal;
   /** What is kept of the child's link; null for one that has pushed nothing yet. */
   readonly link: LinkState | null;
+  /** A site's snapshot that is under way (S4). */
+  readonly snapshot: SnapshotProgress | null;
   /** What is streamed to it. Null also for a site that has to settle first what it took of another life of ours. */
   readonly down: Hello["down"];
 }
@@ -30,12 +33,13 @@ export async function admitChild(backend: ParentBackend, hello: Hello, principal
   if (child.kind === "client") {
     await requireOurs(backend, down);
     const { link } = await backend.read({ kind: "link", link: hello.link });
-    return { principal, link, down };
+    return { principal, link, snapshot: null, down };
   }
   // Ahead is not a fork (L3): another node of ours may know more than this one.
   await backend.barrier();
   const link = await followed(backend, hello.link, child, principal);
-  return { principal, link, down: await resumable(backend, down) };
+  const { snapshot } = await backend.read({ kind: "stream", link: hello.link });
+  return { principal, link, snapshot, down: await resumable(backend, down) };
 }
 
 /** @throws OpenClawError UNKNOWN_VERSION, NOT_ADMITTED, UNKNOWN_CHILD, WRONG_CLUSTER, UNAUTHENTICATED */
@@ -55,15 +59,20 @@ export async function authenticate(
   return backend.verifySite({ ...child, remotePeer });
 }
 
+/** The last of our revisions that the child knows of. */
+const tookOf = ({ cursor, snapshot }: NonNullable<Hello["down"]>): Revision =>
+  snapshot !== null && snapshot.head.at > cursor ? snapshot.head.at : cursor;
+
 /** What a client took of our ledger is of this epoch, and there. */
 async function requireOurs(backend: ParentBackend, down: Hello["down"]): Promise<void> {
   const { epoch } = backend.position();
   if (down === null) return;
   if (down.epoch !== null && down.epoch !== epoch.nonce)
     throw new OpenClawError("WRONG_EPOCH", `the cursor is of epoch ${down.epoch}, this is ${epoch.nonce}`);
-  if (down.cursor <= backend.position().revision) return;
+  const took = tookOf(down);
+  if (took <= backend.position().revision) return;
   await backend.barrier();
-  if (down.cursor > backend.position().revision) throw new OpenClawError("FORK", "the child took more than there is");
+  if (took > backend.position().revision) throw new OpenClawError("FORK", "the child took more than there is");
 }
 
 /** The site's link, which follows this life of it by now. */
@@ -132,9 +141,9 @@ async function resumable(backend: ParentBackend, down: Hello["down"]): Promise<H
   if (known === undefined) return null;
   const parting = partingOf({ epoch: known, ancestors: [] }, ours);
   const until = parting === null || parting === "same" ? ours.revision : parting.revision;
-  if (down.cursor > until) {
+  if (tookOf(down) > until) {
     if (parting === "same")
-      throw new OpenClawError("FORK", `the child took revision ${down.cursor}, the ledger ends at ${until}`);
+      throw new OpenClawError("FORK", `the child took revision ${tookOf(down)}, the ledger ends at ${until}`);
     return null;
   }
   const hash = await hashAt(backend, down.cursor);

@@ -6,19 +6,17 @@
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import type { LeaseId, Revision } from "../ids.ts";
 import type { LinkItem } from "../ledger/record.ts";
-import { KEPT_LEASES_MAX } from "../limits.ts";
+import type { SnapshotStep } from "../ledger/snapshot.ts";
 import type { Clock } from "../ports.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
-import type { Answer } from "../state-machine/query.ts";
+import { type Asked, ChildQuestions } from "./child-questions.ts";
 import {
-  type ChildAnswer,
   type ChildConnection,
   type ChildMessage,
   type ChildQuery,
   EVENTS_IN_FLIGHT_MAX,
   type ParentMessage,
   PUSHES_IN_FLIGHT_MAX,
-  type Seen,
   SYNC_VERSION,
 } from "./message.ts";
 import { runEnd } from "./run.ts";
@@ -26,9 +24,9 @@ import { runEnd } from "./run.ts";
 export type Hello = Extract<ChildMessage, { kind: "hello" }>;
 export type Welcome = Extract<ParentMessage, { kind: "welcome" }>;
 export type Pushed = Extract<ParentMessage, { kind: "pushed" }>;
-type PushMessage = Extract<ChildMessage, { kind: "pushLedger" | "pushCommands" }>;
+type PushMessage = Extract<ChildMessage, { kind: "pushLedger" | "pushSnapshot" | "pushCommands" }>;
 
-/** One frame of the child's stream: everything after the last one up to `to`. */
+/** One frame of the child's stream: everything after the last one up to `to`; a snapshot's only at its end. */
 export interface Push {
   readonly to: number;
   readonly message: PushMessage;
@@ -53,12 +51,6 @@ export interface EventRun {
   readonly hash: Uint8Array;
 }
 
-/** An answer, and the state that it was read from. */
-export interface Asked<Q extends ChildQuery> {
-  readonly answer: Answer<Q>;
-  readonly seen: Seen;
-}
-
 /** None may throw. */
 export interface ChildLinkOwner {
   readonly source: PushSource;
@@ -67,6 +59,8 @@ export interface ChildLinkOwner {
   pushed(pushed: Pushed, to: number): void;
   /** Answer with `taken` when it is stored. */
   events(run: EventRun): void;
+  /** Answer with `snapshotTaken` when it is stored. */
+  snapshot(step: SnapshotStep): void;
   /** `epoch`: the nonce in which the parent's parent said so. */
   holds(upstream: Revision, epoch: string | null): void;
   /** Called once, last. The reason is null when `close` was called here. */
@@ -79,19 +73,6 @@ const ANSWER_MS_MAX = 15_000;
 const KEEP_ALIVE_MS = 20_000;
 /** Refused pushes, without one that was taken, after which the connection is given up. */
 const REFUSALS_MAX = 3;
-/** Questions that wait for an answer; a further one is refused OVERLOADED. */
-const ASKS_IN_FLIGHT_MAX = 64;
-
-interface Keeping {
-  readonly resolve: () => void;
-  readonly reject: (error: OpenClawError) => void;
-  readonly cancel: () => void;
-}
-
-interface Asking extends Omit<Keeping, "resolve"> {
-  readonly resolve: (answer: ChildAnswer, seen: Seen) => void;
-}
-
 export class ChildLink {
   readonly #connection: ChildConnection;
   readonly #owner: ChildLinkOwner;
@@ -111,9 +92,9 @@ export class ChildLink {
   /** Last revision received; the next events follow it. */
   #downTo: Revision | null;
   #untaken: Revision[] = [];
-  readonly #asking = new Map<number, Asking>();
-  readonly #keeping = new Map<number, Keeping>();
-  #nextAsk = 1;
+  /** Steps of a snapshot received, and not stored yet. */
+  #untakenSteps = 0;
+  readonly #questions: ChildQuestions;
   #cancelDeadline: () => void = () => {};
   #cancelKeepAlive: () => void = () => {};
 
@@ -127,6 +108,12 @@ export class ChildLink {
     this.#owner = options.owner;
     this.#clock = options.clock;
     this.#downTo = options.hello.down?.cursor ?? null;
+    this.#questions = new ChildQuestions({
+      clock: options.clock,
+      open: () => this.#phase === "open",
+      send: (message) => this.#connection.send(message),
+      malformed: (what) => this.#malformed(what),
+    });
     this.#connection.receive({
       message: (message) => this.#received(message),
       drained: () => {
@@ -156,41 +143,21 @@ export class ChildLink {
     this.#connection.send({ kind: "taken", cursor });
   }
 
+  /** The next step of the parent's snapshot is stored here. */
+  snapshotTaken(): void {
+    if (this.#phase !== "open") return;
+    this.#untakenSteps--;
+    this.#connection.send({ kind: "snapshotTaken" });
+  }
+
   /** @throws OpenClawError UNAVAILABLE, OVERLOADED, and what the parent refuses it with */
   ask<Q extends ChildQuery>(query: Q, mode: ReadMode, timeoutMs: number): Promise<Asked<Q>> {
-    if (this.#phase !== "open") return Promise.reject(new OpenClawError("UNAVAILABLE", "not connected"));
-    if (this.#asking.size >= ASKS_IN_FLIGHT_MAX)
-      return Promise.reject(new OpenClawError("OVERLOADED", "questions in flight"));
-    const id = this.#nextAsk++;
-    return new Promise((resolve, reject) => {
-      const cancel = this.#clock.after(timeoutMs, () => {
-        this.#asking.delete(id);
-        reject(new OpenClawError("UNAVAILABLE", "the parent did not answer in time"));
-      });
-      const settle = (answer: ChildAnswer, seen: Seen): void => {
-        if (answer.kind !== query.kind) return this.#malformed(`a ${query.kind} was answered with a ${answer.kind}`);
-        // The kinds are the same, and the kind decides the type.
-        resolve({ answer: answer.answer as Answer<Q>, seen });
-      };
-      this.#asking.set(id, { resolve: settle, reject, cancel });
-      this.#connection.send({ kind: "ask", id, mode, query });
-    });
+    return this.#questions.ask(query, mode, timeoutMs);
   }
 
   /** Past everything that waits to be pushed. @throws OpenClawError UNAVAILABLE, OVERLOADED, LEASE_NOT_FOUND, FORBIDDEN */
   keepAlive(lease: LeaseId, timeoutMs: number): Promise<void> {
-    if (this.#phase !== "open") return Promise.reject(new OpenClawError("UNAVAILABLE", "not connected"));
-    if (this.#keeping.size >= KEPT_LEASES_MAX)
-      return Promise.reject(new OpenClawError("OVERLOADED", "keep-alives in flight"));
-    const id = this.#nextAsk++;
-    return new Promise((resolve, reject) => {
-      const cancel = this.#clock.after(timeoutMs, () => {
-        this.#keeping.delete(id);
-        reject(new OpenClawError("UNAVAILABLE", "the parent did not answer in time"));
-      });
-      this.#keeping.set(id, { resolve, reject, cancel });
-      this.#connection.send({ kind: "keepAlive", id, lease });
-    });
+    return this.#questions.keepAlive(lease, timeoutMs);
   }
 
   close(): void {
@@ -222,14 +189,12 @@ export class ChildLink {
         return this.#events(message.items, message.hash);
       case "holds":
         return this.#owner.holds(message.upstream, message.upstreamEpoch);
+      case "snapshot":
+        return this.#snapshot(message.step);
       case "answer":
-        return settled(this.#asking, message.id)?.resolve(message.answer, message.seen);
       case "kept":
-        return settled(this.#keeping, message.id)?.resolve();
-      case "askFailed": {
-        const asking = settled(this.#asking, message.id) ?? settled(this.#keeping, message.id);
-        return asking?.reject(new OpenClawError(message.code, message.details));
-      }
+      case "askFailed":
+        return this.#questions.answered(message);
       case "missing":
         // An outcome MISSING says the same for what this child pushed; a parent that asks others comes with D3's second half.
         return;
@@ -324,7 +289,8 @@ export class ChildLink {
 
   #events(items: readonly LinkItem[], hash: Uint8Array): void {
     if (this.#downTo === null) return this.#malformed("events that nobody wanted");
-    if (this.#untaken.length >= EVENTS_IN_FLIGHT_MAX) return this.#malformed("more events in flight than agreed");
+    if (this.#untakenSteps + this.#untaken.length >= EVENTS_IN_FLIGHT_MAX)
+      return this.#malformed("more events in flight than agreed");
     let to: Revision;
     try {
       to = runEnd(items, this.#downTo);
@@ -334,6 +300,15 @@ export class ChildLink {
     this.#downTo = to;
     this.#untaken.push(to);
     this.#owner.events({ items, to, hash });
+  }
+
+  #snapshot(step: SnapshotStep): void {
+    if (this.#downTo === null) return this.#malformed("a snapshot that nobody wanted");
+    if (this.#untakenSteps + this.#untaken.length >= EVENTS_IN_FLIGHT_MAX)
+      return this.#malformed("more of a snapshot in flight than agreed");
+    if (step.kind === "end") this.#downTo = step.at;
+    this.#untakenSteps++;
+    this.#owner.snapshot(step);
   }
 
   #expectAnswer(): void {
@@ -372,23 +347,10 @@ export class ChildLink {
     this.#phase = "closed";
     this.#cancelDeadline();
     this.#cancelKeepAlive();
-    for (const asking of [...this.#asking.values(), ...this.#keeping.values()]) {
-      asking.cancel();
-      asking.reject(new OpenClawError("UNAVAILABLE", "the connection to the parent closed"));
-    }
-    this.#asking.clear();
-    this.#keeping.clear();
+    this.#questions.close();
     this.#connection.close();
     this.#owner.closed(reason);
   }
-}
-
-/** An answer that comes after its time-out finds nobody, and that is in order. */
-function settled<T extends { readonly cancel: () => void }>(waiting: Map<number, T>, id: number): T | undefined {
-  const one = waiting.get(id);
-  one?.cancel();
-  waiting.delete(id);
-  return one;
 }
 
 /** A connection may close without a reason of ours; the reader of a status still gets a code. */

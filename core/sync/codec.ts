@@ -4,33 +4,18 @@
  */
 
 import type { Encodable } from "../codec.ts";
-import { decode, encodePooled, TupleReader } from "../codec.ts";
+import { decode, encodePooled, limited, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, isClusterId, isLeaseId, isLinkId, isNonce, revision, seq } from "../ids.ts";
-import {
-  changeHashBytes,
-  lineageFields,
-  linkItemTuple,
-  readHash,
-  readLineage,
-  readLinkItem,
-} from "../ledger/record-codec.ts";
-import { BATCH_ITEMS_MAX, SUBSCRIPTION_ITEMS_MAX } from "../limits.ts";
-import {
-  outcomeTuple,
-  readErrorCode,
-  readOutcome,
-  readUserCommand,
-  userCommandTuple,
-} from "../state-machine/command-codec.ts";
-import { answerTuple, limited, queryTuple, readAnswer, readChangeHash, readQuery } from "./ask-codec.ts";
-import {
-  type ChildIdentity,
-  type ChildMessage,
-  type ParentMessage,
-  type Subscription,
-  SYNC_VERSION,
-} from "./message.ts";
+import { encodeRun, readRun } from "../ledger/link-run.ts";
+import { changeHashBytes, lineageFields, readHash, readLineage } from "../ledger/record-codec.ts";
+import { progressTuple, readProgress, readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot.ts";
+import { readSubscription, subscriptionTuple } from "../ledger/subscription.ts";
+import { BATCH_ITEMS_MAX } from "../limits.ts";
+import { outcomeTuple, readErrorCode, readOutcome } from "../state-machine/outcome-codec.ts";
+import { readUserCommand, userCommandTuple } from "../state-machine/user-command-codec.ts";
+import { answerTuple, queryTuple, readAnswer, readChangeHash, readQuery } from "./ask-codec.ts";
+import { type ChildIdentity, type ChildMessage, type ParentMessage, SYNC_VERSION } from "./message.ts";
 import { modeTuple, readMode, readSeen, seenTuple } from "./reading-codec.ts";
 
 const CHILD = {
@@ -40,7 +25,9 @@ const CHILD = {
   taken: 3,
   ask: 4,
   keepAlive: 5,
-  goodbye: 6,
+  pushSnapshot: 6,
+  snapshotTaken: 7,
+  goodbye: 8,
 } as const satisfies Record<ChildMessage["kind"], number>;
 const PARENT = {
   welcome: 0,
@@ -53,6 +40,7 @@ const PARENT = {
   missing: 7,
   goodbye: 8,
   kept: 9,
+  snapshot: 10,
 } as const satisfies Record<ParentMessage["kind"], number>;
 
 export function encodeChildMessage(message: ChildMessage): Uint8Array {
@@ -63,16 +51,18 @@ export function encodeChildMessage(message: ChildMessage): Uint8Array {
         message.version,
         message.link,
         identityTuple(message.child),
-        message.down === null
-          ? null
-          : [subscriptionTuple(message.down.subscription), message.down.cursor, message.down.epoch, message.down.hash],
+        message.down === null ? null : downTuple(message.down),
       ]);
     case "pushLedger":
-      return encodePooled([CHILD.pushLedger, message.items.map(linkItemTuple), message.hash, message.after]);
+      return encodePooled([CHILD.pushLedger, encodeRun(message.items), message.hash, message.after]);
     case "pushCommands":
       return encodePooled([CHILD.pushCommands, message.from, message.lowWater, message.commands.map(userCommandTuple)]);
+    case "pushSnapshot":
+      return encodePooled([CHILD.pushSnapshot, snapshotStepTuple(message.step)]);
     case "taken":
       return encodePooled([CHILD.taken, message.cursor]);
+    case "snapshotTaken":
+      return encodePooled([CHILD.snapshotTaken]);
     case "keepAlive":
       return encodePooled([CHILD.keepAlive, message.id, message.lease]);
     case "ask":
@@ -102,18 +92,10 @@ function readChildMessage(kind: number, reader: TupleReader): ChildMessage {
         version: SYNC_VERSION,
         link: reader.that(isLinkId, "a link"),
         child: readIdentity(reader.any()),
-        down: reader.orNull((field) => {
-          const down = new TupleReader(field.any(), "down");
-          const subscription = readSubscription(down.any());
-          const cursor = revision(down.count());
-          const epoch = down.orNull((nonce) => nonce.that(isNonce, "a nonce"));
-          const hash = down.orNull(readHash);
-          down.end();
-          return { subscription, cursor, epoch, hash };
-        }),
+        down: reader.orNull((field) => readDown(field.any())),
       };
     case CHILD.pushLedger: {
-      const items = limited(reader.list(), BATCH_ITEMS_MAX, "items").map(readLinkItem);
+      const items = readRun(reader, BATCH_ITEMS_MAX);
       return { kind: "pushLedger", items, hash: readHash(reader), after: reader.orNull(readHash) };
     }
     case CHILD.pushCommands:
@@ -123,8 +105,12 @@ function readChildMessage(kind: number, reader: TupleReader): ChildMessage {
         lowWater: seq(reader.count()),
         commands: limited(reader.list(), BATCH_ITEMS_MAX, "commands").map(readUserCommand),
       };
+    case CHILD.pushSnapshot:
+      return { kind: "pushSnapshot", step: readSnapshotStep(reader.any()) };
     case CHILD.taken:
       return { kind: "taken", cursor: revision(reader.count()) };
+    case CHILD.snapshotTaken:
+      return { kind: "snapshotTaken" };
     case CHILD.keepAlive:
       return { kind: "keepAlive", id: reader.count(), lease: reader.that(isLeaseId, "a lease") };
     case CHILD.ask: {
@@ -152,13 +138,16 @@ export function encodeParentMessage(message: ParentMessage): Uint8Array {
         outcomesTuple(message.outcomes),
         message.upstream,
         message.upstreamEpoch,
+        message.snapshot === null ? null : progressTuple(message.snapshot),
       ]);
     case "pushed":
       return encodePooled([PARENT.pushed, message.cursor, outcomesTuple(message.outcomes)]);
     case "refused":
       return encodePooled([PARENT.refused, message.code, message.details, message.cursor]);
     case "events":
-      return encodePooled([PARENT.events, message.items.map(linkItemTuple), message.hash]);
+      return encodePooled([PARENT.events, encodeRun(message.items), message.hash]);
+    case "snapshot":
+      return encodePooled([PARENT.snapshot, snapshotStepTuple(message.step)]);
     case "holds":
       return encodePooled([PARENT.holds, message.upstream, message.upstreamEpoch]);
     case "answer":
@@ -199,15 +188,18 @@ function readParentMessage(kind: number, reader: TupleReader): ParentMessage {
         outcomes: readOutcomes(reader),
         upstream: revision(reader.count()),
         upstreamEpoch: readNonce(reader),
+        snapshot: reader.orNull((field) => readProgress(field.any())),
       };
     case PARENT.pushed:
       return { kind: "pushed", cursor: reader.count(), outcomes: readOutcomes(reader) };
     case PARENT.refused:
       return { kind: "refused", code: readErrorCode(reader), details: reader.text(), cursor: reader.count() };
     case PARENT.events: {
-      const items = limited(reader.list(), BATCH_ITEMS_MAX, "items").map(readLinkItem);
+      const items = readRun(reader, BATCH_ITEMS_MAX);
       return { kind: "events", items, hash: readHash(reader) };
     }
+    case PARENT.snapshot:
+      return { kind: "snapshot", step: readSnapshotStep(reader.any()) };
     case PARENT.holds:
       return { kind: "holds", upstream: revision(reader.count()), upstreamEpoch: readNonce(reader) };
     case PARENT.answer:
@@ -272,25 +264,29 @@ function readIdentity(value: Encodable): ChildIdentity {
   return child;
 }
 
-const subscriptionTuple = (subscription: Subscription): Encodable => [
-  subscription.prefixes,
-  subscription.collections,
-  subscription.mirrors,
+type Down = NonNullable<Extract<ChildMessage, { kind: "hello" }>["down"]>;
+
+const downTuple = ({ subscription, cursor, epoch, hash, held, snapshot }: Down): Encodable => [
+  subscriptionTuple(subscription),
+  cursor,
+  epoch,
+  hash,
+  subscriptionTuple(held),
+  snapshot === null ? null : progressTuple(snapshot),
 ];
 
-function readSubscription(value: Encodable): Subscription {
-  const reader = new TupleReader(value, "subscription");
-  const prefixes = limited(reader.list(), SUBSCRIPTION_ITEMS_MAX, "prefixes").map((field) => {
-    if (!(field instanceof Uint8Array)) throw new OpenClawError("MALFORMED_FRAME", "a prefix is bytes");
-    return field;
-  });
-  const collections = limited(reader.list(), SUBSCRIPTION_ITEMS_MAX, "collections").map((field) => {
-    if (typeof field !== "string") throw new OpenClawError("MALFORMED_FRAME", "a collection is a text");
-    return field;
-  });
-  const subscription: Subscription = { prefixes, collections, mirrors: reader.flag() };
+function readDown(value: Encodable): Down {
+  const reader = new TupleReader(value, "down");
+  const down = {
+    subscription: readSubscription(reader.any()),
+    cursor: revision(reader.count()),
+    epoch: reader.orNull((nonce) => nonce.that(isNonce, "a nonce")),
+    hash: reader.orNull(readHash),
+    held: readSubscription(reader.any()),
+    snapshot: reader.orNull((field) => readProgress(field.any())),
+  };
   reader.end();
-  return subscription;
+  return down;
 }
 
 const outcomesTuple = (outcomes: Extract<ParentMessage, { kind: "pushed" }>["outcomes"]): Encodable =>

@@ -8,10 +8,10 @@ import type { ClusterId, Lineage, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
 import { type Span, spansOf } from "../ledger/lineage.ts";
 import type { LedgerRecord } from "../ledger/record.ts";
+import { isKeyEvent, type KeyEvent } from "../ledger/record.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
 import { BATCH_BYTES_MAX, EVENTS_MAX } from "../limits.ts";
 import type { Replica } from "../replica.ts";
-import type { KeyEvent } from "../state-machine/key-rows.ts";
 
 /** Bytes of keys and values that one decision puts back. */
 const CHANGES_BYTES_MAX = 3_932_160;
@@ -73,7 +73,7 @@ export async function differencesAbove(
       before ??= revision(stored.revision - 1);
       revisions++;
       if (listed.length < LISTED_MAX) listed.push(takenRevision(record, origin.revision));
-      for (const event of record.events) if (event.kind !== "change") keys.set(toHex(event.key), event.key);
+      for (const event of record.events) if (isKeyEvent(event)) keys.set(toHex(event.key), event.key);
     }
   }
   const changes = before === null ? [] : await changesBack(source, cluster, [...keys.values()], before);
@@ -107,7 +107,9 @@ async function changesBack(
     if (was === null && is === null) continue;
     if (was !== null && is !== null && equalBytes(was.value, is.value)) continue;
     changes.push(
-      was === null ? { kind: "delete", key } : { kind: "put", key, value: was.value, lease: null, encryption: null },
+      was === null
+        ? { kind: "delete", key }
+        : { kind: "put", key, value: was.value, lease: null, numbers: null, encryption: null },
     );
     bytes += key.length + (was?.value.length ?? 0);
     if (changes.length > EVENTS_MAX || bytes > CHANGES_BYTES_MAX)

@@ -1,7 +1,8 @@
 /**
  * What a parent streams down to one child: its ledger from the child's cursor on, selected by subscription and by what
  * the principal may read at each event. Paged from the ledger while the child is behind, then live. A run of nothing
- * waits for a body to travel with, and goes alone only after a while: an idle link stays idle (L1).
+ * waits for a body to travel with, and goes alone only after a while: an idle link stays idle (L1). A snapshot stands in
+ * the place of what the ledger no longer tells, or the child did not hold so far (S4).
  */
 import { OpenClawError } from "../errors.ts";
 import { type ClusterId, type Revision, revision } from "../ids.ts";
@@ -9,13 +10,17 @@ import { spansOf } from "../ledger/lineage.ts";
 import type { LinkItem } from "../ledger/record.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
 import { selectForChild } from "../ledger/selection.ts";
+import type { SnapshotStep } from "../ledger/snapshot.ts";
+import type { Subscription } from "../ledger/subscription.ts";
 import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX } from "../limits.ts";
 import type { Clock, StoredRecord } from "../ports.ts";
 import { mayReadEvent } from "./admission.ts";
 import type { Principal } from "./authority.ts";
 import type { ParentBackend } from "./backend.ts";
-import { EVENTS_IN_FLIGHT_MAX, type ParentMessage, type Subscription } from "./message.ts";
+import { snapshotFor, wholeSnapshot } from "./down-snapshot.ts";
+import { type ChildMessage, EVENTS_IN_FLIGHT_MAX, type ParentMessage } from "./message.ts";
 import { joinRuns, runEnd } from "./run.ts";
+import { isCompacted, type SnapshotSource } from "./snapshot-source.ts";
 
 /** How long a run of nothing waits for a body before it goes alone, ms. */
 export const SKIP_DELAY_MS = 1_000;
@@ -29,12 +34,13 @@ export interface DownStreamOptions {
   readonly principal: Principal;
   /** The child's cluster; null for a client. */
   readonly child: ClusterId | null;
-  readonly subscription: Subscription;
-  readonly cursor: Revision;
+  readonly down: Wanted;
   /** False when the child does not read: `wake` is called when it does again. */
   send(message: ParentMessage): boolean;
   failed(error: unknown): void;
 }
+
+type Wanted = NonNullable<Extract<ChildMessage, { kind: "hello" }>["down"]>;
 
 export class DownStream {
   readonly #options: DownStreamOptions;
@@ -46,14 +52,22 @@ export class DownStream {
   #held: readonly LinkItem[] = [];
   #cancelHeld: (() => void) | null = null;
   readonly #inFlight: Revision[] = [];
+  /** What the child asked to go on with; null once that is settled. */
+  #asked: Wanted | null;
+  /** What it holds of all that is sent. */
+  #heldScope: Subscription;
+  #snapshot: SnapshotSource | null = null;
+  #stepsInFlight = 0;
   #writable = true;
   #reading = false;
   #closed = false;
 
   constructor(options: DownStreamOptions) {
     this.#options = options;
-    this.#readTo = options.cursor;
-    this.#sentTo = options.cursor;
+    this.#readTo = options.down.cursor;
+    this.#sentTo = options.down.cursor;
+    this.#asked = options.down;
+    this.#heldScope = options.down.held;
   }
 
   /** There may be something to read, or room to send it. */
@@ -64,7 +78,7 @@ export class DownStream {
 
   /** New records, if they are at hand. Spares reading them back when the child is level with the ledger. */
   advanced(records: readonly StoredRecord[]): void {
-    const live = !this.#reading && records[0]?.revision === this.#readTo + 1 && fitsFrame(records);
+    const live = !this.#reading && this.#follows && records[0]?.revision === this.#readTo + 1 && fitsFrame(records);
     if (live && this.#maySend()) this.#pass(records);
     else if (!this.#reading) void this.#read();
   }
@@ -77,23 +91,38 @@ export class DownStream {
     if (!this.#reading) void this.#read();
   }
 
+  /** @throws OpenClawError MALFORMED_FRAME for a step that was never sent */
+  snapshotTaken(): void {
+    if (this.#stepsInFlight === 0) throw new OpenClawError("MALFORMED_FRAME", "a step was taken that was not sent");
+    this.#stepsInFlight--;
+    if (!this.#reading) void this.#read();
+  }
+
   close(): void {
     this.#closed = true;
     this.#cancelHeld?.();
   }
 
   #maySend(): boolean {
-    return !this.#closed && this.#writable && this.#inFlight.length < EVENTS_IN_FLIGHT_MAX;
+    const inFlight = this.#inFlight.length + this.#stepsInFlight;
+    return !this.#closed && this.#writable && inFlight < EVENTS_IN_FLIGHT_MAX;
+  }
+
+  /** Nothing stands between the child and the ledger's next record. */
+  get #follows(): boolean {
+    return this.#asked === null && this.#snapshot === null;
   }
 
   async #read(): Promise<void> {
     this.#reading = true;
     try {
-      while (this.#maySend() && this.#readTo < this.#options.backend.position().revision) {
-        const slice = await this.#options.backend.ledger(revision(this.#readTo + 1), BATCH_BYTES_MAX);
-        const records = this.#withinEpoch(slice.records.slice(0, RECORDS_MAX));
-        if (records.length === 0 || !this.#maySend()) break;
-        this.#pass(records);
+      while (this.#maySend()) {
+        if (this.#asked !== null) {
+          this.#snapshot = await snapshotFor(this.#options, this.#asked);
+          this.#asked = null;
+          if (this.#snapshot === null) this.#heldScope = this.#options.down.subscription;
+        } else if (this.#snapshot !== null) await this.#sendStep(this.#snapshot);
+        else if (this.#readTo >= this.#options.backend.position().revision || !(await this.#readPage())) break;
       }
     } catch (error) {
       if (!this.#closed) this.#options.failed(error);
@@ -113,9 +142,56 @@ export class DownStream {
     return position.ancestors.length > 0 && spansOf(position).some(({ to }) => to === at);
   }
 
+  /** False: there is nothing to read, or no room to send it. */
+  async #readPage(): Promise<boolean> {
+    const { backend } = this.#options;
+    try {
+      const slice = await backend.ledger(revision(this.#readTo + 1), BATCH_BYTES_MAX);
+      const records = this.#withinEpoch(slice.records.slice(0, RECORDS_MAX));
+      if (records.length === 0 || !this.#maySend()) return false;
+      this.#pass(records);
+    } catch (error) {
+      if (!isCompacted(error)) throw error;
+      // The child was overtaken while it was reading: what it has goes with all the rest into one snapshot.
+      this.#forgetHeld();
+      await this.#beginWhole();
+    }
+    return true;
+  }
+
+  async #sendStep(snapshot: SnapshotSource): Promise<void> {
+    let step: SnapshotStep;
+    try {
+      step = await snapshot.next();
+    } catch (error) {
+      if (!isCompacted(error)) throw error;
+      return this.#beginWhole();
+    }
+    if (this.#closed) return;
+    this.#stepsInFlight++;
+    if (step.kind === "end") {
+      this.#snapshot = null;
+      this.#heldScope = this.#options.down.subscription;
+      this.#readTo = step.at;
+      this.#sentTo = step.at;
+    }
+    this.#writable = this.#options.send({ kind: "snapshot", step });
+  }
+
+  async #beginWhole(): Promise<void> {
+    const { down } = this.#options;
+    this.#snapshot = await wholeSnapshot(this.#options, { ...down, held: this.#heldScope, cursor: this.#sentTo });
+  }
+
+  #forgetHeld(): void {
+    this.#held = [];
+    this.#cancelHeld?.();
+    this.#cancelHeld = null;
+  }
+
   #pass(records: readonly StoredRecord[]): void {
-    const { principal, child, subscription } = this.#options;
-    const selected = selectForChild(records, child, subscription).map((item): LinkItem => {
+    const { principal, child, down } = this.#options;
+    const selected = selectForChild(records, child, down.subscription).map((item): LinkItem => {
       if (item.kind !== "body" || mayRead(item.record, principal)) return item;
       const hash = hashAt(records, item.revision);
       return { kind: "skip", from: item.revision, to: item.revision, hash };

@@ -1,7 +1,7 @@
 /** Which of somebody's rights a command on keys needs: etcd's, operation by operation, of branches not taken too. */
 import { compareBytes, prefixEnd } from "../bytes.ts";
 import { unreachable } from "../errors.ts";
-import type { KeyCommand } from "../state-machine/key-values.ts";
+import type { KeyCommand } from "../state-machine/command.ts";
 import type { KeySelector, Operation, Txn } from "../state-machine/operation.ts";
 import type { Principal } from "./authority.ts";
 

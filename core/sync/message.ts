@@ -1,14 +1,17 @@
 /**
  * The protocol between a child and its parent: client → site and site → hub are the same conversation. One stream a
- * child; frames in order. Version 1.
+ * child; frames in order. The version is `SYNC_VERSION`.
  *
  *   child                                     parent
  *   hello ──────────────────────────────────►  admits, opens the link
  *         ◄────────────────────────────────── welcome {cursor, outcomes, upstream}
  *   push(from cursor + 1 …) ────────────────►  proposes an import
  *         ◄────────────────────────────────── pushed {cursor, outcomes} | refused {code, cursor}: rewind
+ *   pushSnapshot {step} ────────────────────►  what the child's ledger no longer tells (S4)
  *         ◄────────────────────────────────── events (from the child's down-cursor + 1 …)
  *   taken {cursor} ─────────────────────────►  credit for more events
+ *         ◄────────────────────────────────── snapshot {step}: what the parent's ledger no longer tells
+ *   snapshotTaken ──────────────────────────►  credit for more steps
  *         ◄────────────────────────────────── holds {upstream}: how far the parent's own parent has it
  *   ask {question} ─────────────────────────►
  *         ◄────────────────────────────────── answer | askFailed
@@ -21,25 +24,18 @@ import type { ChangeHash, ClusterId, LeaseId, LinkId, Revision, Seq } from "../i
 import type { Lineage } from "../ledger/lineage.ts";
 import type { PositionToken } from "../ledger/position-token.ts";
 import type { DocumentChange, LinkItem } from "../ledger/record.ts";
+import type { SnapshotProgress, SnapshotStep } from "../ledger/snapshot.ts";
+import type { Subscription } from "../ledger/subscription.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
 import type { Outcome, UserCommand } from "../state-machine/command.ts";
 import type { Query, QueryAnswers } from "../state-machine/query.ts";
 
 export const SYNC_VERSION = 4;
 
-/** What a child wants of the parent's ledger. Everything else arrives as skips. */
-export interface Subscription {
-  /** Key prefixes of the parent's own keys. */
-  readonly prefixes: readonly Uint8Array[];
-  readonly collections: readonly string[];
-  /** Mirrored prefixes of other origins, too. */
-  readonly mirrors: boolean;
-}
-
 /** Reads a child may ask for; everything but the parent's own upkeep. */
 export type ChildQuery = Extract<
   Query,
-  { kind: "get" | "range" | "document" | "documents" | "changes" | "lease" | "position" }
+  { kind: "get" | "range" | "document" | "documents" | "changes" | "lease" | "command" | "position" }
 >;
 
 /** The state that an answer was read from. */
@@ -61,12 +57,18 @@ export type ChildMessage =
       readonly version: number;
       readonly link: LinkId;
       readonly child: ChildIdentity;
-      /** Null: no events wanted. `cursor`: the last parent's revision taken; `epoch`: the parent's epoch it belongs to, null at first; `hash`: the parent's ledger hash there, which a site keeps. */
+      /**
+       * Null: no events wanted. `cursor`: the last parent's revision taken; `epoch`: the parent's epoch it belongs to, null at
+       * first; `hash`: the parent's ledger hash there, which a site keeps; `held`: what it was taken with, nothing of which is
+       * not wanted any more; `snapshot`: the one under way.
+       */
       readonly down: {
         readonly subscription: Subscription;
         readonly cursor: Revision;
         readonly epoch: string | null;
         readonly hash: Uint8Array | null;
+        readonly held: Subscription;
+        readonly snapshot: SnapshotProgress | null;
       } | null;
     }
   /** A site's ledger. `hash`: its ledger hash at the last item's revision. */
@@ -77,6 +79,8 @@ export type ChildMessage =
       /** Its ledger hash before the first item, which the parent must have there (L3): a skip alone tells nothing of it. Null where it is no longer kept. */
       readonly after: Uint8Array | null;
     }
+  /** S4: what a site's ledger no longer tells. The step is answered as a push is: a snapshot moves the cursor at its end. */
+  | { readonly kind: "pushSnapshot"; readonly step: SnapshotStep }
   /** A client's queued commands. `lowWater`: every outcome below it has been stored at the client. */
   | {
       readonly kind: "pushCommands";
@@ -86,6 +90,8 @@ export type ChildMessage =
     }
   /** The child has stored what it was sent up to here; a run without a body is taken as it comes, and asked for again after a crash. */
   | { readonly kind: "taken"; readonly cursor: Revision }
+  /** The next step of the parent's snapshot is stored. */
+  | { readonly kind: "snapshotTaken" }
   /**
    * Past everything that waits to be pushed: a backlog must not let a lease end. It has no place in the stream, as twice is
    * as good as once.
@@ -125,6 +131,8 @@ export type ParentMessage =
       readonly upstream: Revision;
       /** Nonce of the epoch in which the parent's parent said so; null without one. */
       readonly upstreamEpoch: string | null;
+      /** A site's snapshot that is under way: it is gone on with, or another one begins. */
+      readonly snapshot: SnapshotProgress | null;
     } & Lineage)
   /** The cursor moved: everything up to it is on a majority of the parent's disks. */
   | {
@@ -136,6 +144,8 @@ export type ParentMessage =
   | { readonly kind: "refused"; readonly code: ErrorCode; readonly details: string; readonly cursor: number }
   /** Contiguous after the last one sent. `hash`: the parent's ledger hash at the last item. */
   | { readonly kind: "events"; readonly items: readonly LinkItem[]; readonly hash: Uint8Array }
+  /** S4: in the place of events that are not kept, or were not subscribed to. At its end the cursor is its revision. */
+  | { readonly kind: "snapshot"; readonly step: SnapshotStep }
   /** The parent's own parent holds the parent's ledger up to `upstream`; in another epoch than before, that may be less. */
   | { readonly kind: "holds"; readonly upstream: Revision; readonly upstreamEpoch: string | null }
   | { readonly kind: "answer"; readonly id: number; readonly answer: ChildAnswer; readonly seen: Seen }
@@ -155,7 +165,7 @@ export type ParentMessage =
 
 /** Pushes in flight that the parent has not answered; a child waits beyond that. */
 export const PUSHES_IN_FLIGHT_MAX = 8;
-/** Frames of events sent that the child has not taken; a parent waits beyond that. */
+/** Frames of events and of a snapshot sent that the child has not taken; a parent waits beyond that. */
 export const EVENTS_IN_FLIGHT_MAX = 8;
 
 /** One frame connection, whatever carries it. Both sides of sync are written against it. */

@@ -3,30 +3,19 @@
  * answers questions. All state is the backend's; a connection that is cut loses nothing.
  */
 import { InvariantViolation, OpenClawError } from "../errors.ts";
-import { revision, seq } from "../ids.ts";
-import type { DocumentChange } from "../ledger/record.ts";
-import { BATCH_ITEMS_MAX } from "../limits.ts";
+import { revision } from "../ids.ts";
 import type { Clock } from "../ports.ts";
-import type { CommandResult, ImportedCommand, Outcome } from "../state-machine/command.ts";
-import { commandRefusal, mayAsk, type Refusal } from "./admission.ts";
+import { mayAsk } from "./admission.ts";
 import { answerTo } from "./answer.ts";
 import type { Principal } from "./authority.ts";
-import type { Import, ParentBackend } from "./backend.ts";
+import type { ParentBackend } from "./backend.ts";
 import { type Admission, admitChild, authenticate } from "./child-admission.ts";
 import { DownStream } from "./down-stream.ts";
 import { LeaseUpkeep } from "./lease-upkeep.ts";
-import {
-  type ChildMessage,
-  type ParentConnection,
-  type ParentMessage,
-  PUSHES_IN_FLIGHT_MAX,
-  SYNC_VERSION,
-} from "./message.ts";
-import { requireSameLedger } from "./overlap.ts";
+import { type ChildMessage, type ParentConnection, type ParentMessage, SYNC_VERSION } from "./message.ts";
+import { PushIntake } from "./push-intake.ts";
 
 type Hello = Extract<ChildMessage, { kind: "hello" }>;
-type PushLedger = Extract<ChildMessage, { kind: "pushLedger" }>;
-type PushCommands = Extract<ChildMessage, { kind: "pushCommands" }>;
 type Ask = Extract<ChildMessage, { kind: "ask" }>;
 
 /** A connection that has not said hello for so long is closed, ms. */
@@ -35,8 +24,6 @@ const HELLO_MS_MAX = 10_000;
 const SILENCE_MS_MAX = 60_000;
 /** Questions in work at once for one child; a further one is refused OVERLOADED. */
 const ASKS_MAX = 64;
-/** Characters that are remembered of why a command was refused: it may quote a name as long as a frame. */
-const DETAILS_MAX = 512;
 /** Longest a timer runs before it looks again, ms: what every runtime's timer can hold. */
 const TIMER_MS_MAX = 86_400_000;
 
@@ -64,8 +51,6 @@ interface Admitted {
 /** How far the parent's parent has its ledger, and in which of its epochs. */
 type Upstream = Pick<Extract<ParentMessage, { kind: "holds" }>, "upstream" | "upstreamEpoch">;
 
-type Proposed = { readonly result: CommandResult } | { readonly error: unknown };
-
 export class ParentLink {
   readonly #options: ParentLinkOptions;
   readonly #connection: ParentConnection;
@@ -73,10 +58,7 @@ export class ParentLink {
   readonly #clock: Clock;
   #phase: "waiting" | "admitting" | "open" | "closed" = "waiting";
   #admitted: Admitted | null = null;
-  #pushes = 0;
-  /** Pushes are proposed in the order in which they came, and answered in it. */
-  #lastProposed: Promise<void> = Promise.resolve();
-  #lastAnswered: Promise<void> = Promise.resolve();
+  readonly #pushes: PushIntake;
   #asks = 0;
   readonly #upkeep: LeaseUpkeep;
   #writable = true;
@@ -90,6 +72,12 @@ export class ParentLink {
     this.#options = options;
     this.#connection = options.connection;
     this.#backend = options.backend;
+    this.#pushes = new PushIntake({
+      backend: options.backend,
+      open: () => this.#phase === "open",
+      answer: (message) => this.#send(message),
+      failed: (error) => this.fail(error),
+    });
     this.#upkeep = new LeaseUpkeep(options.backend, (kept) => this.#send(kept));
     this.#clock = options.clock;
     this.#cancelSilence = this.#clock.after(HELLO_MS_MAX, () =>
@@ -134,11 +122,13 @@ export class ParentLink {
       case "hello":
         return this.fail(new OpenClawError("MALFORMED_FRAME", "a second hello"));
       case "pushLedger":
+      case "pushSnapshot":
       case "pushCommands":
-        return this.#push(message, admitted);
+        return this.#pushes.take(message, admitted);
       case "taken":
+      case "snapshotTaken":
         try {
-          return admitted.down?.taken(message.cursor);
+          return message.kind === "taken" ? admitted.down?.taken(message.cursor) : admitted.down?.snapshotTaken();
         } catch (error) {
           return this.fail(error);
         }
@@ -158,7 +148,7 @@ export class ParentLink {
     this.#welcome(hello, admission);
   }
 
-  #welcome(hello: Hello, { principal, link, down: wanted }: Admission): void {
+  #welcome(hello: Hello, { principal, link, snapshot, down: wanted }: Admission): void {
     if (this.#phase !== "admitting") return;
     this.#phase = "open";
     const { cluster, epoch, ancestors } = this.#backend.position();
@@ -170,8 +160,7 @@ export class ParentLink {
             clock: this.#clock,
             principal,
             child: hello.child.kind === "site" ? hello.child.cluster : null,
-            subscription: wanted.subscription,
-            cursor: wanted.cursor,
+            down: wanted,
             send: (message) => !this.#expired(principal) && this.#send(message),
             failed: (error) => this.fail(error),
           });
@@ -186,6 +175,7 @@ export class ParentLink {
       hash: link === null || link.epoch === null || link.cursor === 0 ? null : link.hash,
       outcomes: link?.outcomes ?? [],
       ...this.#holdsSent,
+      snapshot,
     });
     this.#watchExpiry(principal);
     this.#unfollow = this.#backend.follow(({ records }) => {
@@ -196,114 +186,13 @@ export class ParentLink {
     this.#options.admitted?.(hello);
   }
 
-  #push(message: PushLedger | PushCommands, admitted: Admitted): void {
-    if (this.#pushes >= PUSHES_IN_FLIGHT_MAX)
-      return this.fail(new OpenClawError("OVERLOADED", `${PUSHES_IN_FLIGHT_MAX} pushes in flight`));
-    if ((message.kind === "pushLedger") !== (admitted.hello.child.kind === "site")) {
-      return this.fail(new OpenClawError("MALFORMED_FRAME", `${message.kind} from a ${admitted.hello.child.kind}`));
-    }
-    this.#pushes++;
-    const proposed = this.#lastProposed.then(() => this.#propose(message, admitted));
-    this.#lastProposed = proposed.then(() => undefined);
-    this.#lastAnswered = this.#lastAnswered
-      .then(async () => {
-        const { outcome } = await proposed;
-        const done = await outcome;
-        this.#pushes--;
-        if (this.#phase !== "open") return;
-        if ("error" in done) return this.fail(done.error);
-        if (message.kind === "pushLedger")
-          await requireSameLedger(this.#backend, admitted.hello.link, message, done.result);
-        this.#answerPush(message, done.result);
-      })
-      .catch((error: unknown) => {
-        if (error instanceof InvariantViolation) throw error;
-        this.fail(error);
-      });
-  }
-
-  /** Resolves when the import is on its way; its outcome comes later, so that the next one can follow at once. */
-  async #propose(
-    message: PushLedger | PushCommands,
-    { hello, principal }: Admitted,
-  ): Promise<{ readonly outcome: Promise<Proposed> }> {
-    try {
-      const command = await this.#importOf(message, hello, principal);
-      if (this.#phase !== "open") throw new OpenClawError("STOPPED", "the connection closed");
-      const result = this.#backend.propose(command, principal.name);
-      return {
-        outcome: result.then(
-          (done) => ({ result: done }),
-          (error: unknown) => ({ error }),
-        ),
-      };
-    } catch (error) {
-      return { outcome: Promise.resolve({ error }) };
-    }
-  }
-
-  async #importOf(message: PushLedger | PushCommands, hello: Hello, principal: Principal): Promise<Import> {
-    const { child, link } = hello;
-    if (message.kind === "pushLedger") {
-      if (child.kind !== "site") throw new OpenClawError("MALFORMED_FRAME", "a ledger from a client");
-      return {
-        kind: "importLedger",
-        link,
-        cluster: child.cluster,
-        epoch: child.epoch,
-        items: message.items,
-        hash: message.hash,
-        after: message.after,
-      };
-    }
-    const commands = await this.#judged(message.commands, principal);
-    return { kind: "importCommands", link, from: message.from, lowWater: message.lowWater, commands };
-  }
-
-  /** Puts a refusal in the place of each command that may not run. */
-  async #judged(commands: PushCommands["commands"], principal: Principal): Promise<readonly ImportedCommand[]> {
-    const judged: ImportedCommand[] = commands.map((command) => {
-      const refusal = commandRefusal(command, principal);
-      return refusal === null ? command : refused(refusal);
-    });
-    const changes = judged.flatMap(changesOf);
-    if (changes.length === 0) return judged;
-    // D1. All at once when they are all good, which is nearly always; else one command after another finds the bad ones.
-    if (changes.length <= BATCH_ITEMS_MAX && (await this.#backend.checkChanges(changes)) === null) return judged;
-    for (const [at, command] of judged.entries()) {
-      const refusal = await this.#backend.checkChanges(changesOf(command));
-      if (refusal !== null) judged[at] = refused(refusal);
-    }
-    return judged;
-  }
-
-  #answerPush(message: PushLedger | PushCommands, result: CommandResult): void {
-    switch (result.kind) {
-      case "importRefused":
-        this.#send({ kind: "refused", code: result.code, details: result.details, cursor: result.cursor });
-        return;
-      case "imported": {
-        const outcomes =
-          message.kind === "pushLedger"
-            ? []
-            : result.outcomes.flatMap((outcome, i) => numbered(outcome, message.from + i));
-        this.#send({ kind: "pushed", cursor: result.cursor, outcomes });
-        return;
-      }
-      default:
-        this.fail(new InvariantViolation(`an import was answered ${result.kind}`));
-    }
-  }
-
   #ask(ask: Ask, principal: Principal): void {
     const refuse = (error: OpenClawError): void => this.#settle(ask.id, Promise.reject(error));
     if (this.#asks >= ASKS_MAX) return refuse(new OpenClawError("OVERLOADED", `${ASKS_MAX} questions in work`));
     if (!mayAsk(ask.query, principal)) return refuse(new OpenClawError("FORBIDDEN", `asking for ${ask.query.kind}`));
     this.#asks++;
-    this.#settle(
-      ask.id,
-      this.#answer(ask).finally(() => this.#asks--),
-    );
+    const answered = this.#answer(ask, principal).finally(() => this.#asks--);
+    this.#settle(ask.id, answered);
   }
 
   /** Tells the child what that failed with. */
@@ -315,8 +204,8 @@ export class ParentLink {
     });
   }
 
-  async #answer(ask: Ask): Promise<void> {
-    const { answer, seen } = await answerTo(this.#backend, ask);
+  async #answer(ask: Ask, { name }: Principal): Promise<void> {
+    const { answer, seen } = await answerTo(this.#backend, ask, name);
     // A child that does not read what it asked for waits for itself; answers are the only frames without a credit.
     while (!this.#writable && this.#phase === "open")
       await new Promise<void>((resolve) => this.#waitingToWrite.push(resolve));
@@ -379,15 +268,3 @@ export class ParentLink {
     this.#options.closed?.(reason);
   }
 }
-
-const refused = ({ code, details }: Refusal): ImportedCommand => ({
-  kind: "refused",
-  code,
-  details: details.slice(0, DETAILS_MAX),
-});
-
-const changesOf = (command: ImportedCommand): readonly DocumentChange[] =>
-  command.kind === "change" ? command.changes : [];
-
-const numbered = (outcome: Outcome | null, at: number): { seq: ReturnType<typeof seq>; outcome: Outcome }[] =>
-  outcome === null ? [] : [{ seq: seq(at), outcome }];

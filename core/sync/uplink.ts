@@ -4,31 +4,39 @@
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
-import { type Span, spanAt, spansOf } from "../ledger/lineage.ts";
-import type { LinkItem } from "../ledger/record.ts";
+import { spanAt } from "../ledger/lineage.ts";
 import { selectForParent } from "../ledger/selection.ts";
-import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX } from "../limits.ts";
-import type { Clock, Random } from "../ports.ts";
+import type { StreamState } from "../ledger/snapshot.ts";
+import type { Subscription } from "../ledger/subscription.ts";
+import { BATCH_ITEMS_MAX } from "../limits.ts";
+import type { Clock, Random, Sha256 } from "../ports.ts";
 import type { Replica } from "../replica.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
+import { isSubscribed } from "../state-machine/subscribe.ts";
 import { Backoff } from "./backoff.ts";
-import { ChildLink, type EventRun, type Hello, type Push, type Welcome } from "./child-link.ts";
+import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
+import { DownImports } from "./down-imports.ts";
 import { SKIP_DELAY_MS } from "./down-stream.ts";
-import type { ChildConnection, Subscription } from "./message.ts";
+import { DrainRate } from "./drain-rate.ts";
+import type { ChildConnection } from "./message.ts";
+import { MirrorAge } from "./mirror-age.ts";
 import { type Adoption, ParentEpochs } from "./parent-epochs.ts";
-import { isBare, joinRuns } from "./run.ts";
+import { ParentHolds } from "./parent-holds.ts";
+import { isBare } from "./run.ts";
+import { subscribeTo } from "./snapshot-taking.ts";
+import { UpSnapshot } from "./up-snapshot.ts";
+import { type Traffic, UplinkBudget, type UplinkLimits } from "./uplink-budget.ts";
+import type { UplinkPhase, UplinkState } from "./uplink-state.ts";
 
-/** S3: how often the parent's acknowledgement is replicated at most, ms. */
-const HOLDS_EVERY_MS = 100;
-/** How long revisions that bring nothing may wait for one that does, before the cursor moves past them alone, ms. */
-const BARE_IMPORT_MS = 5_000;
-/** Bare runs that may wait. */
-const BARE_RUNS_MAX = 64;
 /** Revisions, for each push that is in flight, that make another push worth a frame. */
 const PUSH_REVISIONS_MIN = 32;
 const PROPOSE_MS_MAX = 10_000;
 const RETRY_MS_FIRST = 100;
 const RETRY_MS_MAX = 5_000;
+/** Slowly: after a cut of ten seconds a parent is tried about once a second, so that a backlog need not wait for the link. */
+const UNREACHED_GROWTH = 1.05;
+/** How often a link that used up its day looks whether it may go on, ms. */
+const SPENT_LOOK_MS = 1_000;
 
 export type UplinkReplica = Pick<
   Replica,
@@ -43,55 +51,75 @@ export interface UplinkOptions {
   readonly subscription: Subscription;
   readonly clock: Clock;
   readonly random: Random;
+  /** For the leaf of what is private, which alone leaves the site. */
+  readonly sha256: Sha256;
+  readonly limits: UplinkLimits;
+  /** What went over all connections to the parent that this node ever had. */
+  traffic(): Traffic;
   /** One try at a connection to the parent; told why the one before ended, as another of its nodes may do better. */
   connect(ended: OpenClawError | null): Promise<ChildConnection>;
   /** A connection ended, with why; null when it was ended here. */
   ended?(reason: OpenClawError | null): void;
   connected?(): void;
-}
-
-export interface UplinkState {
-  readonly parent: ClusterId;
-  /** False while an operator has it cut. */
-  readonly enabled: boolean;
-  readonly connected: boolean;
-  /** Our revision up to which the parent has the ledger. */
-  readonly cursor: Revision;
-  readonly lastError: OpenClawError | null;
+  /** The bytes of the day are used up: the connection is closed until there are more. */
+  spent?(msToNextDay: number): void;
 }
 
 export class Uplink {
   readonly #options: UplinkOptions;
-  readonly #backoff: Backoff;
+  /** Of a parent that cannot be reached, and of one that says no. */
+  readonly #unreached: Backoff;
+  readonly #refused: Backoff;
+  readonly #budget: UplinkBudget;
+  readonly #drain: DrainRate;
+  #wakeSpent: () => void = () => {};
   #unfollow: () => void = () => {};
   #unlead: () => void = () => {};
   #enabled = true;
   #started = false;
   #running = false;
   #link: ChildLink | null = null;
+  /** Of a parent that is known to be the one that is followed. */
   #welcome: Welcome | null = null;
   #lastError: OpenClawError | null = null;
-  /** The parent has our ledger up to here, by its own word. */
-  #holds = revision(0);
+  readonly #holds: ParentHolds;
   readonly #epochs: ParentEpochs;
   /** Where the last push ended, or the parent stood when it welcomed us. */
   #pushed: { readonly revision: number; readonly hash: Uint8Array } | null = null;
-  #noting = false;
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
   #cancelBare: (() => void) | null = null;
-  #runs: EventRun[] = [];
-  #importing = false;
-  #cancelImport: (() => void) | null = null;
+  readonly #mirrorAge: MirrorAge;
+  #upSnapshot: UpSnapshot | null = null;
+  #imports: DownImports | null = null;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
-    this.#backoff = new Backoff(options.clock, options.random, RETRY_MS_FIRST, RETRY_MS_MAX);
+    const { clock, random, limits, replica, parent } = options;
+    this.#mirrorAge = new MirrorAge(clock);
+    this.#holds = new ParentHolds({
+      clock,
+      replicated: () => replica.position().parentHolds,
+      wanted: () => this.#wanted && this.#welcome !== null,
+      propose: (holds) => this.#noteHolds(holds),
+      failed: (error) => this.#note(error),
+    });
     this.#epochs = new ParentEpochs({
-      source: options.replica,
-      parent: options.parent,
-      barrier: () => options.replica.barrier(PROPOSE_MS_MAX),
+      source: replica,
+      parent,
+      barrier: () => replica.barrier(PROPOSE_MS_MAX),
       propose: (command) => this.#propose(command),
+    });
+    this.#unreached = new Backoff(clock, random, RETRY_MS_FIRST, RETRY_MS_MAX, UNREACHED_GROWTH);
+    this.#refused = new Backoff(clock, random, RETRY_MS_FIRST, RETRY_MS_MAX);
+    this.#drain = new DrainRate(clock);
+    this.#budget = new UplinkBudget({
+      limits,
+      clock,
+      traffic: () => options.traffic(),
+      position: () => replica.position(),
+      read: () => replica.read({ kind: "uplinkUse" }),
+      note: async (day, bytes) => void (await this.#propose({ kind: "uplinkUsed", day, bytes })),
     });
   }
 
@@ -116,16 +144,42 @@ export class Uplink {
     this.#look();
   }
 
+  /** An operator's: what today may use beyond the budget. Good at any node. */
+  async allow(bytes: number): Promise<void> {
+    await this.#propose({ kind: "allowUplink", day: this.#budget.use.day, bytes });
+    await this.#budget.refresh();
+    this.#wakeSpent();
+  }
+
   status(): UplinkState {
-    const { replica, parent } = this.#options;
-    const { parentHolds } = replica.position();
+    const { parent, limits } = this.#options;
+    const { use, left, msToNextDay } = this.#budget;
     return {
       parent,
       enabled: this.#enabled,
       connected: this.#link?.open === true,
-      cursor: this.#welcome === null ? parentHolds : revision(Math.max(this.#holds, parentHolds)),
+      phase: this.#phase,
+      rate: this.#drain.rate,
+      use,
+      limits,
+      left,
+      msToNextDay,
+      cursor: this.#holds.revision,
       lastError: this.#lastError,
     };
+  }
+
+  /** Ms since what is here of the parent was known to be level with it; null when it never was, by this node. */
+  mirrorAgeMs(): number | null {
+    return this.#mirrorAge.ms(this.#link);
+  }
+
+  get #phase(): UplinkPhase {
+    const { replica } = this.#options;
+    if (replica.status().role !== "leader") return "standby";
+    if (!this.#enabled) return "paused";
+    if (this.#link?.open === true) return this.#holds.revision < replica.position().revision ? "shipping" : "idle";
+    return this.#budget.left === 0 ? "spent" : "connecting";
   }
 
   get #wanted(): boolean {
@@ -136,7 +190,9 @@ export class Uplink {
   #look(): void {
     if (!this.#wanted) {
       this.#link?.close();
-      this.#backoff.wake();
+      this.#unreached.wake();
+      this.#refused.wake();
+      this.#wakeSpent();
     } else if (!this.#running) {
       this.#running = true;
       void this.#run();
@@ -145,20 +201,39 @@ export class Uplink {
 
   async #run(): Promise<void> {
     while (this.#wanted) {
+      if (this.#budget.left === 0) {
+        await this.#replenished();
+        continue;
+      }
       const reason = await this.#connection();
       this.#lastError = reason;
       this.#options.ended?.(reason);
       if (!this.#wanted) break;
-      await this.#backoff.wait();
+      await (reason === null || reason.code === "UNAVAILABLE" ? this.#unreached : this.#refused).wait();
     }
     this.#running = false;
     // The leadership may have come back while the last connection was ending.
     if (this.#wanted) this.#look();
   }
 
+  /** Resolves when there may be bytes again: the day may be another one, or an operator may have allowed more. */
+  async #replenished(): Promise<void> {
+    const { clock } = this.#options;
+    await this.#budget.look().catch((error: unknown) => this.#note(error));
+    await new Promise<void>((resolve) => {
+      const cancel = clock.after(SPENT_LOOK_MS, resolve);
+      this.#wakeSpent = () => {
+        cancel();
+        resolve();
+      };
+    });
+    await this.#budget.refresh().catch((error: unknown) => this.#note(error));
+  }
+
   async #connection(): Promise<OpenClawError | null> {
     try {
       const hello = await this.#hello();
+      if (this.#budget.left === 0) return null;
       const connection = await this.#options.connect(this.#lastError);
       if (!this.#wanted) {
         connection.close();
@@ -176,43 +251,70 @@ export class Uplink {
     // A new leader may not have applied the last cursor yet.
     await replica.barrier(PROPOSE_MS_MAX);
     const { epoch, ancestors, revision: end } = replica.position();
+    await this.#budget.refresh();
     const { link } = await replica.read({ kind: "link", link: linkOf(parent) });
-    const wanted = subscription.collections.length > 0 || subscription.prefixes.length > 0;
+    this.#mirrorAge.taken(revision(link?.cursor ?? 0));
+    const stream = await this.#subscribe((link?.cursor ?? 0) > 0);
+    const down = {
+      subscription,
+      cursor: revision(link?.cursor ?? 0),
+      epoch: link?.epoch?.nonce ?? null,
+      hash: link === null || link.cursor === 0 ? null : link.hash,
+      ...stream,
+    };
     return {
       link: linkOf(cluster),
       child: { kind: "site", cluster, epoch, ancestors, revision: end, credential },
-      down: wanted
-        ? {
-            subscription,
-            cursor: revision(link?.cursor ?? 0),
-            epoch: link?.epoch?.nonce ?? null,
-            hash: link === null || link.cursor === 0 ? null : link.hash,
-          }
-        : null,
+      // Also where nothing is subscribed to: homes, commands and results come down whatever that is (Q2, Q3).
+      down,
     };
   }
 
+  /** S4: what the stream is of, once nothing that is not wanted is left of it. */
+  async #subscribe(begun: boolean): Promise<StreamState> {
+    const { replica, parent, subscription } = this.#options;
+    const link = linkOf(parent);
+    const stream = await replica.read({ kind: "stream", link });
+    if (isSubscribed(stream, subscription, begun)) return stream;
+    await subscribeTo((command) => this.#propose(command), { link, cluster: parent }, subscription);
+    return replica.read({ kind: "stream", link });
+  }
+
   #converse(connection: ChildConnection, hello: Omit<Hello, "kind" | "version">): Promise<OpenClawError | null> {
+    const { clock } = this.#options;
     return new Promise((resolve) => {
       let over = false;
       const welcomed = Promise.withResolvers<Welcome>();
       const link = new ChildLink({
         connection,
         hello,
-        clock: this.#options.clock,
+        clock,
         owner: {
           source: { next: (after, inFlight) => this.#next(after, inFlight), oldest: () => 0 },
-          welcomed: (welcome) => welcomed.resolve(welcome),
-          pushed: ({ cursor }) => this.#parentHas(revision(cursor)),
-          events: (run) => this.#received(run),
+          welcomed: (welcome) => {
+            this.#imports = this.#importsOf(welcome);
+            welcomed.resolve(welcome);
+          },
+          pushed: ({ cursor }) => {
+            this.#drain.took(cursor, this.#options.traffic().sent);
+            this.#claimed(revision(cursor));
+          },
+          events: (run) => {
+            this.#imports?.events(run);
+            this.#lookAtBudget();
+          },
+          snapshot: (step) => {
+            this.#imports?.snapshot(step);
+            this.#lookAtBudget();
+          },
           holds: () => undefined,
           closed: (reason) => {
             over = true;
             this.#link = null;
             this.#welcome = null;
-            this.#runs = [];
-            this.#cancelImport?.();
-            this.#cancelImport = null;
+            this.#upSnapshot = null;
+            this.#imports?.close();
+            this.#imports = null;
             resolve(reason);
           },
         },
@@ -230,13 +332,15 @@ export class Uplink {
       if (this.#link !== link) return;
       if (next === "again") return link.close();
       this.#welcome = welcome;
+      const { replica, parent, traffic } = this.#options;
+      this.#upSnapshot = new UpSnapshot(replica, parent, welcome, (holds) => this.#noteHolds(holds));
       this.#lastError = null;
+      this.#drain.begin(welcome.cursor, traffic().sent);
       this.#options.connected?.();
-      this.#holds = revision(welcome.cursor);
+      this.#holds.begin(revision(welcome.cursor));
       this.#pushed = welcome.hash === null ? null : { revision: welcome.cursor, hash: welcome.hash };
-      void this.#noteHolds();
+      this.#imports?.begin();
       link.wake();
-      if (this.#runs.length > 0) void this.#import();
     } catch (error) {
       if (error instanceof InvariantViolation) throw error;
       if (this.#link === link) this.#fail(error);
@@ -251,24 +355,68 @@ export class Uplink {
   /** Follows it. @throws OpenClawError as `ParentEpochs.adopt` */
   async adopt(): Promise<Adoption> {
     const adoption = await this.#epochs.adopt();
-    this.#backoff.wake();
+    this.#unreached.wake();
+    this.#refused.wake();
     return adoption;
+  }
+
+  /** The parent says how far it has our ledger: no further than the ledger goes, or it is no word of ours that it has. */
+  #claimed(cursor: Revision): void {
+    const { replica } = this.#options;
+    if (cursor <= replica.position().revision) return this.#holds.heard(cursor);
+    // Ahead is not a fork (L3): this node may be behind its own cluster.
+    replica.barrier(PROPOSE_MS_MAX).then(
+      () => {
+        const { revision: end } = replica.position();
+        if (cursor <= end) return this.#holds.heard(cursor);
+        this.#fail(new OpenClawError("FORK", `the parent has revision ${cursor}, this cluster ends at ${end}`));
+      },
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #importsOf({ epoch, ancestors }: Welcome): DownImports {
+    const { parent, clock } = this.#options;
+    return new DownImports({
+      link: linkOf(parent),
+      parent,
+      lineage: { epoch, ancestors },
+      clock,
+      propose: (command) => this.#propose(command),
+      taken: {
+        taken: (cursor) => {
+          this.#mirrorAge.taken(cursor);
+          this.#link?.taken(cursor);
+        },
+        snapshotTaken: () => this.#link?.snapshotTaken(),
+      },
+      failed: (error) => this.#fail(error),
+    });
   }
 
   /** The next run of our ledger for the parent. */
   async #next(after: number, inFlight: number): Promise<Push | null> {
-    const { replica, parent } = this.#options;
+    const { replica, parent, sha256 } = this.#options;
     if (this.#welcome === null) return null;
+    this.#budget.look().catch((error: unknown) => this.#note(error));
+    if (this.#budget.left === 0) {
+      // What is on its way is still answered: it would have to be sent again.
+      if (inFlight === 0) this.#spent();
+      return null;
+    }
+    const step = (await this.#upSnapshot?.next(revision(after))) ?? null;
+    if (step !== null) return step;
     const waiting = replica.position().revision - after;
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
-    const slice = await replica.ledger(revision(after + 1), BATCH_BYTES_MAX);
+    await this.#budget.turn();
+    const slice = await replica.ledger(revision(after + 1), this.#budget.pushBytes);
     // L3: no push goes past where an epoch departed.
     const to = spanAt(replica.position(), after + 1)?.to ?? Number.POSITIVE_INFINITY;
     const records = slice.records.slice(0, BATCH_ITEMS_MAX).filter((record) => record.revision <= to);
     const last = records.at(-1);
     if (last === undefined) return null;
-    const items = selectForParent(records, parent);
+    const items = selectForParent(records, parent, sha256);
     // L1: what came from the parent goes back as skips; those wait for something to go with, so that links fall silent.
     if (isBare(items) && last.revision > this.#bareTo && last.revision === slice.revision) {
       this.#cancelBare ??= this.#options.clock.after(SKIP_DELAY_MS, () => {
@@ -296,85 +444,21 @@ export class Uplink {
     }
   }
 
-  #parentHas(cursor: Revision): void {
-    if (cursor > this.#holds) this.#holds = cursor;
-    void this.#noteHolds();
+  /** What the parent streams costs bytes as well: the link looks whether any are left. */
+  #lookAtBudget(): void {
+    if (this.#budget.left === 0) this.#link?.wake();
   }
 
-  /** S3: one at a time, and not more often than agreed. */
-  async #noteHolds(): Promise<void> {
-    const { replica, parent, clock } = this.#options;
-    const welcome = this.#welcome;
-    if (welcome === null || this.#noting || this.#holds <= replica.position().parentHolds || !this.#wanted) return;
-    this.#noting = true;
-    const again = (ms: number): void => {
-      clock.after(ms, () => {
-        this.#noting = false;
-        void this.#noteHolds();
-      });
-    };
-    try {
-      await this.#propose({ kind: "parentHolds", parent, epoch: welcome.epoch.nonce, revision: this.#holds });
-      again(HOLDS_EVERY_MS);
-    } catch (error) {
-      if (error instanceof InvariantViolation) throw error;
-      // No majority now. It is no news for anybody but us, and the next leader hears it from the parent again.
-      this.#lastError = asOpenClawError(error);
-      again(RETRY_MS_MAX);
-    }
-  }
-
-  #received(run: EventRun): void {
-    this.#runs.push(run);
-    // A run of nothing holds nothing to be stored: it may be forgotten, and is then asked for again.
-    if (isBare(run.items)) this.#link?.taken(run.to);
-    const idle = this.#runs.every(({ items }) => isBare(items)) && this.#runs.length < BARE_RUNS_MAX;
-    if (!idle) void this.#import();
-    else this.#cancelImport ??= this.#options.clock.after(BARE_IMPORT_MS, () => void this.#import());
-  }
-
-  /** Takes what waits, in order, as one import; what comes meanwhile is the next one (R3). */
-  async #import(): Promise<void> {
-    this.#cancelImport?.();
-    this.#cancelImport = null;
-    if (this.#importing) return;
-    this.#importing = true;
-    const link = this.#link;
-    try {
-      while (this.#link === link && this.#welcome !== null) {
-        const runs = takeRuns(this.#runs, spansOf(this.#welcome));
-        const last = runs.at(-1);
-        if (last === undefined) break;
-        await this.#importRun(
-          runs.reduce<readonly LinkItem[]>((items, run) => joinRuns(items, run.items), []),
-          last,
-          this.#welcome,
-        );
-        link?.taken(last.to);
-      }
-    } catch (error) {
-      if (error instanceof InvariantViolation) throw error;
-      if (this.#link === link) this.#fail(error);
-    } finally {
-      this.#importing = false;
-    }
-    if (this.#link !== link && this.#runs.length > 0) void this.#import();
-  }
-
-  async #importRun(items: readonly LinkItem[], { hash }: EventRun, { epoch }: Welcome): Promise<void> {
+  /** S3: by the parent's word in the epoch that it is in. */
+  async #noteHolds(holds: Revision): Promise<void> {
     const { parent } = this.#options;
-    const result = await this.#propose({
-      kind: "importLedger",
-      link: linkOf(parent),
-      cluster: parent,
-      epoch,
-      items,
-      hash,
-      // A connection begins where both ends agree, and its runs follow each other.
-      after: null,
-    });
-    // A refusal ends the connection: the next one begins where the replicated cursor stands.
-    if (result.kind === "importRefused") throw new OpenClawError(result.code, result.details);
+    if (this.#welcome === null) throw new OpenClawError("UNAVAILABLE", "the connection closed");
+    await this.#propose({ kind: "parentHolds", parent, epoch: this.#welcome.epoch.nonce, revision: holds });
+  }
+
+  #spent(): void {
+    this.#options.spent?.(this.#budget.msToNextDay);
+    this.#link?.close();
   }
 
   #propose(command: SystemCommand): ReturnType<UplinkReplica["propose"]> {
@@ -382,27 +466,17 @@ export class Uplink {
     return replica.propose(command, { principal: `node:${replica.status().id}`, timeoutMs: PROPOSE_MS_MAX });
   }
 
+  /** What went wrong beside the connection. */
+  #note(error: unknown): void {
+    if (error instanceof InvariantViolation) throw error;
+    this.#lastError = asOpenClawError(error);
+  }
+
   #fail(error: unknown): void {
     const failure = asOpenClawError(error);
     this.#lastError = failure;
     this.#link?.fail(failure);
   }
-}
-
-/** As many runs as one import takes, at least one. */
-function takeRuns(runs: EventRun[], spans: readonly Span[]): EventRun[] {
-  let items = 0;
-  let bytes = 0;
-  let count = 0;
-  for (const run of runs) {
-    items += run.items.length;
-    bytes += run.items.reduce((sum, item) => sum + (item.kind === "body" ? item.record.length : 0), 0);
-    if (count > 0 && (items > BATCH_ITEMS_MAX || bytes > BATCH_BYTES_MAX)) break;
-    count++;
-    // L3: nor does an import go past where an epoch of the parent departed.
-    if (spans.some(({ to }) => to === run.to)) break;
-  }
-  return runs.splice(0, count);
 }
 
 function linkOf(cluster: ClusterId): LinkId {

@@ -51,7 +51,7 @@ export function changesRoute(app: FastifyInstance, deps: ApiDeps): void {
         summary: "Every event of the ledger that may be read (server-sent events, or NDJSON by Accept)",
         description:
           "`put`, `delete` and `change` (of a document) carry {kind, cluster, partition, epoch, revision, index, count, " +
-          "…, origin, principal, time}: `index` is the place among the `count` events of the revision. Their id names " +
+          "…, origin, principal, time}, and `snapshot` where a snapshot brought them (SPEC S4): `index` is the place among the `count` events of the revision. Their id names " +
           "them: `Last-Event-ID`, or `after`, goes on behind it, and is refused WRONG_EPOCH when the cluster was " +
           "restored meanwhile. `hello` says where the stream starts, `progress` how far it is when there was nothing to " +
           "read, and `closed` why the node ended it. What the token may not read is left out.",
@@ -136,7 +136,8 @@ function eventsOf(
   principal: ApiPrincipal,
   start: Start,
 ): ServerEvent[] {
-  const { revision: at, events, origin, principal: author, time } = decodeRecord(stored.record);
+  const { revision: at, events, origin, principal: author, time, snapshot } = decodeRecord(stored.record);
+  const mark = snapshot ? { snapshot } : {};
   const count = events.length;
   return events.flatMap((event, index): ServerEvent[] => {
     if (at === start.revision && index < start.skip) return [];
@@ -146,7 +147,7 @@ function eventsOf(
     const id = index === count - 1 ? named(at) : `${named(at)}.${index + 1}`;
     const place = { ...common, revision: at, index, count };
     const { kind } = event;
-    return [{ event: kind, id, data: { kind, ...place, ...shown(event), origin, principal: author, time } }];
+    return [{ event: kind, id, data: { kind, ...place, ...shown(event), origin, principal: author, time, ...mark } }];
   });
 }
 
@@ -161,6 +162,12 @@ function shown(event: LedgerEvent): object {
       const { hash, actor, seq, deps, bytes } = change;
       return { collection, document, hash, actor, seq, deps, change: base64(bytes) };
     }
+    case "home":
+      return { prefix: keyAsText(event.prefix), step: event.step };
+    case "command":
+      return { via: event.via, to: event.to, command: base64(event.command) };
+    case "result":
+      return { to: event.to, of: { epoch: event.epoch, revision: event.revision }, outcome: base64(event.outcome) };
     default:
       return unreachable(event);
   }

@@ -17,9 +17,8 @@ export function compactRoute(app: FastifyInstance, deps: ApiDeps): void {
         summary: "Forget what was before a revision",
         description:
           "The state at the revision and all later ones are kept, and documents whole. Reads and watches that ask for an " +
-          "earlier one are COMPACTED from now on; the disk's space is freed in the background, and used again. No snapshot " +
-          "is sent yet in place of what is gone (SPEC S4): a browser that opens here for the first time, and a child that " +
-          "is behind the revision, are refused COMPACTED and get no events.",
+          "earlier one are COMPACTED from now on; the disk's space is freed in the background, and used again. A browser that " +
+          "opens here for the first time, and a child that is behind the revision, get a snapshot (SPEC S4).",
         body: {
           type: "object",
           additionalProperties: false,

@@ -1,11 +1,12 @@
 /** What the HTTP API needs of a running node: declared here, provided by node.ts and by tests. */
 import type { ErrorCode } from "@openclaw/core/errors.ts";
-import type { NodeId, Revision } from "@openclaw/core/ids.ts";
+import type { ClusterId, NodeId, Revision } from "@openclaw/core/ids.ts";
 import type { DiskBudget } from "@openclaw/core/replica/disk-budget.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
 import type { Member, MemberPlace } from "@openclaw/core/state-machine/member.ts";
 import type { Authority, Principal } from "@openclaw/core/sync/authority.ts";
 import type { Uplink } from "@openclaw/core/sync/uplink.ts";
+import type { UplinkState } from "@openclaw/core/sync/uplink-state.ts";
 import type { FastifyBaseLogger } from "fastify";
 import type { Materialiser } from "../documents/materialise.ts";
 import type { Metrics } from "../metrics.ts";
@@ -66,13 +67,7 @@ export interface MembersDoor {
   readonly removed: boolean;
 }
 
-export interface UplinkStatus {
-  readonly parent: string;
-  /** False while an operator has it paused. */
-  readonly enabled: boolean;
-  readonly connected: boolean;
-  /** Our revision up to which the parent has taken the ledger. */
-  readonly cursor: Revision;
+export interface UplinkStatus extends Omit<UplinkState, "lastError"> {
   /** The last failure in words, and its code; null when there was none since the link last came up. */
   readonly failure: string | null;
   readonly failureCode: ErrorCode | null;
@@ -81,6 +76,10 @@ export interface UplinkStatus {
 export interface UplinkDoor extends Pick<Uplink, "planAdoption" | "adopt"> {
   status(): UplinkStatus;
   setEnabled(enabled: boolean): void;
+  /** Ms since this node knew that its mirror of that cluster was level with it; null when it does not. */
+  mirrorAgeMs(origin: ClusterId): number | null;
+  /** What today may use beyond the budget, in bytes. @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED */
+  allow(bytes: number): Promise<void>;
 }
 
 export interface ApiDeps {

@@ -7,7 +7,7 @@ import { encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { IDEMPOTENCY_KEY_CHARS_MAX, IDEMPOTENCY_MS } from "@openclaw/core/limits.ts";
 import type { IdempotencyKey, UserCommand } from "@openclaw/core/state-machine/command.ts";
-import { userCommandTuple } from "@openclaw/core/state-machine/command-codec.ts";
+import { userCommandTuple } from "@openclaw/core/state-machine/user-command-codec.ts";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { ApiDeps } from "./deps.ts";
 

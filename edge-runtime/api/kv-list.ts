@@ -1,72 +1,21 @@
 /** `GET /v1/kv`: the keys with a prefix, sorted, bounded and counted as etcd's Range does. */
 import { compareBytes, concatBytes, EMPTY_BYTES, prefixEnd } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { revision } from "@openclaw/core/ids.ts";
-import { RANGE_ROWS_MAX } from "@openclaw/core/limits.ts";
-import {
-  type KeyValue,
-  RANGE_VIEWS,
-  type RangeRequest,
-  type RangeView,
-  SORT_ORDERS,
-  SORT_TARGETS,
-  type SortOrder,
-  type SortTarget,
-} from "@openclaw/core/state-machine/operation.ts";
+import { type Revision, revision } from "@openclaw/core/ids.ts";
+import type { KeyValue, RangeRequest, RangeView } from "@openclaw/core/state-machine/operation.ts";
 import type { FastifyInstance } from "fastify";
 import { failures } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
 import { keyAsText, valueAsText } from "./key-text.ts";
+import { type EverywhereQuery, readEverywhere } from "./kv-everywhere.ts";
 import { MOMENT_FAILURES, type MomentQuery, momentHeaders, momentOf, momentSchema } from "./moment.ts";
-import { originOf, originSchema } from "./origin.ts";
+import { EVERYWHERE, mirrorHeaders, ofMirror, originOf, originSchema } from "./origin.ts";
+import { type RangeQuery, rangeSchema } from "./range-query.ts";
 import { READ_FAILURES, type ReadModeQuery, readHeaders, reading, readModeSchema } from "./reading.ts";
 import { queryBytes } from "./url-bytes.ts";
 
-const LIMIT_DEFAULT = 1_000;
-
-interface RangeQuery {
-  readonly limit: number;
-  readonly sort: SortTarget;
-  readonly order: SortOrder;
-  readonly view: RangeView;
-  readonly count: boolean;
-  readonly minModRevision: number;
-  readonly maxModRevision: number;
-  readonly minCreateRevision: number;
-  readonly maxCreateRevision: number;
-}
-
-const bound = {
-  type: "integer",
-  minimum: 0,
-  maximum: Number.MAX_SAFE_INTEGER,
-  default: 0,
-  description: "0 bounds nothing",
-} as const;
-
-const rangeSchema = {
-  limit: { type: "integer", minimum: 1, maximum: RANGE_ROWS_MAX, default: LIMIT_DEFAULT },
-  sort: {
-    type: "string",
-    enum: SORT_TARGETS,
-    default: "key",
-    description: "Of equals the lesser key comes first. All but key, ascending, reads the whole range",
-  },
-  order: { type: "string", enum: SORT_ORDERS, default: "ascending" },
-  view: { type: "string", enum: RANGE_VIEWS, default: "rows", description: "keys: without values; count: no rows" },
-  count: {
-    type: "boolean",
-    default: false,
-    description: "Count every key of the range, whatever limit and bounds leave out: reads all of it",
-  },
-  minModRevision: bound,
-  maxModRevision: bound,
-  minCreateRevision: bound,
-  maxCreateRevision: bound,
-} as const;
-
 export function kvListRoute(app: FastifyInstance, deps: ApiDeps): void {
-  app.get<{ Querystring: ReadModeQuery & MomentQuery & RangeQuery & { origin?: string } }>(
+  app.get<{ Querystring: ReadModeQuery & MomentQuery & EverywhereQuery & { origin?: string } }>(
     "/v1/kv",
     {
       schema: {
@@ -85,14 +34,22 @@ export function kvListRoute(app: FastifyInstance, deps: ApiDeps): void {
             ...rangeSchema,
             ...momentSchema,
             ...readModeSchema,
-            origin: originSchema,
+            origin: {
+              ...originSchema,
+              description: `${originSchema.description}. * for every origin: by origin, ours first, then by key`,
+            },
+            afterOrigin: {
+              type: "string",
+              description:
+                "With origin=* and after: the origin of the last row of the page before; absent: our own keys",
+            },
           },
         },
         response: {
           200: {
             description: "One revision's rows",
             type: "object",
-            headers: { ...readHeaders, ...momentHeaders },
+            headers: { ...readHeaders, ...mirrorHeaders, ...momentHeaders },
             properties: {
               revision: { type: "integer" },
               more: {
@@ -107,6 +64,10 @@ export function kvListRoute(app: FastifyInstance, deps: ApiDeps): void {
                   properties: {
                     key: { type: ["string", "null"], description: "Null where it is not UTF-8" },
                     keyBase64: { type: "string", description: "Only where the key is not UTF-8" },
+                    origin: {
+                      type: ["string", "null"],
+                      description: "Where an origin was asked for: whose key it is; null for our own",
+                    },
                     value: { type: "string", format: "byte", description: "Base64" },
                     text: { type: "string", description: "The value, where it is UTF-8" },
                     modRevision: { type: "integer" },
@@ -125,20 +86,34 @@ export function kvListRoute(app: FastifyInstance, deps: ApiDeps): void {
       const prefix = queryBytes(request.url, "prefix") ?? EMPTY_BYTES;
       const after = queryBytes(request.url, "after");
       if (!request.principal.mayReadPrefix(prefix)) throw new OpenClawError("FORBIDDEN", "read");
+      if (request.query.origin === EVERYWHERE) {
+        const found = await reading(deps, request.query, reply, () =>
+          readEverywhere(deps.replica, prefix, after, request.query),
+        );
+        return answerOf(
+          found,
+          found.rows.map((row) => ({ ...shownIn(request.query.view)(row), origin: row.origin })),
+        );
+      }
       const range = rangeOf(prefix, after, request.query);
       const question = { kind: "range", origin: originOf(request.query.origin), ...range } as const;
       const answer = await reading(deps, request.query, reply, async () => {
         const past = await momentOf(deps, request.query, reply);
         if (past === null) return deps.replica.read(question);
-        return { ...(await deps.replica.history({ ...question, at: past })), revision: past };
+        return { ...(await deps.replica.history({ ...question, at: past })), revision: past, origin: question.origin };
       });
+      ofMirror(deps, answer.origin, reply);
       // The state bounds an answer in bytes, too: then `more` is true before `limit` rows.
-      const rows = answer.rows.map(range.view === "keys" ? keyShown : rowShown);
-      const { revision: at, more, count } = answer;
-      return { revision: at, more, ...(count === null ? {} : { count }), rows };
+      const rows = answer.rows.map(shownIn(range.view));
+      return answerOf(answer, answer.origin === null ? rows : rows.map((row) => ({ ...row, origin: answer.origin })));
     },
   );
 }
+
+const answerOf = (
+  { revision: at, more, count }: { revision: Revision; more: boolean; count: number | null },
+  rows: readonly object[],
+) => ({ revision: at, more, ...(count === null ? {} : { count }), rows });
 
 /** @throws OpenClawError BAD_REQUEST */
 function rangeOf(prefix: Uint8Array, after: Uint8Array | undefined, query: RangeQuery): RangeRequest {
@@ -168,5 +143,7 @@ const keyShown = ({ key, modRevision, createRevision, version }: KeyValue) => ({
   createRevision,
   version,
 });
+
+const shownIn = (view: RangeView) => (view === "keys" ? keyShown : rowShown);
 
 const rowShown = (row: KeyValue) => ({ ...keyShown(row), ...valueAsText(row.value) });

@@ -4,15 +4,16 @@ import { EMPTY_BYTES } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { VALUE_BYTES_MAX } from "@openclaw/core/limits.ts";
-import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
+import type { KeyCommand, UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { compareAndSet, comparedOutcome } from "@openclaw/core/state-machine/compare-and-set.ts";
 import type { KeyValue } from "@openclaw/core/state-machine/operation.ts";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import { failures } from "./answers.ts";
+import { queued, queuedSchema } from "./commands.ts";
 import type { ApiDeps } from "./deps.ts";
 import { viewed } from "./key-text.ts";
 import { MOMENT_FAILURES, type MomentQuery, momentHeaders, momentOf, momentSchema } from "./moment.ts";
-import { originOf, originSchema } from "./origin.ts";
+import { mirrorHeaders, ofMirror, originOf, originSchema } from "./origin.ts";
 import {
   positionHeaders,
   positionProperties,
@@ -36,7 +37,7 @@ const writeFailures = (code: "COMPARE_FAILED" | "NOT_FOUND") =>
     "KEY_TOO_LARGE",
     "VALUE_TOO_LARGE",
     "FORBIDDEN",
-    "READ_ONLY",
+    "UNKNOWN_CHILD",
     "OVERLOADED",
     "IDEMPOTENCY_KEY_REUSED",
     "UNAVAILABLE",
@@ -57,7 +58,7 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
     kv.removeAllContentTypeParsers();
     kv.addContentTypeParser(/^/, { parseAs: "buffer" }, (_request, body, done) => done(null, body));
 
-    kv.put<KeyRoute & { Querystring: { expected?: number }; Body: Buffer | undefined }>(
+    kv.put<KeyRoute & { Querystring: { expected?: number; origin?: string }; Body: Buffer | undefined }>(
       "/v1/kv/:key",
       {
         bodyLimit: VALUE_BYTES_MAX,
@@ -66,16 +67,21 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
           summary: "Put a value, or compare and set it",
           description:
             "`expected` (or If-Match with the ETag of a GET) puts only if the key is at that revision; 0 (or " +
-            "If-None-Match: *) only if there is no such key. Answered once a majority of the site has it on disk.",
+            "If-None-Match: *) only if there is no such key. Answered once a majority of the site has it on disk. A key whose " +
+            "home is elsewhere, or a cluster below as `origin`: 202, the write is queued and runs there once.",
           consumes: ["application/octet-stream"],
           params: keyParameter,
           querystring: {
             type: "object",
             additionalProperties: false,
-            properties: { expected: { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER } },
+            properties: {
+              expected: { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+              origin: writeOriginSchema,
+            },
           },
           response: {
             200: { description: "Committed", type: "object", properties: positionProperties, headers: positionHeaders },
+            202: queuedSchema,
             ...writeFailures("COMPARE_FAILED"),
           },
         },
@@ -84,10 +90,12 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
         const key = keyOf(request.params.key);
         const value = bytesOf(request.body);
         const expected = request.query.expected ?? expectedByHeader(request.headers);
-        const command: UserCommand =
+        const command: KeyCommand =
           expected === undefined ? { kind: "put", key, value } : compareAndSet(key, revision(expected), value);
-        const outcome = comparedOutcome(command, await perform(deps, command, { request, reply }));
+        const asked = addressed(command, request.query.origin);
+        const outcome = comparedOutcome(command, await perform(deps, asked, { request, reply }));
         if (!outcome.ok) throw new OpenClawError(outcome.code, outcome.details);
+        if (outcome.response?.kind === "queued") return queued(deps, outcome.revision, reply);
         return written(deps, outcome.revision, reply);
       },
     );
@@ -111,6 +119,7 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
               content: { "application/octet-stream": { schema: bytesSchema } },
               headers: {
                 ...readHeaders,
+                ...mirrorHeaders,
                 ...momentHeaders,
                 "X-Openclaw-Mod-Revision": {
                   type: "integer",
@@ -132,36 +141,51 @@ export function kvRoutes(app: FastifyInstance, deps: ApiDeps): void {
         const answer = await reading(deps, request.query, reply, async () => {
           const at = await momentOf(deps, request.query, reply);
           if (at === null) return deps.replica.read({ kind: "get", origin, key });
-          return { ...(await deps.replica.history({ kind: "get", origin, key, at })), revision: at };
+          return { ...(await deps.replica.history({ kind: "get", origin, key, at })), revision: at, origin };
         });
         void reply.header("x-openclaw-revision", answer.revision);
+        ofMirror(deps, answer.origin, reply);
         if (answer.row === null) throw new OpenClawError("NOT_FOUND");
         return sendValue(reply, answer.row);
       },
     );
 
-    kv.delete<KeyRoute>(
+    kv.delete<KeyRoute & { Querystring: { origin?: string } }>(
       "/v1/kv/:key",
       {
         schema: {
           tags: ["kv"],
           summary: "Delete a key",
           params: keyParameter,
+          querystring: { type: "object", additionalProperties: false, properties: { origin: writeOriginSchema } },
           response: {
             200: { description: "Committed", type: "object", properties: positionProperties, headers: positionHeaders },
+            202: queuedSchema,
             ...writeFailures("NOT_FOUND"),
           },
         },
       },
       async (request, reply) => {
         const key = keyOf(request.params.key);
-        const command = { kind: "deleteRange", keys: { kind: "key", key } } as const;
+        const command = addressed({ kind: "deleteRange", keys: { kind: "key", key } }, request.query.origin);
         const { revision: at, response } = await perform(deps, command, { request, reply });
+        if (response?.kind === "queued") return queued(deps, at, reply);
         if (response?.kind === "deleteRange" && response.deleted === 0) throw new OpenClawError("NOT_FOUND");
         return written(deps, at, reply);
       },
     );
   });
+}
+
+const writeOriginSchema = {
+  type: "string",
+  description: "A cluster below this one: the write is queued, and runs on its own keys",
+} as const;
+
+/** To the keys of a cluster below, where one is named. @throws OpenClawError BAD_REQUEST */
+function addressed(command: KeyCommand, origin: string | undefined): UserCommand {
+  const to = originOf(origin);
+  return to === null ? command : { kind: "addressed", to, command };
 }
 
 function sendValue(reply: FastifyReply, row: KeyValue): Buffer {

@@ -2,11 +2,10 @@
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { HistoryQuery } from "@openclaw/core/history/history-query.ts";
 import { revision } from "@openclaw/core/ids.ts";
-import type { LedgerRecord } from "@openclaw/core/ledger/record.ts";
+import type { KeyEvent, LedgerRecord } from "@openclaw/core/ledger/record.ts";
 import { type KeyValue, rowBytes } from "@openclaw/core/state-machine/operation.ts";
 import type { ReplicaDoor } from "./deps.ts";
 import { valueAsText } from "./key-text.ts";
-import type { KeyEvent } from "./watch-selection.ts";
 
 /**
  * Reads of the past under way for all watches of a node, which leaves most of those that a node takes to others. What

@@ -1,15 +1,13 @@
 /** `/v1/status`, `/v1/gateways`: what an operator and a browser ask first. */
 import { toHex } from "@openclaw/core/bytes.ts";
-import { OpenClawError } from "@openclaw/core/errors.ts";
 import { PARTITION } from "@openclaw/core/ids.ts";
 import type { Agreement } from "@openclaw/core/replica/comparisons.ts";
 import { type DiskStatus, SHEDDING_ORDER } from "@openclaw/core/replica/disk-budget.ts";
 import type { FastifyInstance } from "fastify";
 import type { LinkRefusal } from "../sync/link-refusals.ts";
-import { requireAdmin } from "./admin.ts";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
-import { acceptIdempotencyKey } from "./idempotency.ts";
+import { shedSummary } from "./shed.ts";
 import { agreementNote, comparisonJson } from "./verify.ts";
 
 export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
@@ -46,7 +44,8 @@ export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
     },
     async (request) => {
       if (request.query.consistency === "linearizable") await deps.replica.barrier(REQUEST_TIMEOUT_MS);
-      return { ...statusOf(deps), ...(request.query.hash ? { state: await stateHash(deps) } : {}) };
+      const shed = await shedSummary(deps.replica);
+      return { ...statusOf(deps), shed, ...(request.query.hash ? { state: await stateHash(deps) } : {}) };
     },
   );
 
@@ -75,34 +74,6 @@ export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
       gateways: deps.members.list().flatMap(({ peer, addresses }) => addresses.filter(isWebSocket).map(withPeer(peer))),
       http: deps.members.list().map(({ http }) => http),
     }),
-  );
-
-  app.post<{ Body: { enabled: boolean } }>(
-    "/v1/admin/uplink",
-    {
-      schema: {
-        tags: ["operation"],
-        summary: "Pause or resume this node's uplink to the parent",
-        description: "Not remembered across a restart. The leader's uplink is the one that ships.",
-        body: {
-          type: "object",
-          additionalProperties: false,
-          required: ["enabled"],
-          properties: { enabled: { type: "boolean" } },
-        },
-        response: {
-          200: { description: "Done", type: "object", properties: { enabled: { type: "boolean" } } },
-          ...failures("BAD_REQUEST", "FORBIDDEN", "NOT_FOUND"),
-        },
-      },
-    },
-    async (request) => {
-      requireAdmin(request);
-      acceptIdempotencyKey(request);
-      if (deps.uplink === null) throw new OpenClawError("NOT_FOUND", "this cluster has no parent");
-      deps.uplink.setEnabled(request.body.enabled);
-      return { enabled: deps.uplink.status().enabled };
-    },
   );
 }
 
@@ -157,6 +128,13 @@ const statusProperties = {
       "Bytes of the budget (null: none), of the files, and those that count; the order in which room is made, what was " +
       "shed since the start (bytes of copies and log, revisions of the past, writes refused), what comes next, and why " +
       "writes that need room are refused here (null: they are not)",
+  },
+  shed: {
+    type: ["array", "null"],
+    items: { type: "object", additionalProperties: true },
+    description:
+      "What was shed before a parent had it: of this cluster's ledger (link null) and of its children's; `/v1/shed` tells " +
+      "each run. Null while this node's state does not answer",
   },
   quorum: { type: "integer", description: "Members that must be alive for a write" },
   notes: { type: "array", items: { type: "string" }, description: "What an operator should know" },
@@ -225,7 +203,19 @@ function statusOf({ replica, members, presence, uplink, disk, refusals }: ApiDep
         revision: node === id ? revision : (last?.revision ?? null),
       };
     }),
-    parent: up === undefined ? null : { ...up, cluster: up.parent, holds: parentHolds, lag: revision - parentHolds },
+    parent:
+      up === undefined
+        ? null
+        : {
+            cluster: up.parent,
+            enabled: up.enabled,
+            connected: up.connected,
+            state: up.phase,
+            cursor: up.cursor,
+            failure: up.failure,
+            holds: parentHolds,
+            lag: revision - parentHolds,
+          },
     removed: members.removed,
     agreement: agreement.kind,
     comparison: comparisonJson(comparison),

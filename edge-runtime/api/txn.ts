@@ -4,6 +4,7 @@ import { FRAME_BYTES_MAX } from "@openclaw/core/limits.ts";
 import type { Txn } from "@openclaw/core/state-machine/operation.ts";
 import type { FastifyInstance } from "fastify";
 import { failures } from "./answers.ts";
+import { queued, queuedSchema } from "./commands.ts";
 import type { ApiDeps } from "./deps.ts";
 import { positionHeaders, positionProperties, written } from "./reading.ts";
 import { parsedTxn, responseJson, txnForm } from "./txn-json.ts";
@@ -26,7 +27,8 @@ export function txnRoute(app: FastifyInstance, deps: ApiDeps): void {
         description:
           "Runs `success` if every compare holds, else `failure`: all of it at one revision, or nothing. Names and corner " +
           "cases are etcd v3's. Compares, nested ones too, look at what was there before; operations see what those before " +
-          "them did. One that changes nothing takes no revision.",
+          "them did. One that changes nothing takes no revision. Keys of two homes are CROSS_HOME; where their home is " +
+          "elsewhere, 202: it is queued and runs there once.",
         body: txnForm,
         response: {
           200: {
@@ -43,8 +45,10 @@ export function txnRoute(app: FastifyInstance, deps: ApiDeps): void {
               },
             },
           },
+          202: queuedSchema,
           ...failures(
             "BAD_REQUEST",
+            "CROSS_HOME",
             "KEY_EMPTY",
             "KEY_TOO_LARGE",
             "VALUE_TOO_LARGE",
@@ -53,7 +57,6 @@ export function txnRoute(app: FastifyInstance, deps: ApiDeps): void {
             "TXN_TOO_LARGE",
             "RESPONSE_TOO_LARGE",
             "FORBIDDEN",
-            "READ_ONLY",
             "OVERLOADED",
             "IDEMPOTENCY_KEY_REUSED",
             "UNAVAILABLE",
@@ -64,6 +67,7 @@ export function txnRoute(app: FastifyInstance, deps: ApiDeps): void {
     },
     async (request, reply) => {
       const { revision, response } = await perform(deps, request.body, { request, reply });
+      if (response?.kind === "queued") return queued(deps, revision, reply);
       if (response?.kind !== "txn") throw new InvariantViolation("a transaction is answered as one");
       const { succeeded, responses } = response;
       return { ...written(deps, revision, reply), succeeded, responses: responses.map(responseJson) };

@@ -1,6 +1,6 @@
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isClusterId } from "@openclaw/core/ids.ts";
-import type { LedgerEvent, LedgerRecord } from "@openclaw/core/ledger/record.ts";
+import { isKeyEvent, type KeyEvent, type LedgerRecord } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import type { KeySelector } from "@openclaw/core/state-machine/operation.ts";
@@ -10,8 +10,6 @@ import type { ApiPrincipal } from "./deps.ts";
 /** What is left out: etcd's filters. */
 export const WATCH_FILTERS = ["noput", "nodelete"] as const;
 export type WatchFilter = (typeof WATCH_FILTERS)[number];
-
-export type KeyEvent = Exclude<LedgerEvent, { kind: "change" }>;
 
 export interface Selection {
   readonly keys: KeySelector;
@@ -34,7 +32,7 @@ export function watchedRecord(stored: StoredRecord): WatchedRecord {
   let watched = records.get(stored);
   if (watched === undefined) {
     const record = decodeRecord(stored.record);
-    watched = { record, keyEvents: record.events.filter((event): event is KeyEvent => event.kind !== "change") };
+    watched = { record, keyEvents: record.events.filter(isKeyEvent) };
     records.set(stored, watched);
   }
   return watched;

@@ -1,7 +1,7 @@
 /** One stream of many watches: what it holds, and what its reader is sent (etcd's watch stream, as server-sent events). */
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { PARTITION, type Revision } from "@openclaw/core/ids.ts";
-import type { LedgerRecord } from "@openclaw/core/ledger/record.ts";
+import type { KeyEvent, LedgerRecord } from "@openclaw/core/ledger/record.ts";
 import { errorBody } from "./answers.ts";
 import type { ReplicaDoor } from "./deps.ts";
 import type { EventStream } from "./event-stream.ts";
@@ -10,7 +10,7 @@ import type { Before, PreviousRows } from "./previous-rows.ts";
 import type { ServerEvent } from "./stream-format.ts";
 import { type LanesSink, type LaneWatch, WatchLanes } from "./watch-lanes.ts";
 import { WatchProgress } from "./watch-progress.ts";
-import { type KeyEvent, type Selection, selectedEvents, type WatchedRecord } from "./watch-selection.ts";
+import { type Selection, selectedEvents, type WatchedRecord } from "./watch-selection.ts";
 
 /** Watches of one stream; one more is OVERLOADED. */
 export const STREAM_WATCHES_MAX = 1_000;
@@ -173,7 +173,13 @@ export class WatchStream implements LanesSink {
   }
 }
 
-const headerJson = ({ revision, origin, principal, time }: LedgerRecord) => ({ revision, origin, principal, time });
+const headerJson = ({ revision, origin, principal, time, snapshot }: LedgerRecord) => ({
+  revision,
+  origin,
+  principal,
+  time,
+  ...(snapshot ? { snapshot } : {}),
+});
 
 const eventJson = (event: KeyEvent) => ({
   kind: event.kind,

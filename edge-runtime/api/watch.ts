@@ -2,7 +2,7 @@
 import { EMPTY_BYTES, prefixEnd } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { PARTITION, type Revision, revision } from "@openclaw/core/ids.ts";
-import type { LedgerRecord } from "@openclaw/core/ledger/record.ts";
+import type { KeyEvent, LedgerRecord } from "@openclaw/core/ledger/record.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
@@ -16,7 +16,6 @@ import { streaming } from "./streaming.ts";
 import { queryBytes } from "./url-bytes.ts";
 import { WatchProgress } from "./watch-progress.ts";
 import {
-  type KeyEvent,
   type Selection,
   selectedEvents,
   WATCH_FILTERS,
@@ -61,7 +60,8 @@ export function watchRoutes(app: FastifyInstance, deps: ApiDeps): void {
         summary: "Watch a prefix (server-sent events)",
         description:
           "`put` and `delete` events carry {kind, key, value, text, revision, origin, principal, time} in the order of " +
-          "revisions, each once; their id is what Last-Event-ID resumes after. `hello` says where the watch starts, " +
+          "revisions, each once; their id is what Last-Event-ID resumes after. `snapshot` is true of what tells how a snapshot " +
+          "differed from the mirror here, and was not done one by one (SPEC S4). `hello` says where the watch starts, " +
           "`progress` how far it is when nothing matched, and `closed` why the node ended it.",
         produces: ["text/event-stream"],
         querystring: {
@@ -162,7 +162,7 @@ const beforeOf = async (rows: PreviousRows, { event, record }: Change): Promise<
   (await rows.before(record, [event]))[0] ?? {};
 
 function shown({ id, event, record }: Change, before: Before): ServerEvent {
-  const { revision: at, origin, principal, time } = record;
+  const { revision: at, origin, principal, time, snapshot } = record;
   const value = event.kind === "put" ? valueAsText(event.value) : {};
   const data = {
     kind: event.kind,
@@ -172,6 +172,7 @@ function shown({ id, event, record }: Change, before: Before): ServerEvent {
     origin,
     principal,
     time,
+    ...(snapshot ? { snapshot } : {}),
     ...before,
   };
   return { event: event.kind, id, data };

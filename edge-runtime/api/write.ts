@@ -30,7 +30,7 @@ export async function perform(deps: ApiDeps, command: UserCommand, exchange: Exc
 /** The same for what only an operator may. @throws OpenClawError as `perform` */
 export async function performByOperator(
   deps: ApiDeps,
-  command: Extract<UserCommand, { kind: "compact" }>,
+  command: Extract<UserCommand, { kind: "compact" | "setHome" }>,
   exchange: Exchange,
 ): Promise<Done> {
   requireAdmin(exchange.request);

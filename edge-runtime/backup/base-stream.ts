@@ -1,7 +1,7 @@
 /** A base as it is sent: a frame for each part, an empty one while it is being made, and one that says why it ended early. */
 import { decode, encode, TupleReader } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { readErrorCode } from "@openclaw/core/state-machine/command-codec.ts";
+import { readErrorCode } from "@openclaw/core/state-machine/outcome-codec.ts";
 
 const FAILED = "failed";
 /** Bytes of a failure, at most: a part that is larger is none. */

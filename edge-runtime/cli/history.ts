@@ -26,7 +26,14 @@ export function addHistory(program: Command): void {
     .option("--limit <versions>", "at most so many", wholeNumber, LIMIT_DEFAULT)
     .option("--before <revision>", "only earlier ones than that", wholeNumber)
     .option("--json", "one JSON object a line")
-    .addHelpText("after", examples("openclaw history till/1", "openclaw history till/1 --before 17 --limit 100 --json"))
+    .addHelpText(
+      "after",
+      examples(
+        "openclaw history till/1",
+        "openclaw history till/1 --before 17 --limit 100 --json",
+        "openclaw history till/1 --origin shop",
+      ),
+    )
     .action(async (key: string, options: Reach & Reading & { limit: number; before?: number; json?: boolean }) => {
       const query = readQuery(options, [
         ["limit", String(options.limit)],

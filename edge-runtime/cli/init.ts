@@ -4,11 +4,13 @@ import type { Command } from "commander";
 import { isLoopbackHost } from "../config.ts";
 import { initCluster } from "../init.ts";
 import { invite } from "../invite.ts";
+import { parseSiteToken, type SiteToken } from "../site-token.ts";
 import { joinLine, QUORUM_OF_TWO } from "./member.ts";
-import { collected, examples, print, wholeNumber } from "./reach.ts";
+import { examples, print, wholeNumber } from "./reach.ts";
+import { type Subscribing, subscribedOf, subscribing } from "./subscribing.ts";
 
 export function addInit(program: Command, name: string): void {
-  program
+  const init = program
     .command("init")
     .description("make a new cluster's keys, credentials and configurations; overwrites nothing")
     .requiredOption("--cluster <name>", "the cluster's name: lower-case letters, digits and dashes")
@@ -18,14 +20,7 @@ export function addInit(program: Command, name: string): void {
     .option("--http-port <port>", "of the first node; the others follow", wholeNumber, 8_101)
     .option("--p2p-port <port>", "of the first node; the others follow", wholeNumber, 9_101)
     .option("--ws-port <port>", "of the first node; the others follow", wholeNumber, 9_201)
-    .option("--parent <name>", "the parent's cluster name")
-    .option("--parent-key <hex>", "the parent's public key")
-    .option("--parent-address <multiaddr>", "where a member of the parent is; repeat it for several", collected)
-    .option(
-      "--subscribe <collection>",
-      "a document collection to get from the parent; repeat it for several",
-      collected,
-    )
+    .option("--parent <token>", "come below a parent, with a token that `site enrol` printed there")
     .option("--page <folder>", "a folder that every node serves at /")
     .option(
       "--invite <count>",
@@ -38,46 +33,40 @@ export function addInit(program: Command, name: string): void {
       examples(
         "openclaw init --cluster shop --nodes 3",
         "openclaw init --cluster shop --nodes 1 --host 10.0.0.1",
-        "openclaw init --cluster shop --parent hub --parent-key 6f…2a --parent-address /ip4/192.0.2.7/tcp/9101/p2p/12D3Koo…",
+        "openclaw init --cluster shop --parent ocs_lgG… --subscribe-prefix config/",
       ),
-    )
-    .action(async (options: InitOptions) => {
-      const { cluster, nodes, host, page } = options;
-      const from = (first: number): number[] => Array.from({ length: nodes }, (_, i) => first + i);
-      const parent = parentOf(options);
-      const directory = options.dir ?? `./${cluster}`;
-      const made = await initCluster({
-        directory,
-        cluster,
-        nodes,
-        host,
-        httpPorts: from(options.httpPort),
-        p2pPorts: from(options.p2pPort),
-        wsPorts: from(options.wsPort),
-        ...(parent === undefined ? {} : { parent }),
-        ...(page === undefined ? {} : { page }),
-        ...(options.tokens === undefined ? {} : { tokens: options.tokens }),
-      });
-      print(`cluster ${made.cluster}, public key ${made.clusterKey}`);
-      for (const { node, config, http } of made.nodes) print(`${node}  ${http}  ${config}`);
-      print("Keep cluster.key safe and apart: it admits nodes, and no running node needs it.");
-      print("Start each node with: openclaw node start --config FILE");
-      if (made.secured) {
-        print(
-          "Callers need a token: export OPENCLAW_TOKEN=$(openclaw token --dir FOLDER)".replace("FOLDER", directory),
-        );
-      }
-      const count = options.invite ?? (nodes === 1 ? 2 : 0);
-      if (count > 0) await printInvitations(options, name, directory, count);
-      if (parent !== undefined) {
-        print(
-          `Enrol it at the parent with: openclaw enrol --dir PARENT --cluster ${made.cluster} --key ${made.clusterKey}`,
-        );
-      }
+    );
+  subscribing(init).action(async (options: InitOptions) => {
+    const { cluster, nodes, host, page } = options;
+    const from = (first: number): number[] => Array.from({ length: nodes }, (_, i) => first + i);
+    const parent = await parentOf(options);
+    const directory = options.dir ?? `./${cluster}`;
+    const made = await initCluster({
+      directory,
+      cluster,
+      nodes,
+      host,
+      httpPorts: from(options.httpPort),
+      p2pPorts: from(options.p2pPort),
+      wsPorts: from(options.wsPort),
+      ...(parent === undefined ? {} : { parent }),
+      ...(page === undefined ? {} : { page }),
+      ...(options.tokens === undefined ? {} : { tokens: options.tokens }),
     });
+    print(`cluster ${made.cluster}, public key ${made.clusterKey}`);
+    for (const { node, config, http } of made.nodes) print(`${node}  ${http}  ${config}`);
+    print("Keep cluster.key safe and apart: it admits nodes, and no running node needs it.");
+    print("Start each node with: openclaw node start --config FILE");
+    if (made.secured) {
+      print("Callers need a token: export OPENCLAW_TOKEN=$(openclaw token --dir FOLDER)".replace("FOLDER", directory));
+    }
+    const count = options.invite ?? (nodes === 1 ? 2 : 0);
+    if (count > 0) await printInvitations(options, name, directory, count);
+    if (parent !== undefined) print(belowParent(made.cluster, parent.token));
+  });
 }
 
-interface InitOptions {
+interface InitOptions extends Subscribing {
   readonly cluster: string;
   readonly nodes: number;
   readonly dir?: string;
@@ -86,9 +75,6 @@ interface InitOptions {
   readonly p2pPort: number;
   readonly wsPort: number;
   readonly parent?: string;
-  readonly parentKey?: string;
-  readonly parentAddress?: string[];
-  readonly subscribe?: string[];
   readonly page?: string;
   readonly invite?: number;
   readonly tokens?: boolean;
@@ -109,15 +95,18 @@ async function printInvitations(options: InitOptions, name: string, directory: s
 const portsAfter = ({ httpPort, p2pPort, wsPort }: InitOptions, by: number): string =>
   ` --http-port ${httpPort + by} --p2p-port ${p2pPort + by} --ws-port ${wsPort + by}`;
 
-function parentOf({ parent, parentKey, parentAddress, subscribe }: InitOptions) {
-  if (parent === undefined) return undefined;
-  if (parentKey === undefined || parentAddress === undefined) {
-    throw new OpenClawError("BAD_REQUEST", "--parent needs --parent-key and --parent-address");
+/** @throws OpenClawError BAD_REQUEST */
+async function parentOf(options: InitOptions) {
+  const subscribe = subscribedOf(options);
+  if (options.parent === undefined) {
+    if (subscribe !== null) throw new OpenClawError("BAD_REQUEST", "what is subscribed to is a parent's: add --parent");
+    return undefined;
   }
-  return {
-    cluster: parent,
-    clusterKey: parentKey,
-    addresses: parentAddress,
-    subscribe: { collections: subscribe ?? [] },
-  };
+  const token = await parseSiteToken(options.parent);
+  return { token, subscribe: subscribe ?? { collections: [], prefixes: [], mirrors: false } };
 }
+
+const belowParent = (cluster: string, { grant }: SiteToken): string =>
+  grant.approved
+    ? `It ships to ${grant.cluster} as soon as it runs.`
+    : `When it runs, let it in at ${grant.cluster} with: openclaw site approve ${cluster}`;

@@ -5,17 +5,18 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { VALUE_BYTES_MAX } from "@openclaw/core/limits.ts";
 import { Command, Option } from "commander";
 import { percentEncoded } from "../api/url-bytes.ts";
-import { enrolChild } from "../init.ts";
 import type { NodeOptions } from "../node.ts";
 import { addBackup } from "./backup.ts";
 import { addCompact } from "./compact.ts";
 import { addExport } from "./export.ts";
 import { EXIT } from "./failure.ts";
 import { addHistory } from "./history.ts";
+import { addHome } from "./home.ts";
 import { addInit } from "./init.ts";
 import { addJoin } from "./join.ts";
 import { addLedger } from "./ledger.ts";
 import { addMember, addMoveLeader } from "./member.ts";
+import { addQueued } from "./queued.ts";
 import { clientOf, examples, print, type Reach, reaching, wholeNumber } from "./reach.ts";
 import { keyPath, type Moment, momentOptions, queryText, type Reading, readingOptions, readQuery } from "./reading.ts";
 import { addRestore } from "./restore.ts";
@@ -52,9 +53,8 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addMember(program, name);
   addMoveLeader(program);
   addToken(program);
-  addEnrol(program);
   addSite(program, name);
-  addSync(program);
+  addSync(program, name);
   addNode(program, node);
   addPut(program);
   addGet(program);
@@ -62,6 +62,8 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addList(program);
   addHistory(program);
   addCompact(program);
+  addHome(program);
+  addQueued(program);
   addWatch(program);
   addStatus(program);
   addLedger(program);
@@ -69,20 +71,6 @@ export function createProgram({ name = "openclaw", description, node = {} }: Pro
   addBackup(program);
   addRestore(program, name);
   return program;
-}
-
-function addEnrol(program: Command): void {
-  program
-    .command("enrol")
-    .description("let a child cluster ship its ledger here: pin its key in every configuration of this cluster")
-    .requiredOption("--dir <folder>", "this cluster's folder")
-    .requiredOption("--cluster <name>", "the child's name")
-    .requiredOption("--key <hex>", "the child's public key, as `init` printed it")
-    .addHelpText("after", examples("openclaw enrol --dir ./hub --cluster shop --key 6f…2a"))
-    .action(async ({ dir, cluster, key }: { dir: string; cluster: string; key: string }) => {
-      await enrolChild(dir, { cluster, clusterKey: key });
-      print(`${cluster} is enrolled; restart the nodes of ${dir}`);
-    });
 }
 
 function addNode(program: Command, options: NodeOptions): void {
@@ -107,17 +95,22 @@ function addPut(program: Command): void {
       "only if the key is at this revision; 0: only if there is no such key",
       wholeNumber,
     )
+    .option("--origin <cluster>", "write to the keys of this cluster below: queued, see openclaw command")
     .addHelpText(
       "after",
       examples(
         "openclaw put till/1 open",
         "openclaw put till/1 closed --expected 17",
         "openclaw put logo - < logo.png",
+        "openclaw put desired/till-1 open --origin shop",
       ),
     )
-    .action(async (key: string, value: string | undefined, options: Reach & { expected?: number }) => {
+    .action(async (key: string, value: string | undefined, options: Reach & { expected?: number; origin?: string }) => {
       const body = value === undefined || value === "-" ? await standardInput() : utf8(value);
-      const query = options.expected === undefined ? "" : `?expected=${options.expected}`;
+      const query = queryText([
+        ["expected", options.expected === undefined ? undefined : String(options.expected)],
+        ["origin", options.origin === undefined ? undefined : encodeURIComponent(options.origin)],
+      ]);
       const answer = await clientOf(options).json({ method: "PUT", path: `${keyPath(key)}${query}`, body });
       print(JSON.stringify(answer));
     });
@@ -155,9 +148,13 @@ function addGet(program: Command): void {
 function addDelete(program: Command): void {
   reaching(program.command("delete <key>"))
     .description("delete a key")
-    .addHelpText("after", examples("openclaw delete till/1"))
-    .action(async (key: string, options: Reach) => {
-      print(JSON.stringify(await clientOf(options).json({ method: "DELETE", path: keyPath(key) })));
+    .option("--origin <cluster>", "of the keys of this cluster below: queued, see openclaw command")
+    .addHelpText("after", examples("openclaw delete till/1", "openclaw delete desired/till-1 --origin shop"))
+    .action(async (key: string, options: Reach & { origin?: string }) => {
+      const query = queryText([
+        ["origin", options.origin === undefined ? undefined : encodeURIComponent(options.origin)],
+      ]);
+      print(JSON.stringify(await clientOf(options).json({ method: "DELETE", path: `${keyPath(key)}${query}` })));
     });
 }
 
@@ -165,7 +162,14 @@ function addList(program: Command): void {
   momentOptions(readingOptions(reaching(program.command("list [prefix]"))))
     .description("list keys and values, one JSON object a line")
     .option("--limit <rows>", "at most so many", wholeNumber, 1_000)
-    .addHelpText("after", examples("openclaw list till/", "openclaw list quakes/ --origin california --limit 10"))
+    .addHelpText(
+      "after",
+      examples(
+        "openclaw list till/",
+        "openclaw list quakes/ --origin california --limit 10",
+        "openclaw list quakes/ --origin '*'",
+      ),
+    )
     .action(async (prefix: string | undefined, options: Reach & Reading & Moment & { limit: number }) => {
       const query = readQuery(options, [
         ["prefix", percentEncoded(utf8(prefix ?? ""))],

@@ -22,7 +22,7 @@ export const readingOptions = (command: Command): Command =>
       ).choices(["linearizable", "at-least", "local"]),
     )
     .option("--min-revision <position>", "nothing older than this `position` of an earlier answer")
-    .option("--origin <cluster>", "read the mirror of this cluster's keys");
+    .option("--origin <cluster>", "read the mirror of this cluster's keys; list takes * for every origin");
 
 export interface Moment {
   readonly revision?: number;

@@ -121,5 +121,6 @@ const WHY: Record<Lacking["reason"], string> = {
   skipped: "came from the hub, and comes again when the site is below it",
   known: "changed nothing at the hub: document changes that it has, and which come again where the site subscribes",
   compacted: "the hub no longer keeps it",
+  snapshot: "came as a snapshot, in the place of what had made room",
   mark: "nothing",
 };

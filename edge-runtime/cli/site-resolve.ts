@@ -15,6 +15,8 @@ const Resolved = z.object({
   onlyThere: z.object({ from: z.number(), to: z.number(), revisions: z.number() }),
 });
 
+const Page = z.object({ items: z.array(z.unknown()), after: z.number().nullable() });
+
 export function addSiteResolve(site: Command): void {
   reaching(site.command("resolve <site>"))
     .description("follow another life of a site, which was refused EPOCH_BEHIND or FORK, from where both part")
@@ -51,11 +53,27 @@ docs/forks-and-restores.md has every case.`,
     });
   reaching(site.command("lives <site>"))
     .description("which life of a site is followed, which wait for a decision, and what was put aside; as JSON")
-    .addHelpText("after", examples("openclaw site lives shop-7"))
-    .action(async (name: string, options: Reach) => {
+    .option("--export <epoch>", "instead, all that was put aside of a life that was left: one JSON object a revision")
+    .addHelpText(
+      "after",
+      examples("openclaw site lives shop-7", "openclaw site lives shop-7 --export 1f03…c2 > put-aside.jsonl"),
+    )
+    .action(async (name: string, options: Reach & { export?: string }) => {
+      if (options.export !== undefined) return exportLife(name, options.export, options);
       const path = `/v1/sites/${encodeURIComponent(name)}/lives`;
       print(JSON.stringify(await clientOf(options).json({ method: "GET", path }), null, 1));
     });
+}
+
+/** One JSON object a line. */
+async function exportLife(site: string, epoch: string, options: Reach): Promise<void> {
+  const client = clientOf(options);
+  for (let after: number | null = 0; after !== null; ) {
+    const path = `/v1/sites/${encodeURIComponent(site)}/left/${epoch}?after=${after}`;
+    const page: z.infer<typeof Page> = Page.parse(await client.json({ method: "GET", path }));
+    for (const item of page.items) print(JSON.stringify(item));
+    after = page.after;
+  }
 }
 
 function shown({ site, dryRun, parting, from, to, onlyHere, onlyThere }: z.infer<typeof Resolved>): string[] {

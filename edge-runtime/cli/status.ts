@@ -43,9 +43,18 @@ const Status = z.object({
     used: z.number().nullable(),
     refuses: z.string().nullable(),
     order: z.array(z.string()),
-    shed: z.object({ copies: z.number(), log: z.number(), past: z.number(), writes: z.number() }),
+    shed: z.object({
+      copies: z.number(),
+      log: z.number(),
+      past: z.number(),
+      unshipped: z.number(),
+      writes: z.number(),
+    }),
     next: z.string().nullable(),
   }),
+  shed: z
+    .array(z.object({ link: z.string().nullable(), revisions: z.number(), from: z.number(), to: z.number() }))
+    .nullable(),
   notes: z.array(z.string()),
   state: z
     .object({
@@ -75,6 +84,7 @@ export function statusText(answer: unknown): string {
     `log time ${(logTime / 1_000).toFixed(1)} s; apply version ${applyVersion} (this node supports up to ${supports})`,
     ...(parent === null ? ["no parent"] : [parentLine(parent)]),
     ...diskLines(status.disk),
+    ...shedLines(status.shed ?? []),
     ...transferLine("sends a snapshot to", status.snapshots.sending),
     ...transferLine("receives a snapshot from", status.snapshots.receiving),
     ...(state === undefined
@@ -103,9 +113,15 @@ function diskLines({ budget, files, used, order, shed, next }: z.infer<typeof St
       : `${mib(used)} of ${mib(budget)} MiB (${((100 * used) / budget).toFixed(0)} %), files ${mib(files)} MiB`;
   return [
     `disk ${measured}; room is made in the order ${order.join(", ")}; next: ${next}`,
-    `shed since the start: copies ${mib(shed.copies)} MiB, log ${mib(shed.log)} MiB, past ${shed.past} revisions, writes ${shed.writes} refused`,
+    `shed since the start: copies ${mib(shed.copies)} MiB, log ${mib(shed.log)} MiB, past ${shed.past} revisions, unshipped ${shed.unshipped} revisions, writes ${shed.writes} refused`,
   ];
 }
+
+const shedLines = (all: NonNullable<z.infer<typeof Status>["shed"]>): string[] =>
+  all.map(({ link, revisions, from, to }) => {
+    const whose = link === null ? "this cluster shed" : `${link} shed`;
+    return `${whose} ${revisions} revisions before its parent had them, between ${from} and ${to}; a snapshot stands in their place`;
+  });
 
 function parentLine({
   cluster,

@@ -16,6 +16,7 @@ const Change = z.object({
   value: z.string().optional(),
   text: z.string().optional(),
   revision: z.number(),
+  origin: z.object({ cluster: z.string() }).nullable(),
 });
 const Closed = z.object({ code: z.string().refine(isErrorCode), message: z.string() });
 
@@ -66,7 +67,7 @@ function show(event: string, data: unknown, { json, write }: WatchOptions): void
   }
 }
 
-function changeLine({ kind, key, keyBase64, value, text, revision }: z.infer<typeof Change>): string {
+function changeLine({ kind, key, keyBase64, value, text, revision, origin }: z.infer<typeof Change>): string {
   const shown = kind === "delete" ? "" : ` ${text ?? `base64:${value}`}`;
-  return `${revision} ${kind} ${key ?? `base64:${keyBase64}`}${shown}`;
+  return `${revision} ${origin === null ? "" : `${origin.cluster} `}${kind} ${key ?? `base64:${keyBase64}`}${shown}`;
 }

@@ -27,3 +27,11 @@ export async function openStream(
     });
   }
 }
+
+/** Closes the connections to the peers that these addresses name. */
+export function hangUp(host: Host, addresses: readonly string[]): void {
+  for (const connection of host.getConnections()) {
+    if (!addresses.some((address) => address.endsWith(`/p2p/${connection.remotePeer}`))) continue;
+    connection.close().catch((error: unknown) => connection.abort(asError(error)));
+  }
+}

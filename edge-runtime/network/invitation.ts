@@ -8,6 +8,7 @@ import {
   isClusterId,
   isNodeId,
   isPartition,
+  isPublicKey,
   type NodeId,
   PARTITION,
   type Partition,
@@ -72,6 +73,5 @@ export function readInvitation(value: Encodable): Invitation {
 }
 
 const isVersion = (value: unknown): value is number => value === INVITATION_VERSION;
-const isPublicKey = (value: unknown): value is string => typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
 const isSignature = (value: unknown): value is Uint8Array =>
   value instanceof Uint8Array && value.length === SIGNATURE_BYTES;

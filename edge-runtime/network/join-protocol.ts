@@ -31,7 +31,7 @@ export interface JoinRequest {
 export interface Admitted {
   readonly epoch: Epoch;
   readonly members: readonly (MemberPlace & { readonly node: NodeId })[];
-  /** JSON of the configuration's `auth`, `parent` and `children`; whoever loads the configuration checks it. */
+  /** JSON of the configuration's `auth` and `parent`; whoever loads the configuration checks it. */
   readonly shared: string;
 }
 

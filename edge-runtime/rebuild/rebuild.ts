@@ -8,11 +8,11 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { Mirror, MirrorItem } from "@openclaw/core/history/history-query.ts";
 import { type ClusterId, type Epoch, type NodeId, PARTITION, type Revision, revision } from "@openclaw/core/ids.ts";
 import { chainHash, leafHash } from "@openclaw/core/ledger/chain.ts";
+import type { GapReason } from "@openclaw/core/ledger/gap.ts";
 import { beginningOf, departed, seamsOf } from "@openclaw/core/ledger/lineage.ts";
 import type { Seams } from "@openclaw/core/ledger/verify.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
-import type { GapReason } from "@openclaw/core/state-machine/link-gaps.ts";
 import { type MadeCluster, makeCluster, type NewCluster, restoredLeases } from "../backup/new-cluster.ts";
 import { sha256 } from "../storage/sha256.ts";
 import { StateRestore } from "../storage/state-restore.ts";
@@ -197,8 +197,10 @@ async function makeState(plan: RebuildPlan, link: Link, { cluster, epoch }: Plan
     const contentHash = toHex(state.content().hash);
     const { begins, hash } = state;
     const lease = restoredLeases(new Map(), Date.now());
+    // The first revision of which there is a record; where the last one shipped is in a gap, the next to come.
+    const compacted = revision(begins === 0 ? 0 : begins + 1);
     const lineage = departed(link, epoch, hash);
-    const restored = { cluster, lineage, revision: link.cursor, hash, applyVersion, compacted: begins, lease };
+    const restored = { cluster, lineage, revision: link.cursor, hash, applyVersion, compacted, lease };
     state.finish(restored, founding([node]));
     return { ...found, contentHash, first: begins + 1 };
   } finally {

@@ -10,27 +10,24 @@ import type { Host } from "../network/host.ts";
 import type { NetworkLog } from "../network/network-log.ts";
 import { handleSync } from "../network/sync-streams.ts";
 import type { LinkRefusals } from "./link-refusals.ts";
-import { type BackendReplica, type PinnedChild, replicaBackend } from "./replica-backend.ts";
+import { ChildRefusals } from "./refusals.ts";
+import { type BackendReplica, replicaBackend } from "./replica-backend.ts";
+import type { SiteRegistry } from "./site-registry.ts";
 
 export interface ChildrenOptions {
   readonly host: Host;
   readonly replica: BackendReplica;
   readonly authority: Authority;
   readonly changeCheck: Pick<ChangeCheck, "check">;
-  readonly children: readonly PinnedChild[];
+  readonly sites: Pick<SiteRegistry, "admit" | "refusal" | "follow">;
   readonly clock: Clock;
   readonly refusals: LinkRefusals;
   readonly log: NetworkLog;
 }
 
-/** A configured child, as this node sees it: another node of ours may have it. */
-export interface ChildPresence {
-  readonly cluster: ClusterId;
-  readonly connected: boolean;
-}
-
 interface Child {
   link: ParentLink | null;
+  admitted: boolean;
   /** Null for a client, and before it is admitted. */
   cluster: ClusterId | null;
   /** Who it is, let in or not. */
@@ -39,23 +36,27 @@ interface Child {
 
 export class Children {
   readonly #options: ChildrenOptions;
+  readonly refusals: ChildRefusals;
   /** Bounded where streams are taken. */
   readonly #children = new Set<Child>();
   #unhandle: () => Promise<void> = async () => {};
+  #unfollow: () => void = () => {};
 
   private constructor(options: ChildrenOptions) {
     this.#options = options;
+    this.refusals = new ChildRefusals(options.log, () => options.clock.wall());
   }
 
   static async open(options: ChildrenOptions): Promise<Children> {
     const children = new Children(options);
     await children.#handle();
+    children.#unfollow = options.sites.follow(() => children.#closeRefused());
     return children;
   }
 
-  presence(): readonly ChildPresence[] {
-    const connected = new Set([...this.#children].map(({ cluster }) => cluster));
-    return this.#options.children.map(({ cluster }) => ({ cluster, connected: connected.has(cluster) }));
+  /** Sites whose stream is open at this node. */
+  connected(): ReadonlySet<ClusterId> {
+    return new Set([...this.#children].flatMap(({ cluster }) => (cluster === null ? [] : [cluster])));
   }
 
   /** Streams that are open, of clients and sites. */
@@ -64,16 +65,17 @@ export class Children {
   }
 
   async stop(): Promise<void> {
+    this.#unfollow();
     await this.#unhandle();
     for (const { link } of [...this.#children]) link?.fail(new OpenClawError("STOPPED"));
   }
 
   async #handle(): Promise<void> {
     const { host, clock, refusals, log } = this.#options;
-    const backend = replicaBackend(this.#options);
+    const backend = replicaBackend({ ...this.#options, refusals: this.refusals });
     this.#unhandle = await handleSync(host, (stream) => {
       const { remotePeer } = stream;
-      const child: Child = { link: null, cluster: null, authenticated: null };
+      const child: Child = { link: null, admitted: false, cluster: null, authenticated: null };
       this.#children.add(child);
       child.link = new ParentLink({
         connection: parentConnection(stream),
@@ -84,22 +86,31 @@ export class Children {
           child.authenticated = who.kind === "site" ? who.cluster : null;
         },
         admitted: (hello) => {
+          child.admitted = true;
           if (hello.child.kind === "client") return;
           child.cluster = hello.child.cluster;
           refusals.up("child", child.cluster);
           log.info({ child: child.cluster, peer: remotePeer }, "a child is connected");
+          // It may have been revoked since it was let in, a moment ago.
+          this.#closeRefused();
         },
         closed: (reason) => {
           this.#children.delete(child);
-          const { authenticated } = child;
-          if (reason !== null && authenticated !== null) refusals.refused("child", authenticated, reason);
-          if (reason !== null)
-            log.warn(
-              { err: reason, code: reason.code, child: authenticated, peer: remotePeer },
-              "a child's connection ended",
-            );
+          if (reason === null) return;
+          if (child.authenticated !== null) refusals.refused("child", child.authenticated, reason);
+          this.refusals.note(child.cluster, reason, remotePeer);
+          if (!child.admitted) return;
+          log.info({ code: reason.code, child: child.cluster, peer: remotePeer }, "a child's connection ended");
         },
       });
     });
+  }
+
+  /** Whoever is shut out is out (DESIGN §3): its stream ends with the code that the next one would be refused with. */
+  #closeRefused(): void {
+    for (const { cluster, link } of [...this.#children]) {
+      const refusal = cluster === null ? null : this.#options.sites.refusal(cluster);
+      if (refusal !== null) link?.fail(refusal);
+    }
   }
 }

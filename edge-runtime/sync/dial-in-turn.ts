@@ -1,9 +1,8 @@
-/** Dials the nodes of a cluster over TCP, in the turn of a `Rotation`. */
+/** Dials the nodes of a cluster, in the turn of a `Rotation`. */
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { Clock, Random } from "@openclaw/core/ports.ts";
 import { type GatewayState, Rotation } from "@openclaw/core/sync/rotation.ts";
-import type { Host } from "../network/host.ts";
-import { dialSync, type SyncStream } from "../network/sync-streams.ts";
+import type { SyncStream } from "../network/sync-streams.ts";
 
 export interface Dialler {
   /** One try at every node. @throws OpenClawError UNAVAILABLE; CONFIG_INVALID for an address that is none */
@@ -11,7 +10,13 @@ export interface Dialler {
   states(): readonly GatewayState[];
 }
 
-export function dialInTurn(host: Host, addresses: readonly string[], clock: Clock, random: Random): Dialler {
+/** @param dial one node, by its addresses */
+export function dialInTurn(
+  addresses: readonly string[],
+  clock: Clock,
+  random: Random,
+  dial: (addresses: readonly string[], signal: AbortSignal) => Promise<SyncStream>,
+): Dialler {
   const nodes = [...Map.groupBy(addresses, peerOf).values()];
   const rotation = new Rotation(clock, random, nodes, ([address = ""]) => peerOf(address));
   return {
@@ -20,7 +25,7 @@ export function dialInTurn(host: Host, addresses: readonly string[], clock: Cloc
       const failures: string[] = [];
       const stream = await rotation.dial(
         ended,
-        (node) => dialSync(host, node, signal),
+        (node) => dial(node, signal),
         (_, error) => {
           if (!(error instanceof OpenClawError) || error.code === "CONFIG_INVALID") throw error;
           if (signal.aborted) throw error;

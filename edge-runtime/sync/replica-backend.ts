@@ -1,13 +1,13 @@
 /** A site's, or hub's, replica as what the parent's side of sync stands on. */
-import { OpenClawError } from "@openclaw/core/errors.ts";
+import { asOpenClawError } from "@openclaw/core/errors.ts";
 import { senderHash } from "@openclaw/core/history/mirror.ts";
-import type { ClusterId } from "@openclaw/core/ids.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
+import type { CommandResult } from "@openclaw/core/state-machine/command.ts";
 import type { Authority, Principal } from "@openclaw/core/sync/authority.ts";
-import type { ParentBackend, SiteClaim } from "@openclaw/core/sync/backend.ts";
+import type { EpochCommand, Import, ParentBackend, SiteClaim } from "@openclaw/core/sync/backend.ts";
 import type { ChangeCheck } from "../documents/change-check.ts";
-import { verifyCredential } from "../network/credential.ts";
-import { ClusterPublicKey } from "../network/identity.ts";
+import type { ChildRefusals } from "./refusals.ts";
+import type { SiteRegistry } from "./site-registry.ts";
 
 /** Longest that an import, or a keep-alive, and a linearizable read, may take: less than a child waits for an answer. */
 const PROPOSE_MS_MAX = 10_000;
@@ -18,29 +18,26 @@ export type BackendReplica = Pick<
   "propose" | "execute" | "barrier" | "read" | "history" | "ledger" | "follow" | "position" | "staleMs"
 >;
 
-/** A cluster that may be our child, and the key that its nodes' credentials are signed with. */
-export interface PinnedChild {
-  readonly cluster: ClusterId;
-  readonly clusterKey: string;
-}
-
-export function replicaBackend(options: {
+export interface BackendOptions {
   readonly replica: BackendReplica;
   readonly authority: Authority;
   readonly changeCheck: Pick<ChangeCheck, "check">;
-  readonly children: readonly PinnedChild[];
-}): ParentBackend {
+  readonly sites: Pick<SiteRegistry, "admit">;
+  readonly refusals: Pick<ChildRefusals, "note" | "count">;
+}
+
+export function replicaBackend(options: BackendOptions): ParentBackend {
   const { replica, authority, changeCheck } = options;
-  const keys = new Map(options.children.map(({ cluster, clusterKey }) => [cluster, new ClusterPublicKey(clusterKey)]));
   return {
     authority,
-    verifySite: async (claim) => verifySite(claim, keys.get(claim.cluster)),
+    verifySite: (claim) => verifySite(options, claim),
     checkChanges: (changes) => changeCheck.check(changes),
-    propose: (command, principal) => replica.propose(command, { principal, timeoutMs: PROPOSE_MS_MAX }),
+    propose: (command, principal) => propose(options, command, principal),
     keepAlive: (lease, principal) =>
       replica.execute({ kind: "leaseKeepAlive", lease }, { principal, timeoutMs: PROPOSE_MS_MAX }),
     barrier: () => replica.barrier(BARRIER_MS_MAX),
     read: (query) => replica.read(query),
+    history: (query) => replica.history(query),
     senderHash: (link, at) => senderHash((question) => replica.history(question), link, at),
     ledger: (from, maxBytes) => replica.ledger(from, maxBytes),
     position: () => replica.position(),
@@ -49,24 +46,36 @@ export function replicaBackend(options: {
   };
 }
 
-function verifySite(
-  { cluster, credential, remotePeer }: SiteClaim,
-  clusterKey: ClusterPublicKey | undefined,
-): Principal {
-  if (clusterKey === undefined)
-    throw new OpenClawError("UNKNOWN_CHILD", `${cluster} is not among the children configured here`);
-  const { node } = verifyCredential(credential, { cluster, clusterKey, remotePeer });
-  // What a site may see is its subscription's matter, until keys and collections have scopes.
-  const all = (): boolean => true;
-  return {
-    name: `site:${cluster}/${node}`,
-    mayReadKey: all,
-    mayReadPrefix: all,
-    mayWriteKey: all,
-    mayWritePrefix: all,
-    mayReadDocument: all,
-    mayReadCollection: all,
-    mayWriteDocument: all,
-    expires: null,
-  };
+async function propose(
+  { replica, refusals }: BackendOptions,
+  command: Import | EpochCommand,
+  principal: string,
+): Promise<CommandResult> {
+  const result = await replica.propose(command, { principal, timeoutMs: PROPOSE_MS_MAX });
+  // A gap is how a sender learns where to go on (S2).
+  if (command.kind === "importLedger" && result.kind === "importRefused" && result.code !== "GAP")
+    refusals.count(command.cluster, result.code, { reason: result.details });
+  return result;
+}
+
+async function verifySite({ sites, refusals }: BackendOptions, claim: SiteClaim): Promise<Principal> {
+  try {
+    const node = await sites.admit(claim);
+    // What a site may see is its subscription's matter, until keys and collections have scopes.
+    const all = (): boolean => true;
+    return {
+      name: `site:${claim.cluster}/${node}`,
+      mayReadKey: all,
+      mayReadPrefix: all,
+      mayWriteKey: all,
+      mayWritePrefix: all,
+      mayReadDocument: all,
+      mayReadCollection: all,
+      mayWriteDocument: all,
+      expires: null,
+    };
+  } catch (error) {
+    refusals.note(claim.cluster, asOpenClawError(error), claim.remotePeer);
+    throw error;
+  }
 }

@@ -7,10 +7,14 @@ import type { Clock, Random } from "@openclaw/core/ports.ts";
 import { childConnection } from "@openclaw/core/sync/connection.ts";
 import type { ChildConnection } from "@openclaw/core/sync/message.ts";
 import { Uplink as CoreUplink, type UplinkReplica } from "@openclaw/core/sync/uplink.ts";
+import type { UplinkLimits } from "@openclaw/core/sync/uplink-budget.ts";
 import type { UplinkDoor, UplinkStatus } from "../api/deps.ts";
 import type { NodeConfig } from "../config.ts";
+import { hangUp } from "../network/dial.ts";
 import type { Host } from "../network/host.ts";
 import type { NetworkLog } from "../network/network-log.ts";
+import { dialParent, TrafficCounter } from "../network/sync-streams.ts";
+import { sha256 } from "../storage/sha256.ts";
 import { dialInTurn } from "./dial-in-turn.ts";
 import type { LinkRefusals } from "./link-refusals.ts";
 
@@ -18,6 +22,7 @@ export interface UplinkOptions {
   readonly host: Host;
   readonly replica: UplinkReplica;
   readonly parent: NonNullable<NodeConfig["parent"]>;
+  readonly limits: UplinkLimits;
   readonly cluster: ClusterId;
   readonly credential: Uint8Array;
   readonly clock: Clock;
@@ -30,8 +35,11 @@ export class Uplink implements UplinkDoor {
   readonly #core: CoreUplink;
   readonly #stopping = new AbortController();
 
-  constructor({ host, replica, parent, cluster, credential, clock, random, refusals, log }: UplinkOptions) {
-    const dialler = dialInTurn(host, parent.addresses, clock, random);
+  constructor({ host, replica, parent, limits, cluster, credential, clock, random, refusals, log }: UplinkOptions) {
+    const traffic = new TrafficCounter();
+    const dialler = dialInTurn(parent.addresses, clock, random, (node, signal) =>
+      dialParent(host, node, traffic, signal),
+    );
     this.#core = new CoreUplink({
       replica,
       cluster,
@@ -40,6 +48,9 @@ export class Uplink implements UplinkDoor {
       subscription: { ...parent.subscribe, prefixes: parent.subscribe.prefixes.map((prefix) => utf8(prefix)) },
       clock,
       random,
+      sha256,
+      limits,
+      traffic: () => traffic,
       connect: async (ended): Promise<ChildConnection> =>
         childConnection(await dialler.dial(this.#stopping.signal, ended)),
       connected: () => {
@@ -50,6 +61,12 @@ export class Uplink implements UplinkDoor {
         if (reason === null) return;
         refusals.refused("parent", parent.cluster, reason);
         log.warn({ parent: parent.cluster, code: reason.code, err: reason }, "the uplink is down");
+      },
+      spent: (msToNextDay) => {
+        const { bytesPerDay } = limits;
+        log.warn({ parent: parent.cluster, bytesPerDay, msToNextDay }, "the uplink's bytes of the day are used up");
+        // Gossip and pings would go on using them.
+        hangUp(host, parent.addresses);
       },
     });
   }
@@ -67,16 +84,19 @@ export class Uplink implements UplinkDoor {
     this.#core.setEnabled(enabled);
   }
 
+  mirrorAgeMs(origin: ClusterId): number | null {
+    // What the parent passes on of others may be older there.
+    return origin === this.#core.status().parent ? this.#core.mirrorAgeMs() : null;
+  }
+
+  /** @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED */
+  allow(bytes: number): Promise<void> {
+    return this.#core.allow(bytes);
+  }
+
   status(): UplinkStatus {
-    const { parent, enabled, connected, cursor, lastError } = this.#core.status();
-    return {
-      parent,
-      enabled,
-      connected,
-      cursor,
-      failure: lastError?.message ?? null,
-      failureCode: lastError?.code ?? null,
-    };
+    const { lastError, ...state } = this.#core.status();
+    return { ...state, failure: lastError?.message ?? null, failureCode: lastError?.code ?? null };
   }
 
   planAdoption(): ReturnType<CoreUplink["planAdoption"]> {

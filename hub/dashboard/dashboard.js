@@ -83,8 +83,8 @@ function showSites(sites) {
 
 function showSite(card, site) {
   const state = card.querySelector(".state");
-  state.dataset.state = site.connected ? "up" : site.enrolled ? "down" : "waiting";
-  state.textContent = site.connected ? "link up" : site.enrolled ? "link down" : "never connected";
+  state.dataset.state = site.state === "approved" ? (site.connected ? "up" : "down") : site.state;
+  state.textContent = site.state === "approved" ? (site.connected ? "link up" : "link down") : site.state;
   const lag =
     site.lagRevisions === null ? "unknown" : `${count.format(site.lagRevisions)} rev.${seconds(site.lagSeconds)}`;
   facts(card.querySelector(".facts"), [
@@ -93,6 +93,7 @@ function showSite(card, site) {
     ["Revision here", count.format(site.cursor)],
     ["Lag", lag, site.lagRevisions > LATE_REVISIONS ? "late" : ""],
     ["Last shipped", site.lastShipped === null ? "not since this node started" : ago(site.lastShipped)],
+    ["Refused", refused(site.refused), site.refused === null ? "" : "late"],
     ["Epoch", site.epoch === null ? "none" : `${site.epoch.counter} · ${site.epoch.nonce.slice(0, 8)}`],
   ]);
   card.querySelector("tbody").replaceChildren(...site.members.map(memberRow));
@@ -130,6 +131,8 @@ function facts(list, rows) {
   });
   list.replaceChildren(...nodes);
 }
+
+const refused = (row) => (row === null ? "never" : `${count.format(row.count)}, last ${row.code} ${ago(row.at)}`);
 
 const seconds = (value) => (value === null || value === undefined ? "" : `, ${value.toFixed(1)} s`);
 

@@ -28,7 +28,7 @@ Object.assign(globalThis, {
     async read(): Promise<{ seqs: number[]; next: number; mirror: number[][] }> {
       const store = new IndexedDbStore("durability");
       const rows = await store.outbox(link, seq(1), 1_000);
-      const mirror = await store.mirror(null, Uint8Array.of());
+      const mirror = await store.mirror(null, Uint8Array.of(), null);
       const next = await store.nextSeq(link);
       await store.close();
       return { seqs: rows.map((row) => row.seq), next, mirror: mirror.map((row) => [...row.key]) };

@@ -68,7 +68,7 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
       expect(await store.failed()).toEqual([]);
       expect(await store.document("c", "d")).toEqual([]);
       expect(await store.documents("c")).toEqual([]);
-      expect(await store.mirror(null, utf8(""))).toEqual([]);
+      expect(await store.mirror(null, utf8(""), null)).toEqual([]);
       expect(await store.down()).toBeNull();
     });
 
@@ -187,21 +187,24 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
         mirrorPuts: [mirrorRow("q/2", null, 8)],
         mirrorDeletes: [{ key: utf8("r/1"), origin: null }],
       });
-      expect(await store.mirror(null, utf8("q/"))).toEqual([mirrorRow("q/1", null, 1), mirrorRow("q/2", null, 8)]);
-      expect(await store.mirror(null, utf8(""))).toHaveLength(2);
-      expect(await store.mirror("alaska", utf8("q/1"))).toEqual([mirrorRow("q/1", "alaska", 7)]);
-      expect(await store.mirror("california", utf8(""))).toEqual([]);
+      expect(await store.mirror(null, utf8("q/"), utf8("q0"))).toEqual([
+        mirrorRow("q/1", null, 1),
+        mirrorRow("q/2", null, 8),
+      ]);
+      expect(await store.mirror(null, utf8(""), null)).toHaveLength(2);
+      expect(await store.mirror("alaska", utf8("q/1"), utf8("q/2"))).toEqual([mirrorRow("q/1", "alaska", 7)]);
+      expect(await store.mirror("california", utf8(""), null)).toEqual([]);
     });
 
-    test("keys sort as unsigned bytes, and a prefix of 0xff ends with the keys", async () => {
+    test("keys sort as unsigned bytes, and a range without an end ends with the keys", async () => {
       const keys = [Uint8Array.of(0x7f), Uint8Array.of(0x80), Uint8Array.of(0xff), Uint8Array.of(0xff, 0xff)];
       await store.write({
         mirrorPuts: [...keys].reverse().map((key) => ({ key, origin: null, value: key, modRevision: revision(1) })),
       });
-      expect((await store.mirror(null, Uint8Array.of())).map((row) => [...row.key])).toEqual(
+      expect((await store.mirror(null, Uint8Array.of(), null)).map((row) => [...row.key])).toEqual(
         keys.map((key) => [...key]),
       );
-      expect((await store.mirror(null, Uint8Array.of(0xff))).map((row) => [...row.key])).toEqual([
+      expect((await store.mirror(null, Uint8Array.of(0xff), null)).map((row) => [...row.key])).toEqual([
         [0xff],
         [0xff, 0xff],
       ]);
@@ -210,8 +213,8 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
     test("L3: a reset of the mirror comes before the rows of the same write", async () => {
       await store.write({ mirrorPuts: [mirrorRow("old", null, 1), mirrorRow("old", "alaska", 1)] });
       await store.write({ mirrorReset: true, mirrorPuts: [mirrorRow("new", null, 2)] });
-      expect(await store.mirror(null, utf8(""))).toEqual([mirrorRow("new", null, 2)]);
-      expect(await store.mirror("alaska", utf8(""))).toEqual([]);
+      expect(await store.mirror(null, utf8(""), null)).toEqual([mirrorRow("new", null, 2)]);
+      expect(await store.mirror("alaska", utf8(""), null)).toEqual([]);
     });
 
     test("the down cursor comes back whole", async () => {
@@ -220,6 +223,16 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
         epoch: "0".repeat(32),
         cursor: revision(41),
         subscription: { prefixes: [utf8("quakes/")], collections: ["shift-log"], mirrors: false },
+        snapshot: {
+          head: {
+            at: revision(50),
+            hash: new Uint8Array(32),
+            subscription: { prefixes: [utf8("quakes/")], collections: [], mirrors: true },
+            kept: null,
+            origins: [],
+          },
+          place: { section: 0, from: utf8("quakes/7") },
+        },
         upstream: revision(40),
         upstreamEpoch: "ab".repeat(16),
       };

@@ -62,7 +62,7 @@ test(
     expect((await statusOf(node)).disk).toMatchObject({
       budget: BUDGET,
       full: false,
-      order: ["copies", "log", "past", "writes"],
+      order: ["copies", "log", "past", "unshipped", "writes"],
     });
     const taken = await fill(node, async () => false);
     const full = await statusOf(node);
@@ -71,8 +71,10 @@ test(
     expect(full.compacted).toBeGreaterThan(0);
     expect(full.disk.shed.past).toBe(full.compacted - 1);
     const text = await openclaw({ cwd: "." }, "status", "--endpoint", node.http);
-    expect(text).toMatch(/^disk \d+\.\d of 57\.0 MiB .*in the order copies, log, past, writes; next: \w+$/m);
-    expect(text).toMatch(/^shed since the start: .* past \d+ revisions, writes [1-9]\d* refused$/m);
+    expect(text).toMatch(/^disk \d+\.\d of 57\.0 MiB .*in the order copies, log, past, unshipped, writes; next: \w+$/m);
+    expect(text).toMatch(
+      /^shed since the start: .* past \d+ revisions, unshipped 0 revisions, writes [1-9]\d* refused$/m,
+    );
     const metrics = await (await ask(node, "/metrics")).text();
     expect(metrics).toMatch(new RegExp(`^openclaw_disk_budget_bytes ${BUDGET}$`, "m"));
     expect(metrics).toMatch(/^openclaw_disk_shed\{step="writes"\} [1-9]/m);

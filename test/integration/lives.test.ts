@@ -6,9 +6,8 @@ import { z } from "zod";
 import { openclaw, refusal, type Where } from "./command.ts";
 import { temporaryFolder } from "./site.ts";
 import {
-  configure,
+  below,
   cursorOf,
-  enrol,
   keysOf,
   layOut,
   notes,
@@ -28,11 +27,13 @@ const Made = z.object({
   node: z.object({ config: z.string(), http: z.string(), addresses: z.array(z.string()) }),
 });
 
+const Lives = z.object({ left: z.array(z.object({ epoch: z.string() })) });
+const Exported = z.object({ revision: z.number(), events: z.array(z.object({ value: z.string() })) });
+
 async function fleet(nodes = 1) {
   const folder = await temporaryFolder();
   const hub = await layOut(folder, "hub", 1);
-  const site = await layOut(folder, SITE, nodes, parentPlan(hub));
-  await enrol(hub, site);
+  const site = await layOut(folder, SITE, nodes, await parentPlan(hub));
   const hubProcess = processOf(folder, "hub", hub.nodes[0] as never);
   const siteProcesses = site.nodes.map((node) => processOf(folder, "site", node));
   await start(hubProcess, ...siteProcesses);
@@ -62,7 +63,7 @@ describe("L3: as processes", () => {
       const key = path.join(site.directory, "cluster.key");
       const made = ["restore", backup, "--to", to, "--key", key, ...(await portOptions()), "--json"];
       const { node } = Made.parse(JSON.parse(await openclaw(where, ...made)));
-      await configure(node.config, { parent: parentPlan(hub) });
+      await below(node.config, hub);
       await start(processOf(folder, "site", node));
       await put(node.http, "k3", "another life");
       await notes(node.http, /EPOCH_BEHIND.*revision 4, 7 was taken/);
@@ -82,6 +83,20 @@ describe("L3: as processes", () => {
         contenders: [],
         left: [{ counter: 1, from: 5, to: 7 }],
       });
+      const [{ epoch = "" } = {}] = Lives.parse(
+        JSON.parse(await openclaw(where, "site", "lives", SITE, "--endpoint", hubHttp)),
+      ).left;
+      const exported = await openclaw(where, "site", "lives", SITE, "--export", epoch, "--endpoint", hubHttp);
+      const lines = exported
+        .trim()
+        .split("\n")
+        .map((line) => Exported.parse(JSON.parse(line)));
+      expect(lines.map(({ revision }) => revision)).toEqual([5, 6, 7]);
+      expect(lines.map(({ events }) => Buffer.from(events[0]?.value ?? "", "base64").toString())).toEqual([
+        "lost 0",
+        "lost 1",
+        "lost 2",
+      ]);
     },
     TEST_MS,
   );
@@ -136,13 +151,11 @@ describe("L3: as processes", () => {
       const key = path.join(hub.directory, "cluster.key");
       const made = ["restore", backup, "--to", to, "--key", key, ...(await portOptions()), "--json"];
       const { node } = Made.parse(JSON.parse(await openclaw(where, ...made)));
-      await enrol({ directory: to }, site);
-      const again = parentPlan({ ...hub, nodes: [node as never] });
-      for (const { config } of site.nodes) await configure(config, { parent: again });
+      for (const { config } of site.nodes) await below(config, { directory: to });
       await start(processOf(folder, "hub", node), ...siteProcesses);
       await expect.poll(() => keysOf(node.http, SITE), { timeout: 60_000 }).toEqual(await keysOf(siteHttp, null));
-      await expect.poll(() => keysOf(siteHttp, "hub"), { timeout: 30_000 }).toEqual({ "config/a": "kept" });
-      expect((await statusOf(siteHttp)).notes.join()).not.toMatch(/stopped/);
+      const look = async () => ({ keys: await keysOf(siteHttp, "hub"), site: await statusOf(siteHttp) });
+      await expect.poll(look, { timeout: 60_000 }).toMatchObject({ keys: { "config/a": "kept" }, site: { notes: [] } });
     },
     TEST_MS,
   );
@@ -159,8 +172,7 @@ describe("L3: as processes", () => {
       for (const one of siteProcesses) await one.kill();
 
       const anew = await layOut(path.join(folder, "second"), "hub", 1);
-      await enrol(anew, site);
-      for (const { config } of site.nodes) await configure(config, { parent: parentPlan(anew) });
+      for (const { config } of site.nodes) await below(config, anew);
       const newHttp = anew.nodes[0]?.http ?? "";
       await start(processOf(path.join(folder, "second"), "hub", anew.nodes[0] as never), ...siteProcesses);
       await put(newHttp, "config/b", "anew");

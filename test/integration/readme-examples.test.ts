@@ -114,7 +114,7 @@ test("README: the operator of a hub sees every site", async () => {
     .toEqual([true, true]);
   // The last line watches until it is stopped: two seconds show what is there.
   const script = (await readmeExample("hub"))
-    .replaceAll("http://127.0.0.1:8100", hub)
+    .replaceAll("http://127.0.0.1:8101", hub)
     .replace("curl -sN", "timeout 2 curl -sN");
   const output = await runScript(`${script.trimEnd()} || test $? = 124`, folder);
   expect(output).toContain('"cluster":"california"');

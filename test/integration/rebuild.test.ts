@@ -2,38 +2,38 @@
 import { randomInt } from "node:crypto";
 import fs from "node:fs/promises";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
-import { NodeProcess } from "@openclaw/demo/node-process.ts";
-import { freePorts } from "@openclaw/demo/ports.ts";
-import { enrolChild, type InitialCluster, initCluster, type ParentPlan } from "@openclaw/edge-runtime/init.ts";
-import { expect, onTestFinished, test } from "vitest";
+import type { NodeProcess } from "@openclaw/demo/node-process.ts";
+import { expect, test } from "vitest";
 import { z } from "zod";
 import { openclaw, refusal, type Where } from "./command.ts";
-import { OPENCLAW, temporaryFolder } from "./site.ts";
+import { temporaryFolder } from "./site.ts";
+import {
+  below,
+  call,
+  layOut,
+  parentPlan,
+  portOptions,
+  processOf,
+  SITE,
+  shipped,
+  start,
+  type Tier,
+} from "./two-tiers.ts";
 
-const HUB_PROGRAM = fileURLToPath(new URL("../../hub/cli.ts", import.meta.url));
-const SITE = "california";
 const WRITES = 120;
 const TEST_MS = 300_000;
 
 const Hashed = z.object({ state: z.object({ content: z.object({ hash: z.string() }), revision: z.number() }) });
-const Sites = z.array(z.object({ cluster: z.string(), cursor: z.number() }));
+const Status = z.object({ revision: z.number(), epochCounter: z.number() });
+const Uplink = z.object({ parent: z.object({ failure: z.string().nullable() }) });
 const Rebuilt = z.object({
   revision: z.number(),
   contentHash: z.string(),
   bodies: z.number(),
   lacking: z.record(z.string(), z.number()),
+  epoch: z.object({ counter: z.number() }),
   node: z.object({ config: z.string(), http: z.string() }),
 });
-
-async function call(http: string, method: string, route: string, body?: unknown): Promise<unknown> {
-  const headers = { "content-type": typeof body === "string" ? "application/octet-stream" : "application/json" };
-  const text = typeof body === "string" ? body : JSON.stringify(body);
-  const response = await fetch(`${http}${route}`, { method, ...(body === undefined ? {} : { body: text, headers }) });
-  const answer = await response.text();
-  if (!response.ok) throw new Error(`${method} ${route}: ${answer}`);
-  return answer === "" ? null : JSON.parse(answer);
-}
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
@@ -59,55 +59,34 @@ async function write(http: string, at: number): Promise<void> {
   }
 }
 
-function processes(folder: string, program: string, { nodes }: Pick<InitialCluster, "nodes">): readonly NodeProcess[] {
-  return nodes.map(({ node, config, http }) => {
-    const args = [program, "node", "start", "--config", config];
-    const observer = { report: () => {}, started: () => {} };
-    const own = new NodeProcess({ name: node, args, http, logFile: path.join(folder, `${node}.log`) }, observer);
-    onTestFinished(() => own.kill());
-    return own;
-  });
+async function rebuilt(where: Where, command: readonly string[]): Promise<z.infer<typeof Rebuilt>> {
+  return Rebuilt.parse(JSON.parse(await openclaw(where, ...command, ...(await portOptions()), "--json")));
 }
 
-async function start(all: readonly NodeProcess[]): Promise<void> {
-  for (const one of all) one.start();
-  await Promise.all(all.map((one) => one.ready()));
+async function startBelow(folder: string, { node }: z.infer<typeof Rebuilt>, hub: Tier): Promise<NodeProcess> {
+  await below(node.config, hub);
+  const own = processOf(folder, "site", node);
+  await start(own);
+  return own;
 }
 
-async function layOut(folder: string, cluster: string, nodes: number, parent?: ParentPlan): Promise<InitialCluster> {
-  const ports = await freePorts(Array.from({ length: 3 * nodes }, () => null));
-  const [httpPorts = [], p2pPorts = [], wsPorts = []] = [0, 1, 2].map((i) => ports.slice(i * nodes, (i + 1) * nodes));
-  const directory = path.join(folder, cluster);
-  const plan = { directory, cluster, nodes, host: "127.0.0.1", httpPorts, p2pPorts, wsPorts };
-  return initCluster(parent === undefined ? plan : { ...plan, parent });
-}
-
-async function cursor(hub: string): Promise<number> {
-  const sites = Sites.parse(await call(hub, "GET", "/v1/sites"));
-  return sites.find(({ cluster }) => cluster === SITE)?.cursor ?? 0;
-}
+const setting = (text: string) => ({ ops: [{ op: "put", path: [text], value: text }] });
+const document = (http: string): Promise<unknown> => call(http, "GET", "/v1/docs/notes/shared").catch(() => null);
 
 test(
   "S6, L3: a site whose boxes are all gone is rebuilt as it was at the last shipped revision, and ships on, exactly once",
   async () => {
     const folder = await temporaryFolder();
     const hub = await layOut(folder, "hub", 1);
-    const parent: ParentPlan = {
-      cluster: "hub",
-      clusterKey: hub.clusterKey,
-      addresses: hub.nodes.flatMap(({ addresses }) => addresses.filter((address) => !address.includes("/ws/"))),
-      subscribe: { collections: ["notes"], prefixes: [], mirrors: false },
-    };
-    const site = await layOut(folder, SITE, 2, parent);
-    await enrolChild(path.join(folder, "hub"), { cluster: SITE, clusterKey: site.clusterKey });
-    const hubNodes = processes(folder, HUB_PROGRAM, hub);
-    const siteNodes = processes(folder, OPENCLAW, site);
-    await start([...hubNodes, ...siteNodes]);
-    const hubHttp = hub.nodes[0]?.http ?? "";
-    const siteHttp = site.nodes[0]?.http ?? "";
+    const site = await layOut(folder, SITE, 1, await parentPlan(hub));
+    const [hubNode, siteNode] = [hub.nodes[0], site.nodes[0]];
+    if (hubNode === undefined || siteNode === undefined) throw new Error("a node of each");
+    const lost = processOf(folder, "site", siteNode);
+    await start(processOf(folder, "hub", hubNode), lost);
+    const [hubHttp, siteHttp] = [hubNode.http, siteNode.http];
     for (let at = 1; at <= WRITES; at++) await write(siteHttp, at);
     const { state: live } = Hashed.parse(await call(siteHttp, "GET", "/v1/status?hash=true"));
-    await expect.poll(() => cursor(hubHttp), { timeout: 30_000 }).toBe(live.revision);
+    await shipped(hubHttp, live.revision);
 
     const where: Where = { cwd: folder, env: { OPENCLAW_ENDPOINT: hubHttp } };
     expect(await openclaw(where, "site", "verify", SITE, "--site", siteHttp)).toMatch(
@@ -123,17 +102,65 @@ test(
     const into = ["--data", path.join(folder, "again"), "--key", key];
     expect(await refusal(where, ...rebuild, ...into)).toMatch(/RESTORE_REFUSED/);
 
-    for (const one of siteNodes) await one.kill();
+    await lost.kill();
+    // Somebody still has an old disk.
+    await fs.cp(path.join(folder, SITE), path.join(folder, "old"), { recursive: true });
     await fs.rm(path.join(folder, SITE), { recursive: true });
     await expect
       .poll(async () => JSON.stringify(await call(hubHttp, "GET", "/v1/sites")), { timeout: 60_000 })
       .toMatch(/"connected":false/);
     expect(await openclaw(where, ...rebuild, "--dry-run")).toMatch(/would rebuild california at revision/);
-    const [http = 0, p2p = 0, ws = 0] = await freePorts([null, null, null]);
-    const ports = ["--http-port", String(http), "--p2p-port", String(p2p), "--ws-port", String(ws)];
-    const done = Rebuilt.parse(JSON.parse(await openclaw(where, ...rebuild, ...into, ...ports, "--json")));
+    const done = await rebuilt(where, [...rebuild, ...into]);
     expect(done).toMatchObject({ revision: live.revision, bodies: live.revision, lacking: {} });
     expect(done.contentHash).toBe(live.content.hash);
+
+    // It goes on where it was, to the same hub, under its new epoch.
+    const again = await startBelow(folder, done, hub);
+    for (let at = 1; at <= 20; at++) await write(done.node.http, at);
+    const { revision, epochCounter } = Status.parse(await call(done.node.http, "GET", "/v1/status"));
+    expect(epochCounter).toBe(2);
+    await shipped(hubHttp, revision);
+    expect(await openclaw(where, "site", "verify", SITE, "--site", done.node.http)).toMatch(
+      new RegExp(`revisions 1 to ${revision} are the same at both ends \\(${revision} as bodies\\)`),
+    );
+
+    // The old disk comes back: the hub takes nothing of it, and what was shipped since stays.
+    const old = processOf(folder, "site", {
+      config: siteNode.config.replace(`/${SITE}/`, "/old/"),
+      http: siteHttp,
+    });
+    await start(old);
+    await call(siteHttp, "PUT", "/v1/kv/zombie", "1");
+    await expect
+      .poll(async () => Uplink.parse(await call(siteHttp, "GET", "/v1/status")).parent.failure ?? "", {
+        timeout: 30_000,
+      })
+      .toMatch(/epoch 2 is followed|another epoch/);
+    await call(done.node.http, "PUT", "/v1/kv/after", "1");
+    await shipped(hubHttp, revision + 1);
+    expect(await openclaw(where, "site", "verify", SITE, "--site", done.node.http)).toMatch(/are the same/);
+    await expect(call(hubHttp, "GET", `/v1/kv/zombie?origin=${SITE}`)).rejects.toThrow(/NOT_FOUND/);
+    await old.kill();
+
+    // Lost again, now with what came from the hub in between: that has no body there, and comes again over the link.
+    const field = (at: string, text: string) => call(at, "POST", "/v1/docs/notes/shared", setting(text));
+    await field(hubHttp, "hub");
+    await expect.poll(() => document(done.node.http), { timeout: 30_000 }).toMatchObject({ document: { hub: "hub" } });
+    await field(done.node.http, "site");
+    await call(done.node.http, "PUT", "/v1/kv/last", "1");
+    const { revision: end } = Status.parse(await call(done.node.http, "GET", "/v1/status"));
+    await shipped(hubHttp, end);
+    await again.kill();
+    await fs.rm(path.join(folder, "again"), { recursive: true });
+    const twice = ["--beside-live", "--data", path.join(folder, "twice"), "--key", key];
+    const second = await rebuilt(where, [...rebuild, ...twice]);
+    expect(second).toMatchObject({ revision: end, bodies: end - 1, lacking: { skipped: 1 }, epoch: { counter: 3 } });
+    await startBelow(folder, second, hub);
+    await expect
+      .poll(() => document(second.node.http), { timeout: 30_000 })
+      .toMatchObject({ document: { hub: "hub", site: "site" } });
+    expect(await document(second.node.http)).toEqual(await document(hubHttp));
+    expect(await openclaw(where, "site", "verify", SITE, "--site", second.node.http)).toMatch(/are the same/);
   },
   TEST_MS,
 );

@@ -5,9 +5,10 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { NodeProcess } from "@openclaw/demo/node-process.ts";
 import { freePorts } from "@openclaw/demo/ports.ts";
-import { initCluster } from "@openclaw/edge-runtime/init.ts";
+import { type ClusterPlan, initCluster } from "@openclaw/edge-runtime/init.ts";
 import { onTestFinished } from "vitest";
 
+export const OPENCLAW_HUB: string = fileURLToPath(new URL("../../hub/cli.ts", import.meta.url));
 export const OPENCLAW: string = fileURLToPath(new URL("../../edge-runtime/cli/openclaw.ts", import.meta.url));
 
 export interface SiteNode {
@@ -30,6 +31,7 @@ export async function layOutSite(
   size: number,
   cluster = "shop",
   program: string = OPENCLAW,
+  parent?: ClusterPlan["parent"],
 ): Promise<readonly SiteNode[]> {
   const folder = await temporaryFolder();
   const ports = await freePorts(Array.from({ length: 3 * size }, () => null));
@@ -40,6 +42,7 @@ export async function layOutSite(
     httpPorts: httpPorts ?? [],
     p2pPorts: p2pPorts ?? [],
     wsPorts: wsPorts ?? [],
+    ...(parent === undefined ? {} : { parent }),
   });
   return made.nodes.map(({ node, config, http, addresses }) => {
     const args = [program, "node", "start", "--config", config];

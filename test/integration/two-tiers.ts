@@ -4,7 +4,10 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { NodeProcess } from "@openclaw/demo/node-process.ts";
 import { freePorts } from "@openclaw/demo/ports.ts";
-import { enrolChild, type InitialCluster, initCluster, type ParentPlan } from "@openclaw/edge-runtime/init.ts";
+import { siteTokens } from "@openclaw/edge-runtime/enrol.ts";
+import { type ClusterPlan, type InitialCluster, initCluster } from "@openclaw/edge-runtime/init.ts";
+import { joinParent } from "@openclaw/edge-runtime/join-parent.ts";
+import { parseSiteToken } from "@openclaw/edge-runtime/site-token.ts";
 import { expect, onTestFinished } from "vitest";
 import { parseDocument } from "yaml";
 import { z } from "zod";
@@ -61,11 +64,13 @@ export const notes = (http: string, text: RegExp): Promise<void> =>
     )
     .toMatch(text);
 
+type Parent = NonNullable<ClusterPlan["parent"]>;
+
 export interface Tier extends InitialCluster {
   readonly directory: string;
 }
 
-export async function layOut(folder: string, cluster: string, nodes: number, parent?: ParentPlan): Promise<Tier> {
+export async function layOut(folder: string, cluster: string, nodes: number, parent?: Parent): Promise<Tier> {
   const ports = await freePorts(Array.from({ length: 3 * nodes }, () => null));
   const [httpPorts = [], p2pPorts = [], wsPorts = []] = [0, 1, 2].map((i) => ports.slice(i * nodes, (i + 1) * nodes));
   const directory = path.join(folder, cluster);
@@ -73,15 +78,19 @@ export async function layOut(folder: string, cluster: string, nodes: number, par
   return { ...(await initCluster(parent === undefined ? plan : { ...plan, parent })), directory };
 }
 
-export const parentPlan = (hub: Pick<Tier, "cluster" | "clusterKey" | "nodes">): ParentPlan => ({
-  cluster: hub.cluster,
-  clusterKey: hub.clusterKey,
-  addresses: hub.nodes.flatMap(({ addresses }) => addresses.filter((address) => !address.includes("/ws/"))),
-  subscribe: { collections: [], prefixes: ["config/"], mirrors: false },
-});
+/** With a token that lets one cluster come below the hub in this folder. */
+export async function parentPlan({ directory }: Pick<Tier, "directory">): Promise<Parent> {
+  const [token = ""] = await siteTokens({ directory, count: 1, site: null, approved: true, members: null });
+  return {
+    token: await parseSiteToken(token),
+    subscribe: { collections: ["notes"], prefixes: ["config/"], mirrors: false },
+  };
+}
 
-export const enrol = (hub: Pick<Tier, "directory">, site: Pick<Tier, "clusterKey">): Promise<void> =>
-  enrolChild(hub.directory, { cluster: SITE, clusterKey: site.clusterKey });
+/** As `sync join` puts a node below another hub. */
+export async function below(config: string, hub: Pick<Tier, "directory">): Promise<void> {
+  await joinParent({ directory: path.dirname(config), ...(await parentPlan(hub)) });
+}
 
 type Startable = InitialCluster["nodes"][number];
 

@@ -2,8 +2,9 @@
 import { decode, encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { revision } from "@openclaw/core/ids.ts";
-import { outcomeTuple, readOutcome } from "@openclaw/core/state-machine/command-codec.ts";
+import { isKeyEvent } from "@openclaw/core/ledger/record.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
+import { outcomeTuple, readOutcome } from "@openclaw/core/state-machine/outcome-codec.ts";
 import { selectedEvents, watchedRecord } from "@openclaw/edge-runtime/api/watch-selection.ts";
 import { expect } from "vitest";
 import { ANYBODY } from "../simulation/tier.ts";
@@ -39,7 +40,7 @@ export class BesideTheModel {
     const news = this.#site.records.filter(({ revision: at }) => at > before);
     const written = news.map((record) =>
       record.events.map((event) => {
-        if (event.kind === "change") throw new Error("no document was changed");
+        if (!isKeyEvent(event)) throw new Error("only keys were written");
         return eventOf(event);
       }),
     );

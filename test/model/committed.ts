@@ -28,6 +28,9 @@ export function requestOf(command: KeyOrLeaseCommand): Command {
       return { op: "delete", ...keysOf(command.keys), prev: false };
     case "txn":
       return txnOf(command);
+    case "setHome":
+    case "addressed":
+      throw new Error("etcd has no homes");
   }
 }
 

@@ -1,6 +1,6 @@
 /** Between the requests and answers of the model and those of the state machine. */
 import { isLeaseId, type LeaseId, revision } from "@openclaw/core/ids.ts";
-import type { LedgerEvent } from "@openclaw/core/ledger/record.ts";
+import type { KeyEvent } from "@openclaw/core/ledger/record.ts";
 import type { Outcome, UserCommand } from "@openclaw/core/state-machine/command.ts";
 import {
   type Compare as CoreCompare,
@@ -109,7 +109,7 @@ export const rowOf = (row: KeyValue): KeyedRow => ({
   lease: row.lease ?? 0,
 });
 
-export const eventOf = (event: Exclude<LedgerEvent, { kind: "change" }>): Event =>
+export const eventOf = (event: KeyEvent): Event =>
   event.kind === "put"
     ? { type: "put", key: text(event.key), value: text(event.value), lease: event.lease ?? 0 }
     : { type: "delete", key: text(event.key), value: "", lease: 0 };
@@ -134,6 +134,7 @@ export type Answer = { readonly error: string } | { readonly revision: number; r
 export function answerOf(op: Command, outcome: Outcome): Answer {
   if (!outcome.ok) return { error: outcome.code };
   const { response } = outcome;
+  if (response?.kind === "queued") throw new Error("every key is the cluster's own");
   return { revision: outcome.revision, response: response === null ? bare(op) : responseOf(response) };
 }
 

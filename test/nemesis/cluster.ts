@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { NodeProcess } from "@openclaw/demo/node-process.ts";
 import { freePorts } from "@openclaw/demo/ports.ts";
 import { loadConfig } from "@openclaw/edge-runtime/config.ts";
-import { initCluster, type ParentPlan } from "@openclaw/edge-runtime/init.ts";
+import { type ClusterPlan, initCluster } from "@openclaw/edge-runtime/init.ts";
 import { exportSPKI, generateKeyPair, SignJWT } from "jose";
 import { parseDocument } from "yaml";
 import { z } from "zod";
@@ -70,8 +70,6 @@ export interface RealCluster {
   readonly name: string;
   /** The operator's folder, with the cluster's key. */
   readonly directory: string;
-  /** The public half, as a parent or a child pins it. */
-  readonly clusterKey: string;
   /** Lets its bearer do everything. */
   readonly token: string;
   /** What a node says of itself, null if it says nothing. */
@@ -104,7 +102,7 @@ export interface ClusterOptions {
   readonly boxes: readonly Box[];
   /** The command that starts a node. */
   readonly program: string;
-  readonly parent: ParentPlan | null;
+  readonly parent: NonNullable<ClusterPlan["parent"]> | null;
   readonly report: (text: string) => void;
 }
 
@@ -191,7 +189,6 @@ export async function layOutCluster(options: ClusterOptions): Promise<RealCluste
     everyone,
     name,
     directory,
-    clusterKey: made.clusterKey,
     token,
     status,
     hashedStatus: (member) => ask(member, "/v1/status?hash=true", nodeStatus, HASH_MS),

@@ -1,7 +1,7 @@
 /** The ledgers of two tiers, read whole over HTTP and held against each other (L2, L4, L5). */
 import { createHash } from "node:crypto";
 import { toHex } from "@openclaw/core/bytes.ts";
-import type { LedgerRecord } from "@openclaw/core/ledger/record.ts";
+import { isKeyEvent, type LedgerRecord } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { framesIn, readRecordFrame } from "@openclaw/edge-runtime/backup/record-frames.ts";
@@ -68,7 +68,7 @@ function readRecord(record: LedgerRecord): ReadRecord {
   const told = createHash("sha256").update(`${record.principal} ${record.time}`);
   for (const event of record.events) {
     if (event.kind === "change") told.update(` change ${event.change.hash}`);
-    else {
+    else if (isKeyEvent(event)) {
       keys.push(toHex(event.key));
       told.update(` ${event.kind} ${toHex(event.key)} `);
       // A lease is its own cluster's (K6), and no mirror has it.

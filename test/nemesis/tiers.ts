@@ -1,6 +1,7 @@
 /** The clusters of a run: one, or a site and its hub, which mirrors the site's keys and gives it its own. */
 import { fileURLToPath } from "node:url";
-import { enrolChild } from "@openclaw/edge-runtime/init.ts";
+import { siteTokens } from "@openclaw/edge-runtime/enrol.ts";
+import { parseSiteToken } from "@openclaw/edge-runtime/site-token.ts";
 import { layOutBoxes, layOutCluster, PROGRAM, type RealCluster } from "./cluster.ts";
 import type { Namespaces } from "./namespaces.ts";
 import { UNIQUE_PREFIX } from "./unique-keys.ts";
@@ -36,14 +37,13 @@ export async function layOutTiers({ folder, tiers, nodes, namespaces, report }: 
   }
   const [below, above] = [boxes.slice(0, nodes), boxes.slice(nodes)];
   const hub = await layOutCluster({ ...common, name: "hub", boxes: above, program: HUB_PROGRAM, parent: null });
+  const grant = { directory: hub.directory, count: 1, site: "site", approved: true, members: null };
+  const [token = ""] = await siteTokens(grant);
   const parent = {
-    cluster: hub.name,
-    clusterKey: hub.clusterKey,
-    addresses: hub.members.map(({ address }) => address),
+    token: await parseSiteToken(token),
     subscribe: { collections: [], prefixes: [UNIQUE_PREFIX], mirrors: false },
   };
   const site = await layOutCluster({ ...common, name: "site", boxes: below, program, parent });
-  await enrolChild(hub.directory, { cluster: site.name, clusterKey: site.clusterKey });
   return { site, hub };
 }
 

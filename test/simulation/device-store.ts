@@ -55,8 +55,8 @@ export class DeviceStore implements ClientStore {
   documents(collection: string): ReturnType<ClientStore["documents"]> {
     return this.#disk.documents(collection);
   }
-  mirror(origin: string | null, prefix: Uint8Array): ReturnType<ClientStore["mirror"]> {
-    return this.#disk.mirror(origin, prefix);
+  mirror(...range: Parameters<ClientStore["mirror"]>): ReturnType<ClientStore["mirror"]> {
+    return this.#disk.mirror(...range);
   }
   down(): ReturnType<ClientStore["down"]> {
     return this.#disk.down();

@@ -5,11 +5,10 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import type { LedgerRecord } from "@openclaw/core/ledger/record.ts";
+import type { KeyEvent, LedgerRecord } from "@openclaw/core/ledger/record.ts";
 import { type Before, PreviousRows } from "@openclaw/edge-runtime/api/previous-rows.ts";
 import { type LanesSink, type LaneWatch, WatchLanes } from "@openclaw/edge-runtime/api/watch-lanes.ts";
 import {
-  type KeyEvent,
   type Selection,
   selectedEvents,
   type WatchedRecord,

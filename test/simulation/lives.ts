@@ -37,6 +37,8 @@ class Walker {
   /** Lives of the site that were left. */
   readonly #left: TestCluster[] = [];
   #writes = 0;
+  /** Revisions of the hub at which an operator decided. */
+  #decided: number[] = [];
 
   constructor(seed: number) {
     this.#random = new SeededRandom(seed);
@@ -73,8 +75,8 @@ class Walker {
     this.#quiet("at rest");
     const { link } = await this.#hub.read({ kind: "link", link: this.#link(this.#site) });
     const { revision, hash } = this.#site.position();
-    if (link?.cursor !== revision) this.#violated(`the hub has ${link?.cursor} of ${revision} revisions`);
-    else if (revision > 0 && !equalBytes(link.hash, hash)) this.#violated(`the hub has another hash at ${revision}`);
+    if ((link?.cursor ?? 0) !== revision) this.#violated(`the hub has ${link?.cursor ?? 0} of ${revision} revisions`);
+    else if (link !== null && !equalBytes(link.hash, hash)) this.#violated(`the hub has another hash at ${revision}`);
     await this.#sameRows(this.#site, this.#hub, "the hub's mirror of the site");
     await this.#sameRows(this.#hub, this.#site, "the site's mirror of the hub");
     const mirror = await this.#hub.history({
@@ -104,27 +106,48 @@ class Walker {
     this.#connect();
     if (at >= revision) return this.rest();
     await this.#injected(this.#site, ["EPOCH_BEHIND"], `a site restored at ${at}, behind ${revision}`);
-    const plan = await planResolution(this.#hub, this.#site.id, null);
-    if (plan.parting !== at) this.#violated(`they part at ${at}, told was ${plan.parting}`);
-    await carryOutChange((command) => this.#hub.propose(command, { principal: "operator" }), plan, null);
+    await this.#resolve(at);
     await this.rest();
+  }
+
+  async #resolve(parting: number | null): Promise<void> {
+    const plan = await planResolution(this.#hub, this.#site.id, this.#site.epoch.nonce);
+    if (parting !== null && plan.parting !== parting)
+      this.#violated(`they part at ${parting}, told was ${plan.parting}`);
+    this.#decided.push(this.#hub.position().revision);
+    await carryOutChange((command) => this.#hub.propose(command, { principal: "operator" }), plan, null);
   }
 
   async #restoreHub(): Promise<void> {
     await this.rest();
     const { revision } = this.#hub.position();
-    const again = await this.#hub.restored(this.#below(revision + 1));
+    const at = this.#below(revision + 1);
+    const again = await this.#hub.restored(at);
     await this.#site.uplink?.stop();
     this.#hub = again;
     await this.#write(this.#hub);
     this.#connect();
+    // What was decided since then is to be decided again, if it had taken what was put aside.
+    const undecided = this.#decided.some((decided) => decided >= at);
+    this.#decided = this.#decided.filter((decided) => decided < at);
+    if (undecided) await this.#decideAgain();
     await this.rest();
+  }
+
+  async #decideAgain(): Promise<void> {
+    await this.#world.elapse(5_000);
+    if (!this.#hub.ended.some(({ code }) => code === "EPOCH_BEHIND")) return;
+    this.injected++;
+    this.reported++;
+    await this.#resolve(null);
   }
 
   async #clone(): Promise<void> {
     await this.rest();
     const clone = await this.#site.cloned();
-    for (let i = this.#below(3); i >= 0; i--) await this.#write(this.#site);
+    // Something for certain: a clone that is merely ahead is no fork.
+    await this.#put(this.#site);
+    for (let i = this.#below(3); i > 0; i--) await this.#write(this.#site);
     await this.rest();
     for (let i = this.#below(5); i >= 0; i--) await this.#write(clone);
     await this.#refused(clone, ["FORK"], "a clone");
@@ -143,7 +166,8 @@ class Walker {
     await this.rest();
     const site = this.#site;
     const old = site.position();
-    for (let i = this.#below(3); i >= 0; i--) await this.#write(site);
+    await this.#put(site);
+    for (let i = this.#below(3); i > 0; i--) await this.#write(site);
     await this.rest();
     await site.uplink?.stop();
     let asked = 0;
@@ -160,7 +184,7 @@ class Walker {
         asked++;
       },
     };
-    this.#world.uplink(node, this.#hub, { prefixes: [utf8("")] }, site);
+    this.#world.uplink(node, this.#hub, { prefixes: [utf8("")] }, {}, site);
     await this.rest();
   }
 
@@ -206,12 +230,16 @@ class Walker {
   }
 
   async #write(cluster: TestCluster): Promise<void> {
-    const key = utf8(`k${this.#below(5)}`);
-    await cluster.execute(
-      this.#below(4) === 0
-        ? { kind: "deleteRange", keys: { kind: "key", key } }
-        : { kind: "put", key, value: utf8(`${this.#writes++}`) },
-    );
+    if (this.#below(4) > 0) return this.#put(cluster);
+    await cluster.execute({ kind: "deleteRange", keys: { kind: "key", key: this.#key() } });
+  }
+
+  async #put(cluster: TestCluster): Promise<void> {
+    await cluster.execute({ kind: "put", key: this.#key(), value: utf8(`${this.#writes++}`) });
+  }
+
+  #key(): Uint8Array {
+    return utf8(`k${this.#below(5)}`);
   }
 
   #link({ id }: TestCluster): LinkId {

@@ -1,6 +1,7 @@
 /** The one ordered map in memory: what SQLite's table of rows is to a node. */
 import { compareBytes } from "@openclaw/core/bytes.ts";
-import type { Row, StateView, Write } from "@openclaw/core/state-machine/view.ts";
+import { keyAfter } from "@openclaw/core/state-machine/row-pages.ts";
+import type { Row, RowCount, StateView, Write } from "@openclaw/core/state-machine/view.ts";
 
 export class MemoryView implements StateView {
   /** Sorted by key. */
@@ -20,6 +21,12 @@ export class MemoryView implements StateView {
     const first = this.#at(from);
     const end = to === null ? this.#rows.length : this.#at(to);
     return this.#rows.slice(first, Math.max(first, Math.min(end, first + limit)));
+  }
+
+  count(from: Uint8Array, to: Uint8Array | null, limit: number): RowCount {
+    const rows = this.scan(from, to, limit);
+    const last = rows.at(-1);
+    return { rows: rows.length, next: last === undefined || rows.length < limit ? null : keyAfter(last.key) };
   }
 
   write(writes: readonly Write[]): void {

@@ -125,6 +125,7 @@ export class Outpost {
       origin: null,
       link: null,
       salt: random.bytes(SALT_BYTES),
+      home: "site",
       events,
     });
     const there = revision(this.#echoes);
@@ -133,6 +134,7 @@ export class Outpost {
           partition: PARTITION,
           revision: at,
           salt: random.bytes(SALT_BYTES),
+          home: "site",
           origin: { cluster: hub.id, epoch: "ab".repeat(16), revision: there },
           link: nameOf(hub.id),
           body: encodeRecord(written(there)),
@@ -226,6 +228,7 @@ const put = (key: string, value: string): LedgerEvent => ({
   key: utf8(key),
   value: utf8(value),
   lease: null,
+  numbers: null,
   encryption: null,
 });
 

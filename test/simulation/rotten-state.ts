@@ -1,6 +1,7 @@
 /**
  * A row of one member's state is not what was applied (C1). While the cluster works and nothing else is broken, states are
- * compared: that member, and no other, is found, serves nothing, takes its state from a peer, and is as the others again.
+ * compared: that member, and no other but one that was sent a copy of its state, is found, serves nothing, takes its state
+ * from a peer, and is as the others again.
  */
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { Random } from "@openclaw/core/ports.ts";
@@ -53,9 +54,11 @@ export class RottenState {
     const unfollow = this.#site.members.map((it) =>
       it.replica.onAgreement(({ kind }) => {
         if (kind === "sound") return;
-        if (it !== this.#member) this.#site.violation(`${it.id} is said to be ${kind}, and ${this.#member.id} is`);
-        found = true;
-        this.#refuses();
+        if (it === this.#member) {
+          found = true;
+          this.#refuses();
+        } else if (kind !== "diverged" || !hasRow(it))
+          this.#site.violation(`${it.id} is said to be ${kind}, and ${this.#member.id} is`);
       }),
     );
     this.#compare();
@@ -99,11 +102,15 @@ export class RottenState {
     const { agreement, comparison } = this.#member.replica.status();
     const known = comparison.reports.every(({ finding }) => finding.kind === "hash");
     if (agreement.kind !== "sound" || !known || comparison.reports.length < this.#site.group.length) return false;
-    if (this.#member.state.view.get(ROTTEN_ROW) !== undefined)
-      this.#site.violation(`${this.#member.id} was mended and has the row still`);
+    const still = this.#site.group.filter(hasRow);
+    // Whoever was sent a copy of the wrong state before it was found is told a round later.
+    if (still.some((it) => it.replica.status().agreement.kind !== "sound")) return false;
+    for (const { id } of still) this.#site.violation(`${id} has the row still`);
     return true;
   }
 }
+
+const hasRow = ({ state }: MemoryMember): boolean => state.view.get(ROTTEN_ROW) !== undefined;
 
 /** A copy of this member's state would make another one wrong alike (C1), or another state takes the place of its own. */
 function awaitsSnapshot(site: SimulatedCluster, member: MemoryMember): boolean {

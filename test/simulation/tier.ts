@@ -1,12 +1,14 @@
 /** A cluster as its children and its parent see it: each member is a gateway, and its leader has the uplink. */
+import { hash } from "node:crypto";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { senderHash } from "@openclaw/core/history/mirror.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
 import type { LinkItem } from "@openclaw/core/ledger/record.ts";
+import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
 import type { Principal } from "@openclaw/core/sync/authority.ts";
 import type { ParentBackend } from "@openclaw/core/sync/backend.ts";
 import { childConnection, parentConnection } from "@openclaw/core/sync/connection.ts";
-import type { ChildConnection, Subscription } from "@openclaw/core/sync/message.ts";
+import type { ChildConnection } from "@openclaw/core/sync/message.ts";
 import { ParentLink } from "@openclaw/core/sync/parent-link.ts";
 import { Uplink } from "@openclaw/core/sync/uplink.ts";
 import { Line } from "./line.ts";
@@ -105,6 +107,9 @@ export class Tier {
       subscription: up.subscription,
       clock: member.clock,
       random,
+      sha256: (bytes) => hash("sha256", bytes, "buffer"),
+      limits: { bytesPerSecond: null, bytesPerDay: null },
+      traffic: () => ({ sent: 0, received: 0 }),
       connect: async () => watched(this.#connectUp(up.reach(parent), member.clock), up),
     });
     this.#uplinks.set(member, uplink);
@@ -199,6 +204,7 @@ export class Tier {
         replica.execute({ kind: "leaseKeepAlive", lease }, { principal, timeoutMs: PROPOSE_MS_MAX }),
       barrier: () => replica.barrier(BARRIER_MS_MAX),
       read: (query) => replica.read(query),
+      history: (query) => replica.history(query),
       senderHash: (link, at) => senderHash((question) => replica.history(question), link, at),
       ledger: (from, maxBytes) => replica.ledger(from, maxBytes),
       position: () => replica.position(),

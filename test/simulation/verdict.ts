@@ -3,6 +3,7 @@ import { hash as digest } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { EMPTY_BYTES, equalBytes, toHex, utf8Text } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
+import { isKeyEvent } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { Sha256, StoredRecord } from "@openclaw/core/ports.ts";
 import { type KeyValue, plainRange } from "@openclaw/core/state-machine/operation.ts";
@@ -75,7 +76,7 @@ function writesOf(ledger: readonly StoredRecord[]): readonly LedgerWrite[] {
     const { origin, events } = decodeRecord(record);
     if (origin !== null) return [];
     return events.flatMap((event) => {
-      if (event.kind === "change" || isOfClients(text(event.key))) return [];
+      if (!isKeyEvent(event) || isOfClients(text(event.key))) return [];
       const value = event.kind === "put" ? (utf8Text(event.value) ?? "") : null;
       return [{ key: utf8Text(event.key) ?? "", value, revision: at }];
     });

@@ -12,6 +12,8 @@ function entries(): ReadonlySet<string> {
     "demo/build-page.ts",
     "scripts/bundle.mjs",
     "test/history/check-history.ts",
+    "test/fleet/main.ts",
+    "test/fleet/sites.ts",
     "test/nemesis/main.ts",
   ]);
   for (const file of projectFiles(/^package\.json$/)) {

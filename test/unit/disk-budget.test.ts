@@ -12,7 +12,10 @@ const PUT: Proposed = { kind: "put", key: utf8("k"), value: utf8("v") };
 const node = (name: string): NodeId => name as NodeId;
 
 /** A node with a budget of 100 MiB. What is done to make room is written down, and does what the test says. */
-function budgeted(use: Partial<DiskUse> = {}, { pinned = false, budget = (100 * MIB) as number | null } = {}) {
+function budgeted(
+  use: Partial<DiskUse> = {},
+  { pinned = false, sheds = false, budget = (100 * MIB) as number | null } = {},
+) {
   const done: string[] = [];
   const told: string[] = [];
   const failures: OpenClawError[] = [];
@@ -50,6 +53,11 @@ function budgeted(use: Partial<DiskUse> = {}, { pinned = false, budget = (100 * 
       free(world.logFrees, "log");
       world.logFrees = 0;
     },
+    propose: async (command: { readonly kind: string; readonly revision: number }) => {
+      done.push(`${command.kind} ${command.revision}`);
+      world.position = { ...world.position, compacted: command.revision };
+      return { kind: "outcome", outcome: { ok: true, revision: 0, response: null } };
+    },
     execute: async (command: { readonly kind: string; readonly revision: number }) => {
       done.push(`${command.kind} ${command.revision}`);
       world.position = { ...world.position, compacted: command.revision };
@@ -70,6 +78,7 @@ function budgeted(use: Partial<DiskUse> = {}, { pinned = false, budget = (100 * 
     },
     budgetBytes: budget,
     pinned,
+    shedsUnshipped: sheds,
     saysFull: (name: string) => world.othersFull.includes(name),
     told: (what: string) => void told.push(what),
     failed: (error: OpenClawError) => void failures.push(error),
@@ -97,7 +106,7 @@ test("S5: room is made in the declared order, and below 80 % nothing is shed", a
   expect(disk.status()).toMatchObject({
     files: 88 * MIB,
     full: false,
-    shed: { copies: 10 * MIB, log: 12 * MIB, past: 25, writes: 0 },
+    shed: { copies: 10 * MIB, log: 12 * MIB, past: 25, unshipped: 0, writes: 0 },
     next: "past",
   });
   expect(told).toEqual([
@@ -128,7 +137,7 @@ test("S5: a copy in use stays, and the log is cut again only when it has grown",
   expect(disk.status().next).toBe("past");
   expect(await look()).toEqual(["copies"]);
   world.use = { ...world.use, log: 24 * MIB };
-  expect(disk.status().shed).toEqual({ copies: 0, log: 0, past: 0, writes: 0 });
+  expect(disk.status().shed).toEqual({ copies: 0, log: 0, past: 0, unshipped: 0, writes: 0 });
   expect(await look()).toEqual(["copies", "log"]);
 });
 
@@ -144,7 +153,32 @@ test("S5: the past goes in steps, the next one when what was compacted is remove
   expect(await look(60_000)).toEqual([]);
 });
 
-test("S5: beyond what the parent holds nothing is shed; then writes are refused", async () => {
+test("S5: what the parent does not hold goes last, from 90 % on, and never silently", async () => {
+  const { disk, world, look, told } = budgeted({ files: 89 * MIB, log: 4 * MIB }, { pinned: true, sheds: true });
+  world.position = { ...world.position, parentHolds: 4 };
+  world.logFrees = 4 * MIB;
+  const seen: string[] = [];
+  for (let i = 0; i < 9; i++) seen.push(...(await look(60_000)));
+  expect(seen).toEqual(["log", "compact 2", "compact 3", "compact 4", "compact 5"]);
+  expect(disk.status().next).toBe("unshipped");
+  world.use = { ...world.use, files: 92 * MIB, log: 0 };
+  expect(await look()).toEqual(["shed 29"]);
+  expect(await look()).toEqual([]);
+  expect(disk.status()).toMatchObject({ shed: { past: 4, unshipped: 24, writes: 0 }, refuses: null });
+  expect(told.at(-1)).toBe("made room on the disk: what the parent does not hold, before revision 29");
+  // As long as that is being removed, and where there is no need, it stays.
+  world.use = { ...world.use, removing: true };
+  expect(await look(60_000)).toEqual([]);
+  world.use = { ...world.use, removing: false, reusable: 10 * MIB };
+  expect(await look(60_000)).toEqual([]);
+  // The parent is there again: it holds more, and that goes first.
+  world.position = { ...world.position, parentHolds: 60 };
+  world.use = { ...world.use, reusable: 0 };
+  expect(await look(60_000)).toEqual(["compact 37"]);
+  expect(disk.status().next).toBe("past");
+});
+
+test("S5: where what is unshipped is kept, nothing beyond what the parent holds is shed; then writes are refused", async () => {
   const { disk, world, look } = budgeted({ files: 96 * MIB }, { pinned: true });
   expect(await look()).toEqual([]);
   expect(disk.status()).toMatchObject({ next: "writes", full: true });

@@ -1,7 +1,7 @@
 /** What every benchmark does around its load: options, both systems side by side, runs by turns, medians, the last line. */
 import { parseArgs } from "node:util";
-import type { BenchCluster, SystemName } from "./cluster.ts";
-import { etcdVersion, startEtcd } from "./etcd.ts";
+import type { BenchCluster, Measured, Rival, RivalName } from "./cluster.ts";
+import { ETCD, startEtcd } from "./etcd.ts";
 import { type Figures, leavesOf, medianOf, ratioOf, withFigures } from "./figures.ts";
 import { startSite } from "./site.ts";
 import { Workbench } from "./workbench.ts";
@@ -12,6 +12,15 @@ interface Defaults {
   readonly runs: number;
   /** Keys that the clusters hold, where a benchmark asks. */
   readonly keys?: number;
+  /** etcd, unless the benchmark says otherwise. */
+  readonly rival?: Rival;
+}
+
+/** Sizes as the command line says. */
+interface Sizes {
+  readonly seconds: number;
+  readonly runs: number;
+  readonly keys: number;
 }
 
 export class Bench {
@@ -19,15 +28,17 @@ export class Bench {
   readonly durationMs: number;
   readonly keys: number;
   readonly #runs: number;
-  readonly #systems: readonly SystemName[];
+  /** Null: only we are measured. */
+  readonly rival: RivalName | null;
   readonly workbench: Workbench;
   /** What else stands in the last line. */
   readonly extra: Record<string, number | null> = {};
-  readonly #figures: Record<SystemName, Figures> = { ours: {}, etcd: {} };
+  /** In the order in which they were first noted. */
+  readonly #figures = new Map<Measured, Figures>();
 
-  constructor(workbench: Workbench, systems: readonly SystemName[], { seconds, runs, keys = 0 }: Defaults) {
+  constructor(workbench: Workbench, rival: RivalName | null, { seconds, runs, keys }: Sizes) {
     this.workbench = workbench;
-    this.#systems = systems;
+    this.rival = rival;
     this.#runs = runs;
     this.keys = keys;
     this.durationMs = seconds * 1_000;
@@ -35,11 +46,8 @@ export class Bench {
 
   /** A fresh cluster of each system. All are there at once; only one is under load at a time. */
   async clusters(): Promise<readonly BenchCluster[]> {
-    const started: BenchCluster[] = [];
-    for (const system of this.#systems) {
-      started.push(await (system === "ours" ? startSite(this.workbench) : startEtcd(this.workbench)));
-    }
-    return started;
+    const ours = await startSite(this.workbench);
+    return this.rival === "etcd" ? [ours, await startEtcd(this.workbench)] : [ours];
   }
 
   /** Ends clusters that are no longer needed. */
@@ -48,19 +56,19 @@ export class Bench {
   }
 
   /** Runs `run` for each system by turns, several times, and notes the medians under `path`. */
-  async compare<Subject extends { readonly name: SystemName }>(
+  async compare<Subject extends { readonly name: Measured }>(
     path: readonly string[],
     subjects: readonly Subject[],
     run: (subject: Subject) => Promise<Figures>,
   ): Promise<void> {
-    const runs = new Map<SystemName, Figures[]>(subjects.map(({ name }) => [name, []]));
+    const runs = new Map<Measured, Figures[]>(subjects.map(({ name }) => [name, []]));
     for (let i = 0; i < this.#runs; i++)
       for (const subject of subjects) runs.get(subject.name)?.push(await run(subject));
     for (const [name, figures] of runs) this.note(name, path, medianOf(figures));
   }
 
-  note(name: SystemName, path: readonly string[], figures: Figures): void {
-    this.#figures[name] = withFigures(this.#figures[name], path, figures);
+  note(name: Measured, path: readonly string[], figures: Figures): void {
+    this.#figures.set(name, withFigures(this.#figures.get(name) ?? {}, path, figures));
     const told = leavesOf(figures).map(([leaf, value]) => `${leaf} ${value ?? "unknown"}`);
     this.say(`${[name, ...path].join(" ")}: ${told.join(", ")}`);
   }
@@ -70,8 +78,9 @@ export class Bench {
   }
 
   results(): Readonly<Record<string, Figures>> {
-    const { ours, etcd } = this.#figures;
-    return this.#systems.includes("etcd") ? { ours, etcd, ratio: ratioOf(ours, etcd) } : { ours };
+    const all = Object.fromEntries(this.#figures);
+    const theirs = this.rival === null ? undefined : all[this.rival];
+    return theirs === undefined ? all : { ...all, ratio: ratioOf(all.ours ?? {}, theirs) };
   }
 }
 
@@ -81,16 +90,16 @@ export async function benchmark(
   defaults: Defaults,
   body: (bench: Bench) => Promise<void>,
 ): Promise<void> {
-  const { json, systems, ...sizes } = optionsOf(defaults);
+  const { json, rival, ...sizes } = optionsOf(defaults);
   await Workbench.use(async (workbench) => {
-    const bench = new Bench(workbench, systems, sizes);
+    const bench = new Bench(workbench, rival, sizes);
     await body(bench);
     const results = bench.results();
     process.stdout.write(json ? `${JSON.stringify({ bench: name, ...results, ...bench.extra })}\n` : table(results));
   });
 }
 
-function optionsOf(defaults: Defaults): Defaults & { readonly json: boolean; readonly systems: readonly SystemName[] } {
+function optionsOf(defaults: Defaults): Sizes & { readonly json: boolean; readonly rival: RivalName | null } {
   const refuse = (why: string): never => {
     process.stderr.write(`${why}\n`);
     process.exit(2);
@@ -104,13 +113,15 @@ function optionsOf(defaults: Defaults): Defaults & { readonly json: boolean; rea
   const seconds = positive("seconds", values.seconds, defaults.seconds);
   const runs = Math.ceil(positive("runs", values.runs, defaults.runs));
   const keys = Math.ceil(positive("keys", values.keys, defaults.keys ?? 0));
-  if (values.vs === undefined) return { json: values.json, systems: ["ours"], seconds, runs, keys };
-  if (values.vs !== "etcd") refuse("--vs knows etcd only");
-  const version = etcdVersion();
+  const asked = { json: values.json, seconds, runs, keys };
+  if (values.vs === undefined) return { ...asked, rival: null };
+  const rival = defaults.rival ?? ETCD;
+  if (values.vs !== rival.name) refuse(`--vs knows ${rival.name} only`);
+  const version = rival.version();
   if (version === null)
-    refuse("etcd is not installed here. On Debian: apt-get install etcd-server. Without --vs only we are measured.");
+    refuse(`${rival.name} is not installed here. On Debian: ${rival.install}. Without --vs only we are measured.`);
   process.stderr.write(`beside ${version}\n`);
-  return { json: values.json, systems: ["ours", "etcd"], seconds, runs, keys };
+  return { ...asked, rival: rival.name };
 }
 
 function parsed(refuse: (why: string) => never) {
@@ -129,12 +140,13 @@ function parsed(refuse: (why: string) => never) {
   }
 }
 
-function table({ ours = {}, etcd, ratio }: Readonly<Record<string, Figures>>): string {
-  const columns = [leavesOf(ours), ...[etcd, ratio].flatMap((one) => (one === undefined ? [] : [leavesOf(one)]))];
-  const shown = (value: number | null | undefined): string => String(value ?? "unknown").padStart(10);
-  const head = ["ours", "etcd", "ratio"].slice(0, columns.length).map((title) => title.padStart(10));
-  const width = Math.max(...leavesOf(ours).map(([name]) => name.length));
-  const rows = leavesOf(ours).map(([name], row) => {
+function table(results: Readonly<Record<string, Figures>>): string {
+  const columns = Object.values(results).map((figures) => leavesOf(figures));
+  const shown = (value: number | null | undefined): string => String(value ?? "unknown").padStart(12);
+  const head = Object.keys(results).map((title) => title.padStart(12));
+  const names = columns[0] ?? [];
+  const width = Math.max(...names.map(([name]) => name.length));
+  const rows = names.map(([name], row) => {
     const cells = columns.map((column) => shown(column[row]?.[1]));
     return `${name.padEnd(width)}${cells.join("")}`;
   });

@@ -3,6 +3,19 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { cpuMs, rssMb } from "./usage.ts";
 import type { BenchProcess } from "./workbench.ts";
 
+export type RivalName = "etcd" | "nats";
+/** What figures are of. `oursNoFsync`: ours on a disk that is asked for nothing. */
+export type Measured = "ours" | "oursNoFsync" | RivalName;
+/** Whom `--vs` puts beside us. */
+export interface Rival {
+  readonly name: RivalName;
+  /** The first line of what it says of its version; null where it is not installed. */
+  version(): string | null;
+  /** How it is installed on Debian. */
+  readonly install: string;
+}
+
+/** Who has a cluster of three. */
 export type SystemName = "ours" | "etcd";
 /** `native`: the system's own client (libp2p, gRPC). `http`: HTTP/1.1, connections kept alive. */
 export type Api = "native" | "http";

@@ -1,23 +1,20 @@
 /** The other side: three nodes of the installed etcd on loopback, with its defaults. */
-import { execFileSync } from "node:child_process";
 import path from "node:path";
 import { freePorts } from "@openclaw/demo/ports.ts";
-import { BenchCluster, type BenchNode, type KvClient } from "./cluster.ts";
+import { BenchCluster, type BenchNode, type KvClient, type Rival } from "./cluster.ts";
 import { etcdGrpcClient, etcdGrpcLoader } from "./etcd-grpc.ts";
 import { HttpClient } from "./http.ts";
 import { NODES, VALUE_BYTES } from "./sizes.ts";
+import { versionOf } from "./version-of.ts";
 import type { Workbench } from "./workbench.ts";
 
 const COMMAND = "etcd";
 
-/** The first line of `etcd --version`, or null where it is not installed. */
-export function etcdVersion(): string | null {
-  try {
-    return execFileSync(COMMAND, ["--version"], { encoding: "utf8" }).split("\n")[0] ?? "";
-  } catch {
-    return null;
-  }
-}
+export const ETCD: Rival = {
+  name: "etcd",
+  version: () => versionOf(COMMAND),
+  install: "apt-get install etcd-server",
+};
 
 export async function startEtcd(workbench: Workbench): Promise<BenchCluster> {
   const directory = workbench.folder();

@@ -13,7 +13,7 @@ import { NODES, VALUE_BYTES } from "./sizes.ts";
 import type { Workbench } from "./workbench.ts";
 
 /** The bundle, as an installed node runs it; scripts/bench.mjs makes it before each run. */
-const PROGRAM = fileURLToPath(new URL("../../../edge-runtime/dist/openclaw.js", import.meta.url));
+export const PROGRAM = fileURLToPath(new URL("../../../edge-runtime/dist/openclaw.js", import.meta.url));
 /** Callers of gets that share one client: half of the questions that it may have under way (core/sync/child-link.ts). */
 const ASKERS = 32;
 

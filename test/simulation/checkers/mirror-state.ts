@@ -1,5 +1,6 @@
 /** L4: the mirror of a child's keys is the child's own state at the cursor, with the child's revisions. */
 import { equalBytes, toHex, utf8Text } from "@openclaw/core/bytes.ts";
+import { isKeyEvent } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { KeyValue } from "@openclaw/core/state-machine/operation.ts";
 import type { Side } from "./mirror.ts";
@@ -40,7 +41,7 @@ function stateAt({ ledger }: Side, cursor: number): ReadonlyMap<string, KeyValue
     const { origin, events, revision } = decodeRecord(stored.record);
     if (origin !== null) continue;
     for (const event of events) {
-      if (event.kind === "change") continue;
+      if (!isKeyEvent(event)) continue;
       const key = toHex(event.key);
       if (event.kind === "delete") {
         state.delete(key);

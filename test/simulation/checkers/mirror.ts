@@ -1,6 +1,6 @@
 /** L2, L4, L5: what a cluster mirrors of another is the other's ledger, in order, each revision once and unaltered. */
 import { toHex } from "@openclaw/core/bytes.ts";
-import type { LedgerRecord } from "@openclaw/core/ledger/record.ts";
+import { isKeyEvent, type LedgerRecord } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 
@@ -63,6 +63,6 @@ export function covers(original: LedgerRecord, mirrored: LedgerRecord): boolean 
 
 const keys = ({ events }: LedgerRecord): readonly string[] =>
   events.flatMap((event) => {
-    if (event.kind === "change") return [];
+    if (!isKeyEvent(event)) return [];
     return [`${event.kind} ${toHex(event.key)} ${event.kind === "put" ? toHex(event.value) : ""}`];
   });

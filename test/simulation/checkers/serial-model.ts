@@ -11,7 +11,7 @@ import { isDeepStrictEqual } from "node:util";
 import { equalBytes } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { derivedSalt } from "@openclaw/core/ledger/chain.ts";
-import type { LedgerRecord } from "@openclaw/core/ledger/record.ts";
+import { isKeyEvent, type LedgerRecord } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { Applied, Sha256 } from "@openclaw/core/ports.ts";
 import type { Entry } from "@openclaw/core/raft/message.ts";
@@ -227,7 +227,7 @@ export class SerialModel {
     for (const [i, events] of result.records.entries()) {
       const at = before + i + 1;
       const record = this.#records.get(at);
-      const written = record?.events.map((event) => (event.kind === "change" ? event.kind : eventOf(event)));
+      const written = record?.events.map((event) => (isKeyEvent(event) ? eventOf(event) : event.kind));
       if (record === undefined || !own(record) || !isDeepStrictEqual(written, events))
         this.#violation(
           `${what} writes ${shown(events)} at ${at}, where ${record?.principal} wrote ${shown(written ?? null)}`,

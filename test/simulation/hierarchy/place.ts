@@ -3,7 +3,7 @@
 import { hash } from "node:crypto";
 import { utf8Text } from "@openclaw/core/bytes.ts";
 import { type Epoch, isLinkId, type LinkId, revision } from "@openclaw/core/ids.ts";
-import type { LinkItem } from "@openclaw/core/ledger/record.ts";
+import { isKeyEvent, type LinkItem } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { Sha256 } from "@openclaw/core/ports.ts";
 import type { Position } from "@openclaw/core/state-machine/query.ts";
@@ -209,7 +209,7 @@ function writesOf(ledger: Life["ledger"] | Beginning["ledger"]): readonly Ledger
     const { origin, events } = decodeRecord(record);
     if (origin !== null) return [];
     return events.flatMap((event) => {
-      if (event.kind === "change") return [];
+      if (!isKeyEvent(event)) return [];
       const value = event.kind === "put" ? (utf8Text(event.value) ?? "") : null;
       return [{ key: utf8Text(event.key) ?? "", value, revision: at }];
     });

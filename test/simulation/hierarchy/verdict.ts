@@ -1,6 +1,6 @@
 /** L2, L4, L5: what a hub has of a site, and a site of its hub, is what the other has, each revision once, whatever their lives. */
 import { EMPTY_BYTES, equalBytes, toHex } from "@openclaw/core/bytes.ts";
-import type { LedgerRecord } from "@openclaw/core/ledger/record.ts";
+import { isKeyEvent, type LedgerRecord } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { covers } from "../checkers/mirror.ts";
@@ -62,7 +62,7 @@ function lookAtLedger(place: Place, source: Inhabitant, mirror: Inhabitant): Loo
     if (
       lives.some(({ epoch, departure }) => epoch === origin.epoch && departure === origin.revision && departure > 0)
     ) {
-      for (const event of record.events) if (event.kind !== "change") putBack.add(toHex(event.key));
+      for (const event of record.events) if (isKeyEvent(event)) putBack.add(toHex(event.key));
       continue;
     }
     const name = `${origin.epoch} ${origin.revision}`;

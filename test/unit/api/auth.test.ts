@@ -6,6 +6,7 @@ import { exportJWK, exportSPKI, generateKeyPair, SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MEMBERS, NODE, startTestNode, type TestNode } from "./node.ts";
 import { EventReader } from "./sse.ts";
+import { StandInUplink } from "./stand-in-uplink.ts";
 
 type PrivateKey = Awaited<ReturnType<typeof generateKeyPair>>["privateKey"];
 
@@ -29,19 +30,7 @@ beforeAll(async () => {
       rows: () => [{ node: GONE, peer: "p", addresses: [], http: "", supports: 1, standing: "removed" }],
       removed: false,
     },
-    uplink: {
-      setEnabled: () => {},
-      status: () => ({
-        parent: "hub",
-        enabled: true,
-        connected: true,
-        cursor: 0 as never,
-        failure: null,
-        failureCode: null,
-      }),
-      planAdoption: () => Promise.reject(new Error("no parent was refused")),
-      adopt: () => Promise.reject(new Error("no parent was refused")),
-    },
+    uplink: new StandInUplink(),
   });
   await node.put("quakes/1", "x");
   await node.put("secret/1", "x");
@@ -174,7 +163,10 @@ const ROUTES: [Call, Grant, Grant][] = [
   [{ method: "DELETE", url: "/v1/leases/5" }, { write: [""] }, { read: [""], write: ["a"] }],
   [{ method: "GET", url: "/v1/members" }, {}, { key: undefined as never }],
   [{ method: "GET", url: "/v1/status" }, {}, { key: undefined as never }],
+  [{ method: "GET", url: "/v1/sync" }, {}, { key: undefined as never }],
+  [{ method: "POST", url: "/v1/sync/allow", payload: '{"bytes":1}' }, { admin: true }, { read: [""], write: [""] }],
   [{ method: "GET", url: "/v1/gateways" }, {}, { key: undefined as never }],
+  [{ method: "GET", url: "/v1/shed" }, { admin: true }, { read: [""], write: [""] }],
   [{ method: "GET", url: "/v1/ledger?from=1" }, { admin: true }, { read: [""], write: [""] }],
   [{ method: "GET", url: "/v1/base" }, { admin: true }, { read: [""], write: [""] }],
   // Each event is asked for.

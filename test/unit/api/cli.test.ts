@@ -121,7 +121,7 @@ describe("the command line", () => {
   });
 
   test("has help with examples on everything", async () => {
-    const names = ["init", "enrol", "put", "get", "delete", "list", "watch", "status"];
+    const names = ["init", "site", "sync", "put", "get", "delete", "list", "watch", "status"];
     const helps = await Promise.all(
       [[], ...names.map((name) => [name]), ["node", "start"]].map((args) => openclaw([...args, "--help"])),
     );

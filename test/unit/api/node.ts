@@ -62,7 +62,7 @@ const noBudget: ApiDeps["disk"] = {
     used: null,
     full: false,
     refuses: null,
-    shed: { copies: 0, log: 0, past: 0, writes: 0 },
+    shed: { copies: 0, log: 0, past: 0, unshipped: 0, writes: 0 },
     next: null,
   }),
 };
@@ -108,6 +108,7 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
       stateReads: () => 3,
       children: () => 2,
       refusals,
+      refused: () => new Map([["SITE_PENDING", 3]]),
       uplink: () => uplink?.status() ?? null,
     }),
     origins: options.origins ?? [],

@@ -2,30 +2,14 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ERRORS, InvariantViolation, OpenClawError } from "@openclaw/core/errors.ts";
-import type { Revision } from "@openclaw/core/ids.ts";
-import type { UplinkDoor } from "@openclaw/edge-runtime/api/deps.ts";
 import { createLog } from "@openclaw/edge-runtime/log.ts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startTestNode, type TestNode } from "./node.ts";
-
-class Uplink implements UplinkDoor {
-  enabled = true;
-  setEnabled(enabled: boolean): void {
-    this.enabled = enabled;
-  }
-  status() {
-    const { enabled } = this;
-    return { parent: "hub", enabled, connected: enabled, cursor: 0 as Revision, failure: null, failureCode: null };
-  }
-  planAdoption(): Promise<never> {
-    return Promise.reject(new Error("no parent was refused"));
-  }
-  adopt = this.planAdoption;
-}
+import { StandInUplink } from "./stand-in-uplink.ts";
 
 let node: TestNode;
 let folder: string;
-const uplink = new Uplink();
+const uplink = new StandInUplink();
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "openclaw-page-"));
   await writeFile(join(folder, "index.html"), "<!doctype html><title>page</title>");
@@ -162,8 +146,10 @@ test("every route is in the OpenAPI document", async () => {
       "GET /v1/ledger",
       "GET /v1/members",
       "GET /v1/openapi.json",
+      "GET /v1/shed",
       "GET /v1/sites",
       "GET /v1/status",
+      "GET /v1/sync",
       "GET /v1/watch",
       "POST /v1/admin/compare-states",
       "POST /v1/admin/uplink",
@@ -172,6 +158,7 @@ test("every route is in the OpenAPI document", async () => {
       "POST /v1/leader",
       "POST /v1/leases",
       "POST /v1/leases/{lease}/keep-alive",
+      "POST /v1/sync/allow",
       "POST /v1/txn",
       "POST /v1/watch",
       "POST /v1/watch/{stream}",

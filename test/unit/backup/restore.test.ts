@@ -25,7 +25,16 @@ async function* stamped(...times: readonly number[]): AsyncGenerator<StoredRecor
   for (const [i, time] of times.entries()) {
     const at = revision(i + 1);
     const record = encodeRecord({
-      ...{ partition: 0, revision: at, time, principal: "ana", origin: null, link: null, salt: new Uint8Array(16) },
+      ...{
+        partition: 0,
+        revision: at,
+        time,
+        principal: "ana",
+        origin: null,
+        link: null,
+        salt: new Uint8Array(16),
+        home: "site",
+      },
       events: [{ kind: "delete", key: utf8("k") }],
     });
     yield { revision: at, record, hash: new Uint8Array(32) };

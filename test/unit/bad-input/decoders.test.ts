@@ -65,7 +65,8 @@ const record = {
   partition: PARTITION,
   origin: null,
   link: null,
-  events: [{ kind: "put", key, value, lease: null, encryption: null }],
+  home: "site",
+  events: [{ kind: "put", key, value, lease: null, numbers: null, encryption: null }],
 } as const;
 
 interface Decoder {

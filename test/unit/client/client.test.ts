@@ -180,7 +180,7 @@ describe("rights", () => {
     await site.execute({ kind: "put", key: utf8("a"), value: utf8("1") });
     await site.execute({ kind: "put", key: utf8("b"), value: utf8("2") });
     await world.elapse(2_000);
-    expect((await store.mirror(null, new Uint8Array())).map((row) => utf8Text(row.key))).toEqual(["a"]);
+    expect((await store.mirror(null, new Uint8Array(), null)).map((row) => utf8Text(row.key))).toEqual(["a"]);
     expect(client.status().cursor).toBe(2);
     const asked = Promise.all([
       codeOf(client.kv.get("b", { consistency: "linearizable" })),
@@ -344,7 +344,7 @@ describe("a client's link", () => {
     site = after;
     world.cutAll();
     await world.elapse(20_000);
-    expect(await store.mirror(null, new Uint8Array())).toEqual([]);
+    expect(await store.mirror(null, new Uint8Array(), null)).toEqual([]);
     const { changes } = await after.read({
       kind: "document",
       collection: "log",

@@ -185,7 +185,7 @@ describe("the stream down", () => {
     await world.flush();
     expect(client.status().upstream).toBeGreaterThan(0);
     expect((await store.down())?.cursor).toBe(1);
-    expect((await store.mirror(null, utf8(""))).length).toBe(1);
+    expect((await store.mirror(null, utf8(""), null)).length).toBe(1);
   });
 });
 

@@ -50,28 +50,25 @@ describe("a configuration", () => {
       http: { host: "127.0.0.1", port: 8101, origins: [] },
       members: [{ http: "http://127.0.0.1:8101" }, { node: "california-2", http: "http://127.0.0.1:8102" }],
       parent: null,
-      children: [],
       page: null,
       auth: null,
       snapshots: { bytesPerSecond: 16_777_216 },
       memory: { stateCacheBytes: 8_388_608, logBytes: 16_777_216 },
       retention: { age: null, bytes: null },
-      disk: { budgetBytes: null },
+      disk: { budgetBytes: null, keepUnshipped: false },
       mdns: false,
       logLevel: "info",
     });
   });
 
-  test("may have a parent, children, a page and a public key", () => {
+  test("may have a parent, a page and a public key", () => {
     const text = `${YAML}
-parent: { cluster: hub, clusterKey: ${KEY}, addresses: [/ip4/127.0.0.1/tcp/9001/p2p/${PEER}] }
-children: [{ cluster: till, clusterKey: ${KEY} }]
+parent: { cluster: hub, clusterKey: ${KEY}, addresses: [/ip4/127.0.0.1/tcp/9001/p2p/${PEER}], enrolment: abc }
 page: ./page
 auth: { publicKey: { kty: OKP, crv: Ed25519, x: abc } }
 `;
     expect(read(text)).toMatchObject({
       parent: { cluster: "hub", subscribe: { collections: [], prefixes: [], mirrors: false } },
-      children: [{ cluster: "till" }],
       page: "/etc/openclaw/page",
       auth: { publicKey: { kty: "OKP" } },
     });
@@ -117,7 +114,12 @@ auth: { publicKey: { kty: OKP, crv: Ed25519, x: abc } }
       "its own parent",
       altered((c) =>
         Object.assign(c, {
-          parent: { cluster: "california", clusterKey: KEY, addresses: [`/ip4/1.2.3.4/tcp/1/p2p/${PEER}`] },
+          parent: {
+            cluster: "california",
+            clusterKey: KEY,
+            addresses: [`/ip4/1.2.3.4/tcp/1/p2p/${PEER}`],
+            enrolment: "abc",
+          },
         }),
       ),
       "parent.cluster: a cluster is not its own parent",

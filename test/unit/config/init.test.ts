@@ -1,11 +1,15 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { isClusterId } from "@openclaw/core/ids.ts";
-import { loadConfig } from "@openclaw/edge-runtime/config.ts";
-import { type ClusterPlan, enrolChild, initCluster } from "@openclaw/edge-runtime/init.ts";
+import { dirname, join } from "node:path";
+import { type ClusterId, isClusterId } from "@openclaw/core/ids.ts";
+import { loadConfig, type NodeConfig } from "@openclaw/edge-runtime/config.ts";
+import { siteTokens } from "@openclaw/edge-runtime/enrol.ts";
+import { type ClusterPlan, initCluster } from "@openclaw/edge-runtime/init.ts";
+import { joinParent } from "@openclaw/edge-runtime/join-parent.ts";
 import { loadCredential } from "@openclaw/edge-runtime/network/credential.ts";
+import { verifyEnrolment } from "@openclaw/edge-runtime/network/enrolment.ts";
 import { ClusterPublicKey, loadIdentity } from "@openclaw/edge-runtime/network/identity.ts";
+import { parseSiteToken } from "@openclaw/edge-runtime/site-token.ts";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 let folder: string;
@@ -32,7 +36,7 @@ test("R10: every node gets an identity of its own and a credential that the clus
   const epochs = new Set<string>();
   for (const { node, config: file, peer, addresses, http } of nodes) {
     const config = await loadConfig(file);
-    expect(config).toMatchObject({ cluster, node, clusterKey, parent: null, children: [] });
+    expect(config).toMatchObject({ cluster, node, clusterKey, parent: null });
     expect(config.members).toHaveLength(3);
     expect((await loadIdentity(config.identity)).peer).toBe(peer);
     if (!isClusterId(cluster)) throw new Error("a cluster's name");
@@ -66,26 +70,86 @@ test.each<[string, Partial<ClusterPlan>]>([
   await expect(initCluster(plan("shop", wrong))).rejects.toMatchObject({ code: "CONFIG_INVALID" });
 });
 
-test("a child is enrolled at its parent, once, and comments stay", async () => {
+const nothing = { collections: [], prefixes: [], mirrors: false };
+const tokens = {
+  get directory() {
+    return join(folder, "hub");
+  },
+  count: 1,
+  site: null,
+  approved: false,
+  members: null,
+};
+
+/** Checked as the hub does it. */
+function enrolmentIn({ parent }: NodeConfig, hubKey: string) {
+  const hub = { cluster: "hub" as ClusterId, clusterKey: new ClusterPublicKey(hubKey) };
+  return verifyEnrolment(Buffer.from(parent?.enrolment ?? "", "base64url"), hub);
+}
+
+test("a cluster that is made with a token has the parent that it names, and comes below it by its own key", async () => {
   const hub = await initCluster(plan("hub", { nodes: 1 }));
-  const parent = {
-    cluster: "hub",
-    clusterKey: hub.clusterKey,
-    addresses: hub.nodes[0]?.addresses ?? [],
-    subscribe: { collections: ["log"] },
-  };
+  const [token = ""] = await siteTokens({ ...tokens, approved: true });
+  const parent = { token: await parseSiteToken(token), subscribe: { ...nothing, collections: ["log"] } };
   const site = await initCluster(plan("site", { parent, page: join(folder, "page") }));
   const config = await loadConfig(site.nodes[0]?.config ?? "");
-  expect(config.parent).toMatchObject({ cluster: "hub", subscribe: { collections: ["log"], mirrors: false } });
+  expect(config.parent).toMatchObject({
+    cluster: "hub",
+    clusterKey: hub.clusterKey,
+    addresses: [hub.nodes[0]?.addresses[0]],
+    subscribe: { collections: ["log"], mirrors: false },
+  });
   expect(config.page).toBe(join(folder, "page"));
+  expect(enrolmentIn(config, hub.clusterKey)).toMatchObject({
+    site: "site",
+    clusterKey: site.clusterKey,
+    grant: { approved: true, site: null, epochCounter: 1 },
+  });
+});
 
-  const file = hub.nodes[0]?.config ?? "";
-  await writeFile(file, `# an operator's note\n${await readFile(file, "utf8")}`);
-  await enrolChild(join(folder, "hub"), site);
-  await enrolChild(join(folder, "hub"), site);
-  expect((await loadConfig(file)).children).toEqual([{ cluster: "site", clusterKey: site.clusterKey }]);
-  expect(await readFile(file, "utf8")).toContain("# an operator's note");
-  const impostor = { cluster: "site", clusterKey: "00".repeat(32) };
-  await expect(enrolChild(join(folder, "hub"), impostor)).rejects.toMatchObject({ code: "CONFIG_INVALID" });
-  await expect(enrolChild(folder, impostor)).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+test("a cluster that is there comes below a parent later, on every box alike, and comments stay", async () => {
+  const hub = await initCluster(plan("hub", { nodes: 1 }));
+  const site = await initCluster(plan("site"));
+  const [text = ""] = await siteTokens(tokens);
+  const token = await parseSiteToken(text);
+  const [first = "", second = ""] = site.nodes.map(({ config }) => config);
+  await writeFile(first, `# an operator's note\n${await readFile(first, "utf8")}`);
+  const subscribe = { ...nothing, prefixes: ["config/"] };
+  const joined = await joinParent({ directory: join(folder, "site"), token, subscribe });
+  expect(joined).toMatchObject({ cluster: "site", parent: "hub", before: null });
+  const one = await loadConfig(first);
+  expect(await readFile(first, "utf8")).toContain("# an operator's note");
+  expect(enrolmentIn(one, hub.clusterKey)).toMatchObject({ site: "site", clusterKey: site.clusterKey });
+  // Again on one node's own folder, as on a box of its own: the same, and what it subscribes to stays.
+  await joinParent({ directory: dirname(second), token, subscribe: null });
+  expect((await loadConfig(second)).parent).toEqual(one.parent);
+  await expect(joinParent({ directory: folder, token, subscribe: null })).rejects.toMatchObject({
+    code: "CONFIG_INVALID",
+  });
+});
+
+test("a token for one name is of no use to another site, nor to the hub itself", async () => {
+  await initCluster(plan("hub", { nodes: 1 }));
+  const [named = ""] = await siteTokens({ ...tokens, site: "shop" });
+  const parent = { token: await parseSiteToken(named), subscribe: nothing };
+  await expect(initCluster(plan("site", { parent }))).rejects.toMatchObject({ code: "WRONG_CLUSTER" });
+  const token = await parseSiteToken((await siteTokens(tokens))[0] ?? "");
+  await expect(joinParent({ directory: join(folder, "hub"), token, subscribe: null })).rejects.toMatchObject({
+    code: "WRONG_CLUSTER",
+  });
+  await expect(siteTokens({ ...tokens, site: "shop", count: 2 })).rejects.toMatchObject({ code: "BAD_REQUEST" });
+  await expect(siteTokens({ ...tokens, count: 0 })).rejects.toMatchObject({ code: "BAD_REQUEST" });
+});
+
+test("a site's token that was altered is none", async () => {
+  await initCluster(plan("hub", { nodes: 1 }));
+  const [token = ""] = await siteTokens(tokens);
+  expect(token).toMatch(/^ocs_[\w-]+$/);
+  for (const at of [4, 40, 120]) {
+    const other = token[at] === "A" ? "B" : "A";
+    await expect(parseSiteToken(token.slice(0, at) + other + token.slice(at + 1))).rejects.toMatchObject({
+      code: expect.stringMatching(/BAD_REQUEST|UNKNOWN_VERSION/),
+    });
+  }
+  await expect(parseSiteToken("ocj_x")).rejects.toMatchObject({ code: "BAD_REQUEST" });
 });

@@ -11,7 +11,13 @@ import {
   type Revision,
   revision,
 } from "@openclaw/core/ids.ts";
-import type { DocumentChange, LedgerEvent, LedgerRecord, LinkItem } from "@openclaw/core/ledger/record.ts";
+import {
+  type DocumentChange,
+  HOMES,
+  type LedgerEvent,
+  type LedgerRecord,
+  type LinkItem,
+} from "@openclaw/core/ledger/record.ts";
 import {
   decodeBody,
   decodeRecord,
@@ -46,8 +52,27 @@ const change: fc.Arbitrary<DocumentChange> = fc.record({
 const withoutLease = (one: LedgerEvent): LedgerEvent => (one.kind === "put" ? { ...one, lease: null } : one);
 const text = fc.string({ unit: "grapheme", maxLength: 40 });
 const lease = fc.option(fc.oneof(fc.integer({ min: 1 }), fc.constant(Number.MAX_SAFE_INTEGER)).filter(isLeaseId));
+const cluster = fc.option(fc.constant(checked("alaska", isClusterId)));
+const step = fc.oneof(
+  fc.record({
+    kind: fc.constant("declare" as const),
+    home: fc.constantFrom(...HOMES),
+    owner: cluster,
+    waiting: fc.array(fc.constant(checked("alaska", isClusterId)), { maxLength: 2 }),
+  }),
+  fc.constantFrom({ kind: "release" as const }, { kind: "open" as const }),
+);
 const event: fc.Arbitrary<LedgerEvent> = fc.oneof(
-  fc.record({ kind: fc.constant("put" as const), key: bytes, value: bytes, lease, encryption: fc.constant(null) }),
+  fc.record({
+    kind: fc.constant("put" as const),
+    key: bytes,
+    value: bytes,
+    lease,
+    numbers: fc.option(
+      fc.record({ createRevision: count.map(revision), modRevision: count.map(revision), version: count }),
+    ),
+    encryption: fc.constant(null),
+  }),
   fc.record({ kind: fc.constant("delete" as const), key: bytes }),
   fc.record({
     kind: fc.constant("change" as const),
@@ -55,6 +80,15 @@ const event: fc.Arbitrary<LedgerEvent> = fc.oneof(
     document: text,
     change,
     encryption: fc.constant(null),
+  }),
+  fc.record({ kind: fc.constant("home" as const), prefix: bytes, step }),
+  fc.record({ kind: fc.constant("command" as const), via: cluster, to: cluster, command: bytes }),
+  fc.record({
+    kind: fc.constant("result" as const),
+    to: cluster,
+    epoch: nonce,
+    revision: count.map(revision),
+    outcome: bytes,
   }),
 );
 const alaska = checked("alaska", isLinkId);
@@ -67,12 +101,15 @@ const written: fc.Arbitrary<LedgerRecord> = fc.record({
   link: fc.constant(null),
   time: fc.maxSafeInteger(),
   principal: text,
+  home: fc.constantFrom(...HOMES),
+  snapshot: fc.constant(false),
   events: fc.array(event, { minLength: 1, maxLength: 4 }),
 });
 
 interface Wrap {
   readonly revision: Revision;
   readonly salt: Uint8Array;
+  readonly home: LedgerRecord["home"];
   readonly epoch: string;
   readonly link: LinkId;
   /** Which events are left out, all but the first. */
@@ -82,6 +119,7 @@ interface Wrap {
 const wrap: fc.Arbitrary<Wrap> = fc.record({
   revision: count.map(revision),
   salt,
+  home: fc.constantFrom(...HOMES),
   epoch: nonce,
   link: fc.constantFrom(alaska, checked("west", isLinkId)),
   without: fc.nat(3),
@@ -93,12 +131,24 @@ function imported(body: LedgerRecord, { without, epoch, link, ...head }: Wrap): 
   const places = body.events.map((_, place) => place).filter((place) => place === 0 || place !== without);
   const took = places.length === body.events.length ? null : places;
   const events = places.flatMap((place) => body.events[place] ?? []).map(withoutLease);
-  const { time, principal } = body;
-  return { partition: 0, ...head, origin, link, body: encodeRecord(body), took, time, principal, events };
+  const { time, principal, snapshot } = body;
+  return { partition: 0, ...head, origin, link, body: encodeRecord(body), took, time, principal, snapshot, events };
 }
 
+/** What a snapshot makes of it (S4). */
+const replaced = fc.tuple(written, wrap).map(
+  ([one, { link, epoch }]): LedgerRecord => ({
+    ...one,
+    origin: { cluster: checked(link, isClusterId), epoch, revision: revision(7) },
+    link,
+    body: null,
+    snapshot: true,
+    events: one.events.map(withoutLease),
+  }),
+);
+
 const record: fc.Arbitrary<LedgerRecord> = fc
-  .tuple(written, fc.array(wrap, { maxLength: 3 }))
+  .tuple(fc.oneof(written, replaced), fc.array(wrap, { maxLength: 3 }))
   .map(([one, wraps]) => wraps.reduce(imported, one));
 
 test("X1, L4: a record comes back as it was, also in others, and equal records have equal bytes", () => {
@@ -117,7 +167,7 @@ test("L2: the salt stands in front, so that leaf = H(format, salt, the rest) is 
   fc.assert(
     fc.property(record, (one) => {
       const encoded = encodeRecord(one);
-      expect([...encoded.subarray(0, 17)]).toEqual([3, ...one.salt]);
+      expect([...encoded.subarray(0, 17)]).toEqual([4, ...one.salt]);
     }),
   );
 });
@@ -146,14 +196,24 @@ const plain = (key = 1): LedgerRecord => ({
   link: null,
   time: 5,
   principal: "ada",
+  home: "site",
+  snapshot: false,
   events: [
-    { kind: "put", key: new Uint8Array([key]), value: new Uint8Array([7]), lease: leaseId(4), encryption: null },
+    {
+      kind: "put",
+      key: new Uint8Array([key]),
+      value: new Uint8Array([7]),
+      lease: leaseId(4),
+      numbers: null,
+      encryption: null,
+    },
     { kind: "delete", key: new Uint8Array([2]) },
   ],
 });
 const plainWrap: Wrap = {
   revision: revision(1),
   salt: new Uint8Array(16),
+  home: "site",
   epoch: "b".repeat(32),
   link: alaska,
   without: 0,
@@ -187,7 +247,7 @@ test("X1: a body that its next record could not be sent with is refused", () => 
     const value = new Uint8Array(bytes);
     return {
       ...plain(),
-      events: [{ kind: "put", key: new Uint8Array([1]), value, lease: null, encryption: null }],
+      events: [{ kind: "put", key: new Uint8Array([1]), value, lease: null, numbers: null, encryption: null }],
     } as LedgerRecord;
   };
   expect(decodeBody(encodeRecord(large(RECORD_BYTES_MAX))).events).toHaveLength(1);
@@ -204,28 +264,31 @@ test("L4, K6: events of an imported record are its body's that took effect here,
 });
 
 test("X1, L4: what no cluster writes is no record", () => {
-  const bytes = (tuple: Encodable) => new Uint8Array([3, ...new Uint8Array(16), ...encode(tuple)]);
+  const bytes = (tuple: Encodable) => new Uint8Array([4, ...new Uint8Array(16), ...encode(tuple)]);
   const events: Encodable = [[1, new Uint8Array([1])]];
   const body = encodeRecord(plain());
   const origin: Encodable = ["alaska", "b".repeat(32), 1];
-  expect(decodeRecord(bytes([0, 0, 1, 5, "ada", events])).revision).toBe(1);
-  expect(decodeRecord(bytes([1, 0, 9, origin, "alaska", [0], body])).revision).toBe(9);
+  expect(decodeRecord(bytes([0, 0, 1, 5, "ada", 0, events])).revision).toBe(1);
+  expect(decodeRecord(bytes([1, 0, 9, origin, "alaska", 0, [0], body])).revision).toBe(9);
   for (const bad of [
-    bytes([0, 0, 1, 5, "ada", []]),
-    bytes([0, 0, 1, 5, "ada", [[9, new Uint8Array(1)]]]),
-    bytes([0, 0, 1, 5, "ada", [[0, new Uint8Array(1), new Uint8Array(1), 0, null]]]),
-    bytes([0, 1, 1, 5, "ada", events]),
-    bytes([2, 0, 1, 5, "ada", events]),
-    bytes([1, 0, 9, origin, "alaska", null, new Uint8Array(40)]),
+    bytes([0, 0, 1, 5, "ada", 0, []]),
+    bytes([0, 0, 1, 5, "ada", 0, [[9, new Uint8Array(1)]]]),
+    bytes([0, 0, 1, 5, "ada", 0, [[0, new Uint8Array(1), new Uint8Array(1), 0, null, null]]]),
+    // A snapshot with a lease, or of nowhere.
+    bytes([2, 0, 1, origin, "alaska", 0, 5, "ada", [[0, new Uint8Array(1), new Uint8Array(1), 7, null, null]]]),
+    bytes([2, 0, 1, null, "alaska", 0, 5, "ada", events]),
+    bytes([0, 1, 1, 5, "ada", 0, events]),
+    bytes([3, 0, 1, 5, "ada", 0, events]),
+    bytes([1, 0, 9, origin, "alaska", 0, null, new Uint8Array(40)]),
     // Of another revision, or from elsewhere, than its body.
-    bytes([1, 0, 9, ["alaska", "b".repeat(32), 2], "alaska", null, body]),
-    bytes([1, 0, 9, ["west", "b".repeat(32), 1], "alaska", null, body]),
+    bytes([1, 0, 9, ["alaska", "b".repeat(32), 2], "alaska", 0, null, body]),
+    bytes([1, 0, 9, ["west", "b".repeat(32), 1], "alaska", 0, null, body]),
     // Events that are all of them, none, not there, or out of order.
-    bytes([1, 0, 9, origin, "alaska", [0, 1], body]),
-    bytes([1, 0, 9, origin, "alaska", [], body]),
-    bytes([1, 0, 9, origin, "alaska", [2], body]),
-    bytes([1, 0, 9, origin, "alaska", [-1], body]),
-    new Uint8Array([1, ...bytes([0, 0, 1, 5, "ada", events]).subarray(1)]),
+    bytes([1, 0, 9, origin, "alaska", 0, [0, 1], body]),
+    bytes([1, 0, 9, origin, "alaska", 0, [], body]),
+    bytes([1, 0, 9, origin, "alaska", 0, [2], body]),
+    bytes([1, 0, 9, origin, "alaska", 0, [-1], body]),
+    new Uint8Array([1, ...bytes([0, 0, 1, 5, "ada", 0, events]).subarray(1)]),
   ]) {
     expect(() => decodeRecord(bad)).toThrow(OpenClawError);
   }

@@ -4,8 +4,8 @@ import { chainHash, genesisHash, leafHash, verifyRun } from "@openclaw/core/ledg
 import type { LedgerEvent, LinkItem } from "@openclaw/core/ledger/record.ts";
 import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import { selectForChild, selectForParent } from "@openclaw/core/ledger/selection.ts";
+import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
-import type { Subscription } from "@openclaw/core/sync/message.ts";
 import { expect, test } from "vitest";
 import { checked, clusterId, sha256 } from "../state-machine/one-cluster.ts";
 
@@ -21,6 +21,7 @@ const put = (key: string): LedgerEvent => ({
   key: utf8(key),
   value: utf8("x"),
   lease: null,
+  numbers: null,
   encryption: null,
 });
 const edit = (collection: string): LedgerEvent => ({
@@ -43,7 +44,7 @@ function ledger(...all: readonly Written[]): StoredRecord[] {
   let last = genesis;
   return all.map(({ event, origin, link }, i) => {
     const at = revision(i + 1);
-    const head = { partition: 0, revision: at, salt: new Uint8Array(16) } as const;
+    const head = { partition: 0, revision: at, salt: new Uint8Array(16), home: "site" } as const;
     const written = encodeRecord({ ...head, origin: null, link: null, time: 1, principal: "ada", events: [event] });
     const over = (by: string, body: Uint8Array): Uint8Array =>
       encodeRecord({
@@ -79,7 +80,7 @@ test("L5: what the parent's link brought goes up as skips; what children brought
     { event: put("c"), origin: "california" },
     { event: edit("notes"), origin: "hub" },
   );
-  const items = selectForParent(records, clusterId("hub"));
+  const items = selectForParent(records, clusterId("hub"), sha256);
   expect(shape(items)).toBe("1 2-3 4 5-5");
   expect(verifyRun(sha256, genesis, 0, items, records.at(-1)?.hash ?? genesis)).toBe(true);
 });

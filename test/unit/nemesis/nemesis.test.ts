@@ -10,7 +10,6 @@ const nobody: RealCluster = {
   everyone: [],
   name: "nobody",
   directory: "",
-  clusterKey: "",
   token: "",
   status: async () => null,
   hashedStatus: async () => null,

@@ -2,15 +2,10 @@ import { toHex } from "@openclaw/core/bytes.ts";
 import { encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { CommandResult } from "@openclaw/core/state-machine/command.ts";
-import {
-  decodeCommands,
-  encodeCommands,
-  outcomeTuple,
-  readOutcome,
-  readUserCommand,
-  userCommandTuple,
-} from "@openclaw/core/state-machine/command-codec.ts";
+import { decodeCommands, encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
+import { outcomeTuple, readOutcome } from "@openclaw/core/state-machine/outcome-codec.ts";
 import { readResult, resultTuple } from "@openclaw/core/state-machine/result-codec.ts";
+import { readUserCommand, userCommandTuple } from "@openclaw/core/state-machine/user-command-codec.ts";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { anyCommand } from "./commands.ts";
@@ -60,6 +55,8 @@ test("user commands, outcomes and results are tuples of their own", () => {
     { kind: "idempotent", outcome: ok(7), until: 86_400_000, note: "7", repeated: true },
     { kind: "idempotent", outcome: refusal, until: null, note: "", repeated: false },
     { kind: "memberNoted", refused: null },
+    { kind: "siteNoted", refused: null },
+    { kind: "siteNoted", refused: { code: "TOKEN_USED", details: "x" } },
     { kind: "stamped", logTime: 1_700_000_000_000 },
     { kind: "memberNoted", refused: { code: "TOKEN_USED", details: "x" } },
   ];

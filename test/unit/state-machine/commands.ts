@@ -109,7 +109,14 @@ const userCommand: fc.Arbitrary<UserCommand> = fc.oneof(
 );
 
 const event: fc.Arbitrary<LedgerEvent> = fc.oneof(
-  fc.record({ kind: fc.constant("put" as const), key, value, lease: fc.option(lease), encryption: fc.constant(null) }),
+  fc.record({
+    kind: fc.constant("put" as const),
+    key,
+    value,
+    lease: fc.option(lease),
+    numbers: fc.constant(null),
+    encryption: fc.constant(null),
+  }),
   fc.record({ kind: fc.constant("delete" as const), key }),
   documentChange.map((one) => ({
     kind: "change" as const,
@@ -134,6 +141,7 @@ const alaska = ledgerEvents.reduce<{ items: LinkItem[]; hashes: Uint8Array[] }>(
       origin: null,
       link: null,
       salt,
+      home: "site",
       events,
     });
     const hash = chainHash(sha256, hashes.at(-1) ?? new Uint8Array(), 0, r, leafHash(sha256, record));
@@ -149,6 +157,7 @@ const importLedger: fc.Arbitrary<SystemCommand> = fc
     const hash = alaska.hashes[from + items.length] ?? new Uint8Array(32);
     return {
       kind: "importLedger",
+      side: "child",
       link: linkId("alaska"),
       cluster: clusterId("alaska"),
       epoch: epoch("b"),
@@ -178,6 +187,25 @@ const systemCommand: fc.Arbitrary<SystemCommand> = fc.oneof(
     revision: fc.nat(8).map(revision),
   }),
   fc.constant({ kind: "stamp" as const }),
+  fc.record({
+    kind: fc.constantFrom("uplinkUsed" as const, "allowUplink" as const),
+    day: fc.nat(2),
+    bytes: fc.nat(1_000),
+  }),
+  fc.record({
+    kind: fc.constant("enrolSite" as const),
+    site: fc.record({
+      cluster: fc.constantFrom("alaska", "till").map(clusterId),
+      clusterKey: fc.constantFrom("a", "b").map((digit) => digit.repeat(64)),
+      token: fc.constantFrom("1", "2", "3").map((digit) => digit.repeat(64)),
+      state: fc.constantFrom("pending" as const, "approved" as const),
+    }),
+  }),
+  fc.record({
+    kind: fc.constant("decideSite" as const),
+    cluster: fc.constantFrom("alaska", "till").map(clusterId),
+    decision: fc.constantFrom("approved" as const, "revoked" as const),
+  }),
   fc.record({
     kind: fc.constant("noteMember" as const),
     node: fc.constantFrom("shop-1", "shop-2").map((name) => checked(name, isNodeId)),

@@ -40,12 +40,14 @@ function bring(site: OneCluster, order: readonly DocumentChange[]): void {
       origin: null,
       link: null,
       salt: new Uint8Array(16),
+      home: "site",
       events: [{ kind: "change", collection: "notes", document: "log", change: one, encryption: null }],
     });
     const items: LinkItem[] = [{ kind: "body", revision: at, record }];
     hash = hashAfter(sha256, hash, 0, items);
     site.system({
       kind: "importLedger",
+      side: "child",
       link: linkId("alaska"),
       cluster: clusterId("alaska"),
       epoch: epoch("b"),

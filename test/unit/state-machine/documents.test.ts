@@ -24,6 +24,7 @@ function importChanges(hub: OneCluster, changes: readonly DocumentChange[], from
       origin: null,
       link: null,
       salt: new Uint8Array(16),
+      home: "site",
       events: [{ kind: "change", collection: "notes", document: "log", change: one, encryption: null }],
     });
     return { kind: "body", revision: at, record };
@@ -31,6 +32,7 @@ function importChanges(hub: OneCluster, changes: readonly DocumentChange[], from
   const previous = cursor?.hash ?? genesisHash(sha256, cluster, 0, epoch("b").nonce);
   return hub.system({
     kind: "importLedger",
+    side: "child",
     link: linkId(from),
     cluster,
     epoch: epoch("b"),

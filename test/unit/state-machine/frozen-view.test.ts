@@ -37,6 +37,38 @@ test("X1: between the pages of a read anything may be written: the rows are thos
   );
 });
 
+test("X1: between the parts of a count anything may be written: it counts the rows of its beginning", () => {
+  const limits = fc.integer({ min: 1, max: 20 });
+  fc.assert(
+    fc.property(
+      writes,
+      writes,
+      fc.array(writes, { maxLength: 12 }),
+      fc.boolean(),
+      limits,
+      (a, b, between, open, limit) => {
+        const present = new MemoryView();
+        for (const some of [a, b]) present.write(some);
+        const to = open ? null : utf8("k50");
+        const expected = present.scan(utf8("k05"), to, 1_000).length;
+        const frozen = new FrozenView(present, 1_000_000);
+        let rows = 0;
+        let at = 0;
+        for (let next: Uint8Array | null = utf8("k05"); next !== null; ) {
+          const some = between[at++] ?? [];
+          frozen.replaced(some);
+          present.write(some);
+          const part = frozen.count(next, to, limit);
+          rows += part.rows;
+          next = part.next;
+        }
+        expect(rows).toBe(expected);
+      },
+    ),
+    { numRuns: 2_000 },
+  );
+});
+
 test("a row that is asked for by its key is the one of the beginning", () => {
   const [a, b] = [utf8("a"), utf8("b")];
   const present = new MemoryView([{ key: a, value: utf8("1") }]);

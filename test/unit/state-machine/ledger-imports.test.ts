@@ -2,14 +2,14 @@ import { utf8 } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import type { LinkItem } from "@openclaw/core/ledger/record.ts";
 import { selectForChild, selectForParent } from "@openclaw/core/ledger/selection.ts";
-import type { Subscription } from "@openclaw/core/sync/message.ts";
+import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
 import { describe, expect, test } from "vitest";
-import { change, clusterId, epoch, leaseId, linkId, OneCluster, only, push, put, txn } from "./one-cluster.ts";
+import { change, clusterId, epoch, leaseId, linkId, OneCluster, only, push, put, sha256, txn } from "./one-cluster.ts";
 
 const EVERYTHING: Subscription = { prefixes: [utf8("")], collections: ["notes"], mirrors: true };
 
 const up = (child: OneCluster, parent: OneCluster, from = 1): readonly LinkItem[] =>
-  selectForParent(child.ledger.slice(from - 1), parent.cluster);
+  selectForParent(child.ledger.slice(from - 1), parent.cluster, sha256);
 const down = (parent: OneCluster, child: OneCluster, from = 1): readonly LinkItem[] =>
   selectForChild(parent.ledger.slice(from - 1), child.cluster, EVERYTHING);
 
@@ -117,7 +117,7 @@ describe("imports", () => {
     const skip = (from: number) =>
       ({ kind: "skip", from: revision(from), to: revision(4), hash: hashAt(copy, 4) }) as const;
     const go = (items: readonly LinkItem[], after: number) =>
-      hub.import(copy, items, hashAt(copy, 4), hashAt(copy, after));
+      hub.import(copy, items, hashAt(copy, 4), "child", hashAt(copy, after));
     expect(go([skip(3)], 2)).toMatchObject({ kind: "importRefused", code: "FORK", cursor: 2 });
     expect(go([...up(copy, hub).slice(1, 2), skip(3)], 1)).toMatchObject({ code: "FORK", cursor: 2 });
     // Where a skip runs over the cursor, the sender begins again there, and then it is seen.
@@ -125,7 +125,7 @@ describe("imports", () => {
     // Of the ledger that was taken all of it goes on.
     original.run(put("a", "more"));
     const end = { kind: "skip", from: revision(3), to: revision(3), hash: hashAt(original, 3) } as const;
-    expect(hub.import(original, [end], hashAt(original, 3), hashAt(original, 2))).toMatchObject({ cursor: 3 });
+    expect(hub.import(original, [end], hashAt(original, 3), "child", hashAt(original, 2))).toMatchObject({ cursor: 3 });
   });
 
   test("L3: the first epoch seen is pinned; another one is WRONG_EPOCH", () => {
@@ -140,6 +140,7 @@ describe("imports", () => {
     const { site, hub } = siteAndHub();
     const wrong = {
       kind: "importLedger",
+      side: "child",
       cluster: site.cluster,
       epoch: site.epoch,
       items: up(site, hub),

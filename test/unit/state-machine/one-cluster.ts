@@ -214,10 +214,12 @@ export class OneCluster {
     from: OneCluster,
     items: readonly LinkItem[],
     at: Uint8Array = from.position.hash,
+    side: "child" | "parent" = "child",
     after: Uint8Array | null = null,
   ): CommandResult {
     return this.system({
       kind: "importLedger",
+      side,
       link: linkId(from.cluster),
       cluster: from.cluster,
       epoch: from.epoch,

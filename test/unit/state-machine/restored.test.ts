@@ -110,10 +110,10 @@ describe("L3: a restored state", () => {
     const site = new OneCluster("california", epoch("b"));
     for (const value of ["1", "2", "3"]) site.run(put("a", value));
     const hub = new OneCluster("hub");
-    hub.import(site, selectForParent(site.ledger.slice(0, 2), hub.cluster), site.ledger[1]?.hash);
+    hub.import(site, selectForParent(site.ledger.slice(0, 2), hub.cluster, sha256), site.ledger[1]?.hash);
     const again = restoring(hub);
     expect(hexed(contentHash(again.view, sha256))).toEqual(hexed(contentHash(hub.view, sha256)));
-    const items = selectForParent(site.ledger, again.cluster);
+    const items = selectForParent(site.ledger, again.cluster, sha256);
     expect(again.import(site, items)).toMatchObject({ kind: "imported", cursor: 3 });
     expect(again.position.revision).toBe(revision(3));
     expect(again.key("a", site.cluster)).toMatchObject({ modRevision: 3, version: 3 });

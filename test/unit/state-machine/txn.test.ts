@@ -10,12 +10,7 @@ import {
   VALUE_BYTES_MAX,
 } from "@openclaw/core/limits.ts";
 import type { Outcome, UserCommand } from "@openclaw/core/state-machine/command.ts";
-import {
-  decodeCommands,
-  encodeCommands,
-  outcomeTuple,
-  readOutcome,
-} from "@openclaw/core/state-machine/command-codec.ts";
+import { decodeCommands, encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
 import { keyRowKey } from "@openclaw/core/state-machine/keyspace.ts";
 import {
   type Compare,
@@ -25,6 +20,7 @@ import {
   selectKeys,
   type Txn,
 } from "@openclaw/core/state-machine/operation.ts";
+import { outcomeTuple, readOutcome } from "@openclaw/core/state-machine/outcome-codec.ts";
 import { describe, expect, test } from "vitest";
 import { at, header, hexed, OneCluster, ok, put, sessionId, text, txn } from "./one-cluster.ts";
 

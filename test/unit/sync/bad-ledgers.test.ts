@@ -2,7 +2,7 @@
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { type ClusterId, isLeaseId, type Revision, revision } from "@openclaw/core/ids.ts";
 import { chainHash, genesisHash, hashAfter, leafHash } from "@openclaw/core/ledger/chain.ts";
-import type { LedgerRecord, LinkItem } from "@openclaw/core/ledger/record.ts";
+import type { LinkItem, RecordForm } from "@openclaw/core/ledger/record.ts";
 import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
@@ -17,7 +17,7 @@ const LIAR = linkId("alaska");
 const EPOCH = { counter: 1, nonce: "5a".repeat(16), parent: null, departure: revision(0) };
 const GENESIS = genesisHash(sha256, SITE, 0, EPOCH.nonce);
 
-const written = (at: number, value = "v"): LedgerRecord => ({
+const written = (at: number, value = "v"): RecordForm => ({
   partition: 0,
   revision: revision(at),
   salt: new Uint8Array(16).fill(at),
@@ -25,7 +25,8 @@ const written = (at: number, value = "v"): LedgerRecord => ({
   link: null,
   time: 5,
   principal: "bob",
-  events: [{ kind: "put", key: utf8(`k${at}`), value: utf8(value), lease: null, encryption: null }],
+  home: "site",
+  events: [{ kind: "put", key: utf8(`k${at}`), value: utf8(value), lease: null, numbers: null, encryption: null }],
 });
 
 /** A ledger of so many revisions. */
@@ -126,7 +127,7 @@ describe("a site that", () => {
     let deep = encodeRecord(written(5));
     for (let depth = 0; depth < 8; depth++) {
       const origin = { cluster: SITE, epoch: EPOCH.nonce, revision: revision(5) };
-      const head = { partition: 0, revision: revision(5), salt: new Uint8Array(16) } as const;
+      const head = { partition: 0, revision: revision(5), salt: new Uint8Array(16), home: "site" } as const;
       deep = encodeRecord({ ...head, origin, link: LIAR, body: deep, took: null });
     }
     const lease = 7;
@@ -140,7 +141,7 @@ describe("a site that", () => {
       ["cut off", odd.subarray(0, odd.length - 3)],
       ["too deep", deep],
       ["too large", encodeRecord(written(5, "x".repeat(3_990_000)))],
-      ["no key", encodeRecord({ ...written(5), events: [{ kind: "delete", key: new Uint8Array(0) }] } as LedgerRecord)],
+      ["no key", encodeRecord({ ...written(5), events: [{ kind: "delete", key: new Uint8Array(0) }] } as RecordForm)],
     ];
     const before = hub.position();
     for (const [what, record] of bad) {

@@ -47,6 +47,21 @@ const items = [
   { kind: "stub", revision: revision(6), leaf: hash32, reason: "private" },
 ] as const;
 
+const head = {
+  at: revision(7),
+  hash: hash32,
+  subscription: { prefixes: [bytes(1)], collections: ["log"], mirrors: true },
+  kept: { prefixes: [], collections: [], mirrors: false },
+  origins: [{ cluster: clusterId("alaska"), epoch: nonce }],
+} as const;
+const piece = {
+  section: 1,
+  from: bytes(3),
+  to: null,
+  rows: [{ key: bytes(3), value: bytes(), createRevision: revision(2), modRevision: revision(5), version: 3 }],
+  documents: [{ collection: "log", document: "d", changes: [] }],
+} as const;
+
 const fromChild: readonly ChildMessage[] = [
   { kind: "goodbye", code: "FORK", details: "another hash" },
   { kind: "hello", version: SYNC_VERSION, link: linkId(nonce), child: { kind: "client", token: "t" }, down: null },
@@ -67,6 +82,8 @@ const fromChild: readonly ChildMessage[] = [
       cursor: revision(7),
       epoch: nonce,
       hash: hash32,
+      held: { prefixes: [], collections: ["log"], mirrors: false },
+      snapshot: { head, place: { section: 2, from: bytes(4) } },
     },
   },
   { kind: "pushLedger", items, hash: hash32, after: null },
@@ -142,23 +159,32 @@ const fromParent: readonly ParentMessage[] = [
     outcomes,
     upstream: revision(2),
     upstreamEpoch: nonce,
+    snapshot: { head: { ...head, subscription: null, kept: null }, place: { section: 0, from: bytes() } },
   },
+  { kind: "snapshot", step: { kind: "begin", head } },
+  { kind: "snapshot", step: { kind: "piece", at: revision(7), piece } },
+  { kind: "snapshot", step: { kind: "end", at: revision(7) } },
   { kind: "pushed", cursor: 5, outcomes },
   { kind: "refused", code: "GAP", details: "no", cursor: 3 },
   { kind: "events", items, hash: hash32 },
   { kind: "holds", upstream: revision(4), upstreamEpoch: null },
-  { kind: "answer", id: 1, seen, answer: { kind: "get", answer: { row, revision: revision(3) } } },
+  {
+    kind: "answer",
+    id: 1,
+    seen,
+    answer: { kind: "get", answer: { row, revision: revision(3), origin: clusterId("hub") } },
+  },
   {
     kind: "answer",
     id: 1,
     seen: { position, staleMs: null },
-    answer: { kind: "get", answer: { row: null, revision: revision(3) } },
+    answer: { kind: "get", answer: { row: null, revision: revision(3), origin: null } },
   },
   {
     kind: "answer",
     id: 2,
     seen,
-    answer: { kind: "range", answer: { rows: [row], more: true, count: 7, revision: revision(3) } },
+    answer: { kind: "range", answer: { rows: [row], more: true, count: 7, revision: revision(3), origin: null } },
   },
   {
     kind: "answer",

@@ -250,7 +250,7 @@ describe("L3: a site at its hub", () => {
     for (const key of ["a", "b"]) await put(site, key);
     await world.elapse(1_000);
     await site.uplink?.stop();
-    const uplink = world.uplink(node, hub, {}, site);
+    const uplink = world.uplink(node, hub, {}, {}, site);
     await world.elapse(1_000);
     expect(asked).toBe(2);
     expect(uplink.status()).toMatchObject({ connected: true, lastError: null, cursor: 7 });

@@ -178,7 +178,14 @@ describe("a parent", () => {
     wire.child.send(
       encodeChildMessage({
         ...hello,
-        down: { subscription, cursor: revision(1), epoch: site.epoch.nonce, hash: null },
+        down: {
+          subscription,
+          cursor: revision(1),
+          epoch: site.epoch.nonce,
+          hash: null,
+          held: subscription,
+          snapshot: null,
+        },
       }),
     );
     await world.flush();
@@ -266,6 +273,7 @@ describe("a child", () => {
         welcomed: () => undefined,
         pushed: (_, to) => void told.push(to),
         events: () => undefined,
+        snapshot: () => undefined,
         holds: () => undefined,
         closed: () => undefined,
       },
@@ -286,6 +294,7 @@ describe("a child", () => {
       outcomes: [],
       upstream: revision(0),
       upstreamEpoch: null,
+      snapshot: null,
     });
     expect(heard.slice(1)).toMatchObject([{ from: 1 }, { from: 2 }, { from: 3 }]);
     await say({ kind: "pushed", cursor: 1, outcomes: [] });

@@ -3,8 +3,9 @@ import { encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { revision, seq } from "@openclaw/core/ids.ts";
 import { firstRevision, lastRevision } from "@openclaw/core/ledger/chain.ts";
+import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
 import { encodeChildMessage } from "@openclaw/core/sync/codec.ts";
-import type { ChildIdentity, ChildMessage, ParentMessage, Subscription } from "@openclaw/core/sync/message.ts";
+import type { ChildIdentity, ChildMessage, ParentMessage } from "@openclaw/core/sync/message.ts";
 import { EVENTS_IN_FLIGHT_MAX, PUSHES_IN_FLIGHT_MAX, SYNC_VERSION } from "@openclaw/core/sync/message.ts";
 import { describe, expect, test } from "vitest";
 import { Scripted } from "./scripted.ts";
@@ -25,14 +26,24 @@ const push = (from: number, ...keys: string[]): ChildMessage => ({
   commands: keys.map((key) => ({ kind: "put", key: utf8(key), value: utf8("v") })),
 });
 
-test("a child that is behind a compaction is told so, and one at it goes on", async () => {
+test("S4: a child that is behind a compaction gets a snapshot, and one at it goes on", async () => {
   const { world, site, child } = await setup();
   for (const key of ["a", "b", "c"]) await site.execute({ kind: "put", key: utf8(key), value: utf8("v") });
   expect(await site.execute({ kind: "compact", revision: revision(3) })).toMatchObject({ ok: true });
-  const down = (from: number) => ({ cursor: revision(from), subscription: ALL, epoch: site.epoch.nonce, hash: null });
+  const down = (from: number) => ({
+    cursor: revision(from),
+    subscription: ALL,
+    epoch: site.epoch.nonce,
+    hash: null,
+    held: ALL,
+    snapshot: null,
+  });
   const heard = await child.hello({ down: down(1) });
-  expect(heard.at(-1)).toMatchObject({ kind: "goodbye", code: "COMPACTED" });
-  expect(child.closed).toBe(true);
+  expect(heard.slice(1)).toMatchObject([
+    { kind: "snapshot", step: { kind: "begin", head: { at: 3, kept: null } } },
+    { kind: "snapshot", step: { kind: "piece", piece: { rows: [{ version: 1 }, { version: 1 }, { version: 1 }] } } },
+    { kind: "snapshot", step: { kind: "end", at: 3 } },
+  ]);
   const level = await new Scripted(world, site).hello({ down: down(2) });
   expect(level.at(-1)).toMatchObject({ kind: "events", items: [{ kind: "body", revision: 3 }] });
 });
@@ -99,12 +110,19 @@ describe("a parent's door", () => {
 
   test("WRONG_EPOCH, FORK: a cursor that is not of this ledger", async () => {
     const { world, site: parent, child } = await setup();
-    const down = { subscription: ALL, cursor: revision(0), epoch: "00".repeat(16), hash: null };
+    const down = {
+      subscription: ALL,
+      cursor: revision(0),
+      epoch: "00".repeat(16),
+      hash: null,
+      held: ALL,
+      snapshot: null,
+    };
     expect(await child.hello({ down })).toMatchObject([{ kind: "goodbye", code: "WRONG_EPOCH" }]);
     const ahead = new Scripted(world, parent);
-    expect(
-      await ahead.hello({ down: { subscription: ALL, cursor: revision(5), epoch: parent.epoch.nonce, hash: null } }),
-    ).toMatchObject([{ kind: "goodbye", code: "FORK" }]);
+    expect(await ahead.hello({ down: { ...down, cursor: revision(5), epoch: parent.epoch.nonce } })).toMatchObject([
+      { kind: "goodbye", code: "FORK" },
+    ]);
   });
 
   test("one that says nothing is closed, and so is one that fell silent", async () => {
@@ -201,7 +219,8 @@ describe("pushes at a parent", () => {
 });
 
 describe("events from a parent", () => {
-  const down = { subscription: { ...ALL, prefixes: [utf8("q/")] }, cursor: revision(0), epoch: null, hash: null };
+  const subscription = { ...ALL, prefixes: [utf8("q/")] };
+  const down = { subscription, cursor: revision(0), epoch: null, hash: null, held: subscription, snapshot: null };
   const put = (site: TestCluster, key: string) => site.execute({ kind: "put", key: utf8(key), value: utf8("v") });
   const shapes = (messages: readonly ParentMessage[]): string[] =>
     messages.flatMap((message) =>

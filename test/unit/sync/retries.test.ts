@@ -34,6 +34,17 @@ test("a delay is anything up to a bound that doubles to its maximum (full jitter
   }
 });
 
+test("an uplink's delays grow with how long it has been failing: after ten seconds the bound is about one", () => {
+  for (const seed of [1, 2, 3, 4, 5]) {
+    const backoff = new Backoff(new VirtualClock(), new SeededRandom(seed), 100, 5_000, 1.05);
+    let failing = 0;
+    let tries = 0;
+    for (; failing < 10_000; tries++) failing += backoff.next();
+    expect(tries).toBeLessThan(70);
+    expect(Math.max(...Array.from({ length: 5 }, () => backoff.next()))).toBeLessThan(1_600);
+  }
+});
+
 describe("a retry budget", () => {
   test("lets a handful through at once, and then a tenth of what succeeds", () => {
     const budget = new RetryBudget();

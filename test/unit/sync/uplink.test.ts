@@ -1,6 +1,7 @@
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
+import type { ChildConnection } from "@openclaw/core/sync/message.ts";
 import { describe, expect, test } from "vitest";
 import { type TestCluster, World } from "./world.ts";
 
@@ -159,6 +160,31 @@ describe("an uplink", () => {
     } as TestCluster);
     await world.elapse(3_000);
     expect(stolen.status().lastError?.code).toBe("WRONG_CLUSTER");
+  });
+
+  test("FORK: a parent that acknowledges what was never written is told so, and nothing is noted of it", async () => {
+    const world = new World();
+    const hub = await world.cluster("hub");
+    const site = await world.cluster("california");
+    hub.children.add(site.id);
+    const lying = (honest: ChildConnection): ChildConnection => ({
+      send: (message) => honest.send(message),
+      close: () => honest.close(),
+      receive: ({ message: told, ...handlers }) =>
+        honest.receive({
+          ...handlers,
+          message: (message) => told(message.kind === "pushed" ? { ...message, cursor: 1_000_000 } : message),
+        }),
+    });
+    const liar = { ...hub, id: hub.id, children: hub.children, connect: () => lying(hub.connect()) } as TestCluster;
+    await put(site, "a");
+    const uplink = world.uplink(site, liar);
+    await world.flush();
+    expect(uplink.status().lastError?.code).toBe("FORK");
+    await world.elapse(2_000);
+    expect(site.position().parentHolds).toBeLessThanOrEqual(1);
+    // The lie costs no proposal, then or later.
+    expect(site.proposals.filter(({ kind }) => kind === "parentHolds").length).toBeLessThanOrEqual(1);
   });
 
   test("FORK: a parent that has more of the site's ledger than the site is told so, and nothing is shipped", async () => {

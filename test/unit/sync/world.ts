@@ -26,6 +26,7 @@ import {
 import { beginningOf } from "@openclaw/core/ledger/lineage.ts";
 import type { LedgerEvent } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
 import type { Random } from "@openclaw/core/ports.ts";
 import type { LedgerAdvance, ReplicaStatus } from "@openclaw/core/replica/contract.ts";
 import type { CommandResult, Outcome, SystemCommand, UserCommand } from "@openclaw/core/state-machine/command.ts";
@@ -34,9 +35,10 @@ import type { Answer, Position, Query } from "@openclaw/core/state-machine/query
 import type { Principal } from "@openclaw/core/sync/authority.ts";
 import type { ParentBackend } from "@openclaw/core/sync/backend.ts";
 import { childConnection, parentConnection } from "@openclaw/core/sync/connection.ts";
-import type { ChildConnection, Subscription } from "@openclaw/core/sync/message.ts";
+import type { ChildConnection } from "@openclaw/core/sync/message.ts";
 import { ParentLink } from "@openclaw/core/sync/parent-link.ts";
 import { Uplink, type UplinkReplica } from "@openclaw/core/sync/uplink.ts";
+import type { UplinkLimits } from "@openclaw/core/sync/uplink-budget.ts";
 import { departedImage } from "../../simulation/departed-image.ts";
 import type { Image } from "../../simulation/memory-image.ts";
 import { MemoryStateStore } from "../../simulation/memory-state-store.ts";
@@ -97,6 +99,8 @@ export class TestCluster {
   loseImports = 0;
   #lost: (() => void)[] = [];
   leads = true;
+  /** Over every uplink that this cluster's leader had. */
+  traffic = { sent: 0, received: 0 };
   uplink: Uplink | null = null;
   principal: (token: string | null) => Principal = () => ANYBODY;
   /** What a gateway that lags behind says of every link, if it does. */
@@ -266,6 +270,7 @@ export class TestCluster {
       keepAlive: (lease) => this.execute({ kind: "leaseKeepAlive", lease }),
       barrier: () => this.barrier(),
       read: (query) => this.read(query),
+      history: (query) => this.history(query),
       senderHash: (link, at) => senderHash((question) => this.#state.history(question), link, at),
       ledger: (from, maxBytes) => this.ledger(from, maxBytes),
       position: () => this.position(),
@@ -274,8 +279,8 @@ export class TestCluster {
     };
   }
 
-  /** A new connection to this cluster, as a child has it. */
-  connect(): ChildConnection {
+  /** A new connection to this cluster, as a child has it; counts its bytes. */
+  connect(traffic = { sent: 0, received: 0 }): ChildConnection {
     if (this.#world.unreachable.has(this.id)) throw new OpenClawError("UNAVAILABLE", `${this.id} is out of reach`);
     const wire = new Wire();
     this.#world.wires.add(wire);
@@ -290,7 +295,21 @@ export class TestCluster {
       },
     });
     this.links.add(link);
-    return childConnection(wire.child);
+    return childConnection({
+      send: (frame) => {
+        traffic.sent += frame.length;
+        return wire.child.send(frame);
+      },
+      receive: (handlers) =>
+        wire.child.receive({
+          ...handlers,
+          message: (frame) => {
+            traffic.received += frame.length;
+            handlers.message(frame);
+          },
+        }),
+      close: () => wire.child.close(),
+    });
   }
 
   async get(key: string, origin: string | null = null): Promise<string | null> {
@@ -319,6 +338,7 @@ export class World {
     replica: UplinkReplica,
     parent: TestCluster,
     subscription: Partial<Subscription> = {},
+    limits: Partial<UplinkLimits> = {},
     child = replica as TestCluster,
   ): Uplink {
     parent.children.add(child.id);
@@ -330,7 +350,10 @@ export class World {
       subscription: { prefixes: [], collections: [], mirrors: false, ...subscription },
       clock: this.clock,
       random: this.random,
-      connect: async () => parent.connect(),
+      sha256,
+      limits: { bytesPerSecond: null, bytesPerDay: null, ...limits },
+      traffic: () => child.traffic,
+      connect: async () => parent.connect(child.traffic),
     });
     child.uplink = uplink;
     uplink.start();
@@ -360,6 +383,15 @@ export class World {
       if (!moved) return;
     }
     throw new Error("the world does not come to rest");
+  }
+
+  /** Delivers so many frames, or all there are. Time stands still. */
+  async deliver(frames: number): Promise<void> {
+    await settle();
+    for (let delivered = 0; delivered < frames; delivered++) {
+      if (![...this.wires].some((wire) => wire.deliver())) return;
+      await settle();
+    }
   }
 
   /** Lets time pass, delivering everything as it goes. */

@@ -1,0 +1,266 @@
+/**
+ * A snapshot in a stream (S4): what stood in a scope at exactly one of the sender's revisions, in the place of the records
+ * that led there. It goes in pieces along the sections of the scope, in one order that both ends derive from its head, so
+ * that a transfer that was cut goes on at any place, from any node of the sender.
+ */
+import { decode, type Encodable, encode, limited, TupleReader } from "../codec.ts";
+import { OpenClawError, unreachable } from "../errors.ts";
+import { type ClusterId, isClusterId, isNonce, type Revision, revision } from "../ids.ts";
+import { SNAPSHOT_ORIGINS_MAX, SNAPSHOT_ROWS_MAX } from "../limits.ts";
+import type { DocumentChange, KeyNumbers } from "./record.ts";
+import { documentChangeTuple, keyNumbersTuple, readDocumentChange, readHash, readKeyNumbers } from "./record-codec.ts";
+import { type Scope, scopeOf, without } from "./scope.ts";
+import { NOTHING, readSubscription, type Subscription, subscriptionTuple } from "./subscription.ts";
+
+export interface SnapshotHead {
+  /** The sender's revision that it is of, and the sender's ledger hash there. */
+  readonly at: Revision;
+  readonly hash: Uint8Array;
+  /** What the receiver holds when it is taken. Null: everything, as a ledger goes up. */
+  readonly subscription: Subscription | null;
+  /** What the receiver held before and keeps; null: all of the scope is replaced, and the cursor moves to `at`. */
+  readonly kept: Subscription | null;
+  /** Whose mirrors are in it, with the epoch that each was seen in last. Ascending by cluster. */
+  readonly origins: readonly { readonly cluster: ClusterId; readonly epoch: string }[];
+}
+
+export type SnapshotSection =
+  /** `origin` null: the sender's own keys. */
+  | {
+      readonly kind: "keys";
+      readonly origin: ClusterId | null;
+      readonly from: Uint8Array;
+      readonly to: Uint8Array | null;
+    }
+  /** Null: of every collection. */
+  | { readonly kind: "documents"; readonly collection: string | null };
+
+/** Everything before it is taken. `from` is a key, or a place among documents; empty at the beginning of a section. */
+export interface SnapshotPlace {
+  readonly section: number;
+  readonly from: Uint8Array;
+}
+
+export interface SnapshotRow extends KeyNumbers {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+export interface DocumentPart {
+  readonly collection: string;
+  readonly document: string;
+  readonly changes: readonly DocumentChange[];
+}
+
+export interface SnapshotPiece {
+  readonly section: number;
+  readonly from: Uint8Array;
+  /** Where the next piece begins; null: the section ends here. */
+  readonly to: Uint8Array | null;
+  /** All there is from `from` on, before `to`, in the order of the keys. */
+  readonly rows: readonly SnapshotRow[];
+  readonly documents: readonly DocumentPart[];
+}
+
+export type SnapshotStep =
+  /** A snapshot begins; one that was under way is given up. */
+  | { readonly kind: "begin"; readonly head: SnapshotHead }
+  | { readonly kind: "piece"; readonly at: Revision; readonly piece: SnapshotPiece }
+  /** Every piece was sent. */
+  | { readonly kind: "end"; readonly at: Revision };
+
+/** A snapshot that is being taken. */
+export interface SnapshotProgress {
+  readonly head: SnapshotHead;
+  readonly place: SnapshotPlace;
+}
+
+/** What a link's stream is of, as far as it was taken. */
+export interface StreamState {
+  /** What the cursor was reached with. */
+  readonly held: Subscription;
+  readonly snapshot: SnapshotProgress | null;
+}
+
+/** True if it replaces all of its scope, so that only a whole one can be put in its place once it is begun. */
+export const isWhole = (head: SnapshotHead): boolean => head.kept === null;
+
+/** What is in it. */
+export const snapshotScope = ({ subscription, kept }: SnapshotHead): Scope =>
+  without(scopeOf(subscription), scopeOf(kept ?? NOTHING));
+
+export function sectionsOf(head: SnapshotHead): readonly SnapshotSection[] {
+  const { own, mirrored, collections } = snapshotScope(head);
+  return [
+    ...own.map((interval) => ({ kind: "keys", origin: null, ...interval }) as const),
+    ...head.origins.flatMap(({ cluster }) =>
+      mirrored.map((interval) => ({ kind: "keys", origin: cluster, ...interval }) as const),
+    ),
+    ...(collections ?? [null]).map((collection) => ({ kind: "documents", collection }) as const),
+  ];
+}
+
+/** Where a section is begun at. */
+export const beginningOf = (section: SnapshotSection | undefined): Uint8Array =>
+  section?.kind === "keys" ? section.from : new Uint8Array(0);
+
+export const placeAt = (sections: readonly SnapshotSection[], section: number): SnapshotPlace => ({
+  section,
+  from: beginningOf(sections[section]),
+});
+
+/** What follows a piece. */
+export const placeAfter = (sections: readonly SnapshotSection[], { section, to }: SnapshotPiece): SnapshotPlace =>
+  to === null ? placeAt(sections, section + 1) : { section, from: to };
+
+const STEP = { begin: 0, piece: 1, end: 2 } as const satisfies Record<SnapshotStep["kind"], number>;
+
+export function snapshotStepTuple(step: SnapshotStep): Encodable {
+  switch (step.kind) {
+    case "begin":
+      return [STEP.begin, headTuple(step.head)];
+    case "piece": {
+      const { section, from, to, rows, documents } = step.piece;
+      return [STEP.piece, step.at, section, from, to, rows.map(rowTuple), documents.map(partTuple)];
+    }
+    case "end":
+      return [STEP.end, step.at];
+    default:
+      return unreachable(step);
+  }
+}
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readSnapshotStep(value: Encodable): SnapshotStep {
+  const reader = new TupleReader(value, "snapshot step");
+  const step = readStep(reader);
+  reader.end();
+  return step;
+}
+
+function readStep(reader: TupleReader): SnapshotStep {
+  const kind = reader.count();
+  switch (kind) {
+    case STEP.begin:
+      return { kind: "begin", head: readHead(reader.any()) };
+    case STEP.piece: {
+      const at = revision(reader.count());
+      const place = { section: reader.count(), from: reader.bytes(), to: reader.orNull((field) => field.bytes()) };
+      const rows = bounded(reader.list(), "rows").map(readRow);
+      return {
+        kind: "piece",
+        at,
+        piece: { ...place, rows, documents: bounded(reader.list(), "documents").map(readPart) },
+      };
+    }
+    case STEP.end:
+      return { kind: "end", at: revision(reader.count()) };
+    default:
+      throw new OpenClawError("MALFORMED_FRAME", `a snapshot step of unknown kind ${kind}`);
+  }
+}
+
+export const streamTuple = ({ held, snapshot }: StreamState): Encodable => [
+  subscriptionTuple(held),
+  snapshot === null ? null : progressTuple(snapshot),
+];
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readStream(value: Encodable): StreamState {
+  const reader = new TupleReader(value, "stream");
+  const stream = {
+    held: readSubscription(reader.any()),
+    snapshot: reader.orNull((field) => readProgress(field.any())),
+  };
+  reader.end();
+  return stream;
+}
+
+export const progressTuple = ({ head, place }: SnapshotProgress): Encodable => [
+  headTuple(head),
+  place.section,
+  place.from,
+];
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readProgress(value: Encodable): SnapshotProgress {
+  const reader = new TupleReader(value, "snapshot progress");
+  const head = readHead(reader.any());
+  const progress = { head, place: { section: reader.count(), from: reader.bytes() } };
+  reader.end();
+  return progress;
+}
+
+const headTuple = ({ at, hash, subscription, kept, origins }: SnapshotHead): Encodable => [
+  at,
+  hash,
+  subscription === null ? null : subscriptionTuple(subscription),
+  kept === null ? null : subscriptionTuple(kept),
+  origins.map(({ cluster, epoch }) => [cluster, epoch]),
+];
+
+function readHead(value: Encodable): SnapshotHead {
+  const reader = new TupleReader(value, "snapshot head");
+  const at = revision(reader.count());
+  const hash = readHash(reader);
+  const subscription = reader.orNull((field) => readSubscription(field.any()));
+  const kept = reader.orNull((field) => readSubscription(field.any()));
+  const origins = limited(reader.list(), SNAPSHOT_ORIGINS_MAX, "origins").map(readOrigin);
+  reader.end();
+  return { at, hash, subscription, kept, origins };
+}
+
+function readOrigin(value: Encodable): SnapshotHead["origins"][number] {
+  const reader = new TupleReader(value, "snapshot origin");
+  const origin = { cluster: reader.that(isClusterId, "a cluster"), epoch: reader.that(isNonce, "a nonce") };
+  reader.end();
+  return origin;
+}
+
+const rowTuple = (row: SnapshotRow): Encodable => [row.key, row.value, keyNumbersTuple(row)];
+
+function readRow(value: Encodable): SnapshotRow {
+  const reader = new TupleReader(value, "snapshot row");
+  const row = { key: reader.bytes(), value: reader.bytes(), ...readKeyNumbers(reader.any()) };
+  reader.end();
+  return row;
+}
+
+const partTuple = ({ collection, document, changes }: DocumentPart): Encodable => [
+  collection,
+  document,
+  changes.map(documentChangeTuple),
+];
+
+function readPart(value: Encodable): DocumentPart {
+  const reader = new TupleReader(value, "snapshot document");
+  const part = {
+    collection: reader.text(),
+    document: reader.text(),
+    changes: bounded(reader.list(), "changes").map(readDocumentChange),
+  };
+  reader.end();
+  return part;
+}
+
+const bounded = (list: readonly Encodable[], what: string): readonly Encodable[] =>
+  limited(list, SNAPSHOT_ROWS_MAX, what);
+
+/** A place among documents: how many changes of a document come before it. */
+export interface DocumentPlace {
+  readonly collection: string;
+  readonly document: string;
+  readonly after: number;
+}
+
+export const encodeDocumentPlace = ({ collection, document, after }: DocumentPlace): Uint8Array =>
+  encode([collection, document, after]);
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function decodeDocumentPlace(bytes: Uint8Array): DocumentPlace | null {
+  if (bytes.length === 0) return null;
+  const reader = new TupleReader(decode(bytes), "document place");
+  const place = { collection: reader.text(), document: reader.text(), after: reader.count() };
+  reader.end();
+  return place;
+}

@@ -1,0 +1,259 @@
+/**
+ * A home moves (Q3): the new one queues writes until each old home's ledger holds `release(prefix)`. What the old homes
+ * had is then there, because a link is in order; what they queued on the way runs behind it, in its order.
+ *
+ *   to the hub     hub: declare(hub), its own keys again ── child: release ── hub: the child's keys, …, open, what it held
+ *   to the sites   hub: declare(site) ── child: the hub's keys, as its own, and what it had queued and the hub had not run
+ */
+import { prefixEnd } from "../bytes.ts";
+import { unreachable } from "../errors.ts";
+import type { ClusterId } from "../ids.ts";
+import type { Home, HomeEvent } from "../ledger/record.ts";
+import { HOME_PREFIX_BYTES_MAX, HOMES_MAX, RANGE_ROWS_MAX } from "../limits.ts";
+import type { Outcome, UserCommand } from "./command.ts";
+import { type HomeRow, homesOf, takeHomeStep } from "./homes.ts";
+import { type KeyRow, keyRow } from "./key-rows.ts";
+import { KeyWrites } from "./key-writes.ts";
+import { keyOfRow, keyRange, keyRowKey } from "./keyspace.ts";
+import type { Author, LedgerWriter } from "./ledger-writer.ts";
+import { childrenOf } from "./link-rows.ts";
+import { rowBytes } from "./operation.ts";
+import { accepted, type Refusal, refused } from "./outcome.ts";
+import type { QueuedCommands } from "./queued-commands.ts";
+import type { Transaction } from "./transaction.ts";
+
+/** Bytes of the rows that one move takes along. */
+const MOVED_BYTES_MAX = 64 * 1_048_576;
+
+type SetHome = Extract<UserCommand, { kind: "setHome" }>;
+
+export class Handover {
+  readonly #tx: Transaction;
+  readonly #ledger: LedgerWriter;
+  readonly #commands: QueuedCommands;
+  readonly #cluster: ClusterId;
+
+  constructor(tx: Transaction, ledger: LedgerWriter, commands: QueuedCommands, cluster: ClusterId) {
+    this.#tx = tx;
+    this.#ledger = ledger;
+    this.#commands = commands;
+    this.#cluster = cluster;
+  }
+
+  /** An operator's word. @param authorOf of the revisions that it takes, each with a salt of its own */
+  set(authorOf: (principal: string) => Author, principal: string, { prefix, home, without }: SetHome): Outcome {
+    const row = homesOf(this.#tx).exactly(prefix);
+    const wrong = this.#refusal(row, prefix, home);
+    if (wrong !== null) return wrong;
+    switch (home) {
+      case "private":
+        if (row === null) this.#declare(authorOf(principal), prefix, home, null, []);
+        break;
+      case "site":
+        if (row === null) break;
+        this.#declare(authorOf(principal), prefix, home, null, [], row.home);
+        this.#commands.runWaiting(authorOf, this.#cluster);
+        break;
+      case "hub":
+        this.#setHub(authorOf, principal, row, prefix, without);
+        break;
+      default:
+        unreachable(home);
+    }
+    this.#commands.tellResults(authorOf(`cluster:${this.#cluster}`));
+    return accepted(this.#ledger.position.revision);
+  }
+
+  /** A step that the parent told: it has taken its record. */
+  fromParent(authorOf: (principal: string) => Author, owner: ClusterId, { prefix, step }: HomeEvent): void {
+    const own = authorOf(`cluster:${this.#cluster}`);
+    const before = homesOf(this.#tx).exactly(prefix);
+    const children = childrenOf(this.#tx);
+    switch (step.kind) {
+      case "declare": {
+        if (before?.home === "private") {
+          this.#release(own, prefix);
+          return;
+        }
+        // Read before the row goes: it tells whose mirror we read.
+        const adopted = step.home === "site" && before?.open === true ? before.owner : null;
+        takeHomeStep(this.#tx, owner, { kind: "home", prefix, step });
+        if (step.home === "hub") {
+          if (children.length === 0) this.#release(own, prefix);
+          else this.#declare(own, prefix, "hub", step.owner ?? owner, children);
+          return;
+        }
+        if (adopted !== null) this.#write(own, this.#mirrored(prefix, adopted), "site");
+        if (children.length > 0) this.#declare(own, prefix, "site", null, []);
+        this.#commands.runWaiting(authorOf, null);
+        return;
+      }
+      case "open":
+        takeHomeStep(this.#tx, owner, { kind: "home", prefix, step });
+        if (before === null || before.home === "private") return;
+        this.#forgetOwn(own, prefix);
+        if (children.length > 0) this.#append(own, { kind: "home", prefix, step }, "site");
+        return;
+      case "release":
+        return;
+      default:
+        unreachable(step);
+    }
+  }
+
+  /** A child has released a prefix: what it had there is ours, where we have nothing. */
+  fromChild(authorOf: (principal: string) => Author, child: ClusterId, { prefix, step }: HomeEvent): void {
+    const before = homesOf(this.#tx).exactly(prefix);
+    if (step.kind !== "release" || before === null || before.home === "private") return;
+    const own = authorOf(`cluster:${this.#cluster}`);
+    const isOurs = before.owner === null;
+    const missing = [...this.#mirrored(prefix, child)].filter(
+      ({ key }) => this.#tx.read(keyRowKey(null, key), keyRow) === undefined,
+    );
+    // Past its own release a middle tier owns nothing under the prefix.
+    if (isOurs || before.waiting.length > 0) this.#write(own, missing, isOurs ? "hub" : "site");
+    takeHomeStep(this.#tx, child, { kind: "home", prefix, step });
+    const after = homesOf(this.#tx).exactly(prefix);
+    if (before.waiting.length > 0 && after?.waiting.length === 0) this.#allReleased(authorOf, own, after);
+  }
+
+  #setHub(
+    authorOf: (principal: string) => Author,
+    principal: string,
+    row: HomeRow | null,
+    prefix: Uint8Array,
+    without: readonly ClusterId[],
+  ): void {
+    const author = authorOf(principal);
+    const before = row === null ? childrenOf(this.#tx) : row.waiting;
+    const waiting = before.filter((child) => !without.includes(child));
+    if (row !== null && (row.open || waiting.length === before.length)) return;
+    this.#declare(author, prefix, "hub", null, waiting);
+    // Children read these from the declaration on: what we had before is written again behind it.
+    if (row === null) this.#write(author, this.#own(prefix), "hub");
+    const after = homesOf(this.#tx).exactly(prefix);
+    if (after?.waiting.length === 0) this.#allReleased(authorOf, author, after);
+  }
+
+  #allReleased(authorOf: (principal: string) => Author, author: Author, { prefix, owner }: HomeRow): void {
+    if (owner !== null) {
+      this.#release(author, prefix);
+      return;
+    }
+    this.#append(author, { kind: "home", prefix, step: { kind: "open" } }, "site");
+    this.#commands.runWaiting(authorOf, this.#cluster);
+  }
+
+  #declare(
+    author: Author,
+    prefix: Uint8Array,
+    home: Home,
+    owner: ClusterId | null,
+    waiting: readonly ClusterId[],
+    before: Home = home,
+  ): void {
+    const isPrivate = home === "private" || before === "private";
+    const step = { kind: "declare", home, owner, waiting } as const;
+    // Not even the name of a private prefix leaves the site.
+    this.#append(author, { kind: "home", prefix, step }, isPrivate ? "private" : "site");
+  }
+
+  /** Nothing is written here under the prefix after this. A lease cannot follow its keys: they end. */
+  #release(author: Author, prefix: Uint8Array): void {
+    const leased = [...this.#own(prefix)].filter(({ lease }) => lease !== null);
+    this.#delete(author, leased);
+    this.#append(author, { kind: "home", prefix, step: { kind: "release" } }, "site");
+  }
+
+  /** The owner has what we had: from here on its mirror answers. */
+  #forgetOwn(author: Author, prefix: Uint8Array): void {
+    this.#delete(author, this.#own(prefix));
+  }
+
+  #append(author: Author, event: HomeEvent, home: Home): void {
+    this.#ledger.append(author, [event], home);
+    takeHomeStep(this.#tx, null, event);
+  }
+
+  #write(author: Author, rows: Iterable<MovedRow>, home: Home): void {
+    let keys = new KeyWrites(this.#tx, this.#ledger);
+    for (const { key, value, lease } of [...rows]) {
+      if (keys.isFullFor(key.length + value.length)) {
+        keys.commit(author, home);
+        keys = new KeyWrites(this.#tx, this.#ledger);
+      }
+      keys.put(key, value, lease);
+    }
+    keys.commit(author, home);
+  }
+
+  #delete(author: Author, rows: Iterable<MovedRow>): void {
+    let keys = new KeyWrites(this.#tx, this.#ledger);
+    for (const { key } of [...rows]) {
+      if (keys.isFullFor(key.length)) {
+        keys.commit(author, "site");
+        keys = new KeyWrites(this.#tx, this.#ledger);
+      }
+      keys.remove(key);
+    }
+    keys.commit(author, "site");
+  }
+
+  #own(prefix: Uint8Array): Iterable<MovedRow> {
+    return this.#under(prefix, null);
+  }
+
+  #mirrored(prefix: Uint8Array, origin: ClusterId): Iterable<MovedRow> {
+    return this.#under(prefix, origin);
+  }
+
+  /** Rows of the prefix, but those of a longer one that has a home of its own. */
+  *#under(prefix: Uint8Array, origin: ClusterId | null): Generator<MovedRow> {
+    const { from, to } = keyRange(origin, prefix, prefixEnd(prefix) ?? null);
+    const homes = homesOf(this.#tx);
+    for (const { key: row, value } of this.#tx.rows(from, to, keyRow)) {
+      const key = keyOfRow(origin, row);
+      const of = homes.rowOf(key);
+      if (of === null || of.prefix.length <= prefix.length) yield { key, ...value };
+    }
+  }
+
+  #refusal(row: HomeRow | null, prefix: Uint8Array, home: Home): Refusal | null {
+    if (prefix.length > HOME_PREFIX_BYTES_MAX) return refused("BAD_REQUEST", `a prefix of ${prefix.length} bytes`);
+    if (row !== null && row.owner !== null) return refused("READ_ONLY", `${row.owner} declared it; move it there`);
+    if (row === null && home !== "site" && homesOf(this.#tx).rows.length >= HOMES_MAX)
+      return refused("OVERLOADED", `${HOMES_MAX} prefixes have homes`);
+    if (row !== null && home !== "site" && row.home !== home)
+      return refused("BAD_REQUEST", `it is ${row.home}; move it to site first`);
+    const intoPrivate = row === null && home === "private";
+    const outOfPrivate = row?.home === "private" && home === "site";
+    if ((intoPrivate || outOfPrivate) && !this.#isEmpty(prefix))
+      return refused("NOT_EMPTY", "what was shipped cannot be taken back, and what is private is not shipped later");
+    return row === null && home === "hub" ? this.#sizeRefusal(prefix) : null;
+  }
+
+  #isEmpty(prefix: Uint8Array): boolean {
+    for (const _ of this.#own(prefix)) return false;
+    return true;
+  }
+
+  /** All of it is written in the apply of one command. */
+  #sizeRefusal(prefix: Uint8Array): Refusal | null {
+    let rows = 0;
+    let bytes = 0;
+    for (const origin of [null, ...childrenOf(this.#tx)]) {
+      for (const row of this.#under(prefix, origin)) {
+        rows++;
+        bytes += rowBytes(row);
+        if (rows > RANGE_ROWS_MAX || bytes > MOVED_BYTES_MAX)
+          return refused(
+            "TXN_TOO_LARGE",
+            `more than ${RANGE_ROWS_MAX} keys, or ${MOVED_BYTES_MAX} bytes; move a longer prefix`,
+          );
+      }
+    }
+    return null;
+  }
+}
+
+type MovedRow = KeyRow & { readonly key: Uint8Array };

@@ -1,0 +1,240 @@
+/**
+ * Homes (Q3): at which cluster the keys of a prefix are written. One row holds them all, because apply asks it at every
+ * command; it is made of `home` events alone, so that a replay of the ledger gives it again (L2).
+ */
+import { compareBytes, equalBytes, prefixEnd, startsWith } from "../bytes.ts";
+import { decode, encode, TupleReader } from "../codec.ts";
+import { unreachable } from "../errors.ts";
+import type { ClusterId } from "../ids.ts";
+import type { Home, HomeEvent } from "../ledger/record.ts";
+import { readCluster, readClusters } from "../ledger/record-codec.ts";
+import type { KeyCommand } from "./command.ts";
+import { HOMES_KEY } from "./keyspace.ts";
+import type { KeySelector, Operation, Txn } from "./operation.ts";
+import type { RowCodec, Transaction } from "./transaction.ts";
+import type { StateView } from "./view.ts";
+
+/** A prefix whose home is not simply each cluster itself. */
+export interface HomeRow {
+  readonly prefix: Uint8Array;
+  readonly home: "hub" | "private";
+  /** Whose keys they are; null: ours. */
+  readonly owner: ClusterId | null;
+  /** Every old home has released it. Before that, who owns it queues writes, and who owned it reads its own keys. */
+  readonly open: boolean;
+  /** Children that have not released it yet. */
+  readonly waiting: readonly ClusterId[];
+}
+
+/** Where a command on keys runs. */
+export type Place =
+  | { readonly kind: "here"; readonly home: Home }
+  /** Ours, once the old homes have released it. */
+  | { readonly kind: "held" }
+  | { readonly kind: "parent" }
+  /** It names keys of two homes. */
+  | { readonly kind: "crossing" };
+
+/** Rows in [from, to) that one home row, or none, is about. */
+export interface Stretch {
+  readonly from: Uint8Array;
+  readonly to: Uint8Array | null;
+  readonly row: HomeRow | null;
+}
+
+const AT_SITE: Place = { kind: "here", home: "site" };
+
+export class Homes {
+  /** Ascending by prefix. */
+  readonly rows: readonly HomeRow[];
+
+  constructor(rows: readonly HomeRow[]) {
+    this.rows = rows;
+  }
+
+  exactly(prefix: Uint8Array): HomeRow | null {
+    return this.rows.find((row) => equalBytes(row.prefix, prefix)) ?? null;
+  }
+
+  /** Of the longest prefix that the key has. */
+  rowOf(key: Uint8Array): HomeRow | null {
+    let found: HomeRow | null = null;
+    // In ascending order of prefixes, the last one that fits is the longest.
+    for (const row of this.rows) if (startsWith(key, row.prefix)) found = row;
+    return found;
+  }
+
+  /** The home that a record of this key has. */
+  homeOf(key: Uint8Array): Home {
+    return this.rowOf(key)?.home ?? "site";
+  }
+
+  /** Whose rows answer for a key: null for our own. */
+  readAt(key: Uint8Array): ClusterId | null {
+    return readAt(this.rowOf(key));
+  }
+
+  /** The same of a range; null also where it is of several. */
+  readRangeAt(keys: KeySelector): ClusterId | null {
+    const [first, ...others] = this.#rowsOf(keys).map(readAt);
+    return first !== undefined && others.every((other) => other === first) ? first : null;
+  }
+
+  placeOf(command: KeyCommand): Place {
+    if (this.rows.length === 0) return AT_SITE;
+    let place: Place | null = null;
+    for (const keys of selectors(command)) {
+      for (const row of this.#rowsOf(keys)) {
+        const next = placeAt(row);
+        if (place !== null && !same(place, next)) return { kind: "crossing" };
+        place = next;
+      }
+    }
+    return place ?? AT_SITE;
+  }
+
+  /** [from, to) cut where the home changes, in order. */
+  stretches(from: Uint8Array, to: Uint8Array | null): readonly Stretch[] {
+    const cuts = this.rows
+      .flatMap(({ prefix }) => [prefix, prefixEnd(prefix)])
+      .filter((cut) => cut !== undefined)
+      .filter((cut) => compareBytes(from, cut) < 0 && (to === null || compareBytes(cut, to) < 0))
+      .sort(compareBytes);
+    const begins = [from, ...cuts];
+    return begins.map((begin, i) => ({ from: begin, to: begins[i + 1] ?? to, row: this.rowOf(begin) }));
+  }
+
+  with(row: HomeRow): Homes {
+    const rows = [...this.without(row.prefix).rows, row];
+    return new Homes(rows.sort((a, b) => compareBytes(a.prefix, b.prefix)));
+  }
+
+  without(prefix: Uint8Array): Homes {
+    return new Homes(this.rows.filter((row) => !equalBytes(row.prefix, prefix)));
+  }
+
+  #rowsOf(keys: KeySelector): readonly (HomeRow | null)[] {
+    switch (keys.kind) {
+      case "key":
+        return [this.rowOf(keys.key)];
+      case "range":
+        return this.stretches(keys.from, keys.to).map(({ row }) => row);
+      default:
+        return unreachable(keys);
+    }
+  }
+}
+
+export const NO_HOMES = new Homes([]);
+
+export const homesRow: RowCodec<Homes> = {
+  encode: ({ rows }) =>
+    encode(rows.map((row) => [row.prefix, row.home === "private", row.owner, row.open, row.waiting])),
+  decode(bytes) {
+    const list = decode(bytes);
+    return new Homes(
+      (Array.isArray(list) ? list : []).map((value) => {
+        const reader = new TupleReader(value, "home row");
+        return {
+          prefix: reader.bytes(),
+          home: reader.flag() ? "private" : "hub",
+          owner: readCluster(reader),
+          open: reader.flag(),
+          waiting: readClusters(reader),
+        };
+      }),
+    );
+  },
+};
+
+export const homesOf = (tx: Transaction): Homes => tx.read(HOMES_KEY, homesRow) ?? NO_HOMES;
+
+export function homesIn(view: StateView): Homes {
+  const bytes = view.get(HOMES_KEY);
+  return bytes === undefined ? NO_HOMES : homesRow.decode(bytes);
+}
+
+/** What a step makes of the row: the same whether it is applied or replayed. @param from null: our own; else the neighbour's */
+export function takeHomeStep(tx: Transaction, from: ClusterId | null, { prefix, step }: HomeEvent): void {
+  const homes = homesOf(tx);
+  const row = homes.exactly(prefix);
+  switch (step.kind) {
+    case "declare": {
+      // What is private here is nobody else's business (Q3).
+      if (from !== null && row?.home === "private") return;
+      if (step.home === "site") return write(tx, homes.without(prefix));
+      const owner = from === null ? step.owner : (step.owner ?? from);
+      const open = step.home === "private";
+      return write(
+        tx,
+        homes.with({ prefix, home: step.home, owner, open, waiting: from === null ? step.waiting : [] }),
+      );
+    }
+    case "release":
+      if (from === null || row === null) return;
+      return write(tx, homes.with({ ...row, waiting: row.waiting.filter((child) => child !== from) }));
+    case "open":
+      // Told to the children on its way through a middle tier, it is no news to that tier.
+      if (row === null || row.home !== "hub" || (from === null) !== (row.owner === null)) return;
+      return write(tx, homes.with({ ...row, open: true }));
+    default:
+      unreachable(step);
+  }
+}
+
+function write(tx: Transaction, homes: Homes): void {
+  if (homes.rows.length === 0) tx.remove(HOMES_KEY);
+  else tx.write(HOMES_KEY, homesRow, homes);
+}
+
+/** Whose rows answer under a home row: the mirror of the owner, once that is the home; else our own. */
+const readAt = (row: HomeRow | null): ClusterId | null => (row?.open === true ? row.owner : null);
+
+function placeAt(row: HomeRow | null): Place {
+  if (row === null) return AT_SITE;
+  if (row.home === "private") return { kind: "here", home: "private" };
+  if (row.owner !== null) return { kind: "parent" };
+  return row.open ? { kind: "here", home: "hub" } : { kind: "held" };
+}
+
+const same = (a: Place, b: Place): boolean =>
+  a.kind === b.kind && (a.kind !== "here" || b.kind !== "here" || a.home === b.home);
+
+function* selectors(command: KeyCommand): Generator<KeySelector> {
+  switch (command.kind) {
+    case "put":
+      yield { kind: "key", key: command.key };
+      return;
+    case "deleteRange":
+      yield command.keys;
+      return;
+    case "txn":
+      yield* selectorsOf(command);
+      return;
+    default:
+      unreachable(command);
+  }
+}
+
+/** Of both branches, taken or not, and of what is only read: all of it must be seen at one place. */
+function* selectorsOf({ compares, success, failure }: Txn): Generator<KeySelector> {
+  for (const { keys } of compares) yield keys;
+  for (const operation of [...success, ...failure]) yield* selectorsOfOperation(operation);
+}
+
+function* selectorsOfOperation(operation: Operation): Generator<KeySelector> {
+  switch (operation.kind) {
+    case "put":
+      yield { kind: "key", key: operation.key };
+      return;
+    case "deleteRange":
+    case "range":
+      yield operation.keys;
+      return;
+    case "txn":
+      yield* selectorsOf(operation);
+      return;
+    default:
+      unreachable(operation);
+  }
+}

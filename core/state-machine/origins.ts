@@ -1,0 +1,38 @@
+/** Whose mirrors a state holds, by the marks of their origins (L4). */
+import { utf8Text } from "../bytes.ts";
+import { invariant } from "../errors.ts";
+import { type ClusterId, isClusterId, isNonce, type LinkId, type Revision } from "../ids.ts";
+import { namesOfMark, ORIGIN_MARKS } from "./keyspace.ts";
+import { type MarkRow, markRow } from "./link-rows.ts";
+import { readPosition } from "./position.ts";
+import type { QueryAnswers } from "./query.ts";
+import { rowsOf } from "./row-pages.ts";
+import type { StateView } from "./view.ts";
+
+interface OriginMark {
+  readonly cluster: ClusterId;
+  readonly epoch: string;
+  readonly mark: Revision;
+  readonly link: LinkId;
+}
+
+/** Of an origin that was met in several epochs, the one whose mark is highest. @param rows of ORIGIN_MARKS, in their order */
+export function newestMarks(rows: Iterable<{ readonly key: Uint8Array; readonly value: MarkRow }>): OriginMark[] {
+  const newest = new Map<ClusterId, OriginMark>();
+  for (const { key, value } of rows) {
+    const names = namesOfMark(key);
+    const [cluster, epoch] = [utf8Text(names.cluster), utf8Text(names.epoch)];
+    invariant(isClusterId(cluster) && isNonce(epoch), "a mark's row carries its names");
+    if ((newest.get(cluster)?.mark ?? -1) < value.mark) newest.set(cluster, { cluster, epoch, ...value });
+  }
+  return [...newest.values()].sort((a, b) => (a.cluster < b.cluster ? -1 : 1));
+}
+
+export function originsOf(view: StateView): QueryAnswers["origins"] {
+  const rows = [...rowsOf(view, ORIGIN_MARKS.from, ORIGIN_MARKS.to)];
+  const marks = newestMarks(rows.map(({ key, value }) => ({ key, value: markRow.decode(value) })));
+  return {
+    origins: marks.map(({ cluster, epoch, link }) => ({ cluster, epoch, link })),
+    position: readPosition(view),
+  };
+}

@@ -1,0 +1,225 @@
+/**
+ * Commands on keys, at their home (Q2, Q3). Where that is here, one runs. Where it is elsewhere, one becomes an event of the
+ * ledger, and waits in a row until its result comes back the same way. In between the links' cursors see to it that it
+ * runs once: a neighbour's command is run, or handed on, in the import that moves past it.
+ */
+import { decode, encode } from "../codec.ts";
+import { OpenClawError, unreachable } from "../errors.ts";
+import { type ClusterId, isClusterId, type Revision } from "../ids.ts";
+import type { LedgerEvent } from "../ledger/record.ts";
+import { EVENTS_MAX, RECORD_BYTES_MAX, TXN_RESPONSE_BYTES_MAX } from "../limits.ts";
+import type { KeyCommand, Outcome } from "./command.ts";
+import { addSettled, addWaiting, type Relay, takeWaiting, waitingCommands, waitingRefusal } from "./command-rows.ts";
+import { homesOf, type Place } from "./homes.ts";
+import { keyCommandRefusal, runKeyCommand } from "./key-values.ts";
+import { ledgerLinkKey } from "./keyspace.ts";
+import type { Author, LedgerWriter } from "./ledger-writer.ts";
+import { ledgerLinkRow, linkOfCluster, linkTowards, parentOf } from "./link-rows.ts";
+import type { Operation, Txn } from "./operation.ts";
+import { refused } from "./outcome.ts";
+import { outcomeTuple, readOutcome } from "./outcome-codec.ts";
+import type { Transaction } from "./transaction.ts";
+import { readKeyCommand, userCommandTuple } from "./user-command-codec.ts";
+
+type CommandEvent = Extract<LedgerEvent, { kind: "command" }>;
+type ResultEvent = Extract<LedgerEvent, { kind: "result" }>;
+
+/** Around the bytes of an outcome in its event. */
+const EVENT_OVERHEAD_BYTES = 128;
+
+/** Who wrote a command that a link brings. */
+export interface Sender {
+  readonly cluster: ClusterId;
+  readonly side: "child" | "parent";
+  readonly epoch: string;
+  readonly revision: Revision;
+}
+
+/** @param cluster ours */
+export class QueuedCommands {
+  readonly #tx: Transaction;
+  readonly #ledger: LedgerWriter;
+  readonly #cluster: ClusterId;
+  /** What neighbours are to be told. */
+  #results: ResultEvent[] = [];
+
+  constructor(tx: Transaction, ledger: LedgerWriter, cluster: ClusterId) {
+    this.#tx = tx;
+    this.#ledger = ledger;
+    this.#cluster = cluster;
+  }
+
+  /** Runs a command, or queues it: then its outcome is that. Null as of `runKeyCommand`. */
+  run(author: Author, command: KeyCommand, room: number): Outcome | null {
+    return this.#runAt(homesOf(this.#tx).placeOf(command), author, command, room, null);
+  }
+
+  /** One that is meant for the keys of a cluster below this one. */
+  runAddressed(author: Author, to: ClusterId, command: KeyCommand, room: number): Outcome | null {
+    if (to === this.#cluster) return this.run(author, command, room);
+    return keyCommandRefusal(command) ?? this.#handDown(author, to, command, null);
+  }
+
+  /** A neighbour's command: its result is told by `tellResults`, or when it comes back from where it was handed to. */
+  take(author: Author, sender: Sender, { to, command }: CommandEvent): void {
+    const back: Relay = {
+      to: sender.side === "parent" ? null : sender.cluster,
+      epoch: sender.epoch,
+      revision: sender.revision,
+    };
+    const read = readCommand(command);
+    const outcome =
+      read === null ? refused("BAD_REQUEST", "no command on keys") : this.#takeRead(author, back, to, read);
+    if (!isQueued(outcome)) this.#tell(back, outcome);
+  }
+
+  /** True if it was a result that somebody here waited for. */
+  settle({ epoch, revision: at, outcome }: ResultEvent): boolean {
+    // An earlier epoch's: what it asked for is not known any more, and its number may be another command's (L3).
+    if (epoch !== this.#ledger.position.epoch.nonce) return false;
+    const read = readResult(outcome);
+    return this.#settle(at, read ?? refused("INTERNAL", "the result cannot be read"));
+  }
+
+  /** Runs what was held for a home that is here by now, or was handed to the parent and has not run there. */
+  runWaiting(authorOf: (principal: string) => Author, via: ClusterId | null): void {
+    for (const { at, row } of waitingCommands(this.#tx)) {
+      if (row.via !== via) continue;
+      const command = readCommand(row.command);
+      const place = command === null ? null : homesOf(this.#tx).placeOf(command);
+      if (command === null || place?.kind !== "here") continue;
+      // A child to which the home has come back runs its own.
+      if (row.relay !== null && row.relay.to !== null && place.home !== "hub") takeWaiting(this.#tx, at);
+      else this.#settle(at, this.#runHere(place, authorOf(row.principal), command));
+    }
+  }
+
+  /** Writes the results that neighbours wait for: of many commands in one revision. */
+  tellResults(author: Author): void {
+    let events: ResultEvent[] = [];
+    let bytes = 0;
+    for (const event of this.#results) {
+      const more = EVENT_OVERHEAD_BYTES + event.outcome.length;
+      if (events.length === EVENTS_MAX || (events.length > 0 && bytes + more > RECORD_BYTES_MAX)) {
+        this.#ledger.append(author, events, "site");
+        events = [];
+        bytes = 0;
+      }
+      events.push(event);
+      bytes += more;
+    }
+    if (events.length > 0) this.#ledger.append(author, events, "site");
+    this.#results = [];
+  }
+
+  #takeRead(author: Author, back: Relay, to: ClusterId | null, command: KeyCommand): Outcome {
+    const wrong = keyCommandRefusal(command);
+    if (wrong !== null) return wrong;
+    if (to !== null && to !== this.#cluster) return this.#handDown(author, to, command, back);
+    const place = homesOf(this.#tx).placeOf(command);
+    const strayed = back.to === null ? strayedDown(place) : strayedUp(place);
+    return strayed ?? this.#runAt(place, author, command, TXN_RESPONSE_BYTES_MAX, back) ?? NO_ROOM;
+  }
+
+  #runAt(place: Place, author: Author, command: KeyCommand, room: number, back: Relay | null): Outcome | null {
+    const wrong = keyCommandRefusal(command);
+    if (wrong !== null) return wrong;
+    switch (place.kind) {
+      case "here":
+        return runKeyCommand(this.#tx, this.#ledger, author, command, room, place.home);
+      case "held":
+        return this.#queue(author, this.#cluster, null, command, back);
+      case "parent":
+        return this.#queue(author, null, null, command, back);
+      case "crossing":
+        return refused("CROSS_HOME");
+      default:
+        return unreachable(place);
+    }
+  }
+
+  #runHere(place: Place & { kind: "here" }, author: Author, command: KeyCommand): Outcome {
+    return this.#runAt(place, author, command, TXN_RESPONSE_BYTES_MAX, null) ?? NO_ROOM;
+  }
+
+  #handDown(author: Author, to: ClusterId, command: KeyCommand, back: Relay | null): Outcome {
+    const via = this.#childTowards(to);
+    return via === null ? refused("UNKNOWN_CHILD", to) : this.#queue(author, via, to, command, back);
+  }
+
+  #childTowards(to: ClusterId): ClusterId | null {
+    const parent = parentOf(this.#tx);
+    if (to === parent) return null;
+    if (this.#tx.read(ledgerLinkKey(linkOfCluster(to)), ledgerLinkRow) !== undefined) return to;
+    const link = linkTowards(this.#tx, to);
+    return isClusterId(link) && link !== parent ? link : null;
+  }
+
+  #queue(
+    author: Author,
+    via: ClusterId | null,
+    to: ClusterId | null,
+    command: KeyCommand,
+    relay: Relay | null,
+  ): Outcome {
+    if (command.kind === "txn" && usesLease(command))
+      return refused("CROSS_HOME", "a lease holds keys of its own cluster only");
+    const bytes = encode(userCommandTuple(command));
+    const full = waitingRefusal(this.#tx, bytes.length);
+    if (full !== null) return full;
+    const { logTime } = this.#ledger.position;
+    const at = this.#ledger.append(author, [{ kind: "command", via, to, command: bytes }], "site");
+    addWaiting(this.#tx, at, { since: logTime, principal: author.principal, via, command: bytes, relay });
+    return { ok: true, revision: at, response: { kind: "queued" } };
+  }
+
+  #settle(at: Revision, outcome: Outcome): boolean {
+    const row = takeWaiting(this.#tx, at);
+    if (row === undefined) return false;
+    if (row.relay === null) addSettled(this.#tx, at, row, outcome);
+    else this.#tell(row.relay, outcome);
+    return true;
+  }
+
+  #tell({ to, epoch, revision }: Relay, outcome: Outcome): void {
+    this.#results.push({ kind: "result", to, epoch, revision, outcome: encode(outcomeTuple(outcome)) });
+  }
+}
+
+const NO_ROOM = refused("RESPONSE_TOO_LARGE");
+
+const isQueued = (outcome: Outcome): boolean => outcome.ok && outcome.response?.kind === "queued";
+
+/** A child takes us for the home of what is each cluster's own: its home moved before the command came. */
+const strayedUp = (place: Place): Outcome | null =>
+  place.kind === "here" && place.home !== "hub" ? refused("READ_ONLY", "the home of these keys is not here") : null;
+
+/** What the parent asks of our own keys. It is told nothing of what is private, and what is its own it runs itself. */
+function strayedDown(place: Place): Outcome | null {
+  if (place.kind === "here" && place.home === "private") return refused("FORBIDDEN", "private keys");
+  return place.kind === "parent" ? refused("READ_ONLY", "the home of these keys is the hub") : null;
+}
+
+function readCommand(bytes: Uint8Array): KeyCommand | null {
+  return readable(() => readKeyCommand(decode(bytes)));
+}
+
+function readResult(bytes: Uint8Array): Outcome | null {
+  return readable(() => readOutcome(decode(bytes)));
+}
+
+function readable<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof OpenClawError) return null;
+    throw error;
+  }
+}
+
+const usesLease = ({ success, failure }: Txn): boolean =>
+  [...success, ...failure].some((operation: Operation) =>
+    operation.kind === "put"
+      ? operation.lease !== null && operation.lease !== "keep"
+      : operation.kind === "txn" && usesLease(operation),
+  );

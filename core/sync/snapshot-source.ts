@@ -1,0 +1,186 @@
+/**
+ * Makes the steps of a snapshot (S4), at either end of a link that has one to send. All it knows is the head and a place:
+ * what stood at a revision is read from the history, so that a transfer goes on at any node of the sender, and nothing is
+ * kept between two pieces.
+ */
+import { equalBytes } from "../bytes.ts";
+import { OpenClawError } from "../errors.ts";
+import type { ClusterId, LinkId, Revision } from "../ids.ts";
+import {
+  decodeDocumentPlace,
+  encodeDocumentPlace,
+  placeAfter,
+  placeAt,
+  type SnapshotHead,
+  type SnapshotPiece,
+  type SnapshotPlace,
+  type SnapshotProgress,
+  type SnapshotSection,
+  type SnapshotStep,
+  sectionsOf,
+  snapshotScope,
+} from "../ledger/snapshot.ts";
+import type { Subscription } from "../ledger/subscription.ts";
+import { BATCH_BYTES_MAX, SNAPSHOT_ORIGINS_MAX, SNAPSHOT_ROWS_MAX } from "../limits.ts";
+import { Homes } from "../state-machine/homes.ts";
+import { plainRange } from "../state-machine/operation.ts";
+import { keyAfter } from "../state-machine/row-pages.ts";
+import type { Principal } from "./authority.ts";
+import type { ParentBackend } from "./backend.ts";
+
+export type SnapshotBackend = Pick<ParentBackend, "read" | "history" | "ledger" | "position">;
+
+/** What of it the receiver may read. `origin`: of whose mirror a key is; null: our own. */
+export interface SnapshotReader {
+  mayReadKey(key: Uint8Array, origin: ClusterId | null): boolean;
+  mayReadDocument: Principal["mayReadDocument"];
+}
+
+const all = (): boolean => true;
+const EVERYTHING: SnapshotReader = { mayReadKey: all, mayReadDocument: all };
+
+/** A cluster, which gets everything but what is private here (Q3). */
+export async function anotherCluster({ read }: Pick<SnapshotBackend, "read">): Promise<SnapshotReader> {
+  const homes = new Homes((await read({ kind: "homes" })).homes);
+  return {
+    mayReadKey: (key, origin) => origin !== null || homes.homeOf(key) !== "private",
+    mayReadDocument: all,
+  };
+}
+
+export interface SnapshotWish {
+  /** Null: of the present. */
+  readonly at: Revision | null;
+  readonly subscription: Subscription | null;
+  readonly kept: Subscription | null;
+  /** Whose mirrors it brings itself, or is; null: a client, which brings none. */
+  readonly receiver: ClusterId | null;
+}
+
+/** @throws OpenClawError COMPACTED, OVERLOADED */
+export async function snapshotHead(backend: SnapshotBackend, wish: SnapshotWish): Promise<SnapshotHead> {
+  const { subscription, kept, receiver } = wish;
+  const { origins, position } = await backend.read({ kind: "origins" });
+  const at = wish.at ?? position.revision;
+  const hash = at === position.revision ? position.hash : await hashAt(backend, at);
+  if (hash === null) throw new OpenClawError("COMPACTED", `revision ${at} is not kept`);
+  const head = { at, hash, subscription, kept, origins: [] };
+  if (snapshotScope(head).mirrored.length === 0) return head;
+  const told = origins.filter(({ cluster, link }) => cluster !== receiver && !isLinkOf(link, receiver));
+  if (told.length > SNAPSHOT_ORIGINS_MAX)
+    throw new OpenClawError("OVERLOADED", `mirrors of ${told.length} origins, at most ${SNAPSHOT_ORIGINS_MAX}`);
+  return { ...head, origins: told.map(({ cluster, epoch }) => ({ cluster, epoch })) };
+}
+
+const isLinkOf = (link: LinkId, cluster: ClusterId | null): boolean => cluster !== null && String(link) === cluster;
+
+/** True if a snapshot that is under way can go on: its revision is still told, and is the same one. @throws OpenClawError FORK */
+export async function isStillTold(backend: SnapshotBackend, { at, hash }: SnapshotHead): Promise<boolean> {
+  const found = await hashAt(backend, at);
+  if (found === null) return false;
+  if (!equalBytes(found, hash)) throw new OpenClawError("FORK", `a snapshot of another revision ${at}`);
+  return true;
+}
+
+async function hashAt(backend: SnapshotBackend, at: Revision): Promise<Uint8Array | null> {
+  try {
+    const { records } = await backend.ledger(at, 1);
+    return records[0]?.revision === at ? records[0].hash : null;
+  } catch (error) {
+    if (isCompacted(error)) return null;
+    throw error;
+  }
+}
+
+export const isCompacted = (error: unknown): boolean => error instanceof OpenClawError && error.code === "COMPACTED";
+
+export class SnapshotSource {
+  readonly head: SnapshotHead;
+  readonly #backend: SnapshotBackend;
+  readonly #sections: readonly SnapshotSection[];
+  readonly #reader: SnapshotReader;
+  /** Changes of a collection that the receiver has are known to it up to here. */
+  readonly #since: (collection: string | null) => Revision;
+  #place: SnapshotPlace;
+  #begun: boolean;
+
+  /**
+   * @param from where it goes on; the beginning for one that begins. Its head is the one that the receiver knows.
+   * @param reader what the receiver may read
+   */
+  constructor(
+    backend: SnapshotBackend,
+    from: SnapshotHead | SnapshotProgress,
+    since: (collection: string | null) => Revision,
+    reader: SnapshotReader = EVERYTHING,
+  ) {
+    this.head = "head" in from ? from.head : from;
+    this.#backend = backend;
+    this.#sections = sectionsOf(this.head);
+    this.#reader = reader;
+    this.#since = since;
+    this.#begun = "head" in from;
+    this.#place = "head" in from ? from.place : placeAt(this.#sections, 0);
+  }
+
+  /** The next step; behind the end there is none. @throws OpenClawError COMPACTED, and what reading the past is refused with */
+  async next(): Promise<SnapshotStep> {
+    const { head } = this;
+    if (!this.#begun) {
+      this.#begun = true;
+      return { kind: "begin", head };
+    }
+    const section = this.#sections[this.#place.section];
+    if (section === undefined) return { kind: "end", at: head.at };
+    const piece = await (section.kind === "keys" ? this.#keys(section) : this.#documents(section.collection));
+    this.#place = placeAfter(this.#sections, piece);
+    return { kind: "piece", at: head.at, piece };
+  }
+
+  async #keys({ origin, to }: Extract<SnapshotSection, { kind: "keys" }>): Promise<SnapshotPiece> {
+    const place = this.#place;
+    const range = plainRange(place.from, to, SNAPSHOT_ROWS_MAX);
+    const { rows, more } = await this.#backend.history({ kind: "range", origin, at: this.head.at, ...range });
+    let bytes = 0;
+    let count = 0;
+    for (const { key, value } of rows) {
+      if (bytes >= BATCH_BYTES_MAX) break;
+      bytes += key.length + value.length;
+      count++;
+    }
+    const last = rows[count - 1];
+    const ends = count === rows.length && !more;
+    return {
+      ...place,
+      to: ends || last === undefined ? null : keyAfter(last.key),
+      rows: rows
+        .slice(0, count)
+        .filter(({ key }) => this.#reader.mayReadKey(key, origin))
+        .map(({ key, value, createRevision, modRevision, version }) => ({
+          key,
+          value,
+          createRevision,
+          modRevision,
+          version,
+        })),
+      documents: [],
+    };
+  }
+
+  async #documents(collection: string | null): Promise<SnapshotPiece> {
+    const place = this.#place;
+    const { documents, next } = await this.#backend.history({
+      kind: "changes",
+      collection,
+      at: this.head.at,
+      since: this.#since(collection),
+      after: decodeDocumentPlace(place.from),
+    });
+    return {
+      ...place,
+      to: next === null ? null : encodeDocumentPlace(next),
+      rows: [],
+      documents: documents.filter(({ collection: of, document }) => this.#reader.mayReadDocument(of, document)),
+    };
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * What a site ships in the place of records that it shed before its parent had them (S5): a snapshot of the first revision
+ * that it still tells, so that the records behind it follow as ever, and nothing that is kept is left out.
+ */
+import type { ClusterId, Revision } from "../ids.ts";
+import { revision } from "../ids.ts";
+import type { SnapshotProgress, SnapshotStep } from "../ledger/snapshot.ts";
+import type { Push, Welcome } from "./child-link.ts";
+import {
+  anotherCluster,
+  isCompacted,
+  isStillTold,
+  type SnapshotBackend,
+  SnapshotSource,
+  snapshotHead,
+} from "./snapshot-source.ts";
+
+export class UpSnapshot {
+  readonly #backend: SnapshotBackend;
+  readonly #parent: ClusterId;
+  /** What the parent said is under way; null once that is settled. */
+  #asked: SnapshotProgress | null;
+  readonly #told: (holds: Revision) => Promise<void>;
+  #source: SnapshotSource | null = null;
+
+  /**
+   * For one connection.
+   * @param told replicates how far the parent holds our ledger: what it lacks is itemised by that, before it is told
+   */
+  constructor(
+    backend: SnapshotBackend,
+    parent: ClusterId,
+    { snapshot }: Pick<Welcome, "snapshot">,
+    told: (holds: Revision) => Promise<void>,
+  ) {
+    this.#backend = backend;
+    this.#parent = parent;
+    this.#asked = snapshot;
+    this.#told = told;
+  }
+
+  /**
+   * The next step, where the records behind `after` are not kept, or the parent waits for the rest of a snapshot. Null: the
+   * records are next. @throws OpenClawError FORK, OVERLOADED, UNAVAILABLE
+   */
+  async next(after: Revision): Promise<Push | null> {
+    this.#source ??= await this.#begun(after);
+    if (this.#source === null) return null;
+    const step = await this.#step(this.#source, after);
+    if (step.kind === "end") this.#source = null;
+    return { to: step.kind === "end" ? step.at : after, message: { kind: "pushSnapshot", step } };
+  }
+
+  async #begun(after: Revision): Promise<SnapshotSource | null> {
+    const asked = this.#asked;
+    this.#asked = null;
+    if (asked !== null && (await isStillTold(this.#backend, asked.head))) return this.#from(asked, after);
+    if (asked === null && after + 1 >= this.#backend.position().compacted) return null;
+    return this.#fresh(after);
+  }
+
+  async #step(source: SnapshotSource, after: Revision): Promise<SnapshotStep> {
+    try {
+      return await source.next();
+    } catch (error) {
+      // Shed meanwhile, too: what the parent has of it is replaced by a later one.
+      if (!isCompacted(error)) throw error;
+      this.#source = await this.#fresh(after);
+      return this.#source.next();
+    }
+  }
+
+  async #fresh(after: Revision): Promise<SnapshotSource> {
+    await this.#told(after);
+    const at = revision(Math.max(this.#backend.position().compacted, after));
+    const head = await snapshotHead(this.#backend, { at, subscription: null, kept: null, receiver: this.#parent });
+    return this.#from(head, after);
+  }
+
+  async #from(from: ConstructorParameters<typeof SnapshotSource>[1], after: Revision): Promise<SnapshotSource> {
+    return new SnapshotSource(this.#backend, from, () => after, await anotherCluster(this.#backend));
+  }
+}

@@ -1,0 +1,66 @@
+/** How a cluster that is there already comes below a parent: from a token into its configurations. */
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+import type { ClusterId } from "@openclaw/core/ids.ts";
+import { parseDocument } from "yaml";
+import { loadConfig } from "./config.ts";
+import { CONFIG_FILE, configsIn } from "./init.ts";
+import { parentOf, type Subscribed } from "./parent-configuration.ts";
+import type { SiteToken } from "./site-token.ts";
+
+export interface ParentPlan {
+  /** A cluster's folder, or one node's. */
+  readonly directory: string;
+  readonly token: SiteToken;
+  /** Null: what it is now, or nothing. */
+  readonly subscribe: Subscribed | null;
+}
+
+export interface ParentJoined {
+  readonly cluster: ClusterId;
+  readonly parent: ClusterId;
+  /** The parent that it had before; null for none. */
+  readonly before: ClusterId | null;
+  /** The configurations that were written. */
+  readonly configs: readonly string[];
+}
+
+/**
+ * Puts a cluster, or a further one of its nodes, below a parent. Comments in the configurations stay. The same token on
+ * every box of one cluster gives the same; nodes that run take it when they are restarted.
+ * @throws OpenClawError CONFIG_INVALID when there is no configuration, WRONG_CLUSTER
+ */
+export async function joinParent({ directory, token, subscribe }: ParentPlan): Promise<ParentJoined> {
+  const configs = await configsOf(directory);
+  let joined: ParentJoined | null = null;
+  for (const file of configs) {
+    const { cluster, clusterKey, parent } = await loadConfig(file);
+    const wanted = subscribe ?? parent?.subscribe ?? { collections: [], prefixes: [], mirrors: false };
+    const document = parseDocument(await readFile(file, "utf8"));
+    document.set("parent", document.createNode(parentOf(token, { cluster, clusterKey }, wanted)));
+    await replaceConfig(file, document.toString({ lineWidth: 0 }));
+    joined = { cluster, parent: token.grant.cluster, before: parent?.cluster ?? null, configs };
+  }
+  if (joined === null) throw new OpenClawError("CONFIG_INVALID", `${directory} holds no node`);
+  return joined;
+}
+
+async function configsOf(directory: string): Promise<readonly string[]> {
+  const own = join(directory, CONFIG_FILE);
+  const nodes = await configsIn(directory);
+  return nodes.length > 0 ? nodes : [own];
+}
+
+/** What cannot be read again is not put in the place of what can. */
+async function replaceConfig(file: string, text: string): Promise<void> {
+  const next = `${file}.next`;
+  await writeFile(next, text);
+  try {
+    await loadConfig(next);
+  } catch (error) {
+    await rm(next);
+    throw error;
+  }
+  await rename(next, file);
+}
