@@ -50,6 +50,8 @@ export class Uplink {
   #lastError: OpenClawError | null = null;
   readonly #holds: ParentHolds;
   readonly #epochs: ParentEpochs;
+  /** Where the last push ended, or the parent stood when it welcomed us. */
+  #pushed: { readonly revision: number; readonly hash: Uint8Array } | null = null;
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
   #cancelBare: (() => void) | null = null;
@@ -274,6 +276,7 @@ export class Uplink {
       this.#drain.begin(welcome.cursor, traffic().sent);
       this.#options.connected?.();
       this.#holds.begin(revision(welcome.cursor));
+      this.#pushed = welcome.hash === null ? null : { revision: welcome.cursor, hash: welcome.hash };
       this.#imports?.begin();
       link.wake();
     } catch (error) {
@@ -361,7 +364,22 @@ export class Uplink {
       });
       return null;
     }
-    return { to: last.revision, message: { kind: "pushLedger", items, hash: last.hash } };
+    const before = await this.#hashAt(revision(after));
+    this.#pushed = last;
+    return { to: last.revision, message: { kind: "pushLedger", items, hash: last.hash, after: before } };
+  }
+
+  /** Our ledger's hash there; null where it is no longer kept, and at the beginning, which the epoch tells. */
+  async #hashAt(at: Revision): Promise<Uint8Array | null> {
+    if (at === 0) return null;
+    if (this.#pushed?.revision === at) return this.#pushed.hash;
+    try {
+      const { records } = await this.#options.replica.ledger(at, 1);
+      return records[0]?.revision === at ? records[0].hash : null;
+    } catch (error) {
+      if (error instanceof OpenClawError && error.code === "COMPACTED") return null;
+      throw error;
+    }
   }
 
   /** What the parent streams costs bytes as well: the link looks whether any are left. */
