@@ -89,7 +89,7 @@ export function settleEpoch(
   const events = command.changes.filter((event) => mirrorKey(tx, cluster, event, origin.revision));
   if (events.length > 0) {
     raiseMark(tx, origin, link);
-    ledger.replace(author, { origin, link }, events);
+    ledger.replace(author, { origin, link }, events, command.holds === null ? "site" : "hub");
   }
   return { kind: "imported", cursor: row.cursor, outcomes: [] };
 }

@@ -2,30 +2,27 @@
  * A site's way up to its parent: ships the site's ledger, takes what the parent streams, and tells the site how far the
  * parent has it (S3). Runs on whichever node leads; all it knows is replicated, so that the next leader goes on.
  */
-import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
-import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
+import { asOpenClawError, InvariantViolation, type OpenClawError } from "../errors.ts";
+import { type Revision, revision } from "../ids.ts";
 import { spanAt } from "../ledger/lineage.ts";
 import { selectForParent } from "../ledger/selection.ts";
-import type { StreamState } from "../ledger/snapshot.ts";
-import type { Subscription } from "../ledger/subscription.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
-import type { Clock, Random, Sha256 } from "../ports.ts";
-import type { Replica } from "../replica.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
-import { isSubscribed } from "../state-machine/subscribe.ts";
 import { Backoff } from "./backoff.ts";
 import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
 import { DownImports } from "./down-imports.ts";
 import { SKIP_DELAY_MS } from "./down-stream.ts";
 import { DrainRate } from "./drain-rate.ts";
+import { linkOf } from "./life-change.ts";
 import type { ChildConnection } from "./message.ts";
 import { MirrorAge } from "./mirror-age.ts";
-import { type Adoption, ParentEpochs } from "./parent-epochs.ts";
+import { ParentEpochs } from "./parent-epochs.ts";
 import { ParentHolds } from "./parent-holds.ts";
 import { isBare } from "./run.ts";
-import { subscribeTo } from "./snapshot-taking.ts";
+import { subscribed } from "./subscribed.ts";
 import { UpSnapshot } from "./up-snapshot.ts";
-import { type Traffic, UplinkBudget, type UplinkLimits } from "./uplink-budget.ts";
+import { UplinkBudget } from "./uplink-budget.ts";
+import type { UplinkOptions, UplinkReplica } from "./uplink-options.ts";
 import type { UplinkPhase, UplinkState } from "./uplink-state.ts";
 
 /** Revisions, for each push that is in flight, that make another push worth a frame. */
@@ -37,33 +34,6 @@ const RETRY_MS_MAX = 5_000;
 const UNREACHED_GROWTH = 1.05;
 /** How often a link that used up its day looks whether it may go on, ms. */
 const SPENT_LOOK_MS = 1_000;
-
-export type UplinkReplica = Pick<
-  Replica,
-  "propose" | "barrier" | "read" | "history" | "ledger" | "follow" | "position" | "status" | "onLeadership"
->;
-
-export interface UplinkOptions {
-  readonly replica: UplinkReplica;
-  readonly cluster: ClusterId;
-  readonly parent: ClusterId;
-  readonly credential: Uint8Array;
-  readonly subscription: Subscription;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** For the leaf of what is private, which alone leaves the site. */
-  readonly sha256: Sha256;
-  readonly limits: UplinkLimits;
-  /** What went over all connections to the parent that this node ever had. */
-  traffic(): Traffic;
-  /** One try at a connection to the parent; told why the one before ended, as another of its nodes may do better. */
-  connect(ended: OpenClawError | null): Promise<ChildConnection>;
-  /** A connection ended, with why; null when it was ended here. */
-  ended?(reason: OpenClawError | null): void;
-  connected?(): void;
-  /** The bytes of the day are used up: the connection is closed until there are more. */
-  spent?(msToNextDay: number): void;
-}
 
 export class Uplink {
   readonly #options: UplinkOptions;
@@ -99,7 +69,7 @@ export class Uplink {
       clock,
       replicated: () => replica.position().parentHolds,
       wanted: () => this.#wanted && this.#welcome !== null,
-      propose: (holds) => this.#noteHolds(holds),
+      propose: (holds, epoch) => this.#propose({ kind: "parentHolds", parent, epoch, revision: holds }),
       failed: (error) => this.#note(error),
     });
     this.#epochs = new ParentEpochs({
@@ -150,18 +120,13 @@ export class Uplink {
   }
 
   status(): UplinkState {
-    const { parent, limits } = this.#options;
-    const { use, left, msToNextDay } = this.#budget;
     return {
-      parent,
+      parent: this.#options.parent,
       enabled: this.#enabled,
       connected: this.#link?.open === true,
       phase: this.#phase,
       rate: this.#drain.rate,
-      use,
-      limits,
-      left,
-      msToNextDay,
+      ...this.#budget.state,
       cursor: this.#holds.revision,
       lastError: this.#lastError,
     };
@@ -245,37 +210,27 @@ export class Uplink {
   }
 
   async #hello(): Promise<Omit<Hello, "kind" | "version">> {
-    const { replica, cluster, parent, credential, subscription } = this.#options;
+    const { replica, cluster, parent, credential } = this.#options;
     // A new leader may not have applied the last cursor yet.
     await replica.barrier(PROPOSE_MS_MAX);
     const { epoch, ancestors, revision: end } = replica.position();
     await this.#budget.refresh();
     const { link } = await replica.read({ kind: "link", link: linkOf(parent) });
     this.#mirrorAge.taken(revision(link?.cursor ?? 0));
-    const stream = await this.#subscribe((link?.cursor ?? 0) > 0);
-    const down = {
-      subscription,
-      cursor: revision(link?.cursor ?? 0),
-      epoch: link?.epoch?.nonce ?? null,
-      hash: link === null || link.cursor === 0 ? null : link.hash,
-      ...stream,
-    };
+    const begun = (link?.cursor ?? 0) > 0;
+    const from = { link: linkOf(parent), cluster: parent };
+    const wanted = await subscribed(replica, from, this.#options.subscription, begun, (one) => this.#propose(one));
     return {
       link: linkOf(cluster),
       child: { kind: "site", cluster, epoch, ancestors, revision: end, credential },
       // Also where nothing is subscribed to: homes, commands and results come down whatever that is (Q2, Q3).
-      down,
+      down: {
+        ...wanted,
+        cursor: revision(link?.cursor ?? 0),
+        epoch: link?.epoch?.nonce ?? null,
+        hash: link === null || link.cursor === 0 ? null : link.hash,
+      },
     };
-  }
-
-  /** S4: what the stream is of, once nothing that is not wanted is left of it. */
-  async #subscribe(begun: boolean): Promise<StreamState> {
-    const { replica, parent, subscription } = this.#options;
-    const link = linkOf(parent);
-    const stream = await replica.read({ kind: "stream", link });
-    if (isSubscribed(stream, subscription, begun)) return stream;
-    await subscribeTo((command) => this.#propose(command), { link, cluster: parent }, subscription);
-    return replica.read({ kind: "stream", link });
   }
 
   #converse(connection: ChildConnection, hello: Omit<Hello, "kind" | "version">): Promise<OpenClawError | null> {
@@ -331,11 +286,13 @@ export class Uplink {
       if (next === "again") return link.close();
       this.#welcome = welcome;
       const { replica, parent, traffic } = this.#options;
-      this.#upSnapshot = new UpSnapshot(replica, parent, welcome, (holds) => this.#noteHolds(holds));
+      const epoch = welcome.epoch.nonce;
+      const lacks = (holds: Revision) => this.#propose({ kind: "parentLacks", parent, epoch, revision: holds });
+      this.#upSnapshot = new UpSnapshot(replica, parent, welcome, lacks, () => this.#budget.turn());
       this.#lastError = null;
       this.#drain.begin(welcome.cursor, traffic().sent);
       this.#options.connected?.();
-      this.#holds.begin(revision(welcome.cursor));
+      this.#holds.begin(epoch, revision(welcome.cursor));
       this.#imports?.begin();
       link.wake();
     } catch (error) {
@@ -344,30 +301,15 @@ export class Uplink {
     }
   }
 
-  /** What following the parent that was refused last would do. @throws OpenClawError as `ParentEpochs.plan` */
-  planAdoption(): Promise<Adoption> {
-    return this.#epochs.plan();
+  /** Which life of the parent is followed: what another one would change, and going over to it (L3). */
+  get epochs(): ParentEpochs {
+    return this.#epochs;
   }
 
-  /** Follows it. @throws OpenClawError as `ParentEpochs.adopt` */
-  async adopt(): Promise<Adoption> {
-    const adoption = await this.#epochs.adopt();
-    this.#unreached.wake();
-    this.#refused.wake();
-    return adoption;
-  }
-
-  /** The parent says how far it has our ledger: no further than the ledger goes, or it is no word of ours that it has. */
+  /** The parent says how far it has our ledger. */
   #claimed(cursor: Revision): void {
-    const { replica } = this.#options;
-    if (cursor <= replica.position().revision) return this.#holds.heard(cursor);
-    // Ahead is not a fork (L3): this node may be behind its own cluster.
-    replica.barrier(PROPOSE_MS_MAX).then(
-      () => {
-        const { revision: end } = replica.position();
-        if (cursor <= end) return this.#holds.heard(cursor);
-        this.#fail(new OpenClawError("FORK", `the parent has revision ${cursor}, this cluster ends at ${end}`));
-      },
+    this.#epochs.requireOurs(cursor).then(
+      () => this.#holds.heard(cursor),
       (error: unknown) => this.#fail(error),
     );
   }
@@ -401,8 +343,8 @@ export class Uplink {
       if (inFlight === 0) this.#spent();
       return null;
     }
-    const step = (await this.#upSnapshot?.next(revision(after))) ?? null;
-    if (step !== null) return step;
+    const snapshot = await this.#upSnapshot?.next(revision(after), inFlight);
+    if (snapshot?.due === true) return snapshot.push;
     const waiting = replica.position().revision - after;
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
@@ -431,13 +373,6 @@ export class Uplink {
     if (this.#budget.left === 0) this.#link?.wake();
   }
 
-  /** S3: by the parent's word in the epoch that it is in. */
-  async #noteHolds(holds: Revision): Promise<void> {
-    const { parent } = this.#options;
-    if (this.#welcome === null) throw new OpenClawError("UNAVAILABLE", "the connection closed");
-    await this.#propose({ kind: "parentHolds", parent, epoch: this.#welcome.epoch.nonce, revision: holds });
-  }
-
   #spent(): void {
     this.#options.spent?.(this.#budget.msToNextDay);
     this.#link?.close();
@@ -459,9 +394,4 @@ export class Uplink {
     this.#lastError = failure;
     this.#link?.fail(failure);
   }
-}
-
-function linkOf(cluster: ClusterId): LinkId {
-  if (!isLinkId(cluster)) throw new InvariantViolation("a cluster's name is a link");
-  return cluster;
 }

@@ -6,8 +6,9 @@ import type { ClusterId } from "@openclaw/core/ids.ts";
 import type { Clock, Random } from "@openclaw/core/ports.ts";
 import { childConnection } from "@openclaw/core/sync/connection.ts";
 import type { ChildConnection } from "@openclaw/core/sync/message.ts";
-import { Uplink as CoreUplink, type UplinkReplica } from "@openclaw/core/sync/uplink.ts";
+import { Uplink as CoreUplink } from "@openclaw/core/sync/uplink.ts";
 import type { UplinkLimits } from "@openclaw/core/sync/uplink-budget.ts";
+import type { UplinkReplica } from "@openclaw/core/sync/uplink-options.ts";
 import type { UplinkDoor, UplinkStatus } from "../api/deps.ts";
 import type { NodeConfig } from "../config.ts";
 import { hangUp } from "../network/dial.ts";
@@ -99,11 +100,11 @@ export class Uplink implements UplinkDoor {
     return { ...state, failure: lastError?.message ?? null, failureCode: lastError?.code ?? null };
   }
 
-  planAdoption(): ReturnType<CoreUplink["planAdoption"]> {
-    return this.#core.planAdoption();
+  planAdoption(): ReturnType<CoreUplink["epochs"]["plan"]> {
+    return this.#core.epochs.plan();
   }
 
-  adopt(): ReturnType<CoreUplink["adopt"]> {
-    return this.#core.adopt();
+  adopt(): ReturnType<CoreUplink["epochs"]["adopt"]> {
+    return this.#core.epochs.adopt();
   }
 }
