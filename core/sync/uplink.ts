@@ -15,7 +15,7 @@ import { SKIP_DELAY_MS } from "./down-stream.ts";
 import { DrainRate } from "./drain-rate.ts";
 import type { ChildConnection } from "./message.ts";
 import { MirrorAge } from "./mirror-age.ts";
-import { type Adoption, ParentEpochs } from "./parent-epochs.ts";
+import { ParentEpochs } from "./parent-epochs.ts";
 import { ParentHolds } from "./parent-holds.ts";
 import { isBare } from "./run.ts";
 import { subscribed } from "./subscribed.ts";
@@ -67,7 +67,7 @@ export class Uplink {
       clock,
       replicated: () => replica.position().parentHolds,
       wanted: () => this.#wanted && this.#welcome !== null,
-      propose: (holds) => this.#tell("parentHolds", holds),
+      propose: (holds, epoch) => this.#propose({ kind: "parentHolds", parent, epoch, revision: holds }),
       failed: (error) => this.#note(error),
     });
     this.#epochs = new ParentEpochs({
@@ -265,17 +265,13 @@ export class Uplink {
       if (next === "again") return link.close();
       this.#welcome = welcome;
       const { replica, parent, traffic } = this.#options;
-      this.#upSnapshot = new UpSnapshot(
-        replica,
-        parent,
-        welcome,
-        (holds) => this.#tell("parentLacks", holds),
-        () => this.#budget.turn(),
-      );
+      const epoch = welcome.epoch.nonce;
+      const lacks = (holds: Revision) => this.#propose({ kind: "parentLacks", parent, epoch, revision: holds });
+      this.#upSnapshot = new UpSnapshot(replica, parent, welcome, lacks, () => this.#budget.turn());
       this.#lastError = null;
       this.#drain.begin(welcome.cursor, traffic().sent);
       this.#options.connected?.();
-      this.#holds.begin(revision(welcome.cursor));
+      this.#holds.begin(epoch, revision(welcome.cursor));
       this.#pushed = welcome.hash === null ? null : { revision: welcome.cursor, hash: welcome.hash };
       this.#imports?.begin();
       link.wake();
@@ -285,30 +281,15 @@ export class Uplink {
     }
   }
 
-  /** What following the parent that was refused last would do. @throws OpenClawError as `ParentEpochs.plan` */
-  planAdoption(): Promise<Adoption> {
-    return this.#epochs.plan();
+  /** Which life of the parent is followed: what another one would change, and going over to it (L3). */
+  get epochs(): ParentEpochs {
+    return this.#epochs;
   }
 
-  /** Follows it. @throws OpenClawError as `ParentEpochs.adopt` */
-  async adopt(): Promise<Adoption> {
-    const adoption = await this.#epochs.adopt();
-    this.#unreached.wake();
-    this.#refused.wake();
-    return adoption;
-  }
-
-  /** The parent says how far it has our ledger: no further than the ledger goes, or it is no word of ours that it has. */
+  /** The parent says how far it has our ledger. */
   #claimed(cursor: Revision): void {
-    const { replica } = this.#options;
-    if (cursor <= replica.position().revision) return this.#holds.heard(cursor);
-    // Ahead is not a fork (L3): this node may be behind its own cluster.
-    replica.barrier(PROPOSE_MS_MAX).then(
-      () => {
-        const { revision: end } = replica.position();
-        if (cursor <= end) return this.#holds.heard(cursor);
-        this.#fail(new OpenClawError("FORK", `the parent has revision ${cursor}, this cluster ends at ${end}`));
-      },
+    this.#epochs.requireOurs(cursor).then(
+      () => this.#holds.heard(cursor),
       (error: unknown) => this.#fail(error),
     );
   }
@@ -385,13 +366,6 @@ export class Uplink {
   /** What the parent streams costs bytes as well: the link looks whether any are left. */
   #lookAtBudget(): void {
     if (this.#budget.left === 0) this.#link?.wake();
-  }
-
-  /** S3: by the parent's word in the epoch that it is in. */
-  async #tell(kind: "parentHolds" | "parentLacks", holds: Revision): Promise<void> {
-    const { parent } = this.#options;
-    if (this.#welcome === null) throw new OpenClawError("UNAVAILABLE", "the connection closed");
-    await this.#propose({ kind, parent, epoch: this.#welcome.epoch.nonce, revision: holds });
   }
 
   #spent(): void {
