@@ -28,6 +28,7 @@ import { refused } from "./outcome.ts";
 import { noteParentHolds } from "./position.ts";
 import { QueuedCommands } from "./queued-commands.ts";
 import { inSession, openSession } from "./sessions.ts";
+import { toldParent } from "./shed.ts";
 import { decideSite, enrolSite } from "./sites.ts";
 import { importSnapshot } from "./snapshot-imports.ts";
 import { subscribe } from "./subscribe.ts";
@@ -167,6 +168,10 @@ class Machine {
       }
       case "noteContender":
         noteContender(this.#tx, command);
+        return { kind: "noted" };
+      case "parentLacks":
+        noteParentHolds(this.#tx, command, this.#ledger.position.revision);
+        toldParent(this.#tx);
         return { kind: "noted" };
       case "uplinkUsed":
         noteUplinkUse(this.#tx, command.day, command.bytes);

@@ -33,6 +33,7 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "succeedEpoch":
     case "settleEpoch":
     case "noteContender":
+    case "parentLacks":
     case "uplinkUsed":
     case "allowUplink":
     case "noteMember":

@@ -85,7 +85,8 @@ export function settleEpoch(
   const events = command.changes.filter((event) => mirrorKey(tx, cluster, event, origin.revision));
   if (events.length > 0) {
     raiseMark(tx, origin, link);
-    ledger.replace(author, { origin, link }, events);
+    // What a child mirrors is its site's; what the parent does, the hub's (Q3).
+    ledger.replace(author, { origin, link }, events, command.holds === null ? "site" : "hub");
   }
   return { kind: "imported", cursor: row.cursor, outcomes: [] };
 }

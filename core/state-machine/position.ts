@@ -118,7 +118,7 @@ export function noteParentHolds(
   ours: Revision,
 ): void {
   const known = tx.read(PARENT_HOLDS_KEY, parentHoldsRow);
-  if (holds > ours || (known !== undefined && (known.epoch !== epoch || holds < known.revision))) return;
+  if (holds > ours || (known !== undefined && (known.epoch !== epoch || holds <= known.revision))) return;
   tx.write(PARENT_HOLDS_KEY, parentHoldsRow, { parent, epoch, revision: holds });
   parentHad(tx, holds);
 }

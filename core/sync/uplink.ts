@@ -3,29 +3,22 @@
  * parent has it (S3). Runs on whichever node leads; all it knows is replicated, so that the next leader goes on.
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
-import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
-import { spanAt } from "../ledger/lineage.ts";
-import { selectForParent } from "../ledger/selection.ts";
-import type { StreamState } from "../ledger/snapshot.ts";
-import type { Subscription } from "../ledger/subscription.ts";
-import { BATCH_ITEMS_MAX } from "../limits.ts";
-import type { Clock, Random, Sha256 } from "../ports.ts";
-import type { Replica } from "../replica.ts";
+import { linkOfCluster, type Revision, revision } from "../ids.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
-import { isSubscribed } from "../state-machine/subscribe.ts";
 import { Backoff } from "./backoff.ts";
 import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
 import { DownImports } from "./down-imports.ts";
 import { SKIP_DELAY_MS } from "./down-stream.ts";
 import { DrainRate } from "./drain-rate.ts";
+import { ledgerPush } from "./ledger-push.ts";
 import type { ChildConnection } from "./message.ts";
 import { MirrorAge } from "./mirror-age.ts";
 import { type Adoption, ParentEpochs } from "./parent-epochs.ts";
 import { ParentHolds } from "./parent-holds.ts";
-import { isBare } from "./run.ts";
-import { subscribeTo } from "./snapshot-taking.ts";
+import { subscribed } from "./subscribed.ts";
 import { UpSnapshot } from "./up-snapshot.ts";
-import { type Traffic, UplinkBudget, type UplinkLimits } from "./uplink-budget.ts";
+import { UplinkBudget } from "./uplink-budget.ts";
+import type { UplinkOptions, UplinkReplica } from "./uplink-options.ts";
 import type { UplinkPhase, UplinkState } from "./uplink-state.ts";
 
 /** Revisions, for each push that is in flight, that make another push worth a frame. */
@@ -37,33 +30,6 @@ const RETRY_MS_MAX = 5_000;
 const UNREACHED_GROWTH = 1.05;
 /** How often a link that used up its day looks whether it may go on, ms. */
 const SPENT_LOOK_MS = 1_000;
-
-export type UplinkReplica = Pick<
-  Replica,
-  "propose" | "barrier" | "read" | "history" | "ledger" | "follow" | "position" | "status" | "onLeadership"
->;
-
-export interface UplinkOptions {
-  readonly replica: UplinkReplica;
-  readonly cluster: ClusterId;
-  readonly parent: ClusterId;
-  readonly credential: Uint8Array;
-  readonly subscription: Subscription;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** For the leaf of what is private, which alone leaves the site. */
-  readonly sha256: Sha256;
-  readonly limits: UplinkLimits;
-  /** What went over all connections to the parent that this node ever had. */
-  traffic(): Traffic;
-  /** One try at a connection to the parent; told why the one before ended, as another of its nodes may do better. */
-  connect(ended: OpenClawError | null): Promise<ChildConnection>;
-  /** A connection ended, with why; null when it was ended here. */
-  ended?(reason: OpenClawError | null): void;
-  connected?(): void;
-  /** The bytes of the day are used up: the connection is closed until there are more. */
-  spent?(msToNextDay: number): void;
-}
 
 export class Uplink {
   readonly #options: UplinkOptions;
@@ -150,18 +116,13 @@ export class Uplink {
   }
 
   status(): UplinkState {
-    const { parent, limits } = this.#options;
-    const { use, left, msToNextDay } = this.#budget;
     return {
-      parent,
+      parent: this.#options.parent,
       enabled: this.#enabled,
       connected: this.#link?.open === true,
       phase: this.#phase,
       rate: this.#drain.rate,
-      use,
-      limits,
-      left,
-      msToNextDay,
+      ...this.#budget.state,
       cursor: this.#holds.revision,
       lastError: this.#lastError,
     };
@@ -245,37 +206,27 @@ export class Uplink {
   }
 
   async #hello(): Promise<Omit<Hello, "kind" | "version">> {
-    const { replica, cluster, parent, credential, subscription } = this.#options;
+    const { replica, cluster, parent, credential } = this.#options;
     // A new leader may not have applied the last cursor yet.
     await replica.barrier(PROPOSE_MS_MAX);
     const { epoch, ancestors, revision: end } = replica.position();
     await this.#budget.refresh();
-    const { link } = await replica.read({ kind: "link", link: linkOf(parent) });
+    const { link } = await replica.read({ kind: "link", link: linkOfCluster(parent) });
     this.#mirrorAge.taken(revision(link?.cursor ?? 0));
-    const stream = await this.#subscribe((link?.cursor ?? 0) > 0);
-    const down = {
-      subscription,
-      cursor: revision(link?.cursor ?? 0),
-      epoch: link?.epoch?.nonce ?? null,
-      hash: link === null || link.cursor === 0 ? null : link.hash,
-      ...stream,
-    };
+    const cursor = revision(link?.cursor ?? 0);
+    const from = { link: linkOfCluster(parent), cluster: parent };
+    const wanted = await subscribed(replica, from, this.#options.subscription, cursor > 0, (one) => this.#propose(one));
     return {
-      link: linkOf(cluster),
+      link: linkOfCluster(cluster),
       child: { kind: "site", cluster, epoch, ancestors, revision: end, credential },
       // Also where nothing is subscribed to: homes, commands and results come down whatever that is (Q2, Q3).
-      down,
+      down: {
+        ...wanted,
+        cursor,
+        epoch: link?.epoch?.nonce ?? null,
+        hash: link !== null && cursor > 0 ? link.hash : null,
+      },
     };
-  }
-
-  /** S4: what the stream is of, once nothing that is not wanted is left of it. */
-  async #subscribe(begun: boolean): Promise<StreamState> {
-    const { replica, parent, subscription } = this.#options;
-    const link = linkOf(parent);
-    const stream = await replica.read({ kind: "stream", link });
-    if (isSubscribed(stream, subscription, begun)) return stream;
-    await subscribeTo((command) => this.#propose(command), { link, cluster: parent }, subscription);
-    return replica.read({ kind: "stream", link });
   }
 
   #converse(connection: ChildConnection, hello: Omit<Hello, "kind" | "version">): Promise<OpenClawError | null> {
@@ -331,7 +282,9 @@ export class Uplink {
       if (next === "again") return link.close();
       this.#welcome = welcome;
       const { replica, parent, traffic } = this.#options;
-      this.#upSnapshot = new UpSnapshot(replica, parent, welcome, (holds) => this.#noteHolds(holds));
+      const epoch = welcome.epoch.nonce;
+      const lacks = (holds: Revision) => this.#propose({ kind: "parentLacks", parent, epoch, revision: holds });
+      this.#upSnapshot = new UpSnapshot(replica, parent, welcome, lacks, () => this.#budget.turn());
       this.#lastError = null;
       this.#drain.begin(welcome.cursor, traffic().sent);
       this.#options.connected?.();
@@ -375,7 +328,7 @@ export class Uplink {
   #importsOf({ epoch, ancestors }: Welcome): DownImports {
     const { parent, clock } = this.#options;
     return new DownImports({
-      link: linkOf(parent),
+      link: linkOfCluster(parent),
       parent,
       lineage: { epoch, ancestors },
       clock,
@@ -393,7 +346,7 @@ export class Uplink {
 
   /** The next run of our ledger for the parent. */
   async #next(after: number, inFlight: number): Promise<Push | null> {
-    const { replica, parent, sha256 } = this.#options;
+    const { replica } = this.#options;
     if (this.#welcome === null) return null;
     this.#budget.look().catch((error: unknown) => this.#note(error));
     if (this.#budget.left === 0) {
@@ -401,29 +354,21 @@ export class Uplink {
       if (inFlight === 0) this.#spent();
       return null;
     }
-    const step = (await this.#upSnapshot?.next(revision(after))) ?? null;
-    if (step !== null) return step;
+    const snapshot = await this.#upSnapshot?.next(revision(after), inFlight);
+    if (snapshot?.due === true) return snapshot.push;
     const waiting = replica.position().revision - after;
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
     await this.#budget.turn();
-    const slice = await replica.ledger(revision(after + 1), this.#budget.pushBytes);
-    // L3: no push goes past where an epoch departed.
-    const to = spanAt(replica.position(), after + 1)?.to ?? Number.POSITIVE_INFINITY;
-    const records = slice.records.slice(0, BATCH_ITEMS_MAX).filter((record) => record.revision <= to);
-    const last = records.at(-1);
-    if (last === undefined) return null;
-    const items = selectForParent(records, parent, sha256);
+    const push = await ledgerPush(this.#options, revision(after + 1), this.#budget.pushBytes);
     // L1: what came from the parent goes back as skips; those wait for something to go with, so that links fall silent.
-    if (isBare(items) && last.revision > this.#bareTo && last.revision === slice.revision) {
-      this.#cancelBare ??= this.#options.clock.after(SKIP_DELAY_MS, () => {
-        this.#cancelBare = null;
-        this.#bareTo = replica.position().revision;
-        this.#link?.wake();
-      });
-      return null;
-    }
-    return { to: last.revision, message: { kind: "pushLedger", items, hash: last.hash } };
+    if (push === null || !push.idle || push.to <= this.#bareTo) return push;
+    this.#cancelBare ??= this.#options.clock.after(SKIP_DELAY_MS, () => {
+      this.#cancelBare = null;
+      this.#bareTo = replica.position().revision;
+      this.#link?.wake();
+    });
+    return null;
   }
 
   /** What the parent streams costs bytes as well: the link looks whether any are left. */
@@ -459,9 +404,4 @@ export class Uplink {
     this.#lastError = failure;
     this.#link?.fail(failure);
   }
-}
-
-function linkOf(cluster: ClusterId): LinkId {
-  if (!isLinkId(cluster)) throw new InvariantViolation("a cluster's name is a link");
-  return cluster;
 }
