@@ -126,17 +126,18 @@ const isWithin = (ranges: readonly KeyRange[], row: Uint8Array): boolean =>
 export const isContent = (row: Uint8Array): boolean => isWithin(CONTENT, row);
 
 /** How far other clusters' ledgers are here, and which lives of theirs: no content, and a new epoch goes on with it. */
-export const LINKS: KeyRange = { from: Uint8Array.of(TAG.ledgerLink), to: Uint8Array.of(TAG.leftLife + 1) };
+export const LINKS: KeyRange = { from: Uint8Array.of(TAG.ledgerLink), to: Uint8Array.of(TAG.shed + 1) };
 
 /**
- * What a state that goes on from here needs of this one: the content, how long leases live, and the links with the origins'
- * marks, which a replay of the whole ledger would raise.
+ * What a state that goes on from here needs of this one: the content, how long leases live, the links with the origins'
+ * marks, which a replay of the whole ledger would raise, and which sites are below.
  */
 export const BASE: readonly KeyRange[] = [
   { from: Uint8Array.of(TAG.key), to: Uint8Array.of(TAG.lease + 1) },
   HOMES_RANGE,
   { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.authored + 1) },
   LINKS,
+  { from: Uint8Array.of(TAG.sitesSum), to: Uint8Array.of(TAG.siteToken + 1) },
 ];
 
 export const isInBase = (row: Uint8Array): boolean => isWithin(BASE, row);

@@ -10,13 +10,15 @@ import { beginningOf, type Lineage, type Parting, partingOf } from "../ledger/li
 import { judge } from "../ledger/lives.ts";
 import type { Sha256 } from "../ports.ts";
 import type { CommandResult, SystemCommand } from "./command.ts";
+import { homesOf } from "./homes.ts";
 import { mirrorKey } from "./key-rows.ts";
-import { contenderKey, contendersRange, ledgerLinkKey, leftLifeKey } from "./keyspace.ts";
+import { contenderKey, contendersRange, ledgerLinkKey, leftLifeKey, streamKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import { contenderRow, leftLifeRow } from "./life.ts";
 import { rewindLink } from "./link-gaps.ts";
-import { type LedgerLinkRow, ledgerLinkRow, raiseMark } from "./link-rows.ts";
+import { type LedgerLinkRow, ledgerLinkRow, noteParent, raiseMark } from "./link-rows.ts";
 import { moveParentHolds } from "./position.ts";
+import { streamOf } from "./stream-rows.ts";
 import type { Transaction } from "./transaction.ts";
 
 export type SucceedEpoch = Extract<SystemCommand, { kind: "succeedEpoch" }>;
@@ -53,7 +55,10 @@ export function succeedEpoch(tx: Transaction, sha256: Sha256, command: SucceedEp
     case "rival":
       return refuse("FORK", `epoch ${row.epoch.nonce} is followed, not ${lineage.epoch.nonce}`);
   }
-  if (command.holds !== null) moveParentHolds(tx, cluster, lineage.epoch.nonce, command.holds);
+  if (command.holds !== null) {
+    noteParent(tx, cluster);
+    moveParentHolds(tx, cluster, lineage.epoch.nonce, command.holds);
+  }
   return { kind: "imported", cursor: row.cursor, outcomes: [] };
 }
 
@@ -85,8 +90,14 @@ export function settleEpoch(
   const events = command.changes.filter((event) => mirrorKey(tx, cluster, event, origin.revision));
   if (events.length > 0) {
     raiseMark(tx, origin, link);
-    // What a child mirrors is its site's; what the parent does, the hub's (Q3).
-    ledger.replace(author, { origin, link }, events, command.holds === null ? "site" : "hub");
+    // What the parent says is the home of everybody's keys goes on to our children (Q3).
+    const homes = homesOf(tx);
+    for (const home of ["site", "hub"] as const) {
+      const of = events.filter(
+        ({ key }) => (command.holds !== null && homes.homeOf(key) === "hub") === (home === "hub"),
+      );
+      if (of.length > 0) ledger.replace(author, { origin, link }, of, home);
+    }
   }
   return { kind: "imported", cursor: row.cursor, outcomes: [] };
 }
@@ -103,6 +114,8 @@ function leave(
   const { epoch, cursor } = known;
   const left = { epoch, from: revision(to + 1), to: cursor, hash: known.hash, at };
   tx.write(leftLifeKey(link, epoch.nonce), leftLifeRow, left);
+  // A snapshot that is under way is of that life: another one begins (S4).
+  if (streamOf(tx, link).snapshot !== null) tx.remove(streamKey(link));
   return rewindLink(tx, link, known, { to, hash, at });
 }
 

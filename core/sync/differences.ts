@@ -7,11 +7,11 @@ import { OpenClawError } from "../errors.ts";
 import type { ClusterId, Lineage, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
 import { type Span, spansOf } from "../ledger/lineage.ts";
-import type { LedgerRecord } from "../ledger/record.ts";
-import { isKeyEvent, type KeyEvent } from "../ledger/record.ts";
+import { isKeyEvent, type KeyEvent, type LedgerRecord } from "../ledger/record.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
 import { BATCH_BYTES_MAX, EVENTS_MAX } from "../limits.ts";
 import type { Replica } from "../replica.ts";
+import type { KeyValue } from "../state-machine/operation.ts";
 
 /** Bytes of keys and values that one decision puts back. */
 const CHANGES_BYTES_MAX = 3_932_160;
@@ -92,6 +92,14 @@ function takenRevision({ revision: here, time, principal, events }: LedgerRecord
   return { revision: at, here, time, principal, puts: keysOf("put"), deletes: keysOf("delete"), documents };
 }
 
+const numbersOf = ({ createRevision, modRevision, version }: KeyValue) => ({ createRevision, modRevision, version });
+
+const isSame = (was: KeyValue, is: KeyValue): boolean =>
+  was.modRevision === is.modRevision &&
+  was.createRevision === is.createRevision &&
+  was.version === is.version &&
+  equalBytes(was.value, is.value);
+
 async function changesBack(
   source: DifferenceSource,
   origin: ClusterId,
@@ -105,11 +113,11 @@ async function changesBack(
     const was = before === 0 ? null : (await source.history({ kind: "get", origin, key, at: before })).row;
     const { row: is } = await source.read({ kind: "get", origin, key });
     if (was === null && is === null) continue;
-    if (was !== null && is !== null && equalBytes(was.value, is.value)) continue;
+    if (was !== null && is !== null && isSame(was, is)) continue;
     changes.push(
       was === null
         ? { kind: "delete", key }
-        : { kind: "put", key, value: was.value, lease: null, numbers: null, encryption: null },
+        : { kind: "put", key, value: was.value, lease: null, numbers: numbersOf(was), encryption: null },
     );
     bytes += key.length + (was?.value.length ?? 0);
     if (changes.length > EVENTS_MAX || bytes > CHANGES_BYTES_MAX)

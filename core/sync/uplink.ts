@@ -4,6 +4,9 @@
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import { linkOfCluster, type Revision, revision } from "../ids.ts";
+import { spanAt } from "../ledger/lineage.ts";
+import { selectForParent } from "../ledger/selection.ts";
+import { BATCH_ITEMS_MAX } from "../limits.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
 import { Backoff } from "./backoff.ts";
 import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
@@ -28,8 +31,6 @@ const RETRY_MS_FIRST = 100;
 const RETRY_MS_MAX = 5_000;
 /** Slowly: after a cut of ten seconds a parent is tried about once a second, so that a backlog need not wait for the link. */
 const UNREACHED_GROWTH = 1.05;
-/** How often a link that used up its day looks whether it may go on, ms. */
-const SPENT_LOOK_MS = 1_000;
 
 export class Uplink {
   readonly #options: UplinkOptions;
@@ -38,7 +39,6 @@ export class Uplink {
   readonly #refused: Backoff;
   readonly #budget: UplinkBudget;
   readonly #drain: DrainRate;
-  #wakeSpent: () => void = () => {};
   #unfollow: () => void = () => {};
   #unlead: () => void = () => {};
   #enabled = true;
@@ -65,7 +65,7 @@ export class Uplink {
       clock,
       replicated: () => replica.position().parentHolds,
       wanted: () => this.#wanted && this.#welcome !== null,
-      propose: (holds) => this.#noteHolds(holds),
+      propose: (holds) => this.#tell("parentHolds", holds),
       failed: (error) => this.#note(error),
     });
     this.#epochs = new ParentEpochs({
@@ -112,7 +112,7 @@ export class Uplink {
   async allow(bytes: number): Promise<void> {
     await this.#propose({ kind: "allowUplink", day: this.#budget.use.day, bytes });
     await this.#budget.refresh();
-    this.#wakeSpent();
+    this.#budget.wake();
   }
 
   status(): UplinkState {
@@ -151,7 +151,7 @@ export class Uplink {
       this.#link?.close();
       this.#unreached.wake();
       this.#refused.wake();
-      this.#wakeSpent();
+      this.#budget.wake();
     } else if (!this.#running) {
       this.#running = true;
       void this.#run();
@@ -161,7 +161,7 @@ export class Uplink {
   async #run(): Promise<void> {
     while (this.#wanted) {
       if (this.#budget.left === 0) {
-        await this.#replenished();
+        await this.#budget.replenished((error) => this.#note(error));
         continue;
       }
       const reason = await this.#connection();
@@ -173,20 +173,6 @@ export class Uplink {
     this.#running = false;
     // The leadership may have come back while the last connection was ending.
     if (this.#wanted) this.#look();
-  }
-
-  /** Resolves when there may be bytes again: the day may be another one, or an operator may have allowed more. */
-  async #replenished(): Promise<void> {
-    const { clock } = this.#options;
-    await this.#budget.look().catch((error: unknown) => this.#note(error));
-    await new Promise<void>((resolve) => {
-      const cancel = clock.after(SPENT_LOOK_MS, resolve);
-      this.#wakeSpent = () => {
-        cancel();
-        resolve();
-      };
-    });
-    await this.#budget.refresh().catch((error: unknown) => this.#note(error));
   }
 
   async #connection(): Promise<OpenClawError | null> {
@@ -220,12 +206,7 @@ export class Uplink {
       link: linkOfCluster(cluster),
       child: { kind: "site", cluster, epoch, ancestors, revision: end, credential },
       // Also where nothing is subscribed to: homes, commands and results come down whatever that is (Q2, Q3).
-      down: {
-        ...wanted,
-        cursor,
-        epoch: link?.epoch?.nonce ?? null,
-        hash: link !== null && cursor > 0 ? link.hash : null,
-      },
+      down: { ...wanted, cursor, epoch: link?.epoch?.nonce ?? null, hash: cursor === 0 ? null : (link?.hash ?? null) },
     };
   }
 
@@ -282,9 +263,13 @@ export class Uplink {
       if (next === "again") return link.close();
       this.#welcome = welcome;
       const { replica, parent, traffic } = this.#options;
-      const epoch = welcome.epoch.nonce;
-      const lacks = (holds: Revision) => this.#propose({ kind: "parentLacks", parent, epoch, revision: holds });
-      this.#upSnapshot = new UpSnapshot(replica, parent, welcome, lacks, () => this.#budget.turn());
+      this.#upSnapshot = new UpSnapshot(
+        replica,
+        parent,
+        welcome,
+        (holds) => this.#tell("parentLacks", holds),
+        () => this.#budget.turn(),
+      );
       this.#lastError = null;
       this.#drain.begin(welcome.cursor, traffic().sent);
       this.#options.connected?.();
@@ -377,10 +362,10 @@ export class Uplink {
   }
 
   /** S3: by the parent's word in the epoch that it is in. */
-  async #noteHolds(holds: Revision): Promise<void> {
+  async #tell(kind: "parentHolds" | "parentLacks", holds: Revision): Promise<void> {
     const { parent } = this.#options;
     if (this.#welcome === null) throw new OpenClawError("UNAVAILABLE", "the connection closed");
-    await this.#propose({ kind: "parentHolds", parent, epoch: this.#welcome.epoch.nonce, revision: holds });
+    await this.#propose({ kind, parent, epoch: this.#welcome.epoch.nonce, revision: holds });
   }
 
   #spent(): void {

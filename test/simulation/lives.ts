@@ -262,5 +262,10 @@ async function rows(cluster: TestCluster, of: TestCluster | null): Promise<strin
     origin: of?.id ?? null,
     ...plainRange(utf8(""), null, 10_000),
   });
-  return found.map(({ key, value }) => `${toHex(key)}=${toHex(value)}`).join(" ");
+  return found
+    .map(
+      ({ key, value, createRevision, modRevision, version }) =>
+        `${toHex(key)}=${toHex(value)} (${createRevision}, ${modRevision}, ${version})`,
+    )
+    .join(" ");
 }
