@@ -4,9 +4,6 @@
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import { linkOfCluster, type Revision, revision } from "../ids.ts";
-import { spanAt } from "../ledger/lineage.ts";
-import { selectForParent } from "../ledger/selection.ts";
-import { BATCH_ITEMS_MAX } from "../limits.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
 import { Backoff } from "./backoff.ts";
 import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
