@@ -3,8 +3,9 @@ import { decode, type Encodable, encode, TupleReader } from "../codec.ts";
 import { type ErrorCode, isErrorCode } from "../errors.ts";
 import type { Epoch, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
+import { ancestorTuples, epochTuple, readAncestors, readEpoch } from "../ledger/epoch-codec.ts";
 import type { Lineage } from "../ledger/lineage.ts";
-import { ancestorTuples, epochTuple, readAncestors, readEpoch, readHash } from "../ledger/record-codec.ts";
+import { readHash } from "../ledger/record-codec.ts";
 import type { RowCodec } from "./transaction.ts";
 
 /** A life that was refused, and may be chosen. */

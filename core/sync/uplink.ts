@@ -2,22 +2,19 @@
  * A site's way up to its parent: ships the site's ledger, takes what the parent streams, and tells the site how far the
  * parent has it (S3). Runs on whichever node leads; all it knows is replicated, so that the next leader goes on.
  */
-import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
+import { asOpenClawError, InvariantViolation, type OpenClawError } from "../errors.ts";
 import { linkOfCluster, type Revision, revision } from "../ids.ts";
-import { spanAt } from "../ledger/lineage.ts";
-import { selectForParent } from "../ledger/selection.ts";
-import { BATCH_ITEMS_MAX } from "../limits.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
 import { Backoff } from "./backoff.ts";
 import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
 import { DownImports } from "./down-imports.ts";
 import { SKIP_DELAY_MS } from "./down-stream.ts";
 import { DrainRate } from "./drain-rate.ts";
+import { type LedgerEnd, ledgerPush } from "./ledger-push.ts";
 import type { ChildConnection } from "./message.ts";
 import { MirrorAge } from "./mirror-age.ts";
 import { ParentEpochs } from "./parent-epochs.ts";
 import { ParentHolds } from "./parent-holds.ts";
-import { isBare } from "./run.ts";
 import { subscribed } from "./subscribed.ts";
 import { UpSnapshot } from "./up-snapshot.ts";
 import { UplinkBudget } from "./uplink-budget.ts";
@@ -51,7 +48,7 @@ export class Uplink {
   readonly #holds: ParentHolds;
   readonly #epochs: ParentEpochs;
   /** Where the last push ended, or the parent stood when it welcomed us. */
-  #pushed: { readonly revision: number; readonly hash: Uint8Array } | null = null;
+  #pushed: LedgerEnd | null = null;
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
   #cancelBare: (() => void) | null = null;
@@ -272,7 +269,7 @@ export class Uplink {
       this.#drain.begin(welcome.cursor, traffic().sent);
       this.#options.connected?.();
       this.#holds.begin(epoch, revision(welcome.cursor));
-      this.#pushed = welcome.hash === null ? null : { revision: welcome.cursor, hash: welcome.hash };
+      this.#pushed = welcome.hash === null ? null : { revision: revision(welcome.cursor), hash: welcome.hash };
       this.#imports?.begin();
       link.wake();
     } catch (error) {
@@ -315,7 +312,7 @@ export class Uplink {
 
   /** The next run of our ledger for the parent. */
   async #next(after: number, inFlight: number): Promise<Push | null> {
-    const { replica, parent, sha256 } = this.#options;
+    const { replica } = this.#options;
     if (this.#welcome === null) return null;
     this.#budget.look().catch((error: unknown) => this.#note(error));
     if (this.#budget.left === 0) {
@@ -329,38 +326,18 @@ export class Uplink {
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
     await this.#budget.turn();
-    const slice = await replica.ledger(revision(after + 1), this.#budget.pushBytes);
-    // L3: no push goes past where an epoch departed.
-    const to = spanAt(replica.position(), after + 1)?.to ?? Number.POSITIVE_INFINITY;
-    const records = slice.records.slice(0, BATCH_ITEMS_MAX).filter((record) => record.revision <= to);
-    const last = records.at(-1);
-    if (last === undefined) return null;
-    const items = selectForParent(records, parent, sha256);
+    const push = await ledgerPush(this.#options, revision(after), this.#pushed, this.#budget.pushBytes);
     // L1: what came from the parent goes back as skips; those wait for something to go with, so that links fall silent.
-    if (isBare(items) && last.revision > this.#bareTo && last.revision === slice.revision) {
-      this.#cancelBare ??= this.#options.clock.after(SKIP_DELAY_MS, () => {
-        this.#cancelBare = null;
-        this.#bareTo = replica.position().revision;
-        this.#link?.wake();
-      });
-      return null;
+    if (push === null || !push.idle || push.to <= this.#bareTo) {
+      if (push !== null) this.#pushed = push.end;
+      return push;
     }
-    const before = await this.#hashAt(revision(after));
-    this.#pushed = last;
-    return { to: last.revision, message: { kind: "pushLedger", items, hash: last.hash, after: before } };
-  }
-
-  /** Our ledger's hash there; null where it is no longer kept, and at the beginning, which the epoch tells. */
-  async #hashAt(at: Revision): Promise<Uint8Array | null> {
-    if (at === 0) return null;
-    if (this.#pushed?.revision === at) return this.#pushed.hash;
-    try {
-      const { records } = await this.#options.replica.ledger(at, 1);
-      return records[0]?.revision === at ? records[0].hash : null;
-    } catch (error) {
-      if (error instanceof OpenClawError && error.code === "COMPACTED") return null;
-      throw error;
-    }
+    this.#cancelBare ??= this.#options.clock.after(SKIP_DELAY_MS, () => {
+      this.#cancelBare = null;
+      this.#bareTo = replica.position().revision;
+      this.#link?.wake();
+    });
+    return null;
   }
 
   /** What the parent streams costs bytes as well: the link looks whether any are left. */
