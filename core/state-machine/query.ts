@@ -9,7 +9,6 @@ import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
 import type { Shed } from "./shed.ts";
 import type { Site } from "./site.ts";
-import type { UplinkUse } from "./uplink-use.ts";
 
 /** What is known of a lease (etcd's LeaseTimeToLive). */
 export interface LeaseState {
@@ -18,6 +17,16 @@ export interface LeaseState {
   readonly remainingMs: number;
   /** Ascending. */
   readonly keys: readonly Uint8Array[];
+}
+
+/** What the uplink used of a day of log time. */
+export interface UplinkUse {
+  /** Days since the cluster was founded. */
+  readonly day: number;
+  /** Both ways together. */
+  readonly bytes: number;
+  /** What an operator allows that day beyond the budget. */
+  readonly allowed: number;
 }
 
 /** `Idempotency-Key`s that are remembered, or may be. */
@@ -114,7 +123,7 @@ export type Query =
   | { readonly kind: "uplinkUse" }
   /** What a ledger link's stream is of, and how far a snapshot was taken. */
   | { readonly kind: "stream"; readonly link: LinkId }
-  /** Whose mirrors are here. */
+  /** Whose mirrors are here, and where keys are written, at one position. */
   | { readonly kind: "origins" }
   /** What was shed before a parent had it (S5): of our ledger, and of those of our links. */
   | { readonly kind: "shed" }
@@ -189,6 +198,7 @@ export interface QueryAnswers {
   /** Ascending by cluster; of each its newest mark, the epoch that it is in, and the link that brought it. */
   origins: {
     readonly origins: readonly { readonly cluster: ClusterId; readonly epoch: string; readonly link: LinkId }[];
+    readonly homes: readonly HomeRow[];
     readonly position: Position;
   };
   shed: { readonly shed: readonly Shed[] };
