@@ -15,7 +15,9 @@ import { HASH_BYTES, SALT_BYTES } from "./record-codec.ts";
 
 const GENESIS_TAG = 0x00;
 const CHAIN_TAG = 0x02;
-const CHAIN_INPUT_BYTES = 1 + HASH_BYTES + 4 + 8 + HASH_BYTES;
+/** Written anew for each hash, which is made before anybody else has a turn: an array of its own would cost as much again. */
+const CHAIN_INPUT = new Uint8Array(1 + HASH_BYTES + 4 + 8 + HASH_BYTES);
+const CHAIN_INPUT_VIEW = new DataView(CHAIN_INPUT.buffer);
 
 /** The hash at revision 0: bound to the epoch, so that two epochs of a cluster never share a hash. */
 export function genesisHash(sha256: Sha256, cluster: ClusterId, partition: Partition, nonce: string): Uint8Array {
@@ -35,16 +37,14 @@ export function chainHash(
   at: Revision,
   leaf: Uint8Array,
 ): Uint8Array {
-  const input = new Uint8Array(CHAIN_INPUT_BYTES);
-  const view = new DataView(input.buffer);
-  input[0] = CHAIN_TAG;
-  input.set(previous, 1);
-  view.setUint32(1 + HASH_BYTES, partition);
+  CHAIN_INPUT[0] = CHAIN_TAG;
+  CHAIN_INPUT.set(previous, 1);
+  CHAIN_INPUT_VIEW.setUint32(1 + HASH_BYTES, partition);
   // Two halves: a revision has up to 53 bits, and BigInt costs more than the hash.
-  view.setUint32(1 + HASH_BYTES + 4, Math.floor(at / 0x1_0000_0000));
-  view.setUint32(1 + HASH_BYTES + 8, at % 0x1_0000_0000);
-  input.set(leaf, 1 + HASH_BYTES + 12);
-  return sha256(input);
+  CHAIN_INPUT_VIEW.setUint32(1 + HASH_BYTES + 4, Math.floor(at / 0x1_0000_0000));
+  CHAIN_INPUT_VIEW.setUint32(1 + HASH_BYTES + 8, at % 0x1_0000_0000);
+  CHAIN_INPUT.set(leaf, 1 + HASH_BYTES + 12);
+  return sha256(CHAIN_INPUT);
 }
 
 /** The salt of one of several revisions of one command (L2): nobody without the command's salt can guess it. */

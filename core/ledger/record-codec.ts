@@ -59,6 +59,24 @@ function recordTuple(record: RecordForm): Encodable {
   return [FORM.imported, partition, at, ...from, record.took, record.body];
 }
 
+/**
+ * What decides how a record of our own ledger travels, without what it holds: a body in it is not decoded.
+ * @throws OpenClawError MALFORMED_FRAME
+ */
+export function wayOf(bytes: Uint8Array): Pick<LedgerRecord, "link" | "home"> {
+  const reader = new TupleReader(decode(bytes.subarray(1 + SALT_BYTES)), "record");
+  const form = reader.count();
+  // Partition, revision, and either the time or the origin.
+  for (let field = 0; field < 3; field++) reader.any();
+  const link = form === FORM.written ? skipped(reader) : reader.that(isLinkId, "a link");
+  return { link, home: readHome(reader) };
+}
+
+function skipped(reader: TupleReader): null {
+  reader.any();
+  return null;
+}
+
 /** @throws OpenClawError MALFORMED_FRAME */
 export const decodeRecord = (bytes: Uint8Array): LedgerRecord => readRecord(bytes, 0, () => {});
 
@@ -71,7 +89,9 @@ export const decodeRecord = (bytes: Uint8Array): LedgerRecord => readRecord(byte
 export function decodeBody(bytes: Uint8Array): LedgerRecord {
   let inside = 0;
   const record = readRecord(bytes, 1, (one, at) => {
-    if (!equalBytes(encodeRecord(one), at)) throw new OpenClawError("MALFORMED_FRAME", "a record in odd bytes");
+    // Format and salt stand at their places, whatever they are: the tuple is what can be written in several ways.
+    if (!equalBytes(encodePooled(recordTuple(one)), at.subarray(1 + SALT_BYTES)))
+      throw new OpenClawError("MALFORMED_FRAME", "a record in odd bytes");
     inside++;
   });
   if (bytes.length > RECORD_BYTES_MAX + inside * WRAP_BYTES_MAX)

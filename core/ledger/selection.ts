@@ -8,17 +8,18 @@ import type { ClusterId } from "../ids.ts";
 import type { Sha256, StoredRecord } from "../ports.ts";
 import { leafHash } from "./chain.ts";
 import type { LedgerEvent, LedgerRecord, LinkItem } from "./record.ts";
-import { decodeRecord } from "./record-codec.ts";
+import { decodeRecord, wayOf } from "./record-codec.ts";
 import type { Subscription } from "./subscription.ts";
 
 /**
  * Up: everything but what the parent's own link brought (L5); what is private as its leaf alone (L2). `records` are
- * consecutive.
+ * consecutive. Of a record no more is read than decides that.
  */
 export function selectForParent(records: readonly StoredRecord[], parent: ClusterId, sha256: Sha256): LinkItem[] {
-  return select(records, ({ revision, record: bytes }, record) => {
-    if (broughtBy(record, parent)) return null;
-    if (record.home === "private") return { kind: "stub", revision, leaf: leafHash(sha256, bytes), reason: "private" };
+  return select(records, ({ revision, record: bytes }) => {
+    const { link, home } = wayOf(bytes);
+    if (link !== null && String(link) === parent) return null;
+    if (home === "private") return { kind: "stub", revision, leaf: leafHash(sha256, bytes), reason: "private" };
     return { kind: "body", revision, record: bytes };
   });
 }
@@ -32,7 +33,8 @@ export function selectForChild(
   child: ClusterId | null,
   subscription: Subscription,
 ): LinkItem[] {
-  return select(records, ({ revision, record: bytes }, record) => {
+  return select(records, ({ revision, record: bytes }) => {
+    const record = decodeRecord(bytes);
     if (child !== null && !mayTravelTo(record, child)) return null;
     // A record travels whole or not at all: a part of it would have another leaf.
     const isWanted =
@@ -90,13 +92,10 @@ function subscribed(event: LedgerEvent, record: LedgerRecord, subscription: Subs
 }
 
 /** @param itemOf null: it is skipped */
-function select(
-  records: readonly StoredRecord[],
-  itemOf: (stored: StoredRecord, record: LedgerRecord) => LinkItem | null,
-): LinkItem[] {
+function select(records: readonly StoredRecord[], itemOf: (stored: StoredRecord) => LinkItem | null): LinkItem[] {
   const items: LinkItem[] = [];
   for (const stored of records) {
-    const item = itemOf(stored, decodeRecord(stored.record));
+    const item = itemOf(stored);
     if (item !== null) {
       items.push(item);
       continue;

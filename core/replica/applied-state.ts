@@ -4,7 +4,7 @@
  */
 import { invariant } from "../errors.ts";
 import { type Index, index } from "../ids.ts";
-import type { Applied, StateStore, StoredRecord, StoredState } from "../ports.ts";
+import type { Applied, StateStore, StoredState } from "../ports.ts";
 import type { Entry } from "../raft/message.ts";
 import { requireSupported } from "../state-machine/apply-version.ts";
 import type { Position } from "../state-machine/query.ts";
@@ -94,7 +94,7 @@ export class AppliedState {
   /** A snapshot was installed. */
   replace(stored: StoredState): void {
     this.open(stored);
-    this.#advance([]);
+    this.#advance({ records: [] });
     this.#tellMembers();
     this.#tell("sites");
   }
@@ -103,11 +103,12 @@ export class AppliedState {
     return this.#applying ?? Promise.resolve();
   }
 
-  #record({ index: last, position, records, results }: Applied): void {
+  #record(batch: Applied): void {
+    const { index: last, position, results } = batch;
     const before = this.position;
     this.#take(position);
     this.#index = last;
-    if (records.length > 0 || before.parentHolds !== position.parentHolds) this.#advance(records);
+    if (before.revision !== position.revision || before.parentHolds !== position.parentHolds) this.#advance(batch);
     const configured = this.#configuration > 0 && this.#configuration <= last;
     if (configured || results.some(({ result }) => result.kind === "memberNoted")) this.#tellMembers();
     if (results.some(({ result }) => result.kind === "siteNoted")) this.#tell("sites");
@@ -127,8 +128,16 @@ export class AppliedState {
     for (const listener of this.#rowListeners[of]) listener();
   }
 
-  #advance(records: readonly StoredRecord[]): void {
+  #advance(batch: Pick<Applied, "records">): void {
     const { revision, parentHolds } = this.position;
-    for (const listener of this.#listeners) listener({ records, revision, parentHolds });
+    const advance: LedgerAdvance = {
+      revision,
+      parentHolds,
+      // Read where somebody wants them: a store may have them packed.
+      get records() {
+        return batch.records;
+      },
+    };
+    for (const listener of this.#listeners) listener(advance);
   }
 }

@@ -30,14 +30,15 @@ export class LedgerMarks {
   }
 
   /** A batch is applied. True: the leader's ledger is another one. */
-  applied({ index, position, records }: Applied): boolean {
+  applied(applied: Applied): boolean {
+    const { index, position } = applied;
     const own = LedgerMarks.of(index, position);
     if (this.#own.push(own) > MARKS_MAX) this.#own.shift();
     const ahead = this.#ahead;
     if (ahead === null || index < ahead.applied) return false;
     this.#ahead = null;
     if (index === ahead.applied) return differ(own, ahead);
-    const record = records.find(({ revision }) => revision === ahead.revision);
+    const record = applied.records.find(({ revision }) => revision === ahead.revision);
     return record !== undefined && !equalBytes(record.hash.subarray(0, HASH_BYTES), ahead.hash);
   }
 

@@ -180,9 +180,8 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
     case "parentLacks":
       return [COMMAND[command.kind], command.parent, command.revision];
     case "uplinkUsed":
-      return [COMMAND.uplinkUsed, command.day, command.bytes];
     case "allowUplink":
-      return [COMMAND.allowUplink, command.day, command.bytes];
+      return [COMMAND[command.kind], command.day, command.bytes];
     case "noteMember":
       return [COMMAND.noteMember, command.node, ...placeFields(command.place), command.supports];
     case "raiseVersion":

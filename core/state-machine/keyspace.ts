@@ -46,6 +46,7 @@ import { compareBytes, prefixEnd, utf8 } from "../bytes.ts";
 import { invariant } from "../errors.ts";
 import type { ActorId, ClusterId, LeaseId, LinkId, NodeId, Revision, SessionId } from "../ids.ts";
 import { isLeaseId, revision } from "../ids.ts";
+import { keepingLast } from "../keeping-last.ts";
 
 const TAG = {
   position: 0x01,
@@ -145,8 +146,9 @@ export const MEMBERS: KeyRange = { from: Uint8Array.of(TAG.member), to: Uint8Arr
 export const nodeOfRow = (row: Uint8Array): Uint8Array => row.subarray(1);
 
 /** The part of the map that holds one cluster's keys; `origin` null: our own. */
-const keyPrefix = (origin: ClusterId | null): Uint8Array =>
-  origin === null ? Uint8Array.of(TAG.key) : tagged(TAG.mirror, [withLength(utf8(origin))]);
+const keyPrefix: (origin: ClusterId | null) => Uint8Array = keepingLast((origin: ClusterId | null) =>
+  origin === null ? Uint8Array.of(TAG.key) : tagged(TAG.mirror, [withLength(utf8(origin))]),
+);
 
 export const keyRowKey = (origin: ClusterId | null, key: Uint8Array): Uint8Array => join(keyPrefix(origin), key);
 
@@ -283,8 +285,9 @@ export const IDEMPOTENT_DUE: KeyRange = {
   to: Uint8Array.of(TAG.idempotentDue + 1),
 };
 
-export const originMarkKey = (cluster: ClusterId, nonce: string): Uint8Array =>
-  tagged(TAG.originMark, [withLength(utf8(cluster)), utf8(nonce)]);
+export const originMarkKey: (cluster: ClusterId, nonce: string) => Uint8Array = keepingLast(
+  (cluster: ClusterId, nonce: string) => tagged(TAG.originMark, [withLength(utf8(cluster)), utf8(nonce)]),
+);
 
 export const waitingCommandKey = (at: Revision): Uint8Array => tagged(TAG.waitingCommand, [bigEndian(at)]);
 export const settledCommandKey = (at: Revision): Uint8Array => tagged(TAG.settledCommand, [bigEndian(at)]);

@@ -9,7 +9,6 @@ import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
 import type { Shed } from "./shed.ts";
 import type { Site } from "./site.ts";
-import type { UplinkUse } from "./uplink-use.ts";
 
 /** What is known of a lease (etcd's LeaseTimeToLive). */
 export interface LeaseState {
@@ -18,6 +17,16 @@ export interface LeaseState {
   readonly remainingMs: number;
   /** Ascending. */
   readonly keys: readonly Uint8Array[];
+}
+
+/** What the uplink used of a day of log time. */
+export interface UplinkUse {
+  /** Days since the cluster was founded. */
+  readonly day: number;
+  /** Both ways together. */
+  readonly bytes: number;
+  /** What an operator allows that day beyond the budget. */
+  readonly allowed: number;
 }
 
 /** `Idempotency-Key`s that are remembered, or may be. */

@@ -1,20 +1,12 @@
 /** What the uplink used of its day, so that the next leader goes on counting where this one stopped, or about there. */
 import { decode, encode, TupleReader } from "../codec.ts";
 import { UPLINK_USE_KEY } from "./keyspace.ts";
+import type { UplinkUse } from "./query.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 import type { StateView } from "./view.ts";
 
 /** A day of log time, ms (T1). */
 export const DAY_MS = 86_400_000;
-
-export interface UplinkUse {
-  /** Days since the cluster was founded. */
-  readonly day: number;
-  /** Both ways together. */
-  readonly bytes: number;
-  /** What an operator allows that day beyond the budget. */
-  readonly allowed: number;
-}
 
 const uplinkUseRow: RowCodec<UplinkUse> = {
   encode: ({ day, bytes, allowed }) => encode([day, bytes, allowed]),

@@ -200,9 +200,9 @@ export class ParentLink {
       snapshot,
     });
     this.#watchExpiry(principal);
-    this.#unfollow = this.#backend.follow(({ records }) => {
+    this.#unfollow = this.#backend.follow((advance) => {
       this.#sendHolds();
-      down?.advanced(records);
+      down?.advanced(advance.records);
     });
     down?.wake();
     this.#options.admitted?.(hello);

@@ -7,8 +7,8 @@ import { BATCH_BYTES_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
 import { LogClock } from "../replica/log-clock.ts";
 import { TokenBucket } from "../replica/token-bucket.ts";
-import type { Position, QueryAnswers } from "../state-machine/query.ts";
-import { DAY_MS, type UplinkUse } from "../state-machine/uplink-use.ts";
+import type { Position, QueryAnswers, UplinkUse } from "../state-machine/query.ts";
+import { DAY_MS } from "../state-machine/uplink-use.ts";
 
 /** Null bounds nothing. */
 export interface UplinkLimits {
@@ -22,6 +22,16 @@ export interface UplinkLimits {
 export interface Traffic {
   readonly sent: number;
   readonly received: number;
+}
+
+export interface BudgetState {
+  readonly limits: UplinkLimits;
+  /** What was used today, as this node knows: at a follower, what was replicated when it last led. */
+  readonly use: UplinkUse;
+  /** Bytes that are left today; null: without a bound. */
+  readonly left: number | null;
+  /** Ms of log time. */
+  readonly msToNextDay: number;
 }
 
 /** The part of a day's budget that a failover may forget, and the least that is worth a proposal. */
@@ -92,6 +102,11 @@ export class UplinkBudget {
     if (bytesPerDay === null) return null;
     const { bytes, allowed } = this.use;
     return Math.max(0, bytesPerDay + allowed - bytes);
+  }
+
+  get state(): BudgetState {
+    const { use, left, msToNextDay } = this;
+    return { limits: this.#options.limits, use, left, msToNextDay };
   }
 
   /** Ms of log time until the next day begins. */

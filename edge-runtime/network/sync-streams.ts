@@ -15,7 +15,7 @@ import type { Host } from "./host.ts";
 import { SYNC_HELLO_BYTES_MAX, SYNC_STREAMS_MAX, SYNC_STREAMS_TOTAL_MAX } from "./limits.ts";
 
 export const SYNC_PROTOCOL = "/openclaw/sync/1";
-export const UPLINK_PROTOCOL = "/openclaw/uplink/1";
+const UPLINK_PROTOCOL = "/openclaw/uplink/1";
 
 /** Frames of encoded sync messages. `send` @throws OpenClawError FRAME_TOO_LARGE */
 export interface SyncStream extends FrameConnection<Uint8Array, Uint8Array> {

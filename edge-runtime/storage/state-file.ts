@@ -16,7 +16,6 @@ import { requireIdentity, type StoreIdentity } from "@openclaw/core/store-identi
 import { ensureFolder, fsyncPath } from "./files.ts";
 import { checkLedger } from "./ledger-check.ts";
 import { PacedScan } from "./paced-scan.ts";
-import { packRecords } from "./record-batch.ts";
 import { packResults } from "./result-batch.ts";
 import { sha256 } from "./sha256.ts";
 import { type Connection, checkpoint, openExclusive, openingError } from "./sqlite.ts";
@@ -127,7 +126,7 @@ export class StateFile {
   ledger(from: Revision, maxBytes: number): StateCalls["ledger"]["answer"] {
     const { revision, compacted } = this.read({ kind: "position" });
     if (from < compacted) throw new OpenClawError("COMPACTED", `the ledger is kept from revision ${compacted}`);
-    return { records: packRecords(from > revision ? [] : this.#tables.records(from, maxBytes)), revision };
+    return { records: from > revision ? [] : this.#tables.packedRecords(from, maxBytes), revision };
   }
 
   /** @throws OpenClawError BAD_REQUEST */

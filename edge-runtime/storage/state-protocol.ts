@@ -46,7 +46,8 @@ export interface StateCalls {
   history: { ask: HistoryQuery; answer: HistoryAnswer<HistoryQuery> };
   ledger: {
     ask: { readonly from: Revision; readonly maxBytes: number };
-    answer: { readonly records: Uint8Array; readonly revision: Revision };
+    /** Records as batches, each as `packRecords` writes it. */
+    answer: { readonly records: readonly Uint8Array[]; readonly revision: Revision };
   };
   checkLedger: {
     ask: { readonly from: Revision; readonly to: Revision | null; readonly maxBytes: number };

@@ -14,6 +14,7 @@ import type {
   StateBase,
   StateSnapshot,
   StateStore,
+  StoredRecord,
   StoredState,
 } from "@openclaw/core/ports.ts";
 import { encodeEntries } from "@openclaw/core/raft/entry-codec.ts";
@@ -86,7 +87,18 @@ export class SqliteStateStore implements StateStore {
       bytes: packed.length,
       transfer: [packed.buffer as ArrayBuffer],
     });
-    return { ...applied, results: unpackResults(applied.results), records: unpackRecords(applied.records) };
+    const { index, position, results, records: batch } = applied;
+    let records: readonly StoredRecord[] | null = null;
+    return {
+      index,
+      position,
+      results: unpackResults(results),
+      // Many a batch nobody looks into: what is read of the ledger is read later, and from the disk.
+      get records() {
+        records ??= unpackRecords(batch);
+        return records;
+      },
+    };
   }
 
   /** @throws OpenClawError OVERLOADED */
@@ -104,7 +116,7 @@ export class SqliteStateStore implements StateStore {
   ledger(from: Revision, maxBytes: number): Promise<LedgerSlice> {
     return this.#reading(async (channel) => {
       const slice = await channel.call("ledger", { from, maxBytes });
-      return { records: unpackRecords(slice.records), revision: slice.revision };
+      return { records: slice.records.flatMap((batch) => unpackRecords(batch)), revision: slice.revision };
     });
   }
 

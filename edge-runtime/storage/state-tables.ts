@@ -83,19 +83,38 @@ export class StateTables {
 
   /** Records from `from` on, at most `maxBytes` but at least one if there is one. @throws OpenClawError COMPACTED, DATA_CORRUPT */
   records(from: Revision, maxBytes: number): readonly StoredRecord[] {
-    const found: StoredRecord[] = [];
-    let bytes = 0;
+    return [...this.#parts(from, maxBytes)].flatMap(({ part }) => part);
+  }
+
+  /** The same as batches: a row of which all is wanted goes as it is stored. @throws OpenClawError COMPACTED, DATA_CORRUPT */
+  packedRecords(from: Revision, maxBytes: number): readonly Uint8Array<ArrayBuffer>[] {
+    return [...this.#parts(from, maxBytes)].map(({ row, part, whole }) =>
+      whole ? new Uint8Array(row.packed) : packRecords(part),
+    );
+  }
+
+  /** Row by row, what of it is wanted. */
+  *#parts(
+    from: Revision,
+    maxBytes: number,
+  ): Generator<{ readonly row: LedgerRow; readonly part: readonly StoredRecord[]; readonly whole: boolean }> {
+    let left = maxBytes;
+    let begun = false;
     for (const row of this.#ledgerFrom.iterate(from)) {
-      if (found.length === 0 && row.first > from)
+      if (!begun && row.first > from)
         throw new OpenClawError("COMPACTED", `the ledger is kept from revision ${row.first}`);
-      for (const record of this.#unpacked(row)) {
+      const records = this.#unpacked(row);
+      const part: StoredRecord[] = [];
+      for (const record of records) {
         if (record.revision < from) continue;
-        bytes += record.record.length + record.hash.length;
-        if (found.length > 0 && bytes > maxBytes) return found;
-        found.push(record);
+        left -= record.record.length + record.hash.length;
+        if (begun && left < 0) break;
+        begun = true;
+        part.push(record);
       }
+      if (part.length > 0) yield { row, part, whole: part.length === records.length };
+      if (left < 0) return;
     }
-    return found;
   }
 
   /** The rows of the ledger as they stand: from the one that holds `from` on, by the revision each is filed under. */

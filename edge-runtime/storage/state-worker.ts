@@ -211,7 +211,7 @@ function run(call: Call<StateCalls>): void {
       break;
     case "ledger": {
       const slice = file.ledger(call.ask.from, call.ask.maxBytes);
-      port.answer(call, slice, [bufferOf(slice.records)]);
+      port.answer(call, slice, slice.records.map(bufferOf));
       break;
     }
     case "compare":

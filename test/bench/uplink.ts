@@ -7,6 +7,8 @@ import { NATS, startNatsPair } from "./harness/uplink-nats.ts";
 import { startOurPair } from "./harness/uplink-ours.ts";
 import { arrived, freshValue, type UplinkPair, writeEvents } from "./harness/uplink-pair.ts";
 
+/** How long a site is left alone before it counts as idle, ms. */
+const IDLE_MS = 5_000;
 /** Events that wait at the site when the cable is put in. */
 const BACKLOG = 50_000;
 /** Of them, those that have arrived before the clock starts: what comes before is reconnecting, which `catchUp` counts. */
@@ -58,6 +60,8 @@ class Load {
     await cable.cut();
     const before = await this.#pair.atHub();
     await this.#write(BACKLOG);
+    // The site is to be idle: what it does of its past when nothing is written (K9) is not to be measured.
+    await sleep(IDLE_MS);
     const bytes = cable.bytes;
     await cable.mend();
     const from = await arrived(this.#pair, before + FIRST);

@@ -23,7 +23,7 @@ export interface UplinkPair {
 }
 
 /** A figure is as exact as that, ms. */
-const LOOK_MS = 5;
+const LOOK_MS = 20;
 /** The hub has everything within this, ms. */
 const ARRIVE_MS_MAX = 300_000;
 
