@@ -2,8 +2,9 @@
 import { decode, type Encodable, encode, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { revision } from "../ids.ts";
+import { epochTuple, readEpoch } from "../ledger/epoch-codec.ts";
 import { LEDGER_FAULTS, type LedgerFault, type LedgerFaultKind } from "../ledger/fault.ts";
-import { epochTuple, readEpoch, readHash } from "../ledger/record-codec.ts";
+import { readHash } from "../ledger/record-codec.ts";
 import { GAP_REASONS, type GapReason } from "../state-machine/link-gaps.ts";
 import type { Mirror, MirrorItem } from "./history-query.ts";
 

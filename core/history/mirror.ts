@@ -16,8 +16,8 @@ import { ledgerLinkRow } from "../state-machine/link-rows.ts";
 import { readPosition } from "../state-machine/position.ts";
 import { rowsOf } from "../state-machine/row-pages.ts";
 import type { StateView } from "../state-machine/view.ts";
-import type { HistorySource } from "./history.ts";
 import type { HistoryQuery, Mirror, MirrorItem } from "./history-query.ts";
+import type { HistorySource } from "./history-source.ts";
 
 /** Bytes of our own records that are looked through between two pauses. */
 const STEP_BYTES = 65_536;

@@ -5,7 +5,8 @@ import { decode, encode, TupleReader } from "../codec.ts";
 import { invariant } from "../errors.ts";
 import type { ClusterId, Epoch, LinkId, Origin, Revision } from "../ids.ts";
 import { isClusterId, isLinkId, revision } from "../ids.ts";
-import { epochTuple, readEpoch, readHash } from "../ledger/record-codec.ts";
+import { epochTuple, readEpoch } from "../ledger/epoch-codec.ts";
+import { readHash } from "../ledger/record-codec.ts";
 import { LEDGER_LINKS, linkOfRow, originMarkKey, originMarksOf, PARENT_KEY } from "./keyspace.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 

@@ -5,13 +5,12 @@ import type { Encodable } from "../codec.ts";
 import { limited, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
 import { type ChangeHash, type ClusterId, isActorId, isClusterId, isLeaseId, revision } from "../ids.ts";
+import { epochTuple, readEpoch } from "../ledger/epoch-codec.ts";
 import {
   changeHashBytes,
   changeHashOf,
   documentChangeTuple,
-  epochTuple,
   readDocumentChange,
-  readEpoch,
   readHash,
 } from "../ledger/record-codec.ts";
 import { BATCH_ITEMS_MAX, EVENTS_MAX, RANGE_ROWS_MAX } from "../limits.ts";
