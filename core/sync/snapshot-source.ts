@@ -40,8 +40,8 @@ const all = (): boolean => true;
 const EVERYTHING: SnapshotReader = { mayReadKey: all, mayReadDocument: all };
 
 /** A cluster, which gets everything but what is private here (Q3). */
-export async function anotherCluster({ read }: Pick<SnapshotBackend, "read">): Promise<SnapshotReader> {
-  const homes = new Homes((await read({ kind: "homes" })).homes);
+export async function anotherCluster(backend: Pick<SnapshotBackend, "read">): Promise<SnapshotReader> {
+  const homes = new Homes((await backend.read({ kind: "homes" })).homes);
   return {
     mayReadKey: (key, origin) => origin !== null || homes.homeOf(key) !== "private",
     mayReadDocument: all,

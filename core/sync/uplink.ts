@@ -7,6 +7,8 @@ import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "
 import { selectForParent } from "../ledger/selection.ts";
 import type { StreamState } from "../ledger/snapshot.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
+import type { LedgerSlice } from "../ports.ts";
+import type { LedgerAdvance } from "../replica/contract.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
 import { isSubscribed } from "../state-machine/subscribe.ts";
 import { Backoff } from "./backoff.ts";
@@ -26,6 +28,8 @@ import type { UplinkPhase, UplinkState } from "./uplink-state.ts";
 
 /** Revisions, for each push that is in flight, that make another push worth a frame. */
 const PUSH_REVISIONS_MIN = 32;
+/** Revisions of one batch that are shipped as they were told. */
+const NEWS_REVISIONS_MAX = 64;
 const PROPOSE_MS_MAX = 10_000;
 const RETRY_MS_FIRST = 100;
 const RETRY_MS_MAX = 5_000;
@@ -36,7 +40,7 @@ const SPENT_LOOK_MS = 1_000;
 
 export class Uplink {
   readonly #options: UplinkOptions;
-  /** Of a parent that cannot be reached, and of one that says no. */
+  /** Of a parent that cannot be reached. */
   readonly #unreached: Backoff;
   readonly #refused: Backoff;
   readonly #budget: UplinkBudget;
@@ -48,6 +52,9 @@ export class Uplink {
   #started = false;
   #running = false;
   #link: ChildLink | null = null;
+  /** What was applied last, and what it follows: a link that is level with the ledger need not have it read back. */
+  #news: { readonly after: Revision; readonly advance: LedgerAdvance } | null = null;
+  #seen = revision(0);
   #lastError: OpenClawError | null = null;
   readonly #holds: ParentHolds;
   /** Bare revisions up to here waited long enough to go alone. */
@@ -85,7 +92,12 @@ export class Uplink {
     const { replica } = this.#options;
     this.#started = true;
     this.#unlead = replica.onLeadership(() => this.#look());
-    this.#unfollow = replica.follow(() => this.#link?.wake());
+    this.#seen = replica.position().revision;
+    this.#unfollow = replica.follow((advance) => {
+      this.#news = { after: this.#seen, advance };
+      this.#seen = advance.revision;
+      this.#link?.wake();
+    });
     this.#look();
   }
 
@@ -171,10 +183,9 @@ export class Uplink {
 
   /** Resolves when there may be bytes again: the day may be another one, or an operator may have allowed more. */
   async #replenished(): Promise<void> {
-    const { clock } = this.#options;
     await this.#budget.look().catch((error: unknown) => this.#note(error));
     await new Promise<void>((resolve) => {
-      const cancel = clock.after(SPENT_LOOK_MS, resolve);
+      const cancel = this.#options.clock.after(SPENT_LOOK_MS, resolve);
       this.#wakeSpent = () => {
         cancel();
         resolve();
@@ -329,7 +340,7 @@ export class Uplink {
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
     await this.#budget.turn();
-    const slice = await replica.ledger(revision(after + 1), this.#budget.pushBytes);
+    const slice = this.#newsAfter(after) ?? (await replica.ledger(revision(after + 1), this.#budget.pushBytes));
     const records = slice.records.slice(0, BATCH_ITEMS_MAX);
     const last = records.at(-1);
     if (last === undefined) return null;
@@ -344,6 +355,15 @@ export class Uplink {
       return null;
     }
     return { to: last.revision, message: { kind: "pushLedger", items, hash: last.hash } };
+  }
+
+  /** Few records, for many are read from the disk while others are on their way. */
+  #newsAfter(after: number): LedgerSlice | null {
+    const news = this.#news;
+    if (news?.after !== after || news.advance.revision - after > NEWS_REVISIONS_MAX) return null;
+    const { records, revision: newest } = news.advance;
+    const bytes = records.reduce((sum, { record }) => sum + record.length, 0);
+    return records[0]?.revision === after + 1 && bytes <= this.#budget.pushBytes ? { records, revision: newest } : null;
   }
 
   /** What the parent streams costs bytes as well: the link looks whether any are left. */
