@@ -83,7 +83,8 @@ export function prefixEnd(prefix: Uint8Array): Uint8Array | undefined {
   for (let i = prefix.length - 1; i >= 0; i--) {
     const byte = prefix[i] ?? 0;
     if (byte < 0xff) {
-      const end = prefix.slice(0, i + 1);
+      // A copy: `slice` of a Buffer, which a decoder may have made, is a view of it.
+      const end = new Uint8Array(prefix.subarray(0, i + 1));
       end[i] = byte + 1;
       return end;
     }

@@ -42,20 +42,20 @@ export function snapshotAfter(before: Progress, step: SnapshotStep): Progress {
   if (section !== place.section || !equalBytes(from, place.from))
     throw new OpenClawError("GAP", `a piece of section ${section}, the snapshot is at ${place.section}`);
   const next = placeAfter(sections, step.piece);
-  return { ...before, snapshot: { head, place: { ...next, from: next.from.slice() } } };
+  return { ...before, snapshot: { head, place: { ...next, from: new Uint8Array(next.from) } } };
 }
 
 /** Without the frame that it came in, which storage would keep with it. */
 const kept = (head: SnapshotHead): SnapshotHead => ({
   ...head,
-  hash: head.hash.slice(),
+  hash: new Uint8Array(head.hash),
   subscription: head.subscription === null ? null : unframed(head.subscription),
   kept: head.kept === null ? null : unframed(head.kept),
 });
 
 const unframed = (subscription: Subscription): Subscription => ({
   ...subscription,
-  prefixes: subscription.prefixes.map((prefix) => prefix.slice()),
+  prefixes: subscription.prefixes.map((prefix) => new Uint8Array(prefix)),
 });
 
 /** What the mirror has of the piece's keys, and the piece has not, is gone. */

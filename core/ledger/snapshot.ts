@@ -6,9 +6,16 @@
 import { decode, type Encodable, encode, limited, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, isClusterId, isNonce, type Revision, revision } from "../ids.ts";
-import { SNAPSHOT_ORIGINS_MAX, SNAPSHOT_ROWS_MAX } from "../limits.ts";
+import { HOME_PREFIX_BYTES_MAX, HOMES_MAX, SNAPSHOT_ORIGINS_MAX, SNAPSHOT_ROWS_MAX } from "../limits.ts";
 import type { DocumentChange, KeyNumbers } from "./record.ts";
-import { documentChangeTuple, keyNumbersTuple, readDocumentChange, readHash, readKeyNumbers } from "./record-codec.ts";
+import {
+  documentChangeTuple,
+  keyNumbersTuple,
+  readCluster,
+  readDocumentChange,
+  readHash,
+  readKeyNumbers,
+} from "./record-codec.ts";
 import { type Scope, scopeOf, without } from "./scope.ts";
 import { NOTHING, readSubscription, type Subscription, subscriptionTuple } from "./subscription.ts";
 
@@ -22,13 +29,24 @@ export interface SnapshotHead {
   readonly kept: Subscription | null;
   /** Whose mirrors are in it, with the epoch that each was seen in last. Ascending by cluster. */
   readonly origins: readonly { readonly cluster: ClusterId; readonly epoch: string }[];
+  /** Prefixes whose home is the sender, or above it: every child has their keys, whatever it subscribes to (Q3). Of a whole one. */
+  readonly homes: readonly SnapshotHome[];
+}
+
+export interface SnapshotHome {
+  readonly prefix: Uint8Array;
+  /** Whose keys they are; null: the sender's. */
+  readonly owner: ClusterId | null;
+  /** Every old home has released it. */
+  readonly open: boolean;
 }
 
 export type SnapshotSection =
-  /** `origin` null: the sender's own keys. */
+  /** `origin` null: the sender's own keys. `home`: of their records at the receiver. */
   | {
       readonly kind: "keys";
       readonly origin: ClusterId | null;
+      readonly home: "site" | "hub";
       readonly from: Uint8Array;
       readonly to: Uint8Array | null;
     }
@@ -89,13 +107,24 @@ export const isWhole = (head: SnapshotHead): boolean => head.kept === null;
 export const snapshotScope = ({ subscription, kept }: SnapshotHead): Scope =>
   without(scopeOf(subscription), scopeOf(kept ?? NOTHING));
 
+/** The keys of one owner that every child has, as `own`. @param owner null: the sender */
+export const scopeOfHomes = (
+  homes: readonly Pick<SnapshotHome, "prefix" | "owner">[],
+  owner: ClusterId | null,
+): Scope => scopeOf({ ...NOTHING, prefixes: homes.filter((home) => home.owner === owner).map(({ prefix }) => prefix) });
+
 export function sectionsOf(head: SnapshotHead): readonly SnapshotSection[] {
   const { own, mirrored, collections } = snapshotScope(head);
+  const others = [null, ...head.origins.map(({ cluster }) => cluster)];
   return [
-    ...own.map((interval) => ({ kind: "keys", origin: null, ...interval }) as const),
-    ...head.origins.flatMap(({ cluster }) =>
-      mirrored.map((interval) => ({ kind: "keys", origin: cluster, ...interval }) as const),
-    ),
+    ...others.flatMap((origin) => {
+      const homes = scopeOfHomes(head.homes, origin);
+      const rest = without({ ...homes, own: origin === null ? own : mirrored }, homes);
+      return [
+        ...homes.own.map((interval) => ({ kind: "keys", origin, home: "hub", ...interval }) as const),
+        ...rest.own.map((interval) => ({ kind: "keys", origin, home: "site", ...interval }) as const),
+      ];
+    }),
     ...(collections ?? [null]).map((collection) => ({ kind: "documents", collection }) as const),
   ];
 }
@@ -191,12 +220,13 @@ export function readProgress(value: Encodable): SnapshotProgress {
   return progress;
 }
 
-const headTuple = ({ at, hash, subscription, kept, origins }: SnapshotHead): Encodable => [
+const headTuple = ({ at, hash, subscription, kept, origins, homes }: SnapshotHead): Encodable => [
   at,
   hash,
   subscription === null ? null : subscriptionTuple(subscription),
   kept === null ? null : subscriptionTuple(kept),
   origins.map(({ cluster, epoch }) => [cluster, epoch]),
+  homes.map(({ prefix, owner, open }) => [prefix, owner, open]),
 ];
 
 function readHead(value: Encodable): SnapshotHead {
@@ -206,8 +236,17 @@ function readHead(value: Encodable): SnapshotHead {
   const subscription = reader.orNull((field) => readSubscription(field.any()));
   const kept = reader.orNull((field) => readSubscription(field.any()));
   const origins = limited(reader.list(), SNAPSHOT_ORIGINS_MAX, "origins").map(readOrigin);
+  const homes = limited(reader.list(), HOMES_MAX, "homes").map(readSnapshotHome);
   reader.end();
-  return { at, hash, subscription, kept, origins };
+  return { at, hash, subscription, kept, origins, homes };
+}
+
+function readSnapshotHome(value: Encodable): SnapshotHome {
+  const reader = new TupleReader(value, "snapshot home");
+  const home = { prefix: reader.bytes(), owner: readCluster(reader), open: reader.flag() };
+  reader.end();
+  if (home.prefix.length > HOME_PREFIX_BYTES_MAX) throw new OpenClawError("MALFORMED_FRAME", "a home's prefix");
+  return home;
 }
 
 function readOrigin(value: Encodable): SnapshotHead["origins"][number] {

@@ -27,6 +27,7 @@ import { refused } from "./outcome.ts";
 import { noteParentHolds } from "./position.ts";
 import { QueuedCommands } from "./queued-commands.ts";
 import { inSession, openSession } from "./sessions.ts";
+import { toldParent } from "./shed.ts";
 import { decideSite, enrolSite } from "./sites.ts";
 import { importSnapshot } from "./snapshot-imports.ts";
 import { subscribe } from "./subscribe.ts";
@@ -157,6 +158,10 @@ class Machine {
       }
       case "parentHolds":
         noteParentHolds(this.#tx, command.parent, command.revision, this.#ledger.position.revision);
+        return { kind: "noted" };
+      case "parentLacks":
+        noteParentHolds(this.#tx, command.parent, command.revision, this.#ledger.position.revision);
+        toldParent(this.#tx);
         return { kind: "noted" };
       case "uplinkUsed":
         noteUplinkUse(this.#tx, command.day, command.bytes);

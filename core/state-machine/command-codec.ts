@@ -50,6 +50,7 @@ const COMMAND = {
   importSnapshot: 40,
   subscribe: 41,
   shed: 42,
+  parentLacks: 43,
 } as const satisfies Record<Command["kind"] | ImportedCommand["kind"], number>;
 
 export const encodeCommands = (commands: readonly Command[]): Uint8Array<ArrayBuffer> =>
@@ -176,7 +177,8 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
     case "shed":
       return [COMMAND.shed, command.revision];
     case "parentHolds":
-      return [COMMAND.parentHolds, command.parent, command.revision];
+    case "parentLacks":
+      return [COMMAND[command.kind], command.parent, command.revision];
     case "uplinkUsed":
     case "allowUplink":
       return [COMMAND[command.kind], command.day, command.bytes];
@@ -249,8 +251,9 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
     case COMMAND.shed:
       return { kind: "shed", revision: revision(reader.count()) };
     case COMMAND.parentHolds:
+    case COMMAND.parentLacks:
       return {
-        kind: "parentHolds",
+        kind: kind === COMMAND.parentHolds ? "parentHolds" : "parentLacks",
         parent: reader.that(isClusterId, "a cluster"),
         revision: revision(reader.count()),
       };

@@ -30,6 +30,7 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "shed":
     case "openSession":
     case "parentHolds":
+    case "parentLacks":
     case "uplinkUsed":
     case "allowUplink":
     case "noteMember":

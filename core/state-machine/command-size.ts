@@ -61,6 +61,7 @@ export function commandBytes(body: ImportedCommand | IdempotentCommand | SystemC
     case "shed":
     case "openSession":
     case "parentHolds":
+    case "parentLacks":
     case "uplinkUsed":
     case "allowUplink":
     case "stamp":
@@ -79,12 +80,13 @@ function documentBytes({ collection, document, changes }: DocumentPart): number 
 function snapshotStepBytes(step: SnapshotStep): number {
   switch (step.kind) {
     case "begin": {
-      const { subscription, kept, origins } = step.head;
+      const { subscription, kept, origins, homes } = step.head;
       const subscriptions = [subscription, kept].reduce(
         (sum, one) => sum + (one === null ? 1 : subscriptionBytes(one)),
         OVERHEAD_BYTES,
       );
-      return origins.reduce((sum, { cluster, epoch }) => sum + cluster.length + epoch.length + 8, subscriptions);
+      const named = origins.reduce((sum, { cluster, epoch }) => sum + cluster.length + epoch.length + 8, subscriptions);
+      return homes.reduce((sum, { prefix, owner }) => sum + prefix.length + (owner?.length ?? 0) + 16, named);
     }
     case "piece": {
       const { from, to, rows, documents } = step.piece;

@@ -146,6 +146,11 @@ export type SystemCommand =
   | { readonly kind: "allowUplink"; readonly day: number; readonly bytes: number }
   /** Where a node is, and the newest apply version that it supports (R9); binds its name to its peer id for good. */
   | { readonly kind: "noteMember"; readonly node: NodeId; readonly place: MemberPlace; readonly supports: number }
+  /**
+   * S5: that is all that the parent holds, by its own word, and no record behind it is on its way: a snapshot goes in the
+   * place of those that were shed.
+   */
+  | { readonly kind: "parentLacks"; readonly parent: ClusterId; readonly revision: Revision }
   /** R9: from the next entry on commands have the meaning `to`, if `members` and all others support it. */
   | { readonly kind: "raiseVersion"; readonly to: number; readonly members: readonly NodeId[] }
   /** A site has shown its token, which was checked: it is one of ours, or waits for an operator. */

@@ -20,6 +20,7 @@ import { childrenOf } from "./link-rows.ts";
 import { rowBytes } from "./operation.ts";
 import { accepted, type Refusal, refused } from "./outcome.ts";
 import type { QueuedCommands } from "./queued-commands.ts";
+import { shippingRefusal } from "./sites.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** Bytes of the rows that one move takes along. */
@@ -68,7 +69,7 @@ export class Handover {
   fromParent(authorOf: (principal: string) => Author, owner: ClusterId, { prefix, step }: HomeEvent): void {
     const own = authorOf(`cluster:${this.#cluster}`);
     const before = homesOf(this.#tx).exactly(prefix);
-    const children = childrenOf(this.#tx);
+    const children = this.#children();
     switch (step.kind) {
       case "declare": {
         if (before?.home === "private") {
@@ -125,7 +126,7 @@ export class Handover {
     without: readonly ClusterId[],
   ): void {
     const author = authorOf(principal);
-    const before = row === null ? childrenOf(this.#tx) : row.waiting;
+    const before = row === null ? this.#children() : row.waiting;
     const waiting = before.filter((child) => !without.includes(child));
     if (row !== null && (row.open || waiting.length === before.length)) return;
     this.#declare(author, prefix, "hub", null, waiting);
@@ -237,11 +238,16 @@ export class Handover {
     return true;
   }
 
+  /** Those that were shut out release nothing. */
+  #children(): readonly ClusterId[] {
+    return childrenOf(this.#tx).filter((child) => shippingRefusal(this.#tx, child) === null);
+  }
+
   /** All of it is written in the apply of one command. */
   #sizeRefusal(prefix: Uint8Array): Refusal | null {
     let rows = 0;
     let bytes = 0;
-    for (const origin of [null, ...childrenOf(this.#tx)]) {
+    for (const origin of [null, ...this.#children()]) {
       for (const row of this.#under(prefix, origin)) {
         rows++;
         bytes += rowBytes(row);

@@ -93,10 +93,11 @@ export class LedgerWriter {
     { principal, time, salt }: Author,
     from: Pick<Replaced, "origin" | "link">,
     events: readonly LedgerEvent[],
+    home: Home,
   ): Revision {
     invariant(events.length > 0, "a revision changes something");
     const at = this.next;
-    const head = { partition: PARTITION, revision: at, salt: salt(at), home: "site" } as const;
+    const head = { partition: PARTITION, revision: at, salt: salt(at), home };
     return this.#add({ ...head, ...from, body: null, time, principal, events });
   }
 

@@ -2,6 +2,7 @@
 import { utf8Text } from "../bytes.ts";
 import { invariant } from "../errors.ts";
 import { type ClusterId, isClusterId, isNonce, type LinkId, type Revision } from "../ids.ts";
+import { homesIn } from "./homes.ts";
 import { namesOfMark, ORIGIN_MARKS } from "./keyspace.ts";
 import { type MarkRow, markRow } from "./link-rows.ts";
 import { readPosition } from "./position.ts";
@@ -16,6 +17,9 @@ interface OriginMark {
   readonly link: LinkId;
 }
 
+/** A buffer of its own: an answer is posted between threads. */
+const own = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes);
+
 /** Of an origin that was met in several epochs, the one whose mark is highest. @param rows of ORIGIN_MARKS, in their order */
 export function newestMarks(rows: Iterable<{ readonly key: Uint8Array; readonly value: MarkRow }>): OriginMark[] {
   const newest = new Map<ClusterId, OriginMark>();
@@ -29,10 +33,10 @@ export function newestMarks(rows: Iterable<{ readonly key: Uint8Array; readonly 
 }
 
 export function originsOf(view: StateView): QueryAnswers["origins"] {
+  // A view is read forwards (frozen-view.ts).
+  const position = readPosition(view);
+  const homes = homesIn(view).rows.map((row) => ({ ...row, prefix: own(row.prefix) }));
   const rows = [...rowsOf(view, ORIGIN_MARKS.from, ORIGIN_MARKS.to)];
   const marks = newestMarks(rows.map(({ key, value }) => ({ key, value: markRow.decode(value) })));
-  return {
-    origins: marks.map(({ cluster, epoch, link }) => ({ cluster, epoch, link })),
-    position: readPosition(view),
-  };
+  return { origins: marks.map(({ cluster, epoch, link }) => ({ cluster, epoch, link })), homes, position };
 }

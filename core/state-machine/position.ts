@@ -94,7 +94,7 @@ export const parentHolds = (tx: Transaction): Revision | null =>
  */
 export function noteParentHolds(tx: Transaction, parent: ClusterId, holds: Revision, ours: Revision): void {
   const known = tx.read(PARENT_HOLDS_KEY, parentHoldsRow);
-  if (holds > ours || (known !== undefined && holds < known.revision)) return;
+  if (holds > ours || (known !== undefined && holds <= known.revision)) return;
   tx.write(PARENT_HOLDS_KEY, parentHoldsRow, { parent, revision: holds });
   parentHad(tx, holds);
 }

@@ -123,7 +123,7 @@ export type Query =
   | { readonly kind: "uplinkUse" }
   /** What a ledger link's stream is of, and how far a snapshot was taken. */
   | { readonly kind: "stream"; readonly link: LinkId }
-  /** Whose mirrors are here. */
+  /** Whose mirrors are here, and where keys are written, at one position. */
   | { readonly kind: "origins" }
   /** What was shed before a parent had it (S5): of our ledger, and of those of our links. */
   | { readonly kind: "shed" }
@@ -198,6 +198,7 @@ export interface QueryAnswers {
   /** Ascending by cluster; of each its newest mark, the epoch that it is in, and the link that brought it. */
   origins: {
     readonly origins: readonly { readonly cluster: ClusterId; readonly epoch: string; readonly link: LinkId }[];
+    readonly homes: readonly HomeRow[];
     readonly position: Position;
   };
   shed: { readonly shed: readonly Shed[] };

@@ -19,7 +19,7 @@ export interface ShedRun {
   readonly to: Revision;
   /** Wall clock of who proposed it last, ms since 1970: an annotation. */
   readonly time: number;
-  /** The parent lacks them, by its own word. */
+  /** By its own word the parent lacks them, and was sent a snapshot in their place. */
   readonly told: boolean;
 }
 
@@ -52,7 +52,8 @@ export function noteShed(tx: Transaction, link: LinkId | null, run: ShedRun): vo
   const last = runs.at(-1);
   const from = revision(Math.max(run.from, last === undefined ? 1 : last.to + 1));
   if (run.to < from) return;
-  if (last !== undefined && last.to + 1 === from) runs[runs.length - 1] = { ...last, to: run.to, time: run.time };
+  if (last !== undefined && last.to + 1 === from && last.told === run.told)
+    runs[runs.length - 1] = { ...last, to: run.to, time: run.time };
   else runs.push({ ...run, from });
   const [first, second] = runs;
   if (runs.length > RUNS_MAX && first !== undefined && second !== undefined)
@@ -60,31 +61,43 @@ export function noteShed(tx: Transaction, link: LinkId | null, run: ShedRun): vo
   tx.write(shedKey(link), shedRow, runs);
 }
 
-/**
- * The parent's word on how far it holds our ledger. Its first one after records were shed tells which of them it had already:
- * those are no loss. The uplink sees to it that this word is replicated before a snapshot goes in the place of the rest.
- */
+/** The parent holds our ledger up to here, by its records: so much of what was shed is no loss to it. */
 export function parentHad(tx: Transaction, holds: Revision): void {
   const runs = tx.read(shedKey(null), shedRow) ?? [];
   const last = runs.at(-1);
-  if (last === undefined) return;
-  const before = runs.slice(0, -1);
-  if (holds < last.to)
-    tx.write(shedKey(null), shedRow, [
-      ...before,
-      { ...last, from: revision(Math.max(last.from, holds + 1)), told: true },
-    ]);
-  else if (!last.told) tx.write(shedKey(null), shedRow, before);
+  // What it lacked when it was told came by a snapshot, if it is here now.
+  if (last === undefined || last.told || holds < last.from) return;
+  const rest = holds < last.to ? [{ ...last, from: revision(holds + 1) }] : [];
+  tx.write(shedKey(null), shedRow, [...runs.slice(0, -1), ...rest]);
+}
+
+/** What is left of it the parent lacks: a snapshot goes in its place from here on. */
+export function toldParent(tx: Transaction): void {
+  const runs = tx.read(shedKey(null), shedRow) ?? [];
+  if (runs.at(-1)?.told === false)
+    tx.write(shedKey(null), shedRow, [...runs.slice(0, -1), ...runs.slice(-1).map((run) => ({ ...run, told: true }))]);
 }
 
 /** Ours first, then those of links by their names. */
 export function shedOf(view: StateView): Shed[] {
   return [...rowsOf(view, SHED.from, SHED.to)].map(({ key, value }) => {
     const name = utf8Text(linkOfRow(key));
-    if (name === "") return { link: null, runs: shedRow.decode(value) };
+    const runs = joined(shedRow.decode(value));
+    if (name === "") return { link: null, runs };
     invariant(isLinkId(name), "a link's row carries its id");
-    return { link: name, runs: shedRow.decode(value) };
+    return { link: name, runs };
   });
+}
+
+/** As its parent has them: a run that was shed in two steps is one. */
+function joined(runs: readonly ShedRun[]): ShedRun[] {
+  const all: ShedRun[] = [];
+  for (const run of runs) {
+    const last = all.at(-1);
+    if (last !== undefined && last.to + 1 === run.from) all[all.length - 1] = { ...run, from: last.from };
+    else all.push(run);
+  }
+  return all;
 }
 
 export const shedCount = (runs: readonly ShedRun[]): number =>

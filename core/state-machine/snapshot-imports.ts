@@ -8,7 +8,7 @@ import type { ErrorCode } from "../errors.ts";
 import { unreachable } from "../errors.ts";
 import { type ClusterId, type Origin, PARTITION, type Revision, revision } from "../ids.ts";
 import { genesisHash } from "../ledger/chain.ts";
-import type { LedgerEvent } from "../ledger/record.ts";
+import type { HomeEvent, LedgerEvent } from "../ledger/record.ts";
 import { isSame } from "../ledger/scope.ts";
 import {
   isWhole,
@@ -27,6 +27,7 @@ import type { CommandResult, SystemCommand } from "./command.ts";
 import { overPending } from "./document-plan.ts";
 import { changeRefusal, nameRefusal } from "./document-rows.ts";
 import { carryOut, planDocuments } from "./documents.ts";
+import { homesOf } from "./homes.ts";
 import { keyRefusal, keyRow, mirrorKey, valueRefusal } from "./key-rows.ts";
 import { keyOfRow, keyRange, ledgerLinkKey } from "./keyspace.ts";
 import type { Importing } from "./ledger-imports.ts";
@@ -35,6 +36,7 @@ import { beginLink, noteGap } from "./link-gaps.ts";
 import { ledgerLinkRow, markOf, raiseMark } from "./link-rows.ts";
 import { keyAfter } from "./row-pages.ts";
 import { noteShed } from "./shed.ts";
+import { shippingRefusal } from "./sites.ts";
 import { streamOf, writeStream } from "./stream-rows.ts";
 
 export type ImportSnapshot = Extract<SystemCommand, { kind: "importSnapshot" }>;
@@ -57,6 +59,8 @@ export function importSnapshot(importing: Importing, taker: Taker, command: Impo
   if (String(link) !== cluster || cluster === importing.cluster) {
     return refuse("WRONG_CLUSTER", `link ${link} of ${cluster}`);
   }
+  const shut = shippingRefusal(tx, cluster);
+  if (shut !== null) return refuse(shut.code, shut.details);
   if (known !== undefined && known.epoch.nonce !== epoch.nonce) {
     return refuse("WRONG_EPOCH", `epoch ${known.epoch.counter} is pinned, not ${epoch.counter}`);
   }
@@ -111,7 +115,12 @@ const isSameHead = (a: SnapshotHead, b: SnapshotHead): boolean =>
   isSame(a.subscription, b.subscription) &&
   isSame(a.kept ?? NOTHING, b.kept ?? NOTHING) &&
   a.origins.length === b.origins.length &&
-  a.origins.every(({ cluster }, i) => b.origins[i]?.cluster === cluster);
+  a.origins.every(({ cluster }, i) => b.origins[i]?.cluster === cluster) &&
+  a.homes.length === b.homes.length &&
+  a.homes.every(({ prefix, owner }, i) => {
+    const other = b.homes[i];
+    return other !== undefined && equalBytes(other.prefix, prefix) && other.owner === owner;
+  });
 
 function take(
   importing: Importing,
@@ -232,7 +241,7 @@ function takeKeys(
   const events: LedgerEvent[] = [...deletes, ...puts].filter((event) =>
     mirrorKey(tx, origin.cluster, event, origin.revision),
   );
-  tell(importing, taker, command, origin, events);
+  tell(importing, taker, command, origin, events, section.home);
   return { stoppedAt: stop !== null && (end === null || compareBytes(stop, end) < 0) ? stop : null };
 }
 
@@ -275,7 +284,14 @@ function takeDocuments(
   const fresh = new Set(plans.flatMap(({ plan }) => plan.fresh));
   const events = all.filter((event) => event.kind === "change" && fresh.delete(event.change));
   for (const { plan } of plans) if (plan.fresh.length > 0) carryOut(tx, plan, ledger.next);
-  tell(importing, taker, command, { cluster: command.cluster, epoch: command.epoch.nonce, revision: head.at }, events);
+  tell(
+    importing,
+    taker,
+    command,
+    { cluster: command.cluster, epoch: command.epoch.nonce, revision: head.at },
+    events,
+    "site",
+  );
   return { stoppedAt: null };
 }
 
@@ -285,17 +301,47 @@ function tell(
   { link }: ImportSnapshot,
   origin: Origin,
   events: readonly LedgerEvent[],
+  home: "site" | "hub",
 ): void {
-  if (events.length > 0) ledger.replace({ principal, time, salt }, { origin, link }, events);
+  if (events.length > 0) ledger.replace({ principal, time, salt }, { origin, link }, events, home);
+}
+
+/**
+ * The homes that the sender tells of are ours from here on, as if its records had told (Q3); the content that is read
+ * there is here by now.
+ */
+function takeHomes(importing: Importing, taker: Taker, command: ImportSnapshot, head: SnapshotHead): void {
+  const { tx, handover, commands, authorOf } = importing;
+  const { cluster, epoch } = command;
+  const known = homesOf(tx).rows.filter(({ home, owner }) => home === "hub" && owner !== null);
+  const step = (prefix: Uint8Array, told: HomeEvent["step"]): HomeEvent => ({ kind: "home", prefix, step: told });
+  const declare = (home: "site" | "hub", owner: ClusterId | null) =>
+    ({ kind: "declare", home, owner, waiting: [] }) as const;
+  const gone = known.filter(({ prefix }) => !head.homes.some((one) => equalBytes(one.prefix, prefix)));
+  const steps = [
+    ...gone.map(({ prefix }) => step(prefix, declare("site", null))),
+    ...head.homes.flatMap(({ prefix, owner, open }) => {
+      const ours = known.find((one) => equalBytes(one.prefix, prefix));
+      const isSame = ours?.owner === (owner ?? cluster);
+      const told = isSame ? [] : [step(prefix, declare("hub", owner))];
+      return open && !(isSame && ours?.open === true) ? [...told, step(prefix, { kind: "open" })] : told;
+    }),
+  ];
+  tell(importing, taker, command, { cluster, epoch: epoch.nonce, revision: head.at }, steps, "site");
+  for (const event of steps) handover.fromParent(authorOf, cluster, event);
+  commands.tellResults(authorOf(`cluster:${importing.cluster}`));
 }
 
 function end(
-  { tx, ledger }: Importing,
-  { time }: Taker,
-  { link, cluster, epoch }: ImportSnapshot,
+  importing: Importing,
+  taker: Taker,
+  command: ImportSnapshot,
   { head, place }: SnapshotProgress,
   refuse: Refuse,
 ): CommandResult {
+  const { tx, ledger } = importing;
+  const { link, cluster, epoch } = command;
+  const { time } = taker;
   const left = sectionsOf(head).length - place.section;
   if (left > 0) return refuse("GAP", `${left} sections of the snapshot did not come`);
   const known = tx.read(ledgerLinkKey(link), ledgerLinkRow);
@@ -311,6 +357,8 @@ function end(
         : known;
     tx.write(ledgerLinkKey(link), ledgerLinkRow, row);
     raiseMark(tx, { cluster, epoch: epoch.nonce, revision: head.at }, link);
+    // Of a parent, as only that one's are told.
+    if (head.subscription !== null) takeHomes(importing, taker, command, head);
   }
   writeStream(tx, link, { held: head.subscription ?? NOTHING, snapshot: null });
   return { kind: "snapshotTaken", cursor: head.at, more: false };

@@ -2,13 +2,14 @@
  * A change of what a link's stream is subscribed to (S4), at the receiver. What is not wanted any more is deleted here, by
  * the receiver alone: a few rows a command, in marked records. What is wanted in addition, the parent sends as a snapshot.
  */
-import type { Origin } from "../ids.ts";
+import type { ClusterId, Origin } from "../ids.ts";
 import { revision } from "../ids.ts";
 import type { LedgerEvent } from "../ledger/record.ts";
 import { common, hasNoKeys, isSame, type KeyInterval, scopeOf, together, without } from "../ledger/scope.ts";
-import { isWhole, type StreamState } from "../ledger/snapshot.ts";
+import { isWhole, type StreamState, scopeOfHomes } from "../ledger/snapshot.ts";
 import { NOTHING, type Subscription } from "../ledger/subscription.ts";
 import type { CommandResult, SystemCommand } from "./command.ts";
+import { homesOf } from "./homes.ts";
 import { keyRow, mirrorKey } from "./key-rows.ts";
 import { keyOfRow, keyRange, ledgerLinkKey, ORIGIN_MARKS } from "./keyspace.ts";
 import type { Importing } from "./ledger-imports.ts";
@@ -49,11 +50,17 @@ export function subscribe(importing: Importing, taker: Taker, command: Subscribe
   const stream = streamOf(tx, link);
   if (known !== undefined) {
     const gone = unwanted(stream, subscription);
+    const { rows } = homesOf(tx);
+    // What every child has, whatever it subscribes to, stays (Q3).
+    const left = (intervals: readonly KeyInterval[], owner: ClusterId) => {
+      const homes = scopeOfHomes(rows, owner);
+      return without({ ...homes, own: intervals }, homes).own;
+    };
     const own = { cluster: command.cluster, epoch: known.epoch.nonce, revision: cursor };
-    let room = deleteFrom(importing, taker, command, own, gone.own, ROWS_MAX);
+    let room = deleteFrom(importing, taker, command, own, left(gone.own, own.cluster), ROWS_MAX);
     if (gone.mirrored.length > 0)
       for (const origin of broughtBy(importing, command))
-        if (room > 0) room = deleteFrom(importing, taker, command, origin, gone.mirrored, room);
+        if (room > 0) room = deleteFrom(importing, taker, command, origin, left(gone.mirrored, origin.cluster), room);
     if (room <= 0) return { kind: "snapshotTaken", cursor, more: true };
   }
   writeStream(tx, link, subscribed(stream, subscription, cursor > 0));
@@ -77,7 +84,7 @@ function deleteFrom(
     if (events.length >= room) break;
   }
   for (const event of events) if (event.kind === "delete") mirrorKey(tx, origin.cluster, event, origin.revision);
-  if (events.length > 0) ledger.replace({ principal, time, salt }, { origin, link }, events);
+  if (events.length > 0) ledger.replace({ principal, time, salt }, { origin, link }, events, "site");
   return room - events.length;
 }
 

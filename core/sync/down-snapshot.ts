@@ -1,10 +1,17 @@
 /** Which snapshot a child needs before the ledger's records can go on from its cursor (S4). */
 import { type ClusterId, revision } from "../ids.ts";
 import { isNothing, isSame, scopeOf, without } from "../ledger/scope.ts";
-import { isWhole } from "../ledger/snapshot.ts";
+import { isWhole, type SnapshotHead, type SnapshotProgress } from "../ledger/snapshot.ts";
 import type { Principal } from "./authority.ts";
 import type { ChildMessage } from "./message.ts";
-import { isCompacted, isStillTold, type SnapshotBackend, SnapshotSource, snapshotHead } from "./snapshot-source.ts";
+import {
+  anotherCluster,
+  isCompacted,
+  isStillTold,
+  type SnapshotBackend,
+  SnapshotSource,
+  snapshotHead,
+} from "./snapshot-source.ts";
 
 type Down = NonNullable<Extract<ChildMessage, { kind: "hello" }>["down"]>;
 
@@ -23,8 +30,7 @@ interface To {
 export async function snapshotFor(to: To, down: Down): Promise<SnapshotSource | null> {
   const { subscription, held, cursor, snapshot } = down;
   if (snapshot !== null && isSame(snapshot.head.subscription, subscription)) {
-    if (await isStillTold(to.backend, snapshot.head))
-      return new SnapshotSource(to.backend, snapshot, sinceOf(down), to.principal);
+    if (await isStillTold(to.backend, snapshot.head)) return sourceOf(to, snapshot, down);
     if (isWhole(snapshot.head)) return wholeSnapshot(to, down);
   }
   const { compacted } = to.backend.position();
@@ -33,7 +39,7 @@ export async function snapshotFor(to: To, down: Down): Promise<SnapshotSource | 
   if (cursor === 0 || isNothing(without(scopeOf(subscription), scopeOf(held)))) return null;
   try {
     const head = await snapshotHead(to.backend, { at: cursor, subscription, kept: held, receiver: to.child });
-    return new SnapshotSource(to.backend, head, sinceOf(down), to.principal);
+    return await sourceOf(to, head, down);
   } catch (error) {
     if (!isCompacted(error)) throw error;
     return wholeSnapshot(to, down);
@@ -44,7 +50,17 @@ export async function snapshotFor(to: To, down: Down): Promise<SnapshotSource | 
 export async function wholeSnapshot(to: To, down: Down): Promise<SnapshotSource> {
   const { subscription } = down;
   const head = await snapshotHead(to.backend, { at: null, subscription, kept: null, receiver: to.child });
-  return new SnapshotSource(to.backend, head, sinceOf(down), to.principal);
+  return sourceOf(to, head, down);
+}
+
+/** What is private here goes to our own clients only (Q3). */
+async function sourceOf({ backend, principal, child }: To, from: SnapshotHead | SnapshotProgress, down: Down) {
+  if (child === null) return new SnapshotSource(backend, from, sinceOf(down), principal);
+  const cluster = await anotherCluster(backend);
+  return new SnapshotSource(backend, from, sinceOf(down), {
+    mayReadKey: (key, origin) => principal.mayReadKey(key) && cluster.mayReadKey(key, origin),
+    mayReadDocument: (collection, document) => principal.mayReadDocument(collection, document),
+  });
 }
 
 /** Of a collection that the child held, it has every change up to its cursor. */

@@ -37,7 +37,6 @@ export interface SnapshotReader {
 }
 
 const all = (): boolean => true;
-const EVERYTHING: SnapshotReader = { mayReadKey: all, mayReadDocument: all };
 
 /** A cluster, which gets everything but what is private here (Q3). */
 export async function anotherCluster(backend: Pick<SnapshotBackend, "read">): Promise<SnapshotReader> {
@@ -60,13 +59,21 @@ export interface SnapshotWish {
 /** @throws OpenClawError COMPACTED, OVERLOADED */
 export async function snapshotHead(backend: SnapshotBackend, wish: SnapshotWish): Promise<SnapshotHead> {
   const { subscription, kept, receiver } = wish;
-  const { origins, position } = await backend.read({ kind: "origins" });
+  const { origins, homes: rows, position } = await backend.read({ kind: "origins" });
   const at = wish.at ?? position.revision;
   const hash = at === position.revision ? position.hash : await hashAt(backend, at);
   if (hash === null) throw new OpenClawError("COMPACTED", `revision ${at} is not kept`);
-  const head = { at, hash, subscription, kept, origins: [] };
-  if (snapshotScope(head).mirrored.length === 0) return head;
-  const told = origins.filter(({ cluster, link }) => cluster !== receiver && !isLinkOf(link, receiver));
+  // Down to a child cluster, and with all of it: who only subscribes to more has them.
+  const isDown = subscription !== null && kept === null && receiver !== null;
+  const homes = (isDown ? rows : [])
+    .filter(({ home }) => home === "hub")
+    .map(({ prefix, owner, open }) => ({ prefix, owner, open }));
+  const head = { at, hash, subscription, kept, origins: [], homes };
+  const isMirrored = snapshotScope(head).mirrored.length > 0;
+  const told = origins.filter(
+    ({ cluster, link }) =>
+      cluster !== receiver && !isLinkOf(link, receiver) && (isMirrored || homes.some(({ owner }) => owner === cluster)),
+  );
   if (told.length > SNAPSHOT_ORIGINS_MAX)
     throw new OpenClawError("OVERLOADED", `mirrors of ${told.length} origins, at most ${SNAPSHOT_ORIGINS_MAX}`);
   return { ...head, origins: told.map(({ cluster, epoch }) => ({ cluster, epoch })) };
@@ -112,7 +119,7 @@ export class SnapshotSource {
     backend: SnapshotBackend,
     from: SnapshotHead | SnapshotProgress,
     since: (collection: string | null) => Revision,
-    reader: SnapshotReader = EVERYTHING,
+    reader: SnapshotReader,
   ) {
     this.head = "head" in from ? from.head : from;
     this.#backend = backend;

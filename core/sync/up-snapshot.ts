@@ -20,35 +20,46 @@ export class UpSnapshot {
   readonly #parent: ClusterId;
   /** What the parent said is under way; null once that is settled. */
   #asked: SnapshotProgress | null;
-  readonly #told: (holds: Revision) => Promise<void>;
+  readonly #told: (holds: Revision) => Promise<unknown>;
+  readonly #turn: () => Promise<void>;
   #source: SnapshotSource | null = null;
 
   /**
    * For one connection.
-   * @param told replicates how far the parent holds our ledger: what it lacks is itemised by that, before it is told
+   * @param told replicates how far the parent holds our ledger, by its records: by that what it lacks is itemised, before a
+   * snapshot goes in its place
+   * @param turn resolves when the link's rate lets a further frame go
    */
   constructor(
     backend: SnapshotBackend,
     parent: ClusterId,
     { snapshot }: Pick<Welcome, "snapshot">,
-    told: (holds: Revision) => Promise<void>,
+    told: (holds: Revision) => Promise<unknown>,
+    turn: () => Promise<void>,
   ) {
     this.#backend = backend;
     this.#parent = parent;
     this.#asked = snapshot;
     this.#told = told;
+    this.#turn = turn;
   }
 
   /**
-   * The next step, where the records behind `after` are not kept, or the parent waits for the rest of a snapshot. Null: the
-   * records are next. @throws OpenClawError FORK, OVERLOADED, UNAVAILABLE
+   * The next step, where the records behind `after` are not kept, or the parent waits for the rest of a snapshot. `push` null:
+   * it is to wait for what is on its way before it, whose answer tells how far the parent is then.
+   * @throws OpenClawError FORK, OVERLOADED, UNAVAILABLE
    */
-  async next(after: Revision): Promise<Push | null> {
+  async next(after: Revision, inFlight: number): Promise<{ readonly due: boolean; readonly push: Push | null }> {
+    const isDue = this.#asked !== null || after + 1 < this.#backend.position().compacted;
+    if (this.#source === null && !isDue) return { due: false, push: null };
+    if (this.#source === null && inFlight > 0) return { due: true, push: null };
     this.#source ??= await this.#begun(after);
-    if (this.#source === null) return null;
+    if (this.#source === null) return { due: false, push: null };
+    await this.#turn();
     const step = await this.#step(this.#source, after);
     if (step.kind === "end") this.#source = null;
-    return { to: step.kind === "end" ? step.at : after, message: { kind: "pushSnapshot", step } };
+    const to = step.kind === "end" ? step.at : after;
+    return { due: true, push: { to, message: { kind: "pushSnapshot", step } } };
   }
 
   async #begun(after: Revision): Promise<SnapshotSource | null> {

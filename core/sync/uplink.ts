@@ -3,14 +3,12 @@
  * parent has it (S3). Runs on whichever node leads; all it knows is replicated, so that the next leader goes on.
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
-import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
+import { linkOfCluster, type Revision, revision } from "../ids.ts";
 import { selectForParent } from "../ledger/selection.ts";
-import type { StreamState } from "../ledger/snapshot.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
 import type { LedgerSlice } from "../ports.ts";
 import type { LedgerAdvance } from "../replica/contract.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
-import { isSubscribed } from "../state-machine/subscribe.ts";
 import { Backoff } from "./backoff.ts";
 import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
 import { DownImports } from "./down-imports.ts";
@@ -20,7 +18,7 @@ import type { ChildConnection } from "./message.ts";
 import { MirrorAge } from "./mirror-age.ts";
 import { ParentHolds } from "./parent-holds.ts";
 import { isBare } from "./run.ts";
-import { subscribeTo } from "./snapshot-taking.ts";
+import { subscribed } from "./subscribed.ts";
 import { UpSnapshot } from "./up-snapshot.ts";
 import { UplinkBudget } from "./uplink-budget.ts";
 import type { UplinkOptions, UplinkReplica } from "./uplink-options.ts";
@@ -211,30 +209,22 @@ export class Uplink {
   }
 
   async #hello(): Promise<Omit<Hello, "kind" | "version">> {
-    const { replica, cluster, parent, credential, subscription } = this.#options;
+    const { replica, cluster, parent, credential } = this.#options;
     // A new leader may not have applied the last cursor yet.
     await replica.barrier(PROPOSE_MS_MAX);
     const { epoch } = replica.position();
     await this.#budget.refresh();
-    const { link } = await replica.read({ kind: "link", link: linkOf(parent) });
+    const { link } = await replica.read({ kind: "link", link: linkOfCluster(parent) });
     this.#mirrorAge.taken(revision(link?.cursor ?? 0));
-    const stream = await this.#subscribe((link?.cursor ?? 0) > 0);
+    const begun = (link?.cursor ?? 0) > 0;
+    const from = { link: linkOfCluster(parent), cluster: parent };
+    const wanted = await subscribed(replica, from, this.#options.subscription, begun, (one) => this.#propose(one));
     return {
-      link: linkOf(cluster),
+      link: linkOfCluster(cluster),
       child: { kind: "site", cluster, epoch, credential },
       // Also where nothing is subscribed to: homes, commands and results come down whatever that is (Q2, Q3).
-      down: { subscription, cursor: revision(link?.cursor ?? 0), epoch: link?.epoch?.nonce ?? null, ...stream },
+      down: { ...wanted, cursor: revision(link?.cursor ?? 0), epoch: link?.epoch?.nonce ?? null },
     };
-  }
-
-  /** S4: what the stream is of, once nothing that is not wanted is left of it. */
-  async #subscribe(begun: boolean): Promise<StreamState> {
-    const { replica, parent, subscription } = this.#options;
-    const link = linkOf(parent);
-    const stream = await replica.read({ kind: "stream", link });
-    if (isSubscribed(stream, subscription, begun)) return stream;
-    await subscribeTo((command) => this.#propose(command), { link, cluster: parent }, subscription);
-    return replica.read({ kind: "stream", link });
   }
 
   #converse(connection: ChildConnection, hello: Omit<Hello, "kind" | "version">): Promise<OpenClawError | null> {
@@ -281,9 +271,8 @@ export class Uplink {
       this.#link?.fail(new OpenClawError("WRONG_CLUSTER", `${welcome.cluster} answered, the parent is ${parent}`));
       return;
     }
-    this.#upSnapshot = new UpSnapshot(replica, parent, welcome, async (holds) => {
-      await this.#propose({ kind: "parentHolds", parent, revision: holds });
-    });
+    const lacks = (holds: Revision) => this.#propose({ kind: "parentLacks", parent, revision: holds });
+    this.#upSnapshot = new UpSnapshot(replica, parent, welcome, lacks, () => this.#budget.turn());
     this.#imports = this.#importsOf(welcome);
     this.#lastError = null;
     this.#drain.begin(welcome.cursor, this.#options.traffic().sent);
@@ -309,7 +298,7 @@ export class Uplink {
   #importsOf({ epoch }: Welcome): DownImports {
     const { parent, clock } = this.#options;
     return new DownImports({
-      link: linkOf(parent),
+      link: linkOfCluster(parent),
       parent,
       epoch,
       clock,
@@ -334,8 +323,8 @@ export class Uplink {
       if (inFlight === 0) this.#spent();
       return null;
     }
-    const step = (await this.#upSnapshot?.next(revision(after))) ?? null;
-    if (step !== null) return step;
+    const snapshot = await this.#upSnapshot?.next(revision(after), inFlight);
+    if (snapshot?.due === true) return snapshot.push;
     const waiting = replica.position().revision - after;
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
@@ -392,9 +381,4 @@ export class Uplink {
     this.#lastError = failure;
     this.#link?.fail(failure);
   }
-}
-
-function linkOf(cluster: ClusterId): LinkId {
-  if (!isLinkId(cluster)) throw new InvariantViolation("a cluster's name is a link");
-  return cluster;
 }

@@ -230,6 +230,7 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
             subscription: { prefixes: [utf8("quakes/")], collections: [], mirrors: true },
             kept: null,
             origins: [],
+            homes: [],
           },
           place: { section: 0, from: utf8("quakes/7") },
         },

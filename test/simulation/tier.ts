@@ -29,6 +29,8 @@ export interface TierOptions {
     /** What its uplink sends, and what the parent streams to it. */
     shipped(items: readonly LinkItem[]): void;
     streamed(items: readonly LinkItem[]): void;
+    /** A step of a snapshot passes. */
+    steps?(way: "up" | "down"): void;
   } | null;
 }
 
@@ -167,16 +169,21 @@ export class Tier {
 }
 
 /** Whoever watches sees a frame as it leaves, and as it arrives. */
-function watched(connection: ChildConnection, { shipped, streamed }: NonNullable<TierOptions["up"]>): ChildConnection {
+function watched(
+  connection: ChildConnection,
+  { shipped, streamed, steps }: NonNullable<TierOptions["up"]>,
+): ChildConnection {
   return {
     send: (message) => {
       if (message.kind === "pushLedger") shipped(message.items);
+      if (message.kind === "pushSnapshot") steps?.("up");
       return connection.send(message);
     },
     receive: (handlers) =>
       connection.receive({
         message: (message) => {
           if (message.kind === "events") streamed(message.items);
+          if (message.kind === "snapshot") steps?.("down");
           handlers.message(message);
         },
         drained: () => handlers.drained(),

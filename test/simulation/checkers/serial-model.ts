@@ -160,6 +160,8 @@ export class SerialModel {
       case "change":
         return this.#foreign((record) => equalBytes(record.salt, header.salt));
       case "importLedger":
+      case "importSnapshot":
+      case "subscribe":
         return this.#foreign((record) => isDerived(record, header));
       default:
         return;

@@ -167,6 +167,7 @@ describe("the header", () => {
       "post /v1/leases/{lease}/keep-alive",
       "post /v1/sync/allow",
       "post /v1/txn",
+      "put /v1/homes",
       "put /v1/kv/{key}",
     ]);
   });

@@ -51,6 +51,7 @@ const head = {
   subscription: { prefixes: [bytes(1)], collections: ["log"], mirrors: true },
   kept: { prefixes: [], collections: [], mirrors: false },
   origins: [{ cluster: clusterId("alaska"), epoch: nonce }],
+  homes: [{ prefix: bytes(7), owner: null, open: true }],
 } as const;
 const piece = {
   section: 1,

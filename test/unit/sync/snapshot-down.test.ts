@@ -184,6 +184,55 @@ describe("S4: a site whose cursor is behind what its parent keeps", () => {
   });
 });
 
+describe("S4, Q3: a site behind a compaction, and keys whose home is the hub", () => {
+  const homeAtHub = (hub: TestCluster) =>
+    hub.execute({ kind: "setHome", prefix: utf8("config/"), home: "hub", without: [] });
+
+  test("a first contact learns of the home and has its keys, whatever it subscribes to; what it writes there is queued", async () => {
+    const world = new World();
+    const hub = await world.cluster("hub");
+    const site = await world.cluster("california");
+    await put(site, "config/site", "before");
+    expect(await homeAtHub(hub)).toMatchObject({ ok: true });
+    for (const key of ["config/a", "config/gone", "other"]) await put(hub, key);
+    await remove(hub, "config/gone");
+    await compact(hub);
+    world.uplink(site, hub);
+    await world.elapse(20_000);
+    const { homes } = await site.read({ kind: "homes" });
+    expect(homes).toMatchObject([{ home: "hub", owner: hub.id, open: true }]);
+    expect(await rowsOf(site, hub)).toEqual(await rowsOf(hub, null, "config/"));
+    expect(await put(site, "config/b", "mine")).toMatchObject({ ok: true, response: { kind: "queued" } });
+    await world.elapse(20_000);
+    expect(await hub.get("config/b")).toBe("mine");
+    expect(await rowsOf(site, hub)).toEqual(await rowsOf(hub, null, "config/"));
+  });
+
+  test("weeks offline: in the end what is there is the hub's, in order, each once; nothing of it goes with a subscription", async () => {
+    const { world, hub, site, uplink } = await siteAndHub(configOf("config/a", "x/"));
+    expect(await homeAtHub(hub)).toMatchObject({ ok: true });
+    for (const key of ["config/a", "config/b", "x/1"]) await put(hub, key);
+    await world.elapse(20_000);
+    await uplink.stop();
+    await world.flush();
+    const cursor = hub.position().revision;
+    await put(hub, "config/a", "2");
+    await remove(hub, "config/b");
+    await put(hub, "config/c");
+    await compact(hub);
+    const before = site.position().revision;
+    world.uplink(site, hub);
+    await world.elapse(20_000);
+    expect(await rowsOf(site, hub)).toEqual(await rowsOf(hub, null, "config/"));
+    expect(await toldBy(site, before + 1)).toEqual([
+      `snapshot delete x/1 of hub@${cursor}`,
+      `snapshot delete config/b of hub@${cursor + 3}`,
+      `snapshot put config/a of hub@${cursor + 3}`,
+      `snapshot put config/c of hub@${cursor + 3}`,
+    ]);
+  });
+});
+
 describe("S4: a subscription that changed", () => {
   test("brings what was added as of the cursor, marked; then the records go on for both", async () => {
     const { world, hub, site, uplink } = await siteAndHub(configOf("a/"));

@@ -118,6 +118,20 @@ describe("S5: a site that shed what its hub lacks", () => {
     expect(records.map(({ record }) => decodeRecord(record).events.length)).toEqual([1, 1, 2, 1]);
   });
 
+  test("Q3: private keys stay where they are", async () => {
+    const { world, hub, site, uplink } = await fleet();
+    await site.execute({ kind: "setHome", prefix: utf8("pin/"), home: "private", without: [] });
+    await put(site, "a");
+    await world.elapse(2_000);
+    uplink.setEnabled(false);
+    await world.flush();
+    for (const key of ["pin/1", "b", "pin/2", "c"]) await put(site, key, "secret");
+    await shed(site, site.position().revision - 1);
+    uplink.setEnabled(true);
+    await world.elapse(5_000);
+    expect((await rowsOf(hub, site)).map((row) => row.split("=")[0])).toEqual(["a", "b", "c"]);
+  });
+
   test.each([0, 1, 2, 3, 4, 5, 6])("is cut after %i frames: nothing twice, nothing missing", async (frames) => {
     const { world, hub, site, uplink } = await fleet();
     for (let i = 0; i < 1_500; i++) await put(site, `k/${i}`);

@@ -1,0 +1,66 @@
+/** Homes and queued commands over a link (Q2, Q3): cut, resumed, and behind what the parent keeps. */
+import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
+import { revision } from "@openclaw/core/ids.ts";
+import type { Outcome } from "@openclaw/core/state-machine/command.ts";
+import { expect, test } from "vitest";
+import { type TestCluster, World } from "./world.ts";
+
+const put = (cluster: TestCluster, key: string, value = "v"): Promise<Outcome> =>
+  cluster.execute({ kind: "put", key: utf8(key), value: utf8(value) });
+
+const read = async (cluster: TestCluster, key: string) => {
+  const { row, origin } = await cluster.read({ kind: "get", origin: null, key: utf8(key) });
+  return [row === null ? null : utf8Text(row.value), origin];
+};
+
+async function siteAndHub(seed = 1) {
+  const world = new World(seed);
+  const hub = await world.cluster("hub");
+  const site = await world.cluster("california");
+  const uplink = world.uplink(site, hub);
+  await put(site, "own");
+  await world.elapse(2_000);
+  const declared = await hub.execute({ kind: "setHome", prefix: utf8("config/"), home: "hub", without: [] });
+  expect(declared).toMatchObject({ ok: true });
+  await world.elapse(2_000);
+  return { world, hub, site, uplink };
+}
+
+const statuses = async (site: TestCluster) => {
+  const { commands } = await site.read({ kind: "commands", after: revision(0), limit: 100 });
+  return commands.map(({ outcome }) => (outcome === null ? "queued" : outcome.ok ? "done" : outcome.code));
+};
+
+test("Q2: queued while the link is cut, they run once when it is back, and their results come", async () => {
+  const { world, hub, site, uplink } = await siteAndHub();
+  uplink.setEnabled(false);
+  await world.flush();
+  for (const value of ["1", "2", "3"]) await put(site, "config/a", value);
+  expect(await statuses(site)).toEqual(["queued", "queued", "queued"]);
+  uplink.setEnabled(true);
+  await world.elapse(5_000);
+  expect(await statuses(site)).toEqual(["done", "done", "done"]);
+  expect(await read(hub, "config/a")).toEqual(["3", null]);
+  expect(await read(site, "config/a")).toEqual(["3", "hub"]);
+  const { row } = await hub.read({ kind: "get", origin: null, key: utf8("config/a") });
+  expect(row?.version).toBe(3);
+});
+
+test("Q3, S4: a site that is behind what the hub keeps has the keys of its prefixes all the same", async () => {
+  const { world, hub, site, uplink } = await siteAndHub();
+  await put(hub, "config/a", "1");
+  await put(hub, "config/gone", "1");
+  await world.elapse(2_000);
+  uplink.setEnabled(false);
+  await world.flush();
+  await put(hub, "config/a", "2");
+  await hub.execute({ kind: "deleteRange", keys: { kind: "key", key: utf8("config/gone") } });
+  await put(hub, "config/b", "2");
+  await put(hub, "own");
+  expect(await hub.execute({ kind: "compact", revision: hub.position().revision })).toMatchObject({ ok: true });
+  uplink.setEnabled(true);
+  await world.elapse(5_000);
+  expect(await read(site, "config/a")).toEqual(["2", "hub"]);
+  expect(await read(site, "config/b")).toEqual(["2", "hub"]);
+  expect(await read(site, "config/gone")).toEqual([null, "hub"]);
+});
