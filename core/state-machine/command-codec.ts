@@ -161,6 +161,7 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
         epochTuple(command.epoch),
         encodeRun(command.items),
         command.hash,
+        command.after,
       ];
     case "importCommands":
       return [
@@ -245,6 +246,7 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         epoch: readEpoch(reader.any()),
         items: readRun(reader),
         hash: readHash(reader),
+        after: reader.orNull(readHash),
       };
     case COMMAND.importCommands:
       return {

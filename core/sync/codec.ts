@@ -55,7 +55,7 @@ export function encodeChildMessage(message: ChildMessage): Uint8Array {
         message.down === null ? null : downTuple(message.down),
       ]);
     case "pushLedger":
-      return encodePooled([CHILD.pushLedger, encodeRun(message.items), message.hash]);
+      return encodePooled([CHILD.pushLedger, encodeRun(message.items), message.hash, message.after]);
     case "pushCommands":
       return encodePooled([CHILD.pushCommands, message.from, message.lowWater, message.commands.map(userCommandTuple)]);
     case "pushSnapshot":
@@ -97,7 +97,7 @@ function readChildMessage(kind: number, reader: TupleReader): ChildMessage {
       };
     case CHILD.pushLedger: {
       const items = readRun(reader, BATCH_ITEMS_MAX);
-      return { kind: "pushLedger", items, hash: readHash(reader) };
+      return { kind: "pushLedger", items, hash: readHash(reader), after: reader.orNull(readHash) };
     }
     case CHILD.pushCommands:
       return {

@@ -10,7 +10,7 @@ import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts"
 import { DownImports } from "./down-imports.ts";
 import { SKIP_DELAY_MS } from "./down-stream.ts";
 import { DrainRate } from "./drain-rate.ts";
-import { ledgerPush } from "./ledger-push.ts";
+import { LedgerPushes } from "./ledger-pushes.ts";
 import type { ChildConnection } from "./message.ts";
 import { MirrorAge } from "./mirror-age.ts";
 import { type Adoption, ParentEpochs } from "./parent-epochs.ts";
@@ -47,6 +47,7 @@ export class Uplink {
   #lastError: OpenClawError | null = null;
   readonly #holds: ParentHolds;
   readonly #epochs: ParentEpochs;
+  readonly #pushes: LedgerPushes;
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
   #cancelBare: (() => void) | null = null;
@@ -65,6 +66,7 @@ export class Uplink {
       propose: (holds) => this.#tell("parentHolds", holds),
       failed: (error) => this.#note(error),
     });
+    this.#pushes = new LedgerPushes(options);
     this.#epochs = new ParentEpochs({
       source: replica,
       parent,
@@ -271,6 +273,7 @@ export class Uplink {
       this.#drain.begin(welcome.cursor, traffic().sent);
       this.#options.connected?.();
       this.#holds.begin(revision(welcome.cursor));
+      this.#pushes.begin(welcome);
       this.#imports?.begin();
       link.wake();
     } catch (error) {
@@ -342,7 +345,7 @@ export class Uplink {
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
     await this.#budget.turn();
-    const push = await ledgerPush(this.#options, revision(after + 1), this.#budget.pushBytes);
+    const push = await this.#pushes.from(revision(after), this.#budget.pushBytes);
     // L1: what came from the parent goes back as skips; those wait for something to go with, so that links fall silent.
     if (push === null || !push.idle || push.to <= this.#bareTo) return push;
     this.#cancelBare ??= this.#options.clock.after(SKIP_DELAY_MS, () => {
