@@ -52,8 +52,7 @@ export class ParentEpochs {
     const { source, parent } = this.#options;
     if (welcome.cluster !== parent)
       throw new OpenClawError("WRONG_CLUSTER", `${welcome.cluster} answered, the parent is ${parent}`);
-    // Ahead is not a fork (L3): this node may be behind its own cluster.
-    if (welcome.cursor > source.position().revision) await this.#options.barrier();
+    await this.#catchUp(revision(welcome.cursor));
     const held = await heldOf(source, parent, welcome);
     const verdict = judge(held, welcome);
     switch (verdict.kind) {
@@ -114,13 +113,23 @@ export class ParentEpochs {
 
   /** @throws OpenClawError FORK: the parent has another ledger of ours */
   async #requireSameLedger({ cursor, hash }: Welcome): Promise<void> {
-    const { source } = this.#options;
-    const { revision: end } = source.position();
-    if (cursor > end) throw new OpenClawError("FORK", `the parent has revision ${cursor}, this cluster ends at ${end}`);
+    await this.requireOurs(revision(cursor));
     if (hash === null) return;
     const ours = await this.#hashAt(revision(cursor));
     if (ours !== null && !equalBytes(ours, hash))
       throw new OpenClawError("FORK", `the parent has another hash of this cluster's revision ${cursor}`);
+  }
+
+  /** The parent says that it has our ledger up to there. @throws OpenClawError FORK: it does not go that far; UNAVAILABLE */
+  async requireOurs(cursor: Revision): Promise<void> {
+    await this.#catchUp(cursor);
+    const { revision: end } = this.#options.source.position();
+    if (cursor > end) throw new OpenClawError("FORK", `the parent has revision ${cursor}, this cluster ends at ${end}`);
+  }
+
+  /** Ahead is not a fork (L3): this node may be behind its own cluster. */
+  async #catchUp(cursor: Revision): Promise<void> {
+    if (cursor > this.#options.source.position().revision) await this.#options.barrier();
   }
 
   /** Null where the record is compacted: then the next push finds what differs. */

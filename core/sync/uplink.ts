@@ -2,18 +2,20 @@
  * A site's way up to its parent: ships the site's ledger, takes what the parent streams, and tells the site how far the
  * parent has it (S3). Runs on whichever node leads; all it knows is replicated, so that the next leader goes on.
  */
-import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
+import { asOpenClawError, InvariantViolation, type OpenClawError } from "../errors.ts";
 import { linkOfCluster, type Revision, revision } from "../ids.ts";
+import type { LedgerSlice } from "../ports.ts";
+import type { LedgerAdvance } from "../replica/contract.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
 import { Backoff } from "./backoff.ts";
 import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
 import { DownImports } from "./down-imports.ts";
 import { SKIP_DELAY_MS } from "./down-stream.ts";
 import { DrainRate } from "./drain-rate.ts";
-import { LedgerPushes } from "./ledger-pushes.ts";
+import { type LedgerEnd, ledgerPush } from "./ledger-push.ts";
 import type { ChildConnection } from "./message.ts";
 import { MirrorAge } from "./mirror-age.ts";
-import { type Adoption, ParentEpochs } from "./parent-epochs.ts";
+import { ParentEpochs } from "./parent-epochs.ts";
 import { ParentHolds } from "./parent-holds.ts";
 import { subscribed } from "./subscribed.ts";
 import { UpSnapshot } from "./up-snapshot.ts";
@@ -23,6 +25,8 @@ import type { UplinkPhase, UplinkState } from "./uplink-state.ts";
 
 /** Revisions, for each push that is in flight, that make another push worth a frame. */
 const PUSH_REVISIONS_MIN = 32;
+/** Revisions of one batch that are shipped as they were told. */
+const NEWS_REVISIONS_MAX = 64;
 const PROPOSE_MS_MAX = 10_000;
 const RETRY_MS_FIRST = 100;
 const RETRY_MS_MAX = 5_000;
@@ -31,7 +35,7 @@ const UNREACHED_GROWTH = 1.05;
 
 export class Uplink {
   readonly #options: UplinkOptions;
-  /** Of a parent that cannot be reached, and of one that says no. */
+  /** Of a parent that cannot be reached. */
   readonly #unreached: Backoff;
   readonly #refused: Backoff;
   readonly #budget: UplinkBudget;
@@ -44,10 +48,14 @@ export class Uplink {
   #link: ChildLink | null = null;
   /** Of a parent that is known to be the one that is followed. */
   #welcome: Welcome | null = null;
+  /** What was applied last, and what it follows: a link that is level with the ledger need not have it read back. */
+  #news: { readonly after: Revision; readonly advance: LedgerAdvance } | null = null;
+  #seen = revision(0);
   #lastError: OpenClawError | null = null;
   readonly #holds: ParentHolds;
   readonly #epochs: ParentEpochs;
-  readonly #pushes: LedgerPushes;
+  /** Where the last push ended, or the parent stood when it welcomed us. */
+  #pushed: LedgerEnd | null = null;
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
   #cancelBare: (() => void) | null = null;
@@ -63,10 +71,9 @@ export class Uplink {
       clock,
       replicated: () => replica.position().parentHolds,
       wanted: () => this.#wanted && this.#welcome !== null,
-      propose: (holds) => this.#tell("parentHolds", holds),
+      propose: (holds, epoch) => this.#propose({ kind: "parentHolds", parent, epoch, revision: holds }),
       failed: (error) => this.#note(error),
     });
-    this.#pushes = new LedgerPushes(options);
     this.#epochs = new ParentEpochs({
       source: replica,
       parent,
@@ -90,7 +97,12 @@ export class Uplink {
     const { replica } = this.#options;
     this.#started = true;
     this.#unlead = replica.onLeadership(() => this.#look());
-    this.#unfollow = replica.follow(() => this.#link?.wake());
+    this.#seen = replica.position().revision;
+    this.#unfollow = replica.follow((advance) => {
+      this.#news = { after: this.#seen, advance };
+      this.#seen = advance.revision;
+      this.#link?.wake();
+    });
     this.#look();
   }
 
@@ -262,18 +274,14 @@ export class Uplink {
       if (next === "again") return link.close();
       this.#welcome = welcome;
       const { replica, parent, traffic } = this.#options;
-      this.#upSnapshot = new UpSnapshot(
-        replica,
-        parent,
-        welcome,
-        (holds) => this.#tell("parentLacks", holds),
-        () => this.#budget.turn(),
-      );
+      const epoch = welcome.epoch.nonce;
+      const lacks = (holds: Revision) => this.#propose({ kind: "parentLacks", parent, epoch, revision: holds });
+      this.#upSnapshot = new UpSnapshot(replica, parent, welcome, lacks, () => this.#budget.turn());
       this.#lastError = null;
       this.#drain.begin(welcome.cursor, traffic().sent);
       this.#options.connected?.();
-      this.#holds.begin(revision(welcome.cursor));
-      this.#pushes.begin(welcome);
+      this.#holds.begin(epoch, revision(welcome.cursor));
+      this.#pushed = welcome.hash === null ? null : { revision: revision(welcome.cursor), hash: welcome.hash };
       this.#imports?.begin();
       link.wake();
     } catch (error) {
@@ -282,30 +290,15 @@ export class Uplink {
     }
   }
 
-  /** What following the parent that was refused last would do. @throws OpenClawError as `ParentEpochs.plan` */
-  planAdoption(): Promise<Adoption> {
-    return this.#epochs.plan();
+  /** Which life of the parent is followed: what another one would change, and going over to it (L3). */
+  get epochs(): ParentEpochs {
+    return this.#epochs;
   }
 
-  /** Follows it. @throws OpenClawError as `ParentEpochs.adopt` */
-  async adopt(): Promise<Adoption> {
-    const adoption = await this.#epochs.adopt();
-    this.#unreached.wake();
-    this.#refused.wake();
-    return adoption;
-  }
-
-  /** The parent says how far it has our ledger: no further than the ledger goes, or it is no word of ours that it has. */
+  /** The parent says how far it has our ledger. */
   #claimed(cursor: Revision): void {
-    const { replica } = this.#options;
-    if (cursor <= replica.position().revision) return this.#holds.heard(cursor);
-    // Ahead is not a fork (L3): this node may be behind its own cluster.
-    replica.barrier(PROPOSE_MS_MAX).then(
-      () => {
-        const { revision: end } = replica.position();
-        if (cursor <= end) return this.#holds.heard(cursor);
-        this.#fail(new OpenClawError("FORK", `the parent has revision ${cursor}, this cluster ends at ${end}`));
-      },
+    this.#epochs.requireOurs(cursor).then(
+      () => this.#holds.heard(cursor),
       (error: unknown) => this.#fail(error),
     );
   }
@@ -345,9 +338,13 @@ export class Uplink {
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
     await this.#budget.turn();
-    const push = await this.#pushes.from(revision(after), this.#budget.pushBytes);
+    const slice = this.#newsAfter(after) ?? (await replica.ledger(revision(after + 1), this.#budget.pushBytes));
+    const push = await ledgerPush(this.#options, revision(after), this.#pushed, slice);
     // L1: what came from the parent goes back as skips; those wait for something to go with, so that links fall silent.
-    if (push === null || !push.idle || push.to <= this.#bareTo) return push;
+    if (push === null || !push.idle || push.to <= this.#bareTo) {
+      if (push !== null) this.#pushed = push.end;
+      return push;
+    }
     this.#cancelBare ??= this.#options.clock.after(SKIP_DELAY_MS, () => {
       this.#cancelBare = null;
       this.#bareTo = replica.position().revision;
@@ -356,16 +353,18 @@ export class Uplink {
     return null;
   }
 
+  /** Few records, for many are read from the disk while others are on their way. */
+  #newsAfter(after: number): LedgerSlice | null {
+    const news = this.#news;
+    if (news?.after !== after || news.advance.revision - after > NEWS_REVISIONS_MAX) return null;
+    const { records, revision: newest } = news.advance;
+    const bytes = records.reduce((sum, { record }) => sum + record.length, 0);
+    return records[0]?.revision === after + 1 && bytes <= this.#budget.pushBytes ? { records, revision: newest } : null;
+  }
+
   /** What the parent streams costs bytes as well: the link looks whether any are left. */
   #lookAtBudget(): void {
     if (this.#budget.left === 0) this.#link?.wake();
-  }
-
-  /** S3: by the parent's word in the epoch that it is in. */
-  async #tell(kind: "parentHolds" | "parentLacks", holds: Revision): Promise<void> {
-    const { parent } = this.#options;
-    if (this.#welcome === null) throw new OpenClawError("UNAVAILABLE", "the connection closed");
-    await this.#propose({ kind, parent, epoch: this.#welcome.epoch.nonce, revision: holds });
   }
 
   #spent(): void {

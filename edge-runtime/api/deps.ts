@@ -5,7 +5,7 @@ import type { DiskBudget } from "@openclaw/core/replica/disk-budget.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
 import type { Member, MemberPlace } from "@openclaw/core/state-machine/member.ts";
 import type { Authority, Principal } from "@openclaw/core/sync/authority.ts";
-import type { Uplink } from "@openclaw/core/sync/uplink.ts";
+import type { Adoption } from "@openclaw/core/sync/parent-epochs.ts";
 import type { UplinkState } from "@openclaw/core/sync/uplink-state.ts";
 import type { FastifyBaseLogger } from "fastify";
 import type { Materialiser } from "../documents/materialise.ts";
@@ -73,7 +73,10 @@ export interface UplinkStatus extends Omit<UplinkState, "lastError"> {
   readonly failureCode: ErrorCode | null;
 }
 
-export interface UplinkDoor extends Pick<Uplink, "planAdoption" | "adopt"> {
+export interface UplinkDoor {
+  /** What following the parent that was refused last would do, and doing it (L3). @throws as `ParentEpochs.plan` */
+  planAdoption(): Promise<Adoption>;
+  adopt(): Promise<Adoption>;
   status(): UplinkStatus;
   setEnabled(enabled: boolean): void;
   /** Ms since this node knew that its mirror of that cluster was level with it; null when it does not. */

@@ -100,11 +100,11 @@ export class Uplink implements UplinkDoor {
     return { ...state, failure: lastError?.message ?? null, failureCode: lastError?.code ?? null };
   }
 
-  planAdoption(): ReturnType<CoreUplink["planAdoption"]> {
-    return this.#core.planAdoption();
+  planAdoption(): ReturnType<CoreUplink["epochs"]["plan"]> {
+    return this.#core.epochs.plan();
   }
 
-  adopt(): ReturnType<CoreUplink["adopt"]> {
-    return this.#core.adopt();
+  adopt(): ReturnType<CoreUplink["epochs"]["adopt"]> {
+    return this.#core.epochs.adopt();
   }
 }

@@ -1,13 +1,22 @@
 /** Sync streams, and with them frames on a real libp2p stream: order, backpressure, limits, endings. */
 
+import { zstdCompressSync } from "node:zlib";
 import { FRAME_BYTES_MAX } from "@openclaw/core/limits.ts";
+import { encodeFrame } from "@openclaw/core/sync/frame.ts";
 import type { Host } from "@openclaw/edge-runtime/network/host.ts";
 import {
   STREAM_WINDOW_BYTES_MAX,
   STREAM_WRITE_BYTES_MAX,
   SYNC_HELLO_BYTES_MAX,
 } from "@openclaw/edge-runtime/network/limits.ts";
-import { dialSync, handleSync, SYNC_PROTOCOL, type SyncStream } from "@openclaw/edge-runtime/network/sync-streams.ts";
+import {
+  dialParent,
+  dialSync,
+  handleSync,
+  SYNC_PROTOCOL,
+  type SyncStream,
+  TrafficCounter,
+} from "@openclaw/edge-runtime/network/sync-streams.ts";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Libp2pCluster, nodeId } from "./libp2p-cluster.ts";
 
@@ -115,6 +124,49 @@ test("X1: the first frame of a child is small", async () => {
   atChild.stream.send(new Uint8Array(SYNC_HELLO_BYTES_MAX + 1));
   await vi.waitFor(() => expect(atParent.closed).toMatchObject({ code: "FRAME_TOO_LARGE" }), WAIT);
   await vi.waitFor(() => expect(atChild.closed).toBeInstanceOf(Error), WAIT);
+});
+
+describe("between clusters", () => {
+  async function uplinked(): Promise<{ atChild: End; atParent: End; traffic: TrafficCounter }> {
+    const before = accepted.length;
+    const traffic = new TrafficCounter();
+    const atChild = new End(await dialParent(child, [address], traffic, AbortSignal.timeout(10_000)));
+    await vi.waitFor(() => expect(accepted.length).toBe(before + 1), WAIT);
+    const stream = accepted[before];
+    if (stream === undefined) throw new Error("no stream");
+    return { atChild, atParent: new End(stream), traffic };
+  }
+
+  test("frames are compressed both ways, arrive as they were in their order, and their bytes are counted", async () => {
+    const { atChild, atParent, traffic } = await uplinked();
+    atParent.listen((message) => atParent.stream.send(message));
+    atChild.listen();
+    const sizes = [4, 200_000, 5, 3_000_000, 100];
+    sizes.forEach((bytes, i) => void atChild.stream.send(numberedFrame(i, bytes)));
+    await vi.waitFor(() => expect(atChild.received).toHaveLength(sizes.length), WAIT);
+    expect(atChild.received.map((message) => [numberOf(message), message.length])).toEqual(
+      sizes.map((bytes, i) => [i, bytes]),
+    );
+    expect(traffic.sent).toBeLessThan(2_000);
+    expect(traffic.received).toBe(traffic.sent);
+  });
+
+  test("X1: a bomb closes its own stream FRAME_TOO_LARGE, and no other", async () => {
+    const other = await uplinked();
+    other.atParent.listen();
+    other.atChild.listen().stream.send(numberedFrame(1, 4));
+    const raw = await child.dialProtocol(parent.getMultiaddrs(), "/openclaw/uplink/1");
+    await vi.waitFor(() => expect(accepted).toHaveLength(2), WAIT);
+    const [, stream] = accepted;
+    if (stream === undefined) throw new Error("no stream");
+    const atParent = new End(stream).listen();
+    const bomb = zstdCompressSync(new Uint8Array(SYNC_HELLO_BYTES_MAX + 1));
+    raw.send(encodeFrame(Uint8Array.of(1), bomb));
+    await vi.waitFor(() => expect(atParent.closed).toMatchObject({ code: "FRAME_TOO_LARGE" }), WAIT);
+    expect(atParent.received).toEqual([]);
+    other.atChild.stream.send(numberedFrame(2, 100_000));
+    await vi.waitFor(() => expect(other.atParent.received.map(numberOf)).toEqual([1, 2]), WAIT);
+  });
 });
 
 describe("X1: a slow reader", () => {

@@ -115,15 +115,15 @@ describe("L3: a parent at its child", () => {
     expect(errorOf(site)?.message).toMatch(/openclaw sync adopt-parent/);
     expect(site.position().parentHolds).toBe(7);
     expect(anew.proposals.some(({ kind }) => kind === "importLedger")).toBe(false);
-    const plan = await site.uplink?.planAdoption();
+    const plan = await site.uplink?.epochs.plan();
     expect(plan).toMatchObject({ parting: 0, holds: 0, held: 7, taken: { revisions: 4 } });
     expect(await rowsOf(site, hub.id)).toMatchObject({ h1: "hub 1" });
-    await site.uplink?.adopt();
+    await site.uplink?.epochs.adopt();
     await world.elapse(20_000);
     expect(errorOf(site)).toBeNull();
     expect(await rowsOf(site, hub.id)).toEqual({ new: "hub" });
     expect(await rowsOf(anew, site.id)).toEqual(await rowsOf(site, null));
-    expect(await codeOf(site.uplink?.planAdoption() ?? Promise.resolve())).toBe("NOT_FOUND");
+    expect(await codeOf(site.uplink?.epochs.plan() ?? Promise.resolve())).toBe("NOT_FOUND");
   });
 
   test("an older life of it is refused", async () => {
