@@ -3,8 +3,7 @@
  * take their time, and whatever was applied anywhere in it is written down here, as a backup that nobody can lose.
  */
 import { hash } from "node:crypto";
-import type { Epoch, NodeId } from "@openclaw/core/ids.ts";
-import type { Lineage } from "@openclaw/core/ledger/lineage.ts";
+import type { Epoch, Lineage, NodeId } from "@openclaw/core/ids.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import type { Position } from "@openclaw/core/state-machine/query.ts";
 import { OneLeaderPerTerm } from "../checkers/one-leader-per-term.ts";

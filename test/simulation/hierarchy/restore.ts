@@ -1,5 +1,6 @@
 /** What `openclaw restore` makes, in memory: disks with the content of one revision, under an epoch that departed there (L3). */
 import { hash as digest } from "node:crypto";
+import type { Lineage } from "@openclaw/core/ids.ts";
 import {
   type ClusterId,
   type Epoch,
@@ -10,7 +11,7 @@ import {
   revision,
   term,
 } from "@openclaw/core/ids.ts";
-import { beginningOf, departed, type Lineage } from "@openclaw/core/ledger/lineage.ts";
+import { beginningOf, departed } from "@openclaw/core/ledger/lineage.ts";
 import type { Sha256, StoredRecord } from "@openclaw/core/ports.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
 import { departedImage } from "../departed-image.ts";
