@@ -1,8 +1,7 @@
 /** What can be asked of the past: of the state as it was after one of its revisions. */
-import type { ClusterId, LeaseId, LinkId, Revision } from "../ids.ts";
+import type { ClusterId, LeaseId, Lineage, LinkId, Revision } from "../ids.ts";
 import type { LedgerFault } from "../ledger/fault.ts";
 import type { GapReason } from "../ledger/gap.ts";
-import type { Lineage } from "../ledger/lineage.ts";
 import type { DocumentPart, DocumentPlace } from "../ledger/snapshot.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "../state-machine/operation.ts";
 import type { QueryAnswers } from "../state-machine/query.ts";

@@ -13,8 +13,6 @@ import { ANCESTORS_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import { chainHash, genesisHash } from "./chain.ts";
 
-export type { Ancestor, Lineage } from "../ids.ts";
-
 /** What one epoch wrote of a ledger: the revisions above `after`, up to `to`; null: to its end. */
 export interface Span {
   readonly epoch: Epoch;

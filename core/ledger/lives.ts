@@ -2,8 +2,8 @@
  * What a cluster's epoch says of it, to whoever holds a copy of its ledger (L3). A parent asks this of its child and a
  * child of its parent: each holds what it took of the other under the epochs that it knew.
  */
-import type { Revision } from "../ids.ts";
-import { epochsOf, type Lineage, type Parting, partingOf } from "./lineage.ts";
+import type { Lineage, Revision } from "../ids.ts";
+import { epochsOf, type Parting, partingOf } from "./lineage.ts";
 
 /** What was taken, and of which epochs. */
 export interface Held extends Lineage {

@@ -1,7 +1,6 @@
 /** What can be proposed, and what the proposer is told. */
 import type { ErrorCode } from "../errors.ts";
-import type { ClusterId, Epoch, Index, LeaseId, LinkId, NodeId, Revision, Seq, SessionId } from "../ids.ts";
-import type { Lineage } from "../ledger/lineage.ts";
+import type { ClusterId, Epoch, Index, LeaseId, Lineage, LinkId, NodeId, Revision, Seq, SessionId } from "../ids.ts";
 import type { DocumentChange, Home, KeyEvent, LinkItem } from "../ledger/record.ts";
 import type { SnapshotStep } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";

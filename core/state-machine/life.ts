@@ -1,9 +1,8 @@
 /** Lives of a cluster whose ledger a link does not follow (L3): one that was refused, one that was left. */
 import { decode, type Encodable, encode, TupleReader } from "../codec.ts";
 import { type ErrorCode, isErrorCode } from "../errors.ts";
-import type { Epoch, Revision } from "../ids.ts";
+import type { Epoch, Lineage, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
-import type { Lineage } from "../ledger/lineage.ts";
 import { ancestorTuples, epochTuple, readAncestors, readEpoch, readHash } from "../ledger/record-codec.ts";
 import type { RowCodec } from "./transaction.ts";
 

@@ -4,9 +4,9 @@
  */
 import { equalBytes } from "../bytes.ts";
 import type { ErrorCode } from "../errors.ts";
-import type { ClusterId, LinkId, Revision } from "../ids.ts";
+import type { ClusterId, Lineage, LinkId, Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
-import { beginningOf, type Lineage, type Parting, partingOf } from "../ledger/lineage.ts";
+import { beginningOf, type Parting, partingOf } from "../ledger/lineage.ts";
 import { judge } from "../ledger/lives.ts";
 import type { Sha256 } from "../ports.ts";
 import type { CommandResult, SystemCommand } from "./command.ts";

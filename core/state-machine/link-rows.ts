@@ -2,9 +2,8 @@
 import { utf8Text } from "../bytes.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import { invariant } from "../errors.ts";
-import type { ClusterId, LinkId, Origin, Revision } from "../ids.ts";
+import type { ClusterId, Lineage, LinkId, Origin, Revision } from "../ids.ts";
 import { isClusterId, isLinkId, revision } from "../ids.ts";
-import type { Lineage } from "../ledger/lineage.ts";
 import { ancestorTuples, epochTuple, readAncestors, readEpoch, readHash } from "../ledger/record-codec.ts";
 import { LEDGER_LINKS, linkOfRow, originMarkKey, originMarksOf, PARENT_KEY } from "./keyspace.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";

@@ -1,10 +1,9 @@
 /** The row that says where the state stands, and the one that says how far the parent holds it (S3). */
 import { decode, encode, TupleReader } from "../codec.ts";
 import { invariant } from "../errors.ts";
-import type { ClusterId, Epoch, Revision } from "../ids.ts";
+import type { Ancestor, ClusterId, Epoch, Revision } from "../ids.ts";
 import { isClusterId, isNonce, PARTITION, revision } from "../ids.ts";
 import { genesisHash } from "../ledger/chain.ts";
-import type { Ancestor } from "../ledger/lineage.ts";
 import { ancestorTuples, epochTuple, readAncestors, readEpoch, readHash } from "../ledger/record-codec.ts";
 import type { Sha256 } from "../ports.ts";
 import { ANCESTORS_KEY, PARENT_HOLDS_KEY, POSITION_KEY } from "./keyspace.ts";

@@ -1,6 +1,5 @@
 /** What can be asked of the state at one applied index. Run by `query(view, question)` in the store's worker. */
-import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Revision, Seq } from "../ids.ts";
-import type { Ancestor } from "../ledger/lineage.ts";
+import type { ActorId, Ancestor, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Revision, Seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import type { StreamState } from "../ledger/snapshot.ts";
 import type { Outcome } from "./command.ts";

@@ -3,8 +3,7 @@
  * and members it knows nothing. Who goes on with a session or a link of the epoch before is told SESSION_EXPIRED, whatever
  * its window held (Q1); and the members are others.
  */
-import type { ClusterId, LeaseId, Revision } from "../ids.ts";
-import type { Lineage } from "../ledger/lineage.ts";
+import type { ClusterId, LeaseId, Lineage, Revision } from "../ids.ts";
 import { keyRow } from "./key-rows.ts";
 import { ANCESTORS_KEY, keyOfRow, keyRange, leaseKeyKey, POSITION_KEY } from "./keyspace.ts";
 import { EVENT_OVERHEAD_BYTES, type LeaseRow, markRow, writeLease } from "./lease-rows.ts";

@@ -3,8 +3,9 @@
  * that an operator decides on and for a parent.
  */
 import { OpenClawError } from "../errors.ts";
+import type { Lineage } from "../ids.ts";
 import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
-import { epochsOf, type Lineage, partingOf } from "../ledger/lineage.ts";
+import { epochsOf, partingOf } from "../ledger/lineage.ts";
 import type { Held } from "../ledger/lives.ts";
 import type { CommandResult, SystemCommand } from "../state-machine/command.ts";
 import type { Contender } from "../state-machine/life.ts";

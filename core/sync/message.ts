@@ -20,8 +20,7 @@
  *   goodbye {code} ─────────────────────────►
  */
 import type { ErrorCode } from "../errors.ts";
-import type { ChangeHash, ClusterId, LeaseId, LinkId, Revision, Seq } from "../ids.ts";
-import type { Lineage } from "../ledger/lineage.ts";
+import type { ChangeHash, ClusterId, LeaseId, Lineage, LinkId, Revision, Seq } from "../ids.ts";
 import type { PositionToken } from "../ledger/position-token.ts";
 import type { DocumentChange, LinkItem } from "../ledger/record.ts";
 import type { SnapshotProgress, SnapshotStep } from "../ledger/snapshot.ts";

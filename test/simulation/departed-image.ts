@@ -1,6 +1,8 @@
 /** What a restore writes, as a store in memory begins with it (L3). */
+
+import type { Lineage } from "@openclaw/core/ids.ts";
 import { type ClusterId, type Epoch, index, type NodeId, revision, term } from "@openclaw/core/ids.ts";
-import { departed, type Lineage } from "@openclaw/core/ledger/lineage.ts";
+import { departed } from "@openclaw/core/ledger/lineage.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
 import { replay } from "@openclaw/core/state-machine/replay.ts";
