@@ -10,7 +10,7 @@ import type { Subscription } from "../ledger/subscription.ts";
 import type { ChildLinkOwner, Welcome } from "../sync/child-link.ts";
 import { Documents } from "./documents.ts";
 import { Down } from "./down.ts";
-import { type Claim, Drainer } from "./drain.ts";
+import { Drainer } from "./drain.ts";
 import { type Draft, Journal } from "./journal.ts";
 import { Keys, type KeysHost } from "./keys.ts";
 import { Leases, type LeasesHost } from "./leases.ts";
@@ -20,26 +20,16 @@ import { Outbox } from "./outbox.ts";
 import { drawLink } from "./own-link.ts";
 import { Questions } from "./questions.ts";
 import { ReadSession } from "./read-session.ts";
+import type { Restored } from "./restored.ts";
 import { hashesOf, type Rungs } from "./rungs.ts";
 import { Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
-import type { ClientStore, FailedRow } from "./store.ts";
+import type { FailedRow } from "./store.ts";
 import { subscriptionOf } from "./subscription.ts";
 import { unconfirmedChanges } from "./unconfirmed.ts";
 import { Upstream, type Withdrawn } from "./upstream.ts";
 
 export type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
-
-/** What the device held when the session began. */
-export interface Restored {
-  readonly outbox: Outbox;
-  readonly rungs: Rungs;
-  readonly down: Awaited<ReturnType<ClientStore["down"]>>;
-  readonly failed: readonly FailedRow[];
-  readonly claim: Claim;
-  readonly release: (() => void) | null;
-  readonly foreign: number;
-}
 
 export class Client {
   /** Key-values of the site, and mirrors of others'. */

@@ -2,9 +2,10 @@
 import { decode, type Encodable, encode, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { revision } from "../ids.ts";
+import { lineageFields, readLineage } from "../ledger/epoch-codec.ts";
 import { LEDGER_FAULTS, type LedgerFault, type LedgerFaultKind } from "../ledger/fault.ts";
 import { GAP_REASONS, type GapReason } from "../ledger/gap.ts";
-import { lineageFields, readHash, readLineage } from "../ledger/record-codec.ts";
+import { readHash } from "../ledger/record-codec.ts";
 import type { Mirror, MirrorItem } from "./history-query.ts";
 
 export const encodeMirror = ({ link, before, items, fault }: Mirror): readonly Uint8Array<ArrayBuffer>[] => [

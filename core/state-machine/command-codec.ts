@@ -7,18 +7,10 @@ import type { Encodable } from "../codec.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError } from "../errors.ts";
 import { index, isClusterId, isLinkId, isNodeId, isNonce, isSessionId, type Revision, revision, seq } from "../ids.ts";
+import { epochTuple, lineageFields, readEpoch, readLineage } from "../ledger/epoch-codec.ts";
 import { encodeRun, readRun } from "../ledger/link-run.ts";
 import { isKeyEvent, type KeyEvent } from "../ledger/record.ts";
-import {
-  epochTuple,
-  eventTuple,
-  lineageFields,
-  readEpoch,
-  readEvent,
-  readHash,
-  readLineage,
-  SALT_BYTES,
-} from "../ledger/record-codec.ts";
+import { eventTuple, readEvent, readHash, SALT_BYTES } from "../ledger/record-codec.ts";
 import { readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot.ts";
 import { readSubscription, subscriptionTuple } from "../ledger/subscription.ts";
 import { IDEMPOTENCY_KEY_CHARS_MAX } from "../limits.ts";
@@ -169,6 +161,7 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
         epochTuple(command.epoch),
         encodeRun(command.items),
         command.hash,
+        command.after,
       ];
     case "importCommands":
       return [
@@ -253,6 +246,7 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         epoch: readEpoch(reader.any()),
         items: readRun(reader),
         hash: readHash(reader),
+        after: reader.orNull(readHash),
       };
     case COMMAND.importCommands:
       return {

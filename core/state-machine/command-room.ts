@@ -30,10 +30,10 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "shed":
     case "openSession":
     case "parentHolds":
+    case "parentLacks":
     case "succeedEpoch":
     case "settleEpoch":
     case "noteContender":
-    case "parentLacks":
     case "uplinkUsed":
     case "allowUplink":
     case "noteMember":

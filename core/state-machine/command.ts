@@ -112,6 +112,8 @@ export type SystemCommand =
       readonly epoch: Epoch;
       readonly items: readonly LinkItem[];
       readonly hash: Uint8Array;
+      /** The sender's ledger hash before the first item; null where it is not known, or is known to be ours. */
+      readonly after: Uint8Array | null;
     }
   /** A step of a snapshot that a link brings in the place of its ledger's records (S4). */
   | {

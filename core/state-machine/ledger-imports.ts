@@ -99,6 +99,8 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
   // with what is kept (mirror.ts).
   if (lastRevision(last) < cursor) return { kind: "imported", cursor, outcomes: [] };
   const row = known ?? beginning(importing, command);
+  const parted = partedBelow(sha256, row, command);
+  if (parted !== null) return refuse(parted.code, parted.details);
   const rest = command.items.filter((item) => lastRevision(item) > cursor);
   if (rest.length === 0)
     return equalBytes(row.hash, command.hash)
@@ -124,6 +126,26 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
   const opened = openAll(rest, hashes);
   if (!opened.ok) return refuse(opened.refusal.code, opened.refusal.details);
   return take(importing, { ...command, epoch }, row, opened.items);
+}
+
+/**
+ * L3: what the sender has up to our cursor is what we took. Its items above would not tell: a skip's hash is taken over,
+ * whatever it follows.
+ */
+function partedBelow(sha256: Sha256, row: LedgerLinkRow, { cluster, items, after }: ImportLedger): Refusal | null {
+  const [first] = items;
+  if (first === undefined || after === null || row.cursor === 0) return null;
+  const below = items.filter((item) => lastRevision(item) <= row.cursor);
+  const next = items[below.length];
+  if (next !== undefined && firstRevision(next) <= row.cursor)
+    return refused("GAP", `a skip from ${firstRevision(next)} on runs over ${row.cursor}`);
+  const at = revision(firstRevision(first) - 1);
+  const span = spanAt(row, at + 1);
+  const before = span === null ? after : chainedTo(sha256, cluster, PARTITION, span.epoch, at, after);
+  const hash = below.length === 0 ? after : hashesAlong(sha256, before, PARTITION, below).at(-1);
+  return hash === undefined || equalBytes(hash, row.hash)
+    ? null
+    : refused("FORK", `another hash at ${row.cursor}, which was taken`);
 }
 
 /** The hash where an epoch departed, as the sender told it. */

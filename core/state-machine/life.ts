@@ -3,7 +3,8 @@ import { decode, type Encodable, encode, TupleReader } from "../codec.ts";
 import { type ErrorCode, isErrorCode } from "../errors.ts";
 import type { Epoch, Lineage, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
-import { ancestorTuples, epochTuple, readAncestors, readEpoch, readHash } from "../ledger/record-codec.ts";
+import { ancestorTuples, epochTuple, readAncestors, readEpoch } from "../ledger/epoch-codec.ts";
+import { readHash } from "../ledger/record-codec.ts";
 import type { RowCodec } from "./transaction.ts";
 
 /** A life that was refused, and may be chosen. */

@@ -10,6 +10,7 @@ import { beginningOf, type Parting, partingOf } from "../ledger/lineage.ts";
 import { judge } from "../ledger/lives.ts";
 import type { Sha256 } from "../ports.ts";
 import type { CommandResult, SystemCommand } from "./command.ts";
+import { homesOf } from "./homes.ts";
 import { mirrorKey } from "./key-rows.ts";
 import { contenderKey, contendersRange, ledgerLinkKey, leftLifeKey, streamKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
@@ -89,7 +90,14 @@ export function settleEpoch(
   const events = command.changes.filter((event) => mirrorKey(tx, cluster, event, origin.revision));
   if (events.length > 0) {
     raiseMark(tx, origin, link);
-    ledger.replace(author, { origin, link }, events, command.holds === null ? "site" : "hub");
+    // What the parent says is the home of everybody's keys goes on to our children (Q3).
+    const homes = homesOf(tx);
+    for (const home of ["site", "hub"] as const) {
+      const of = events.filter(
+        ({ key }) => (command.holds !== null && homes.homeOf(key) === "hub") === (home === "hub"),
+      );
+      if (of.length > 0) ledger.replace(author, { origin, link }, of, home);
+    }
   }
   return { kind: "imported", cursor: row.cursor, outcomes: [] };
 }

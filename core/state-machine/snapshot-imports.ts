@@ -36,6 +36,7 @@ import { beginLink, noteGap } from "./link-gaps.ts";
 import { ledgerLinkRow, markOf, raiseMark } from "./link-rows.ts";
 import { keyAfter } from "./row-pages.ts";
 import { noteShed } from "./shed.ts";
+import { shippingRefusal } from "./sites.ts";
 import { streamOf, writeStream } from "./stream-rows.ts";
 
 export type ImportSnapshot = Extract<SystemCommand, { kind: "importSnapshot" }>;
@@ -58,6 +59,8 @@ export function importSnapshot(importing: Importing, taker: Taker, command: Impo
   if (String(link) !== cluster || cluster === importing.cluster) {
     return refuse("WRONG_CLUSTER", `link ${link} of ${cluster}`);
   }
+  const shut = shippingRefusal(tx, cluster);
+  if (shut !== null) return refuse(shut.code, shut.details);
   if (known !== undefined && known.epoch.nonce !== epoch.nonce) {
     return refuse("WRONG_EPOCH", `epoch ${known.epoch.counter} is pinned, not ${epoch.counter}`);
   }

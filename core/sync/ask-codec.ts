@@ -5,14 +5,13 @@ import type { Encodable } from "../codec.ts";
 import { limited, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
 import { type ChangeHash, type ClusterId, isActorId, isClusterId, isLeaseId, isNonce, revision } from "../ids.ts";
+import { lineageFields, readLineage } from "../ledger/epoch-codec.ts";
 import {
   changeHashBytes,
   changeHashOf,
   documentChangeTuple,
-  lineageFields,
   readDocumentChange,
   readHash,
-  readLineage,
 } from "../ledger/record-codec.ts";
 import { BATCH_ITEMS_MAX, EVENTS_MAX, RANGE_ROWS_MAX } from "../limits.ts";
 import {

@@ -7,8 +7,9 @@ import type { Encodable } from "../codec.ts";
 import { decode, encodePooled, limited, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, isClusterId, isLeaseId, isLinkId, isNonce, revision, seq } from "../ids.ts";
+import { lineageFields, readLineage } from "../ledger/epoch-codec.ts";
 import { encodeRun, readRun } from "../ledger/link-run.ts";
-import { changeHashBytes, lineageFields, readHash, readLineage } from "../ledger/record-codec.ts";
+import { changeHashBytes, readHash } from "../ledger/record-codec.ts";
 import { progressTuple, readProgress, readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot.ts";
 import { readSubscription, subscriptionTuple } from "../ledger/subscription.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
@@ -54,7 +55,7 @@ export function encodeChildMessage(message: ChildMessage): Uint8Array {
         message.down === null ? null : downTuple(message.down),
       ]);
     case "pushLedger":
-      return encodePooled([CHILD.pushLedger, encodeRun(message.items), message.hash]);
+      return encodePooled([CHILD.pushLedger, encodeRun(message.items), message.hash, message.after]);
     case "pushCommands":
       return encodePooled([CHILD.pushCommands, message.from, message.lowWater, message.commands.map(userCommandTuple)]);
     case "pushSnapshot":
@@ -96,7 +97,7 @@ function readChildMessage(kind: number, reader: TupleReader): ChildMessage {
       };
     case CHILD.pushLedger: {
       const items = readRun(reader, BATCH_ITEMS_MAX);
-      return { kind: "pushLedger", items, hash: readHash(reader) };
+      return { kind: "pushLedger", items, hash: readHash(reader), after: reader.orNull(readHash) };
     }
     case CHILD.pushCommands:
       return {

@@ -102,7 +102,11 @@ export class DownImports {
     const runs = takeRuns(this.#waiting, spansOf(lineage));
     const { to, hash } = runs.at(-1) ?? first;
     const items = runs.reduce<readonly LinkItem[]>((all, run) => joinRuns(all, run.items), []);
-    const result = await propose({ kind: "importLedger", side: "parent", link, cluster: parent, epoch, items, hash });
+    const result = await propose({
+      ...{ kind: "importLedger", side: "parent", link, cluster: parent, epoch, items, hash },
+      // A connection begins where both ends agree (L3), and its runs follow each other.
+      after: null,
+    });
     if (result.kind === "importRefused") throw new OpenClawError(result.code, result.details);
     taken.taken(to);
   }

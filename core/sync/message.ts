@@ -29,7 +29,7 @@ import type { ReadMode } from "../replica/read-mode.ts";
 import type { Outcome, UserCommand } from "../state-machine/command.ts";
 import type { Query, QueryAnswers } from "../state-machine/query.ts";
 
-export const SYNC_VERSION = 3;
+export const SYNC_VERSION = 4;
 
 /** Reads a child may ask for; everything but the parent's own upkeep. */
 export type ChildQuery = Extract<
@@ -71,7 +71,13 @@ export type ChildMessage =
       } | null;
     }
   /** A site's ledger. `hash`: its ledger hash at the last item's revision. */
-  | { readonly kind: "pushLedger"; readonly items: readonly LinkItem[]; readonly hash: Uint8Array }
+  | {
+      readonly kind: "pushLedger";
+      readonly items: readonly LinkItem[];
+      readonly hash: Uint8Array;
+      /** Its ledger hash before the first item, which the parent must have there (L3): a skip alone tells nothing of it. Null where it is no longer kept. */
+      readonly after: Uint8Array | null;
+    }
   /** S4: what a site's ledger no longer tells. The step is answered as a push is: a snapshot moves the cursor at its end. */
   | { readonly kind: "pushSnapshot"; readonly step: SnapshotStep }
   /** A client's queued commands. `lowWater`: every outcome below it has been stored at the client. */

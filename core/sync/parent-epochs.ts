@@ -77,7 +77,10 @@ export class ParentEpochs {
     await this.#requireSameLedger(welcome);
     this.#refused = null;
     const begins = verdict.kind === "first" || held?.linked === false;
-    if (verdict.kind !== "behind" && (begins || verdict.kind === "successor")) await this.#succeed(welcome);
+    // S3: it may be the parent again after another one was, and then what that one held counts no more.
+    const isParentAgain = source.position().parentEpoch !== welcome.epoch.nonce;
+    if (verdict.kind !== "behind" && (begins || verdict.kind === "successor" || isParentAgain))
+      await this.#succeed(welcome);
     if (verdict.kind !== "behind") return "goOn";
     const adoption = await this.#plan(welcome);
     await carryOutChange(this.#options.propose, adoption, adoption.holds);

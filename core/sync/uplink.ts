@@ -3,22 +3,18 @@
  * parent has it (S3). Runs on whichever node leads; all it knows is replicated, so that the next leader goes on.
  */
 import { asOpenClawError, InvariantViolation, type OpenClawError } from "../errors.ts";
-import { type Revision, revision } from "../ids.ts";
-import { spanAt } from "../ledger/lineage.ts";
-import { selectForParent } from "../ledger/selection.ts";
-import { BATCH_ITEMS_MAX } from "../limits.ts";
+import { linkOfCluster, type Revision, revision } from "../ids.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
 import { Backoff } from "./backoff.ts";
 import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
 import { DownImports } from "./down-imports.ts";
 import { SKIP_DELAY_MS } from "./down-stream.ts";
 import { DrainRate } from "./drain-rate.ts";
-import { linkOf } from "./life-change.ts";
+import { type LedgerEnd, ledgerPush } from "./ledger-push.ts";
 import type { ChildConnection } from "./message.ts";
 import { MirrorAge } from "./mirror-age.ts";
 import { ParentEpochs } from "./parent-epochs.ts";
 import { ParentHolds } from "./parent-holds.ts";
-import { isBare } from "./run.ts";
 import { subscribed } from "./subscribed.ts";
 import { UpSnapshot } from "./up-snapshot.ts";
 import { UplinkBudget } from "./uplink-budget.ts";
@@ -32,8 +28,6 @@ const RETRY_MS_FIRST = 100;
 const RETRY_MS_MAX = 5_000;
 /** Slowly: after a cut of ten seconds a parent is tried about once a second, so that a backlog need not wait for the link. */
 const UNREACHED_GROWTH = 1.05;
-/** How often a link that used up its day looks whether it may go on, ms. */
-const SPENT_LOOK_MS = 1_000;
 
 export class Uplink {
   readonly #options: UplinkOptions;
@@ -42,7 +36,6 @@ export class Uplink {
   readonly #refused: Backoff;
   readonly #budget: UplinkBudget;
   readonly #drain: DrainRate;
-  #wakeSpent: () => void = () => {};
   #unfollow: () => void = () => {};
   #unlead: () => void = () => {};
   #enabled = true;
@@ -54,6 +47,8 @@ export class Uplink {
   #lastError: OpenClawError | null = null;
   readonly #holds: ParentHolds;
   readonly #epochs: ParentEpochs;
+  /** Where the last push ended, or the parent stood when it welcomed us. */
+  #pushed: LedgerEnd | null = null;
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
   #cancelBare: (() => void) | null = null;
@@ -116,7 +111,7 @@ export class Uplink {
   async allow(bytes: number): Promise<void> {
     await this.#propose({ kind: "allowUplink", day: this.#budget.use.day, bytes });
     await this.#budget.refresh();
-    this.#wakeSpent();
+    this.#budget.wake();
   }
 
   status(): UplinkState {
@@ -155,7 +150,7 @@ export class Uplink {
       this.#link?.close();
       this.#unreached.wake();
       this.#refused.wake();
-      this.#wakeSpent();
+      this.#budget.wake();
     } else if (!this.#running) {
       this.#running = true;
       void this.#run();
@@ -165,7 +160,7 @@ export class Uplink {
   async #run(): Promise<void> {
     while (this.#wanted) {
       if (this.#budget.left === 0) {
-        await this.#replenished();
+        await this.#budget.replenished((error) => this.#note(error));
         continue;
       }
       const reason = await this.#connection();
@@ -177,20 +172,6 @@ export class Uplink {
     this.#running = false;
     // The leadership may have come back while the last connection was ending.
     if (this.#wanted) this.#look();
-  }
-
-  /** Resolves when there may be bytes again: the day may be another one, or an operator may have allowed more. */
-  async #replenished(): Promise<void> {
-    const { clock } = this.#options;
-    await this.#budget.look().catch((error: unknown) => this.#note(error));
-    await new Promise<void>((resolve) => {
-      const cancel = clock.after(SPENT_LOOK_MS, resolve);
-      this.#wakeSpent = () => {
-        cancel();
-        resolve();
-      };
-    });
-    await this.#budget.refresh().catch((error: unknown) => this.#note(error));
   }
 
   async #connection(): Promise<OpenClawError | null> {
@@ -215,21 +196,16 @@ export class Uplink {
     await replica.barrier(PROPOSE_MS_MAX);
     const { epoch, ancestors, revision: end } = replica.position();
     await this.#budget.refresh();
-    const { link } = await replica.read({ kind: "link", link: linkOf(parent) });
+    const { link } = await replica.read({ kind: "link", link: linkOfCluster(parent) });
     this.#mirrorAge.taken(revision(link?.cursor ?? 0));
-    const begun = (link?.cursor ?? 0) > 0;
-    const from = { link: linkOf(parent), cluster: parent };
-    const wanted = await subscribed(replica, from, this.#options.subscription, begun, (one) => this.#propose(one));
+    const cursor = revision(link?.cursor ?? 0);
+    const from = { link: linkOfCluster(parent), cluster: parent };
+    const wanted = await subscribed(replica, from, this.#options.subscription, cursor > 0, (one) => this.#propose(one));
     return {
-      link: linkOf(cluster),
+      link: linkOfCluster(cluster),
       child: { kind: "site", cluster, epoch, ancestors, revision: end, credential },
       // Also where nothing is subscribed to: homes, commands and results come down whatever that is (Q2, Q3).
-      down: {
-        ...wanted,
-        cursor: revision(link?.cursor ?? 0),
-        epoch: link?.epoch?.nonce ?? null,
-        hash: link === null || link.cursor === 0 ? null : link.hash,
-      },
+      down: { ...wanted, cursor, epoch: link?.epoch?.nonce ?? null, hash: cursor === 0 ? null : (link?.hash ?? null) },
     };
   }
 
@@ -293,6 +269,7 @@ export class Uplink {
       this.#drain.begin(welcome.cursor, traffic().sent);
       this.#options.connected?.();
       this.#holds.begin(epoch, revision(welcome.cursor));
+      this.#pushed = welcome.hash === null ? null : { revision: revision(welcome.cursor), hash: welcome.hash };
       this.#imports?.begin();
       link.wake();
     } catch (error) {
@@ -317,7 +294,7 @@ export class Uplink {
   #importsOf({ epoch, ancestors }: Welcome): DownImports {
     const { parent, clock } = this.#options;
     return new DownImports({
-      link: linkOf(parent),
+      link: linkOfCluster(parent),
       parent,
       lineage: { epoch, ancestors },
       clock,
@@ -335,7 +312,7 @@ export class Uplink {
 
   /** The next run of our ledger for the parent. */
   async #next(after: number, inFlight: number): Promise<Push | null> {
-    const { replica, parent, sha256 } = this.#options;
+    const { replica } = this.#options;
     if (this.#welcome === null) return null;
     this.#budget.look().catch((error: unknown) => this.#note(error));
     if (this.#budget.left === 0) {
@@ -349,23 +326,18 @@ export class Uplink {
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
     await this.#budget.turn();
-    const slice = await replica.ledger(revision(after + 1), this.#budget.pushBytes);
-    // L3: no push goes past where an epoch departed.
-    const to = spanAt(replica.position(), after + 1)?.to ?? Number.POSITIVE_INFINITY;
-    const records = slice.records.slice(0, BATCH_ITEMS_MAX).filter((record) => record.revision <= to);
-    const last = records.at(-1);
-    if (last === undefined) return null;
-    const items = selectForParent(records, parent, sha256);
+    const push = await ledgerPush(this.#options, revision(after), this.#pushed, this.#budget.pushBytes);
     // L1: what came from the parent goes back as skips; those wait for something to go with, so that links fall silent.
-    if (isBare(items) && last.revision > this.#bareTo && last.revision === slice.revision) {
-      this.#cancelBare ??= this.#options.clock.after(SKIP_DELAY_MS, () => {
-        this.#cancelBare = null;
-        this.#bareTo = replica.position().revision;
-        this.#link?.wake();
-      });
-      return null;
+    if (push === null || !push.idle || push.to <= this.#bareTo) {
+      if (push !== null) this.#pushed = push.end;
+      return push;
     }
-    return { to: last.revision, message: { kind: "pushLedger", items, hash: last.hash } };
+    this.#cancelBare ??= this.#options.clock.after(SKIP_DELAY_MS, () => {
+      this.#cancelBare = null;
+      this.#bareTo = replica.position().revision;
+      this.#link?.wake();
+    });
+    return null;
   }
 
   /** What the parent streams costs bytes as well: the link looks whether any are left. */

@@ -6,8 +6,11 @@ import { BATCH_BYTES_MAX, FRAME_BYTES_MAX } from "@openclaw/core/limits.ts";
 export const CONNECTIONS_MAX = 512;
 /** New connections a second from one address: a whole fleet and its browsers may share a loopback or a NAT. */
 export const CONNECTIONS_PER_SECOND_MAX = 64;
-/** Connections that have not finished Noise and Yamux. */
-export const PENDING_CONNECTIONS_MAX = 64;
+/**
+ * Connections that have not finished Noise and Yamux. Few: when a whole fleet comes back at once to a node that has little
+ * CPU left, so many get through before their dial times out; of more, all run out of time together (docs/scale.md).
+ */
+export const PENDING_CONNECTIONS_MAX = 16;
 /** Dials at once, and waiting. */
 export const DIALS_MAX = 16;
 export const DIALS_WAITING_MAX = 128;

@@ -6,7 +6,7 @@
 import { copyFile, mkdtemp, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import type { HistorySource } from "@openclaw/core/history/history.ts";
+import type { HistorySource } from "@openclaw/core/history/history-source.ts";
 import type { NodeId } from "@openclaw/core/ids.ts";
 import { encodeEntries } from "@openclaw/core/raft/entry-codec.ts";
 import { founding, type Membership } from "@openclaw/core/raft/membership.ts";

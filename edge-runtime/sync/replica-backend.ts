@@ -53,7 +53,7 @@ async function propose(
 ): Promise<CommandResult> {
   const result = await replica.propose(command, { principal, timeoutMs: PROPOSE_MS_MAX });
   // A gap is how a sender learns where to go on (S2).
-  if (command.kind === "importLedger" && result.kind === "importRefused" && result.code !== "GAP")
+  if ("cluster" in command && result.kind === "importRefused" && result.code !== "GAP")
     refusals.count(command.cluster, result.code, { reason: result.details });
   return result;
 }

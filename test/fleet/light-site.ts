@@ -100,6 +100,11 @@ export class LightSite {
     return this.#uplink.status().connected;
   }
 
+  /** Why it is not, in words; null where there was nothing. */
+  get failure(): string | null {
+    return this.#uplink.status().failure;
+  }
+
   /** Resolves when the site has it, which is long before its hub does. */
   async put(key: string, value: string): Promise<void> {
     const command = { kind: "put", key: utf8(key), value: utf8(value) } as const;

@@ -1,4 +1,5 @@
 /** `npm run fleet -- --sites N`: so many light sites in a few processes on one real hub node; tells what that costs. */
+import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -28,6 +29,8 @@ interface Options {
   readonly rates: readonly number[];
   readonly valueBytes: number;
 }
+
+const LOOK_MS = 1_000;
 
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
@@ -92,7 +95,12 @@ await Workbench.use(async (workbench) => {
       loaded.push(row);
       say(JSON.stringify(row));
       sites.load(0, options.valueBytes);
-      await until(DRAIN_MS, "all that was put is at the hub", async () => lag.arrived >= (await sites.count()).puts);
+      await until(DRAIN_MS, "all that was put is at the hub", async () => {
+        const { puts: all, connected, apart } = await sites.count();
+        if (connected < options.sites)
+          say(`${connected} are connected; ${lag.arrived} of ${all}; ${[...new Set(apart)].join("; ")}`);
+        return lag.arrived >= all;
+      });
     }
     lag.stop();
     const { sites: count, processes } = options;
@@ -148,6 +156,8 @@ function measuring(hub: number, sites: readonly number[], http: string) {
       sitesCpuPercent: percent(1),
       mbPerSite: siteMb / options.sites,
       streams: await metric(http, "openclaw_children"),
+      /** What else the machine was asked for: with more than there are cores, lags are of the machine, not of us. */
+      loadAverage: os.loadavg()[0] ?? 0,
     };
   };
 }
@@ -162,7 +172,7 @@ async function until(ms: number, what: string, is: () => Promise<boolean>): Prom
   for (;;) {
     if (await is()) return;
     if (performance.now() > deadline) throw new Error(`not within ${ms / 1_000} s: ${what}`);
-    await sleep(250);
+    await sleep(LOOK_MS);
   }
 }
 

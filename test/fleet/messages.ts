@@ -6,5 +6,11 @@ export type ToSites =
   | { readonly kind: "count" };
 
 export type FromSites =
-  | { readonly kind: "counted"; readonly connected: number; readonly puts: number; readonly failed: number }
+  | {
+      readonly kind: "counted";
+      readonly connected: number;
+      readonly puts: number;
+      readonly failed: number;
+      readonly apart: readonly string[];
+    }
   | { readonly kind: "failed"; readonly reason: string };

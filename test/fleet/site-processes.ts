@@ -41,6 +41,7 @@ export class SiteProcesses {
       connected: counts.reduce((sum, { connected }) => sum + connected, 0),
       puts: counts.reduce((sum, { puts }) => sum + puts, 0),
       failed: counts.reduce((sum, { failed }) => sum + failed, 0),
+      apart: counts.flatMap(({ apart }) => apart),
     };
   }
 

@@ -118,6 +118,7 @@ test("F1, X1, R10: a rogue site is refused with a code, counted and logged, and 
       kind: "pushLedger",
       items: [{ kind: "skip", from: revision(from), to: revision(from), hash }],
       hash,
+      after: null,
     });
 
   // Another's name: with its own credential, and with one that it signed itself for a node of that site.

@@ -70,7 +70,8 @@ export class Fleet {
       cluster: site,
       random: random.stream("site's lines"),
       up: {
-        parent: this.#hub,
+        parent: () => this.#hub.id,
+        reach: () => this.#hub,
         subscription: { prefixes: [utf8("d")], collections: [COLLECTION, FOREIGN_COLLECTION], mirrors: false },
         shipped: (items) => this.#echoes("site", "hub", items),
         streamed: (items) => this.#echoes("hub", "site", items),

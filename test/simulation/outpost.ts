@@ -215,7 +215,8 @@ export class Outpost {
       const leftOut = i === 0 && to < this.#items.length && random.chance(0.3);
       if (!leftOut && last !== undefined) {
         this.#inFlight++;
-        connection.send({ kind: "pushLedger", items: this.#items.slice(from, to), hash: last.hash });
+        const after = this.ledger[from - 1]?.hash ?? null;
+        connection.send({ kind: "pushLedger", items: this.#items.slice(from, to), hash: last.hash, after });
       }
       from = to;
     }

@@ -163,6 +163,7 @@ const importLedger: fc.Arbitrary<SystemCommand> = fc
       epoch: epoch("b"),
       items,
       hash,
+      after: length % 2 === 0 ? null : (alaska.hashes[from] ?? null),
     };
   });
 

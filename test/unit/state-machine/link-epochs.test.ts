@@ -57,6 +57,7 @@ describe("L3: a link", () => {
       epoch: wrong.epoch,
       items,
       hash,
+      after: null,
     } as const;
     expect(hub.system(command)).toMatchObject({ kind: "importRefused", code: "FORK", cursor: 2 });
   });
@@ -74,6 +75,7 @@ describe("L3: a link", () => {
       epoch: lineage.epoch,
       items,
       hash,
+      after: null,
     } as const;
     expect(hub.system(command)).toMatchObject({ kind: "importRefused", code: "MALFORMED_FRAME" });
   });

@@ -231,7 +231,16 @@ describe("a mirror", () => {
       const items = selectForParent(other.ledger.slice(to), hub.cluster, sha256);
       const { cluster } = other;
       const { hash } = other.position;
-      hub.system({ kind: "importLedger", side: "child", link, cluster, epoch: epoch("d", 2), items, hash });
+      hub.system({
+        kind: "importLedger",
+        side: "child",
+        link,
+        cluster,
+        epoch: epoch("d", 2),
+        items,
+        hash,
+        after: null,
+      });
       expect(shape(mirror(hub, other).items)).toBe(after);
       expect(differences(mirror(hub, other), other.ledger, 1, 7)).toEqual([]);
       expect(differences(mirror(hub, other, 5), other.ledger, 5, 7)).toEqual([]);

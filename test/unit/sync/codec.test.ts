@@ -87,7 +87,8 @@ const fromChild: readonly ChildMessage[] = [
       snapshot: { head, place: { section: 2, from: bytes(4) } },
     },
   },
-  { kind: "pushLedger", items, hash: hash32 },
+  { kind: "pushLedger", items, hash: hash32, after: null },
+  { kind: "pushLedger", items, hash: hash32, after: hash32 },
   {
     kind: "pushCommands",
     from: seq(4),

@@ -88,6 +88,20 @@ describe("L3: a site at its hub", () => {
     expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(third, null));
   });
 
+  test("S3: back at a hub that it had before, knows what that one holds", async () => {
+    const { world, hub, site } = await fleet(5, 0);
+    const other = await world.cluster("other-hub");
+    world.uplink(site, other, {});
+    await world.elapse(1_000);
+    expect(site.position()).toMatchObject({ parentHolds: 5, parentEpoch: other.epoch.nonce });
+    await site.uplink?.stop();
+    await put(site, "back", "1");
+    world.uplink(site, hub, {});
+    await world.elapse(1_000);
+    expect(errorOf(site)).toBeNull();
+    expect(site.position()).toMatchObject({ parentHolds: 6, parentEpoch: hub.epoch.nonce });
+  });
+
   test("comes whole to a hub that never knew it, through all its epochs", async () => {
     const { world, site } = await fleet(5, 3);
     const again = await site.restored(6);

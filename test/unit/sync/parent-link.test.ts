@@ -193,7 +193,7 @@ describe("pushes at a parent", () => {
   test("a client's commands from a site, or a site's ledger from a client, are malformed", async () => {
     const { child } = await setup();
     await child.hello();
-    expect(await child.say({ kind: "pushLedger", items: [], hash: new Uint8Array(32) })).toMatchObject([
+    expect(await child.say({ kind: "pushLedger", items: [], hash: new Uint8Array(32), after: null })).toMatchObject([
       { kind: "goodbye", code: "MALFORMED_FRAME" },
     ]);
   });
