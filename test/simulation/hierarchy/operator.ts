@@ -2,6 +2,7 @@
  * Who looks after the hierarchy: sees which links were ended because a ledger forked, and does what the documents say. Of a
  * clone and its original the one that the hub refused is switched off; a site that was set back is restored from a backup.
  */
+
 import { equalBytes } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { epochsOf } from "@openclaw/core/ledger/lineage.ts";
@@ -11,12 +12,12 @@ import { SeededRandom } from "../seeded-random.ts";
 import type { Trace } from "../trace.ts";
 import type { VirtualClock } from "../virtual-clock.ts";
 import { isForkCode } from "./forks.ts";
+import type { Hierarchy, Site } from "./hierarchy.ts";
 import type { Inhabitant, Place } from "./place.ts";
 import { clusterOf, restored } from "./restore.ts";
-import type { HierarchyWorld, Site } from "./world.ts";
 
 export interface OperatorOptions {
-  readonly world: HierarchyWorld;
+  readonly world: Hierarchy;
   readonly clock: VirtualClock;
   readonly trace: Trace;
   readonly seed: number;

@@ -185,7 +185,7 @@ export class Place {
   }
 }
 
-export function linkOf(cluster: string): LinkId {
+function linkOf(cluster: string): LinkId {
   if (!isLinkId(cluster)) throw new Error(cluster);
   return cluster;
 }
@@ -193,13 +193,16 @@ export function linkOf(cluster: string): LinkId {
 /** What callers of a life find there. */
 function historyFrom({ ledger }: Beginning, copied: Inhabitant | null): History {
   const history = new History();
-  for (const { key, value, revision: at } of standing(writesOf(ledger)))
-    if (value !== null) history.begin("before", key, { kind: "put", value })({ kind: "wrote", revision: at });
+  const there = standing(writesOf(ledger));
+  // Asked of the original and not answered: it may have happened before the copy was made, or may yet.
   for (const { key, asked, answer } of copied?.history.calls ?? []) {
     if (answer !== null || asked.kind === "read") continue;
+    if (asked.kind !== "delete" && there.some(({ value }) => value === asked.value)) continue;
     // Nobody here was told of what a comparison expects: it may be a put, or nothing.
     history.begin("before", key, asked.kind === "delete" ? asked : { kind: "put", value: asked.value });
   }
+  for (const { key, value, revision: at } of there)
+    if (value !== null) history.begin("before", key, { kind: "put", value })({ kind: "wrote", revision: at });
   return history;
 }
 

@@ -1,17 +1,18 @@
 /** Does to the hierarchy what its plan says, step by step. */
+
 import { unreachable } from "@openclaw/core/errors.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import type { FaultCounts } from "../faults.ts";
 import { SeededRandom } from "../seeded-random.ts";
 import type { Trace } from "../trace.ts";
 import type { VirtualClock } from "../virtual-clock.ts";
+import type { Hierarchy, Site } from "./hierarchy.ts";
 import type { Inhabitant, Place } from "./place.ts";
 import type { HierarchyPlan, HierarchyStep, Tiered } from "./plan.ts";
 import { restored } from "./restore.ts";
-import type { HierarchyWorld, Site } from "./world.ts";
 
 export interface TroublesOptions {
-  readonly world: HierarchyWorld;
+  readonly world: Hierarchy;
   readonly plan: HierarchyPlan;
   readonly clock: VirtualClock;
   readonly trace: Trace;

@@ -1,15 +1,16 @@
 /** L2, L4, L5: what a hub has of a site, and a site of its hub, is what the other has, each revision once, whatever their lives. */
+
 import { EMPTY_BYTES, equalBytes, toHex } from "@openclaw/core/bytes.ts";
 import { isKeyEvent, type LedgerRecord } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { covers } from "../checkers/mirror.ts";
 import { mirrorStateFaults } from "../checkers/mirror-state.ts";
+import type { Hierarchy } from "./hierarchy.ts";
 import type { Inhabitant, Place } from "./place.ts";
 import { clusterOf } from "./restore.ts";
-import type { HierarchyWorld } from "./world.ts";
 
-export async function hierarchyFaults(world: HierarchyWorld): Promise<readonly string[]> {
+export async function hierarchyFaults(world: Hierarchy): Promise<readonly string[]> {
   const faults: string[] = [];
   for (const { place, parent } of world.sites) {
     const [site, above] = [place.first, world.hub(parent)];

@@ -7,6 +7,7 @@ import type { FaultCounts } from "../faults.ts";
 import type { Trace } from "../trace.ts";
 import { elapse, type VirtualClock } from "../virtual-clock.ts";
 import { Forks } from "./forks.ts";
+import type { Hierarchy, Site } from "./hierarchy.ts";
 import { Operator } from "./operator.ts";
 import { Place } from "./place.ts";
 import { HIERARCHY_TROUBLE_MS, type HierarchyPlan } from "./plan.ts";
@@ -27,14 +28,7 @@ const VIOLATIONS_MAX = 20;
 /** All sites begin at the first. */
 const HUBS: readonly [string, string] = ["hub", "other-hub"];
 
-/** Where a site is: its place, and the hub that it has for a parent. */
-export interface Site {
-  readonly place: Place;
-  /** By its name. */
-  parent: string;
-}
-
-export class HierarchyWorld {
+export class HierarchyWorld implements Hierarchy {
   readonly violations: string[] = [];
   readonly forks: Forks;
   readonly sites: readonly Site[];
