@@ -5,10 +5,13 @@
 import type { HistoryAnswer, HistoryQuery } from "./history/history-query.ts";
 import type { Epoch, Index, NodeId, Revision, Term } from "./ids.ts";
 import type { LedgerFault } from "./ledger/fault.ts";
+import type { StoredRecord } from "./ledger/stored-record.ts";
 import type { Membership } from "./raft/membership.ts";
 import type { Entry, HardState, RaftMessage, SnapshotMeta } from "./raft/message.ts";
 import type { CommandResult } from "./state-machine/command.ts";
 import type { Answer, Position, Query, RowsHash } from "./state-machine/query.ts";
+
+export type { StoredRecord } from "./ledger/stored-record.ts";
 
 export interface Clock {
   /** Monotonic milliseconds since an arbitrary start: the only time that decides anything. */
@@ -162,14 +165,6 @@ export interface Applied {
   readonly records: readonly StoredRecord[];
   /** After the last of these entries. */
   readonly position: Position;
-}
-
-export interface StoredRecord {
-  readonly revision: Revision;
-  /** An encoded LedgerRecord. */
-  readonly record: Uint8Array;
-  /** The ledger's hash at this revision. */
-  readonly hash: Uint8Array;
 }
 
 export interface LedgerSlice {

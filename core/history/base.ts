@@ -8,7 +8,8 @@ import { OpenClawError } from "../errors.ts";
 import type { ClusterId, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
-import type { Sha256, StoredRecord } from "../ports.ts";
+import type { StoredRecord } from "../ledger/stored-record.ts";
+import type { Sha256 } from "../ports.ts";
 import { keyRow } from "../state-machine/key-rows.ts";
 import { BASE, isContent, isKeyRow, keyRowKey } from "../state-machine/keyspace.ts";
 import { readPosition } from "../state-machine/position.ts";
@@ -17,8 +18,8 @@ import { rowsOf } from "../state-machine/row-pages.ts";
 import { RowsChain } from "../state-machine/state-hash.ts";
 import { Transaction } from "../state-machine/transaction.ts";
 import type { Row, StateView, Write } from "../state-machine/view.ts";
-import type { HistorySource } from "./history.ts";
 import { MARK_KEY, markRow, timesKey, timesRow, versionKey, versionOf, versionRow } from "./history-rows.ts";
+import type { HistorySource } from "./history-source.ts";
 import { newestVersion, readMark } from "./index-records.ts";
 
 /** Bytes of rows at which a part is closed; a row that is larger is a part of its own. */

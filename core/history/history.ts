@@ -5,12 +5,11 @@
 import { OpenClawError, unreachable } from "../errors.ts";
 import type { Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
-import type { Sha256, StoredRecord } from "../ports.ts";
 import { readPosition } from "../state-machine/position.ts";
-import type { StateView, Write } from "../state-machine/view.ts";
 import { changesAt } from "./changes-at.ts";
 import { documentAt } from "./document-at.ts";
 import type { HistoryAnswer, HistoryAnswers, HistoryQuery } from "./history-query.ts";
+import type { HistorySource } from "./history-source.ts";
 import { indexRecords, readMark } from "./index-records.ts";
 import { mirrorOf } from "./mirror.ts";
 import { outgrown } from "./outgrown.ts";
@@ -21,21 +20,6 @@ import { pruneKeys, pruneTimes } from "./prune.ts";
 /** Records and bytes of the ledger read into the index in one step; a record that is larger is a step of its own. */
 const STEP_RECORDS = 128;
 const STEP_BYTES = 65_536;
-
-export interface HistorySource {
-  readonly sha256: Sha256;
-  readonly state: StateView;
-  readonly index: StateView;
-  /** Records from `from` on, at most `maxBytes` but at least one if there is one. */
-  records(from: Revision, maxBytes: number): readonly StoredRecord[];
-  /** All of it or nothing. */
-  write(writes: readonly Write[]): void;
-  /**
-   * Forgets records below `below`, not all at once, and keeps the hash before the first one that is left, so that the chain
-   * can be checked from there (L2). False when none is left that could be forgotten.
-   */
-  cut(below: Revision): boolean;
-}
 
 export class History {
   readonly #source: HistorySource;

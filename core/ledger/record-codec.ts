@@ -6,19 +6,10 @@ import { concatBytes, equalBytes, fromHex, toHex } from "../bytes.ts";
 import type { Encodable } from "../codec.ts";
 import { decode, encodePooled, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
-import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Origin } from "../ids.ts";
+import type { ActorId, ChangeHash, ClusterId, LeaseId, LinkId, Origin } from "../ids.ts";
 import { isActorId, isClusterId, isCount, isLeaseId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
 import { BODY_DEPTH_MAX, EVENTS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
-import type {
-  DocumentChange,
-  HomeEvent,
-  KeyNumbers,
-  LedgerEvent,
-  LedgerRecord,
-  LinkItem,
-  RecordForm,
-  StubReason,
-} from "./record.ts";
+import type { DocumentChange, HomeEvent, KeyNumbers, LedgerEvent, LedgerRecord, RecordForm } from "./record.ts";
 import { HOMES, mirrored } from "./record.ts";
 
 /** First byte of every record. Chain inputs begin with other bytes (chain.ts). */
@@ -35,8 +26,6 @@ const EVENT = { put: 0, delete: 1, change: 2, home: 3, command: 4, result: 5 } a
   number
 >;
 const STEP = { declare: 0, release: 1, open: 2 } as const satisfies Record<HomeEvent["step"]["kind"], number>;
-const ITEM = { body: 0, stub: 1, skip: 2 } as const satisfies Record<LinkItem["kind"], number>;
-const REASONS: readonly StubReason[] = ["private", "echo", "shed", "filtered"];
 
 export function encodeRecord(record: RecordForm): Uint8Array<ArrayBuffer> {
   invariant(record.salt.length === SALT_BYTES, "a record's salt has 16 bytes");
@@ -197,8 +186,11 @@ function placeOf(value: Encodable): number {
 }
 
 /** Where a body was first written. `link`: what brings it; `epoch`: its sender's. */
-export const originOf = ({ origin, revision: at }: LedgerRecord, link: LinkId, epoch: string): Origin | null =>
-  origin ?? (isClusterId(link) ? { cluster: link, epoch, revision: at } : null);
+export const originOf = (
+  { origin, revision: at }: Pick<LedgerRecord, "origin" | "revision">,
+  link: LinkId,
+  epoch: string,
+): Origin | null => origin ?? (isClusterId(link) ? { cluster: link, epoch, revision: at } : null);
 
 const isSame = (a: Origin, b: Origin | null): boolean =>
   a.cluster === b?.cluster && a.epoch === b.epoch && a.revision === b.revision;
@@ -227,61 +219,6 @@ export function readDocumentChange(value: Encodable): DocumentChange {
   return change;
 }
 
-export function linkItemTuple(item: LinkItem): Encodable {
-  switch (item.kind) {
-    case "body":
-      return [ITEM.body, item.revision, item.record];
-    case "stub":
-      return [ITEM.stub, item.revision, item.leaf, REASONS.indexOf(item.reason)];
-    case "skip":
-      return [ITEM.skip, item.from, item.to, item.hash];
-    default:
-      return unreachable(item);
-  }
-}
-
-/** @throws OpenClawError MALFORMED_FRAME */
-export function readLinkItem(value: Encodable): LinkItem {
-  const reader = new TupleReader(value, "link item");
-  const item = readItem(reader);
-  reader.end();
-  return item;
-}
-
-function readItem(reader: TupleReader): LinkItem {
-  const kind = reader.count();
-  switch (kind) {
-    case ITEM.body:
-      return { kind: "body", revision: revision(reader.count()), record: reader.bytes() };
-    case ITEM.stub: {
-      const at = revision(reader.count());
-      const leaf = readHash(reader);
-      const reason = REASONS[reader.count()];
-      if (reason === undefined) throw new OpenClawError("MALFORMED_FRAME", "a stub for an unknown reason");
-      return { kind: "stub", revision: at, leaf, reason };
-    }
-    case ITEM.skip:
-      return { kind: "skip", from: revision(reader.count()), to: revision(reader.count()), hash: readHash(reader) };
-    default:
-      throw new OpenClawError("MALFORMED_FRAME", `a link item of unknown kind ${kind}`);
-  }
-}
-
-export const epochTuple = (epoch: Epoch): Encodable => [epoch.counter, epoch.nonce, epoch.parent, epoch.departure];
-
-/** @throws OpenClawError MALFORMED_FRAME */
-export function readEpoch(value: Encodable): Epoch {
-  const reader = new TupleReader(value, "epoch");
-  const epoch: Epoch = {
-    counter: reader.count(),
-    nonce: reader.that(isNonce, "a nonce"),
-    parent: reader.orNull((field) => field.that(isNonce, "a nonce")),
-    departure: revision(reader.count()),
-  };
-  reader.end();
-  return epoch;
-}
-
 const originTuple = (origin: Origin): Encodable => [origin.cluster, origin.epoch, origin.revision];
 
 function readOrigin(value: Encodable): Origin {
@@ -295,7 +232,7 @@ function readOrigin(value: Encodable): Origin {
   return origin;
 }
 
-function eventTuple(event: LedgerEvent): Encodable {
+export function eventTuple(event: LedgerEvent): Encodable {
   switch (event.kind) {
     case "put":
       return [
@@ -321,7 +258,8 @@ function eventTuple(event: LedgerEvent): Encodable {
   }
 }
 
-function readEvent(value: Encodable): LedgerEvent {
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readEvent(value: Encodable): LedgerEvent {
   const reader = new TupleReader(value, "event");
   const event = readEventOfKind(reader);
   reader.end();

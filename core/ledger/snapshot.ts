@@ -130,7 +130,7 @@ export function sectionsOf(head: SnapshotHead): readonly SnapshotSection[] {
 }
 
 /** Where a section is begun at. */
-export const beginningOf = (section: SnapshotSection | undefined): Uint8Array =>
+const beginningOf = (section: SnapshotSection | undefined): Uint8Array =>
   section?.kind === "keys" ? section.from : new Uint8Array(0);
 
 export const placeAt = (sections: readonly SnapshotSection[], section: number): SnapshotPlace => ({

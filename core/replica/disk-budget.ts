@@ -10,11 +10,12 @@
  * delay (R11). etcd refuses cluster-wide as soon as one member is full.
  */
 import { asOpenClawError, OpenClawError } from "../errors.ts";
-import { type NodeId, revision } from "../ids.ts";
+import { type NodeId, type Revision, revision } from "../ids.ts";
 import type { Clock } from "../ports.ts";
 import type { Replica } from "../replica.ts";
 import { needsRoom } from "../state-machine/command-room.ts";
 import type { Proposed } from "./proposals.ts";
+import { firstToShip } from "./unshipped.ts";
 
 /** Ms between two looks: what is written in between may go over a mark. */
 const LOOK_MS = 1_000;
@@ -74,7 +75,7 @@ export interface DiskStatus {
 }
 
 export interface DiskBudgetOptions {
-  readonly replica: Pick<Replica, "status" | "position" | "execute" | "propose" | "shedLog">;
+  readonly replica: Pick<Replica, "status" | "position" | "execute" | "propose" | "ledger" | "shedLog">;
   readonly clock: Clock;
   readonly disk: Disk;
   /** Null: this node has none, and heeds only what others say. */
@@ -101,6 +102,8 @@ export class DiskBudget {
   #copiesLeft = 0;
   #logLeft = 0;
   #compactedAt = Number.NEGATIVE_INFINITY;
+  /** Not to be shed, as far as was looked; null: nothing that was found. */
+  #toShip: Revision | null = null;
   #stopped = false;
   #cancel: () => void = () => {};
 
@@ -215,7 +218,12 @@ export class DiskBudget {
     const { first } = this.#past();
     const end = this.#unshipped();
     this.#compactedAt = clock.now();
-    const to = revision(first + Math.ceil((end - first) / PAST_PARTS));
+    const wanted = revision(first + Math.ceil((end - first) / PAST_PARTS));
+    const { parentHolds } = replica.position();
+    this.#toShip = await firstToShip(replica, revision(Math.max(first, parentHolds + 1)), wanted);
+    // The revision itself goes with the snapshot that is made of it.
+    const to = revision(this.#toShip === null ? wanted : Math.min(wanted, this.#toShip - 1));
+    if (to <= first) return;
     const options = { principal: `node:${replica.status().id}`, timeoutMs: EXECUTE_MS };
     const result = await replica.propose({ kind: "shed", revision: to }, options);
     if (result.kind !== "outcome" || !result.outcome.ok)
@@ -227,7 +235,9 @@ export class DiskBudget {
   /** Up to where the past may go that the parent does not hold; the first revision that is kept where none may. */
   #unshipped(): number {
     const { pinned, shedsUnshipped, replica } = this.#options;
-    return pinned && shedsUnshipped ? replica.position().revision : 0;
+    if (!pinned || !shedsUnshipped) return 0;
+    const { revision: newest, parentHolds } = replica.position();
+    return this.#toShip === null || this.#toShip <= parentHolds ? newest : this.#toShip - 1;
   }
 
   /** The first revision that is kept, and the one up to which the past may go. */

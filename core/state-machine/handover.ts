@@ -131,7 +131,7 @@ export class Handover {
     if (row !== null && (row.open || waiting.length === before.length)) return;
     this.#declare(author, prefix, "hub", null, waiting);
     // Children read these from the declaration on: what we had before is written again behind it.
-    if (row === null) this.#write(author, this.#own(prefix), "hub");
+    if (row === null) this.#write(authorOf(`cluster:${this.#cluster}`), this.#own(prefix), "hub");
     const after = homesOf(this.#tx).exactly(prefix);
     if (after?.waiting.length === 0) this.#allReleased(authorOf, author, after);
   }

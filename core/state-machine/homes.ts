@@ -125,9 +125,9 @@ export class Homes {
   }
 }
 
-export const NO_HOMES = new Homes([]);
+const NO_HOMES = new Homes([]);
 
-export const homesRow: RowCodec<Homes> = {
+const homesRow: RowCodec<Homes> = {
   encode: ({ rows }) =>
     encode(rows.map((row) => [row.prefix, row.home === "private", row.owner, row.open, row.waiting])),
   decode(bytes) {

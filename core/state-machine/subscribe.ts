@@ -24,7 +24,7 @@ export type Subscribe = Extract<SystemCommand, { kind: "subscribe" }>;
 const ROWS_MAX = 512;
 
 /** What the stream is of once it is subscribed to that, and nothing that is not wanted is left. */
-export function subscribed(stream: StreamState, wanted: Subscription, begun: boolean): StreamState {
+function subscribed(stream: StreamState, wanted: Subscription, begun: boolean): StreamState {
   const { held, snapshot } = stream;
   if (snapshot !== null && isSame(snapshot.head.subscription, wanted)) return stream;
   // What was half replaced is of no revision: all of it has to come again.
@@ -33,7 +33,7 @@ export function subscribed(stream: StreamState, wanted: Subscription, begun: boo
 }
 
 /** What the stream may have brought, and is not wanted. */
-export const unwanted = ({ held, snapshot }: StreamState, wanted: Subscription) =>
+const unwanted = ({ held, snapshot }: StreamState, wanted: Subscription) =>
   without(together(scopeOf(held), scopeOf(snapshot === null ? NOTHING : snapshot.head.subscription)), scopeOf(wanted));
 
 /** True if `subscribe` would change nothing. @param begun something came over the link */

@@ -1,7 +1,7 @@
 /** The rows that hold replicated state: one ordered map from bytes to bytes, whatever stores it. */
 
 import type { Index } from "../ids.ts";
-import type { StoredRecord } from "../ports.ts";
+import type { StoredRecord } from "../ledger/stored-record.ts";
 import type { Entry } from "../raft/message.ts";
 import type { CommandResult } from "./command.ts";
 

@@ -3,8 +3,9 @@
  * milliseconds at a time, and the index only while nothing is being applied, unless somebody waits for it.
  */
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { History, type HistorySource } from "@openclaw/core/history/history.ts";
+import { History } from "@openclaw/core/history/history.ts";
 import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
+import type { HistorySource } from "@openclaw/core/history/history-source.ts";
 import type { Position } from "@openclaw/core/state-machine/query.ts";
 import { SlicedWork } from "./sliced-work.ts";
 

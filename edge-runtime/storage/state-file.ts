@@ -1,7 +1,7 @@
 /** Applied state and ledger on one disk (R6): one connection, whose reads see what its open transaction wrote. */
 import { join } from "node:path";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
-import type { HistorySource } from "@openclaw/core/history/history.ts";
+import type { HistorySource } from "@openclaw/core/history/history-source.ts";
 import { type Index, index, PARTITION, type Revision, term } from "@openclaw/core/ids.ts";
 import type { LedgerChecked, StoredState } from "@openclaw/core/ports.ts";
 import { decodeEntries } from "@openclaw/core/raft/entry-codec.ts";

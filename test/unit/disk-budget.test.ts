@@ -1,7 +1,9 @@
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type LeaseId, type NodeId, revision } from "@openclaw/core/ids.ts";
-import type { Clock } from "@openclaw/core/ports.ts";
+import type { LedgerEvent } from "@openclaw/core/ledger/record.ts";
+import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import type { Clock, StoredRecord } from "@openclaw/core/ports.ts";
 import { DiskBudget, type DiskBudgetOptions, type DiskUse } from "@openclaw/core/replica/disk-budget.ts";
 import type { Proposed } from "@openclaw/core/replica/proposals.ts";
 import type { Operation } from "@openclaw/core/state-machine/operation.ts";
@@ -12,6 +14,17 @@ const PUT: Proposed = { kind: "put", key: utf8("k"), value: utf8("v") };
 const node = (name: string): NodeId => name as NodeId;
 
 /** A node with a budget of 100 MiB. What is done to make room is written down, and does what the test says. */
+/** A record of a put, or of a queued command. */
+function recordAt(at: number, { commands }: { readonly commands: readonly number[] }): StoredRecord {
+  const bytes = new Uint8Array([at % 256]);
+  const event: LedgerEvent = commands.includes(at)
+    ? { kind: "command", via: null, to: null, command: bytes }
+    : { kind: "put", key: bytes, value: bytes, lease: null, numbers: null, encryption: null };
+  const head = { partition: 0, revision: revision(at), salt: new Uint8Array(16), home: "site" } as const;
+  const deed = { origin: null, link: null, time: 0, principal: "ada", events: [event] } as const;
+  return { revision: revision(at), record: encodeRecord({ ...head, ...deed }), hash: new Uint8Array(32) };
+}
+
 function budgeted(
   use: Partial<DiskUse> = {},
   { pinned = false, sheds = false, budget = (100 * MIB) as number | null } = {},
@@ -30,6 +43,8 @@ function budgeted(
     /** Bytes that nobody reads. */
     unread: 0,
     logFrees: 0,
+    /** Revisions that are queued commands. */
+    commands: [] as number[],
   };
   const free = (bytes: number, kind: "copies" | "log"): void => {
     world.use = { ...world.use, files: world.use.files - bytes, [kind]: world.use[kind] - bytes };
@@ -53,6 +68,12 @@ function budgeted(
       free(world.logFrees, "log");
       world.logFrees = 0;
     },
+    ledger: async (from: number) => ({
+      revision: world.position.revision,
+      records: Array.from({ length: Math.max(0, world.position.revision - from + 1) }, (_, i) =>
+        recordAt(from + i, world),
+      ),
+    }),
     propose: async (command: { readonly kind: string; readonly revision: number }) => {
       done.push(`${command.kind} ${command.revision}`);
       world.position = { ...world.position, compacted: command.revision };
@@ -176,6 +197,18 @@ test("S5: what the parent does not hold goes last, from 90 % on, and never silen
   world.use = { ...world.use, reusable: 0 };
   expect(await look(60_000)).toEqual(["compact 37"]);
   expect(disk.status().next).toBe("past");
+});
+
+test("S5, Q2: a queued command that the parent has not heard of is not shed; then writes are refused", async () => {
+  const { disk, world, look } = budgeted({ files: 96 * MIB }, { pinned: true, sheds: true });
+  world.position = { ...world.position, parentHolds: 4, compacted: 5 };
+  world.commands = [20];
+  expect(await look()).toEqual(["shed 19"]);
+  expect(await look(60_000)).toEqual([]);
+  expect(disk.status()).toMatchObject({ next: "writes" });
+  expect(disk.refusal(PUT)).toMatchObject({ code: "STORAGE_FULL" });
+  world.position = { ...world.position, parentHolds: 20 };
+  expect(await look(60_000)).toEqual(["compact 20"]);
 });
 
 test("S5: where what is unshipped is kept, nothing beyond what the parent holds is shed; then writes are refused", async () => {

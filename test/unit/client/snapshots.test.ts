@@ -104,6 +104,8 @@ describe("S4: a client", () => {
       await world.deliver(1 + frames);
       world.cutAll();
       await second.stop();
+      const down = await store.down();
+      if (down?.snapshot !== null) expect(down?.cursor).toBe(1_500);
       const events: string[] = [];
       const third = await world.client(site, options(store));
       third.kv.watch("q/", (some) => events.push(...told(some)));

@@ -174,6 +174,7 @@ describe("homes", () => {
     site.run({ kind: "leaseRevoke", lease });
     const [first, second] = site.records.slice(-2);
     expect([first?.home, second?.home].sort()).toEqual(["private", "site"]);
+    expect([first?.events.length, second?.events.length]).toEqual([1, 1]);
     expect(first?.salt).not.toEqual(second?.salt);
     expect(site.keys()).toEqual({ own: "shop" });
   });
@@ -339,6 +340,8 @@ describe("moving a home", () => {
     site.run(put("config/a", "shop"));
     other.run(put("config/b", "mill"));
     hub.run(put("config/c", "hub"));
+    // What the hub has already stays as it is.
+    other.run(put("config/c", "mill"));
     converge([site, hub], [other, hub]);
     hub.run(home("config/", "hub"));
     expect(hub.query({ kind: "homes" }).homes).toMatchObject([{ open: false, waiting: ["mill", "shop"] }]);

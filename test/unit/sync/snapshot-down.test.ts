@@ -7,7 +7,7 @@ import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { describe, expect, test } from "vitest";
 import { change, changeHash } from "../state-machine/one-cluster.ts";
-import { type TestCluster, World } from "./world.ts";
+import { linkId, type TestCluster, World } from "./world.ts";
 
 const put = (cluster: TestCluster, key: string, value = "v") =>
   cluster.execute({ kind: "put", key: utf8(key), value: utf8(value) });
@@ -98,7 +98,7 @@ describe("S4: a site whose cursor is behind what its parent keeps", () => {
     uplink.setEnabled(true);
     await world.elapse(2_000);
     expect(site.position().revision).toBe(before.revision);
-    const { link } = await site.read({ kind: "link", link: "hub" as never });
+    const { link } = await site.read({ kind: "link", link: linkId("hub") });
     expect(link?.cursor).toBe(6);
   });
 
@@ -164,8 +164,27 @@ describe("S4: a site whose cursor is behind what its parent keeps", () => {
     const told = await toldBy(site, before + 1);
     expect(new Set(told).size).toBe(told.length);
     expect(told).toHaveLength(1_500 + 1_500 + 1);
-    const { snapshot } = await site.read({ kind: "stream", link: "hub" as never });
+    const { snapshot } = await site.read({ kind: "stream", link: linkId("hub") });
     expect(snapshot).toBeNull();
+  });
+
+  test("moves the cursor at its end, and not before: what was not taken yet is not held", async () => {
+    const { world, hub, site, uplink } = await siteAndHub(configOf("config/"));
+    for (let i = 0; i < 2_000; i++) await put(hub, `config/${i}`);
+    await world.elapse(5_000);
+    uplink.setEnabled(false);
+    await world.flush();
+    for (let i = 0; i < 2_000; i++) await put(hub, `config/${i}`, "2");
+    await compact(hub);
+    uplink.setEnabled(true);
+    await world.deliver(4);
+    world.cutAll();
+    await world.flush();
+    const cursor = async () => (await site.read({ kind: "link", link: linkId("hub") })).link?.cursor;
+    expect((await site.read({ kind: "stream", link: linkId("hub") })).snapshot?.place.from.length).toBeGreaterThan(0);
+    expect(await cursor()).toBe(2_000);
+    await world.elapse(30_000);
+    expect(await cursor()).toBe(4_000);
   });
 
   test("is compacted again while it comes: another one takes its place, and nothing of the first is left", async () => {

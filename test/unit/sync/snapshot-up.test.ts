@@ -4,8 +4,9 @@ import { revision } from "@openclaw/core/ids.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { describe, expect, test } from "vitest";
+import { settle } from "../../simulation/virtual-clock.ts";
 import { change } from "../state-machine/one-cluster.ts";
-import { type TestCluster, World } from "./world.ts";
+import { linkId, type TestCluster, World } from "./world.ts";
 
 const put = (cluster: TestCluster, key: string, value = "v") =>
   cluster.execute({ kind: "put", key: utf8(key), value: utf8(value) });
@@ -85,7 +86,7 @@ describe("S5: a site that shed what its hub lacks", () => {
     uplink.setEnabled(false);
     world.cutAll();
     await world.flush();
-    const { link } = await hub.read({ kind: "link", link: "california" as never });
+    const { link } = await hub.read({ kind: "link", link: linkId("california") });
     const held = link?.cursor ?? 0;
     expect(held).toBeGreaterThan(site.position().parentHolds);
     for (let i = 0; i < 10; i++) await put(site, "f", String(i));
@@ -95,6 +96,26 @@ describe("S5: a site that shed what its hub lacks", () => {
     expect(await shedAt(hub)).toEqual([`california ${held + 1}-12`]);
     expect(await shedAt(site)).toEqual([`own ${held + 1}-12`]);
     expect(await rowsOf(hub, site)).toEqual(await rowsOf(site, null));
+  });
+
+  test("S3: what is on its way when it sheds more is not taken for held", async () => {
+    const { world, hub, site } = await fleet();
+    await put(site, "a");
+    await world.elapse(2_000);
+    // One push is on its way, and what follows waits for its answer.
+    for (const key of ["b", "c", "d", "e", "f"]) await put(site, key);
+    await settle();
+    await shed(site, 6);
+    await put(site, "g");
+    await settle();
+    world.cutAll();
+    const { link } = await hub.read({ kind: "link", link: linkId("california") });
+    expect(link?.cursor).toBe(1);
+    expect(site.position().parentHolds).toBe(1);
+    await world.elapse(10_000);
+    expect(await rowsOf(hub, site)).toEqual(await rowsOf(site, null));
+    expect(await shedAt(hub)).toEqual(["california 2-6"]);
+    expect(await shedAt(site)).toEqual(["own 2-6"]);
   });
 
   test("documents: the changes that were in what was shed come with the snapshot", async () => {

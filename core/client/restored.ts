@@ -1,0 +1,15 @@
+import type { Claim } from "./drain.ts";
+import type { Outbox } from "./outbox.ts";
+import type { Rungs } from "./rungs.ts";
+import type { ClientStore, FailedRow } from "./store.ts";
+
+/** What the device held when the session began. */
+export interface Restored {
+  readonly outbox: Outbox;
+  readonly rungs: Rungs;
+  readonly down: Awaited<ReturnType<ClientStore["down"]>>;
+  readonly failed: readonly FailedRow[];
+  readonly claim: Claim;
+  readonly release: (() => void) | null;
+  readonly foreign: number;
+}
