@@ -1,10 +1,10 @@
 /** A run of a site's ledger as it is pushed. */
 import { OpenClawError } from "../errors.ts";
-import { type ClusterId, type Revision, revision } from "../ids.ts";
+import type { ClusterId, Revision } from "../ids.ts";
 import { spanAt } from "../ledger/lineage.ts";
 import { selectForParent } from "../ledger/selection.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
-import type { Sha256 } from "../ports.ts";
+import type { LedgerSlice, Sha256 } from "../ports.ts";
 import type { Replica } from "../replica.ts";
 import type { Push } from "./child-link.ts";
 import { isBare } from "./run.ts";
@@ -28,18 +28,16 @@ interface LedgerPushing {
 }
 
 /**
- * What follows `after`, about `maxBytes` of it, and not past where an epoch departed (L3). Null: nothing is there yet.
+ * What follows `after` of a slice that begins there, and not past where an epoch departed (L3). Null: nothing is there yet.
  * @param pushed what was pushed last, or what the parent said that it has: spares a look into the ledger
  */
 export async function ledgerPush(
   { replica, parent, sha256 }: LedgerPushing,
   after: Revision,
   pushed: LedgerEnd | null,
-  maxBytes: number,
+  slice: LedgerSlice,
 ): Promise<LedgerPush | null> {
-  const from = revision(after + 1);
-  const slice = await replica.ledger(from, maxBytes);
-  const to = spanAt(replica.position(), from)?.to ?? Number.POSITIVE_INFINITY;
+  const to = spanAt(replica.position(), after + 1)?.to ?? Number.POSITIVE_INFINITY;
   const records = slice.records.slice(0, BATCH_ITEMS_MAX).filter((record) => record.revision <= to);
   const last = records.at(-1);
   if (last === undefined) return null;

@@ -4,13 +4,14 @@
  */
 import { asOpenClawError, InvariantViolation, type OpenClawError } from "../errors.ts";
 import { linkOfCluster, type Revision, revision } from "../ids.ts";
+import type { LedgerSlice } from "../ports.ts";
+import type { LedgerAdvance } from "../replica/contract.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
 import { Backoff } from "./backoff.ts";
 import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
 import { DownImports } from "./down-imports.ts";
 import { SKIP_DELAY_MS } from "./down-stream.ts";
 import { DrainRate } from "./drain-rate.ts";
-import { LedgerNews } from "./ledger-news.ts";
 import { type LedgerEnd, ledgerPush } from "./ledger-push.ts";
 import type { ChildConnection } from "./message.ts";
 import { MirrorAge } from "./mirror-age.ts";
@@ -24,6 +25,8 @@ import type { UplinkPhase, UplinkState } from "./uplink-state.ts";
 
 /** Revisions, for each push that is in flight, that make another push worth a frame. */
 const PUSH_REVISIONS_MIN = 32;
+/** Revisions of one batch that are shipped as they were told. */
+const NEWS_REVISIONS_MAX = 64;
 const PROPOSE_MS_MAX = 10_000;
 const RETRY_MS_FIRST = 100;
 const RETRY_MS_MAX = 5_000;
@@ -37,7 +40,6 @@ export class Uplink {
   readonly #refused: Backoff;
   readonly #budget: UplinkBudget;
   readonly #drain: DrainRate;
-  readonly #news: LedgerNews;
   #unfollow: () => void = () => {};
   #unlead: () => void = () => {};
   #enabled = true;
@@ -46,6 +48,9 @@ export class Uplink {
   #link: ChildLink | null = null;
   /** Of a parent that is known to be the one that is followed. */
   #welcome: Welcome | null = null;
+  /** What was applied last, and what it follows: a link that is level with the ledger need not have it read back. */
+  #news: { readonly after: Revision; readonly advance: LedgerAdvance } | null = null;
+  #seen = revision(0);
   #lastError: OpenClawError | null = null;
   readonly #holds: ParentHolds;
   readonly #epochs: ParentEpochs;
@@ -78,7 +83,6 @@ export class Uplink {
     this.#unreached = new Backoff(clock, random, RETRY_MS_FIRST, RETRY_MS_MAX, UNREACHED_GROWTH);
     this.#refused = new Backoff(clock, random, RETRY_MS_FIRST, RETRY_MS_MAX);
     this.#drain = new DrainRate(clock);
-    this.#news = new LedgerNews(replica);
     this.#budget = new UplinkBudget({
       limits,
       clock,
@@ -93,9 +97,10 @@ export class Uplink {
     const { replica } = this.#options;
     this.#started = true;
     this.#unlead = replica.onLeadership(() => this.#look());
-    this.#news.begin();
+    this.#seen = replica.position().revision;
     this.#unfollow = replica.follow((advance) => {
-      this.#news.advanced(advance);
+      this.#news = { after: this.#seen, advance };
+      this.#seen = advance.revision;
       this.#link?.wake();
     });
     this.#look();
@@ -319,7 +324,7 @@ export class Uplink {
 
   /** The next run of our ledger for the parent. */
   async #next(after: number, inFlight: number): Promise<Push | null> {
-    const { replica, parent, sha256 } = this.#options;
+    const { replica } = this.#options;
     if (this.#welcome === null) return null;
     this.#budget.look().catch((error: unknown) => this.#note(error));
     if (this.#budget.left === 0) {
@@ -333,8 +338,8 @@ export class Uplink {
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
     await this.#budget.turn();
-    const from = { parent, sha256, replica: this.#news };
-    const push = await ledgerPush(from, revision(after), this.#pushed, this.#budget.pushBytes);
+    const slice = this.#newsAfter(after) ?? (await replica.ledger(revision(after + 1), this.#budget.pushBytes));
+    const push = await ledgerPush(this.#options, revision(after), this.#pushed, slice);
     // L1: what came from the parent goes back as skips; those wait for something to go with, so that links fall silent.
     if (push === null || !push.idle || push.to <= this.#bareTo) {
       if (push !== null) this.#pushed = push.end;
@@ -346,6 +351,15 @@ export class Uplink {
       this.#link?.wake();
     });
     return null;
+  }
+
+  /** Few records, for many are read from the disk while others are on their way. */
+  #newsAfter(after: number): LedgerSlice | null {
+    const news = this.#news;
+    if (news?.after !== after || news.advance.revision - after > NEWS_REVISIONS_MAX) return null;
+    const { records, revision: newest } = news.advance;
+    const bytes = records.reduce((sum, { record }) => sum + record.length, 0);
+    return records[0]?.revision === after + 1 && bytes <= this.#budget.pushBytes ? { records, revision: newest } : null;
   }
 
   /** What the parent streams costs bytes as well: the link looks whether any are left. */
