@@ -4,8 +4,8 @@
  */
 import { decode, encodePooled, type TupleReader } from "../codec.ts";
 import { OpenClawError } from "../errors.ts";
+import { linkItemTuple, readLinkItem } from "./link-item-codec.ts";
 import type { LinkItem } from "./record.ts";
-import { linkItemTuple, readLinkItem } from "./record-codec.ts";
 
 const readFrom = new WeakMap<readonly LinkItem[], Uint8Array>();
 

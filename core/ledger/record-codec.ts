@@ -6,19 +6,11 @@ import { concatBytes, equalBytes, fromHex, toHex } from "../bytes.ts";
 import type { Encodable } from "../codec.ts";
 import { decode, encodePooled, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
-import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Origin } from "../ids.ts";
+import type { ActorId, ChangeHash, Epoch, LeaseId, LinkId, Origin } from "../ids.ts";
 import { isActorId, isClusterId, isCount, isLeaseId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
 import { BODY_DEPTH_MAX, EVENTS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
-import type {
-  DocumentChange,
-  HomeEvent,
-  KeyNumbers,
-  LedgerEvent,
-  LedgerRecord,
-  LinkItem,
-  RecordForm,
-  StubReason,
-} from "./record.ts";
+import { readCluster, readHome, readStep, stepFields } from "./home-codec.ts";
+import type { DocumentChange, KeyNumbers, LedgerEvent, LedgerRecord, RecordForm } from "./record.ts";
 import { HOMES, mirrored } from "./record.ts";
 
 /** First byte of every record. Chain inputs begin with other bytes (chain.ts). */
@@ -34,9 +26,6 @@ const EVENT = { put: 0, delete: 1, change: 2, home: 3, command: 4, result: 5 } a
   LedgerEvent["kind"],
   number
 >;
-const STEP = { declare: 0, release: 1, open: 2 } as const satisfies Record<HomeEvent["step"]["kind"], number>;
-const ITEM = { body: 0, stub: 1, skip: 2 } as const satisfies Record<LinkItem["kind"], number>;
-const REASONS: readonly StubReason[] = ["private", "echo", "shed", "filtered"];
 
 export function encodeRecord(record: RecordForm): Uint8Array<ArrayBuffer> {
   invariant(record.salt.length === SALT_BYTES, "a record's salt has 16 bytes");
@@ -227,46 +216,6 @@ export function readDocumentChange(value: Encodable): DocumentChange {
   return change;
 }
 
-export function linkItemTuple(item: LinkItem): Encodable {
-  switch (item.kind) {
-    case "body":
-      return [ITEM.body, item.revision, item.record];
-    case "stub":
-      return [ITEM.stub, item.revision, item.leaf, REASONS.indexOf(item.reason)];
-    case "skip":
-      return [ITEM.skip, item.from, item.to, item.hash];
-    default:
-      return unreachable(item);
-  }
-}
-
-/** @throws OpenClawError MALFORMED_FRAME */
-export function readLinkItem(value: Encodable): LinkItem {
-  const reader = new TupleReader(value, "link item");
-  const item = readItem(reader);
-  reader.end();
-  return item;
-}
-
-function readItem(reader: TupleReader): LinkItem {
-  const kind = reader.count();
-  switch (kind) {
-    case ITEM.body:
-      return { kind: "body", revision: revision(reader.count()), record: reader.bytes() };
-    case ITEM.stub: {
-      const at = revision(reader.count());
-      const leaf = readHash(reader);
-      const reason = REASONS[reader.count()];
-      if (reason === undefined) throw new OpenClawError("MALFORMED_FRAME", "a stub for an unknown reason");
-      return { kind: "stub", revision: at, leaf, reason };
-    }
-    case ITEM.skip:
-      return { kind: "skip", from: revision(reader.count()), to: revision(reader.count()), hash: readHash(reader) };
-    default:
-      throw new OpenClawError("MALFORMED_FRAME", `a link item of unknown kind ${kind}`);
-  }
-}
-
 export const epochTuple = (epoch: Epoch): Encodable => [epoch.counter, epoch.nonce, epoch.parent, epoch.departure];
 
 /** @throws OpenClawError MALFORMED_FRAME */
@@ -365,52 +314,6 @@ function readEventOfKind(reader: TupleReader): LedgerEvent {
     default:
       throw new OpenClawError("MALFORMED_FRAME", `an event of unknown kind ${kind}`);
   }
-}
-
-function stepFields(step: HomeEvent["step"]): readonly Encodable[] {
-  switch (step.kind) {
-    case "declare":
-      return [STEP.declare, HOMES.indexOf(step.home), step.owner, step.waiting];
-    case "release":
-      return [STEP.release];
-    case "open":
-      return [STEP.open];
-    default:
-      return unreachable(step);
-  }
-}
-
-function readStep(reader: TupleReader): HomeEvent["step"] {
-  const kind = reader.count();
-  switch (kind) {
-    case STEP.declare:
-      return { kind: "declare", home: readHome(reader), owner: readCluster(reader), waiting: readClusters(reader) };
-    case STEP.release:
-      return { kind: "release" };
-    case STEP.open:
-      return { kind: "open" };
-    default:
-      throw new OpenClawError("MALFORMED_FRAME", `a home's step of unknown kind ${kind}`);
-  }
-}
-
-/** @throws OpenClawError MALFORMED_FRAME */
-export function readHome(reader: TupleReader): LedgerRecord["home"] {
-  const home = HOMES[reader.count()];
-  if (home === undefined) throw new OpenClawError("MALFORMED_FRAME", "a home of unknown kind");
-  return home;
-}
-
-/** @throws OpenClawError MALFORMED_FRAME */
-export const readCluster = (reader: TupleReader): ClusterId | null =>
-  reader.orNull((field) => field.that(isClusterId, "a cluster"));
-
-/** @throws OpenClawError MALFORMED_FRAME */
-export function readClusters(reader: TupleReader): readonly ClusterId[] {
-  return reader.list().map((name) => {
-    if (!isClusterId(name)) throw new OpenClawError("MALFORMED_FRAME", "not a cluster");
-    return name;
-  });
 }
 
 /** L6: a header that we cannot read must not be taken for plain bytes. */

@@ -6,25 +6,14 @@ import { compareBytes, equalBytes, prefixEnd, startsWith } from "../bytes.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import { unreachable } from "../errors.ts";
 import type { ClusterId } from "../ids.ts";
+import { readCluster, readClusters } from "../ledger/home-codec.ts";
 import type { Home, HomeEvent } from "../ledger/record.ts";
-import { readCluster, readClusters } from "../ledger/record-codec.ts";
 import type { KeyCommand } from "./command.ts";
+import type { HomeRow } from "./home.ts";
 import { HOMES_KEY } from "./keyspace.ts";
 import type { KeySelector, Operation, Txn } from "./operation.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 import type { StateView } from "./view.ts";
-
-/** A prefix whose home is not simply each cluster itself. */
-export interface HomeRow {
-  readonly prefix: Uint8Array;
-  readonly home: "hub" | "private";
-  /** Whose keys they are; null: ours. */
-  readonly owner: ClusterId | null;
-  /** Every old home has released it. Before that, who owns it queues writes, and who owned it reads its own keys. */
-  readonly open: boolean;
-  /** Children that have not released it yet. */
-  readonly waiting: readonly ClusterId[];
-}
 
 /** Where a command on keys runs. */
 export type Place =
@@ -125,9 +114,9 @@ export class Homes {
   }
 }
 
-export const NO_HOMES = new Homes([]);
+const NO_HOMES = new Homes([]);
 
-export const homesRow: RowCodec<Homes> = {
+const homesRow: RowCodec<Homes> = {
   encode: ({ rows }) =>
     encode(rows.map((row) => [row.prefix, row.home === "private", row.owner, row.open, row.waiting])),
   decode(bytes) {

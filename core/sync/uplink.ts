@@ -3,7 +3,7 @@
  * parent has it (S3). Runs on whichever node leads; all it knows is replicated, so that the next leader goes on.
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
-import { type ClusterId, linkOfCluster, type Revision, revision } from "../ids.ts";
+import { linkOfCluster, type Revision, revision } from "../ids.ts";
 import { selectForParent } from "../ledger/selection.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
 import type { SystemCommand } from "../state-machine/command.ts";

@@ -11,6 +11,7 @@ import {
   type Revision,
   revision,
 } from "@openclaw/core/ids.ts";
+import { linkItemTuple, readLinkItem } from "@openclaw/core/ledger/link-item-codec.ts";
 import {
   type DocumentChange,
   HOMES,
@@ -24,10 +25,8 @@ import {
   documentChangeTuple,
   encodeRecord,
   epochTuple,
-  linkItemTuple,
   readDocumentChange,
   readEpoch,
-  readLinkItem,
 } from "@openclaw/core/ledger/record-codec.ts";
 import { RECORD_BYTES_MAX } from "@openclaw/core/limits.ts";
 import fc from "fast-check";
