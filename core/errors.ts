@@ -176,12 +176,19 @@ export const ERRORS = {
   FORK: {
     retryable: false,
     status: 409,
-    message: "another ledger stands at that revision; the link is stopped until an operator decides",
+    message:
+      "another ledger stands at that revision; the link is stopped until an operator decides: docs/forks-and-restores.md",
   },
   WRONG_EPOCH: {
     retryable: false,
     status: 409,
     message: "the peer, or the position asked for, is of another epoch of this cluster; the older one must stop",
+  },
+  EPOCH_BEHIND: {
+    retryable: false,
+    status: 409,
+    message:
+      "the cluster went on from a revision that its parent is past; `openclaw site resolve SITE --dry-run` at the hub says what differs",
   },
   WRONG_CLUSTER: {
     retryable: false,
@@ -263,6 +270,11 @@ export const ERRORS = {
     retryable: false,
     status: 409,
     message: "a restore makes a new cluster in a new folder, and touches nothing that is there",
+  },
+  RESCUE_REFUSED: {
+    retryable: false,
+    status: 409,
+    message: "a rescue leaves the other members behind for good; it is refused where they, or another life, may go on",
   },
   SQLITE_TOO_OLD: {
     retryable: false,

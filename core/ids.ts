@@ -41,6 +41,21 @@ export interface Epoch {
   readonly departure: Revision;
 }
 
+/** An epoch before the present one. */
+export interface Ancestor {
+  readonly epoch: Epoch;
+  /** The ledger's hash where the next epoch departed from it. */
+  readonly hash: Uint8Array;
+}
+
+/** Which epochs a ledger is of. */
+export interface Lineage {
+  /** The present one. */
+  readonly epoch: Epoch;
+  /** Oldest first; each departed from the one before. */
+  readonly ancestors: readonly Ancestor[];
+}
+
 /** L4. Where an imported revision was first written. */
 export interface Origin {
   readonly cluster: ClusterId;

@@ -57,6 +57,9 @@ export const SNAPSHOT_ROWS_BYTES_MAX = 2 * 1_048_576 + 65_536;
 export const SNAPSHOT_ORIGINS_MAX = 10_000;
 /** Collections, and prefixes, that one subscription may name. */
 export const SUBSCRIPTION_ITEMS_MAX = 256;
+
+/** Ancestors that are remembered. Whoever stands in an older epoch is no relation any more. */
+export const ANCESTORS_MAX = 256;
 /** Log time that a queued command, and its result, are remembered for, ms: 90 days; then its outcome is unknown (rule Q2). */
 export const COMMAND_HORIZON_MS = 90 * 86_400_000;
 /** Queued commands that wait for their result; a further one is refused OVERLOADED. */

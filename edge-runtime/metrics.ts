@@ -5,6 +5,7 @@ import type { Replica } from "@openclaw/core/replica.ts";
 import { shedCount } from "@openclaw/core/state-machine/shed.ts";
 import type { UplinkState } from "@openclaw/core/sync/uplink-state.ts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { LinkRefusals } from "./sync/link-refusals.ts";
 
 /** Seconds: from one fsync on a fast disk to an election and a retry. */
 const COMMIT_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
@@ -21,6 +22,7 @@ export interface MetricSources {
   readonly stateReads: () => number;
   /** Streams of clients and sites. */
   readonly children: () => number;
+  readonly refusals: Pick<LinkRefusals, "counts" | "list">;
   /** Children that were refused since the start, by code. */
   readonly refused: () => ReadonlyMap<ErrorCode, number>;
   /** Null without a parent. */
@@ -34,7 +36,7 @@ export class Metrics {
   readonly #idempotent: Counter<"result">;
   #watchers: () => number = () => 0;
 
-  constructor({ replica, transportDrops, disk, stateReads, children, refused, uplink }: MetricSources) {
+  constructor({ replica, transportDrops, disk, stateReads, children, refusals, refused, uplink }: MetricSources) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: LOOP_LAG_MS });
     this.#proposals = new Counter({
@@ -140,6 +142,16 @@ export class Metrics {
       },
     });
     gauge("state_reads", "Reads of the state that are not answered yet; beyond 4,000 they are refused", stateReads);
+    new Gauge({
+      name: "openclaw_links_refused",
+      help: "Links to children and the parent that were refused since the start for what no further try mends: forks, other lives",
+      labelNames: ["side", "code"],
+      registers,
+      collect() {
+        for (const { side, code, count } of refusals.counts()) this.set({ side, code }, count);
+      },
+    });
+    gauge("links_waiting", "Links that are refused now, and wait for an operator (L3)", () => refusals.list().length);
     gauge("children", "Sync streams of clients and sites that are open", children);
     new Gauge({
       name: "openclaw_children_refused",

@@ -39,6 +39,7 @@ import { NodeDisk } from "./storage/disk-use.ts";
 import { SegmentLogStore } from "./storage/log-store.ts";
 import { SqliteStateStore } from "./storage/state-store.ts";
 import { Children } from "./sync/children.ts";
+import { LinkRefusals } from "./sync/link-refusals.ts";
 import { SiteRegistry } from "./sync/site-registry.ts";
 import { Uplink } from "./sync/uplink.ts";
 import { systemClock, systemRandom } from "./system-ports.ts";
@@ -52,6 +53,8 @@ export interface RunningNode {
   readonly http: string;
   readonly replica: Replica;
   readonly children: Children;
+  /** Links that wait for an operator. */
+  readonly refusals: LinkRefusals;
   readonly sites: SiteRegistry;
   readonly members: MemberDirectory;
   readonly presence: PresenceGossip;
@@ -226,6 +229,7 @@ async function compose(
   const documents = new Materialiser(replica);
   started.push(() => documents.stop());
 
+  const refusals = new LinkRefusals(() => systemClock.wall());
   const children = await Children.open({
     host,
     replica,
@@ -233,6 +237,7 @@ async function compose(
     changeCheck,
     sites,
     clock: systemClock,
+    refusals,
     log,
   });
   started.push(() => children.stop());
@@ -270,6 +275,7 @@ async function compose(
           credential: encodeSiteCredential({ credential, enrolment: Buffer.from(parent.enrolment, "base64url") }),
           clock: systemClock,
           random: systemRandom,
+          refusals,
           log,
         });
   if (uplink !== null) {
@@ -311,6 +317,7 @@ async function compose(
     transportDrops: () => droppedBy(transport.counters),
     stateReads: () => state.reads,
     children: () => children.size,
+    refusals,
     refused: () => children.refusals.byCode(),
     uplink: () => uplink?.status() ?? null,
   });
@@ -322,6 +329,7 @@ async function compose(
     members: directory,
     uplink,
     disk,
+    refusals,
     metrics,
     origins: config.http.origins,
     page: config.page,
@@ -333,6 +341,7 @@ async function compose(
     config,
     replica,
     children,
+    refusals,
     sites,
     members: directory,
     presence,

@@ -26,11 +26,9 @@ import { SiteLink } from "./site-link.ts";
 import type { ClientStore, FailedRow } from "./store.ts";
 import { subscriptionOf } from "./subscription.ts";
 import { unconfirmedChanges } from "./unconfirmed.ts";
+import { Upstream, type Withdrawn } from "./upstream.ts";
 
 export type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
-
-/** How long an advance of the hub may wait for another write before it is stored by its own, ms. */
-const HOLDS_STORE_MS = 1_000;
 
 /** What the device held when the session began. */
 export interface Restored {
@@ -68,7 +66,7 @@ export class Client {
   #cluster: ClusterId | null;
   #status: ClientStatus | null = null;
   readonly #drainer: Drainer;
-  #cancelHolds: (() => void) | null = null;
+  readonly #upstream: Upstream;
   #stopped = false;
   /** What went wrong besides the connection; null after a write that went well. */
   #trouble: OpenClawError | null = null;
@@ -168,6 +166,7 @@ export class Client {
       ended: (reason) => this.#ended(reason),
     });
     this.#questions = new Questions(this.#site, this.#session, clock, random);
+    this.#upstream = new Upstream({ rungs, clock, moved: () => this.#settled(), store: () => this.#storeUpstream() });
   }
 
   /** This session's stream and actor. */
@@ -208,6 +207,11 @@ export class Client {
     return () => this.#listeners.delete(call);
   }
 
+  /** Calls back when revisions of the site's lose the rung `hub`: its parent was restored (L3). The returned function ends it. */
+  onWithdrawn(listener: (withdrawn: Withdrawn) => void): () => void {
+    return this.#upstream.onWithdrawn(listener);
+  }
+
   /** Edits that the site refused for good, oldest first. They stay until they are forgotten. */
   failed(): readonly FailedRow[] {
     return this.#settlement.failed;
@@ -237,7 +241,7 @@ export class Client {
     this.#questions.stop();
     this.goOffline();
     this.#stopped = true;
-    this.#cancelHolds?.();
+    this.#upstream.stop();
     // Behind everything that is on its way into the store.
     await this.#journal.commit({});
     this.#settlement.stop();
@@ -267,14 +271,14 @@ export class Client {
       pushed: ({ outcomes }, to) => settle(outcomes, to),
       events: (run) => this.#down.events(run),
       snapshot: (step) => this.#down.snapshot(step),
-      holds: (upstream) => this.#holds(upstream),
+      holds: (upstream, epoch) => this.#upstream.holds(upstream, epoch),
     };
   }
 
   #welcomed(welcome: Welcome): void {
     this.#down.welcomed(welcome.cluster, welcome.epoch);
     this.#cluster = welcome.cluster;
-    this.#holds(welcome.upstream);
+    this.#upstream.holds(welcome.upstream, welcome.upstreamEpoch);
     this.#drainer.start();
     this.#changed();
   }
@@ -290,17 +294,11 @@ export class Client {
     this.#changed();
   }
 
-  #holds(upstream: Revision): void {
-    if (!this.#rungs.hubHolds(upstream)) return;
-    this.docs.rungsMoved();
-    this.#changed();
-    this.#cancelHolds ??= this.#options.clock.after(HOLDS_STORE_MS, () => {
-      this.#cancelHolds = null;
-      // Not the cursor of events that are on their way into the store: those may fail where this does not.
-      const down = this.#down.stored();
-      const write = { hubHolds: this.#rungs.upstream, ...(down === null ? {} : { down }) };
-      this.#journal.commit({ write }).catch((error: unknown) => this.#fail(error));
-    });
+  #storeUpstream(): void {
+    // Not the cursor of events that are on their way into the store: those may fail where this does not.
+    const down = this.#down.stored();
+    const write = { hubHolds: this.#rungs.upstream, ...(down === null ? {} : { down }) };
+    this.#journal.commit({ write }).catch((error: unknown) => this.#fail(error));
   }
 
   /** What is committed in an epoch that is over may be gone: documents are sent again, which harms nothing (L3). */

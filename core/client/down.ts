@@ -110,6 +110,7 @@ export class Down {
       subscription: this.#wanted,
       cursor: this.#cursor,
       epoch: this.#epoch?.nonce ?? this.#stored?.epoch ?? null,
+      hash: null,
       held: this.#held,
       snapshot: this.#snapshot,
     };
@@ -138,7 +139,12 @@ export class Down {
 
   /** What stands in storage, with how far the parent's parent is now; null while nothing does. */
   stored(): DownCursor | null {
-    return this.#stored === null ? null : { ...this.#stored, upstream: this.#host.rungs.upstream };
+    return this.#stored === null ? null : { ...this.#stored, ...this.#upstream() };
+  }
+
+  #upstream(): Pick<DownCursor, "upstream" | "upstreamEpoch"> {
+    const { upstream, upstreamEpoch } = this.#host.rungs;
+    return { upstream, upstreamEpoch };
   }
 
   /** What stands in storage with what is taken next, or null while nothing may. */
@@ -150,7 +156,7 @@ export class Down {
       cursor: this.#cursor,
       subscription: this.#held,
       snapshot: this.#snapshot,
-      upstream: this.#host.rungs.upstream,
+      ...this.#upstream(),
     };
   }
 

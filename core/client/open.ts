@@ -22,7 +22,8 @@ export async function openClient(options: ClientOptions): Promise<Client> {
   outbox.restore(own);
   const [down, awaiting, failed] = await Promise.all([store.down(), store.awaiting(), store.failed()]);
   const rungs = new Rungs();
-  rungs.restore(rows, awaiting, failed, down?.upstream ?? revision(0), down?.cursor ?? revision(0));
+  const upstream = down ?? { upstream: revision(0), upstreamEpoch: null };
+  rungs.restore(rows, awaiting, failed, upstream, down?.cursor ?? revision(0));
   const client = new Client(options, {
     outbox,
     rungs,

@@ -1,7 +1,7 @@
 /** How far each document change is safe: the facts, and who waits for them. */
 import { OpenClawError } from "../errors.ts";
 import { type ChangeHash, type Revision, revision } from "../ids.ts";
-import type { Awaiting, FailedRow, OutboxRow, Rung } from "./store.ts";
+import type { Awaiting, DownCursor, FailedRow, OutboxRow, Rung } from "./store.ts";
 
 const ORDER: Readonly<Record<Rung, number>> = { device: 1, site: 2, hub: 3 };
 const rank = (rung: Rung | null): number => (rung === null ? 0 : ORDER[rung]);
@@ -29,6 +29,8 @@ export class Rungs {
   /** Callers who wait for a revision to reach the hub. */
   #revisionWaiters: { readonly at: Revision; readonly resolve: () => void }[] = [];
   #upstream = revision(0);
+  /** Nonce of the hub's epoch in which that is so; null before the hub was heard of. */
+  #upstreamEpoch: string | null = null;
   /** Changes stored before this page, of which no revision is known, are at most of this one. */
   #storedTo = revision(0);
 
@@ -37,10 +39,11 @@ export class Rungs {
     outbox: Iterable<OutboxRow>,
     awaiting: readonly Awaiting[],
     failed: readonly FailedRow[],
-    upstream: Revision,
+    { upstream, upstreamEpoch }: Pick<DownCursor, "upstream" | "upstreamEpoch">,
     storedTo: Revision,
   ): void {
     this.#upstream = upstream;
+    this.#upstreamEpoch = upstreamEpoch;
     this.#storedTo = storedTo;
     for (const row of outbox) for (const hash of hashesOf(row)) this.#queued.add(hash);
     for (const { document, revision: at } of awaiting)
@@ -57,6 +60,10 @@ export class Rungs {
 
   get upstream(): Revision {
     return this.#upstream;
+  }
+
+  get upstreamEpoch(): string | null {
+    return this.#upstreamEpoch;
   }
 
   /** Null while it is on no rung: not yet stored on this device. */
@@ -119,10 +126,14 @@ export class Rungs {
     for (const hash of hashes) if (this.#failed.delete(hash)) this.#queued.add(hash);
   }
 
-  /** The hub holds the site's ledger up to here. True if that is news. */
-  hubHolds(upstream: Revision): boolean {
-    if (upstream <= this.#upstream) return false;
+  /**
+   * The hub holds the site's ledger up to here. True if that is news: within an epoch of the hub's only what is more; in
+   * another one the rung of what lies above is withdrawn (L3).
+   */
+  hubHolds(upstream: Revision, epoch: string | null): boolean {
+    if (epoch === this.#upstreamEpoch ? upstream <= this.#upstream : epoch === null) return false;
     this.#upstream = upstream;
+    this.#upstreamEpoch = epoch;
     for (const hash of [...this.#waiters.keys()]) this.#tell(hash);
     const reached = this.#revisionWaiters.filter(({ at }) => at <= upstream);
     this.#revisionWaiters = this.#revisionWaiters.filter(({ at }) => at > upstream);
@@ -133,6 +144,7 @@ export class Rungs {
   /** L3: the parent is in another epoch, and its revisions mean something else: what is committed there is to be told anew. */
   withdraw(): void {
     this.#upstream = revision(0);
+    this.#upstreamEpoch = null;
     this.#storedTo = revision(0);
     this.#committed.clear();
   }

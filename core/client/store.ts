@@ -57,6 +57,8 @@ export interface DownCursor {
   readonly snapshot: SnapshotProgress | null;
   /** The parent's own parent was known to hold the parent's ledger up to here. */
   readonly upstream: Revision;
+  /** Nonce of the epoch in which that parent said so; null while none did. */
+  readonly upstreamEpoch: string | null;
 }
 
 /** One atomic step; every field may be empty. Applied wholly or not at all. */

@@ -1,8 +1,9 @@
 /** What can be asked of the past: of the state as it was after one of its revisions. */
-import type { ClusterId, Epoch, LeaseId, LinkId, Revision } from "../ids.ts";
+import type { ClusterId, LeaseId, LinkId, Revision } from "../ids.ts";
 import type { LedgerFault } from "../ledger/fault.ts";
+import type { GapReason } from "../ledger/gap.ts";
+import type { Lineage } from "../ledger/lineage.ts";
 import type { DocumentPart, DocumentPlace } from "../ledger/snapshot.ts";
-import type { GapReason } from "../state-machine/link-gaps.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "../state-machine/operation.ts";
 import type { QueryAnswers } from "../state-machine/query.ts";
 
@@ -78,7 +79,7 @@ export type MirrorItem =
 
 export interface Mirror {
   /** How far the link has come; null: it brought no ledger. */
-  readonly link: { readonly epoch: Epoch; readonly cursor: Revision; readonly hash: Uint8Array } | null;
+  readonly link: (Lineage & { readonly cursor: Revision; readonly hash: Uint8Array }) | null;
   /** The sender's hash before the first item, or at the cursor where there is none; null where that is compacted. */
   readonly before: Uint8Array | null;
   /** Without a hole. The first may be a gap that begins before the revision that was asked for. */

@@ -2,15 +2,16 @@
 import { decode, type Encodable, encode, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { revision } from "../ids.ts";
+import { lineageFields, readLineage } from "../ledger/epoch-codec.ts";
 import { LEDGER_FAULTS, type LedgerFault, type LedgerFaultKind } from "../ledger/fault.ts";
-import { epochTuple, readEpoch, readHash } from "../ledger/record-codec.ts";
-import { GAP_REASONS, type GapReason } from "../state-machine/link-gaps.ts";
+import { GAP_REASONS, type GapReason } from "../ledger/gap.ts";
+import { readHash } from "../ledger/record-codec.ts";
 import type { Mirror, MirrorItem } from "./history-query.ts";
 
 export const encodeMirror = ({ link, before, items, fault }: Mirror): readonly Uint8Array<ArrayBuffer>[] => [
   encode([
     "openclaw mirror",
-    link === null ? null : [epochTuple(link.epoch), link.cursor, link.hash],
+    link === null ? null : [...lineageFields(link), link.cursor, link.hash],
     before,
     fault === null ? null : [fault.revision, fault.kind, fault.details],
   ]),
@@ -71,7 +72,7 @@ const isFaultKind = (value: unknown): value is LedgerFaultKind => LEDGER_FAULTS.
 
 function readLink(value: Encodable): NonNullable<Mirror["link"]> {
   const reader = new TupleReader(value, "a mirror's link");
-  const link = { epoch: readEpoch(reader.any()), cursor: revision(reader.count()), hash: readHash(reader) };
+  const link = { ...readLineage(reader), cursor: revision(reader.count()), hash: readHash(reader) };
   reader.end();
   return link;
 }

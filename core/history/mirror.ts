@@ -6,31 +6,38 @@
 import { equalBytes } from "../bytes.ts";
 import { invariant, OpenClawError } from "../errors.ts";
 import type { LinkId, Revision } from "../ids.ts";
-import { PARTITION, revision } from "../ids.ts";
+import { isClusterId, PARTITION, revision } from "../ids.ts";
 import { chainHash, leafHash } from "../ledger/chain.ts";
 import type { LedgerFault } from "../ledger/fault.ts";
+import { seamsOf } from "../ledger/lineage.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
+import type { Seams } from "../ledger/verify.ts";
+import type { Sha256, StoredRecord } from "../ports.ts";
 import { boundsOfGap, ledgerLinkKey, linkGapsRange } from "../state-machine/keyspace.ts";
 import { type Gap, gapRow, MARK_EVERY } from "../state-machine/link-gaps.ts";
 import { ledgerLinkRow } from "../state-machine/link-rows.ts";
 import { readPosition } from "../state-machine/position.ts";
 import { rowsOf } from "../state-machine/row-pages.ts";
 import type { StateView } from "../state-machine/view.ts";
-import type { HistorySource } from "./history.ts";
 import type { HistoryQuery, Mirror, MirrorItem } from "./history-query.ts";
 
 /** Bytes of our own records that are looked through between two pauses. */
 const STEP_BYTES = 65_536;
 
-type Source = Pick<HistorySource, "state" | "records" | "sha256">;
+interface Source {
+  readonly sha256: Sha256;
+  readonly state: StateView;
+  /** As `HistorySource.records`. */
+  records(from: Revision, maxBytes: number): readonly StoredRecord[];
+}
 type Question = Extract<HistoryQuery, { kind: "mirror" }>;
 
 /** @throws OpenClawError REVISION_AHEAD when the link is not that far */
 export function* mirrorOf(source: Source, question: Question): Generator<void, Mirror> {
   const bytes = source.state.get(ledgerLinkKey(question.link));
   if (bytes === undefined) return { link: null, before: null, items: [], fault: null };
-  const { epoch, cursor, hash } = ledgerLinkRow.decode(bytes);
-  const link = { epoch, cursor, hash };
+  const { epoch, ancestors, cursor, hash } = ledgerLinkRow.decode(bytes);
+  const link = { epoch, ancestors, cursor, hash };
   if (question.from > cursor + 1)
     throw new OpenClawError("REVISION_AHEAD", `revision ${question.from}, here ${cursor}`);
   if (question.from === cursor + 1) return { link, before: hash, items: [], fault: null };
@@ -63,7 +70,9 @@ class MirrorReader {
   before: Uint8Array | null = null;
   readonly #source: Source;
   readonly #question: Question;
-  readonly #end: { readonly cursor: Revision; readonly hash: Uint8Array };
+  readonly #end: NonNullable<Mirror["link"]>;
+  /** What the sender's next record is chained to, where one of its epochs departed (L3). */
+  readonly #seams: Seams;
   readonly #gaps: Iterator<Gap>;
   /** The next that was not come to; undefined: there is none. */
   #gap: Gap | undefined;
@@ -75,10 +84,13 @@ class MirrorReader {
   #since: Revision | null = null;
   #bytes = 0;
 
-  constructor(source: Source, question: Question, end: { readonly cursor: Revision; readonly hash: Uint8Array }) {
+  constructor(source: Source, question: Question, end: NonNullable<Mirror["link"]>) {
     this.#source = source;
     this.#question = question;
     this.#end = end;
+    const { link } = question;
+    invariant(isClusterId(link), "a ledger's link is a cluster's name");
+    this.#seams = seamsOf(source.sha256, link, PARTITION, end);
     this.#gaps = gapsOf(source.state, question.link, revision(Math.max(0, question.from - 1 - MARK_EVERY)));
     this.#begin();
   }
@@ -151,7 +163,8 @@ class MirrorReader {
   #take({ revision: at, record, at: here }: Body): void {
     const { sha256 } = this.#source;
     invariant(this.#hash !== null, "a hash is known before each body");
-    const hash = chainHash(sha256, this.#hash, PARTITION, at, leafHash(sha256, record));
+    const before = this.#seams(revision(at - 1), this.#hash);
+    const hash = chainHash(sha256, before, PARTITION, at, leafHash(sha256, record));
     if (at >= this.#question.from) this.#emit({ kind: "body", revision: at, record, hash }, record.length);
     this.#since ??= at;
     this.#next = at + 1;

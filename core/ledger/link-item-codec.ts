@@ -1,4 +1,4 @@
-/** What stands for a revision on a link, as a tuple. */
+/** What travels of a revision on a link, as bytes (L2). */
 import { type Encodable, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { revision } from "../ids.ts";

@@ -6,11 +6,10 @@ import { concatBytes, equalBytes, fromHex, toHex } from "../bytes.ts";
 import type { Encodable } from "../codec.ts";
 import { decode, encodePooled, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
-import type { ActorId, ChangeHash, Epoch, LeaseId, LinkId, Origin } from "../ids.ts";
+import type { ActorId, ChangeHash, ClusterId, LeaseId, LinkId, Origin } from "../ids.ts";
 import { isActorId, isClusterId, isCount, isLeaseId, isLinkId, isNonce, PARTITION, revision } from "../ids.ts";
 import { BODY_DEPTH_MAX, EVENTS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
-import { readCluster, readHome, readStep, stepFields } from "./home-codec.ts";
-import type { DocumentChange, KeyNumbers, LedgerEvent, LedgerRecord, RecordForm } from "./record.ts";
+import type { DocumentChange, HomeEvent, KeyNumbers, LedgerEvent, LedgerRecord, RecordForm } from "./record.ts";
 import { HOMES, mirrored } from "./record.ts";
 
 /** First byte of every record. Chain inputs begin with other bytes (chain.ts). */
@@ -26,6 +25,7 @@ const EVENT = { put: 0, delete: 1, change: 2, home: 3, command: 4, result: 5 } a
   LedgerEvent["kind"],
   number
 >;
+const STEP = { declare: 0, release: 1, open: 2 } as const satisfies Record<HomeEvent["step"]["kind"], number>;
 
 export function encodeRecord(record: RecordForm): Uint8Array<ArrayBuffer> {
   invariant(record.salt.length === SALT_BYTES, "a record's salt has 16 bytes");
@@ -186,8 +186,11 @@ function placeOf(value: Encodable): number {
 }
 
 /** Where a body was first written. `link`: what brings it; `epoch`: its sender's. */
-export const originOf = ({ origin, revision: at }: LedgerRecord, link: LinkId, epoch: string): Origin | null =>
-  origin ?? (isClusterId(link) ? { cluster: link, epoch, revision: at } : null);
+export const originOf = (
+  { origin, revision: at }: Pick<LedgerRecord, "origin" | "revision">,
+  link: LinkId,
+  epoch: string,
+): Origin | null => origin ?? (isClusterId(link) ? { cluster: link, epoch, revision: at } : null);
 
 const isSame = (a: Origin, b: Origin | null): boolean =>
   a.cluster === b?.cluster && a.epoch === b.epoch && a.revision === b.revision;
@@ -216,21 +219,6 @@ export function readDocumentChange(value: Encodable): DocumentChange {
   return change;
 }
 
-export const epochTuple = (epoch: Epoch): Encodable => [epoch.counter, epoch.nonce, epoch.parent, epoch.departure];
-
-/** @throws OpenClawError MALFORMED_FRAME */
-export function readEpoch(value: Encodable): Epoch {
-  const reader = new TupleReader(value, "epoch");
-  const epoch: Epoch = {
-    counter: reader.count(),
-    nonce: reader.that(isNonce, "a nonce"),
-    parent: reader.orNull((field) => field.that(isNonce, "a nonce")),
-    departure: revision(reader.count()),
-  };
-  reader.end();
-  return epoch;
-}
-
 const originTuple = (origin: Origin): Encodable => [origin.cluster, origin.epoch, origin.revision];
 
 function readOrigin(value: Encodable): Origin {
@@ -244,7 +232,7 @@ function readOrigin(value: Encodable): Origin {
   return origin;
 }
 
-function eventTuple(event: LedgerEvent): Encodable {
+export function eventTuple(event: LedgerEvent): Encodable {
   switch (event.kind) {
     case "put":
       return [
@@ -270,7 +258,8 @@ function eventTuple(event: LedgerEvent): Encodable {
   }
 }
 
-function readEvent(value: Encodable): LedgerEvent {
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readEvent(value: Encodable): LedgerEvent {
   const reader = new TupleReader(value, "event");
   const event = readEventOfKind(reader);
   reader.end();
@@ -314,6 +303,52 @@ function readEventOfKind(reader: TupleReader): LedgerEvent {
     default:
       throw new OpenClawError("MALFORMED_FRAME", `an event of unknown kind ${kind}`);
   }
+}
+
+function stepFields(step: HomeEvent["step"]): readonly Encodable[] {
+  switch (step.kind) {
+    case "declare":
+      return [STEP.declare, HOMES.indexOf(step.home), step.owner, step.waiting];
+    case "release":
+      return [STEP.release];
+    case "open":
+      return [STEP.open];
+    default:
+      return unreachable(step);
+  }
+}
+
+function readStep(reader: TupleReader): HomeEvent["step"] {
+  const kind = reader.count();
+  switch (kind) {
+    case STEP.declare:
+      return { kind: "declare", home: readHome(reader), owner: readCluster(reader), waiting: readClusters(reader) };
+    case STEP.release:
+      return { kind: "release" };
+    case STEP.open:
+      return { kind: "open" };
+    default:
+      throw new OpenClawError("MALFORMED_FRAME", `a home's step of unknown kind ${kind}`);
+  }
+}
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readHome(reader: TupleReader): LedgerRecord["home"] {
+  const home = HOMES[reader.count()];
+  if (home === undefined) throw new OpenClawError("MALFORMED_FRAME", "a home of unknown kind");
+  return home;
+}
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export const readCluster = (reader: TupleReader): ClusterId | null =>
+  reader.orNull((field) => field.that(isClusterId, "a cluster"));
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function readClusters(reader: TupleReader): readonly ClusterId[] {
+  return reader.list().map((name) => {
+    if (!isClusterId(name)) throw new OpenClawError("MALFORMED_FRAME", "not a cluster");
+    return name;
+  });
 }
 
 /** L6: a header that we cannot read must not be taken for plain bytes. */

@@ -133,7 +133,10 @@ export interface Imported {
   readonly took: readonly number[] | null;
 }
 
-/** What a link brought, and no record of its sender: how a snapshot differed from what was here (S4). */
+/**
+ * What a link brought about, and no record of its sender: how a snapshot differed from what was here (S4), or what its
+ * mirror was where another life of it parts (L3).
+ */
 export interface Replaced {
   /** The revision that it was of. */
   readonly origin: Origin;

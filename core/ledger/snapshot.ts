@@ -7,9 +7,15 @@ import { decode, type Encodable, encode, limited, TupleReader } from "../codec.t
 import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, isClusterId, isNonce, type Revision, revision } from "../ids.ts";
 import { HOME_PREFIX_BYTES_MAX, HOMES_MAX, SNAPSHOT_ORIGINS_MAX, SNAPSHOT_ROWS_MAX } from "../limits.ts";
-import { readCluster } from "./home-codec.ts";
 import type { DocumentChange, KeyNumbers } from "./record.ts";
-import { documentChangeTuple, keyNumbersTuple, readDocumentChange, readHash, readKeyNumbers } from "./record-codec.ts";
+import {
+  documentChangeTuple,
+  keyNumbersTuple,
+  readCluster,
+  readDocumentChange,
+  readHash,
+  readKeyNumbers,
+} from "./record-codec.ts";
 import { type Scope, scopeOf, without } from "./scope.ts";
 import { NOTHING, readSubscription, type Subscription, subscriptionTuple } from "./subscription.ts";
 

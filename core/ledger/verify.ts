@@ -16,6 +16,9 @@ export interface LedgerMark {
   readonly hash: Uint8Array;
 }
 
+/** What the record after a revision is chained to, given the hash there: another one where an epoch departed (lineage.ts). */
+export type Seams = (at: Revision, hash: Uint8Array) => Uint8Array;
+
 /** A record with the hash that it should have. */
 interface Doubtful {
   readonly stored: StoredRecord;
@@ -27,13 +30,15 @@ export class LedgerCheck {
   /** The first revision that is looked at. */
   readonly from: Revision;
   readonly #sha256: Sha256;
+  readonly #seams: Seams;
   #sound: LedgerMark;
   /** Its record and its hash disagree: what comes next tells which of them is wrong. */
   #doubtful: Doubtful | null = null;
 
   /** @param base what the first record follows */
-  constructor(sha256: Sha256, base: LedgerMark) {
+  constructor(sha256: Sha256, base: LedgerMark, seams: Seams) {
     this.#sha256 = sha256;
+    this.#seams = seams;
     this.#sound = base;
     this.from = revision(base.revision + 1);
   }
@@ -91,7 +96,8 @@ export class LedgerCheck {
   }
 
   #chained(previous: Uint8Array, { revision: at, record }: StoredRecord): Uint8Array {
-    return chainHash(this.#sha256, previous, PARTITION, at, leafHash(this.#sha256, record));
+    const before = this.#seams(revision(at - 1), previous);
+    return chainHash(this.#sha256, before, PARTITION, at, leafHash(this.#sha256, record));
   }
 }
 

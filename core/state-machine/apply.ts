@@ -21,6 +21,7 @@ import { expireLeases, runLeaseCommand } from "./leases.ts";
 import { type Importing, importLedger } from "./ledger-imports.ts";
 import type { Author } from "./ledger-writer.ts";
 import { LedgerWriter } from "./ledger-writer.ts";
+import { noteContender, settleEpoch, succeedEpoch } from "./link-epochs.ts";
 import type { Refused } from "./member.ts";
 import { noteConfiguration, noteMember } from "./members.ts";
 import { refused } from "./outcome.ts";
@@ -157,10 +158,19 @@ class Machine {
         );
       }
       case "parentHolds":
-        noteParentHolds(this.#tx, command.parent, command.revision, this.#ledger.position.revision);
+        noteParentHolds(this.#tx, command, this.#ledger.position.revision);
+        return { kind: "noted" };
+      case "succeedEpoch":
+        return succeedEpoch(this.#tx, this.#sha256, command);
+      case "settleEpoch": {
+        const author = { principal: header.principal, time: header.time, salt: this.#salts(header) };
+        return settleEpoch(this.#tx, this.#ledger, this.#sha256, command, author);
+      }
+      case "noteContender":
+        noteContender(this.#tx, command);
         return { kind: "noted" };
       case "parentLacks":
-        noteParentHolds(this.#tx, command.parent, command.revision, this.#ledger.position.revision);
+        noteParentHolds(this.#tx, command, this.#ledger.position.revision);
         toldParent(this.#tx);
         return { kind: "noted" };
       case "uplinkUsed":

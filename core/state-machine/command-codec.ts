@@ -6,9 +6,11 @@ import { utf8 } from "../bytes.ts";
 import type { Encodable } from "../codec.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError } from "../errors.ts";
-import { index, isClusterId, isLinkId, isNodeId, isSessionId, revision, seq } from "../ids.ts";
+import { index, isClusterId, isLinkId, isNodeId, isNonce, isSessionId, type Revision, revision, seq } from "../ids.ts";
+import { epochTuple, lineageFields, readEpoch, readLineage } from "../ledger/epoch-codec.ts";
 import { encodeRun, readRun } from "../ledger/link-run.ts";
-import { epochTuple, readEpoch, readHash, SALT_BYTES } from "../ledger/record-codec.ts";
+import { isKeyEvent, type KeyEvent } from "../ledger/record.ts";
+import { eventTuple, readEvent, readHash, SALT_BYTES } from "../ledger/record-codec.ts";
 import { readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot.ts";
 import { readSubscription, subscriptionTuple } from "../ledger/subscription.ts";
 import { IDEMPOTENCY_KEY_CHARS_MAX } from "../limits.ts";
@@ -21,6 +23,7 @@ import type {
   UserCommand,
 } from "./command.ts";
 import { findingFields, readFinding, readNodes } from "./comparison.ts";
+import { contenderFields, readContender } from "./life.ts";
 import { placeFields, readPlace } from "./member.ts";
 import { readErrorCode } from "./outcome-codec.ts";
 import { enrolmentFields, isSiteDecision, readEnrolment } from "./site.ts";
@@ -45,8 +48,11 @@ const COMMAND = {
   reportState: 25,
   uplinkUsed: 26,
   allowUplink: 27,
+  succeedEpoch: 28,
+  settleEpoch: 29,
   enrolSite: 30,
   decideSite: 31,
+  noteContender: 32,
   importSnapshot: 40,
   subscribe: 41,
   shed: 42,
@@ -155,6 +161,7 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
         epochTuple(command.epoch),
         encodeRun(command.items),
         command.hash,
+        command.after,
       ];
     case "importCommands":
       return [
@@ -178,7 +185,22 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
       return [COMMAND.shed, command.revision];
     case "parentHolds":
     case "parentLacks":
-      return [COMMAND[command.kind], command.parent, command.revision];
+      return [COMMAND[command.kind], command.parent, command.epoch, command.revision];
+    case "succeedEpoch":
+      return [COMMAND.succeedEpoch, command.link, command.cluster, ...lineageFields(command.lineage), command.holds];
+    case "settleEpoch":
+      return [
+        COMMAND.settleEpoch,
+        command.link,
+        command.cluster,
+        command.from,
+        command.parting,
+        ...lineageFields(command.lineage),
+        command.holds,
+        command.changes.map(eventTuple),
+      ];
+    case "noteContender":
+      return [COMMAND.noteContender, command.link, ...contenderFields(command.contender)];
     case "uplinkUsed":
     case "allowUplink":
       return [COMMAND[command.kind], command.day, command.bytes];
@@ -224,6 +246,7 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         epoch: readEpoch(reader.any()),
         items: readRun(reader),
         hash: readHash(reader),
+        after: reader.orNull(readHash),
       };
     case COMMAND.importCommands:
       return {
@@ -255,7 +278,33 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
       return {
         kind: kind === COMMAND.parentHolds ? "parentHolds" : "parentLacks",
         parent: reader.that(isClusterId, "a cluster"),
+        epoch: reader.that(isNonce, "a nonce"),
         revision: revision(reader.count()),
+      };
+    case COMMAND.succeedEpoch:
+      return {
+        kind: "succeedEpoch",
+        link: reader.that(isLinkId, "a link"),
+        cluster: reader.that(isClusterId, "a cluster"),
+        lineage: readLineage(reader),
+        holds: readHolds(reader),
+      };
+    case COMMAND.settleEpoch:
+      return {
+        kind: "settleEpoch",
+        link: reader.that(isLinkId, "a link"),
+        cluster: reader.that(isClusterId, "a cluster"),
+        from: reader.orNull((field) => field.that(isNonce, "a nonce")),
+        parting: revision(reader.count()),
+        lineage: readLineage(reader),
+        holds: readHolds(reader),
+        changes: reader.list().map(readKeyEvent),
+      };
+    case COMMAND.noteContender:
+      return {
+        kind: "noteContender",
+        link: reader.that(isLinkId, "a link"),
+        contender: readContender(reader),
       };
     case COMMAND.uplinkUsed:
       return { kind: "uplinkUsed", day: reader.count(), bytes: reader.count() };
@@ -292,6 +341,15 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
     default:
       throw new OpenClawError("MALFORMED_FRAME", `a command of unknown kind ${kind}`);
   }
+}
+
+const readHolds = (reader: TupleReader): Revision | null => reader.orNull((field) => revision(field.count()));
+
+/** @throws OpenClawError MALFORMED_FRAME */
+function readKeyEvent(value: Encodable): KeyEvent {
+  const event = readEvent(value);
+  if (!isKeyEvent(event)) throw new OpenClawError("MALFORMED_FRAME", "no change of a mirror's keys");
+  return event;
 }
 
 const SIDES = ["child", "parent"] as const;

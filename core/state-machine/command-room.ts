@@ -31,6 +31,9 @@ export function needsRoom(command: UserCommand | IdempotentCommand | SystemComma
     case "openSession":
     case "parentHolds":
     case "parentLacks":
+    case "succeedEpoch":
+    case "settleEpoch":
+    case "noteContender":
     case "uplinkUsed":
     case "allowUplink":
     case "noteMember":

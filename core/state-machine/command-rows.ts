@@ -5,7 +5,7 @@
 import { decode, encode, TupleReader } from "../codec.ts";
 import type { ClusterId, Revision } from "../ids.ts";
 import { isClusterId, isNonce, revision } from "../ids.ts";
-import { readCluster } from "../ledger/home-codec.ts";
+import { readCluster } from "../ledger/record-codec.ts";
 import { COMMAND_HORIZON_MS, COMMANDS_SETTLED_MAX, COMMANDS_WAITING_MAX } from "../limits.ts";
 import type { Outcome } from "./command.ts";
 import {

@@ -36,6 +36,15 @@ export function commandBytes(body: ImportedCommand | IdempotentCommand | SystemC
         (sum, item) => sum + OVERHEAD_BYTES + (item.kind === "body" ? item.record.length : 0),
         4 * OVERHEAD_BYTES,
       );
+    case "succeedEpoch":
+      return OVERHEAD_BYTES * (2 + body.lineage.ancestors.length);
+    case "settleEpoch":
+      return body.changes.reduce(
+        (sum, event) => sum + OVERHEAD_BYTES + event.key.length + (event.kind === "put" ? event.value.length : 0),
+        OVERHEAD_BYTES * (2 + body.lineage.ancestors.length),
+      );
+    case "noteContender":
+      return OVERHEAD_BYTES * (2 + body.contender.ancestors.length);
     case "importSnapshot":
       return 4 * OVERHEAD_BYTES + snapshotStepBytes(body.step);
     case "subscribe":

@@ -1,10 +1,12 @@
 /** What can be proposed, and what the proposer is told. */
 import type { ErrorCode } from "../errors.ts";
 import type { ClusterId, Epoch, Index, LeaseId, LinkId, NodeId, Revision, Seq, SessionId } from "../ids.ts";
-import type { DocumentChange, Home, LinkItem } from "../ledger/record.ts";
+import type { Lineage } from "../ledger/lineage.ts";
+import type { DocumentChange, Home, KeyEvent, LinkItem } from "../ledger/record.ts";
 import type { SnapshotStep } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";
 import type { Comparison, Finding } from "./finding.ts";
+import type { Contender } from "./life.ts";
 import type { MemberPlace, Refused } from "./member.ts";
 import type { KeySelector, Response, Txn } from "./operation.ts";
 import type { SiteDecision, SiteEnrolment } from "./site.ts";
@@ -111,6 +113,8 @@ export type SystemCommand =
       readonly epoch: Epoch;
       readonly items: readonly LinkItem[];
       readonly hash: Uint8Array;
+      /** The sender's ledger hash before the first item; null where it is not known, or is known to be ours. */
+      readonly after: Uint8Array | null;
     }
   /** A step of a snapshot that a link brings in the place of its ledger's records (S4). */
   | {
@@ -138,8 +142,33 @@ export type SystemCommand =
       readonly lowWater: Seq;
       readonly commands: readonly ImportedCommand[];
     }
-  /** S3: our parent holds our ledger up to here, on a majority of its disks. Replicated at most ten times a second. */
-  | { readonly kind: "parentHolds"; readonly parent: ClusterId; readonly revision: Revision }
+  /** S3: our parent holds our ledger up to here, on a majority of its disks, by its word in the epoch with that nonce. Replicated at most ten times a second. */
+  | { readonly kind: "parentHolds"; readonly parent: ClusterId; readonly epoch: string; readonly revision: Revision }
+  /** L3: the link follows its cluster into an epoch that has all that was taken. `holds`: of our ledger, where it is our parent; else null. */
+  | {
+      readonly kind: "succeedEpoch";
+      readonly link: LinkId;
+      readonly cluster: ClusterId;
+      readonly lineage: Lineage;
+      readonly holds: Revision | null;
+    }
+  /**
+   * L3: the link follows another life of its cluster from where both part; what was taken above is put aside. `from`: the
+   * nonce of the one followed so far; null where no link tells, as after a restore. `parting`: where they part. `changes`:
+   * what makes of its mirror what it was there.
+   */
+  | {
+      readonly kind: "settleEpoch";
+      readonly link: LinkId;
+      readonly cluster: ClusterId;
+      readonly from: string | null;
+      readonly parting: Revision;
+      readonly lineage: Lineage;
+      readonly holds: Revision | null;
+      readonly changes: readonly KeyEvent[];
+    }
+  /** L3: a life of the cluster was refused at the link. */
+  | { readonly kind: "noteContender"; readonly link: LinkId; readonly contender: Contender }
   /** What the uplink used of a day of log time, as its leader counted; told now and then. */
   | { readonly kind: "uplinkUsed"; readonly day: number; readonly bytes: number }
   /** An operator's: what it may use that day beyond the budget. */
@@ -150,7 +179,7 @@ export type SystemCommand =
    * S5: that is all that the parent holds, by its own word, and no record behind it is on its way: a snapshot goes in the
    * place of those that were shed.
    */
-  | { readonly kind: "parentLacks"; readonly parent: ClusterId; readonly revision: Revision }
+  | { readonly kind: "parentLacks"; readonly parent: ClusterId; readonly epoch: string; readonly revision: Revision }
   /** R9: from the next entry on commands have the meaning `to`, if `members` and all others support it. */
   | { readonly kind: "raiseVersion"; readonly to: number; readonly members: readonly NodeId[] }
   /** A site has shown its token, which was checked: it is one of ours, or waits for an operator. */

@@ -9,6 +9,7 @@
  *   0x04 node                                where a member is
  *   0x05                                     comparison: what replicas found of the last round
  *   0x06                                     who our parent is, once it told something
+ *   0x07                                     the epochs before the present one
  *   0x0a                                     what the uplink used of its day
  *   0x10 key                                 own key-value
  *   0x11 len8 origin, key                    mirror of another cluster's key-value
@@ -31,6 +32,8 @@
  *   0x40 link                                ledger link
  *   0x41 len8 origin, epoch nonce            an origin's high-water
  *   0x42 len8 link, to64, from64             revisions of that link that are not here as bodies
+ *   0x43 len8 link, epoch nonce              a life that was refused at a ledger link
+ *   0x44 len8 link, epoch nonce              a life that was left: what was taken of it and put aside
  *   0x48 link                                what a ledger link's stream is of, and a snapshot that is being taken
  *   0x49 link                                what a link, or our own ledger (no link), was shed of
  *   0x50                                     number of sites, and of tokens that they used
@@ -55,6 +58,7 @@ const TAG = {
   member: 0x04,
   comparison: 0x05,
   parent: 0x06,
+  ancestors: 0x07,
   uplinkUse: 0x0a,
   key: 0x10,
   mirror: 0x11,
@@ -77,6 +81,8 @@ const TAG = {
   ledgerLink: 0x40,
   originMark: 0x41,
   linkGap: 0x42,
+  contender: 0x43,
+  leftLife: 0x44,
   stream: 0x48,
   shed: 0x49,
   sitesSum: 0x50,
@@ -99,6 +105,7 @@ export interface KeyRange {
 export const POSITION_KEY: Uint8Array = Uint8Array.of(TAG.position);
 export const PARENT_HOLDS_KEY: Uint8Array = Uint8Array.of(TAG.parentHolds);
 export const COMPARISON_KEY: Uint8Array = Uint8Array.of(TAG.comparison);
+export const ANCESTORS_KEY: Uint8Array = Uint8Array.of(TAG.ancestors);
 export const UPLINK_USE_KEY: Uint8Array = Uint8Array.of(TAG.uplinkUse);
 export const CLIENTS_KEY: Uint8Array = Uint8Array.of(TAG.clients);
 export const PARENT_KEY: Uint8Array = Uint8Array.of(TAG.parent);
@@ -118,15 +125,19 @@ const isWithin = (ranges: readonly KeyRange[], row: Uint8Array): boolean =>
 
 export const isContent = (row: Uint8Array): boolean => isWithin(CONTENT, row);
 
+/** How far other clusters' ledgers are here, and which lives of theirs: no content, and a new epoch goes on with it. */
+export const LINKS: KeyRange = { from: Uint8Array.of(TAG.ledgerLink), to: Uint8Array.of(TAG.shed + 1) };
+
 /**
- * What a state that goes on from here needs of this one: the content, how long leases live, and the origins' marks, which a
- * replay of the whole ledger would raise.
+ * What a state that goes on from here needs of this one: the content, how long leases live, the links with the origins'
+ * marks, which a replay of the whole ledger would raise, and which sites are below.
  */
 export const BASE: readonly KeyRange[] = [
   { from: Uint8Array.of(TAG.key), to: Uint8Array.of(TAG.lease + 1) },
   HOMES_RANGE,
   { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.authored + 1) },
-  { from: Uint8Array.of(TAG.originMark), to: Uint8Array.of(TAG.originMark + 1) },
+  LINKS,
+  { from: Uint8Array.of(TAG.sitesSum), to: Uint8Array.of(TAG.siteToken + 1) },
 ];
 
 export const isInBase = (row: Uint8Array): boolean => isWithin(BASE, row);
@@ -181,6 +192,7 @@ export function leaseOfDueRow(row: Uint8Array): { readonly due: number; readonly
   invariant(isLeaseId(lease), "a row of leases that are due names a lease");
   return { due: fromBigEndian(row, 1), lease };
 }
+export const LEASES: KeyRange = { from: Uint8Array.of(TAG.lease), to: Uint8Array.of(TAG.lease + 1) };
 export const LEASES_DUE: KeyRange = { from: Uint8Array.of(TAG.leaseDue), to: Uint8Array.of(TAG.leaseDue + 1) };
 
 /** The keys of one document. */
@@ -330,6 +342,20 @@ export const boundsOfGap = (row: Uint8Array): { readonly from: Revision; readonl
   from: revision(fromBigEndian(row, row.length - 8)),
   to: revision(fromBigEndian(row, row.length - 16)),
 });
+export const contenderKey = (link: LinkId, nonce: string): Uint8Array => lifeKey(TAG.contender, link, nonce);
+export const contendersRange = (link: LinkId): KeyRange => livesRange(TAG.contender, link);
+export const CONTENDERS: KeyRange = { from: Uint8Array.of(TAG.contender), to: Uint8Array.of(TAG.contender + 1) };
+/** The bytes of the link's name in a row of `CONTENDERS`. */
+export const linkOfContender = (row: Uint8Array): Uint8Array => row.subarray(2, 2 + (row[1] ?? 0));
+export const leftLifeKey = (link: LinkId, nonce: string): Uint8Array => lifeKey(TAG.leftLife, link, nonce);
+export const leftLivesRange = (link: LinkId): KeyRange => livesRange(TAG.leftLife, link);
+
+const lifeKey = (tag: number, link: LinkId, nonce: string): Uint8Array =>
+  tagged(tag, [withLength(utf8(link)), utf8(nonce)]);
+function livesRange(tag: number, link: LinkId): KeyRange {
+  const from = lifeKey(tag, link, "");
+  return { from, to: after(from) };
+}
 
 export const SITES_SUM_KEY: Uint8Array = Uint8Array.of(TAG.sitesSum);
 export const siteKey = (cluster: ClusterId): Uint8Array => tagged(TAG.site, [utf8(cluster)]);

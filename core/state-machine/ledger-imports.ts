@@ -5,6 +5,8 @@ import { invariant, OpenClawError, unreachable } from "../errors.ts";
 import type { ClusterId, Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
 import { firstRevision, genesisHash, hashesAlong, isContiguous, lastRevision } from "../ledger/chain.ts";
+import type { GapReason } from "../ledger/gap.ts";
+import { chainedTo, epochsOf, spanAt } from "../ledger/lineage.ts";
 import { isKeyEvent, type LedgerEvent, type LedgerRecord, type LinkItem, mirrored } from "../ledger/record.ts";
 import { decodeBody, originOf } from "../ledger/record-codec.ts";
 import { HOME_PREFIX_BYTES_MAX } from "../limits.ts";
@@ -17,7 +19,7 @@ import type { Handover } from "./handover.ts";
 import { keyRefusal, mirrorKey, valueRefusal } from "./key-rows.ts";
 import { ledgerLinkKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
-import { beginLink, type GapReason, noteBody, noteGap } from "./link-gaps.ts";
+import { beginLink, noteBody, noteGap } from "./link-gaps.ts";
 import type { LedgerLinkRow } from "./link-rows.ts";
 import { isPast, ledgerLinkRow, noteParent, raiseMark } from "./link-rows.ts";
 import { carryOutForNeighbour, concernsUs } from "./neighbour-events.ts";
@@ -83,6 +85,9 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
   if (known !== undefined && known.epoch.nonce !== command.epoch.nonce) {
     return refuse("WRONG_EPOCH", `epoch ${known.epoch.counter} is pinned, not ${command.epoch.counter}`);
   }
+  // What an epoch departed from is told by `succeedEpoch`, before the first import.
+  if (known === undefined && command.epoch.parent !== null)
+    return refuse("WRONG_EPOCH", "it is not known what the epoch departed from");
   if (isReplacing(tx, command.link)) return refuse("GAP", "a snapshot that is under way comes first");
   if (!isContiguous(command.items)) return refuse("MALFORMED_FRAME", "items do not follow each other");
   const first = command.items[0];
@@ -94,24 +99,73 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
   // with what is kept (mirror.ts).
   if (lastRevision(last) < cursor) return { kind: "imported", cursor, outcomes: [] };
   const row = known ?? beginning(importing, command);
+  const parted = partedBelow(sha256, row, command);
+  if (parted !== null) return refuse(parted.code, parted.details);
   const rest = command.items.filter((item) => lastRevision(item) > cursor);
-  const hashes = hashesAlong(sha256, row.hash, PARTITION, rest);
-  if (!equalBytes(hashes.at(-1) ?? row.hash, command.hash))
-    return refuse("FORK", `another hash at ${lastRevision(last)}`);
-  if (rest.length === 0) return { kind: "imported", cursor, outcomes: [] };
+  if (rest.length === 0)
+    return equalBytes(row.hash, command.hash)
+      ? { kind: "imported", cursor, outcomes: [] }
+      : refuse("FORK", `another hash at ${cursor}`);
+  const span = spanAt(row, cursor + 1);
+  if (span === null) return refuse("WRONG_EPOCH", `the epoch of revision ${cursor + 1} is no longer remembered`);
+  const { epoch, to } = span;
+  const end = lastRevision(last);
+  if (to !== null && end > to) return refuse("MALFORMED_FRAME", `items run past ${to}, where another epoch departed`);
+  const hashes = hashesAlong(
+    sha256,
+    chainedTo(sha256, command.cluster, PARTITION, epoch, cursor, row.hash),
+    PARTITION,
+    rest,
+  );
+  if (
+    !equalBytes(hashes.at(-1) ?? row.hash, command.hash) ||
+    (end === to && !equalBytes(command.hash, hashOf(row, end)))
+  )
+    return refuse("FORK", `another hash at ${end}`);
 
   const opened = openAll(rest, hashes);
   if (!opened.ok) return refuse(opened.refusal.code, opened.refusal.details);
-  return take(importing, command, row, opened.items);
+  return take(importing, { ...command, epoch }, row, opened.items);
+}
+
+/**
+ * L3: what the sender has up to our cursor is what we took. Its items above would not tell: a skip's hash is taken over,
+ * whatever it follows.
+ */
+function partedBelow(sha256: Sha256, row: LedgerLinkRow, { cluster, items, after }: ImportLedger): Refusal | null {
+  const [first] = items;
+  if (first === undefined || after === null || row.cursor === 0) return null;
+  const below = items.filter((item) => lastRevision(item) <= row.cursor);
+  const next = items[below.length];
+  if (next !== undefined && firstRevision(next) <= row.cursor)
+    return refused("GAP", `a skip from ${firstRevision(next)} on runs over ${row.cursor}`);
+  const at = revision(firstRevision(first) - 1);
+  const span = spanAt(row, at + 1);
+  const before = span === null ? after : chainedTo(sha256, cluster, PARTITION, span.epoch, at, after);
+  const hash = below.length === 0 ? after : hashesAlong(sha256, before, PARTITION, below).at(-1);
+  return hash === undefined || equalBytes(hash, row.hash)
+    ? null
+    : refused("FORK", `another hash at ${row.cursor}, which was taken`);
+}
+
+/** The hash where an epoch departed, as the sender told it. */
+function hashOf(lineage: LedgerLinkRow, at: Revision): Uint8Array {
+  const epochs = epochsOf(lineage);
+  // Of two epochs that departed at one revision, the later one's is that of the ledger.
+  const ancestor = lineage.ancestors.findLast((_, i) => epochs[i + 1]?.departure === at);
+  invariant(ancestor !== undefined, "a span ends where an epoch departed");
+  return ancestor.hash;
 }
 
 /** Nothing of it is here yet. */
 const beginning = ({ sha256 }: Importing, { cluster, epoch }: ImportLedger): LedgerLinkRow => ({
   epoch,
+  ancestors: [],
   cursor: revision(0),
   hash: genesisHash(sha256, cluster, PARTITION, epoch.nonce),
   gap: null,
   marked: revision(0),
+  unmarked: 0,
 });
 
 /** Every body is read and checked before any of them takes effect. */
@@ -190,7 +244,7 @@ function take(
     row =
       taken === "known"
         ? noteGap(tx, link, row, { to, hash, reason, at }, compacted)
-        : noteBody(tx, link, row, { to, hash, at });
+        : noteBody(tx, link, row, { to, hash, at }, body?.bytes.length ?? 0);
   }
   if (row !== from) {
     if (from.cursor === 0) beginLink(tx, link, from.hash, begun);

@@ -3,6 +3,7 @@ import { invariant } from "../errors.ts";
 import type { Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
 import { chainHash, leafHash } from "../ledger/chain.ts";
+import { chainedTo } from "../ledger/lineage.ts";
 import type { Home, Imported, LedgerEvent, RecordForm, Replaced } from "../ledger/record.ts";
 import { encodeRecord } from "../ledger/record-codec.ts";
 import type { Sha256, StoredRecord } from "../ports.ts";
@@ -88,7 +89,7 @@ export class LedgerWriter {
     return this.#add({ partition: PARTITION, revision: at, salt: salt(at), home, ...body });
   }
 
-  /** How a snapshot differed from what was here (S4). */
+  /** What became of a mirror by no record of its sender: how a snapshot differed (S4), or what stood where two lives part (L3). */
   replace(
     { principal, time, salt }: Author,
     from: Pick<Replaced, "origin" | "link">,
@@ -104,7 +105,9 @@ export class LedgerWriter {
   #add(form: RecordForm): Revision {
     const at = form.revision;
     const record = encodeRecord(form);
-    const hash = chainHash(this.#sha256, this.#position.hash, PARTITION, at, leafHash(this.#sha256, record));
+    const { cluster, epoch, revision: last, hash: lastHash } = this.#position;
+    const previous = chainedTo(this.#sha256, cluster, PARTITION, epoch, last, lastHash);
+    const hash = chainHash(this.#sha256, previous, PARTITION, at, leafHash(this.#sha256, record));
     this.records.push({ revision: at, record, hash });
     this.#move({ revision: at, hash });
     return at;

@@ -7,38 +7,20 @@ import { decode, encode, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError } from "../errors.ts";
 import type { LinkId, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
-import type { StubReason } from "../ledger/record.ts";
+import { GAP_REASONS, type GapReason } from "../ledger/gap.ts";
 import { readHash } from "../ledger/record-codec.ts";
 import { boundsOfGap, linkGapKey, linkGapsRange } from "./keyspace.ts";
 import type { LedgerLinkRow } from "./link-rows.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 
-/** Revisions that came as bodies after which a hash is kept all the same: what a reader looks back at most to know one. */
+/**
+ * Revisions that came as bodies, and bytes of them, after which a hash is kept all the same: what a reader looks back at most
+ * to know one, and to find where in our ledger they stand.
+ */
 export const MARK_EVERY = 1_024;
+const MARK_BYTES = 1_048_576;
 /** Gaps that one import joins because what lies between them is compacted; more than it adds, or they would grow for ever. */
 const JOINED_MAX = 8;
-
-/**
- * - a stub's reason, as its sender gave it
- * - `known`: bodies that changed nothing here
- * - `skipped`: they held nothing for this link
- * - `snapshot`: one came in their place (S4); `shed`, too, where their own cluster shed them (S5)
- * - `compacted`: what was here of them is compacted
- * - `mark`: none, its hash is what counts
- */
-export type GapReason = StubReason | "known" | "skipped" | "snapshot" | "compacted" | "mark";
-
-export const GAP_REASONS: readonly GapReason[] = [
-  "private",
-  "echo",
-  "shed",
-  "filtered",
-  "known",
-  "skipped",
-  "compacted",
-  "mark",
-  "snapshot",
-];
 
 export interface GapRow {
   readonly reason: GapReason;
@@ -83,12 +65,12 @@ export function noteGap(
   if (row.gap !== null && open?.reason === reason) {
     tx.remove(linkGapKey(link, row.gap, row.cursor));
     tx.write(linkGapKey(link, row.gap, to), gapRow, { ...open, hash, at });
-    return { ...row, cursor: to, hash, marked: to };
+    return { ...row, cursor: to, hash, marked: to, unmarked: 0 };
   }
   const from = revision(row.cursor + 1);
   tx.write(linkGapKey(link, from, to), gapRow, { reason, before: row.hash, hash, at });
   joinCompacted(tx, link, compacted);
-  return { ...row, cursor: to, hash, gap: from, marked: to };
+  return { ...row, cursor: to, hash, gap: from, marked: to, unmarked: 0 };
 }
 
 /** The row after a body that took effect here; its hash is marked where the last one that is kept is far away. */
@@ -97,11 +79,12 @@ export function noteBody(
   link: LinkId,
   row: LedgerLinkRow,
   { to, hash, at }: Pick<Gap, "to" | "hash" | "at">,
+  bytes: number,
 ): LedgerLinkRow {
-  const next = { ...row, cursor: to, hash, gap: null };
-  if (to - row.marked < MARK_EVERY) return next;
+  const next = { ...row, cursor: to, hash, gap: null, unmarked: row.unmarked + bytes };
+  if (to - row.marked < MARK_EVERY && next.unmarked < MARK_BYTES) return next;
   tx.write(linkGapKey(link, revision(to + 1), to), gapRow, { reason: "mark", before: hash, hash, at });
-  return { ...next, marked: to };
+  return { ...next, marked: to, unmarked: 0 };
 }
 
 /**
@@ -121,7 +104,7 @@ export function rewindLink(
     if (from <= to) tx.write(linkGapKey(link, from, to), gapRow, { ...value, hash, at });
   }
   tx.write(linkGapKey(link, revision(to + 1), to), gapRow, { reason: "mark", before: hash, hash, at });
-  return { ...row, cursor: to, hash, gap: null, marked: to };
+  return { ...row, cursor: to, hash, gap: null, marked: to, unmarked: 0 };
 }
 
 /**

@@ -1,17 +1,18 @@
 /** What is kept of a ledger link, and of the origins whose revisions come over links (L4). */
-
 import { utf8Text } from "../bytes.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import { invariant } from "../errors.ts";
-import type { ClusterId, Epoch, LinkId, Origin, Revision } from "../ids.ts";
+import type { ClusterId, LinkId, Origin, Revision } from "../ids.ts";
 import { isClusterId, isLinkId, revision } from "../ids.ts";
-import { epochTuple, readEpoch, readHash } from "../ledger/record-codec.ts";
+import { ancestorTuples, epochTuple, readAncestors, readEpoch } from "../ledger/epoch-codec.ts";
+import type { Lineage } from "../ledger/lineage.ts";
+import { readHash } from "../ledger/record-codec.ts";
 import { LEDGER_LINKS, linkOfRow, originMarkKey, originMarksOf, PARENT_KEY } from "./keyspace.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
+import type { StateView } from "./view.ts";
 
-export interface LedgerLinkRow {
-  /** Pinned by the first import. */
-  readonly epoch: Epoch;
+/** The epochs are pinned by the first import, and move by command (link-epochs.ts). */
+export interface LedgerLinkRow extends Lineage {
   readonly cursor: Revision;
   /** The sender's ledger hash at the cursor. */
   readonly hash: Uint8Array;
@@ -19,10 +20,21 @@ export interface LedgerLinkRow {
   readonly gap: Revision | null;
   /** The last revision whose hash stands in a row of `link-gaps.ts`. */
   readonly marked: Revision;
+  /** Bytes of the bodies since then. */
+  readonly unmarked: number;
 }
 
 export const ledgerLinkRow: RowCodec<LedgerLinkRow> = {
-  encode: (row) => encode([epochTuple(row.epoch), row.cursor, row.hash, row.gap, row.marked]),
+  encode: (row) =>
+    encode([
+      epochTuple(row.epoch),
+      row.cursor,
+      row.hash,
+      row.gap,
+      row.marked,
+      row.unmarked,
+      ancestorTuples(row.ancestors),
+    ]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "ledger link row");
     return {
@@ -31,6 +43,8 @@ export const ledgerLinkRow: RowCodec<LedgerLinkRow> = {
       hash: readHash(reader),
       gap: reader.orNull((field) => revision(field.count())),
       marked: revision(reader.count()),
+      unmarked: reader.count(),
+      ancestors: readAncestors(reader),
     };
   },
 };
@@ -48,6 +62,19 @@ export const markRow: RowCodec<MarkRow> = {
     return { mark: revision(reader.count()), link: reader.that(isLinkId, "a link") };
   },
 };
+
+/** Epochs of an origin that are looked at. */
+const MARKS_MAX = 1_000;
+
+/** Of one origin, for each of its epochs. */
+export function marksOf(view: StateView, origin: ClusterId): { readonly epoch: string; readonly revision: Revision }[] {
+  const { from, to } = originMarksOf(origin);
+  return view.scan(from, to, MARKS_MAX).map(({ key, value }) => {
+    const epoch = utf8Text(key.subarray(from.length));
+    invariant(epoch !== undefined, "a mark is an epoch's");
+    return { epoch, revision: markRow.decode(value).mark };
+  });
+}
 
 export const clusterRow: RowCodec<ClusterId> = {
   encode: (cluster) => encode([cluster]),

@@ -2,17 +2,19 @@
 import { decode, encode, TupleReader } from "../codec.ts";
 import { invariant } from "../errors.ts";
 import type { ClusterId, Epoch, Revision } from "../ids.ts";
-import { isClusterId, PARTITION, revision } from "../ids.ts";
+import { isClusterId, isNonce, PARTITION, revision } from "../ids.ts";
 import { genesisHash } from "../ledger/chain.ts";
-import { epochTuple, readEpoch, readHash } from "../ledger/record-codec.ts";
+import { ancestorTuples, epochTuple, readAncestors, readEpoch } from "../ledger/epoch-codec.ts";
+import type { Ancestor } from "../ledger/lineage.ts";
+import { readHash } from "../ledger/record-codec.ts";
 import type { Sha256 } from "../ports.ts";
-import { PARENT_HOLDS_KEY, POSITION_KEY } from "./keyspace.ts";
+import { ANCESTORS_KEY, PARENT_HOLDS_KEY, POSITION_KEY } from "./keyspace.ts";
 import type { Position } from "./query.ts";
 import { parentHad } from "./shed.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 import type { StateView, Write } from "./view.ts";
 
-export type PositionRow = Omit<Position, "parentHolds">;
+export type PositionRow = Omit<Position, "parentHolds" | "parentEpoch" | "ancestors">;
 
 export const positionRow: RowCodec<PositionRow> = {
   encode: (row) =>
@@ -41,16 +43,30 @@ export const positionRow: RowCodec<PositionRow> = {
   },
 };
 
+/** The epochs before the present one; without a row there is none. Written once, when an epoch begins. */
+export const ancestorsRow: RowCodec<readonly Ancestor[]> = {
+  encode: (ancestors) => encode([ancestorTuples(ancestors)]),
+  decode: (bytes) => readAncestors(new TupleReader(decode(bytes), "ancestors row")),
+};
+
+const NONE: readonly Ancestor[] = [];
+
 interface ParentHoldsRow {
   readonly parent: ClusterId;
+  /** Nonce of the epoch in which it said so. */
+  readonly epoch: string;
   readonly revision: Revision;
 }
 
 const parentHoldsRow: RowCodec<ParentHoldsRow> = {
-  encode: (row) => encode([row.parent, row.revision]),
+  encode: (row) => encode([row.parent, row.epoch, row.revision]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "parent holds row");
-    return { parent: reader.that(isClusterId, "a cluster"), revision: revision(reader.count()) };
+    return {
+      parent: reader.that(isClusterId, "a cluster"),
+      epoch: reader.that(isNonce, "a nonce"),
+      revision: revision(reader.count()),
+    };
   },
 };
 
@@ -77,10 +93,14 @@ export function initialWrites(cluster: ClusterId, epoch: Epoch, sha256: Sha256):
 export function readPosition(view: StateView): Position {
   const bytes = view.get(POSITION_KEY);
   invariant(bytes !== undefined, "a state has a position");
-  const holds = view.get(PARENT_HOLDS_KEY);
+  const held = view.get(PARENT_HOLDS_KEY);
+  const holds = held === undefined ? undefined : parentHoldsRow.decode(held);
+  const ancestors = view.get(ANCESTORS_KEY);
   return {
     ...positionRow.decode(bytes),
-    parentHolds: holds === undefined ? revision(0) : parentHoldsRow.decode(holds).revision,
+    ancestors: ancestors === undefined ? NONE : ancestorsRow.decode(ancestors),
+    parentHolds: holds?.revision ?? revision(0),
+    parentEpoch: holds?.epoch ?? null,
   };
 }
 
@@ -89,12 +109,23 @@ export const parentHolds = (tx: Transaction): Revision | null =>
   tx.read(PARENT_HOLDS_KEY, parentHoldsRow)?.revision ?? null;
 
 /**
- * Notes the parent's word (S3). Never goes back: the rung `hub` is a fact. A word about revisions that we do not have is
- * no word of ours: what was shipped had been applied before.
+ * Notes the parent's word (S3). Within an epoch of the parent's it never goes back: the rung `hub` is a fact. A word about
+ * revisions that we do not have is no word of ours: what was shipped had been applied before.
  */
-export function noteParentHolds(tx: Transaction, parent: ClusterId, holds: Revision, ours: Revision): void {
+export function noteParentHolds(
+  tx: Transaction,
+  { parent, epoch, revision: holds }: Pick<ParentHoldsRow, "parent" | "epoch" | "revision">,
+  ours: Revision,
+): void {
   const known = tx.read(PARENT_HOLDS_KEY, parentHoldsRow);
-  if (holds > ours || (known !== undefined && holds <= known.revision)) return;
-  tx.write(PARENT_HOLDS_KEY, parentHoldsRow, { parent, revision: holds });
+  if (holds > ours || (known !== undefined && (known.epoch !== epoch || holds <= known.revision))) return;
+  tx.write(PARENT_HOLDS_KEY, parentHoldsRow, { parent, epoch, revision: holds });
   parentHad(tx, holds);
+}
+
+/** L3: the parent is in another epoch, and holds so much there. What was held above has lost the rung `hub`. */
+export function moveParentHolds(tx: Transaction, parent: ClusterId, epoch: string, holds: Revision): void {
+  const known = tx.read(PARENT_HOLDS_KEY, parentHoldsRow);
+  if (known?.epoch === epoch) return;
+  tx.write(PARENT_HOLDS_KEY, parentHoldsRow, { parent, epoch, revision: holds });
 }

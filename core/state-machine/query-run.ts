@@ -20,7 +20,9 @@ import { RangeAnswer } from "./key-range.ts";
 import { keyRow } from "./key-rows.ts";
 import {
   CLIENT_LINKS,
+  CONTENDERS,
   clientLinkKey,
+  contendersRange,
   DocumentKeys,
   documentOfRow,
   documentsRange,
@@ -34,12 +36,16 @@ import {
   leaseKey,
   leaseKeysRange,
   ledgerLinkKey,
+  leftLivesRange,
+  linkOfContender,
   linkOfRow,
   PARENT_KEY,
   streamKey,
 } from "./keyspace.ts";
 import { leaseRow } from "./lease-rows.ts";
-import { clusterRow, ledgerLinkRow, linkOfCluster } from "./link-rows.ts";
+import { contenderRow, leftLifeRow } from "./life.ts";
+import { CONTENDERS_MAX } from "./link-epochs.ts";
+import { clusterRow, ledgerLinkRow, linkOfCluster, marksOf } from "./link-rows.ts";
 import { membersOf } from "./members.ts";
 import type { KeySelector, KeyValue } from "./operation.ts";
 import { originsOf } from "./origins.ts";
@@ -117,6 +123,12 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return { link: link(view, question.link) };
     case "links":
       return { links: yield* links(view) };
+    case "marks":
+      return { marks: marksOf(view, question.origin) };
+    case "contended":
+      return { links: contended(view) };
+    case "lives":
+      return livesOf(view, question.link);
     case "uplinkUse":
       return { use: uplinkUse(view) };
     case "stream":
@@ -322,6 +334,30 @@ function* linksOf(
   return found;
 }
 
+const LEFT_LIVES_MAX = 1_000;
+
+function livesOf(view: StateView, id: LinkId): QueryAnswers["lives"] {
+  const contenders = contendersRange(id);
+  const left = leftLivesRange(id);
+  return {
+    contenders: view
+      .scan(contenders.from, contenders.to, CONTENDERS_MAX)
+      .map(({ value }) => contenderRow.decode(own(value))),
+    left: view.scan(left.from, left.to, LEFT_LIVES_MAX).map(({ value }) => leftLifeRow.decode(own(value))),
+  };
+}
+
+/** Of at most RANGE_ROWS_MAX contenders. */
+function contended(view: StateView): ReadonlyMap<LinkId, number> {
+  const links = new Map<LinkId, number>();
+  for (const { key } of view.scan(CONTENDERS.from, CONTENDERS.to, RANGE_ROWS_MAX)) {
+    const link = utf8Text(linkOfContender(key));
+    invariant(isLinkId(link), "a contender's row carries its link");
+    links.set(link, (links.get(link) ?? 0) + 1);
+  }
+  return links;
+}
+
 function linkId(row: Uint8Array): LinkId {
   const id = utf8Text(linkOfRow(row));
   invariant(isLinkId(id), "a link's row carries its id");
@@ -329,13 +365,20 @@ function linkId(row: Uint8Array): LinkId {
 }
 
 function ledgerLinkState(id: LinkId, bytes: Uint8Array): LinkState {
-  const { epoch, cursor, hash } = ledgerLinkRow.decode(bytes);
-  return { link: id, cursor, hash: own(hash), epoch, outcomes: [] };
+  const { epoch, ancestors, cursor, hash } = ledgerLinkRow.decode(own(bytes));
+  return { link: id, cursor, hash: own(hash), epoch, ancestors, outcomes: [] };
 }
 
 function clientLinkState(id: LinkId, bytes: Uint8Array): LinkState {
   const { cursor, outcomes } = clientLinkRow.decode(bytes);
-  return { link: id, cursor: seq(cursor), hash: new Uint8Array(0), epoch: null, outcomes: outcomes.ascending() };
+  return {
+    link: id,
+    cursor: seq(cursor),
+    hash: new Uint8Array(0),
+    epoch: null,
+    ancestors: [],
+    outcomes: outcomes.ascending(),
+  };
 }
 
 function stream(view: StateView, id: LinkId): StreamState {

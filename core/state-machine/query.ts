@@ -1,10 +1,12 @@
 /** What can be asked of the state at one applied index. Run by `query(view, question)` in the store's worker. */
 import type { ActorId, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Revision, Seq } from "../ids.ts";
+import type { Ancestor } from "../ledger/lineage.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import type { StreamState } from "../ledger/snapshot.ts";
 import type { Outcome } from "./command.ts";
 import type { Comparison } from "./finding.ts";
 import type { HomeRow } from "./home.ts";
+import type { Contender, LeftLife } from "./life.ts";
 import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
 import type { Shed } from "./shed.ts";
@@ -69,6 +71,8 @@ export interface LinkState {
   readonly hash: Uint8Array;
   /** Null for a client. */
   readonly epoch: Epoch | null;
+  /** The epochs before it. */
+  readonly ancestors: readonly Ancestor[];
   /** A client's outcomes above its low-water mark, ascending. */
   readonly outcomes: readonly { readonly seq: Seq; readonly outcome: Outcome }[];
 }
@@ -119,6 +123,12 @@ export type Query =
   | { readonly kind: "commands"; readonly after: Revision; readonly limit: number }
   | { readonly kind: "link"; readonly link: LinkId }
   | { readonly kind: "links" }
+  /** Lives of the link's cluster that it does not follow (L3). */
+  | { readonly kind: "lives"; readonly link: LinkId }
+  /** Up to which revision of each of its epochs, by nonce, a cluster's own were taken, whichever link brought them (L4). */
+  | { readonly kind: "marks"; readonly origin: ClusterId }
+  /** How many wait for a decision, by link. */
+  | { readonly kind: "contended" }
   /** What the uplink used of its day, as it was replicated last. */
   | { readonly kind: "uplinkUse" }
   /** What a ledger link's stream is of, and how far a snapshot was taken. */
@@ -143,6 +153,8 @@ export interface RowsHash {
 export interface Position {
   readonly cluster: ClusterId;
   readonly epoch: Epoch;
+  /** The epochs before it, oldest first (L3). */
+  readonly ancestors: readonly Ancestor[];
   readonly revision: Revision;
   /** Ledger hash at `revision`. */
   readonly hash: Uint8Array;
@@ -152,6 +164,8 @@ export interface Position {
   readonly applyVersion: number;
   /** Our ledger up to here is on a majority of the parent's disks (S3); 0 without a parent. */
   readonly parentHolds: Revision;
+  /** Nonce of the parent's epoch in which that is so; null without a parent. */
+  readonly parentEpoch: string | null;
   /** No lease is due before that log time; null when there is none. */
   readonly nextDue: number | null;
   /** The first revision whose state and record are still told; 0: nothing was ever compacted. */
@@ -192,6 +206,9 @@ export interface QueryAnswers {
   commands: { readonly commands: readonly CommandState[] };
   link: { readonly link: LinkState | null };
   links: { readonly links: readonly LinkState[] };
+  marks: { readonly marks: readonly { readonly epoch: string; readonly revision: Revision }[] };
+  contended: { readonly links: ReadonlyMap<LinkId, number> };
+  lives: { readonly contenders: readonly Contender[]; readonly left: readonly LeftLife[] };
   /** Null: nothing was told yet. */
   uplinkUse: { readonly use: UplinkUse | null };
   stream: StreamState;

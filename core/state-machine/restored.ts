@@ -3,18 +3,19 @@
  * and members it knows nothing. Who goes on with a session or a link of the epoch before is told SESSION_EXPIRED, whatever
  * its window held (Q1); and the members are others.
  */
-import type { ClusterId, Epoch, LeaseId, Revision } from "../ids.ts";
+import type { ClusterId, LeaseId, Revision } from "../ids.ts";
+import type { Lineage } from "../ledger/lineage.ts";
 import { keyRow } from "./key-rows.ts";
-import { keyOfRow, keyRange, leaseKeyKey, POSITION_KEY } from "./keyspace.ts";
+import { ANCESTORS_KEY, keyOfRow, keyRange, leaseKeyKey, POSITION_KEY } from "./keyspace.ts";
 import { EVENT_OVERHEAD_BYTES, type LeaseRow, markRow, writeLease } from "./lease-rows.ts";
-import { positionRow } from "./position.ts";
+import { ancestorsRow, positionRow } from "./position.ts";
 import { Transaction } from "./transaction.ts";
 import type { StateView, Write } from "./view.ts";
 
 export interface Restored {
   readonly cluster: ClusterId;
-  /** The new one, which departed from the parent's at `revision`. */
-  readonly epoch: Epoch;
+  /** Its present epoch is the new one, which departed from the one before at `revision`. */
+  readonly lineage: Lineage;
   readonly revision: Revision;
   /** The ledger's hash there. */
   readonly hash: Uint8Array;
@@ -44,8 +45,9 @@ export function restoredWrites(view: StateView, restored: Restored): Write[] {
     writeLease(tx, lease, { ...row, ...held, due }, undefined);
     if (nextDue === null || due < nextDue) nextDue = due;
   }
-  const { cluster, epoch, revision, hash, applyVersion, compacted } = restored;
-  const position = { cluster, epoch, revision, hash, logTime: 0, applyVersion, nextDue, compacted };
+  const { cluster, lineage, revision, hash, applyVersion, compacted } = restored;
+  tx.write(ANCESTORS_KEY, ancestorsRow, lineage.ancestors);
+  const position = { cluster, epoch: lineage.epoch, revision, hash, logTime: 0, applyVersion, nextDue, compacted };
   tx.write(POSITION_KEY, positionRow, position);
   return tx.writes();
 }

@@ -70,7 +70,7 @@ export function importSnapshot(importing: Importing, taker: Taker, command: Impo
       if (refusal !== null) return refuse("MALFORMED_FRAME", refusal);
       if (known === undefined) {
         const hash = genesisHash(sha256, cluster, PARTITION, epoch.nonce);
-        tx.write(key, ledgerLinkRow, { epoch, cursor, hash, gap: null, marked: cursor });
+        tx.write(key, ledgerLinkRow, { epoch, ancestors: [], cursor, hash, gap: null, marked: cursor, unmarked: 0 });
         beginLink(tx, link, hash, importing.ledger.position.revision);
       }
       return { kind: "snapshotTaken", cursor, more: false };

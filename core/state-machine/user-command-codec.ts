@@ -3,9 +3,8 @@ import type { Encodable } from "../codec.ts";
 import { TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { isClusterId, isLeaseId, revision } from "../ids.ts";
-import { readClusters, readHome } from "../ledger/home-codec.ts";
 import { HOMES } from "../ledger/record.ts";
-import { documentChangeTuple, readDocumentChange } from "../ledger/record-codec.ts";
+import { documentChangeTuple, readClusters, readDocumentChange, readHome } from "../ledger/record-codec.ts";
 import type { KeyCommand, UserCommand } from "./command.ts";
 import { readSelector, readTxn, selectorTuple, txnFields } from "./operation-codec.ts";
 

@@ -4,14 +4,13 @@ import { fromHex, toHex } from "../bytes.ts";
 import type { Encodable } from "../codec.ts";
 import { limited, TupleReader } from "../codec.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
-import { type ChangeHash, type ClusterId, isActorId, isClusterId, isLeaseId, revision } from "../ids.ts";
+import { type ChangeHash, type ClusterId, isActorId, isClusterId, isLeaseId, isNonce, revision } from "../ids.ts";
+import { lineageFields, readLineage } from "../ledger/epoch-codec.ts";
 import {
   changeHashBytes,
   changeHashOf,
   documentChangeTuple,
-  epochTuple,
   readDocumentChange,
-  readEpoch,
   readHash,
 } from "../ledger/record-codec.ts";
 import { BATCH_ITEMS_MAX, EVENTS_MAX, RANGE_ROWS_MAX } from "../limits.ts";
@@ -145,24 +144,25 @@ export function answerTuple(answer: ChildAnswer): Encodable {
     case "position": {
       const {
         cluster,
-        epoch,
         revision: at,
         hash,
         logTime,
         applyVersion,
         parentHolds,
+        parentEpoch,
         nextDue,
         compacted,
       } = answer.answer;
       return [
         KIND.position,
         cluster,
-        epochTuple(epoch),
+        ...lineageFields(answer.answer),
         at,
         hash,
         logTime,
         applyVersion,
         parentHolds,
+        parentEpoch,
         nextDue,
         compacted,
       ];
@@ -216,15 +216,17 @@ function readAnswerOfKind(kind: number, reader: TupleReader): ChildAnswer {
       return { kind: "command", answer: { command: reader.orNull((field) => readCommandState(field.any())) } };
     case KIND.position: {
       const cluster = reader.that(isClusterId, "a cluster");
-      const epoch = readEpoch(reader.any());
+      const lineage = readLineage(reader);
       const at = revision(reader.count());
       const hash = readHash(reader);
       const logTime = reader.count();
       const applyVersion = reader.count();
       const parentHolds = revision(reader.count());
+      const parentEpoch = reader.orNull((field) => field.that(isNonce, "a nonce"));
       const nextDue = reader.orNull((field) => field.count());
       const compacted = revision(reader.count());
-      const answer = { cluster, epoch, revision: at, hash, logTime, applyVersion, parentHolds, nextDue, compacted };
+      const holds = { parentHolds, parentEpoch };
+      const answer = { cluster, ...lineage, revision: at, hash, logTime, applyVersion, ...holds, nextDue, compacted };
       return { kind: "position", answer };
     }
     default:

@@ -12,6 +12,8 @@ import type { Answer, Position, Query } from "../state-machine/query.ts";
 import type { Authority, Principal } from "./authority.ts";
 
 export type Import = Extract<SystemCommand, { kind: "importLedger" | "importSnapshot" | "importCommands" }>;
+/** What becomes of a child site's link when it comes in another epoch (L3). */
+export type EpochCommand = Extract<SystemCommand, { kind: "succeedEpoch" | "noteContender" }>;
 
 /** A site that wants in, and the peer that speaks for it. */
 export interface SiteClaim {
@@ -37,7 +39,7 @@ export interface ParentBackend {
    * Takes an import; resolves when it is on a majority of disks and applied here, or refused. Imports of one link that are
    * given in order are taken in order, or refused `GAP`. @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED
    */
-  propose(command: Import, principal: string): Promise<CommandResult>;
+  propose(command: Import | EpochCommand, principal: string): Promise<CommandResult>;
   /** Resolves with what became of it, on a majority of disks. @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED */
   keepAlive(lease: LeaseId, principal: string): Promise<Outcome>;
   /** Resolves when `read` is linearizable. @throws OpenClawError OVERLOADED, UNAVAILABLE, STOPPED */

@@ -61,7 +61,8 @@ export interface ChildLinkOwner {
   events(run: EventRun): void;
   /** Answer with `snapshotTaken` when it is stored. */
   snapshot(step: SnapshotStep): void;
-  holds(upstream: Revision): void;
+  /** `epoch`: the nonce in which the parent's parent said so. */
+  holds(upstream: Revision, epoch: string | null): void;
   /** Called once, last. The reason is null when `close` was called here. */
   closed(reason: OpenClawError | null): void;
 }
@@ -163,8 +164,10 @@ export class ChildLink {
     this.#end(null);
   }
 
-  /** Ends the connection for that reason. */
+  /** Ends the connection for that reason, and tells the parent of one that another try would not mend. */
   fail(error: OpenClawError): void {
+    if (this.#phase === "open" && !error.retryable)
+      this.#connection.send({ kind: "goodbye", code: error.code, details: error.details });
     this.#end(error);
   }
 
@@ -185,7 +188,7 @@ export class ChildLink {
       case "events":
         return this.#events(message.items, message.hash);
       case "holds":
-        return this.#owner.holds(message.upstream);
+        return this.#owner.holds(message.upstream, message.upstreamEpoch);
       case "snapshot":
         return this.#snapshot(message.step);
       case "answer":

@@ -6,9 +6,10 @@
 import type { Encodable } from "../codec.ts";
 import { decode, encodePooled, limited, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
-import { type ClusterId, type Epoch, isClusterId, isLeaseId, isLinkId, isNonce, revision, seq } from "../ids.ts";
+import { type ClusterId, isClusterId, isLeaseId, isLinkId, isNonce, revision, seq } from "../ids.ts";
+import { lineageFields, readLineage } from "../ledger/epoch-codec.ts";
 import { encodeRun, readRun } from "../ledger/link-run.ts";
-import { changeHashBytes, epochTuple, readEpoch, readHash } from "../ledger/record-codec.ts";
+import { changeHashBytes, readHash } from "../ledger/record-codec.ts";
 import { progressTuple, readProgress, readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot.ts";
 import { readSubscription, subscriptionTuple } from "../ledger/subscription.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
@@ -27,6 +28,7 @@ const CHILD = {
   keepAlive: 5,
   pushSnapshot: 6,
   snapshotTaken: 7,
+  goodbye: 8,
 } as const satisfies Record<ChildMessage["kind"], number>;
 const PARENT = {
   welcome: 0,
@@ -53,7 +55,7 @@ export function encodeChildMessage(message: ChildMessage): Uint8Array {
         message.down === null ? null : downTuple(message.down),
       ]);
     case "pushLedger":
-      return encodePooled([CHILD.pushLedger, encodeRun(message.items), message.hash]);
+      return encodePooled([CHILD.pushLedger, encodeRun(message.items), message.hash, message.after]);
     case "pushCommands":
       return encodePooled([CHILD.pushCommands, message.from, message.lowWater, message.commands.map(userCommandTuple)]);
     case "pushSnapshot":
@@ -66,6 +68,8 @@ export function encodeChildMessage(message: ChildMessage): Uint8Array {
       return encodePooled([CHILD.keepAlive, message.id, message.lease]);
     case "ask":
       return encodePooled([CHILD.ask, message.id, modeTuple(message.mode), queryTuple(message.query)]);
+    case "goodbye":
+      return encodePooled([CHILD.goodbye, message.code, message.details]);
     default:
       return unreachable(message);
   }
@@ -93,7 +97,7 @@ function readChildMessage(kind: number, reader: TupleReader): ChildMessage {
       };
     case CHILD.pushLedger: {
       const items = readRun(reader, BATCH_ITEMS_MAX);
-      return { kind: "pushLedger", items, hash: readHash(reader) };
+      return { kind: "pushLedger", items, hash: readHash(reader), after: reader.orNull(readHash) };
     }
     case CHILD.pushCommands:
       return {
@@ -115,6 +119,8 @@ function readChildMessage(kind: number, reader: TupleReader): ChildMessage {
       const mode = readMode(reader.any());
       return { kind: "ask", id, mode, query: readQuery(reader.any()) };
     }
+    case CHILD.goodbye:
+      return { kind: "goodbye", code: readErrorCode(reader), details: reader.text() };
     default:
       throw new OpenClawError("MALFORMED_FRAME", `a child message of unknown kind ${kind}`);
   }
@@ -127,10 +133,12 @@ export function encodeParentMessage(message: ParentMessage): Uint8Array {
         PARENT.welcome,
         message.version,
         message.cluster,
-        epochTuple(message.epoch),
+        ...lineageFields(message),
         message.cursor,
+        message.hash,
         outcomesTuple(message.outcomes),
         message.upstream,
+        message.upstreamEpoch,
         message.snapshot === null ? null : progressTuple(message.snapshot),
       ]);
     case "pushed":
@@ -142,7 +150,7 @@ export function encodeParentMessage(message: ParentMessage): Uint8Array {
     case "snapshot":
       return encodePooled([PARENT.snapshot, snapshotStepTuple(message.step)]);
     case "holds":
-      return encodePooled([PARENT.holds, message.upstream]);
+      return encodePooled([PARENT.holds, message.upstream, message.upstreamEpoch]);
     case "answer":
       return encodePooled([PARENT.answer, message.id, answerTuple(message.answer), seenTuple(message.seen)]);
     case "kept":
@@ -175,10 +183,12 @@ function readParentMessage(kind: number, reader: TupleReader): ParentMessage {
         kind: "welcome",
         version: SYNC_VERSION,
         cluster: reader.that(isClusterId, "a cluster"),
-        epoch: readEpoch(reader.any()),
+        ...readLineage(reader),
         cursor: reader.count(),
+        hash: reader.orNull(readHash),
         outcomes: readOutcomes(reader),
         upstream: revision(reader.count()),
+        upstreamEpoch: readNonce(reader),
         snapshot: reader.orNull((field) => readProgress(field.any())),
       };
     case PARENT.pushed:
@@ -192,7 +202,7 @@ function readParentMessage(kind: number, reader: TupleReader): ParentMessage {
     case PARENT.snapshot:
       return { kind: "snapshot", step: readSnapshotStep(reader.any()) };
     case PARENT.holds:
-      return { kind: "holds", upstream: revision(reader.count()) };
+      return { kind: "holds", upstream: revision(reader.count()), upstreamEpoch: readNonce(reader) };
     case PARENT.answer:
       return {
         kind: "answer",
@@ -217,6 +227,8 @@ function readParentMessage(kind: number, reader: TupleReader): ParentMessage {
   }
 }
 
+const readNonce = (reader: TupleReader): string | null => reader.orNull((field) => field.that(isNonce, "a nonce"));
+
 /** Refused by name, before any field is read that another version may have laid out differently. */
 function requireVersion(reader: TupleReader): void {
   const version = reader.count();
@@ -230,7 +242,7 @@ function identityTuple(child: ChildIdentity): Encodable {
     case "client":
       return [0, child.token];
     case "site":
-      return [1, child.cluster, epochTuple(child.epoch), child.credential];
+      return [1, child.cluster, ...lineageFields(child), child.revision, child.credential];
     default:
       return unreachable(child);
   }
@@ -243,8 +255,9 @@ function readIdentity(value: Encodable): ChildIdentity {
   let child: ChildIdentity;
   if (site === 1) {
     const cluster: ClusterId = reader.that(isClusterId, "a cluster");
-    const epoch: Epoch = readEpoch(reader.any());
-    child = { kind: "site", cluster, epoch, credential: reader.bytes() };
+    const lineage = readLineage(reader);
+    const at = revision(reader.count());
+    child = { kind: "site", cluster, ...lineage, revision: at, credential: reader.bytes() };
   } else {
     child = { kind: "client", token: reader.orNull((field) => field.text()) };
   }
@@ -254,10 +267,11 @@ function readIdentity(value: Encodable): ChildIdentity {
 
 type Down = NonNullable<Extract<ChildMessage, { kind: "hello" }>["down"]>;
 
-const downTuple = ({ subscription, cursor, epoch, held, snapshot }: Down): Encodable => [
+const downTuple = ({ subscription, cursor, epoch, hash, held, snapshot }: Down): Encodable => [
   subscriptionTuple(subscription),
   cursor,
   epoch,
+  hash,
   subscriptionTuple(held),
   snapshot === null ? null : progressTuple(snapshot),
 ];
@@ -268,6 +282,7 @@ function readDown(value: Encodable): Down {
     subscription: readSubscription(reader.any()),
     cursor: revision(reader.count()),
     epoch: reader.orNull((nonce) => nonce.that(isNonce, "a nonce")),
+    hash: reader.orNull(readHash),
     held: readSubscription(reader.any()),
     snapshot: reader.orNull((field) => readProgress(field.any())),
   };

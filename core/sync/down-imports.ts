@@ -3,7 +3,8 @@
  * it is replicated (S4). Runs of nothing wait a while for one that brings something: they move a cursor and nothing else.
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
-import type { ClusterId, Epoch, LinkId } from "../ids.ts";
+import type { ClusterId, Lineage, LinkId } from "../ids.ts";
+import { type Span, spansOf } from "../ledger/lineage.ts";
 import type { LinkItem } from "../ledger/record.ts";
 import type { SnapshotStep } from "../ledger/snapshot.ts";
 import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX } from "../limits.ts";
@@ -22,7 +23,7 @@ export interface DownImportsOptions {
   readonly link: LinkId;
   readonly parent: ClusterId;
   /** The parent's. */
-  readonly epoch: Epoch;
+  readonly lineage: Lineage;
   readonly clock: Clock;
   propose(command: SystemCommand): Promise<CommandResult>;
   readonly taken: Pick<ChildLink, "taken" | "snapshotTaken">;
@@ -37,10 +38,17 @@ export class DownImports {
   #waiting: (EventRun | SnapshotStep)[] = [];
   #importing = false;
   #cancel: (() => void) | null = null;
+  /** L3: nothing is taken before it is known that the parent is the one that is followed. */
+  #begun = false;
   #closed = false;
 
   constructor(options: DownImportsOptions) {
     this.#options = options;
+  }
+
+  begin(): void {
+    this.#begun = true;
+    if (this.#waiting.length > 0) void this.#import();
   }
 
   events(run: EventRun): void {
@@ -67,7 +75,7 @@ export class DownImports {
   async #import(): Promise<void> {
     this.#cancel?.();
     this.#cancel = null;
-    if (this.#importing) return;
+    if (this.#importing || !this.#begun) return;
     this.#importing = true;
     try {
       while (!this.#closed && this.#waiting.length > 0) await this.#next();
@@ -81,7 +89,8 @@ export class DownImports {
 
   /** The step that is next, or as many runs as one import takes; what comes meanwhile is the next one (R3). */
   async #next(): Promise<void> {
-    const { link, parent, epoch, propose, taken } = this.#options;
+    const { link, parent, lineage, propose, taken } = this.#options;
+    const { epoch } = lineage;
     const [first] = this.#waiting;
     if (first === undefined) return;
     if (!("items" in first)) {
@@ -90,17 +99,21 @@ export class DownImports {
       taken.snapshotTaken();
       return;
     }
-    const runs = takeRuns(this.#waiting);
+    const runs = takeRuns(this.#waiting, spansOf(lineage));
     const { to, hash } = runs.at(-1) ?? first;
     const items = runs.reduce<readonly LinkItem[]>((all, run) => joinRuns(all, run.items), []);
-    const result = await propose({ kind: "importLedger", side: "parent", link, cluster: parent, epoch, items, hash });
+    const result = await propose({
+      ...{ kind: "importLedger", side: "parent", link, cluster: parent, epoch, items, hash },
+      // A connection begins where both ends agree (L3), and its runs follow each other.
+      after: null,
+    });
     if (result.kind === "importRefused") throw new OpenClawError(result.code, result.details);
     taken.taken(to);
   }
 }
 
 /** As many runs as one import takes, at least one. */
-function takeRuns(waiting: (EventRun | SnapshotStep)[]): EventRun[] {
+function takeRuns(waiting: (EventRun | SnapshotStep)[], spans: readonly Span[]): EventRun[] {
   const runs: EventRun[] = [];
   let items = 0;
   let bytes = 0;
@@ -110,6 +123,8 @@ function takeRuns(waiting: (EventRun | SnapshotStep)[]): EventRun[] {
     bytes += run.items.reduce((sum, item) => sum + (item.kind === "body" ? item.record.length : 0), 0);
     if (runs.length > 0 && (items > BATCH_ITEMS_MAX || bytes > BATCH_BYTES_MAX)) break;
     runs.push(run);
+    // L3: nor does an import go past where an epoch of the parent departed.
+    if (spans.some(({ to }) => to === run.to)) break;
   }
   waiting.splice(0, runs.length);
   return runs;

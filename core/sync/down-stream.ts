@@ -6,6 +6,7 @@
  */
 import { OpenClawError } from "../errors.ts";
 import { type ClusterId, type Revision, revision } from "../ids.ts";
+import { spansOf } from "../ledger/lineage.ts";
 import type { LinkItem } from "../ledger/record.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
 import { selectForChild } from "../ledger/selection.ts";
@@ -130,12 +131,23 @@ export class DownStream {
     }
   }
 
+  /** L3: no run goes past where an epoch departed, so that the child can follow it there. */
+  #withinEpoch(records: readonly StoredRecord[]): readonly StoredRecord[] {
+    const end = records.findIndex((record) => this.#isDeparture(record.revision));
+    return end === -1 ? records : records.slice(0, end + 1);
+  }
+
+  #isDeparture(at: Revision): boolean {
+    const position = this.#options.backend.position();
+    return position.ancestors.length > 0 && spansOf(position).some(({ to }) => to === at);
+  }
+
   /** False: there is nothing to read, or no room to send it. */
   async #readPage(): Promise<boolean> {
     const { backend } = this.#options;
     try {
       const slice = await backend.ledger(revision(this.#readTo + 1), BATCH_BYTES_MAX);
-      const records = slice.records.slice(0, RECORDS_MAX);
+      const records = this.#withinEpoch(slice.records.slice(0, RECORDS_MAX));
       if (records.length === 0 || !this.#maySend()) return false;
       this.#pass(records);
     } catch (error) {
@@ -190,8 +202,9 @@ export class DownStream {
     this.#readTo = end;
 
     const last = items.at(-1);
-    const bodies = last?.kind === "skip" ? items.slice(0, -1) : items;
-    this.#held = last?.kind === "skip" ? [last] : [];
+    const held = last?.kind === "skip" && !this.#isDeparture(end) ? last : null;
+    const bodies = held === null ? items : items.slice(0, -1);
+    this.#held = held === null ? [] : [held];
     if (bodies.length > 0) {
       const to = runEnd(bodies, this.#sentTo);
       this.#send(bodies, to, hashAt(records, to));

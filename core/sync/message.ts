@@ -17,9 +17,11 @@
  *         ◄────────────────────────────────── answer | askFailed
  *   keepAlive {lease} ──────────────────────►
  *         ◄────────────────────────────────── kept | askFailed
+ *   goodbye {code} ─────────────────────────►
  */
 import type { ErrorCode } from "../errors.ts";
-import type { ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Revision, Seq } from "../ids.ts";
+import type { ChangeHash, ClusterId, LeaseId, LinkId, Revision, Seq } from "../ids.ts";
+import type { Lineage } from "../ledger/lineage.ts";
 import type { PositionToken } from "../ledger/position-token.ts";
 import type { DocumentChange, LinkItem } from "../ledger/record.ts";
 import type { SnapshotProgress, SnapshotStep } from "../ledger/snapshot.ts";
@@ -28,7 +30,7 @@ import type { ReadMode } from "../replica/read-mode.ts";
 import type { Outcome, UserCommand } from "../state-machine/command.ts";
 import type { Query, QueryAnswers } from "../state-machine/query.ts";
 
-export const SYNC_VERSION = 3;
+export const SYNC_VERSION = 4;
 
 /** Reads a child may ask for; everything but the parent's own upkeep. */
 export type ChildQuery = Extract<
@@ -57,18 +59,26 @@ export type ChildMessage =
       readonly child: ChildIdentity;
       /**
        * Null: no events wanted. `cursor`: the last parent's revision taken; `epoch`: the parent's epoch it belongs to, null at
-       * first; `held`: what it was taken with, nothing of which is not wanted any more; `snapshot`: the one under way.
+       * first; `hash`: the parent's ledger hash there, which a site keeps; `held`: what it was taken with, nothing of which is
+       * not wanted any more; `snapshot`: the one under way.
        */
       readonly down: {
         readonly subscription: Subscription;
         readonly cursor: Revision;
         readonly epoch: string | null;
+        readonly hash: Uint8Array | null;
         readonly held: Subscription;
         readonly snapshot: SnapshotProgress | null;
       } | null;
     }
   /** A site's ledger. `hash`: its ledger hash at the last item's revision. */
-  | { readonly kind: "pushLedger"; readonly items: readonly LinkItem[]; readonly hash: Uint8Array }
+  | {
+      readonly kind: "pushLedger";
+      readonly items: readonly LinkItem[];
+      readonly hash: Uint8Array;
+      /** Its ledger hash before the first item, which the parent must have there (L3): a skip alone tells nothing of it. Null where it is no longer kept. */
+      readonly after: Uint8Array | null;
+    }
   /** S4: what a site's ledger no longer tells. The step is answered as a push is: a snapshot moves the cursor at its end. */
   | { readonly kind: "pushSnapshot"; readonly step: SnapshotStep }
   /** A client's queued commands. `lowWater`: every outcome below it has been stored at the client. */
@@ -92,28 +102,38 @@ export type ChildMessage =
       readonly id: number;
       readonly mode: ReadMode;
       readonly query: ChildQuery;
-    };
+    }
+  /** The last frame before the child closes the stream for a reason that the parent should know of. */
+  | { readonly kind: "goodbye"; readonly code: ErrorCode; readonly details: string };
 
 export type ChildIdentity =
-  /** Admitted by the child cluster's credential, which the parent pinned (R10). */
-  | { readonly kind: "site"; readonly cluster: ClusterId; readonly epoch: Epoch; readonly credential: Uint8Array }
+  /** Admitted by the child cluster's credential, which the parent pinned (R10). `revision`: its ledger ends there, by a ReadIndex. */
+  | ({
+      readonly kind: "site";
+      readonly cluster: ClusterId;
+      readonly revision: Revision;
+      readonly credential: Uint8Array;
+    } & Lineage)
   /** Admitted by a token; null where the parent asks for none. */
   | { readonly kind: "client"; readonly token: string | null };
 
 export type ParentMessage =
-  | {
+  | ({
       readonly kind: "welcome";
       readonly version: number;
       readonly cluster: ClusterId;
-      readonly epoch: Epoch;
       /** Last item of the child's stream that the parent holds on a majority of its disks. */
       readonly cursor: number;
+      /** The ledger hash of a child site there, as the parent has it: another one at the child is a fork (L3). Null at 0, and for a client. */
+      readonly hash: Uint8Array | null;
       /** A client's outcomes that the parent still remembers, ascending. */
       readonly outcomes: readonly { readonly seq: Seq; readonly outcome: Outcome }[];
       readonly upstream: Revision;
+      /** Nonce of the epoch in which the parent's parent said so; null without one. */
+      readonly upstreamEpoch: string | null;
       /** A site's snapshot that is under way: it is gone on with, or another one begins. */
       readonly snapshot: SnapshotProgress | null;
-    }
+    } & Lineage)
   /** The cursor moved: everything up to it is on a majority of the parent's disks. */
   | {
       readonly kind: "pushed";
@@ -126,8 +146,8 @@ export type ParentMessage =
   | { readonly kind: "events"; readonly items: readonly LinkItem[]; readonly hash: Uint8Array }
   /** S4: in the place of events that are not kept, or were not subscribed to. At its end the cursor is its revision. */
   | { readonly kind: "snapshot"; readonly step: SnapshotStep }
-  /** The parent's own parent holds the parent's ledger up to `upstream`. */
-  | { readonly kind: "holds"; readonly upstream: Revision }
+  /** The parent's own parent holds the parent's ledger up to `upstream`; in another epoch than before, that may be less. */
+  | { readonly kind: "holds"; readonly upstream: Revision; readonly upstreamEpoch: string | null }
   | { readonly kind: "answer"; readonly id: number; readonly answer: ChildAnswer; readonly seen: Seen }
   /** That lease lives. */
   | { readonly kind: "kept"; readonly id: number }

@@ -14,13 +14,15 @@ export interface ParentHoldsOptions {
   replicated(): Revision;
   /** It is this node's to say. */
   wanted(): boolean;
-  propose(holds: Revision): Promise<unknown>;
+  /** `epoch`: the nonce of the parent's epoch in which it says so. */
+  propose(holds: Revision, epoch: string): Promise<unknown>;
   failed(error: unknown): void;
 }
 
 export class ParentHolds {
   readonly #options: ParentHoldsOptions;
   #heard = revision(0);
+  #epoch: string | null = null;
   #noting = false;
 
   constructor(options: ParentHoldsOptions) {
@@ -32,6 +34,13 @@ export class ParentHolds {
     return revision(Math.max(this.#heard, this.#options.replicated()));
   }
 
+  /** What a parent said that just answered: in another epoch than before that may be less (L3). */
+  begin(epoch: string, cursor: Revision): void {
+    this.#epoch = epoch;
+    this.#heard = cursor;
+    void this.#note();
+  }
+
   heard(cursor: Revision): void {
     if (cursor > this.#heard) this.#heard = cursor;
     void this.#note();
@@ -40,7 +49,8 @@ export class ParentHolds {
   /** One at a time, and not more often than agreed. */
   async #note(): Promise<void> {
     const { clock, replicated, wanted, propose, failed } = this.#options;
-    if (this.#noting || this.#heard <= replicated() || !wanted()) return;
+    const epoch = this.#epoch;
+    if (epoch === null || this.#noting || this.#heard <= replicated() || !wanted()) return;
     this.#noting = true;
     const again = (ms: number): void => {
       clock.after(ms, () => {
@@ -49,7 +59,7 @@ export class ParentHolds {
       });
     };
     try {
-      await propose(this.#heard);
+      await propose(this.#heard, epoch);
       again(EVERY_MS);
     } catch (error) {
       if (error instanceof InvariantViolation) throw error;

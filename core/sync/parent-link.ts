@@ -3,14 +3,13 @@
  * answers questions. All state is the backend's; a connection that is cut loses nothing.
  */
 import { InvariantViolation, OpenClawError } from "../errors.ts";
-import { isNonce, type Revision, revision } from "../ids.ts";
-import type { SnapshotProgress } from "../ledger/snapshot.ts";
+import { revision } from "../ids.ts";
 import type { Clock } from "../ports.ts";
-import type { LinkState } from "../state-machine/query.ts";
 import { mayAsk } from "./admission.ts";
 import { answerTo } from "./answer.ts";
 import type { Principal } from "./authority.ts";
 import type { ParentBackend } from "./backend.ts";
+import { type Admission, admitChild, authenticate } from "./child-admission.ts";
 import { DownStream } from "./down-stream.ts";
 import { LeaseUpkeep } from "./lease-upkeep.ts";
 import { type ChildMessage, type ParentConnection, type ParentMessage, SYNC_VERSION } from "./message.ts";
@@ -34,6 +33,8 @@ export interface ParentLinkOptions {
   readonly clock: Clock;
   /** Who the transport says is at the other end. */
   readonly remotePeer: string;
+  /** The child is who it says; whether it may go on is another question (L3). */
+  authenticated?(child: Hello): void;
   /** The child is in; tells who it is. */
   admitted?(child: Hello): void;
   /** Called once, last. Null when the child just left. */
@@ -47,6 +48,9 @@ interface Admitted {
   readonly down: DownStream | null;
 }
 
+/** How far the parent's parent has its ledger, and in which of its epochs. */
+type Upstream = Pick<Extract<ParentMessage, { kind: "holds" }>, "upstream" | "upstreamEpoch">;
+
 export class ParentLink {
   readonly #options: ParentLinkOptions;
   readonly #connection: ParentConnection;
@@ -59,7 +63,7 @@ export class ParentLink {
   readonly #upkeep: LeaseUpkeep;
   #writable = true;
   readonly #waitingToWrite: (() => void)[] = [];
-  #holdsSent: Revision = revision(0);
+  #holdsSent: Upstream = { upstream: revision(0), upstreamEpoch: null };
   #unfollow: () => void = () => {};
   #cancelSilence: () => void = () => {};
   #cancelExpiry: () => void = () => {};
@@ -98,6 +102,8 @@ export class ParentLink {
 
   #received(message: ChildMessage): void {
     if (this.#phase === "closed") return;
+    // The child has found why they cannot go on.
+    if (message.kind === "goodbye") return this.#end(new OpenClawError(message.code, message.details));
     this.#cancelSilence();
     this.#cancelSilence = this.#clock.after(SILENCE_MS_MAX, () =>
       this.fail(new OpenClawError("UNAVAILABLE", "the child fell silent")),
@@ -134,57 +140,27 @@ export class ParentLink {
   }
 
   async #admit(hello: Hello): Promise<void> {
-    const { cluster, epoch } = this.#backend.position();
-    const principal = await this.#authenticate(hello);
-    if (hello.down !== null && hello.down.epoch !== null && hello.down.epoch !== epoch.nonce) {
-      throw new OpenClawError("WRONG_EPOCH", `the cursor is of epoch ${hello.down.epoch}, this is ${epoch.nonce}`);
-    }
-    const took = Math.max(hello.down?.cursor ?? 0, hello.down?.snapshot?.head.at ?? 0);
-    if (took > this.#backend.position().revision) {
-      // Ahead is not a fork (L3): another node of ours was further. This one catches up first.
-      await this.#backend.barrier();
-      if (took > this.#backend.position().revision)
-        throw new OpenClawError("FORK", "the child took more than there is");
-    }
-    const { link } = await this.#backend.read({ kind: "link", link: hello.link });
-    const { snapshot } =
-      hello.child.kind === "site" ? await this.#backend.read({ kind: "stream", link: hello.link }) : { snapshot: null };
+    const principal = await authenticate(this.#backend, hello, this.#options.remotePeer);
+    this.#options.authenticated?.(hello);
+    const admission = await admitChild(this.#backend, hello, principal);
     // Read in the turn in which it is told and followed: an advance between the two would be told by nobody.
-    this.#holdsSent = this.#backend.position().parentHolds;
-    this.#welcome(hello, link, snapshot, cluster, principal);
+    this.#holdsSent = this.#upstream();
+    this.#welcome(hello, admission);
   }
 
-  async #authenticate(hello: Hello): Promise<Principal> {
-    if (hello.version !== SYNC_VERSION)
-      throw new OpenClawError("UNKNOWN_VERSION", `${hello.version}, this side speaks ${SYNC_VERSION}`);
-    const { child, link } = hello;
-    if (child.kind === "client") {
-      // A client draws its link; a name would be a site's.
-      if (!isNonce(link)) throw new OpenClawError("NOT_ADMITTED", "a client's link is 32 hex digits");
-      return this.#backend.authority.authenticate(child.token);
-    }
-    if (String(link) !== String(child.cluster)) throw new OpenClawError("WRONG_CLUSTER", "a site's link is its name");
-    return this.#backend.verifySite({ ...child, remotePeer: this.#options.remotePeer });
-  }
-
-  #welcome(
-    hello: Hello,
-    link: LinkState | null,
-    snapshot: SnapshotProgress | null,
-    cluster: Extract<ParentMessage, { kind: "welcome" }>["cluster"],
-    principal: Principal,
-  ): void {
+  #welcome(hello: Hello, { principal, link, snapshot, down: wanted }: Admission): void {
     if (this.#phase !== "admitting") return;
     this.#phase = "open";
+    const { cluster, epoch, ancestors } = this.#backend.position();
     const down =
-      hello.down === null
+      wanted === null
         ? null
         : new DownStream({
             backend: this.#backend,
             clock: this.#clock,
             principal,
             child: hello.child.kind === "site" ? hello.child.cluster : null,
-            down: hello.down,
+            down: wanted,
             send: (message) => !this.#expired(principal) && this.#send(message),
             failed: (error) => this.fail(error),
           });
@@ -193,10 +169,12 @@ export class ParentLink {
       kind: "welcome",
       version: SYNC_VERSION,
       cluster,
-      epoch: this.#backend.position().epoch,
+      epoch,
+      ancestors,
       cursor: link?.cursor ?? 0,
+      hash: link === null || link.epoch === null || link.cursor === 0 ? null : link.hash,
       outcomes: link?.outcomes ?? [],
-      upstream: this.#holdsSent,
+      ...this.#holdsSent,
       snapshot,
     });
     this.#watchExpiry(principal);
@@ -234,12 +212,18 @@ export class ParentLink {
     this.#send({ kind: "answer", id: ask.id, answer, seen });
   }
 
+  #upstream(): Upstream {
+    const { parentHolds, parentEpoch } = this.#backend.position();
+    return { upstream: parentHolds, upstreamEpoch: parentEpoch };
+  }
+
   #sendHolds(): void {
-    const { parentHolds } = this.#backend.position();
+    const now = this.#upstream();
+    const { upstream, upstreamEpoch } = this.#holdsSent;
     // What cannot be written now is sent with the next advance or when the child reads again: only the newest counts.
-    if (parentHolds <= this.#holdsSent || !this.#writable) return;
-    this.#holdsSent = parentHolds;
-    this.#send({ kind: "holds", upstream: parentHolds });
+    if ((now.upstream === upstream && now.upstreamEpoch === upstreamEpoch) || !this.#writable) return;
+    this.#holdsSent = now;
+    this.#send({ kind: "holds", ...now });
   }
 
   #drained(): void {

@@ -108,7 +108,8 @@ export class PushIntake {
       case "pushLedger": {
         if (child.kind !== "site") throw new OpenClawError("MALFORMED_FRAME", "a ledger from a client");
         const { cluster, epoch } = child;
-        return { kind: "importLedger", side: "child", link, cluster, epoch, items: message.items, hash: message.hash };
+        const { items, hash, after } = message;
+        return { kind: "importLedger", side: "child", link, cluster, epoch, items, hash, after };
       }
       case "pushSnapshot": {
         if (child.kind !== "site") throw new OpenClawError("MALFORMED_FRAME", "a snapshot from a client");

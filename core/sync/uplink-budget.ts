@@ -35,6 +35,8 @@ export interface BudgetState {
 }
 
 /** The part of a day's budget that a failover may forget, and the least that is worth a proposal. */
+/** How often a link that used up its day looks whether it may go on, ms. */
+const SPENT_LOOK_MS = 1_000;
 const NOTE_PART = 1 / 256;
 const NOTE_BYTES_MIN = 65_536;
 /** The same without a budget: who pays for the link wants to know what it used. */
@@ -63,6 +65,7 @@ export class UplinkBudget {
   /** Of the day's bytes, those that are replicated. */
   #noted = 0;
   #noting = false;
+  #wake: () => void = () => {};
 
   constructor(options: UplinkBudgetOptions) {
     const { clock, limits, traffic } = options;
@@ -143,6 +146,27 @@ export class UplinkBudget {
     } finally {
       this.#noting = false;
     }
+  }
+
+  /**
+   * Resolves when there may be bytes again: the day may be another one, or an operator may have allowed more.
+   * @param failed what could not be read or replicated is tried again
+   */
+  async replenished(failed: (error: unknown) => void): Promise<void> {
+    await this.look().catch(failed);
+    await new Promise<void>((resolve) => {
+      const cancel = this.#options.clock.after(SPENT_LOOK_MS, resolve);
+      this.#wake = () => {
+        cancel();
+        resolve();
+      };
+    });
+    await this.refresh().catch(failed);
+  }
+
+  /** Whoever waits for bytes looks again. */
+  wake(): void {
+    this.#wake();
   }
 
   get #logTime(): number {

@@ -2,20 +2,19 @@
  * A site's way up to its parent: ships the site's ledger, takes what the parent streams, and tells the site how far the
  * parent has it (S3). Runs on whichever node leads; all it knows is replicated, so that the next leader goes on.
  */
-import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
+import { asOpenClawError, InvariantViolation, type OpenClawError } from "../errors.ts";
 import { linkOfCluster, type Revision, revision } from "../ids.ts";
-import { selectForParent } from "../ledger/selection.ts";
-import { BATCH_ITEMS_MAX } from "../limits.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
 import { Backoff } from "./backoff.ts";
 import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
 import { DownImports } from "./down-imports.ts";
 import { SKIP_DELAY_MS } from "./down-stream.ts";
 import { DrainRate } from "./drain-rate.ts";
+import { type LedgerEnd, ledgerPush } from "./ledger-push.ts";
 import type { ChildConnection } from "./message.ts";
 import { MirrorAge } from "./mirror-age.ts";
+import { ParentEpochs } from "./parent-epochs.ts";
 import { ParentHolds } from "./parent-holds.ts";
-import { isBare } from "./run.ts";
 import { subscribed } from "./subscribed.ts";
 import { UpSnapshot } from "./up-snapshot.ts";
 import { UplinkBudget } from "./uplink-budget.ts";
@@ -29,8 +28,6 @@ const RETRY_MS_FIRST = 100;
 const RETRY_MS_MAX = 5_000;
 /** Slowly: after a cut of ten seconds a parent is tried about once a second, so that a backlog need not wait for the link. */
 const UNREACHED_GROWTH = 1.05;
-/** How often a link that used up its day looks whether it may go on, ms. */
-const SPENT_LOOK_MS = 1_000;
 
 export class Uplink {
   readonly #options: UplinkOptions;
@@ -39,15 +36,19 @@ export class Uplink {
   readonly #refused: Backoff;
   readonly #budget: UplinkBudget;
   readonly #drain: DrainRate;
-  #wakeSpent: () => void = () => {};
   #unfollow: () => void = () => {};
   #unlead: () => void = () => {};
   #enabled = true;
   #started = false;
   #running = false;
   #link: ChildLink | null = null;
+  /** Of a parent that is known to be the one that is followed. */
+  #welcome: Welcome | null = null;
   #lastError: OpenClawError | null = null;
   readonly #holds: ParentHolds;
+  readonly #epochs: ParentEpochs;
+  /** Where the last push ended, or the parent stood when it welcomed us. */
+  #pushed: LedgerEnd | null = null;
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
   #cancelBare: (() => void) | null = null;
@@ -62,9 +63,15 @@ export class Uplink {
     this.#holds = new ParentHolds({
       clock,
       replicated: () => replica.position().parentHolds,
-      wanted: () => this.#wanted,
-      propose: (holds) => this.#propose({ kind: "parentHolds", parent, revision: holds }),
+      wanted: () => this.#wanted && this.#welcome !== null,
+      propose: (holds, epoch) => this.#propose({ kind: "parentHolds", parent, epoch, revision: holds }),
       failed: (error) => this.#note(error),
+    });
+    this.#epochs = new ParentEpochs({
+      source: replica,
+      parent,
+      barrier: () => replica.barrier(PROPOSE_MS_MAX),
+      propose: (command) => this.#propose(command),
     });
     this.#unreached = new Backoff(clock, random, RETRY_MS_FIRST, RETRY_MS_MAX, UNREACHED_GROWTH);
     this.#refused = new Backoff(clock, random, RETRY_MS_FIRST, RETRY_MS_MAX);
@@ -104,7 +111,7 @@ export class Uplink {
   async allow(bytes: number): Promise<void> {
     await this.#propose({ kind: "allowUplink", day: this.#budget.use.day, bytes });
     await this.#budget.refresh();
-    this.#wakeSpent();
+    this.#budget.wake();
   }
 
   status(): UplinkState {
@@ -143,7 +150,7 @@ export class Uplink {
       this.#link?.close();
       this.#unreached.wake();
       this.#refused.wake();
-      this.#wakeSpent();
+      this.#budget.wake();
     } else if (!this.#running) {
       this.#running = true;
       void this.#run();
@@ -153,7 +160,7 @@ export class Uplink {
   async #run(): Promise<void> {
     while (this.#wanted) {
       if (this.#budget.left === 0) {
-        await this.#replenished();
+        await this.#budget.replenished((error) => this.#note(error));
         continue;
       }
       const reason = await this.#connection();
@@ -165,20 +172,6 @@ export class Uplink {
     this.#running = false;
     // The leadership may have come back while the last connection was ending.
     if (this.#wanted) this.#look();
-  }
-
-  /** Resolves when there may be bytes again: the day may be another one, or an operator may have allowed more. */
-  async #replenished(): Promise<void> {
-    const { clock } = this.#options;
-    await this.#budget.look().catch((error: unknown) => this.#note(error));
-    await new Promise<void>((resolve) => {
-      const cancel = clock.after(SPENT_LOOK_MS, resolve);
-      this.#wakeSpent = () => {
-        cancel();
-        resolve();
-      };
-    });
-    await this.#budget.refresh().catch((error: unknown) => this.#note(error));
   }
 
   async #connection(): Promise<OpenClawError | null> {
@@ -201,18 +194,18 @@ export class Uplink {
     const { replica, cluster, parent, credential } = this.#options;
     // A new leader may not have applied the last cursor yet.
     await replica.barrier(PROPOSE_MS_MAX);
-    const { epoch } = replica.position();
+    const { epoch, ancestors, revision: end } = replica.position();
     await this.#budget.refresh();
     const { link } = await replica.read({ kind: "link", link: linkOfCluster(parent) });
     this.#mirrorAge.taken(revision(link?.cursor ?? 0));
-    const begun = (link?.cursor ?? 0) > 0;
+    const cursor = revision(link?.cursor ?? 0);
     const from = { link: linkOfCluster(parent), cluster: parent };
-    const wanted = await subscribed(replica, from, this.#options.subscription, begun, (one) => this.#propose(one));
+    const wanted = await subscribed(replica, from, this.#options.subscription, cursor > 0, (one) => this.#propose(one));
     return {
       link: linkOfCluster(cluster),
-      child: { kind: "site", cluster, epoch, credential },
+      child: { kind: "site", cluster, epoch, ancestors, revision: end, credential },
       // Also where nothing is subscribed to: homes, commands and results come down whatever that is (Q2, Q3).
-      down: { ...wanted, cursor: revision(link?.cursor ?? 0), epoch: link?.epoch?.nonce ?? null },
+      down: { ...wanted, cursor, epoch: link?.epoch?.nonce ?? null, hash: cursor === 0 ? null : (link?.hash ?? null) },
     };
   }
 
@@ -220,13 +213,17 @@ export class Uplink {
     const { clock } = this.#options;
     return new Promise((resolve) => {
       let over = false;
+      const welcomed = Promise.withResolvers<Welcome>();
       const link = new ChildLink({
         connection,
         hello,
         clock,
         owner: {
           source: { next: (after, inFlight) => this.#next(after, inFlight), oldest: () => 0 },
-          welcomed: (welcome) => this.#welcomed(welcome),
+          welcomed: (welcome) => {
+            this.#imports = this.#importsOf(welcome);
+            welcomed.resolve(welcome);
+          },
           pushed: ({ cursor }) => {
             this.#drain.took(cursor, this.#options.traffic().sent);
             this.#claimed(revision(cursor));
@@ -243,6 +240,7 @@ export class Uplink {
           closed: (reason) => {
             over = true;
             this.#link = null;
+            this.#welcome = null;
             this.#upSnapshot = null;
             this.#imports?.close();
             this.#imports = null;
@@ -250,46 +248,55 @@ export class Uplink {
           },
         },
       });
-      if (!over) this.#link = link;
+      if (over) return;
+      this.#link = link;
+      void welcomed.promise.then((welcome) => this.#welcomed(link, welcome));
     });
   }
 
-  #welcomed(welcome: Welcome): void {
-    const { parent, replica } = this.#options;
-    if (welcome.cluster !== parent) {
-      this.#link?.fail(new OpenClawError("WRONG_CLUSTER", `${welcome.cluster} answered, the parent is ${parent}`));
-      return;
+  /** Nothing goes either way before it is known that the parent is the one that is followed (L3). */
+  async #welcomed(link: ChildLink, welcome: Welcome): Promise<void> {
+    try {
+      const next = await this.#epochs.met(welcome);
+      if (this.#link !== link) return;
+      if (next === "again") return link.close();
+      this.#welcome = welcome;
+      const { replica, parent, traffic } = this.#options;
+      const epoch = welcome.epoch.nonce;
+      const lacks = (holds: Revision) => this.#propose({ kind: "parentLacks", parent, epoch, revision: holds });
+      this.#upSnapshot = new UpSnapshot(replica, parent, welcome, lacks, () => this.#budget.turn());
+      this.#lastError = null;
+      this.#drain.begin(welcome.cursor, traffic().sent);
+      this.#options.connected?.();
+      this.#holds.begin(epoch, revision(welcome.cursor));
+      this.#pushed = welcome.hash === null ? null : { revision: revision(welcome.cursor), hash: welcome.hash };
+      this.#imports?.begin();
+      link.wake();
+    } catch (error) {
+      if (error instanceof InvariantViolation) throw error;
+      if (this.#link === link) this.#fail(error);
     }
-    const lacks = (holds: Revision) => this.#propose({ kind: "parentLacks", parent, revision: holds });
-    this.#upSnapshot = new UpSnapshot(replica, parent, welcome, lacks, () => this.#budget.turn());
-    this.#imports = this.#importsOf(welcome);
-    this.#lastError = null;
-    this.#drain.begin(welcome.cursor, this.#options.traffic().sent);
-    this.#options.connected?.();
-    this.#claimed(revision(welcome.cursor));
   }
 
-  /** The parent says how far it has our ledger: no further than the ledger goes, or it is no word of ours that it has. */
+  /** Which life of the parent is followed: what another one would change, and going over to it (L3). */
+  get epochs(): ParentEpochs {
+    return this.#epochs;
+  }
+
+  /** The parent says how far it has our ledger. */
   #claimed(cursor: Revision): void {
-    const { replica } = this.#options;
-    if (cursor <= replica.position().revision) return this.#holds.heard(cursor);
-    // Ahead is not a fork (L3): this node may be behind its own cluster.
-    replica.barrier(PROPOSE_MS_MAX).then(
-      () => {
-        const { revision: end } = replica.position();
-        if (cursor <= end) return this.#holds.heard(cursor);
-        this.#fail(new OpenClawError("FORK", `the parent has revision ${cursor}, this cluster ends at ${end}`));
-      },
+    this.#epochs.requireOurs(cursor).then(
+      () => this.#holds.heard(cursor),
       (error: unknown) => this.#fail(error),
     );
   }
 
-  #importsOf({ epoch }: Welcome): DownImports {
+  #importsOf({ epoch, ancestors }: Welcome): DownImports {
     const { parent, clock } = this.#options;
     return new DownImports({
       link: linkOfCluster(parent),
       parent,
-      epoch,
+      lineage: { epoch, ancestors },
       clock,
       propose: (command) => this.#propose(command),
       taken: {
@@ -305,7 +312,8 @@ export class Uplink {
 
   /** The next run of our ledger for the parent. */
   async #next(after: number, inFlight: number): Promise<Push | null> {
-    const { replica, parent, sha256 } = this.#options;
+    const { replica } = this.#options;
+    if (this.#welcome === null) return null;
     this.#budget.look().catch((error: unknown) => this.#note(error));
     if (this.#budget.left === 0) {
       // What is on its way is still answered: it would have to be sent again.
@@ -318,21 +326,18 @@ export class Uplink {
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
     await this.#budget.turn();
-    const slice = await replica.ledger(revision(after + 1), this.#budget.pushBytes);
-    const records = slice.records.slice(0, BATCH_ITEMS_MAX);
-    const last = records.at(-1);
-    if (last === undefined) return null;
-    const items = selectForParent(records, parent, sha256);
+    const push = await ledgerPush(this.#options, revision(after), this.#pushed, this.#budget.pushBytes);
     // L1: what came from the parent goes back as skips; those wait for something to go with, so that links fall silent.
-    if (isBare(items) && last.revision > this.#bareTo && last.revision === slice.revision) {
-      this.#cancelBare ??= this.#options.clock.after(SKIP_DELAY_MS, () => {
-        this.#cancelBare = null;
-        this.#bareTo = replica.position().revision;
-        this.#link?.wake();
-      });
-      return null;
+    if (push === null || !push.idle || push.to <= this.#bareTo) {
+      if (push !== null) this.#pushed = push.end;
+      return push;
     }
-    return { to: last.revision, message: { kind: "pushLedger", items, hash: last.hash } };
+    this.#cancelBare ??= this.#options.clock.after(SKIP_DELAY_MS, () => {
+      this.#cancelBare = null;
+      this.#bareTo = replica.position().revision;
+      this.#link?.wake();
+    });
+    return null;
   }
 
   /** What the parent streams costs bytes as well: the link looks whether any are left. */

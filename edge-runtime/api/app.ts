@@ -17,6 +17,8 @@ import { kvRoutes } from "./kv.ts";
 import { kvListRoute } from "./kv-list.ts";
 import { leaseRoutes } from "./leases.ts";
 import { ledgerRoute } from "./ledger.ts";
+import { leftLivesRoute } from "./left-lives.ts";
+import { livesRoutes } from "./lives.ts";
 import { memberRoutes } from "./members.ts";
 import { operationRoutes } from "./operation.ts";
 import { pageRoutes } from "./page.ts";
@@ -98,6 +100,8 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   watchRoutes(app, deps);
   docsRoutes(app, deps);
   statusRoutes(app, deps);
+  livesRoutes(app, deps);
+  leftLivesRoute(app, deps);
   syncRoutes(app, deps);
   verifyRoutes(app, deps);
   operationRoutes(app, deps);

@@ -1,17 +1,21 @@
 /** What the HTTP API needs of a running node: declared here, provided by node.ts and by tests. */
+import type { ErrorCode } from "@openclaw/core/errors.ts";
 import type { ClusterId, NodeId, Revision } from "@openclaw/core/ids.ts";
 import type { DiskBudget } from "@openclaw/core/replica/disk-budget.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
 import type { Member, MemberPlace } from "@openclaw/core/state-machine/member.ts";
 import type { Authority, Principal } from "@openclaw/core/sync/authority.ts";
+import type { Adoption } from "@openclaw/core/sync/parent-epochs.ts";
 import type { UplinkState } from "@openclaw/core/sync/uplink-state.ts";
 import type { FastifyBaseLogger } from "fastify";
 import type { Materialiser } from "../documents/materialise.ts";
 import type { Metrics } from "../metrics.ts";
+import type { LinkRefusals } from "../sync/link-refusals.ts";
 
 export type ReplicaDoor = Pick<
   Replica,
   | "execute"
+  | "propose"
   | "executeIdempotent"
   | "barrier"
   | "read"
@@ -64,11 +68,15 @@ export interface MembersDoor {
 }
 
 export interface UplinkStatus extends Omit<UplinkState, "lastError"> {
-  /** The last failure in words; null when there was none since the link last came up. */
+  /** The last failure in words, and its code; null when there was none since the link last came up. */
   readonly failure: string | null;
+  readonly failureCode: ErrorCode | null;
 }
 
 export interface UplinkDoor {
+  /** What following the parent that was refused last would do, and doing it (L3). @throws as `ParentEpochs.plan` */
+  planAdoption(): Promise<Adoption>;
+  adopt(): Promise<Adoption>;
   status(): UplinkStatus;
   setEnabled(enabled: boolean): void;
   /** Ms since this node knew that its mirror of that cluster was level with it; null when it does not. */
@@ -86,6 +94,7 @@ export interface ApiDeps {
   /** Null without a parent. */
   readonly uplink: UplinkDoor | null;
   readonly disk: Pick<DiskBudget, "status">;
+  readonly refusals: Pick<LinkRefusals, "list">;
   readonly metrics: Metrics;
   /** Origins, besides the members' own, whose pages may call this node: `https://shop.example`. */
   readonly origins: readonly string[];

@@ -4,6 +4,7 @@ import { PARTITION } from "@openclaw/core/ids.ts";
 import type { Agreement } from "@openclaw/core/replica/comparisons.ts";
 import { type DiskStatus, SHEDDING_ORDER } from "@openclaw/core/replica/disk-budget.ts";
 import type { FastifyInstance } from "fastify";
+import type { LinkRefusal } from "../sync/link-refusals.ts";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
 import { shedSummary } from "./shed.ts";
@@ -80,6 +81,11 @@ const statusProperties = {
   cluster: { type: "string" },
   partition: { type: "integer" },
   epoch: { type: "string" },
+  epochAncestors: {
+    type: "array",
+    items: { type: "object", additionalProperties: true },
+    description: "The epochs that the ledger departed from, oldest first (L3)",
+  },
   node: { type: "string" },
   role: { type: "string", enum: ["follower", "preCandidate", "candidate", "leader"] },
   leader: { type: ["string", "null"] },
@@ -134,7 +140,7 @@ const statusProperties = {
   notes: { type: "array", items: { type: "string" }, description: "What an operator should know" },
 } as const;
 
-function statusOf({ replica, members, presence, uplink, disk }: ApiDeps) {
+function statusOf({ replica, members, presence, uplink, disk, refusals }: ApiDeps) {
   const {
     cluster,
     id,
@@ -153,7 +159,7 @@ function statusOf({ replica, members, presence, uplink, disk }: ApiDeps) {
     agreement,
     comparison,
   } = replica.status();
-  const { revision, hash, parentHolds, compacted } = replica.position();
+  const { revision, hash, parentHolds, compacted, ancestors } = replica.position();
   const heard = new Map(presence().map((member) => [member.node, member]));
   const progress = new Map(raft.progress.map((member) => [member.id as string, member]));
   const up = uplink?.status();
@@ -164,6 +170,7 @@ function statusOf({ replica, members, presence, uplink, disk }: ApiDeps) {
     epochCounter: epoch.counter,
     epochParent: epoch.parent,
     epochDeparture: epoch.departure,
+    epochAncestors: ancestors.map((ancestor) => ({ ...ancestor.epoch, ledgerHash: toHex(ancestor.hash) })),
     node: id,
     role,
     leader,
@@ -216,6 +223,7 @@ function statusOf({ replica, members, presence, uplink, disk }: ApiDeps) {
     notes: [
       ...notesFor(voters.length, leader === null, raft.recoveringTo !== null, members.removed, agreement),
       ...(members.removed ? [] : diskNotes(disk.status())),
+      ...refusals.list().map(refusalNote),
     ],
   };
 }
@@ -238,6 +246,9 @@ function notesFor(
   if (recovering) notes.push("this node lost part of its log and neither votes nor acknowledges until it caught up");
   return notes;
 }
+
+const refusalNote = ({ side, cluster, code, details, since }: LinkRefusal): string =>
+  `the link to the ${side} ${cluster} is stopped since ${new Date(since).toISOString()}: ${code}, ${details}; docs/forks-and-restores.md`;
 
 function diskNotes({ full, refuses }: DiskStatus): string[] {
   const notes: string[] = [];

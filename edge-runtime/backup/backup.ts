@@ -14,7 +14,15 @@ import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { lockFolder } from "../storage/data-lock.ts";
 import { type Receiving, receiveBase } from "./base-file.ts";
 import { isBase, isSegment, MANIFEST_FILE, removeLeftovers, syncFolder, writeDurably } from "./files.ts";
-import { type BaseEntry, LOCK_FILE, loadManifest, type Manifest, type SegmentEntry, saveManifest } from "./manifest.ts";
+import {
+  BACKUP_FORMAT,
+  type BaseEntry,
+  LOCK_FILE,
+  loadManifest,
+  type Manifest,
+  type SegmentEntry,
+  saveManifest,
+} from "./manifest.ts";
 import { type Holdings, hashBefore, holdings, lastOf } from "./runs.ts";
 import { chained, segmentBytes, segmentMissing, segmentOf, segmentRecords } from "./segment.ts";
 import type { BackupSource, Page, Standing } from "./source.ts";
@@ -259,7 +267,7 @@ class Run {
   }
 
   async #take(records: readonly StoredRecord[]): Promise<void> {
-    const checked = [...chained(records, this.#last + 1, this.#hash, "the node's ledger")];
+    const checked = [...chained(this.#manifest, records, this.#last + 1, this.#hash, "the node's ledger")];
     const leases = await this.#leasesOf(checked);
     this.#manifest = { ...this.#manifest, leases: [...this.#manifest.leases, ...leases].slice(-LEASES_MAX) };
     this.#open.push(...checked);
@@ -335,11 +343,12 @@ const withLive = ({ live }: Manifest, { revision, contentHash, ledgerHash }: Liv
   { revision, contentHash, ledgerHash },
 ];
 
-const emptyManifest = ({ cluster, epoch, applyVersion, members }: Standing): Manifest => ({
-  version: 1,
+const emptyManifest = ({ cluster, epoch, ancestors, applyVersion, members }: Standing): Manifest => ({
+  version: BACKUP_FORMAT,
   cluster,
   partition: 0,
   epoch,
+  ancestors,
   members,
   applyVersion,
   bases: [],

@@ -15,13 +15,14 @@ import {
   PARTITION,
   revision,
 } from "@openclaw/core/ids.ts";
+import { ANCESTORS_MAX } from "@openclaw/core/limits.ts";
 import { z } from "zod";
 import { sha256 } from "../storage/sha256.ts";
 import { isBase, isSegment, MANIFEST_FILE, missing, writeDurably } from "./files.ts";
 
 /** Held by whoever writes. */
 export const LOCK_FILE = "backup.lock";
-const BACKUP_FORMAT = 1;
+export const BACKUP_FORMAT = 2;
 const KIND = "openclaw backup";
 
 const count = z.int().min(0);
@@ -51,16 +52,20 @@ const Base = z.strictObject({
   contentHash: hash,
 });
 
+const EpochEntry = z.strictObject({
+  counter: z.int().min(1),
+  nonce: z.custom<string>(isNonce),
+  parent: z.custom<string>(isNonce).nullable(),
+  departure: at,
+});
+
 const Content = z.strictObject({
   version: z.literal(BACKUP_FORMAT),
   cluster: z.custom<ClusterId>(isClusterId),
   partition: z.literal(PARTITION),
-  epoch: z.strictObject({
-    counter: z.int().min(1),
-    nonce: z.custom<string>(isNonce),
-    parent: z.custom<string>(isNonce).nullable(),
-    departure: at,
-  }),
+  epoch: EpochEntry,
+  /** The epochs before it, oldest first, and the ledger's hash where the next one departed (L3). */
+  ancestors: z.array(z.strictObject({ epoch: EpochEntry, ledgerHash: hash })).max(ANCESTORS_MAX),
   /** HTTP addresses of the members at the last run: a restore asks whether one of them still serves. */
   members: z.array(z.string().max(256)),
   /** The newest that was seen (R9). */

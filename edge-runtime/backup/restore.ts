@@ -4,6 +4,7 @@ import { toHex } from "@openclaw/core/bytes.ts";
 import { OpenClawError, unreachable } from "@openclaw/core/errors.ts";
 import type { BaseRow } from "@openclaw/core/history/base.ts";
 import { type ClusterId, type Epoch, type LeaseId, type NodeId, revision } from "@openclaw/core/ids.ts";
+import { departed } from "@openclaw/core/ledger/lineage.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
 import { APPLY_VERSIONS } from "@openclaw/core/state-machine/apply.ts";
@@ -15,7 +16,7 @@ import { type BaseEntry, type Manifest, requireManifest } from "./manifest.ts";
 import { type At, type Moment, momentOf } from "./moment.ts";
 import { type MadeCluster, makeCluster, type NewCluster, requireEmpty, restoredLeases } from "./new-cluster.ts";
 import { lastOf, wayTo } from "./runs.ts";
-import { beginning } from "./segment.ts";
+import { beginning, lineageOf } from "./segment.ts";
 import { backupRecords, runRecords } from "./verify.ts";
 
 /** Bytes of records that are replayed in one transaction. */
@@ -91,7 +92,7 @@ export async function restoreBackup(plan: RestorePlan): Promise<RestoredCluster>
 
 async function makeState(plan: RestorePlan, manifest: Manifest, what: Planned, data: string, node: NodeId) {
   const { cluster, epoch, revision: until } = what;
-  const state = new StateRestore(data, cluster, beginning({ cluster: manifest.cluster, epoch }));
+  const state = new StateRestore(data, cluster, beginning(manifest));
   try {
     const way = wayTo(manifest, until);
     const ttls = new Map(manifest.leases.map(({ lease, ttlMs }) => [lease, ttlMs]));
@@ -117,7 +118,7 @@ async function makeState(plan: RestorePlan, manifest: Manifest, what: Planned, d
     }
     const restored = {
       cluster: manifest.cluster,
-      epoch,
+      lineage: departed(lineageOf(manifest), epoch, state.hash),
       revision: revision(until),
       hash: state.hash,
       applyVersion: manifest.applyVersion,

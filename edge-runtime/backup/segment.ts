@@ -5,11 +5,12 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { concatBytes, equalBytes, toHex } from "@openclaw/core/bytes.ts";
+import { concatBytes, equalBytes, fromHex, toHex } from "@openclaw/core/bytes.ts";
 import { encode } from "@openclaw/core/codec.ts";
-import { OpenClawError } from "@openclaw/core/errors.ts";
-import { PARTITION } from "@openclaw/core/ids.ts";
-import { chainHash, genesisHash, leafHash } from "@openclaw/core/ledger/chain.ts";
+import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
+import { PARTITION, revision } from "@openclaw/core/ids.ts";
+import { chainHash, leafHash } from "@openclaw/core/ledger/chain.ts";
+import { beginningOf, type Lineage, seamsOf } from "@openclaw/core/ledger/lineage.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { sha256 } from "../storage/sha256.ts";
@@ -19,11 +20,22 @@ import { frameOf, framesIn, readRecordFrame, recordFrames } from "./record-frame
 
 const MAGIC = "openclaw ledger segment";
 
-export type Ledger = Pick<Manifest, "cluster" | "epoch">;
+export type Ledger = Pick<Manifest, "cluster" | "epoch" | "ancestors">;
+
+export const lineageOf = ({ epoch, ancestors }: Pick<Ledger, "epoch" | "ancestors">): Lineage => ({
+  epoch,
+  ancestors: ancestors.map(({ epoch: of, ledgerHash }) => ({ epoch: of, hash: hashBytes(ledgerHash) })),
+});
+
+function hashBytes(hex: string): Uint8Array {
+  const bytes = fromHex(hex);
+  invariant(bytes !== undefined, "a manifest's hash is hex");
+  return bytes;
+}
 
 /** The hash that the ledger's first record follows. */
-export const beginning = ({ cluster, epoch }: Ledger): Uint8Array =>
-  genesisHash(sha256, cluster, PARTITION, epoch.nonce);
+export const beginning = (ledger: Ledger): Uint8Array =>
+  beginningOf(sha256, ledger.cluster, PARTITION, lineageOf(ledger));
 
 const header = ({ cluster, epoch }: Ledger, first: number, previous: Uint8Array): Uint8Array =>
   frameOf(encode([MAGIC, cluster, PARTITION, epoch.nonce, first, previous]));
@@ -61,16 +73,18 @@ export function segmentOf(
  * @throws OpenClawError BACKUP_INVALID naming the first that does not
  */
 export function* chained(
+  ledger: Ledger,
   records: Iterable<StoredRecord>,
   next: number,
   previous: Uint8Array,
   where: string,
 ): Generator<StoredRecord> {
+  const seams = seamsOf(sha256, ledger.cluster, PARTITION, lineageOf(ledger));
   let hash = previous;
   for (const record of records) {
     const at = record.revision;
     if (at !== next) throw wrongAt(where, next, `revision ${at} stands there`);
-    hash = chainHash(sha256, hash, PARTITION, at, leafHash(sha256, record.record));
+    hash = chainHash(sha256, seams(revision(at - 1), hash), PARTITION, at, leafHash(sha256, record.record));
     if (!equalBytes(hash, record.hash)) throw wrongAt(where, at, "its hash is another one");
     yield record;
     next++;
@@ -92,7 +106,7 @@ export function* segmentRecords(
   until: number,
 ): Generator<StoredRecord> {
   const { file, first, last } = entry;
-  const frames = chained(decoded(bytes, header(ledger, first, previous), entry), first, previous, file);
+  const frames = chained(ledger, decoded(bytes, header(ledger, first, previous), entry), first, previous, file);
   let end = first - 1;
   for (const record of frames) {
     if (record.revision > last) throw wrongAt(file, last + 1, "it is not in the manifest");

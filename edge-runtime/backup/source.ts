@@ -27,6 +27,15 @@ const Status = z.object({
   epochCounter: z.int().min(1),
   epochParent: z.custom<string>(isNonce).nullable(),
   epochDeparture: count.transform(revision),
+  epochAncestors: z.array(
+    z.object({
+      counter: z.int().min(1),
+      nonce: z.custom<string>(isNonce),
+      parent: z.custom<string>(isNonce).nullable(),
+      departure: count.transform(revision),
+      ledgerHash: hash,
+    }),
+  ),
   applyVersion: z.int().min(1),
   revision: count.transform(revision),
   compacted: count,
@@ -35,7 +44,7 @@ const Status = z.object({
 });
 const Lease = z.object({ ttlMs: z.int().min(1) });
 
-export interface Standing extends Pick<Manifest, "cluster" | "epoch" | "applyVersion" | "members"> {
+export interface Standing extends Pick<Manifest, "cluster" | "epoch" | "ancestors" | "applyVersion" | "members"> {
   readonly revision: number;
   /** The first revision that is kept; 0 when nothing was ever compacted. */
   readonly compacted: number;
@@ -67,7 +76,8 @@ export class BackupSource {
       departure: status.epochDeparture,
     };
     const members = status.members.flatMap(({ http }) => (http === null ? [] : [http]));
-    return { cluster, epoch, applyVersion, members, revision: at, compacted };
+    const ancestors = status.epochAncestors.map(({ ledgerHash, ...of }) => ({ epoch: of, ledgerHash }));
+    return { cluster, epoch, ancestors, applyVersion, members, revision: at, compacted };
   }
 
   /** The hash of the content as it stands at the node now. @throws OpenClawError WRONG_CLUSTER, WRONG_EPOCH */

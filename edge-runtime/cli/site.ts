@@ -8,6 +8,8 @@ import { z } from "zod";
 import { clientOf, examples, print, type Reach, reaching } from "./reach.ts";
 import { addSiteEnrol } from "./site-enrol.ts";
 import { addSiteRebuild } from "./site-rebuild.ts";
+import { addSiteRescue } from "./site-rescue.ts";
+import { addSiteResolve } from "./site-resolve.ts";
 import { addSiteVerify } from "./site-verify.ts";
 import { table } from "./status.ts";
 
@@ -36,6 +38,8 @@ export function addSite(program: Command, name: string): void {
   addDecision(site, "revoke", "revoked", "shut sites out: their links are closed, and what they shipped is kept");
   addSiteVerify(site);
   addSiteRebuild(site, name);
+  addSiteResolve(site);
+  addSiteRescue(site, name);
 }
 
 function addList(site: Command): void {

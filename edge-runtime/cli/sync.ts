@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { examples, print } from "./reach.ts";
 import { type Subscribing, subscribedOf, subscribing } from "./subscribing.ts";
+import { addAdoptParent } from "./sync-adopt.ts";
 import { addSyncAllow, addSyncStatus } from "./sync-status.ts";
 
 export function addSync(program: Command, name: string): void {
@@ -9,6 +10,7 @@ export function addSync(program: Command, name: string): void {
   addJoinParent(sync, name);
   addSyncStatus(sync);
   addSyncAllow(sync);
+  addAdoptParent(sync);
 }
 
 function addJoinParent(sync: Command, name: string): void {

@@ -11,7 +11,7 @@
 import { decode, type Encodable, encode, TupleReader } from "@openclaw/core/codec.ts";
 import { type ErrorCode, isErrorCode, OpenClawError } from "@openclaw/core/errors.ts";
 import { type ClusterId, type Epoch, isClusterId, isNodeId, type NodeId } from "@openclaw/core/ids.ts";
-import { epochTuple, readEpoch } from "@openclaw/core/ledger/record-codec.ts";
+import { epochTuple, readEpoch } from "@openclaw/core/ledger/epoch-codec.ts";
 import { type MemberPlace, placeFields, readPlace } from "@openclaw/core/state-machine/member.ts";
 
 export const JOIN_PROTOCOL = "/openclaw/join/1";

@@ -7,10 +7,12 @@ import { equalBytes, toHex } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { Mirror, MirrorItem } from "@openclaw/core/history/history-query.ts";
 import { type ClusterId, type Epoch, type NodeId, PARTITION, type Revision, revision } from "@openclaw/core/ids.ts";
-import { chainHash, genesisHash, leafHash } from "@openclaw/core/ledger/chain.ts";
+import { chainHash, leafHash } from "@openclaw/core/ledger/chain.ts";
+import type { GapReason } from "@openclaw/core/ledger/gap.ts";
+import { beginningOf, departed, seamsOf } from "@openclaw/core/ledger/lineage.ts";
+import type { Seams } from "@openclaw/core/ledger/verify.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
-import type { GapReason } from "@openclaw/core/state-machine/link-gaps.ts";
 import { type MadeCluster, makeCluster, type NewCluster, restoredLeases } from "../backup/new-cluster.ts";
 import { sha256 } from "../storage/sha256.ts";
 import { StateRestore } from "../storage/state-restore.ts";
@@ -117,6 +119,8 @@ async function* items(source: MirrorSource, { cursor, epoch }: Link): AsyncGener
 /** Follows the items: that none is missing, and that the bodies lead from hash to hash (L2). */
 class Holdings {
   readonly #end: Link;
+  /** What the next record is chained to, where one of the site's epochs departed (L3). */
+  readonly #seams: Seams;
   #hash: Uint8Array;
   #reached = revision(0);
   #bodies = 0;
@@ -125,7 +129,8 @@ class Holdings {
 
   constructor(site: ClusterId, end: Link) {
     this.#end = end;
-    this.#hash = genesisHash(sha256, site, PARTITION, end.epoch.nonce);
+    this.#seams = seamsOf(sha256, site, PARTITION, end);
+    this.#hash = beginningOf(sha256, site, PARTITION, end);
   }
 
   get reached(): Revision {
@@ -139,7 +144,8 @@ class Holdings {
     if (first !== this.#reached + 1 || last < first)
       throw corrupt(revision(this.#reached + 1), `revisions ${first} to ${last} stand in its place`);
     if (item.kind === "body") {
-      const hash = chainHash(sha256, this.#hash, PARTITION, item.revision, leafHash(sha256, item.record));
+      const previous = this.#seams(this.#reached, this.#hash);
+      const hash = chainHash(sha256, previous, PARTITION, item.revision, leafHash(sha256, item.record));
       if (!equalBytes(hash, item.hash)) throw corrupt(item.revision, "it does not lead to its hash");
       this.#bodies++;
     } else {
@@ -165,7 +171,7 @@ const corrupt = (at: Revision, why: string): OpenClawError =>
 async function makeState(plan: RebuildPlan, link: Link, { cluster, epoch }: Planned, data: string, node: NodeId) {
   const { source, progress, applyVersion } = plan;
   const held = new Holdings(cluster, link);
-  const state = new StateRestore(data, cluster, genesisHash(sha256, cluster, PARTITION, epoch.nonce));
+  const state = new StateRestore(data, cluster, beginningOf(sha256, cluster, PARTITION, link));
   try {
     let batch: StoredRecord[] = [];
     let bytes = 0;
@@ -191,7 +197,10 @@ async function makeState(plan: RebuildPlan, link: Link, { cluster, epoch }: Plan
     const contentHash = toHex(state.content().hash);
     const { begins, hash } = state;
     const lease = restoredLeases(new Map(), Date.now());
-    const restored = { cluster, epoch, revision: link.cursor, hash, applyVersion, compacted: begins, lease };
+    // The first revision of which there is a record; where the last one shipped is in a gap, the next to come.
+    const compacted = revision(begins === 0 ? 0 : begins + 1);
+    const lineage = departed(link, epoch, hash);
+    const restored = { cluster, lineage, revision: link.cursor, hash, applyVersion, compacted, lease };
     state.finish(restored, founding([node]));
     return { ...found, contentHash, first: begins + 1 };
   } finally {

@@ -1,8 +1,8 @@
 /** Checks the ledger that is stored (core/ledger/verify.ts): row by row, so that rot in one of them is named and no more. */
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { PARTITION, type Revision, revision } from "@openclaw/core/ids.ts";
-import { genesisHash } from "@openclaw/core/ledger/chain.ts";
 import type { LedgerFault } from "@openclaw/core/ledger/fault.ts";
+import { beginningOf, seamsOf } from "@openclaw/core/ledger/lineage.ts";
 import { LedgerCheck, type LedgerMark } from "@openclaw/core/ledger/verify.ts";
 import type { LedgerChecked } from "@openclaw/core/ports.ts";
 import { readPosition } from "@openclaw/core/state-machine/position.ts";
@@ -30,7 +30,7 @@ function checkFrom(
   maxBytes: number,
   position: Position,
 ): LedgerChecked {
-  const check = new LedgerCheck(sha256, base);
+  const check = new LedgerCheck(sha256, base, seamsOf(sha256, position.cluster, PARTITION, position));
   const found = (fault: LedgerFault | null, done: boolean): LedgerChecked => ({
     from: check.from,
     sound: check.sound.revision,
@@ -85,11 +85,11 @@ function checkRow(check: LedgerCheck, row: LedgerRow, base: Revision): LedgerFau
  * What stands before `from`, as it is stored: whoever begins in the middle takes it on trust. A compaction left where the
  * ledger begins: of what is earlier there is nothing to check.
  */
-function baseOf(tables: StateTables, from: Revision, { cluster, epoch }: Position): LedgerMark | LedgerFault {
+function baseOf(tables: StateTables, from: Revision, position: Position): LedgerMark | LedgerFault {
   const kept = tables.ledgerBase();
   if (kept !== null && from <= kept.revision + 1) return kept;
   const before = revision(Math.max(0, from - 1));
-  if (before === 0) return { revision: before, hash: genesisHash(sha256, cluster, PARTITION, epoch.nonce) };
+  if (before === 0) return { revision: before, hash: beginningOf(sha256, position.cluster, PARTITION, position) };
   for (const row of tables.ledgerRows(before)) {
     const record = readableRecords(row.packed).records.find((stored) => stored.revision === before);
     if (record !== undefined) return { revision: before, hash: record.hash };

@@ -4,8 +4,7 @@ import { type BaseHead, type BaseRow, baseMark, baseVersions } from "@openclaw/c
 import { beginIndex } from "@openclaw/core/history/begin-index.ts";
 import { indexRecords, readMark } from "@openclaw/core/history/index-records.ts";
 import { pruneKeys, pruneTimes } from "@openclaw/core/history/prune.ts";
-import { index, PARTITION, type Revision, revision, term } from "@openclaw/core/ids.ts";
-import { chainHash, leafHash } from "@openclaw/core/ledger/chain.ts";
+import { index, type Revision, revision, term } from "@openclaw/core/ids.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import type { Membership } from "@openclaw/core/raft/membership.ts";
 import type { RowsHash } from "@openclaw/core/state-machine/query.ts";
@@ -35,13 +34,12 @@ export class StateRestore {
   readonly #folder: string;
   readonly #connection: Connection;
   readonly #tables: StateTables;
-  readonly #beginning: Uint8Array;
   #hash: Uint8Array;
   #begins = revision(0);
 
   /**
    * @param folder of the data; made here, and of no use before `finish`
-   * @param beginning the hash that the new epoch's ledger begins with
+   * @param beginning the hash that the ledger begins with
    */
   constructor(folder: string, cluster: string, beginning: Uint8Array) {
     ensureFolder(folder);
@@ -52,24 +50,18 @@ export class StateRestore {
     writeIdentity(this.#connection, stateIdentity(cluster));
     this.#connection.exec("COMMIT");
     this.#tables = new StateTables(this.#connection);
-    this.#beginning = beginning;
     this.#hash = beginning;
   }
 
-  /** The ledger's hash after what was taken, in the new epoch. */
+  /** The ledger's hash after what was taken. */
   get hash(): Uint8Array {
     return this.#hash;
   }
 
-  /**
-   * Begins at a base instead of at revision 1: what the record of its revision follows is, in the new epoch, what the old
-   * epoch's hash of that revision makes of the new genesis. So the chain goes on from exactly that ledger.
-   */
+  /** Begins at a base instead of at revision 1: its hash of its own revision is what the ledger is checked from (L7). */
   begin({ last }: BaseHead): void {
-    const before = revision(last.revision - 1);
     this.#connection.exec("BEGIN IMMEDIATE");
-    this.#hash = chainHash(sha256, this.#hash, PARTITION, before, last.hash);
-    this.#tables.setLedgerBase(before, this.#hash);
+    this.#tables.setLedgerBase(last.revision, last.hash);
     this.#addRecords([last]);
     this.#tables.history.write(baseMark(this.#tables.history, last));
     this.#connection.exec("COMMIT");
@@ -83,10 +75,7 @@ export class StateRestore {
     this.#connection.exec("COMMIT");
   }
 
-  /**
-   * Takes the records that follow. Their bytes stay, and so their leaves; the chain over them begins anew, because two
-   * epochs share no hash (L3).
-   */
+  /** Takes the records that follow, which are checked. Up to the departure they are the epoch's before, hashes included (L3). */
   take(records: readonly StoredRecord[]): void {
     this.#connection.exec("BEGIN IMMEDIATE");
     this.#tables.state.write(replay(this.#tables.state, records));
@@ -95,16 +84,16 @@ export class StateRestore {
   }
 
   /**
-   * Revisions up to `to` have no record, and the old epoch's hash is `hash` there: what stands is kept, and the ledger begins
+   * Revisions up to `to`, at which the ledger's hash is `hash`, have no record: what stands is kept, and the ledger begins
    * behind them, as behind a compaction.
    */
   skip(to: Revision, hash: Uint8Array): void {
     this.#connection.exec("BEGIN IMMEDIATE");
     this.#forgetRecords(to);
-    this.#hash = chainHash(sha256, this.#beginning, PARTITION, to, hash);
-    this.#tables.setLedgerBase(to, this.#hash);
+    this.#tables.setLedgerBase(to, hash);
     this.#tables.history.write(beginIndex(this.#tables.history, to));
     this.#connection.exec("COMMIT");
+    this.#hash = hash;
     this.#begins = to;
   }
 
@@ -130,12 +119,8 @@ export class StateRestore {
   }
 
   #addRecords(records: readonly StoredRecord[]): void {
-    this.#tables.addRecords(
-      records.map(({ revision: at, record }) => {
-        this.#hash = chainHash(sha256, this.#hash, PARTITION, at, leafHash(sha256, record));
-        return { revision: at, record, hash: this.#hash };
-      }),
-    );
+    this.#tables.addRecords(records);
+    this.#hash = records.at(-1)?.hash ?? this.#hash;
   }
 
   content(): RowsHash {

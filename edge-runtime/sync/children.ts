@@ -9,6 +9,7 @@ import type { ChangeCheck } from "../documents/change-check.ts";
 import type { Host } from "../network/host.ts";
 import type { NetworkLog } from "../network/network-log.ts";
 import { handleSync } from "../network/sync-streams.ts";
+import type { LinkRefusals } from "./link-refusals.ts";
 import { ChildRefusals } from "./refusals.ts";
 import { type BackendReplica, replicaBackend } from "./replica-backend.ts";
 import type { SiteRegistry } from "./site-registry.ts";
@@ -20,6 +21,7 @@ export interface ChildrenOptions {
   readonly changeCheck: Pick<ChangeCheck, "check">;
   readonly sites: Pick<SiteRegistry, "admit" | "refusal" | "follow">;
   readonly clock: Clock;
+  readonly refusals: LinkRefusals;
   readonly log: NetworkLog;
 }
 
@@ -28,6 +30,8 @@ interface Child {
   admitted: boolean;
   /** Null for a client, and before it is admitted. */
   cluster: ClusterId | null;
+  /** Who it is, let in or not. */
+  authenticated: ClusterId | null;
 }
 
 export class Children {
@@ -67,21 +71,25 @@ export class Children {
   }
 
   async #handle(): Promise<void> {
-    const { host, clock, log } = this.#options;
+    const { host, clock, refusals, log } = this.#options;
     const backend = replicaBackend({ ...this.#options, refusals: this.refusals });
     this.#unhandle = await handleSync(host, (stream) => {
       const { remotePeer } = stream;
-      const child: Child = { link: null, admitted: false, cluster: null };
+      const child: Child = { link: null, admitted: false, cluster: null, authenticated: null };
       this.#children.add(child);
       child.link = new ParentLink({
         connection: parentConnection(stream),
         backend,
         clock,
         remotePeer,
+        authenticated: ({ child: who }) => {
+          child.authenticated = who.kind === "site" ? who.cluster : null;
+        },
         admitted: (hello) => {
           child.admitted = true;
           if (hello.child.kind === "client") return;
           child.cluster = hello.child.cluster;
+          refusals.up("child", child.cluster);
           log.info({ child: child.cluster, peer: remotePeer }, "a child is connected");
           // It may have been revoked since it was let in, a moment ago.
           this.#closeRefused();
@@ -89,6 +97,7 @@ export class Children {
         closed: (reason) => {
           this.#children.delete(child);
           if (reason === null) return;
+          if (child.authenticated !== null) refusals.refused("child", child.authenticated, reason);
           this.refusals.note(child.cluster, reason, remotePeer);
           if (!child.admitted) return;
           log.info({ code: reason.code, child: child.cluster, peer: remotePeer }, "a child's connection ended");

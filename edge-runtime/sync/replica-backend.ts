@@ -4,7 +4,7 @@ import { senderHash } from "@openclaw/core/history/mirror.ts";
 import type { Replica } from "@openclaw/core/replica.ts";
 import type { CommandResult } from "@openclaw/core/state-machine/command.ts";
 import type { Authority, Principal } from "@openclaw/core/sync/authority.ts";
-import type { Import, ParentBackend, SiteClaim } from "@openclaw/core/sync/backend.ts";
+import type { EpochCommand, Import, ParentBackend, SiteClaim } from "@openclaw/core/sync/backend.ts";
 import type { ChangeCheck } from "../documents/change-check.ts";
 import type { ChildRefusals } from "./refusals.ts";
 import type { SiteRegistry } from "./site-registry.ts";
@@ -48,12 +48,12 @@ export function replicaBackend(options: BackendOptions): ParentBackend {
 
 async function propose(
   { replica, refusals }: BackendOptions,
-  command: Import,
+  command: Import | EpochCommand,
   principal: string,
 ): Promise<CommandResult> {
   const result = await replica.propose(command, { principal, timeoutMs: PROPOSE_MS_MAX });
   // A gap is how a sender learns where to go on (S2).
-  if (command.kind !== "importCommands" && result.kind === "importRefused" && result.code !== "GAP")
+  if ("cluster" in command && result.kind === "importRefused" && result.code !== "GAP")
     refusals.count(command.cluster, result.code, { reason: result.details });
   return result;
 }

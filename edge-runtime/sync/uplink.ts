@@ -17,6 +17,7 @@ import type { NetworkLog } from "../network/network-log.ts";
 import { dialParent, TrafficCounter } from "../network/sync-streams.ts";
 import { sha256 } from "../storage/sha256.ts";
 import { dialInTurn } from "./dial-in-turn.ts";
+import type { LinkRefusals } from "./link-refusals.ts";
 
 export interface UplinkOptions {
   readonly host: Host;
@@ -27,6 +28,7 @@ export interface UplinkOptions {
   readonly credential: Uint8Array;
   readonly clock: Clock;
   readonly random: Random;
+  readonly refusals: LinkRefusals;
   readonly log: NetworkLog;
 }
 
@@ -34,7 +36,7 @@ export class Uplink implements UplinkDoor {
   readonly #core: CoreUplink;
   readonly #stopping = new AbortController();
 
-  constructor({ host, replica, parent, limits, cluster, credential, clock, random, log }: UplinkOptions) {
+  constructor({ host, replica, parent, limits, cluster, credential, clock, random, refusals, log }: UplinkOptions) {
     const traffic = new TrafficCounter();
     const dialler = dialInTurn(parent.addresses, clock, random, (node, signal) =>
       dialParent(host, node, traffic, signal),
@@ -52,9 +54,14 @@ export class Uplink implements UplinkDoor {
       traffic: () => traffic,
       connect: async (ended): Promise<ChildConnection> =>
         childConnection(await dialler.dial(this.#stopping.signal, ended)),
-      connected: () => log.info({ parent: parent.cluster }, "the uplink is up"),
+      connected: () => {
+        refusals.up("parent", parent.cluster);
+        log.info({ parent: parent.cluster }, "the uplink is up");
+      },
       ended: (reason) => {
-        if (reason !== null) log.warn({ parent: parent.cluster, code: reason.code, err: reason }, "the uplink is down");
+        if (reason === null) return;
+        refusals.refused("parent", parent.cluster, reason);
+        log.warn({ parent: parent.cluster, code: reason.code, err: reason }, "the uplink is down");
       },
       spent: (msToNextDay) => {
         const { bytesPerDay } = limits;
@@ -90,6 +97,14 @@ export class Uplink implements UplinkDoor {
 
   status(): UplinkStatus {
     const { lastError, ...state } = this.#core.status();
-    return { ...state, failure: lastError?.message ?? null };
+    return { ...state, failure: lastError?.message ?? null, failureCode: lastError?.code ?? null };
+  }
+
+  planAdoption(): ReturnType<CoreUplink["epochs"]["plan"]> {
+    return this.#core.epochs.plan();
+  }
+
+  adopt(): ReturnType<CoreUplink["epochs"]["adopt"]> {
+    return this.#core.epochs.adopt();
   }
 }

@@ -235,6 +235,7 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
           place: { section: 0, from: utf8("quakes/7") },
         },
         upstream: revision(40),
+        upstreamEpoch: "ab".repeat(16),
       };
       await store.write({ down });
       await reopen();

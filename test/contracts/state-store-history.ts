@@ -52,6 +52,7 @@ const parentHoldsAt = (at: number, holds: number): Entry => ({
         session: null,
       },
       kind: "parentHolds",
+      epoch: "ab".repeat(16),
       parent: OTHER_CLUSTER,
       revision: revision(holds),
     },

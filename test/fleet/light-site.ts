@@ -12,6 +12,7 @@ import { createHost } from "@openclaw/edge-runtime/network/host.ts";
 import { ClusterPublicKey, loadIdentity } from "@openclaw/edge-runtime/network/identity.ts";
 import { PRESENCE_TOPIC, PresenceGossip } from "@openclaw/edge-runtime/network/presence.ts";
 import { encodeSiteCredential } from "@openclaw/edge-runtime/network/site-credential.ts";
+import { LinkRefusals } from "@openclaw/edge-runtime/sync/link-refusals.ts";
 import { Uplink } from "@openclaw/edge-runtime/sync/uplink.ts";
 import { systemClock, systemRandom } from "@openclaw/edge-runtime/system-ports.ts";
 import { MemoryNetwork } from "../simulation/memory-network.ts";
@@ -83,6 +84,7 @@ export class LightSite {
       credential: encodeSiteCredential({ credential, enrolment }),
       clock: systemClock,
       random: systemRandom,
+      refusals: new LinkRefusals(() => systemClock.wall()),
       log: silent,
     });
     uplink.start();

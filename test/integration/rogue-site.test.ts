@@ -60,7 +60,14 @@ const helloOf = (
     kind: "hello",
     version: SYNC_VERSION,
     link: linkOfCluster(cluster),
-    child: { kind: "site", cluster, epoch, credential: encodeSiteCredential({ credential, enrolment }) },
+    child: {
+      kind: "site",
+      cluster,
+      epoch,
+      ancestors: [],
+      revision: revision(9),
+      credential: encodeSiteCredential({ credential, enrolment }),
+    },
     down: null,
   };
 };
@@ -111,6 +118,7 @@ test("F1, X1, R10: a rogue site is refused with a code, counted and logged, and 
       kind: "pushLedger",
       items: [{ kind: "skip", from: revision(from), to: revision(from), hash }],
       hash,
+      after: null,
     });
 
   // Another's name: with its own credential, and with one that it signed itself for a node of that site.

@@ -7,18 +7,24 @@ import { compareAndSet, comparedOutcome } from "@openclaw/core/state-machine/com
 import type { Call, History } from "./checkers/history.ts";
 import type { MemoryMember } from "./memory-cluster.ts";
 import type { SeededRandom } from "./seeded-random.ts";
-import type { SimulatedCluster } from "./simulated-cluster.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
 type Write = Exclude<Call["asked"], { kind: "read" }>;
 
 export interface CallersOptions {
-  readonly site: SimulatedCluster;
+  readonly site: {
+    readonly group: readonly MemoryMember[];
+    /** With those that were taken out. */
+    readonly members: readonly MemoryMember[];
+    violation(text: string): void;
+  };
   readonly clock: VirtualClock;
   readonly random: SeededRandom;
   readonly history: History;
   readonly keys: number;
   readonly thinkMs: number;
+  /** What every value begins with; "v" unless given. */
+  readonly values?: string;
 }
 
 /** Of writes, deletes are this share. */
@@ -81,7 +87,7 @@ export class Callers {
   #draw(key: string): Write {
     const { random } = this.#options;
     if (random.chance(DELETES)) return { kind: "delete" };
-    const value = `v${++this.#lastValue}`;
+    const value = `${this.#options.values ?? "v"}${++this.#lastValue}`;
     if (!random.chance(0.4)) return { kind: "put", value };
     return { kind: "compareAndSet", value, expected: this.#known.get(key) ?? 0 };
   }

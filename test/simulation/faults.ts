@@ -33,10 +33,29 @@ export const FAULTS = [
   "browser storage eviction",
 ] as const;
 
-export type Fault = (typeof FAULTS)[number];
+/** What happens to the clusters of a hierarchy, besides: lives that end, begin again, and meet. */
+export const HIERARCHY_FAULTS = [
+  "crash of a node",
+  "crash of a cluster",
+  "flapping uplink",
+  "hub failover",
+  "site restored from a backup",
+  "hub restored from a backup",
+  "site set back to an old disk",
+  "site cloned",
+  "site moved to another hub",
+  "months offline",
+] as const;
+
+export type Fault = (typeof FAULTS)[number] | (typeof HIERARCHY_FAULTS)[number];
 
 export class FaultCounts {
-  readonly #counts = new Map<Fault, number>(FAULTS.map((fault) => [fault, 0]));
+  readonly #counts: Map<Fault, number>;
+
+  /** @param kinds those that are counted, also when they never come */
+  constructor(kinds: readonly Fault[]) {
+    this.#counts = new Map(kinds.map((fault) => [fault, 0]));
+  }
 
   count(fault: Fault): void {
     this.#counts.set(fault, (this.#counts.get(fault) ?? 0) + 1);

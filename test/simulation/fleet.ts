@@ -12,6 +12,7 @@ import { divergence } from "./checkers/convergence.ts";
 import { echoFaults } from "./checkers/echo.ts";
 import { History } from "./checkers/history.ts";
 import { mirrorFaults, type Side, upFaults } from "./checkers/mirror.ts";
+import { prefixFaults } from "./checkers/mirror-prefix.ts";
 import { mirrorStateFaults } from "./checkers/mirror-state.ts";
 import { Rung } from "./checkers/rung.ts";
 import { type KnownChange, standingFaults } from "./checkers/standing.ts";
@@ -40,6 +41,8 @@ export interface FleetOptions {
   readonly history: History;
 }
 
+/** Small, so that a mirror is read in several pages. */
+const MIRROR_PAGE_BYTES = 4_096;
 const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
 
 type Meanwhile = <T>(answer: Promise<T>) => Promise<T>;
@@ -67,7 +70,8 @@ export class Fleet {
       cluster: site,
       random: random.stream("site's lines"),
       up: {
-        parent: this.#hub,
+        parent: () => this.#hub.id,
+        reach: () => this.#hub,
         subscription: { prefixes: [utf8("d")], collections: [COLLECTION, FOREIGN_COLLECTION], mirrors: false },
         shipped: (items) => this.#echoes("site", "hub", items),
         streamed: (items) => this.#echoes("hub", "site", items),
@@ -199,7 +203,10 @@ export class Fleet {
     const cursor = link?.cursor ?? 0;
     const all = { kind: "range", origin, ...plainRange(EMPTY_BYTES, null, 10_000) } as const;
     const { rows } = await meanwhile(member.state.read(all));
-    return [...upFaults(child, above, cursor), ...mirrorStateFaults(child, cursor, rows)];
+    const prefix = await prefixFaults(child, cursor, (from) =>
+      meanwhile(member.state.history({ kind: "mirror", link: linkOf(origin), from, bytes: MIRROR_PAGE_BYTES })),
+    );
+    return [...upFaults(child, above, cursor), ...mirrorStateFaults(child, cursor, rows), ...prefix];
   }
 
   async #standingFaults(sides: readonly Side[], meanwhile: Meanwhile): Promise<readonly string[]> {

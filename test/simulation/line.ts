@@ -87,6 +87,9 @@ class LineEnd implements FrameConnection<Uint8Array, Uint8Array> {
   readonly #process: ProcessClock;
   #handlers: Handlers | null = null;
   #onItsWay = 0;
+  /** What was sent from here. */
+  frames = 0;
+  bytes = 0;
   /** When the last frame so far arrives here. */
   due = 0;
 
@@ -98,6 +101,8 @@ class LineEnd implements FrameConnection<Uint8Array, Uint8Array> {
   send(frame: Uint8Array): boolean {
     if (!this.#line.open || this.#process.ended) return false;
     this.#line.carry(this, frame);
+    this.frames++;
+    this.bytes += frame.length;
     return ++this.#onItsWay < FRAMES_MAX;
   }
 

@@ -1,5 +1,5 @@
 /** Whole replicas over stores and links in memory, under virtual time: what a test of a cluster starts from. */
-import { type ClusterId, isClusterId, type NodeId, revision } from "@openclaw/core/ids.ts";
+import { type ClusterId, type Epoch, isClusterId, type NodeId, revision } from "@openclaw/core/ids.ts";
 import { founding, type Membership } from "@openclaw/core/raft/membership.ts";
 import type { LedgerAdvance } from "@openclaw/core/replica/contract.ts";
 import type { RetentionLimits } from "@openclaw/core/replica/log-retention.ts";
@@ -32,8 +32,18 @@ export interface MemoryMember {
   versions: ApplyVersions;
 }
 
+/** What a member starts on. */
+export interface MemberDisks {
+  readonly log: SimulatedLogStore;
+  readonly state: MemoryStateStore;
+}
+
 export interface MemoryClusterOptions {
   readonly name?: string;
+  /** Of a cluster that goes on from an earlier one (L3). */
+  readonly epoch?: Epoch;
+  /** Of its founders; empty ones unless given. */
+  readonly disks?: (id: NodeId) => MemberDisks;
   /** A world of several clusters has one clock. */
   readonly clock?: VirtualClock;
   readonly network?: NetworkOptions;
@@ -50,6 +60,10 @@ export interface MemoryClusterOptions {
   readonly onFatal?: (member: MemoryMember, error: Error) => void;
 }
 
+/** The founders of a cluster. */
+export const nodesOf = (size: number): readonly NodeId[] =>
+  Array.from({ length: size }, (_, i) => `n${i + 1}` as NodeId);
+
 export class MemoryCluster {
   readonly clock: VirtualClock;
   readonly network: MemoryNetwork;
@@ -58,7 +72,7 @@ export class MemoryCluster {
   readonly #random: SeededRandom;
   readonly #membership: Membership;
   readonly #options: MemoryClusterOptions;
-  readonly #epoch;
+  readonly #epoch: Epoch;
 
   constructor(size: number, seed = 1, options: MemoryClusterOptions = {}) {
     const name = options.name ?? "test";
@@ -68,17 +82,18 @@ export class MemoryCluster {
     this.clock = options.clock ?? new VirtualClock();
     this.network = new MemoryNetwork(this.clock, options.network);
     this.#random = new SeededRandom(seed).stream(name);
-    this.#epoch = { counter: 1, nonce: "ab".repeat(16), parent: null, departure: revision(0) };
-    const ids = Array.from({ length: size }, (_, i) => `n${i + 1}` as NodeId);
+    this.#epoch = options.epoch ?? { counter: 1, nonce: "ab".repeat(16), parent: null, departure: revision(0) };
+    const ids = nodesOf(size);
     this.#membership = founding(ids);
-    this.members = ids.map((id) => {
-      const log = new SimulatedLogStore({ cluster: name, node: id });
-      const state = new MemoryStateStore({ cluster: name, epoch: this.#epoch, membership: this.#membership });
-      return this.#member(id, log, state);
-    });
+    this.members = ids.map((id) => this.#member(id, options.disks?.(id) ?? this.#emptyDisks(id, this.#membership)));
   }
 
-  #member(id: NodeId, log: SimulatedLogStore, state: MemoryStateStore): MemoryMember {
+  #emptyDisks(id: NodeId, membership: Membership): MemberDisks {
+    const log = new SimulatedLogStore({ cluster: this.id, node: id });
+    return { log, state: new MemoryStateStore({ cluster: this.id, epoch: this.#epoch, membership }) };
+  }
+
+  #member(id: NodeId, { log, state }: MemberDisks): MemoryMember {
     // The replica is made when the member starts: everything it calls asks the member that it belongs to.
     const member = {
       id,
@@ -135,8 +150,7 @@ export class MemoryCluster {
 
   /** A node that is no member yet, on an empty disk. */
   newcomer(id: NodeId): MemoryMember {
-    const state = new MemoryStateStore({ cluster: this.id, epoch: this.#epoch, membership: founding([]) });
-    const member = this.#member(id, new SimulatedLogStore({ cluster: this.id, node: id }), state);
+    const member = this.#member(id, this.#emptyDisks(id, founding([])));
     this.members.push(member);
     return member;
   }

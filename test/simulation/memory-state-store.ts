@@ -11,8 +11,8 @@ import { History } from "@openclaw/core/history/history.ts";
 import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
 import type { ClusterId, Epoch, Index, Revision, Term } from "@openclaw/core/ids.ts";
 import { index, PARTITION, revision, term } from "@openclaw/core/ids.ts";
-import { genesisHash } from "@openclaw/core/ledger/chain.ts";
 import type { LedgerFault } from "@openclaw/core/ledger/fault.ts";
+import { beginningOf, seamsOf } from "@openclaw/core/ledger/lineage.ts";
 import { LedgerCheck, type LedgerMark } from "@openclaw/core/ledger/verify.ts";
 import type {
   Applied,
@@ -280,10 +280,10 @@ export class MemoryStateStore implements StateStore {
     const position = readPosition(this.#view);
     if (from > position.revision + 1)
       throw new OpenClawError("BAD_REQUEST", `the ledger ends at revision ${position.revision}`);
-    const hash = genesisHash(sha256, position.cluster, PARTITION, position.epoch.nonce);
+    const hash = beginningOf(sha256, position.cluster, PARTITION, position);
     const base = this.#ledger.find((record) => record.revision === from - 1) ??
       this.#base ?? { revision: revision(0), hash };
-    const check = new LedgerCheck(sha256, base);
+    const check = new LedgerCheck(sha256, base, seamsOf(sha256, position.cluster, PARTITION, position));
     const found = (fault: LedgerFault | null, done: boolean): LedgerChecked => ({
       from: check.from,
       sound: check.sound.revision,

@@ -13,7 +13,7 @@ import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
 import type { Sha256, StoredRecord } from "@openclaw/core/ports.ts";
 import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { type KeyValue, plainRange } from "@openclaw/core/state-machine/operation.ts";
-import { FaultCounts } from "./faults.ts";
+import { FAULTS, FaultCounts } from "./faults.ts";
 import type { MemoryMember } from "./memory-cluster.ts";
 import { replayedContent } from "./replayed.ts";
 import { scenario } from "./scenario.ts";
@@ -66,7 +66,7 @@ class World {
     this.#random = new SeededRandom(seed).stream("months offline");
     this.#sheds = this.#random.chance(0.6);
     const trace = new Trace(this.#clock, false);
-    const faults = new FaultCounts();
+    const faults = new FaultCounts(FAULTS);
     const cluster = (name: string, tier: () => Tier): SimulatedCluster =>
       new SimulatedCluster({
         ...{ name, size: 3, scenario: scenario(seed), clock: this.#clock, faults, trace },
@@ -79,7 +79,8 @@ class World {
     const common = { clock: this.#clock, delayMs: 5 };
     this.#above = new Tier({ ...common, cluster: this.#hub, random: this.#random.stream("hub"), up: null });
     this.#up = {
-      parent: this.#above,
+      parent: () => this.#above.id,
+      reach: () => this.#above,
       subscription: this.#drawn(),
       shipped: () => {},
       streamed: () => {},

@@ -172,7 +172,15 @@ export class Outpost {
     });
     this.#inFlight = 0;
     const cluster = clusterOf(OUTPOST);
-    const child = { kind: "site", cluster, epoch: EPOCH, credential: new Uint8Array(1) } as const;
+    const at = revision(this.ledger.length);
+    const child = {
+      kind: "site",
+      cluster,
+      epoch: EPOCH,
+      ancestors: [],
+      revision: at,
+      credential: new Uint8Array(1),
+    } as const;
     connection.send({ kind: "hello", version: SYNC_VERSION, link: nameOf(OUTPOST), child, down: null });
   }
 
@@ -207,7 +215,8 @@ export class Outpost {
       const leftOut = i === 0 && to < this.#items.length && random.chance(0.3);
       if (!leftOut && last !== undefined) {
         this.#inFlight++;
-        connection.send({ kind: "pushLedger", items: this.#items.slice(from, to), hash: last.hash });
+        const after = this.ledger[from - 1]?.hash ?? null;
+        connection.send({ kind: "pushLedger", items: this.#items.slice(from, to), hash: last.hash, after });
       }
       from = to;
     }

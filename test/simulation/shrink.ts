@@ -1,8 +1,9 @@
 /** Makes a failing schedule shorter while it still fails: drops halves, then quarters, … then single steps (Zeller's ddmin). */
+import type { World } from "./run-seed.ts";
 import type { TimedResult, WorkerPool } from "./worker-pool.ts";
 
 /** The shortest failing run that was found within `ms`: at most the one given. */
-export async function shrink(pool: WorkerPool, failing: TimedResult, ms: number): Promise<TimedResult> {
+export async function shrink(pool: WorkerPool, world: World, failing: TimedResult, ms: number): Promise<TimedResult> {
   const until = performance.now() + ms;
   let best = failing;
   for (let parts = 2; ; ) {
@@ -12,7 +13,7 @@ export async function shrink(pool: WorkerPool, failing: TimedResult, ms: number)
     let shorter: TimedResult | null = null;
     const tasks = (function* () {
       for (let at = 0; at < numbers.length && shorter === null && performance.now() < until; at += size) {
-        yield { seed: failing.seed, steps: [...numbers.slice(0, at), ...numbers.slice(at + size)] };
+        yield { seed: failing.seed, world, steps: [...numbers.slice(0, at), ...numbers.slice(at + size)] };
       }
     })();
     await pool.each(tasks, (result) => {

@@ -1,5 +1,6 @@
 /** What many seeds came to. */
-import { FAULTS } from "./faults.ts";
+import { FAULTS, HIERARCHY_FAULTS } from "./faults.ts";
+import type { World } from "./run-seed.ts";
 import type { TimedResult } from "./worker-pool.ts";
 
 const HOUR_MS = 3_600_000;
@@ -9,13 +10,17 @@ export class Summary {
   readonly #began = performance.now();
   readonly #leaderChanges: number[] = [];
   readonly #cpuMs: number[] = [];
-  readonly #faults = new Map<string, number>(FAULTS.map((fault) => [fault, 0]));
+  readonly #world: World;
+  readonly #faults: Map<string, number>;
+  readonly #forks = { injected: 0, reported: 0 };
   #operations = 0;
   #virtualMs = 0;
   #failed = 0;
 
-  constructor(first: number) {
+  constructor(first: number, world: World) {
     this.#first = first;
+    this.#world = world;
+    this.#faults = new Map((world === "site" ? FAULTS : HIERARCHY_FAULTS).map((fault) => [fault, 0]));
   }
 
   get seeds(): number {
@@ -27,12 +32,19 @@ export class Summary {
     return this.#failed;
   }
 
-  add({ violations, operations, leaderChanges, virtualMs, faults, cpuMs }: TimedResult): void {
+  /** Of the hierarchy: how often something was done to it. */
+  get cycles(): number {
+    return [...this.#faults.values()].reduce((sum, count) => sum + count, 0);
+  }
+
+  add({ violations, operations, leaderChanges, virtualMs, faults, forks, cpuMs }: TimedResult): void {
     if (violations.length > 0) this.#failed++;
     this.#operations += operations;
     this.#virtualMs += virtualMs;
     this.#leaderChanges.push(leaderChanges);
     this.#cpuMs.push(cpuMs);
+    this.#forks.injected += forks.injected;
+    this.#forks.reported += forks.reported;
     for (const [fault, count] of Object.entries(faults))
       this.#faults.set(fault, (this.#faults.get(fault) ?? 0) + count);
   }
@@ -44,7 +56,9 @@ export class Summary {
       seeds: this.seeds,
       violations: this.#failed,
       operations: this.#operations,
-      leaderChanges: median(this.#leaderChanges),
+      ...(this.#world === "site"
+        ? { leaderChanges: median(this.#leaderChanges) }
+        : { cycles: this.cycles, forks: this.#forks }),
       simulatedHours: rounded(simulatedHours),
       simulatedHoursPerSecond: rounded(simulatedHours / ((performance.now() - this.#began) / 1_000)),
       faults: Object.fromEntries(this.#faults),
@@ -54,7 +68,9 @@ export class Summary {
   lines(): readonly string[] {
     return [
       `${this.seeds} seeds, ${this.#failed} with violations; ${this.#operations} operations`,
-      `medians of a seed: ${median(this.#leaderChanges)} leader changes, ${Math.round(median(this.#cpuMs))} ms of CPU`,
+      this.#world === "site"
+        ? `medians of a seed: ${median(this.#leaderChanges)} leader changes, ${Math.round(median(this.#cpuMs))} ms of CPU`
+        : `${this.cycles} cycles; forks: ${this.#forks.injected} injected, ${this.#forks.reported} reported`,
       ...[...this.#faults].map(([fault, count]) => `${String(count).padStart(10)}  ${fault}`),
     ];
   }

@@ -12,26 +12,52 @@ import type { ChildConnection } from "@openclaw/core/sync/message.ts";
 import { ParentLink } from "@openclaw/core/sync/parent-link.ts";
 import { Uplink } from "@openclaw/core/sync/uplink.ts";
 import { Line } from "./line.ts";
-import type { MemoryMember } from "./memory-cluster.ts";
+import type { MemoryCluster, MemoryMember } from "./memory-cluster.ts";
 import type { SeededRandom } from "./seeded-random.ts";
-import type { SimulatedCluster } from "./simulated-cluster.ts";
 import type { ProcessClock, VirtualClock } from "./virtual-clock.ts";
 
+/** What of a cluster others see. */
+export interface TierCluster {
+  readonly cluster: MemoryCluster;
+  /** Those that belong to it. */
+  readonly group: readonly MemoryMember[];
+}
+
+/** What a child says of its own, and whose it is. */
+export interface TierUp {
+  /** As the configuration says when a member starts. */
+  parent(): ClusterId;
+  /** Who answers for that cluster now; null: nobody. */
+  reach(parent: ClusterId): Tier | null;
+  readonly subscription: Subscription;
+  /** What its uplink sends, and what the parent streams to it. */
+  shipped(items: readonly LinkItem[]): void;
+  streamed(items: readonly LinkItem[]): void;
+  /** A step of a snapshot passes. */
+  steps?(way: "up" | "down"): void;
+}
+
 export interface TierOptions {
-  readonly cluster: SimulatedCluster;
+  readonly cluster: TierCluster;
   readonly clock: VirtualClock;
   readonly random: SeededRandom;
   readonly delayMs: number;
-  /** What a child site says of its own, and whose it is. */
-  readonly up: {
-    readonly parent: Tier;
-    readonly subscription: Subscription;
-    /** What its uplink sends, and what the parent streams to it. */
-    shipped(items: readonly LinkItem[]): void;
-    streamed(items: readonly LinkItem[]): void;
-    /** A step of a snapshot passes. */
-    steps?(way: "up" | "down"): void;
-  } | null;
+  /** Null: it has no parent. */
+  readonly up: TierUp | null;
+}
+
+export interface Traffic {
+  framesUp: number;
+  bytesUp: number;
+  framesDown: number;
+  bytesDown: number;
+}
+
+function addTraffic(sum: Traffic, { child, parent }: Line): void {
+  sum.framesUp += child.frames;
+  sum.bytesUp += child.bytes;
+  sum.framesDown += parent.frames;
+  sum.bytesDown += parent.bytes;
 }
 
 const PROPOSE_MS_MAX = 10_000;
@@ -51,12 +77,15 @@ export const ANYBODY: Principal = {
 };
 
 export class Tier {
-  readonly cluster: SimulatedCluster;
+  readonly cluster: TierCluster;
   readonly #options: TierOptions;
+  readonly #uplinks = new Map<MemoryMember, Uplink>();
   readonly #lines = new Map<MemoryMember, Set<Line>>();
   /** Those of the uplink. */
   readonly #up = new Set<Line>();
   #upCutUntil = 0;
+  /** Of lines that are over. */
+  readonly #carried: Traffic = { framesUp: 0, bytesUp: 0, framesDown: 0, bytesDown: 0 };
 
   constructor(options: TierOptions) {
     this.cluster = options.cluster;
@@ -71,10 +100,11 @@ export class Tier {
   ready(member: MemoryMember): void {
     const { up, random } = this.#options;
     if (up === null) return;
+    const parent = up.parent();
     const uplink = new Uplink({
       replica: member.replica,
       cluster: this.id,
-      parent: up.parent.id,
+      parent,
       credential: new Uint8Array(1),
       subscription: up.subscription,
       clock: member.clock,
@@ -82,14 +112,30 @@ export class Tier {
       sha256: (bytes) => hash("sha256", bytes, "buffer"),
       limits: { bytesPerSecond: null, bytesPerDay: null },
       traffic: () => ({ sent: 0, received: 0 }),
-      connect: async () => watched(this.#connectUp(up.parent, member.clock), up),
+      connect: async () => watched(this.#connectUp(up.reach(parent), member.clock), up),
     });
+    this.#uplinks.set(member, uplink);
     uplink.start();
   }
 
-  /** A member lost its power: so do the ends of lines that it has. */
-  lost(member: MemoryMember): void {
-    for (const line of [...(this.#lines.get(member) ?? [])]) line.cut();
+  /** Of a member that was started. */
+  uplinkOf(member: MemoryMember): Uplink | null {
+    return this.#uplinks.get(member) ?? null;
+  }
+
+  /** What its children and it have sent each other so far. */
+  get traffic(): Readonly<Traffic> {
+    const sum = { ...this.#carried };
+    for (const lines of this.#lines.values()) for (const line of lines) addTraffic(sum, line);
+    return sum;
+  }
+
+  /** A member lost its power: so do the ends of lines that it has. @returns how many children it had */
+  lost(member: MemoryMember): number {
+    this.#uplinks.delete(member);
+    const lines = [...(this.#lines.get(member) ?? [])];
+    for (const line of lines) line.cut();
+    return lines.length;
   }
 
   /** Nothing passes the uplink for so long. */
@@ -120,6 +166,7 @@ export class Tier {
       parent: member.clock,
       over: () => {
         lines.delete(line);
+        addTraffic(this.#carried, line);
         over();
       },
     });
@@ -133,7 +180,8 @@ export class Tier {
     return { connection: childConnection(line.child), line };
   }
 
-  #connectUp(parent: Tier, process: ProcessClock): ChildConnection {
+  #connectUp(parent: Tier | null, process: ProcessClock): ChildConnection {
+    if (parent === null) throw new OpenClawError("UNAVAILABLE", "the parent is out of reach");
     if (this.#options.clock.now() < this.#upCutUntil) throw new OpenClawError("UNAVAILABLE", "the uplink is cut");
     const { connection, line } = parent.connect(process, () => this.#up.delete(line));
     this.#up.add(line);
@@ -169,10 +217,7 @@ export class Tier {
 }
 
 /** Whoever watches sees a frame as it leaves, and as it arrives. */
-function watched(
-  connection: ChildConnection,
-  { shipped, streamed, steps }: NonNullable<TierOptions["up"]>,
-): ChildConnection {
+function watched(connection: ChildConnection, { shipped, streamed, steps }: TierUp): ChildConnection {
   return {
     send: (message) => {
       if (message.kind === "pushLedger") shipped(message.items);

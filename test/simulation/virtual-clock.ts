@@ -95,6 +95,7 @@ export class ProcessClock implements Clock {
   /** Of its own ms in one of the world's. */
   readonly #rate: number;
   #wallError = 0;
+  #leapt = 0;
   #late: (() => void)[] | null = null;
   #ended = false;
 
@@ -112,11 +113,17 @@ export class ProcessClock implements Clock {
   }
 
   now(): number {
-    return this.#world.now() * this.#rate;
+    return this.#world.now() * this.#rate + this.#leapt;
   }
 
   wall(): number {
     return this.#world.wall() + this.#wallError;
+  }
+
+  /** So much passes at once by its monotonic clock and by its wall clock, and no timer is due for it: months in a moment. */
+  leap(ms: number): void {
+    this.#leapt += ms;
+    this.#wallError += ms;
   }
 
   /** Somebody sets the wall clock. */

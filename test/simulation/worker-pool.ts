@@ -96,6 +96,7 @@ const failed = (task: Task, why: string): TimedResult => ({
   virtualMs: 0,
   faults: {},
   requests: {},
+  forks: { injected: 0, reported: 0 },
   traceHash: "",
   steps: stepsOf(task.seed, task),
   trace: [],

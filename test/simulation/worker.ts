@@ -28,7 +28,7 @@ async function timed({ seed, ...options }: Task): Promise<object> {
 }
 
 const seeds = process.argv.slice(2).map(Number);
-for (const seed of seeds) process.stdout.write(`${JSON.stringify(await timed({ seed }))}\n`);
+for (const seed of seeds) process.stdout.write(`${JSON.stringify(await timed({ seed, world: "site" }))}\n`);
 if (seeds.length === 0) {
   process.on("message", (message) => {
     if (!isTask(message)) throw new Error("a task names a seed");

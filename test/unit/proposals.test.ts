@@ -114,7 +114,16 @@ test("L4: the record of the largest command fits an import at every tier above",
   const site = "site" as ClusterId;
   const link = "site" as LinkId;
   expect(
-    accepts({ kind: "importLedger", side: "child", link, cluster: site, epoch, items, hash: new Uint8Array(32) }),
+    accepts({
+      kind: "importLedger",
+      side: "child",
+      link,
+      cluster: site,
+      epoch,
+      items,
+      hash: new Uint8Array(32),
+      after: null,
+    }),
   ).toBe(true);
 });
 

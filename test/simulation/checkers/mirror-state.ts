@@ -1,18 +1,28 @@
 /** L4: the mirror of a child's keys is the child's own state at the cursor, with the child's revisions. */
-import { toHex, utf8Text } from "@openclaw/core/bytes.ts";
+import { equalBytes, toHex, utf8Text } from "@openclaw/core/bytes.ts";
 import { isKeyEvent } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { KeyValue } from "@openclaw/core/state-machine/operation.ts";
 import type { Side } from "./mirror.ts";
 
-/** @param mirrored every key that the parent has of the child */
-export function mirrorStateFaults(child: Side, cursor: number, mirrored: readonly KeyValue[]): readonly string[] {
+/**
+ * @param mirrored every key that the parent has of the child
+ * @param putBack hex of those that an operator's decision put back to what they were (L3): of them the value counts
+ */
+export function mirrorStateFaults(
+  child: Side,
+  cursor: number,
+  mirrored: readonly KeyValue[],
+  putBack: ReadonlySet<string> = new Set(),
+): readonly string[] {
   const own = new Map(mirrored.map((row) => [toHex(row.key), row]));
   const faults: string[] = [];
   for (const [key, row] of stateAt(child, cursor)) {
     const found = own.get(key);
     own.delete(key);
-    if (found === undefined || shown(found) !== shown(row)) {
+    const same =
+      found !== undefined && (putBack.has(key) ? equalBytes(found.value, row.value) : shown(found) === shown(row));
+    if (!same) {
       faults.push(
         `${child.cluster} at ${cursor} has ${shown(row)}, its mirror ${found === undefined ? "nothing" : shown(found)}`,
       );

@@ -51,7 +51,7 @@ const changes = ({ events }: LedgerRecord): readonly string[] =>
   events.flatMap((event) => (event.kind === "change" ? [event.change.hash] : []));
 
 /** The same keys in the same order, and no other changes. */
-function covers(original: LedgerRecord, mirrored: LedgerRecord): boolean {
+export function covers(original: LedgerRecord, mirrored: LedgerRecord): boolean {
   const own = new Set(changes(original));
   return (
     original.principal === mirrored.principal &&

@@ -21,7 +21,7 @@ export async function hunt(mutant: Mutant, first: number): Promise<Catch> {
   const pool = new WorkerPool(undefined, mutant.name);
   const caught: { readonly seed: number; readonly violation: string }[] = [];
   const seeds = (function* () {
-    for (let i = 0; i < SEEDS_MAX && caught.length === 0; i++) yield { seed: first + i };
+    for (let i = 0; i < SEEDS_MAX && caught.length === 0; i++) yield { seed: first + i, world: mutant.world ?? "site" };
   })();
   try {
     await pool.each(seeds, ({ seed, violations: [violation] }) => {

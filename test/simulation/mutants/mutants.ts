@@ -2,6 +2,7 @@
  * Planted bugs: each alters production code, stands for a mistake that others made in public, and has to be caught by the
  * simulator. An edit replaces text that occurs once in its file; adding a mutant takes one entry.
  */
+import type { World } from "../run-seed.ts";
 
 export interface Edit {
   readonly file: string;
@@ -14,6 +15,8 @@ export interface Mutant {
   /** The public bug it stands for; "pitfall" numbers are those of test names. */
   readonly bug: string;
   readonly edits: readonly Edit[];
+  /** Where it is looked for; in the world of a site unless given. */
+  readonly world?: World;
 }
 
 const one = (name: string, bug: string, file: string, find: string, replace: string): Mutant => ({
@@ -27,6 +30,9 @@ const edge = (name: string, bug: string, file: string, find: string, replace: st
   bug,
   edits: [{ file: `edge-runtime/api/${file}.ts`, find, replace }],
 });
+
+/** Looked for in the hierarchy. */
+const lives = (...row: Parameters<typeof one>): Mutant => ({ ...one(...row), world: "hierarchy" });
 
 // biome-ignore format: a table reads best with a row a mutant
 export const MUTANTS: readonly Mutant[] = [
@@ -193,7 +199,13 @@ export const MUTANTS: readonly Mutant[] = [
   one("stub-for-a-body", "a body of the subscription travels as a skip (rule L2)", "ledger/selection", "return subscription.collections.includes(event.collection);", "return subscription.collections.includes(event.collection) && record.revision % 7 !== 0;"),
   one("first-come-stands", "quarantine by order of arrival: replicas differ for ever (rule D2, pitfall 45)", "state-machine/document-plan", "if (lowest !== undefined && hash < lowest) losers.add(lowest);\n    else if (lowest !== undefined) losers.add(hash);", "if (lowest !== undefined) losers.add(hash);"),
   one("pending-never-joins", "automerge-repo: what waits for a dependency waits for ever (rule D3, pitfall 47)", "state-machine/document-plan", "const waiting = before.pending === 0 || fresh.size === 0 ? [] : pendingChanges(tx, keys);", "const waiting = before.pending >= 0 || fresh.size === 0 ? [] : pendingChanges(tx, keys);"),
-  one("hub-rung-too-early", "the parent's word taken for its majority's (rule S3)", "sync/uplink", 'return { to: last.revision, message: { kind: "pushLedger", items, hash: last.hash } };', 'this.#parentHas(last.revision);\n    return { to: last.revision, message: { kind: "pushLedger", items, hash: last.hash } };'),
+  one("hub-rung-too-early", "the parent's word taken for its majority's (rule S3)", "sync/uplink", "this.#pushed = last;", "this.#pushed = last;\n    this.#parentHas(last.revision);"),
   one("outbox-row-dropped-when-sent", "an edit that was sent counts as safe (Expensify, pitfall 41)", "client/outbox", "return this.#rows.keys().next().value ?? this.#nextSeq;", "return this.#nextSeq;"),
   one("client-cursor-before-events", "a cursor stored ahead of what it covers (rule S1)", "sync/child-link", "this.#untaken.push(to);\n    this.#owner.events({ items, to, hash });", "this.#untaken.push(to);\n    if (to % 9 !== 0) this.#owner.events({ items, to, hash });\n    else this.taken(to);"),
+  // Lives of sites and hubs
+  lives("fork-behind-a-skip", "two copies of a site write one ledger in turns: a skip's hash was believed (rules L2, L3)", "state-machine/ledger-imports", "if (parted !== null) return refuse(parted.code, parted.details);", ""),
+  lives("restored-site-goes-on-behind", "a site restored to before what its hub has goes on as if nothing were lost (CouchDB's checkpoints on a restored source; rule L3)", "ledger/lives", "return held.cursor <= parting.revision ?", "return held.cursor >= 0 ?"),
+  lives("mirror-keeps-the-life-that-was-left", "what was taken of the life that was left stays in the mirror (rule L3)", "sync/differences", "return { revisions, listed, changes };", "return { revisions, listed, changes: changes.slice(0, 0) };"),
+  lives("rung-outlives-the-hub", "a site believes what a hub held before it was restored (rules L3, S3)", "state-machine/position", "if (known?.epoch === epoch) return;", "if (known !== undefined) return;"),
+  lives("rung-of-another-hub", "a site that was moved and came back believes the hub between (rule S3)", "sync/parent-epochs", "const isParentAgain = source.position().parentEpoch !== welcome.epoch.nonce;", "const isParentAgain = source.position().parentEpoch === null;"),
 ];

@@ -23,7 +23,16 @@ async function siteOf(hub: OneCluster, options: TestNodeOptions = {}) {
       risen = last.revision;
       const items = selectForParent(records, hub.cluster, sha256);
       const link = checked(CLUSTER, isLinkId);
-      hub.system({ kind: "importLedger", side: "child", link, cluster: CLUSTER, epoch: EPOCH, items, hash: last.hash });
+      hub.system({
+        kind: "importLedger",
+        side: "child",
+        link,
+        cluster: CLUSTER,
+        epoch: EPOCH,
+        items,
+        hash: last.hash,
+        after: null,
+      });
     }
     const news = hub.ledger.slice(fallen);
     const end = news.at(-1);
@@ -32,7 +41,16 @@ async function siteOf(hub: OneCluster, options: TestNodeOptions = {}) {
     const items = selectForChild(news, CLUSTER, NOTHING);
     const { cluster, epoch } = hub;
     const link = checked(cluster, isLinkId);
-    const command = { kind: "importLedger", side: "parent", link, cluster, epoch, items, hash: end.hash } as const;
+    const command = {
+      kind: "importLedger",
+      side: "parent",
+      link,
+      cluster,
+      epoch,
+      items,
+      hash: end.hash,
+      after: null,
+    } as const;
     expect(await node.replica.propose(command, { principal: "node:a", timeoutMs: 1_000 })).toMatchObject({
       kind: "imported",
     });
@@ -154,6 +172,7 @@ test("Q2: a write to a site below is queued for it; nobody below of that name is
     epoch,
     items,
     hash: shop.position.hash,
+    after: null,
   } as const;
   await node.replica.propose(command, { principal: "node:a", timeoutMs: 1_000 });
   const queued = await ask(node, "PUT", "/v1/kv/desired/light?origin=shop", "on");

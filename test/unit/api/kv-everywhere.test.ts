@@ -33,6 +33,7 @@ beforeAll(async () => {
       epoch: site.epoch,
       items: selectForParent(site.ledger, node.replica.position().cluster, sha256),
       hash: site.position.hash,
+      after: null,
     },
     { principal: "test", timeoutMs: 5_000 },
   );

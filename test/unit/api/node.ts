@@ -11,6 +11,7 @@ import { openAuthority } from "@openclaw/edge-runtime/api/auth.ts";
 import type { ApiAuthority, ApiDeps, MembersDoor, SiteMember, UplinkDoor } from "@openclaw/edge-runtime/api/deps.ts";
 import { Materialiser } from "@openclaw/edge-runtime/documents/materialise.ts";
 import { Metrics } from "@openclaw/edge-runtime/metrics.ts";
+import { LinkRefusals } from "@openclaw/edge-runtime/sync/link-refusals.ts";
 import { systemClock, systemRandom } from "@openclaw/edge-runtime/system-ports.ts";
 import type { FastifyInstance } from "fastify";
 import { pino } from "pino";
@@ -90,6 +91,7 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
   const documents = new Materialiser(replica);
   const uplink = options.uplink ?? null;
   const disk = options.disk ?? noBudget;
+  const refusals = new LinkRefusals(() => 0);
   const app = await buildApi({
     replica: options.replica?.(replica) ?? replica,
     authority: options.authority ?? openAuthority,
@@ -98,12 +100,14 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
     members: options.members ?? { list: () => MEMBERS, rows: () => [], removed: false },
     uplink,
     disk,
+    refusals,
     metrics: new Metrics({
       replica,
       transportDrops: () => 0,
       disk: () => disk.status(),
       stateReads: () => 3,
       children: () => 2,
+      refusals,
       refused: () => new Map([["SITE_PENDING", 3]]),
       uplink: () => uplink?.status() ?? null,
     }),

@@ -22,6 +22,7 @@ export class StandInUplink implements UplinkDoor {
       msToNextDay: 86_400_000,
       cursor: revision(0),
       failure: null,
+      failureCode: null,
       ...says,
     };
   }
@@ -36,6 +37,14 @@ export class StandInUplink implements UplinkDoor {
 
   setEnabled(enabled: boolean): void {
     this.says({ enabled, connected: enabled });
+  }
+
+  planAdoption(): Promise<never> {
+    return Promise.reject(new Error("no parent was refused"));
+  }
+
+  adopt(): Promise<never> {
+    return this.planAdoption();
   }
 
   mirrorAgeMs(origin: string): number | null {

@@ -212,8 +212,8 @@ describe("a backup", () => {
     await node.put("k", "2");
     await back(source, into);
     const manifest = await requireManifest(into);
-    const newer = manifestText(JSON.parse(JSON.stringify({ ...manifest, version: 2 })));
-    expect(() => parseManifest(newer)).toThrow(refusedWith("UNKNOWN_VERSION", /version 2, .* reads version 1/));
+    const newer = manifestText(JSON.parse(JSON.stringify({ ...manifest, version: 3 })));
+    expect(() => parseManifest(newer)).toThrow(refusedWith("UNKNOWN_VERSION", /version 3, .* reads version 2/));
     expect(() => parseManifest("[]")).toThrow(refusedWith("BACKUP_INVALID", /not of a backup/));
     const [segment = ""] = await ledgers(into);
     await fs.truncate(path.join(into, segment), (await fs.stat(path.join(into, segment))).size - 1);

@@ -121,6 +121,7 @@ const DECODERS: readonly Decoder[] = [
         kind: "pushLedger",
         items: [{ kind: "body", revision: revision(1), record: encodeRecord(record) }],
         hash,
+        after: hash,
       }),
       encodeChildMessage({ kind: "ask", id: 1, mode: { kind: "local" }, query: { kind: "get", origin: null, key } }),
     ],

@@ -47,7 +47,7 @@ async function startPeer(node: string): Promise<Peer> {
     frames.receive({
       message: (payload) => {
         heard.push(decodeChildMessage(payload));
-        frames.send(encodeParentMessage({ kind: "holds", upstream: revision(heard.length) }));
+        frames.send(encodeParentMessage({ kind: "holds", upstream: revision(heard.length), upstreamEpoch: null }));
       },
       drained: () => undefined,
       closed: () => undefined,
@@ -107,7 +107,7 @@ test("a gateway is dialled over WebSocket and messages go both ways", async () =
   const connection = await siteOf(peer).connect();
   const { next } = listen(connection);
   connection.send(hello);
-  expect(await next()).toEqual({ kind: "holds", upstream: 1 });
+  expect(await next()).toEqual({ kind: "holds", upstream: 1, upstreamEpoch: null });
   expect(peer.heard).toEqual([hello]);
 });
 

@@ -17,6 +17,7 @@ const link = (name: string, cursor: number, of: Epoch | null): LinkState => ({
   cursor,
   hash: EMPTY_BYTES,
   epoch: of,
+  ancestors: [],
   outcomes: [],
 });
 const member = (of: string, number: number, at: number, leader: number | null, term = 1): HeardMember => ({

@@ -11,6 +11,7 @@ import {
   type Revision,
   revision,
 } from "@openclaw/core/ids.ts";
+import { epochTuple, readEpoch } from "@openclaw/core/ledger/epoch-codec.ts";
 import { linkItemTuple, readLinkItem } from "@openclaw/core/ledger/link-item-codec.ts";
 import {
   type DocumentChange,
@@ -24,9 +25,7 @@ import {
   decodeRecord,
   documentChangeTuple,
   encodeRecord,
-  epochTuple,
   readDocumentChange,
-  readEpoch,
 } from "@openclaw/core/ledger/record-codec.ts";
 import { RECORD_BYTES_MAX } from "@openclaw/core/limits.ts";
 import fc from "fast-check";

@@ -25,11 +25,11 @@ describe("a simulated world", () => {
   test("takes the same course for the same seed, in any process", { timeout: TIMEOUT_MS }, async () => {
     const fresh = new WorkerPool();
     try {
-      const first = await pool.run({ seed: 7, trace: true });
-      const again = await fresh.run({ seed: 7, trace: true });
+      const first = await pool.run({ seed: 7, world: "site", trace: true });
+      const again = await fresh.run({ seed: 7, world: "site", trace: true });
       expect(again.trace).toEqual(first.trace);
       expect(again.traceHash).toBe(first.traceHash);
-      expect((await fresh.run({ seed: 8 })).traceHash).not.toBe(first.traceHash);
+      expect((await fresh.run({ seed: 8, world: "site" })).traceHash).not.toBe(first.traceHash);
     } finally {
       fresh.stop();
     }
@@ -37,7 +37,7 @@ describe("a simulated world", () => {
 
   test(`keeps every promise on seeds 1 to ${SEEDS}, under every kind of fault`, { timeout: TIMEOUT_MS }, async () => {
     const results: TimedResult[] = [];
-    const seeds = Array.from({ length: SEEDS }, (_, i) => ({ seed: i + 1 }));
+    const seeds = Array.from({ length: SEEDS }, (_, i) => ({ seed: i + 1, world: "site" as const }));
     await pool.each(seeds.values(), (result) => results.push(result));
     expect(results.flatMap(({ seed, violations }) => violations.map((text) => `seed ${seed}: ${text}`))).toEqual([]);
     // A world in which nothing happens shows nothing.

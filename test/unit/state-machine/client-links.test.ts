@@ -133,7 +133,14 @@ describe("clients' links", () => {
     const site = new OneCluster("california");
     queue(site, 1, [put("a", "1")]);
     expect(site.query({ kind: "links" }).links).toEqual([
-      { link: LINK, cursor: 1, hash: new Uint8Array(0), epoch: null, outcomes: [{ seq: 1, outcome: ok(1) }] },
+      {
+        link: LINK,
+        cursor: 1,
+        hash: new Uint8Array(0),
+        epoch: null,
+        ancestors: [],
+        outcomes: [{ seq: 1, outcome: ok(1) }],
+      },
     ]);
   });
 });

@@ -163,6 +163,7 @@ const importLedger: fc.Arbitrary<SystemCommand> = fc
       epoch: epoch("b"),
       items,
       hash,
+      after: length % 2 === 0 ? null : (alaska.hashes[from] ?? null),
     };
   });
 
@@ -182,6 +183,7 @@ const systemCommand: fc.Arbitrary<SystemCommand> = fc.oneof(
   fc.record({
     kind: fc.constant("parentHolds" as const),
     parent: fc.constant(clusterId("hub")),
+    epoch: fc.constantFrom("a", "b").map((digit) => digit.repeat(32)),
     revision: fc.nat(8).map(revision),
   }),
   fc.constant({ kind: "stamp" as const }),

@@ -53,6 +53,7 @@ function bring(site: OneCluster, order: readonly DocumentChange[]): void {
       epoch: epoch("b"),
       items,
       hash,
+      after: null,
     });
     states.push(seen(site.document("log")));
   });

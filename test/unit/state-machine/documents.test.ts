@@ -38,6 +38,7 @@ function importChanges(hub: OneCluster, changes: readonly DocumentChange[], from
     epoch: epoch("b"),
     items,
     hash: hashAfter(sha256, previous, 0, items),
+    after: null,
   });
 }
 

@@ -106,6 +106,28 @@ describe("imports", () => {
     expect(hub.position.revision).toBe(3);
   });
 
+  test("L3: of two copies of a site that part, one cannot go on over the other's revisions behind a skip", () => {
+    const [original, copy] = [new OneCluster("california", epoch("b")), new OneCluster("california", epoch("b"))];
+    for (const one of [original, copy]) one.run(put("a", "common"));
+    original.run(put("a", "original"));
+    for (const value of ["copy", "echo", "echo"]) copy.run(put("a", value));
+    const hub = new OneCluster("hub");
+    hub.import(original, up(original, hub));
+    const hashAt = (one: OneCluster, at: number): Uint8Array => one.ledger[at - 1]?.hash ?? new Uint8Array(0);
+    const skip = (from: number) =>
+      ({ kind: "skip", from: revision(from), to: revision(4), hash: hashAt(copy, 4) }) as const;
+    const go = (items: readonly LinkItem[], after: number) =>
+      hub.import(copy, items, hashAt(copy, 4), "child", hashAt(copy, after));
+    expect(go([skip(3)], 2)).toMatchObject({ kind: "importRefused", code: "FORK", cursor: 2 });
+    expect(go([...up(copy, hub).slice(1, 2), skip(3)], 1)).toMatchObject({ code: "FORK", cursor: 2 });
+    // Where a skip runs over the cursor, the sender begins again there, and then it is seen.
+    expect(go([skip(2)], 1)).toMatchObject({ kind: "importRefused", code: "GAP", cursor: 2 });
+    // Of the ledger that was taken all of it goes on.
+    original.run(put("a", "more"));
+    const end = { kind: "skip", from: revision(3), to: revision(3), hash: hashAt(original, 3) } as const;
+    expect(hub.import(original, [end], hashAt(original, 3), "child", hashAt(original, 2))).toMatchObject({ cursor: 3 });
+  });
+
   test("L3: the first epoch seen is pinned; another one is WRONG_EPOCH", () => {
     const { site, hub } = siteAndHub();
     hub.import(site, up(site, hub));
@@ -123,6 +145,7 @@ describe("imports", () => {
       epoch: site.epoch,
       items: up(site, hub),
       hash: site.position.hash,
+      after: null,
     } as const;
     expect(hub.system({ ...wrong, link: linkId("alaska") })).toMatchObject({ code: "WRONG_CLUSTER" });
     expect(site.import(site, up(site, hub))).toMatchObject({ code: "WRONG_CLUSTER" });
@@ -226,7 +249,9 @@ describe("imports", () => {
       [4, 2],
       [3, 3],
     ] as const) {
-      expect(site.system({ kind: "parentHolds", parent, revision: revision(said) })).toEqual({ kind: "noted" });
+      expect(site.system({ kind: "parentHolds", parent, epoch: "ab".repeat(16), revision: revision(said) })).toEqual({
+        kind: "noted",
+      });
       expect(site.position.parentHolds).toBe(kept);
     }
     expect(site.position.revision).toBe(3);
@@ -237,6 +262,7 @@ describe("imports", () => {
     hub.import(site, up(site, hub));
     expect(only(hub.query({ kind: "links" }).links)).toEqual({
       link: "california",
+      ancestors: [],
       cursor: 3,
       hash: new Uint8Array(site.position.hash),
       epoch: site.epoch,

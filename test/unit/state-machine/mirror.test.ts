@@ -192,39 +192,60 @@ describe("a mirror", () => {
     ship(site, hub, 500);
     expect(rowsOfGaps(hub)).toBe(3);
     expect(differences(mirror(hub, site, 2_400), site.ledger, 2_400, 2_500)).toEqual([]);
+    // Of large ones, fewer.
+    for (let i = 0; i < 30; i++) site.run(put("large", "x".repeat(100_000)));
+    ship(site, hub);
+    expect(rowsOfGaps(hub)).toBe(5);
+    for (const from of [2_501, 2_510, 2_530])
+      expect(differences(mirror(hub, site, from, 4 * MIB), site.ledger, from, 2_530)).toEqual([]);
   });
 
-  test("L3: taken back to where another life of the sender parted, it goes on with that, and the first one's bodies are nobody's", () => {
-    const { site, hub } = pair();
-    const other = new OneCluster("california", epoch("b"));
-    const skipEven = (items: LinkItem[]): LinkItem[] =>
-      items.map((item) =>
-        item.kind === "body" && item.revision > 2 && item.revision < 6
-          ? { kind: "stub", revision: item.revision, leaf: leafHash(sha256, item.record), reason: "shed" }
-          : item,
-      );
-    for (let i = 0; i < 3; i++) for (const one of [site, other]) one.run(put(`k${i}`, "1"));
-    for (let i = 0; i < 5; i++) site.run(put("first", String(i)));
-    for (let i = 0; i < 4; i++) other.run(put("second", String(i)));
-    ship(site, hub, 8, skipEven);
-    const parting = other.ledger[2];
-    const link = linkId(site.cluster);
-    const tx = new Transaction(hub.view);
-    const row = tx.read(ledgerLinkKey(link), ledgerLinkRow);
-    if (parting === undefined || row === undefined) throw new Error("a parting, and a link");
-    const at = hub.position.revision;
-    const back = rewindLink(tx, link, row, { to: revision(3), hash: parting.hash, at });
-    tx.write(ledgerLinkKey(link), ledgerLinkRow, { ...back, epoch: epoch("d", 2) });
-    hub.view.write(tx.writes());
-    expect(shape(mirror(hub, site).items)).toBe("1 2 3-3:shed");
-    const items = selectForParent(other.ledger.slice(3), hub.cluster, sha256);
-    const { cluster } = other;
-    const { hash } = other.position;
-    hub.system({ kind: "importLedger", side: "child", link, cluster, epoch: epoch("d", 2), items, hash });
-    expect(shape(mirror(hub, other).items)).toBe("1 2 3-3:shed 4 5 6 7");
-    expect(differences(mirror(hub, other), other.ledger, 1, 7)).toEqual([]);
-    expect(differences(mirror(hub, other, 5), other.ledger, 5, 7)).toEqual([]);
-  });
+  test.for([
+    [2, "1 2", "1 2 3 4 5 6 7"],
+    [3, "1 2 3-3:shed", "1 2 3-3:shed 4 5 6 7"],
+  ] as const)(
+    "L3: taken back to %i, where another life of the sender parted, it goes on with that, and the first one's bodies are nobody's",
+    ([to, before, after]) => {
+      const { site, hub } = pair();
+      const other = new OneCluster("california", epoch("b"));
+      const shed = (items: LinkItem[]): LinkItem[] =>
+        items.map((item) =>
+          item.kind === "body" && item.revision > 2 && item.revision < 6
+            ? { kind: "stub", revision: item.revision, leaf: leafHash(sha256, item.record), reason: "shed" }
+            : item,
+        );
+      for (let i = 0; i < 3; i++) for (const one of [site, other]) one.run(put(`k${i}`, "1"));
+      for (let i = 0; i < 5; i++) site.run(put("first", String(i)));
+      for (let i = 0; i < 4; i++) other.run(put("second", String(i)));
+      ship(site, hub, 8, shed);
+      const parting = other.ledger[to - 1];
+      const link = linkId(site.cluster);
+      const tx = new Transaction(hub.view);
+      const row = tx.read(ledgerLinkKey(link), ledgerLinkRow);
+      if (parting === undefined || row === undefined) throw new Error("a parting, and a link");
+      const at = hub.position.revision;
+      const back = rewindLink(tx, link, row, { to: revision(to), hash: parting.hash, at });
+      tx.write(ledgerLinkKey(link), ledgerLinkRow, { ...back, epoch: epoch("d", 2) });
+      hub.view.write(tx.writes());
+      expect(shape(mirror(hub, site).items)).toBe(before);
+      const items = selectForParent(other.ledger.slice(to), hub.cluster, sha256);
+      const { cluster } = other;
+      const { hash } = other.position;
+      hub.system({
+        kind: "importLedger",
+        side: "child",
+        link,
+        cluster,
+        epoch: epoch("d", 2),
+        items,
+        hash,
+        after: null,
+      });
+      expect(shape(mirror(hub, other).items)).toBe(after);
+      expect(differences(mirror(hub, other), other.ledger, 1, 7)).toEqual([]);
+      expect(differences(mirror(hub, other, 5), other.ledger, 5, 7)).toEqual([]);
+    },
+  );
 
   test("L3: the sender's hash at any revision that is no gap's inside", async () => {
     const { site, hub } = pair();

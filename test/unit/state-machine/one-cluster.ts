@@ -215,6 +215,7 @@ export class OneCluster {
     items: readonly LinkItem[],
     at: Uint8Array = from.position.hash,
     side: "child" | "parent" = "child",
+    after: Uint8Array | null = null,
   ): CommandResult {
     return this.system({
       kind: "importLedger",
@@ -224,6 +225,7 @@ export class OneCluster {
       epoch: from.epoch,
       items,
       hash: at,
+      after,
     });
   }
 

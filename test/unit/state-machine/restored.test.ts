@@ -2,7 +2,7 @@ import { utf8 } from "@openclaw/core/bytes.ts";
 import { baseParts } from "@openclaw/core/history/base.ts";
 import { decodeBasePart, encodeBasePart } from "@openclaw/core/history/base-codec.ts";
 import { type Revision, revision } from "@openclaw/core/ids.ts";
-import { genesisHash } from "@openclaw/core/ledger/chain.ts";
+import { departed } from "@openclaw/core/ledger/lineage.ts";
 import { selectForParent } from "@openclaw/core/ledger/selection.ts";
 import { leaseOfRow } from "@openclaw/core/state-machine/keyspace.ts";
 import { replay } from "@openclaw/core/state-machine/replay.ts";
@@ -28,15 +28,15 @@ const fromBase = (from: OneCluster): OneCluster =>
   });
 
 function restoredWith(from: OneCluster, compacted: Revision, fill: (again: OneCluster) => void): OneCluster {
-  const departed = { ...epoch("e", 2), parent: from.epoch.nonce, departure: from.position.revision };
-  const again = new OneCluster(from.cluster, departed);
+  const next = { ...epoch("e", 2), parent: from.epoch.nonce, departure: from.position.revision };
+  const again = new OneCluster(from.cluster, next);
   fill(again);
   again.view.write(
     restoredWrites(again.view, {
       cluster: from.cluster,
-      epoch: departed,
+      lineage: departed(from.position, next, from.position.hash),
       revision: from.position.revision,
-      hash: genesisHash(sha256, from.cluster, 0, departed.nonce),
+      hash: from.position.hash,
       applyVersion: 1,
       compacted,
       lease: () => ({ ttlMs: TTL_MS, wallDue: 0, salt: new Uint8Array(16).fill(7) }),

@@ -78,7 +78,12 @@ test("S5: the uplink pins what the parent does not hold, and a follower compacts
   const pinned = kept({ ageMs: null, bytes: 1 }, { pinned: true });
   for (let i = 0; i < 4; i++) write(pinned.site);
   expect(await pinned.look()).toBe(0);
-  pinned.site.system({ kind: "parentHolds", parent: new OneCluster("hub").cluster, revision: revision(2) });
+  pinned.site.system({
+    kind: "parentHolds",
+    parent: new OneCluster("hub").cluster,
+    epoch: "ab".repeat(16),
+    revision: revision(2),
+  });
   expect(await pinned.look()).toBe(3);
   const follower = kept({ ageMs: null, bytes: 1 }, { role: "follower" });
   for (let i = 0; i < 4; i++) write(follower.site);

@@ -48,6 +48,8 @@ const identity = (cluster: ClusterId): ChildIdentity => ({
   kind: "site",
   cluster,
   epoch: EPOCH,
+  ancestors: [],
+  revision: revision(0),
   credential: new Uint8Array(1),
 });
 
@@ -69,7 +71,7 @@ async function setup() {
 }
 
 const pushed = (child: Scripted, items: readonly LinkItem[], hash: Uint8Array): Promise<ParentMessage[]> =>
-  child.say({ kind: "pushLedger", items, hash });
+  child.say({ kind: "pushLedger", items, hash, after: null });
 
 /** Pushes one record behind the cursor, in a run that is right but for it. */
 const pushedNext = (child: Scripted, good: readonly StoredRecord[], record: Uint8Array): Promise<ParentMessage[]> => {

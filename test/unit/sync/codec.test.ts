@@ -24,6 +24,8 @@ const nonce = "ef".repeat(16);
 if (!isChangeHash(hash) || !isActorId(actor)) throw new Error("ids");
 const change: DocumentChange = { hash, actor, seq: 3, deps: [hash], bytes: bytes(1, 2) };
 const epoch = { counter: 2, nonce, parent: "00".repeat(16), departure: revision(9) };
+const first = { counter: 1, nonce: "00".repeat(16), parent: null, departure: revision(0) };
+const ancestors = [{ epoch: first, hash: hash32 }];
 const row = {
   key: bytes(1),
   value: bytes(),
@@ -62,21 +64,31 @@ const piece = {
 } as const;
 
 const fromChild: readonly ChildMessage[] = [
+  { kind: "goodbye", code: "FORK", details: "another hash" },
   { kind: "hello", version: SYNC_VERSION, link: linkId(nonce), child: { kind: "client", token: "t" }, down: null },
   {
     kind: "hello",
     version: SYNC_VERSION,
     link: linkId("california"),
-    child: { kind: "site", cluster: clusterId("california"), epoch, credential: bytes(9) },
+    child: {
+      kind: "site",
+      cluster: clusterId("california"),
+      epoch,
+      ancestors,
+      revision: revision(9),
+      credential: bytes(9),
+    },
     down: {
       subscription: { prefixes: [bytes(1)], collections: ["log"], mirrors: true },
       cursor: revision(7),
       epoch: nonce,
+      hash: hash32,
       held: { prefixes: [], collections: ["log"], mirrors: false },
       snapshot: { head, place: { section: 2, from: bytes(4) } },
     },
   },
-  { kind: "pushLedger", items, hash: hash32 },
+  { kind: "pushLedger", items, hash: hash32, after: null },
+  { kind: "pushLedger", items, hash: hash32, after: hash32 },
   {
     kind: "pushCommands",
     from: seq(4),
@@ -142,9 +154,12 @@ const fromParent: readonly ParentMessage[] = [
     version: SYNC_VERSION,
     cluster: clusterId("hub"),
     epoch,
+    ancestors,
     cursor: 3,
+    hash: hash32,
     outcomes,
     upstream: revision(2),
+    upstreamEpoch: nonce,
     snapshot: { head: { ...head, subscription: null, kept: null }, place: { section: 0, from: bytes() } },
   },
   { kind: "snapshot", step: { kind: "begin", head } },
@@ -153,7 +168,7 @@ const fromParent: readonly ParentMessage[] = [
   { kind: "pushed", cursor: 5, outcomes },
   { kind: "refused", code: "GAP", details: "no", cursor: 3 },
   { kind: "events", items, hash: hash32 },
-  { kind: "holds", upstream: revision(4) },
+  { kind: "holds", upstream: revision(4), upstreamEpoch: null },
   {
     kind: "answer",
     id: 1,
@@ -199,6 +214,7 @@ const fromParent: readonly ParentMessage[] = [
       answer: {
         cluster: clusterId("hub"),
         epoch,
+        ancestors,
         revision: revision(3),
         hash: hash32,
         logTime: 77,
@@ -206,6 +222,7 @@ const fromParent: readonly ParentMessage[] = [
         nextDue: 7,
         compacted: revision(3),
         parentHolds: revision(1),
+        parentEpoch: nonce,
       },
     },
   },

@@ -156,7 +156,10 @@ describe("a parent", () => {
       ...backend,
       barrier: async (): Promise<void> => {
         await put(site, "k");
-        await site.propose({ kind: "parentHolds", parent: hub.id, revision: revision(1) }, { principal: "tester" });
+        await site.propose(
+          { kind: "parentHolds", parent: hub.id, epoch: hub.epoch.nonce, revision: revision(1) },
+          { principal: "tester" },
+        );
       },
     };
     new ParentLink({
@@ -175,7 +178,14 @@ describe("a parent", () => {
     wire.child.send(
       encodeChildMessage({
         ...hello,
-        down: { subscription, cursor: revision(1), epoch: site.epoch.nonce, held: subscription, snapshot: null },
+        down: {
+          subscription,
+          cursor: revision(1),
+          epoch: site.epoch.nonce,
+          hash: null,
+          held: subscription,
+          snapshot: null,
+        },
       }),
     );
     await world.flush();
@@ -216,7 +226,7 @@ describe("a child", () => {
     const before = hub.proposals.length;
     await world.elapse(60_000);
     expect(hub.proposals.length - before).toBeLessThan(40);
-    expect(uplink.status().lastError?.code).toBe("WRONG_EPOCH");
+    expect(uplink.status().lastError?.code).toBe("FORK");
     await uplink.stop();
   });
 
@@ -278,9 +288,12 @@ describe("a child", () => {
       version: SYNC_VERSION,
       cluster: site.id,
       epoch: site.epoch,
+      ancestors: [],
       cursor: 0,
+      hash: null,
       outcomes: [],
       upstream: revision(0),
+      upstreamEpoch: null,
       snapshot: null,
     });
     expect(heard.slice(1)).toMatchObject([{ from: 1 }, { from: 2 }, { from: 3 }]);

@@ -34,6 +34,7 @@ test("S4: a child that is behind a compaction gets a snapshot, and one at it goe
     cursor: revision(from),
     subscription: ALL,
     epoch: site.epoch.nonce,
+    hash: null,
     held: ALL,
     snapshot: null,
   });
@@ -62,6 +63,8 @@ describe("a parent's door", () => {
     kind: "site",
     cluster: clusterId(cluster),
     epoch: { counter: 1, nonce: "cd".repeat(16), parent: null, departure: revision(0) },
+    ancestors: [],
+    revision: revision(0),
     credential: new Uint8Array(1),
   });
 
@@ -107,7 +110,14 @@ describe("a parent's door", () => {
 
   test("WRONG_EPOCH, FORK: a cursor that is not of this ledger", async () => {
     const { world, site: parent, child } = await setup();
-    const down = { subscription: ALL, cursor: revision(0), epoch: "00".repeat(16), held: ALL, snapshot: null };
+    const down = {
+      subscription: ALL,
+      cursor: revision(0),
+      epoch: "00".repeat(16),
+      hash: null,
+      held: ALL,
+      snapshot: null,
+    };
     expect(await child.hello({ down })).toMatchObject([{ kind: "goodbye", code: "WRONG_EPOCH" }]);
     const ahead = new Scripted(world, parent);
     expect(await ahead.hello({ down: { ...down, cursor: revision(5), epoch: parent.epoch.nonce } })).toMatchObject([
@@ -183,7 +193,7 @@ describe("pushes at a parent", () => {
   test("a client's commands from a site, or a site's ledger from a client, are malformed", async () => {
     const { child } = await setup();
     await child.hello();
-    expect(await child.say({ kind: "pushLedger", items: [], hash: new Uint8Array(32) })).toMatchObject([
+    expect(await child.say({ kind: "pushLedger", items: [], hash: new Uint8Array(32), after: null })).toMatchObject([
       { kind: "goodbye", code: "MALFORMED_FRAME" },
     ]);
   });
@@ -210,7 +220,7 @@ describe("pushes at a parent", () => {
 
 describe("events from a parent", () => {
   const subscription = { ...ALL, prefixes: [utf8("q/")] };
-  const down = { subscription, cursor: revision(0), epoch: null, held: subscription, snapshot: null };
+  const down = { subscription, cursor: revision(0), epoch: null, hash: null, held: subscription, snapshot: null };
   const put = (site: TestCluster, key: string) => site.execute({ kind: "put", key: utf8(key), value: utf8("v") });
   const shapes = (messages: readonly ParentMessage[]): string[] =>
     messages.flatMap((message) =>
@@ -263,7 +273,10 @@ describe("events from a parent", () => {
     await child.say({ kind: "taken", cursor: revision(1) });
     const before = child.wire.parent.sent;
     await put(site, "q/2");
-    await site.propose({ kind: "parentHolds", parent: clusterId("hub"), revision: revision(1) }, { principal: "node" });
+    await site.propose(
+      { kind: "parentHolds", parent: clusterId("hub"), epoch: "ab".repeat(16), revision: revision(1) },
+      { principal: "node" },
+    );
     await child.say({ kind: "ask", id: 1, mode: { kind: "local" }, query: { kind: "position" } });
     expect(child.wire.parent.sent).toBe(before);
     child.wire.parent.unblock();
@@ -295,7 +308,10 @@ describe("events from a parent", () => {
     const { child, site } = await setup();
     await child.hello();
     await put(site, "a");
-    await site.propose({ kind: "parentHolds", parent: clusterId("hub"), revision: revision(1) }, { principal: "node" });
+    await site.propose(
+      { kind: "parentHolds", parent: clusterId("hub"), epoch: "ab".repeat(16), revision: revision(1) },
+      { principal: "node" },
+    );
     expect(await child.listen()).toMatchObject([{ kind: "holds", upstream: 1 }]);
   });
 });

@@ -11,7 +11,7 @@ import { ParentLink } from "@openclaw/core/sync/parent-link.ts";
 import { Wire } from "./wire.ts";
 import { linkId, type TestCluster, type World } from "./world.ts";
 
-export const LINK = linkId("ab".repeat(16));
+const LINK = linkId("ab".repeat(16));
 
 /** A child that says exactly what a test has it say. */
 export class Scripted {

@@ -19,9 +19,11 @@ import {
   isLinkId,
   isNodeId,
   type LinkId,
+  PARTITION,
   revision,
   term,
 } from "@openclaw/core/ids.ts";
+import { beginningOf } from "@openclaw/core/ledger/lineage.ts";
 import type { LedgerEvent } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
@@ -37,6 +39,9 @@ import type { ChildConnection } from "@openclaw/core/sync/message.ts";
 import { ParentLink } from "@openclaw/core/sync/parent-link.ts";
 import { Uplink } from "@openclaw/core/sync/uplink.ts";
 import type { UplinkLimits } from "@openclaw/core/sync/uplink-budget.ts";
+import type { UplinkReplica } from "@openclaw/core/sync/uplink-options.ts";
+import { departedImage } from "../../simulation/departed-image.ts";
+import type { Image } from "../../simulation/memory-image.ts";
 import { MemoryStateStore } from "../../simulation/memory-state-store.ts";
 import { SeededRandom } from "../../simulation/seeded-random.ts";
 import { settle, VirtualClock } from "../../simulation/virtual-clock.ts";
@@ -68,6 +73,11 @@ export const ANYBODY: Principal = {
   mayWriteDocument: all,
   expires: null,
 };
+
+interface Restored {
+  readonly epoch: Epoch;
+  readonly image: Image;
+}
 
 /** A cluster of one that commits at once: the state machine, the ledger, and nothing of Raft. */
 export class TestCluster {
@@ -101,12 +111,37 @@ export class TestCluster {
   /** Sites that are let in. */
   readonly children = new Set<ClusterId>();
   readonly links = new Set<ParentLink>();
+  /** Why children's connections ended, in order. */
+  readonly ended: OpenClawError[] = [];
 
-  constructor(world: World, name: string, nonce: string = toHex(world.random.bytes(16))) {
+  constructor(world: World, name: string, nonce: string = toHex(world.random.bytes(16)), restored?: Restored) {
     this.#world = world;
     this.id = clusterId(name);
-    this.epoch = { counter: 1, nonce, parent: null, departure: revision(0) };
-    this.#state = new MemoryStateStore({ cluster: this.id, epoch: this.epoch, membership: founding([]) });
+    this.epoch = restored?.epoch ?? { counter: 1, nonce, parent: null, departure: revision(0) };
+    const options = { cluster: this.id, epoch: this.epoch, membership: founding([]) };
+    this.#state = new MemoryStateStore(options, restored?.image);
+  }
+
+  /** Another cluster in a new epoch: this one's ledger up to `at`, as a restore of a backup makes it (L3). */
+  async restored(at: number, nonce: string = toHex(this.#world.random.bytes(16))): Promise<TestCluster> {
+    const records = (await this.ledger(revision(1), Number.MAX_SAFE_INTEGER)).records.slice(0, at);
+    const before = this.position();
+    const departure = revision(at);
+    const epoch = { counter: before.epoch.counter + 1, nonce, parent: before.epoch.nonce, departure };
+    const beginning = beginningOf(sha256, this.id, PARTITION, before);
+    const image = departedImage(this.id, before, epoch, records, beginning, []);
+    return new TestCluster(this.#world, this.id, nonce, { epoch, image }).start();
+  }
+
+  /** The same cluster once more, with all that it has, as a copied disk makes it. */
+  async cloned(): Promise<TestCluster> {
+    this.#state.checkpointNow();
+    const clone = new TestCluster(this.#world, this.id, this.epoch.nonce, {
+      epoch: this.epoch,
+      image: this.#state.durable,
+    });
+    clone.#applied = this.#applied;
+    return clone.start();
   }
 
   async start(): Promise<this> {
@@ -255,7 +290,10 @@ export class TestCluster {
       backend: this.backend,
       clock: this.#world.clock,
       remotePeer: "peer",
-      closed: () => this.links.delete(link),
+      closed: (reason) => {
+        this.links.delete(link);
+        if (reason !== null) this.ended.push(reason);
+      },
     });
     this.links.add(link);
     return childConnection({
@@ -298,14 +336,15 @@ export class World {
 
   /** Makes `child` a site of `parent`. */
   uplink(
-    child: TestCluster,
+    replica: UplinkReplica,
     parent: TestCluster,
     subscription: Partial<Subscription> = {},
     limits: Partial<UplinkLimits> = {},
+    child = replica as TestCluster,
   ): Uplink {
     parent.children.add(child.id);
     const uplink = new Uplink({
-      replica: child,
+      replica,
       cluster: child.id,
       parent: parent.id,
       credential: new Uint8Array(1),

@@ -1,0 +1,66 @@
+/** A run of a site's ledger as it is pushed. */
+import { OpenClawError } from "../errors.ts";
+import { type ClusterId, type Revision, revision } from "../ids.ts";
+import { spanAt } from "../ledger/lineage.ts";
+import { selectForParent } from "../ledger/selection.ts";
+import { BATCH_ITEMS_MAX } from "../limits.ts";
+import type { Sha256 } from "../ports.ts";
+import type { Replica } from "../replica.ts";
+import type { Push } from "./child-link.ts";
+import { isBare } from "./run.ts";
+
+/** A revision of ours, and the ledger's hash there. */
+export interface LedgerEnd {
+  readonly revision: Revision;
+  readonly hash: Uint8Array;
+}
+
+export interface LedgerPush extends Push {
+  readonly end: LedgerEnd;
+  /** L1: it brings the parent nothing, and nothing is behind it. */
+  readonly idle: boolean;
+}
+
+interface LedgerPushing {
+  readonly replica: Pick<Replica, "ledger" | "position">;
+  readonly parent: ClusterId;
+  readonly sha256: Sha256;
+}
+
+/**
+ * What follows `after`, about `maxBytes` of it, and not past where an epoch departed (L3). Null: nothing is there yet.
+ * @param pushed what was pushed last, or what the parent said that it has: spares a look into the ledger
+ */
+export async function ledgerPush(
+  { replica, parent, sha256 }: LedgerPushing,
+  after: Revision,
+  pushed: LedgerEnd | null,
+  maxBytes: number,
+): Promise<LedgerPush | null> {
+  const from = revision(after + 1);
+  const slice = await replica.ledger(from, maxBytes);
+  const to = spanAt(replica.position(), from)?.to ?? Number.POSITIVE_INFINITY;
+  const records = slice.records.slice(0, BATCH_ITEMS_MAX).filter((record) => record.revision <= to);
+  const last = records.at(-1);
+  if (last === undefined) return null;
+  const items = selectForParent(records, parent, sha256);
+  const before = pushed?.revision === after ? pushed.hash : await hashAt(replica, after);
+  return {
+    to: last.revision,
+    message: { kind: "pushLedger", items, hash: last.hash, after: before },
+    end: { revision: last.revision, hash: last.hash },
+    idle: isBare(items) && last.revision === slice.revision,
+  };
+}
+
+/** Null where it is no longer kept, and at the beginning, which the epoch tells. */
+async function hashAt(replica: LedgerPushing["replica"], at: Revision): Promise<Uint8Array | null> {
+  if (at === 0) return null;
+  try {
+    const { records } = await replica.ledger(at, 1);
+    return records[0]?.revision === at ? records[0].hash : null;
+  } catch (error) {
+    if (error instanceof OpenClawError && error.code === "COMPACTED") return null;
+    throw error;
+  }
+}

@@ -1,0 +1,87 @@
+/** L2, L4, L5: what a hub has of a site, and a site of its hub, is what the other has, each revision once, whatever their lives. */
+import { EMPTY_BYTES, equalBytes, toHex } from "@openclaw/core/bytes.ts";
+import { isKeyEvent, type LedgerRecord } from "@openclaw/core/ledger/record.ts";
+import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import { plainRange } from "@openclaw/core/state-machine/operation.ts";
+import { covers } from "../checkers/mirror.ts";
+import { mirrorStateFaults } from "../checkers/mirror-state.ts";
+import type { Inhabitant, Place } from "./place.ts";
+import { clusterOf } from "./restore.ts";
+import type { HierarchyWorld } from "./world.ts";
+
+export async function hierarchyFaults(world: HierarchyWorld): Promise<readonly string[]> {
+  const faults: string[] = [];
+  for (const { place, parent } of world.sites) {
+    const [site, above] = [place.first, world.hub(parent)];
+    const hub = above.first;
+    if (site === null || hub === null) return [`nobody runs at ${place.name} or ${parent}`];
+    faults.push(...(await mirrored(place, site, hub)), ...(await mirrored(above, hub, site)));
+  }
+  return faults;
+}
+
+/** @param source who runs at `place` */
+async function mirrored(place: Place, source: Inhabitant, mirror: Inhabitant): Promise<readonly string[]> {
+  const { faults, putBack } = lookAtLedger(place, source, mirror);
+  const link = mirror.links.get(place.name);
+  const last = source.life.ledger[(link?.cursor ?? 0) - 1];
+  if (link !== undefined && link.cursor > 0 && (last === undefined || !equalBytes(last.hash, link.hash)))
+    faults.push(`${mirror.life.shown} has another hash of ${source.life.shown} at ${link.cursor}`);
+  const side = { cluster: place.name, ledger: source.life.ledger };
+  for (const { state } of mirror.life.members) {
+    const all = { kind: "range", origin: clusterOf(place.name), ...plainRange(EMPTY_BYTES, null, 10_000) } as const;
+    const { rows } = await state.read(all);
+    faults.push(
+      ...mirrorStateFaults(side, source.life.revision, rows, putBack).map(
+        (fault) => `at ${mirror.life.shown}: ${fault}`,
+      ),
+    );
+  }
+  return faults;
+}
+
+interface Looked {
+  readonly faults: string[];
+  /** Hex of keys that a decision put back to what they were where two lives part. */
+  readonly putBack: Set<string>;
+}
+
+/** Each revision that the mirror took is one that a life of the place wrote; of the life that runs there it has all. */
+function lookAtLedger(place: Place, source: Inhabitant, mirror: Inhabitant): Looked {
+  const faults: string[] = [];
+  const putBack = new Set<string>();
+  const lives = place.inhabitants.map(({ life }) => ({
+    ...{ epoch: life.epoch.nonce, departure: life.epoch.departure },
+    records: life.ledger.map(decoded),
+  }));
+  const taken = new Map<string, LedgerRecord>();
+  for (const record of mirror.life.ledger.map(decoded)) {
+    const { origin } = record;
+    if (origin?.cluster !== place.name) continue;
+    // What a decision changed has the name of the parting in the epoch that is followed: nobody wrote it there.
+    if (
+      lives.some(({ epoch, departure }) => epoch === origin.epoch && departure === origin.revision && departure > 0)
+    ) {
+      for (const event of record.events) if (isKeyEvent(event)) putBack.add(toHex(event.key));
+      continue;
+    }
+    const name = `${origin.epoch} ${origin.revision}`;
+    const before = taken.get(name);
+    if (before !== undefined)
+      faults.push(`${mirror.life.shown} took ${origin.revision} at ${before.revision} and at ${record.revision}`);
+    taken.set(name, record);
+    const wrote = lives.some(({ records }) => {
+      const original = records[origin.revision - 1];
+      return original !== undefined && original.origin === null && covers(original, record);
+    });
+    if (!wrote)
+      faults.push(`${mirror.life.shown}'s ${record.revision} is no revision ${origin.revision} of ${place.name}`);
+  }
+  const revisions = new Set([...taken.values()].map(({ origin }) => origin?.revision));
+  for (const { revision, origin } of source.life.ledger.map(decoded))
+    if (origin === null && !revisions.has(revision))
+      faults.push(`${mirror.life.shown} lacks revision ${revision} of ${source.life.shown}`);
+  return { faults, putBack };
+}
+
+const decoded = ({ record }: { readonly record: Uint8Array }): LedgerRecord => decodeRecord(record);

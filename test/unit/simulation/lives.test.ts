@@ -1,0 +1,13 @@
+import { describe, expect, test } from "vitest";
+import { walk } from "../../simulation/lives.ts";
+
+const SEEDS = 24;
+const STEPS = 25;
+
+describe("L3: forks that were injected are those that are reported", () => {
+  test.each(Array.from({ length: SEEDS }, (_, i) => i + 1))("in the walk of seed %i", async (seed) => {
+    const { injected, reported, violations } = await walk(seed, STEPS);
+    expect(violations).toEqual([]);
+    expect(reported).toBe(injected);
+  });
+});

@@ -1,0 +1,270 @@
+import { utf8 } from "@openclaw/core/bytes.ts";
+import { type ClusterId, revision } from "@openclaw/core/ids.ts";
+import { plainRange } from "@openclaw/core/state-machine/operation.ts";
+import { carryOutChange, planResolution } from "@openclaw/core/sync/life-change.ts";
+import { describe, expect, test } from "vitest";
+import { codeOf, linkId, type TestCluster, World } from "./world.ts";
+
+const put = (cluster: TestCluster, key: string, value = "v") =>
+  cluster.execute({ kind: "put", key: utf8(key), value: utf8(value) });
+
+const rowsOf = async (cluster: TestCluster, origin: ClusterId | null): Promise<Record<string, string>> => {
+  const { rows } = await cluster.read({ kind: "range", origin, ...plainRange(utf8(""), null, 10_000) });
+  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+  return Object.fromEntries(rows.map(({ key, value }) => [text(key), text(value)]));
+};
+
+interface Fleet {
+  readonly world: World;
+  readonly hub: TestCluster;
+  readonly site: TestCluster;
+}
+
+/** A site whose hub has its first `shipped` revisions, and which has three more. */
+async function fleet(shipped = 5, more = 3): Promise<Fleet> {
+  const world = new World();
+  const hub = await world.cluster("hub");
+  const site = await world.cluster("california");
+  world.uplink(site, hub, { prefixes: [utf8("")] });
+  for (let i = 1; i <= shipped; i++) await put(site, `k${i}`, `shipped ${i}`);
+  await world.elapse(1_000);
+  await site.uplink?.stop();
+  for (let i = 1; i <= more; i++) await put(site, `n${i}`, `own ${i}`);
+  await world.flush();
+  return { world, hub, site };
+}
+
+const cursorOf = async (hub: TestCluster): Promise<number> =>
+  (await hub.read({ kind: "link", link: linkId("california") })).link?.cursor ?? 0;
+
+const errorOf = (cluster: TestCluster) => cluster.uplink?.status().lastError ?? null;
+
+const resolve = async (hub: TestCluster, choice: string | null = null) => {
+  const [site] = [...hub.children];
+  if (site === undefined) throw new Error("no site");
+  const plan = await planResolution(hub, site, choice);
+  await carryOutChange((command) => hub.propose(command, { principal: "operator" }), plan, null);
+  return plan;
+};
+
+describe("L3: a site at its hub", () => {
+  test("goes on in a new epoch that has all that was taken, and whose departure is the cursor", async () => {
+    const { world, hub, site } = await fleet(5, 0);
+    const again = await site.restored(5);
+    world.uplink(again, hub, {});
+    await put(again, "after", "1");
+    await world.elapse(1_000);
+    expect(errorOf(again)).toBeNull();
+    expect(await cursorOf(hub)).toBe(6);
+    expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(again, null));
+    expect(again.position()).toMatchObject({ revision: 6, parentHolds: 6 });
+    const { link } = await hub.read({ kind: "link", link: linkId("california") });
+    expect(link).toMatchObject({ epoch: again.epoch, hash: again.position().hash });
+  });
+
+  test("goes on when it departed above the cursor: what lies between is the old epoch's, and is checked", async () => {
+    const { world, hub, site } = await fleet(5, 3);
+    const again = await site.restored(7);
+    await put(again, "after", "1");
+    world.uplink(again, hub, {});
+    await world.elapse(1_000);
+    expect(errorOf(again)).toBeNull();
+    expect(await cursorOf(hub)).toBe(8);
+    expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(again, null));
+    const { link } = await hub.read({ kind: "link", link: linkId("california") });
+    expect(link).toMatchObject({ epoch: again.epoch, hash: again.position().hash });
+  });
+
+  test("is followed through two epochs that the hub never heard of", async () => {
+    const { world, hub, site } = await fleet(5, 3);
+    const second = await site.restored(7);
+    for (const key of ["a", "b", "c"]) await put(second, key, "second");
+    const third = await second.restored(9);
+    await put(third, "d", "third");
+    world.uplink(third, hub, {});
+    await world.elapse(1_000);
+    expect(errorOf(third)).toBeNull();
+    expect(await cursorOf(hub)).toBe(10);
+    expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(third, null));
+  });
+
+  test("S3: back at a hub that it had before, knows what that one holds", async () => {
+    const { world, hub, site } = await fleet(5, 0);
+    const other = await world.cluster("other-hub");
+    world.uplink(site, other, {});
+    await world.elapse(1_000);
+    expect(site.position()).toMatchObject({ parentHolds: 5, parentEpoch: other.epoch.nonce });
+    await site.uplink?.stop();
+    await put(site, "back", "1");
+    world.uplink(site, hub, {});
+    await world.elapse(1_000);
+    expect(errorOf(site)).toBeNull();
+    expect(site.position()).toMatchObject({ parentHolds: 6, parentEpoch: hub.epoch.nonce });
+  });
+
+  test("comes whole to a hub that never knew it, through all its epochs", async () => {
+    const { world, site } = await fleet(5, 3);
+    const again = await site.restored(6);
+    await put(again, "after");
+    const hub = await world.cluster("hub");
+    world.uplink(again, hub, {});
+    await world.elapse(1_000);
+    expect(errorOf(again)).toBeNull();
+    expect(await cursorOf(hub)).toBe(7);
+    expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(again, null));
+  });
+
+  test("is stopped when it departed below the cursor, and goes on where an operator says so", async () => {
+    const { world, hub, site } = await fleet(5, 0);
+    await put(site, "k4", "changed");
+    await site.execute({ kind: "deleteRange", keys: { kind: "key", key: utf8("k1") } });
+    site.uplink?.start();
+    await world.elapse(1_000);
+    await site.uplink?.stop();
+    expect(await cursorOf(hub)).toBe(7);
+    const again = await site.restored(4);
+    await put(again, "k2", "another life");
+    world.uplink(again, hub, {});
+    await world.elapse(1_000);
+    expect(errorOf(again)).toMatchObject({ code: "EPOCH_BEHIND" });
+    expect(await cursorOf(hub)).toBe(7);
+    const plan = await planResolution(hub, site.id, null);
+    expect(plan).toMatchObject({ parting: 4, from: { cursor: 7 }, to: { revision: 5, code: "EPOCH_BEHIND" } });
+    expect(plan.taken).toMatchObject({ revisions: 3 });
+    expect(plan.taken.listed.map(({ revision: at }) => Number(at))).toEqual([5, 6, 7]);
+    // A look changes nothing.
+    expect(await rowsOf(hub, site.id)).toMatchObject({ k4: "changed", k5: "shipped 5" });
+
+    await resolve(hub);
+    await world.elapse(10_000);
+    expect(errorOf(again)).toBeNull();
+    expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(again, null));
+    expect(await rowsOf(hub, site.id)).toMatchObject({ k1: "shipped 1", k2: "another life", k4: "shipped 4" });
+    expect(await cursorOf(hub)).toBe(5);
+    expect(await hub.read({ kind: "lives", link: linkId("california") })).toMatchObject({
+      contenders: [],
+      left: [{ epoch: site.epoch, from: 5, to: 7 }],
+    });
+    // The life that was left is fenced.
+    site.uplink?.start();
+    await put(site, "old", "life");
+    await world.elapse(10_000);
+    expect(errorOf(site)).toMatchObject({ code: "WRONG_EPOCH" });
+    expect(await rowsOf(hub, site.id)).not.toHaveProperty("old");
+  });
+
+  test("an older life is refused, and nothing of it is taken", async () => {
+    const { world, hub, site } = await fleet(5, 0);
+    const again = await site.restored(5);
+    world.uplink(again, hub, {});
+    await put(again, "after");
+    await world.elapse(1_000);
+    await put(site, "old", "life");
+    site.uplink?.start();
+    await world.elapse(5_000);
+    expect(errorOf(site)).toMatchObject({ code: "WRONG_EPOCH" });
+    expect(hub.ended.map(({ code }) => code)).toContain("WRONG_EPOCH");
+    expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(again, null));
+  });
+
+  test.each(["taken first", "arrived later"])(
+    "of two lives of one counter the operator chooses; here the one that %s",
+    async (which) => {
+      const { world, hub, site } = await fleet(5, 2);
+      const [one, other] = [await site.restored(6), await site.restored(7)];
+      await put(one, "who", "one");
+      await put(other, "who", "other");
+      world.uplink(one, hub, {});
+      await world.elapse(1_000);
+      world.uplink(other, hub, {});
+      await world.elapse(5_000);
+      expect(errorOf(one)).toBeNull();
+      expect(errorOf(other)).toMatchObject({ code: "FORK" });
+      expect(errorOf(other)?.message).toMatch(/parted at revision 6/);
+      expect((await hub.read({ kind: "lives", link: linkId("california") })).contenders).toMatchObject([
+        { epoch: other.epoch, code: "FORK" },
+      ]);
+      if (which === "arrived later") await resolve(hub, other.epoch.nonce.slice(0, 8));
+      for (const key of ["x", "y"]) {
+        await put(one, key, "one");
+        await put(other, key, "other");
+      }
+      // The connection that is open ends with its next push.
+      await world.elapse(10_000);
+      const [kept, fenced] = which === "arrived later" ? [other, one] : [one, other];
+      expect(errorOf(kept)).toBeNull();
+      expect(errorOf(fenced)).toMatchObject({ code: "FORK" });
+      expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(kept, null));
+    },
+  );
+
+  test("a clone that went on by itself is a fork, named with the revision at both ends", async () => {
+    const { world, hub, site } = await fleet(5, 0);
+    const clone = await site.cloned();
+    await put(site, "a", "site");
+    site.uplink?.start();
+    await world.elapse(1_000);
+    await put(clone, "a", "clone");
+    await put(clone, "b", "clone");
+    hub.ended.length = 0;
+    world.uplink(clone, hub, {});
+    await world.elapse(1_000);
+    expect(errorOf(clone)).toMatchObject({ code: "FORK" });
+    expect(errorOf(clone)?.details).toMatch(/revision 6/);
+    expect(hub.ended[0]).toMatchObject({ code: "FORK", details: errorOf(clone)?.details });
+    expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(site, null));
+  });
+
+  test("a site whose disks went back is a fork, not taken for behind", async () => {
+    const { world, hub, site } = await fleet(5, 0);
+    const back = await site.cloned();
+    site.uplink?.start();
+    for (const key of ["a", "b"]) await put(site, key);
+    await world.elapse(1_000);
+    world.uplink(back, hub, {});
+    await world.elapse(1_000);
+    expect(errorOf(back)).toMatchObject({ code: "FORK" });
+    expect(errorOf(back)?.details).toMatch(/revision 7, this cluster ends at 5/);
+  });
+
+  test("ahead is no fork: a node that is behind its own cluster asks it before it judges", async () => {
+    const { world, hub, site } = await fleet(5, 0);
+    // As it stood when this node said hello; since then another one led, and shipped more.
+    const old = site.position();
+    let behind = true;
+    let asked = 0;
+    const node = {
+      propose: site.propose.bind(site),
+      read: site.read.bind(site),
+      history: site.history.bind(site),
+      ledger: site.ledger.bind(site),
+      follow: site.follow.bind(site),
+      status: site.status.bind(site),
+      onLeadership: site.onLeadership.bind(site),
+      position: () => (behind ? old : site.position()),
+      barrier: async () => {
+        if (asked++ > 0) behind = false;
+      },
+    };
+    site.uplink?.start();
+    for (const key of ["a", "b"]) await put(site, key);
+    await world.elapse(1_000);
+    await site.uplink?.stop();
+    const uplink = world.uplink(node, hub, {}, {}, site);
+    await world.elapse(1_000);
+    expect(asked).toBe(2);
+    expect(uplink.status()).toMatchObject({ connected: true, lastError: null, cursor: 7 });
+  });
+});
+
+test("L3: nothing but another life lowers what the parent holds", async () => {
+  const { world, hub, site } = await fleet(5, 0);
+  expect(site.position().parentHolds).toBe(5);
+  const propose = (epoch: string, at: number) =>
+    site.propose({ kind: "parentHolds", parent: hub.id, epoch, revision: revision(at) }, { principal: "x" });
+  await propose("00".repeat(16), 3);
+  await propose(hub.epoch.nonce, 2);
+  expect(site.position().parentHolds).toBe(5);
+  await world.flush();
+  expect(await codeOf(planResolution(hub, site.id, null))).toBe("NOT_FOUND");
+});
