@@ -9,22 +9,11 @@ import type { ClusterId } from "../ids.ts";
 import type { Home, HomeEvent } from "../ledger/record.ts";
 import { readCluster, readClusters } from "../ledger/record-codec.ts";
 import type { KeyCommand } from "./command.ts";
+import type { HomeRow } from "./home.ts";
 import { HOMES_KEY } from "./keyspace.ts";
 import type { KeySelector, Operation, Txn } from "./operation.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 import type { StateView } from "./view.ts";
-
-/** A prefix whose home is not simply each cluster itself. */
-export interface HomeRow {
-  readonly prefix: Uint8Array;
-  readonly home: "hub" | "private";
-  /** Whose keys they are; null: ours. */
-  readonly owner: ClusterId | null;
-  /** Every old home has released it. Before that, who owns it queues writes, and who owned it reads its own keys. */
-  readonly open: boolean;
-  /** Children that have not released it yet. */
-  readonly waiting: readonly ClusterId[];
-}
 
 /** Where a command on keys runs. */
 export type Place =

@@ -4,7 +4,7 @@ import type { DocumentChange } from "../ledger/record.ts";
 import type { StreamState } from "../ledger/snapshot.ts";
 import type { Outcome } from "./command.ts";
 import type { Comparison } from "./finding.ts";
-import type { HomeRow } from "./homes.ts";
+import type { HomeRow } from "./home.ts";
 import type { Contender, LeftLife } from "./life.ts";
 import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";

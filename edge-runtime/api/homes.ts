@@ -3,7 +3,7 @@ import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type ClusterId, isClusterId } from "@openclaw/core/ids.ts";
 import { HOMES, type Home } from "@openclaw/core/ledger/record.ts";
-import type { HomeRow } from "@openclaw/core/state-machine/homes.ts";
+import type { HomeRow } from "@openclaw/core/state-machine/home.ts";
 import type { FastifyInstance } from "fastify";
 import { failures } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";

@@ -1,0 +1,14 @@
+/** What is kept of a prefix whose home is elsewhere, or private (Q3). */
+import type { ClusterId } from "../ids.ts";
+
+/** A prefix whose home is not simply each cluster itself. */
+export interface HomeRow {
+  readonly prefix: Uint8Array;
+  readonly home: "hub" | "private";
+  /** Whose keys they are; null: ours. */
+  readonly owner: ClusterId | null;
+  /** Every old home has released it. Before that, who owns it queues writes, and who owned it reads its own keys. */
+  readonly open: boolean;
+  /** Children that have not released it yet. */
+  readonly waiting: readonly ClusterId[];
+}

@@ -1,0 +1,126 @@
+import { utf8 } from "@openclaw/core/bytes.ts";
+import { revision } from "@openclaw/core/ids.ts";
+import { describe, expect, test } from "vitest";
+import { converge, expectReplayable, family, home, outcomeOf, settled, up } from "./family.ts";
+import { clusterId, epoch, OneCluster, put } from "./one-cluster.ts";
+
+describe("three tiers", () => {
+  function tiers() {
+    const central = new OneCluster("central", epoch("a"));
+    const region = new OneCluster("region", epoch("b"));
+    const site = new OneCluster("shop", epoch("c"));
+    site.run(put("own", "1"));
+    region.run(put("own", "1"));
+    const all = () => converge([site, region], [region, central]);
+    all();
+    return { central, region, site, all };
+  }
+
+  test("Q2, Q3: a middle tier passes on homes, commands and results", () => {
+    const { central, region, site, all } = tiers();
+    central.run(home("config/", "hub"));
+    all();
+    site.run(put("config/a", "1"));
+    const at = site.position.revision;
+    all();
+    expect(central.keys()).toEqual({ "config/a": "1" });
+    expect(outcomeOf(site, at)).toMatchObject({ ok: true });
+    for (const one of [region, site])
+      expect(one.query({ kind: "get", origin: null, key: utf8("config/a") })).toMatchObject({
+        origin: "central",
+        row: {},
+      });
+    expect(region.query({ kind: "commands", after: revision(0), limit: 10 }).commands).toEqual([]);
+    expectReplayable(central, region, site);
+  });
+
+  test("Q2: a command goes down two tiers, and its result comes up them", () => {
+    const { central, site, all } = tiers();
+    central.run({ kind: "addressed", to: site.cluster, command: { kind: "put", key: utf8("own"), value: utf8("2") } });
+    const at = central.position.revision;
+    all();
+    expect(site.keys()).toEqual({ own: "2" });
+    expect(outcomeOf(central, at)).toMatchObject({ ok: true, revision: site.key("own")?.modRevision });
+  });
+});
+
+describe("moving a home", () => {
+  test("Q3: to the hub: it queues writes until every site has released the prefix, and has what they had", () => {
+    const { hub, site, other } = family();
+    site.run(put("config/a", "shop"));
+    other.run(put("config/b", "mill"));
+    hub.run(put("config/c", "hub"));
+    // What the hub has already stays as it is.
+    other.run(put("config/c", "mill"));
+    converge([site, hub], [other, hub]);
+    hub.run(home("config/", "hub"));
+    expect(hub.query({ kind: "homes" }).homes).toMatchObject([{ open: false, waiting: ["mill", "shop"] }]);
+    expect(hub.run(put("config/a", "late"))).toMatchObject({ response: { kind: "queued" } });
+    const held = hub.position.revision;
+    // The site does not know yet: its write is its own, and comes before its release.
+    site.run(put("config/a", "shop 2"));
+    converge([site, hub]);
+    expect(site.run(put("config/d", "after"))).toMatchObject({ response: { kind: "queued" } });
+    converge([site, hub]);
+    expect(outcomeOf(hub, held)).toBeNull();
+    expect(site.key("config/a")?.value).toEqual(utf8("shop 2"));
+    converge([site, hub], [other, hub]);
+    expect(hub.keys()).toEqual({ "config/a": "late", "config/b": "mill", "config/c": "hub", "config/d": "after" });
+    expect(outcomeOf(hub, held)).toMatchObject({ ok: true });
+    for (const one of [site, other]) {
+      expect(one.query({ kind: "get", origin: null, key: utf8("config/b") })).toMatchObject({ origin: "hub", row: {} });
+      expect(one.keys()).toEqual({ own: one.cluster });
+    }
+    expectReplayable(hub, site, other);
+  });
+
+  test("Q3: back to the sites: each has the hub's keys as its own, and runs what the hub has not", () => {
+    const { hub, site, other } = settled();
+    hub.run(put("config/a", "1"));
+    converge([site, hub], [other, hub]);
+    site.run(put("config/a", "2"));
+    const early = site.position.revision;
+    up(site, hub);
+    site.run(put("config/a", "3"));
+    const late = site.position.revision;
+    hub.run(home("config/", "site"));
+    site.run(put("config/b", "3"));
+    converge([site, hub], [other, hub]);
+    expect(hub.keys()).toEqual({ "config/a": "2" });
+    expect(site.keys()).toEqual({ own: "shop", "config/a": "3", "config/b": "3" });
+    expect(other.keys()).toEqual({ own: "mill", "config/a": "2" });
+    expect(outcomeOf(site, early)).toMatchObject({ ok: true });
+    expect(outcomeOf(site, late)).toMatchObject({ ok: true, revision: site.key("config/a")?.modRevision });
+    expect(site.run(put("config/a", "4"))).toMatchObject({ ok: true, response: null });
+    expectReplayable(hub, site, other);
+  });
+
+  test("Q3: a child that is gone is not waited for, if an operator says so", () => {
+    const { hub, site } = family();
+    hub.run(home("config/", "hub"));
+    converge([site, hub]);
+    expect(hub.query({ kind: "homes" }).homes).toMatchObject([{ open: false, waiting: ["mill"] }]);
+    hub.run(put("config/a", "1"));
+    hub.run(home("config/", "hub", clusterId("mill")));
+    expect(hub.query({ kind: "homes" }).homes).toMatchObject([{ open: true, waiting: [] }]);
+    expect(hub.keys()).toEqual({ "config/a": "1" });
+  });
+
+  test("Q3: what is private at a site stays so, whatever the hub declares", () => {
+    const { hub, site, all } = family();
+    site.run(home("config/", "private"));
+    site.run(put("config/pin", "1"));
+    hub.run(home("config/", "hub"));
+    all();
+    expect(hub.query({ kind: "homes" }).homes).toMatchObject([{ open: true }]);
+    expect(hub.keys()).toEqual({});
+    expect(site.keys()).toMatchObject({ "config/pin": "1" });
+    expectReplayable(hub, site);
+  });
+
+  test("Q3: what its parent declared a site cannot change", () => {
+    const { site } = settled();
+    for (const where of ["site", "private", "hub"] as const)
+      expect(site.run(home("config/", where))).toMatchObject({ ok: false, code: "READ_ONLY" });
+  });
+});
