@@ -34,6 +34,7 @@ import { PRESENCE_TOPIC, PresenceGossip } from "./network/presence.ts";
 import type { RaftCounters } from "./network/raft-counters.ts";
 import { RaftTransport } from "./network/raft-transport.ts";
 import { encodeSiteCredential } from "./network/site-credential.ts";
+import { advertised, bootstrapOf, ownAddresses } from "./own-addresses.ts";
 import { requireOwnData } from "./started.ts";
 import { NodeDisk } from "./storage/disk-use.ts";
 import { SegmentLogStore } from "./storage/log-store.ts";
@@ -373,25 +374,6 @@ const membersHeard = (presence: PresenceGossip, cluster: ClusterId): readonly Me
     .rows()
     .filter((row) => row.cluster === cluster)
     .map(({ node, revision, ageMs }) => ({ node, revision, ageMs }));
-
-/** Peers of the cluster are dialled at start, so that gossip has somebody to talk to before Raft does. */
-function bootstrapOf(config: NodeConfig, self: string): readonly string[] {
-  return config.members
-    .filter(({ peer }) => peer !== self)
-    .flatMap(({ peer, addresses }) =>
-      addresses.filter((address) => !address.endsWith("/ws")).map((address) => `${address}/p2p/${peer}`),
-    );
-}
-
-const ownAddresses = (config: NodeConfig): readonly string[] =>
-  config.members.find(({ node }) => node === config.node)?.addresses ?? config.listen;
-
-/** How others reach our API: what the member list says of us, else where we listen. */
-function advertised(config: NodeConfig): string {
-  return (
-    config.members.find(({ node }) => node === config.node)?.http ?? `http://${config.http.host}:${config.http.port}`
-  );
-}
 
 async function listen(app: FastifyInstance, { http }: NodeConfig): Promise<string> {
   try {

@@ -23,7 +23,7 @@ import type {
   UserCommand,
 } from "./command.ts";
 import { findingFields, readFinding, readNodes } from "./comparison.ts";
-import { contenderFields, readContender } from "./life.ts";
+import { contenderFields, readContender } from "./life-rows.ts";
 import { placeFields, readPlace } from "./member.ts";
 import { readErrorCode } from "./outcome-codec.ts";
 import { enrolmentFields, isSiteDecision, readEnrolment } from "./site.ts";

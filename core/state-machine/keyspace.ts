@@ -45,11 +45,12 @@
  *
  * A document name inside a key is: len8 collection, len8 document.
  */
-import { compareBytes, prefixEnd, utf8 } from "../bytes.ts";
+import { compareBytes, utf8 } from "../bytes.ts";
 import { invariant } from "../errors.ts";
 import type { ActorId, ClusterId, LeaseId, LinkId, NodeId, Revision, SessionId } from "../ids.ts";
 import { isLeaseId, revision } from "../ids.ts";
 import { keepingLast } from "../keeping-last.ts";
+import { after, bigEndian, fromBigEndian, join, tagged, withLength } from "./key-bytes.ts";
 
 const TAG = {
   position: 0x01,
@@ -93,8 +94,7 @@ const TAG = {
   commandsSum: 0x62,
 } as const;
 
-/** Bytes of a name that carries its length in one byte: collection, document, cluster. */
-export const NAME_BYTES_MAX = 255;
+const tagRange = (tag: number): KeyRange => ({ from: Uint8Array.of(tag), to: Uint8Array.of(tag + 1) });
 
 /** Rows from `from` on, before `to`. */
 export interface KeyRange {
@@ -153,7 +153,7 @@ export function leaseOfRow(row: Uint8Array): LeaseId | null {
 }
 
 export const memberKey = (node: NodeId): Uint8Array => tagged(TAG.member, [utf8(node)]);
-export const MEMBERS: KeyRange = { from: Uint8Array.of(TAG.member), to: Uint8Array.of(TAG.member + 1) };
+export const MEMBERS: KeyRange = tagRange(TAG.member);
 export const nodeOfRow = (row: Uint8Array): Uint8Array => row.subarray(1);
 
 /** The part of the map that holds one cluster's keys; `origin` null: our own. */
@@ -172,7 +172,7 @@ export function keyRange(origin: ClusterId | null, from: Uint8Array, to: Uint8Ar
 export const keyOfRow = (origin: ClusterId | null, row: Uint8Array): Uint8Array =>
   new Uint8Array(row.subarray(keyPrefix(origin).length));
 
-export const MIRRORS: KeyRange = { from: Uint8Array.of(TAG.mirror), to: Uint8Array.of(TAG.mirror + 1) };
+export const MIRRORS: KeyRange = tagRange(TAG.mirror);
 /** The bytes of the origin in a row of `MIRRORS`. */
 export const originOfMirror = (row: Uint8Array): Uint8Array => row.subarray(2, 2 + (row[1] ?? 0));
 
@@ -192,8 +192,8 @@ export function leaseOfDueRow(row: Uint8Array): { readonly due: number; readonly
   invariant(isLeaseId(lease), "a row of leases that are due names a lease");
   return { due: fromBigEndian(row, 1), lease };
 }
-export const LEASES: KeyRange = { from: Uint8Array.of(TAG.lease), to: Uint8Array.of(TAG.lease + 1) };
-export const LEASES_DUE: KeyRange = { from: Uint8Array.of(TAG.leaseDue), to: Uint8Array.of(TAG.leaseDue + 1) };
+export const LEASES: KeyRange = tagRange(TAG.lease);
+export const LEASES_DUE: KeyRange = tagRange(TAG.leaseDue);
 
 /** The keys of one document. */
 export class DocumentKeys {
@@ -253,7 +253,7 @@ export function documentsRange(collection: string): KeyRange {
 }
 
 /** Of every collection; the shorter names first. */
-export const DOCUMENTS: KeyRange = { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.document + 1) };
+export const DOCUMENTS: KeyRange = tagRange(TAG.document);
 /** The bytes of both names in a row of that range. */
 export function namesOfDocument(row: Uint8Array): { readonly collection: Uint8Array; readonly document: Uint8Array } {
   const end = 2 + (row[1] ?? 0);
@@ -267,12 +267,12 @@ export const documentOfRow = (collection: string, row: Uint8Array): Uint8Array =
 export const sessionKey = (session: SessionId): Uint8Array => tagged(TAG.session, [utf8(session)]);
 export const clientLinkKey = (link: LinkId): Uint8Array => tagged(TAG.clientLink, [utf8(link)]);
 export const ledgerLinkKey = (link: LinkId): Uint8Array => tagged(TAG.ledgerLink, [utf8(link)]);
-export const CLIENT_LINKS: KeyRange = { from: Uint8Array.of(TAG.clientLink), to: Uint8Array.of(TAG.clientLink + 1) };
-export const LEDGER_LINKS: KeyRange = { from: Uint8Array.of(TAG.ledgerLink), to: Uint8Array.of(TAG.ledgerLink + 1) };
+export const CLIENT_LINKS: KeyRange = tagRange(TAG.clientLink);
+export const LEDGER_LINKS: KeyRange = tagRange(TAG.ledgerLink);
 /** The link's name in a row of either range. */
 export const linkOfRow = (row: Uint8Array): Uint8Array => row.subarray(1);
 
-export const USES: KeyRange = { from: Uint8Array.of(TAG.use), to: Uint8Array.of(TAG.use + 1) };
+export const USES: KeyRange = tagRange(TAG.use);
 /** `owner`: the key of the session or client link. */
 export const useKey = (use: number, owner: Uint8Array): Uint8Array => tagged(TAG.use, [bigEndian(use), owner]);
 export const ownerOfUse = (row: Uint8Array): Uint8Array => new Uint8Array(row.subarray(1 + 8));
@@ -292,10 +292,7 @@ export const idempotentOfDueRow = (row: Uint8Array): { readonly due: number; rea
   due: fromBigEndian(row, 1),
   name: new Uint8Array(row.subarray(1 + 8)),
 });
-export const IDEMPOTENT_DUE: KeyRange = {
-  from: Uint8Array.of(TAG.idempotentDue),
-  to: Uint8Array.of(TAG.idempotentDue + 1),
-};
+export const IDEMPOTENT_DUE: KeyRange = tagRange(TAG.idempotentDue);
 
 export const originMarkKey: (cluster: ClusterId, nonce: string) => Uint8Array = keepingLast(
   (cluster: ClusterId, nonce: string) => tagged(TAG.originMark, [withLength(utf8(cluster)), utf8(nonce)]),
@@ -304,14 +301,8 @@ export const originMarkKey: (cluster: ClusterId, nonce: string) => Uint8Array = 
 export const waitingCommandKey = (at: Revision): Uint8Array => tagged(TAG.waitingCommand, [bigEndian(at)]);
 export const settledCommandKey = (at: Revision): Uint8Array => tagged(TAG.settledCommand, [bigEndian(at)]);
 export const COMMANDS_SUM_KEY: Uint8Array = Uint8Array.of(TAG.commandsSum);
-export const WAITING_COMMANDS: KeyRange = {
-  from: Uint8Array.of(TAG.waitingCommand),
-  to: Uint8Array.of(TAG.waitingCommand + 1),
-};
-export const SETTLED_COMMANDS: KeyRange = {
-  from: Uint8Array.of(TAG.settledCommand),
-  to: Uint8Array.of(TAG.settledCommand + 1),
-};
+export const WAITING_COMMANDS: KeyRange = tagRange(TAG.waitingCommand);
+export const SETTLED_COMMANDS: KeyRange = tagRange(TAG.settledCommand);
 /** The handle in a row of either range. */
 export const revisionOfCommandRow = (row: Uint8Array): Revision => revision(fromBigEndian(row, 1));
 
@@ -320,7 +311,7 @@ export function originMarksOf(cluster: ClusterId): KeyRange {
   const from = tagged(TAG.originMark, [withLength(utf8(cluster))]);
   return { from, to: after(from) };
 }
-export const ORIGIN_MARKS: KeyRange = { from: Uint8Array.of(TAG.originMark), to: Uint8Array.of(TAG.originMark + 1) };
+export const ORIGIN_MARKS: KeyRange = tagRange(TAG.originMark);
 /** The cluster's and the epoch's bytes in a row of that range. */
 export function namesOfMark(row: Uint8Array): { readonly cluster: Uint8Array; readonly epoch: Uint8Array } {
   const end = 2 + (row[1] ?? 0);
@@ -329,7 +320,7 @@ export function namesOfMark(row: Uint8Array): { readonly cluster: Uint8Array; re
 
 export const streamKey = (link: LinkId): Uint8Array => tagged(TAG.stream, [utf8(link)]);
 export const shedKey = (link: LinkId | null): Uint8Array => tagged(TAG.shed, [utf8(link ?? "")]);
-export const SHED: KeyRange = { from: Uint8Array.of(TAG.shed), to: Uint8Array.of(TAG.shed + 1) };
+export const SHED: KeyRange = tagRange(TAG.shed);
 /** In the order of where they end. Two end at one revision only where one of them holds none: then that comes last. */
 export const linkGapKey = (link: LinkId, from: Revision, to: Revision): Uint8Array =>
   tagged(TAG.linkGap, [withLength(utf8(link)), bigEndian(to), bigEndian(from)]);
@@ -344,7 +335,7 @@ export const boundsOfGap = (row: Uint8Array): { readonly from: Revision; readonl
 });
 export const contenderKey = (link: LinkId, nonce: string): Uint8Array => lifeKey(TAG.contender, link, nonce);
 export const contendersRange = (link: LinkId): KeyRange => livesRange(TAG.contender, link);
-export const CONTENDERS: KeyRange = { from: Uint8Array.of(TAG.contender), to: Uint8Array.of(TAG.contender + 1) };
+export const CONTENDERS: KeyRange = tagRange(TAG.contender);
 /** The bytes of the link's name in a row of `CONTENDERS`. */
 export const linkOfContender = (row: Uint8Array): Uint8Array => row.subarray(2, 2 + (row[1] ?? 0));
 export const leftLifeKey = (link: LinkId, nonce: string): Uint8Array => lifeKey(TAG.leftLife, link, nonce);
@@ -359,55 +350,7 @@ function livesRange(tag: number, link: LinkId): KeyRange {
 
 export const SITES_SUM_KEY: Uint8Array = Uint8Array.of(TAG.sitesSum);
 export const siteKey = (cluster: ClusterId): Uint8Array => tagged(TAG.site, [utf8(cluster)]);
-export const SITES: KeyRange = { from: Uint8Array.of(TAG.site), to: Uint8Array.of(TAG.site + 1) };
+export const SITES: KeyRange = tagRange(TAG.site);
 export const clusterOfSite = (row: Uint8Array): Uint8Array => row.subarray(1);
 /** `token`: the public half of its one-time key, as hex digits. */
 export const siteTokenKey = (token: string): Uint8Array => tagged(TAG.siteToken, [utf8(token)]);
-
-function bigEndian(value: number): Uint8Array {
-  const bytes = new Uint8Array(8);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, Math.floor(value / 0x1_0000_0000));
-  view.setUint32(4, value % 0x1_0000_0000);
-  return bytes;
-}
-
-function fromBigEndian(bytes: Uint8Array, at: number): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset + at, 8);
-  return view.getUint32(0) * 0x1_0000_0000 + view.getUint32(4);
-}
-
-function withLength(part: Uint8Array): Uint8Array {
-  invariant(part.length <= NAME_BYTES_MAX, "a name inside a key has at most 255 bytes");
-  const bytes = new Uint8Array(1 + part.length);
-  bytes[0] = part.length;
-  bytes.set(part, 1);
-  return bytes;
-}
-
-function tagged(tag: number, parts: readonly Uint8Array[]): Uint8Array {
-  let length = 1;
-  for (const part of parts) length += part.length;
-  const key = new Uint8Array(length);
-  key[0] = tag;
-  let offset = 1;
-  for (const part of parts) {
-    key.set(part, offset);
-    offset += part.length;
-  }
-  return key;
-}
-
-function join(prefix: Uint8Array, last: Uint8Array): Uint8Array {
-  const key = new Uint8Array(prefix.length + last.length);
-  key.set(prefix);
-  key.set(last, prefix.length);
-  return key;
-}
-
-/** Behind every key that starts with `prefix`. */
-function after(prefix: Uint8Array): Uint8Array {
-  const end = prefixEnd(prefix);
-  invariant(end !== undefined, "a tag is below 0xff");
-  return end;
-}

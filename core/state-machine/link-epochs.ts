@@ -14,7 +14,7 @@ import { homesOf } from "./homes.ts";
 import { mirrorKey } from "./key-rows.ts";
 import { contenderKey, contendersRange, ledgerLinkKey, leftLifeKey, streamKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
-import { contenderRow, leftLifeRow } from "./life.ts";
+import { contenderRow, leftLifeRow } from "./life-rows.ts";
 import { rewindLink } from "./link-gaps.ts";
 import { type LedgerLinkRow, ledgerLinkRow, noteParent, raiseMark } from "./link-rows.ts";
 import { moveParentHolds } from "./position.ts";

@@ -43,7 +43,7 @@ import {
   streamKey,
 } from "./keyspace.ts";
 import { leaseRow } from "./lease-rows.ts";
-import { contenderRow, leftLifeRow } from "./life.ts";
+import { contenderRow, leftLifeRow } from "./life-rows.ts";
 import { CONTENDERS_MAX } from "./link-epochs.ts";
 import { clusterRow, ledgerLinkRow, linkOfCluster, marksOf } from "./link-rows.ts";
 import { membersOf } from "./members.ts";

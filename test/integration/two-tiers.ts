@@ -1,5 +1,4 @@
 /** A hub and a site of it as real processes on loopback, in one folder that is gone when the test is over. */
-import fs from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { NodeProcess } from "@openclaw/demo/node-process.ts";
@@ -9,7 +8,6 @@ import { type ClusterPlan, type InitialCluster, initCluster } from "@openclaw/ed
 import { joinParent } from "@openclaw/edge-runtime/join-parent.ts";
 import { parseSiteToken } from "@openclaw/edge-runtime/site-token.ts";
 import { expect, onTestFinished } from "vitest";
-import { parseDocument } from "yaml";
 import { z } from "zod";
 import { OPENCLAW } from "./site.ts";
 
@@ -106,13 +104,6 @@ export function processOf(folder: string, kind: "hub" | "site", { config, http }
 export async function start(...all: readonly NodeProcess[]): Promise<void> {
   for (const one of all) one.start();
   await Promise.all(all.map((one) => one.ready()));
-}
-
-/** What an operator writes into a node's configuration. */
-export async function configure(config: string, fields: Readonly<Record<string, unknown>>): Promise<void> {
-  const document = parseDocument(await fs.readFile(config, "utf8"));
-  for (const [name, value] of Object.entries(fields)) document.set(name, value);
-  await fs.writeFile(config, document.toString());
 }
 
 /** The option for each kind of port, and free ones. */

@@ -5,7 +5,8 @@ import { revision } from "@openclaw/core/ids.ts";
 import { KEY_BYTES_MAX, TXN_OPERATIONS_MAX, VALUE_BYTES_MAX } from "@openclaw/core/limits.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { describe, expect, test } from "vitest";
-import { codeOf, siteWithClient } from "../sync/world.ts";
+import { codeOf } from "../sync/code-of.ts";
+import { siteWithClient } from "../sync/site-with-client.ts";
 import { NAUGHTY, NAUGHTY_TEXTS } from "./naughty.ts";
 
 const KEYS = NAUGHTY.filter((key) => key.length > 0);

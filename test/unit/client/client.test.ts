@@ -2,7 +2,10 @@ import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { describe, expect, test } from "vitest";
-import { ANYBODY, codeOf, linkId, siteWithClient, World } from "../sync/world.ts";
+import { ANYBODY } from "../sync/anybody.ts";
+import { codeOf } from "../sync/code-of.ts";
+import { siteWithClient } from "../sync/site-with-client.ts";
+import { linkId, World } from "../sync/world.ts";
 import { HeldStore } from "./held-store.ts";
 import { append, EMPTY, type Log } from "./log.ts";
 

@@ -4,7 +4,8 @@ import type { DocumentHandle } from "@openclaw/core/client/documents.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import type { OutboxRow } from "@openclaw/core/client/store.ts";
 import { describe, expect, test } from "vitest";
-import { codeOf, type TestCluster, World } from "../sync/world.ts";
+import { codeOf } from "../sync/code-of.ts";
+import { type TestCluster, World } from "../sync/world.ts";
 import { append, EMPTY, type Log } from "./log.ts";
 
 const open = (client: Client): Promise<DocumentHandle<Log>> =>

@@ -1,7 +1,9 @@
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import { describe, expect, test } from "vitest";
-import { codeOf, siteWithClient, World } from "../sync/world.ts";
+import { codeOf } from "../sync/code-of.ts";
+import { siteWithClient } from "../sync/site-with-client.ts";
+import { World } from "../sync/world.ts";
 import { append, EMPTY, type Log } from "./log.ts";
 
 describe("exactly once", () => {

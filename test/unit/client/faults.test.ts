@@ -8,7 +8,8 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isActorId, isChangeHash, seq } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import { describe, expect, test } from "vitest";
-import { codeOf, linkId, type TestCluster, World } from "../sync/world.ts";
+import { codeOf } from "../sync/code-of.ts";
+import { linkId, type TestCluster, World } from "../sync/world.ts";
 import { HeldStore } from "./held-store.ts";
 import { append, EMPTY, type Log } from "./log.ts";
 

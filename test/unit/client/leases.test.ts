@@ -4,7 +4,10 @@ import type { Lease } from "@openclaw/core/client/lease.ts";
 import { asOpenClawError, OpenClawError } from "@openclaw/core/errors.ts";
 import { describe, expect, test } from "vitest";
 import { settle } from "../../simulation/virtual-clock.ts";
-import { ANYBODY, codeOf, siteWithClient, type TestCluster, type World } from "../sync/world.ts";
+import { ANYBODY } from "../sync/anybody.ts";
+import { codeOf } from "../sync/code-of.ts";
+import { siteWithClient } from "../sync/site-with-client.ts";
+import type { TestCluster, World } from "../sync/world.ts";
 
 const TTL_MS = 3_000;
 

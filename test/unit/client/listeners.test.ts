@@ -1,7 +1,7 @@
 /** An app's listener that throws: the app hears of it, and nothing else does. */
 import { Election } from "@openclaw/core/client/recipes/election.ts";
 import { expect, onTestFinished, test } from "vitest";
-import { siteWithClient } from "../sync/world.ts";
+import { siteWithClient } from "../sync/site-with-client.ts";
 
 /** What was rejected and handled by nobody, from here on. */
 function unhandled(): unknown[] {

@@ -1,7 +1,9 @@
 /** A client's questions: asked again within their time and the budget, and not at all where nobody was there. */
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { expect, test } from "vitest";
-import { codeOf, siteWithClient, World } from "../sync/world.ts";
+import { codeOf } from "../sync/code-of.ts";
+import { siteWithClient } from "../sync/site-with-client.ts";
+import { World } from "../sync/world.ts";
 
 const linearizable = { consistency: "linearizable" } as const;
 

@@ -2,7 +2,9 @@
 import { utf8Text } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { describe, expect, test } from "vitest";
-import { codeOf, siteWithClient, World } from "../sync/world.ts";
+import { codeOf } from "../sync/code-of.ts";
+import { siteWithClient } from "../sync/site-with-client.ts";
+import { World } from "../sync/world.ts";
 
 describe("a client's reads", () => {
   test("a reading says what state it was read from, and its position serves at another gateway", async () => {

@@ -8,7 +8,9 @@ import { Lock } from "@openclaw/core/client/recipes/lock.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { Txn } from "@openclaw/core/state-machine/operation.ts";
 import { describe, expect, test } from "vitest";
-import { codeOf, siteWithClient, type World } from "../sync/world.ts";
+import { codeOf } from "../sync/code-of.ts";
+import { siteWithClient } from "../sync/site-with-client.ts";
+import type { World } from "../sync/world.ts";
 
 const TTL_MS = 60_000;
 

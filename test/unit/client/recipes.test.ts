@@ -9,7 +9,8 @@ import type { Ownership } from "@openclaw/core/client/recipes/ownership.ts";
 import type { Operation, Txn } from "@openclaw/core/state-machine/operation.ts";
 import { describe, expect, test } from "vitest";
 import { SeededRandom } from "../../simulation/seeded-random.ts";
-import { codeOf, type TestCluster, World } from "../sync/world.ts";
+import { codeOf } from "../sync/code-of.ts";
+import { type TestCluster, World } from "../sync/world.ts";
 
 const TTL_MS = 3_000;
 

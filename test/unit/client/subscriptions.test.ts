@@ -3,7 +3,8 @@ import { utf8 } from "@openclaw/core/bytes.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { expect, test } from "vitest";
-import { codeOf, World } from "../sync/world.ts";
+import { codeOf } from "../sync/code-of.ts";
+import { World } from "../sync/world.ts";
 
 const many = (name: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${name}${i}/`);
 

@@ -3,7 +3,8 @@ import { revision } from "@openclaw/core/ids.ts";
 import { compareAndSet } from "@openclaw/core/state-machine/compare-and-set.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { describe, expect, test } from "vitest";
-import { codeOf, siteWithClient } from "../sync/world.ts";
+import { codeOf } from "../sync/code-of.ts";
+import { siteWithClient } from "../sync/site-with-client.ts";
 
 describe("transactions of a client", () => {
   test("a transaction runs at the site, and its response says what it did there", async () => {

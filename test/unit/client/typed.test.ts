@@ -5,7 +5,8 @@ import type { StandardSchema } from "@openclaw/core/client/standard-schema.ts";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { siteWithClient, type World } from "../sync/world.ts";
+import { siteWithClient } from "../sync/site-with-client.ts";
+import type { World } from "../sync/world.ts";
 
 const till = z.object({ amount: z.number().int().nonnegative(), open: z.boolean().default(true) });
 

@@ -3,7 +3,8 @@ import { type ClusterId, revision } from "@openclaw/core/ids.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { carryOutChange, planResolution } from "@openclaw/core/sync/life-change.ts";
 import { describe, expect, test } from "vitest";
-import { codeOf, linkId, type TestCluster, World } from "./world.ts";
+import { codeOf } from "./code-of.ts";
+import { linkId, type TestCluster, World } from "./world.ts";
 
 const put = (cluster: TestCluster, key: string, value = "v") =>
   cluster.execute({ kind: "put", key: utf8(key), value: utf8(value) });

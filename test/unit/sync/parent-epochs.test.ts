@@ -3,7 +3,8 @@ import type { Withdrawn } from "@openclaw/core/client/upstream.ts";
 import { type ClusterId, isLinkId, revision } from "@openclaw/core/ids.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { describe, expect, test } from "vitest";
-import { codeOf, type TestCluster, World } from "./world.ts";
+import { codeOf } from "./code-of.ts";
+import { type TestCluster, World } from "./world.ts";
 
 const put = (cluster: TestCluster, key: string, value = "v") =>
   cluster.execute({ kind: "put", key: utf8(key), value: utf8(value) });

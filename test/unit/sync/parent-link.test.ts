@@ -8,8 +8,9 @@ import { encodeChildMessage } from "@openclaw/core/sync/codec.ts";
 import type { ChildIdentity, ChildMessage, ParentMessage } from "@openclaw/core/sync/message.ts";
 import { EVENTS_IN_FLIGHT_MAX, PUSHES_IN_FLIGHT_MAX, SYNC_VERSION } from "@openclaw/core/sync/message.ts";
 import { describe, expect, test } from "vitest";
+import { ANYBODY } from "./anybody.ts";
 import { Scripted } from "./scripted.ts";
-import { ANYBODY, clusterId, linkId, type TestCluster, World } from "./world.ts";
+import { clusterId, linkId, type TestCluster, World } from "./world.ts";
 
 const ALL: Subscription = { prefixes: [utf8("")], collections: [], mirrors: true };
 

@@ -13,7 +13,7 @@ import { SiteRegistry } from "@openclaw/edge-runtime/sync/site-registry.ts";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { VirtualClock } from "../../simulation/virtual-clock.ts";
 import { clusterId, epoch, OneCluster } from "../state-machine/one-cluster.ts";
-import { codeOf } from "./world.ts";
+import { codeOf } from "./code-of.ts";
 
 let folder: string;
 let hubKey: ClusterKey;

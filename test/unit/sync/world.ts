@@ -46,6 +46,7 @@ import { MemoryStateStore } from "../../simulation/memory-state-store.ts";
 import { SeededRandom } from "../../simulation/seeded-random.ts";
 import { settle, VirtualClock } from "../../simulation/virtual-clock.ts";
 import { sha256 } from "../state-machine/one-cluster.ts";
+import { ANYBODY } from "./anybody.ts";
 import { Wire } from "./wire.ts";
 
 export function clusterId(text: string): ClusterId {
@@ -60,19 +61,6 @@ export function linkId(text: string): LinkId {
 
 /** A proposal that was lost is offered again after this long, as a replica does. */
 const LOST_MS = 1_000;
-
-const all = (): boolean => true;
-export const ANYBODY: Principal = {
-  name: "anonymous",
-  mayReadKey: all,
-  mayReadPrefix: all,
-  mayWriteKey: all,
-  mayWritePrefix: all,
-  mayReadDocument: all,
-  mayReadCollection: all,
-  mayWriteDocument: all,
-  expires: null,
-};
 
 interface Restored {
   readonly epoch: Epoch;
@@ -406,19 +394,4 @@ export class World {
     for (const wire of [...this.wires]) wire.cut();
     this.wires.clear();
   }
-}
-
-/** The code a promise is rejected with, or "ok". */
-export const codeOf = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => "ok",
-    (error: unknown) => (error instanceof OpenClawError ? error.code : String(error)),
-  );
-
-export async function siteWithClient(seed = 1): Promise<{ world: World; site: TestCluster; client: Client }> {
-  const world = new World(seed);
-  const site = await world.cluster("california");
-  const client = await world.client(site);
-  await world.flush();
-  return { world, site, client };
 }
