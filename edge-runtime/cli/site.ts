@@ -30,7 +30,10 @@ const Site = z.looseObject({
 type Site = z.infer<typeof Site>;
 
 export function addSite(program: Command, name: string): void {
-  const site = program.command("site").description("the sites below this cluster");
+  const site = program
+    .command("site")
+    .description("the sites below this cluster")
+    .addHelpText("after", examples("openclaw site list", "openclaw site enrol --dir ./hub --count 20"));
   addSiteEnrol(site);
   addList(site);
   addShow(site);

@@ -6,7 +6,10 @@ import { addAdoptParent } from "./sync-adopt.ts";
 import { addSyncAllow, addSyncStatus } from "./sync-status.ts";
 
 export function addSync(program: Command, name: string): void {
-  const sync = program.command("sync").description("this cluster's way to its parent");
+  const sync = program
+    .command("sync")
+    .description("this cluster's way to its parent")
+    .addHelpText("after", examples("openclaw sync status", `${name} sync join ocs_lgG… --dir ./shop`));
   addJoinParent(sync, name);
   addSyncStatus(sync);
   addSyncAllow(sync);

@@ -120,7 +120,8 @@ describe("the command line", () => {
     expect(JSON.parse((await openclaw(at("status", "--json"))).out)).toMatchObject({ node: "california-1" });
   });
 
-  test("has help with examples on everything", async () => {
+  // Eleven processes, each from its sources.
+  test("has help with examples on everything", { timeout: 120_000 }, async () => {
     const names = ["init", "site", "sync", "put", "get", "delete", "list", "watch", "status"];
     const helps = await Promise.all(
       [[], ...names.map((name) => [name]), ["node", "start"]].map((args) => openclaw([...args, "--help"])),

@@ -165,6 +165,8 @@ describe("the header", () => {
       "post /v1/leader",
       "post /v1/leases",
       "post /v1/leases/{lease}/keep-alive",
+      "post /v1/sites/{site}/resolve",
+      "post /v1/sync/adopt-parent",
       "post /v1/sync/allow",
       "post /v1/txn",
       "put /v1/homes",

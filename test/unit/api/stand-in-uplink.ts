@@ -1,4 +1,5 @@
 /** An uplink for tests of the API: it says what it is told to say. */
+import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isClusterId, revision } from "@openclaw/core/ids.ts";
 import type { UplinkDoor, UplinkStatus } from "@openclaw/edge-runtime/api/deps.ts";
 
@@ -40,7 +41,7 @@ export class StandInUplink implements UplinkDoor {
   }
 
   planAdoption(): Promise<never> {
-    return Promise.reject(new Error("no parent was refused"));
+    return Promise.reject(new OpenClawError("NOT_FOUND", "no parent was refused"));
   }
 
   adopt(): Promise<never> {
