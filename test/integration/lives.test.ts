@@ -168,6 +168,8 @@ describe("L3: as processes", () => {
       await expect.poll(() => keysOf(siteHttp, "hub"), { timeout: 30_000 }).toEqual({ "config/a": "before" });
       await writes(siteHttp, 3, "v");
       await shipped(hubHttp, 4);
+      // The site notes it up to a tenth of a second later (S3).
+      await expect.poll(() => statusOf(siteHttp)).toMatchObject({ parent: { holds: 4 } });
       await hubProcess.kill();
       for (const one of siteProcesses) await one.kill();
 

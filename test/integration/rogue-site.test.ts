@@ -54,7 +54,7 @@ async function rogueOf(file: string): Promise<Rogue> {
 const helloOf = (
   rogue: Rogue,
   claims: Partial<Pick<Rogue, "cluster" | "credential" | "enrolment">> = {},
-): ChildMessage => {
+): Extract<ChildMessage, { kind: "hello" }> => {
   const { cluster, epoch, credential, enrolment } = { ...rogue, ...claims };
   return {
     kind: "hello",
@@ -132,9 +132,9 @@ test("F1, X1, R10: a rogue site is refused with a code, counted and logged, and 
   expect(await ends(rogue, hub, [encodeChildMessage(helloOf(rogue, stranger))])).toBe("NOT_ADMITTED");
   const bare = {
     ...helloOf(rogue),
-    child: { kind: "site", cluster: rogue.cluster, epoch: rogue.epoch, credential: utf8("x") },
+    child: { ...helloOf(rogue).child, credential: utf8("x") },
   };
-  expect(await ends(rogue, hub, [encodeChildMessage(bare as ChildMessage)])).toBe("NOT_ADMITTED");
+  expect(await ends(rogue, hub, [encodeChildMessage(bare)])).toBe("NOT_ADMITTED");
   // Of another hub.
   const elsewhere = await startTier({ cluster: "elsewhere", kind: "hub" });
   const foreign = await rogueOf(await madeSite("foreign", { token: await tokenOf(elsewhere), subscribe: nothing }));
