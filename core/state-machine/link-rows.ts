@@ -102,11 +102,6 @@ export function childrenOf(tx: Transaction): readonly ClusterId[] {
   return names.filter((name) => isClusterId(name)).filter((name) => name !== parent);
 }
 
-export function linkOfCluster(cluster: ClusterId): LinkId {
-  invariant(isLinkId(cluster), "a cluster's name is a link");
-  return cluster;
-}
-
 /**
  * True if this revision of an origin was taken already, whichever link brought it. A snapshot (S4) is several records of one
  * revision: of those only what is older is past.

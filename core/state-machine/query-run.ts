@@ -2,7 +2,7 @@
 import { utf8Text } from "../bytes.ts";
 import { invariant, unreachable } from "../errors.ts";
 import type { ClusterId, LeaseId, LinkId, Revision } from "../ids.ts";
-import { isLinkId, seq } from "../ids.ts";
+import { isLinkId, linkOfCluster, seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { changeHashBytes } from "../ledger/record-codec.ts";
 import type { StreamState } from "../ledger/snapshot.ts";
@@ -45,7 +45,7 @@ import {
 import { leaseRow } from "./lease-rows.ts";
 import { contenderRow, leftLifeRow } from "./life-rows.ts";
 import { CONTENDERS_MAX } from "./link-epochs.ts";
-import { clusterRow, ledgerLinkRow, linkOfCluster, marksOf } from "./link-rows.ts";
+import { clusterRow, ledgerLinkRow, marksOf } from "./link-rows.ts";
 import { membersOf } from "./members.ts";
 import type { KeySelector, KeyValue } from "./operation.ts";
 import { originsOf } from "./origins.ts";

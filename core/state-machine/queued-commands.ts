@@ -5,7 +5,7 @@
  */
 import { decode, encode } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
-import { type ClusterId, isClusterId, type Revision } from "../ids.ts";
+import { type ClusterId, isClusterId, linkOfCluster, type Revision } from "../ids.ts";
 import type { LedgerEvent } from "../ledger/record.ts";
 import { EVENTS_MAX, RECORD_BYTES_MAX, TXN_RESPONSE_BYTES_MAX } from "../limits.ts";
 import type { KeyCommand, Outcome } from "./command.ts";
@@ -14,7 +14,7 @@ import { homesOf, type Place } from "./homes.ts";
 import { keyCommandRefusal, runKeyCommand } from "./key-values.ts";
 import { ledgerLinkKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
-import { ledgerLinkRow, linkOfCluster, linkTowards, parentOf } from "./link-rows.ts";
+import { ledgerLinkRow, linkTowards, parentOf } from "./link-rows.ts";
 import type { Operation, Txn } from "./operation.ts";
 import { refused } from "./outcome.ts";
 import { outcomeTuple, readOutcome } from "./outcome-codec.ts";

@@ -4,7 +4,7 @@
  */
 import { OpenClawError } from "../errors.ts";
 import type { Lineage } from "../ids.ts";
-import { type ClusterId, isLinkId, type LinkId, type Revision, revision } from "../ids.ts";
+import { type ClusterId, linkOfCluster, type Revision, revision } from "../ids.ts";
 import { epochsOf, partingOf } from "../ledger/lineage.ts";
 import type { Held } from "../ledger/lives.ts";
 import type { CommandResult, SystemCommand } from "../state-machine/command.ts";
@@ -33,7 +33,7 @@ export async function heldOf(
   cluster: ClusterId,
   claimed: Lineage,
 ): Promise<(Held & { readonly linked: boolean }) | null> {
-  const { link } = await source.read({ kind: "link", link: linkOf(cluster) });
+  const { link } = await source.read({ kind: "link", link: linkOfCluster(cluster) });
   if (link !== null && link.epoch !== null)
     return { epoch: link.epoch, ancestors: link.ancestors, cursor: revision(link.cursor), linked: true };
   const { marks } = await source.read({ kind: "marks", origin: cluster });
@@ -71,7 +71,7 @@ export async function carryOutChange(
   requireTaken(
     await propose({
       kind: "settleEpoch",
-      link: linkOf(cluster),
+      link: linkOfCluster(cluster),
       cluster,
       from: from.linked ? from.epoch.nonce : null,
       parting,
@@ -102,7 +102,7 @@ export async function planResolution(
   cluster: ClusterId,
   choice: string | null,
 ): Promise<Resolution> {
-  const { contenders } = await source.read({ kind: "lives", link: linkOf(cluster) });
+  const { contenders } = await source.read({ kind: "lives", link: linkOfCluster(cluster) });
   const chosen = contenders.filter(({ epoch }) => choice === null || epoch.nonce.startsWith(choice));
   const [to] = chosen;
   const from = to === undefined ? null : await heldOf(source, cluster, to);
@@ -117,9 +117,4 @@ export async function planResolution(
       `name the epoch to go on with: ${chosen.map(({ epoch }) => epoch.nonce).join(", ")}`,
     );
   return { ...(await planChange(source, cluster, from, to)), to };
-}
-
-export function linkOf(cluster: ClusterId): LinkId {
-  if (!isLinkId(cluster)) throw new OpenClawError("BAD_REQUEST", `${cluster} is no cluster's name`);
-  return cluster;
 }

@@ -5,20 +5,12 @@
  */
 import { equalBytes } from "../bytes.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
-import { type ClusterId, type Revision, revision } from "../ids.ts";
+import { type ClusterId, linkOfCluster, type Revision, revision } from "../ids.ts";
 import type { Parting } from "../ledger/lineage.ts";
 import { judge } from "../ledger/lives.ts";
 import type { Welcome } from "./child-link.ts";
 import type { DifferenceSource } from "./differences.ts";
-import {
-  carryOutChange,
-  heldOf,
-  type LifeChange,
-  linkOf,
-  type Propose,
-  planChange,
-  requireTaken,
-} from "./life-change.ts";
+import { carryOutChange, heldOf, type LifeChange, type Propose, planChange, requireTaken } from "./life-change.ts";
 
 export interface ParentEpochsOptions {
   readonly source: DifferenceSource;
@@ -149,7 +141,7 @@ export class ParentEpochs {
   async #succeed({ epoch, ancestors, cursor }: Welcome): Promise<void> {
     const { parent, propose } = this.#options;
     const lineage = { epoch, ancestors };
-    const link = linkOf(parent);
+    const link = linkOfCluster(parent);
     requireTaken(await propose({ kind: "succeedEpoch", link, cluster: parent, lineage, holds: revision(cursor) }));
   }
 

@@ -1,10 +1,9 @@
 /** `/v1/sites/:site/left/:epoch`: what was taken of a life that was left (L3): it stands in the ledger here, put aside. */
 import { OpenClawError, unreachable } from "@openclaw/core/errors.ts";
-import { isClusterId, isNonce, revision } from "@openclaw/core/ids.ts";
+import { isClusterId, isNonce, linkOfCluster, revision } from "@openclaw/core/ids.ts";
 import type { LedgerRecord } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import { BATCH_BYTES_MAX } from "@openclaw/core/limits.ts";
-import { linkOf } from "@openclaw/core/sync/life-change.ts";
 import type { FastifyInstance } from "fastify";
 import { requireAdmin } from "./admin.ts";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
@@ -42,7 +41,7 @@ export function leftLivesRoute(app: FastifyInstance, { replica }: Pick<ApiDeps, 
       const { site, epoch } = request.params;
       if (!isClusterId(site) || !isNonce(epoch)) throw new OpenClawError("BAD_REQUEST", "a site and an epoch's nonce");
       await replica.barrier(REQUEST_TIMEOUT_MS);
-      const { left } = await replica.read({ kind: "lives", link: linkOf(site) });
+      const { left } = await replica.read({ kind: "lives", link: linkOfCluster(site) });
       const life = left.find((one) => one.epoch.nonce === epoch);
       if (life === undefined) throw new OpenClawError("NOT_FOUND", `no life ${epoch} of ${site} was left`);
       const from = Math.max(request.query.after + 1, replica.position().compacted, 1);

@@ -1,9 +1,9 @@
 /** `/v1/sites/:site/lives`, `/v1/sync/parent`: which life of a child, or of the parent, is followed, and how another is chosen (L3). */
 import { toHex, utf8Text } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { type ClusterId, type Epoch, isClusterId } from "@openclaw/core/ids.ts";
+import { type ClusterId, type Epoch, isClusterId, linkOfCluster } from "@openclaw/core/ids.ts";
 import type { Differences } from "@openclaw/core/sync/differences.ts";
-import { carryOutChange, linkOf, planResolution } from "@openclaw/core/sync/life-change.ts";
+import { carryOutChange, planResolution } from "@openclaw/core/sync/life-change.ts";
 import type { Adoption } from "@openclaw/core/sync/parent-epochs.ts";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { requireAdmin } from "./admin.ts";
@@ -33,9 +33,9 @@ export function livesRoutes(app: FastifyInstance, { replica, uplink }: ApiDeps):
       requireAdmin(request);
       const site = siteOf(request.params.site);
       await replica.barrier(REQUEST_TIMEOUT_MS);
-      const { link } = await replica.read({ kind: "link", link: linkOf(site) });
+      const { link } = await replica.read({ kind: "link", link: linkOfCluster(site) });
       if (link === null || link.epoch === null) throw new OpenClawError("NOT_FOUND", `nothing of ${site} came here`);
-      const { contenders, left } = await replica.read({ kind: "lives", link: linkOf(site) });
+      const { contenders, left } = await replica.read({ kind: "lives", link: linkOfCluster(site) });
       return {
         site,
         followed: { ...epochJson(link.epoch), cursor: link.cursor },

@@ -13,7 +13,7 @@ import { callFaults } from "../checkers/calls.ts";
 import { lossFaults } from "../checkers/durability.ts";
 import { echoFaults } from "../checkers/echo.ts";
 import { doubleFaults } from "../checkers/exactly-once.ts";
-import { History, type LedgerWrite } from "../checkers/history.ts";
+import { type Call, History, type LedgerWrite } from "../checkers/history.ts";
 import { orderFaults } from "../checkers/linearizability.ts";
 import type { MemoryMember } from "../memory-cluster.ts";
 import { SeededRandom } from "../seeded-random.ts";
@@ -55,6 +55,20 @@ export interface Inhabitant {
   readonly links: Map<string, LinkAt>;
 }
 
+/** The disks of an inhabitant at one moment, and what was under way there and then. */
+export interface Copied {
+  readonly begins: Beginning;
+  /** Asked and not answered by then: it may have happened before, or may yet, also where the original answered later. */
+  readonly pending: readonly Call[];
+  readonly links: Inhabitant["links"];
+}
+
+export const copyOf = ({ life, history, links }: Inhabitant): Copied => ({
+  begins: life.copy(),
+  pending: history.calls.filter(({ answer }) => answer === null),
+  links: new Map(links),
+});
+
 export interface LinkAt {
   readonly cursor: number;
   /** The other's ledger hash there. */
@@ -90,8 +104,13 @@ export class Place {
     return this.present[0] ?? null;
   }
 
-  /** A life begins here. @param copied whose disks it has, and with them perhaps what was asked of that one and not yet answered */
-  settle(begins: Beginning, copied: Inhabitant | null = null): Inhabitant {
+  /** The life of copied disks. */
+  settleCopy({ begins, pending, links }: Copied): Inhabitant {
+    return this.settle(begins, pending, links);
+  }
+
+  /** A life begins here. */
+  settle(begins: Beginning, pending: readonly Call[] = [], known: Inhabitant["links"] = new Map()): Inhabitant {
     const { name, size, plan, clock, trace, violation, up, reached, lost } = this.#options;
     const number = this.inhabitants.length + 1;
     const random = this.#random.stream(`life ${number}`);
@@ -118,7 +137,7 @@ export class Place {
               streamed: (items) => told(up.parent(), name)(items),
             },
     });
-    const history = historyFrom(begins, copied);
+    const history = historyFrom(begins, pending);
     const callers = new Callers(
       {
         ...{ site: life, clock, random: random.stream("callers"), history, keys: plan.keys, thinkMs: plan.thinkMs },
@@ -129,7 +148,7 @@ export class Place {
     if (this.#callersEnded) callers.end();
     const inhabitant: Inhabitant = {
       ...{ life, tier, callers, history, departure: begins.ledger.length },
-      links: new Map(copied?.links ?? []),
+      links: new Map(known),
     };
     this.inhabitants.push(inhabitant);
     life.tell(`begins in epoch ${life.epoch.counter} at revision ${life.revision}`);
@@ -191,12 +210,11 @@ function linkOf(cluster: string): LinkId {
 }
 
 /** What callers of a life find there. */
-function historyFrom({ ledger }: Beginning, copied: Inhabitant | null): History {
+function historyFrom({ ledger }: Beginning, pending: readonly Call[]): History {
   const history = new History();
   const there = standing(writesOf(ledger));
-  // Asked of the original and not answered: it may have happened before the copy was made, or may yet.
-  for (const { key, asked, answer } of copied?.history.calls ?? []) {
-    if (answer !== null || asked.kind === "read") continue;
+  for (const { key, asked } of pending) {
+    if (asked.kind === "read") continue;
     if (asked.kind !== "delete" && there.some(({ value }) => value === asked.value)) continue;
     // Nobody here was told of what a comparison expects: it may be a put, or nothing.
     history.begin("before", key, asked.kind === "delete" ? asked : { kind: "put", value: asked.value });

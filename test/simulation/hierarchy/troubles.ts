@@ -7,7 +7,7 @@ import { SeededRandom } from "../seeded-random.ts";
 import type { Trace } from "../trace.ts";
 import type { VirtualClock } from "../virtual-clock.ts";
 import type { Hierarchy, Site } from "./hierarchy.ts";
-import type { Inhabitant, Place } from "./place.ts";
+import { copyOf, type Inhabitant, type Place } from "./place.ts";
 import type { HierarchyPlan, HierarchyStep, Tiered } from "./plan.ts";
 import { restored } from "./restore.ts";
 
@@ -75,18 +75,18 @@ export class Troubles {
         return this.#restore(this.#placeOf(step.whose), step.ageMs, step.downMs);
       case "rollBack":
         return this.#alone(this.#site(step.site).place, (inhabitant, place) => {
-          const begins = inhabitant.life.copy();
+          const copied = copyOf(inhabitant);
           this.#at(step.ageMs, () => {
             if (place.first !== inhabitant || place.present.length > 1) return;
             faults.count("site set back to an old disk");
             place.leave(inhabitant);
-            place.settle(begins, inhabitant);
+            place.settleCopy(copied);
           });
         });
       case "clone":
         return this.#alone(this.#site(step.site).place, (inhabitant, place) => {
           faults.count("site cloned");
-          place.settle(inhabitant.life.copy(), inhabitant);
+          place.settleCopy(copyOf(inhabitant));
         });
       case "reparent":
         return this.#reparent(this.#site(step.site));
