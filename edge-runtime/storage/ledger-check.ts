@@ -76,7 +76,9 @@ function checkRow(check: LedgerCheck, row: LedgerRow, base: Revision): LedgerFau
   }
   if (row.first !== records[0]?.revision || row.last !== last) {
     const details = `a batch is filed under revisions ${row.first} to ${row.last}`;
-    return { revision: revision(Math.min(row.first, last)), kind: "order", details };
+    // A record under a number that was passed over above is the one after the last that was sound.
+    const misnumbered = records.some(({ revision: at }, i) => at !== row.first + i);
+    return { revision: misnumbered ? next : revision(Math.min(row.first, last)), kind: "order", details };
   }
   return null;
 }
