@@ -139,7 +139,10 @@ export class ChildLink {
   /** Everything up to `cursor` is stored here. */
   taken(cursor: Revision): void {
     if (this.#phase !== "open") return;
-    this.#untaken = this.#untaken.filter((to) => to > cursor);
+    const untaken = this.#untaken.filter((to) => to > cursor);
+    // It was told already.
+    if (untaken.length === this.#untaken.length) return;
+    this.#untaken = untaken;
     this.#connection.send({ kind: "taken", cursor });
   }
 

@@ -24,6 +24,8 @@ import { isCompacted, type SnapshotSource } from "./snapshot-source.ts";
 
 /** How long a run of nothing waits for a body before it goes alone, ms. */
 export const SKIP_DELAY_MS = 1_000;
+/** To a site: what its many neighbours write passes it by, and is told it all the same. */
+const SITE_SKIP_DELAY_MS = 5_000;
 
 /** Records of one frame: a held skip may come before them. */
 const RECORDS_MAX = BATCH_ITEMS_MAX - 1;
@@ -213,8 +215,12 @@ export class DownStream {
       this.#cancelHeld?.();
       this.#cancelHeld = null;
     } else {
-      this.#cancelHeld ??= this.#options.clock.after(SKIP_DELAY_MS, () => this.#sendHeld());
+      this.#cancelHeld ??= this.#options.clock.after(this.#skipDelayMs, () => this.#sendHeld());
     }
+  }
+
+  get #skipDelayMs(): number {
+    return this.#options.child === null ? SKIP_DELAY_MS : SITE_SKIP_DELAY_MS;
   }
 
   #sendHeld(): void {
@@ -222,7 +228,7 @@ export class DownStream {
     const [held] = this.#held;
     if (held?.kind !== "skip" || this.#closed) return;
     if (!this.#maySend()) {
-      this.#cancelHeld = this.#options.clock.after(SKIP_DELAY_MS, () => this.#sendHeld());
+      this.#cancelHeld = this.#options.clock.after(this.#skipDelayMs, () => this.#sendHeld());
       return;
     }
     this.#held = [];

@@ -47,8 +47,9 @@ test("S2: ten sites at a hub have everything there, at the cost of a few frames 
   const { violations, perSite, lagMs } = await costOf(10, 1);
   expect(violations).toEqual([]);
   expect(perSite.hubEntries).toBeGreaterThanOrEqual(1);
-  // A write is one push and one answer; beside them there are the greeting, and what keeps a line alive.
-  expect(perSite.framesUp).toBeLessThan(25);
-  expect(perSite.framesDown).toBeLessThan(25);
+  // A write is one push and one answer; beside them there are the greeting, what keeps a line alive, and every few seconds that
+  // what the neighbours wrote is none of this one's.
+  expect(perSite.framesUp).toBeLessThan(30);
+  expect(perSite.framesDown).toBeLessThan(30);
   expect(lagMs.p99).toBeLessThan(1_000);
 });
