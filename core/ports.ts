@@ -155,6 +155,8 @@ export interface StoredState {
   readonly appliedTerm: Term;
   readonly membership: Membership;
   readonly position: Position;
+  /** The index of the snapshot that this state was installed from; 0: it grew here from the first entry. */
+  readonly installed: Index;
 }
 
 export interface Applied {

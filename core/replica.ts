@@ -71,7 +71,7 @@ export class Replica {
       () => this.#phase === "starting",
     );
     this.#parts.applied.open(stored);
-    await this.#parts.upkeep.comparisons.open();
+    await this.#parts.upkeep.comparisons.open(stored);
     this.#parts.retention.restart(storedLog.base.index, storedLog.entries);
     this.#raft = raftOfStored(this.#options, stored, storedLog, (node) =>
       this.#parts.upkeep.versions.refusal(node, this.#running()),
@@ -343,7 +343,7 @@ export class Replica {
     this.#running().snapshotInstalled(meta);
     this.#parts.applied.replace(stored);
     this.#parts.barriers.applied(meta.index);
-    this.#parts.upkeep.comparisons.open().catch((error: unknown) => this.#fatal(error));
+    this.#parts.upkeep.comparisons.open(stored).catch((error: unknown) => this.#fatal(error));
   }
 
   /** What a heartbeat tells of this state; nothing of one that is wrong. */

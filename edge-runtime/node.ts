@@ -167,6 +167,7 @@ async function compose(
   const state = new SqliteStateStore({
     dataDir: config.dataDir,
     cluster,
+    node: id,
     epoch,
     membership,
     cacheBytes: config.memory.stateCacheBytes,

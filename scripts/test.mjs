@@ -33,10 +33,19 @@ await script(async () => {
 
   const tests = await suites(node, filters, env);
   if (tests.exitCode !== 0) failed.push("tests");
+  for (const name of tests.broken) process.stdout.write(`not passed: ${name}\n`);
   for (const name of failed) process.stdout.write(`failed: ${name}\n`);
   process.stdout.write(`${tests.passed} passed, ${tests.failed} failed, ${tests.skipped} skipped\n`);
   return failed.length === 0 ? 0 : 1;
 });
+
+/** Named once more at the end: what a failure prints may be longer than what is kept of the output. */
+function brokenIn({ name, status, assertionResults }) {
+  const file = path.relative(ROOT, name);
+  const broken = assertionResults.filter(({ status: its }) => its === "failed");
+  if (broken.length === 0) return status === "failed" ? [file] : [];
+  return broken.map(({ fullName }) => `${file}: ${fullName}`);
+}
 
 async function suites(node, filters, env) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "openclaw-test-"));
@@ -48,6 +57,7 @@ async function suites(node, filters, env) {
     const counts = fs.existsSync(report) ? JSON.parse(fs.readFileSync(report, "utf8")) : {};
     return {
       exitCode,
+      broken: (counts.testResults ?? []).flatMap(brokenIn),
       passed: counts.numPassedTests ?? 0,
       failed: counts.numFailedTests ?? 0,
       skipped: (counts.numPendingTests ?? 0) + (counts.numTodoTests ?? 0),

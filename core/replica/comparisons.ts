@@ -6,7 +6,7 @@
 import { equalBytes, toHex } from "../bytes.ts";
 import { asOpenClawError, invariant, OpenClawError } from "../errors.ts";
 import { type Index, index, type NodeId } from "../ids.ts";
-import type { Applied, Clock, StateStore } from "../ports.ts";
+import type { Applied, Clock, StateStore, StoredState } from "../ports.ts";
 import { isJoint } from "../raft/membership.ts";
 import type { StateMark } from "../raft/message.ts";
 import type { Raft } from "../raft/raft.ts";
@@ -68,8 +68,8 @@ export class Comparisons {
   #owed: Finding | null = null;
   #reporting = false;
   #beginning = false;
-  /** The round that told of a state which was replaced since. */
-  #rebuilt: Index = index(0);
+  /** What was reported of a round up to here was found in another state, in whose place a snapshot came. */
+  #installed: Index = index(0);
   #askIn = 0;
   readonly #marks = new LedgerMarks();
   /** The leader's ledger is another one than ours, and no round has begun since that was seen. */
@@ -108,14 +108,12 @@ export class Comparisons {
   }
 
   /** The state is open, or a snapshot took its place. What began before that was not hashed here. */
-  async open(): Promise<void> {
-    if (this.#agreement.kind === "diverged") this.#rebuilt = this.#agreement.round;
+  async open({ installed }: Pick<StoredState, "installed">): Promise<void> {
+    this.#installed = installed;
     this.#known = await this.#options.state.read({ kind: "comparison" });
     this.#marks.clear();
     this.#agree({ kind: "sound" });
-    const own = this.#own(this.#known);
-    if (own === null && this.#known.round > 0) this.#owed = { kind: "gaveUp" };
-    if (this.#known.round === this.#rebuilt && own?.kind === "hash") this.#owed = { kind: "rebuilt" };
+    this.#owed = this.#known.round > 0 && this.#own(this.#known) === null ? { kind: "gaveUp" } : null;
     this.#judge();
   }
 
@@ -203,13 +201,14 @@ export class Comparisons {
     const verdict = verdictOf(this.#known);
     const { round, splitAt } = this.#known;
     const own = this.#own(this.#known);
-    if (verdict.kind === "agreed" && own?.kind === "hash" && round !== this.#rebuilt) {
-      if (!equalBytes(own.hash, verdict.hash)) {
+    if (verdict.kind === "agreed" && own?.kind === "hash" && !equalBytes(own.hash, verdict.hash)) {
+      if (round > this.#installed) {
         this.#owed = null;
         this.#agree({ kind: "diverged", round, ours: own.hash, theirs: verdict.hash });
         this.#options.diverged();
         return;
       }
+      this.#owed = { kind: "rebuilt" };
     }
     this.#agree(splitAt > 0 ? { kind: "split", round: splitAt } : { kind: "sound" });
   }

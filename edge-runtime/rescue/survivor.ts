@@ -49,6 +49,7 @@ export async function openSurvivor(config: string): Promise<Survivor> {
     const opening = {
       folder: copy,
       cluster: node.cluster,
+      node: node.node,
       epoch: node.epoch,
       membership: founding([]),
       cacheBytes: CACHE_BYTES,

@@ -161,7 +161,7 @@ function describe(path: string): { readonly meta: SnapshotMeta; readonly epoch: 
   const connection = openCopy(path);
   try {
     const tables = new StateTables(connection);
-    return { meta: tables.applied(), epoch: readPosition(tables.state).epoch };
+    return { meta: tables.applied().meta, epoch: readPosition(tables.state).epoch };
   } finally {
     connection.close();
   }

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import type { HistorySource } from "@openclaw/core/history/history-source.ts";
-import { type Index, index, PARTITION, type Revision, term } from "@openclaw/core/ids.ts";
+import { type Index, index, type NodeId, PARTITION, type Revision, term } from "@openclaw/core/ids.ts";
 import type { LedgerChecked, StoredState } from "@openclaw/core/ports.ts";
 import { decodeEntries } from "@openclaw/core/raft/entry-codec.ts";
 import { membershipAfter } from "@openclaw/core/raft/membership-codec.ts";
@@ -24,7 +24,7 @@ import { StateReads } from "./state-reads.ts";
 import { createStateTables, StateTables } from "./state-tables.ts";
 import { readIdentity, writeIdentity } from "./store-identity.ts";
 
-export const STATE_FORMAT = 5;
+export const STATE_FORMAT = 6;
 
 /** R6: a transaction stays open over several batches until it is this old, ms, or this large, bytes. */
 const TRANSACTION_MS_MAX = 30;
@@ -57,6 +57,8 @@ export class StateFile {
   readonly #onError: (error: unknown) => void;
   /** As of the last applied entry, committed or not. */
   #applied: SnapshotMeta;
+  readonly #node: NodeId;
+  readonly #installed: Index;
   #transaction: OpenTransaction | null = null;
   #copying = false;
   /** Of the last comparison that began since the file was opened. */
@@ -76,25 +78,30 @@ export class StateFile {
       const found = readIdentity(connection);
       if (found === null) create(connection, opening, wanted);
       else requireIdentity(found, wanted);
-      return new StateFile(connection, createApply(sha256, opening.cluster, APPLY_VERSIONS), onError);
+      return new StateFile(connection, opening, onError);
     } catch (error) {
       connection.close();
       throw openingError(error, path);
     }
   }
 
-  private constructor(connection: Connection, apply: Apply, onError: (error: unknown) => void) {
+  private constructor(connection: Connection, { cluster, node }: StateOpening, onError: (error: unknown) => void) {
     this.#connection = connection;
     this.#tables = new StateTables(connection);
     this.#reads = new StateReads(this.#tables.state);
-    this.#apply = apply;
+    this.#apply = createApply(sha256, cluster, APPLY_VERSIONS);
     this.#onError = onError;
-    this.#applied = this.#tables.applied();
+    const mark = this.#tables.applied();
+    this.#applied = mark.meta;
+    this.#node = node;
+    // Another node's row is there from the rename to the next line: a crash between them finds it again.
+    this.#installed = mark.node === node ? mark.installed : mark.meta.index;
+    if (mark.node !== node) this.#alone(() => this.#putApplied());
   }
 
   stored(): StoredState {
     const { index: applied, term: appliedTerm, membership } = this.#applied;
-    return { applied, appliedTerm, membership, position: this.read({ kind: "position" }) };
+    return { applied, appliedTerm, membership, position: this.read({ kind: "position" }), installed: this.#installed };
   }
 
   /** @param packed entries as `encodeEntries` writes them, the first one following the applied index */
@@ -172,13 +179,17 @@ export class StateFile {
     clearTimeout(this.#transaction.timer);
     this.#transaction = null;
     try {
-      this.#tables.setApplied(this.#applied);
+      this.#putApplied();
       this.#connection.exec("COMMIT");
     } catch (error) {
       // What was applied, and perhaps answered, is not in the file: whoever asked for the commit may go on, the state may not.
       this.#onError(error);
       throw error;
     }
+  }
+
+  #putApplied(): void {
+    this.#tables.setApplied({ meta: this.#applied, node: this.#node, installed: this.#installed });
   }
 
   /** R7: everything applied before the call is in the database file, and that is fsynced. */
@@ -296,7 +307,8 @@ function create(connection: Connection, opening: StateOpening, identity: StoreId
   writeIdentity(connection, identity);
   const tables = new StateTables(connection);
   tables.state.write(initialWrites(opening.cluster, opening.epoch, sha256));
-  tables.setApplied({ index: index(0), term: term(0), membership: opening.membership });
+  const meta = { index: index(0), term: term(0), membership: opening.membership };
+  tables.setApplied({ meta, node: opening.node, installed: index(0) });
   connection.exec("COMMIT");
   // The names are durable before anything relies on them; the rows are rebuilt from the log if they are lost.
   fsyncPath(opening.folder);

@@ -1,6 +1,6 @@
 /** What the main thread asks of the state's worker. */
 import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
-import type { ClusterId, Epoch, Index, Revision } from "@openclaw/core/ids.ts";
+import type { ClusterId, Epoch, Index, NodeId, Revision } from "@openclaw/core/ids.ts";
 import type { LedgerChecked, SnapshotContent, SnapshotHeader, StoredState } from "@openclaw/core/ports.ts";
 import type { Membership } from "@openclaw/core/raft/membership.ts";
 import type { SnapshotMeta } from "@openclaw/core/raft/message.ts";
@@ -18,6 +18,8 @@ export const STATE_CACHE_BYTES = 8 * 1_048_576;
 export interface StateOpening {
   readonly folder: string;
   readonly cluster: ClusterId;
+  /** Whose state it is. */
+  readonly node: NodeId;
   /** Those a new state starts with. */
   readonly epoch: Epoch;
   readonly membership: Membership;

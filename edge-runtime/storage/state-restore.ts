@@ -131,7 +131,7 @@ export class StateRestore {
   finish(restored: Restored, membership: Membership): void {
     this.#connection.exec("BEGIN IMMEDIATE");
     this.#tables.state.write(restoredWrites(this.#tables.state, restored));
-    this.#tables.setApplied({ ...RESTORED_AT, membership });
+    this.#tables.setApplied({ meta: { ...RESTORED_AT, membership }, node: null, installed: index(0) });
     this.#connection.exec("COMMIT");
     this.close();
     fsyncPath(join(this.#folder, STATE_FILE));

@@ -178,7 +178,7 @@ export class IncomingSnapshot {
       const tables = new StateTables(connection);
       const { epoch } = query(tables.state, { kind: "position" }, sha256);
       const same =
-        isSameMeta(tables.applied(), header.meta) &&
+        isSameMeta(tables.applied().meta, header.meta) &&
         epoch.counter === header.epoch.counter &&
         epoch.nonce === header.epoch.nonce;
       if (!same)

@@ -3,7 +3,7 @@
 import { equalBytes } from "@openclaw/core/bytes.ts";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
-import type { ClusterId, Epoch, Index, Revision } from "@openclaw/core/ids.ts";
+import type { ClusterId, Epoch, Index, NodeId, Revision } from "@openclaw/core/ids.ts";
 import { SNAPSHOT_PIECE_BYTES } from "@openclaw/core/limits.ts";
 import type {
   Applied,
@@ -42,6 +42,7 @@ export interface SqliteStateOptions {
   /** Created if it is not there; this process alone uses it from `open` on. */
   readonly dataDir: string;
   readonly cluster: ClusterId;
+  readonly node: NodeId;
   /** Those a new state starts with; an existing one keeps its own. */
   readonly epoch: Epoch;
   readonly membership: Membership;
@@ -71,9 +72,9 @@ export class SqliteStateStore implements StateStore {
     invariant(this.#channel === null, "a state store is open once");
     const channel = new WorkerChannel<StateCalls>("state worker", new URL("./state-worker.ts", import.meta.url));
     this.#channel = channel;
-    const { dataDir, cluster, epoch, membership, cacheBytes = STATE_CACHE_BYTES } = this.#options;
+    const { dataDir, cluster, node, epoch, membership, cacheBytes = STATE_CACHE_BYTES } = this.#options;
     try {
-      return await channel.call("open", { folder: dataDir, cluster, epoch, membership, cacheBytes });
+      return await channel.call("open", { folder: dataDir, cluster, node, epoch, membership, cacheBytes });
     } catch (error) {
       this.#channel = null;
       await channel.terminate();

@@ -1,10 +1,11 @@
 /** The tables of state.db: the state's rows, the ledger, how far both have come, and the history index. */
 import { EMPTY_BYTES, equalBytes } from "@openclaw/core/bytes.ts";
+import { decode, encode, TupleReader } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { type Revision, revision } from "@openclaw/core/ids.ts";
+import { type Index, index, isNodeId, type NodeId, type Revision, revision } from "@openclaw/core/ids.ts";
 import type { LedgerMark } from "@openclaw/core/ledger/verify.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
-import { decodeSnapshotMeta, encodeSnapshotMeta } from "@openclaw/core/raft/entry-codec.ts";
+import { metaTuple, readMeta } from "@openclaw/core/raft/entry-codec.ts";
 import type { SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import { packRecords, unpackRecords } from "./record-batch.ts";
 import { RowTable } from "./row-table.ts";
@@ -24,6 +25,15 @@ export function createStateTables(connection: Connection): void {
 
 /** Rows removed at once: each may be 1 MiB and more. */
 const CUT_ROWS = 16;
+
+/** How far a state has come, and through whose hands: a file in which another node wrote last came from there. */
+export interface AppliedMark {
+  readonly meta: SnapshotMeta;
+  /** Who applied up to there; null: nobody, it was made of a backup. */
+  readonly node: NodeId | null;
+  /** The index of the snapshot that it was installed from at that node; 0: it grew there. */
+  readonly installed: Index;
+}
 
 /** Records of one batch, as they are stored. */
 export interface LedgerRow {
@@ -153,17 +163,28 @@ export class StateTables {
     return base === undefined ? null : { revision: revision(base.revision), hash: base.hash };
   }
 
-  setApplied(meta: SnapshotMeta): void {
-    const record = encodeSnapshotMeta(meta);
+  setApplied({ meta, node, installed }: AppliedMark): void {
+    const record = encode([metaTuple(meta), node, installed]);
     this.#putApplied.run(sha256(record), record);
   }
 
   /** @throws OpenClawError DATA_CORRUPT */
-  applied(): SnapshotMeta {
+  applied(): AppliedMark {
     const row = this.#applied.get();
     if (row === undefined || !equalBytes(row.sum, sha256(row.record))) {
       throw new OpenClawError("DATA_CORRUPT", "the state's applied index fails its check");
     }
-    return orCorrupt("the state's applied index", () => decodeSnapshotMeta(row.record));
+    return orCorrupt("the state's applied index", () => readMark(row.record));
   }
+}
+
+function readMark(record: Uint8Array): AppliedMark {
+  const reader = new TupleReader(decode(record), "applied mark");
+  const mark = {
+    meta: readMeta(reader.any()),
+    node: reader.orNull((field) => field.that(isNodeId, "a node id")),
+    installed: index(reader.count()),
+  };
+  reader.end();
+  return mark;
 }

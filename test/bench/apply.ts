@@ -39,6 +39,7 @@ class Puts {
     const opening = {
       folder: workbench.folder(),
       cluster: CLUSTER,
+      node: NODE,
       epoch,
       membership: founding([NODE]),
       cacheBytes: STATE_CACHE_BYTES,

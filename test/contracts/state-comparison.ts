@@ -82,6 +82,7 @@ export function stateComparisonContract(name: string, create: () => StateDisk): 
       await (await wrong.snapshot(index(0))).dispose();
       await wrong.stage(headerOf(snapshot), snapshot.chunks);
       expect(await wrong.replace(snapshot.meta, index(3))).toMatchObject({ applied: 2, position: { revision: 2 } });
+      expect((await wrong.checkpoint()).installed).toBe(2);
       expect(await textUnder(wrong, "a")).toBe("right");
       await wrong.apply([putAt(3, "c", "goes on")]);
       await store.apply([putAt(3, "c", "goes on")]);
@@ -91,6 +92,30 @@ export function stateComparisonContract(name: string, create: () => StateDisk): 
       expect(copy.meta.index).toBe(3);
       await copy.dispose();
       await snapshot.dispose();
+    });
+
+    test("C1: a state says which snapshot it came from, for as long as it lives, and tells nobody who is sent a copy", async () => {
+      await store.apply([putAt(1, "a", "1"), putAt(2, "b", "2")]);
+      const disk = create();
+      disks.push(disk);
+      const follower = disk.store();
+      expect((await follower.open()).installed).toBe(0);
+      const snapshot = await store.snapshot(index(2));
+      await follower.stage(headerOf(snapshot), snapshot.chunks);
+      expect((await follower.install(snapshot.meta)).installed).toBe(2);
+      await snapshot.dispose();
+      await follower.apply([putAt(3, "c", "3")]);
+      await follower.close();
+      const again = disk.store();
+      stores.push(again);
+      expect(await again.open()).toMatchObject({ applied: 3, installed: 2 });
+
+      const copy = await again.snapshot(index(3));
+      const third = await opened();
+      await third.stage(headerOf(copy), copy.chunks);
+      expect((await third.install(copy.meta)).installed).toBe(3);
+      await copy.dispose();
+      expect((await store.checkpoint()).installed).toBe(0);
     });
   });
 }

@@ -38,9 +38,11 @@ export const STATE_EPOCH: Epoch = {
 const NODES: readonly NodeId[] = ["california-1", "california-2", "california-3"].map((name) =>
   checked(name, isNodeId),
 );
+/** Where it does not matter which of them. */
+export const STATE_NODE: NodeId = checked("california-1", isNodeId);
 export const STATE_MEMBERSHIP: Membership = founding(NODES);
 
-/** One node's disk. A new store on it finds what an earlier one, closed by now, has written. */
+/** The disk of one node, another one each time. A new store on it finds what an earlier one, closed by now, has written. */
 export interface StateDisk {
   store(): StateStore;
   destroy(): Promise<void>;

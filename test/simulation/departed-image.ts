@@ -38,5 +38,5 @@ export function departedImage(
     }),
   );
   const at = { applied: index(applied), appliedTerm: term(Math.min(1, applied)), membership: founding(voters) };
-  return { ...at, rows: view.rows(), history: [], ledger, base: null };
+  return { ...at, rows: view.rows(), history: [], ledger, base: null, installed: index(0) };
 }

@@ -19,6 +19,8 @@ export interface Image {
   readonly ledger: readonly StoredRecord[];
   /** What the ledger's first record follows; null: the beginning. */
   readonly base: LedgerMark | null;
+  /** The index of the snapshot that it was installed from; 0: none. Of this disk: no snapshot carries it. */
+  readonly installed: Index;
 }
 
 export const metaOf = ({ applied, appliedTerm, membership }: Image): SnapshotMeta => ({
@@ -61,5 +63,6 @@ export function decodeImage(bytes: Uint8Array): Image {
       const base = new TupleReader(field.any(), "ledger base");
       return { revision: revision(base.count()), hash: base.bytes() };
     }),
+    installed: index(0),
   };
 }

@@ -71,6 +71,7 @@ export class MemoryStateStore implements StateStore {
   #applied: Index;
   #appliedTerm: Term;
   #membership: Membership;
+  #installed: Index;
   #durable: Image;
   #copy: { readonly content: SnapshotContent; readonly bytes: Uint8Array } | null = null;
   /** What came of a snapshot whose transfer broke off. */
@@ -91,6 +92,7 @@ export class MemoryStateStore implements StateStore {
     this.#applied = durable.applied;
     this.#appliedTerm = durable.appliedTerm;
     this.#membership = durable.membership;
+    this.#installed = durable.installed;
   }
 
   /** The store that starts after a power cut. This one must not be used any more. */
@@ -342,7 +344,7 @@ export class MemoryStateStore implements StateStore {
     if (staged === null || staged.header.meta.index !== meta.index || staged.header.meta.term !== meta.term) {
       throw new OpenClawError("DATA_CORRUPT", "no such snapshot is staged");
     }
-    const { image } = staged;
+    const image = { ...staged.image, installed: meta.index };
     this.#staged = null;
     this.#durable = image;
     this.#scan = null;
@@ -353,6 +355,7 @@ export class MemoryStateStore implements StateStore {
     this.#applied = image.applied;
     this.#appliedTerm = image.appliedTerm;
     this.#membership = image.membership;
+    this.#installed = image.installed;
     return this.#stored();
   }
 
@@ -369,6 +372,7 @@ export class MemoryStateStore implements StateStore {
       history: this.#index.rows(),
       ledger: [...this.#ledger],
       base: this.#base,
+      installed: this.#installed,
     };
   }
 
@@ -378,6 +382,7 @@ export class MemoryStateStore implements StateStore {
       appliedTerm: this.#appliedTerm,
       membership: this.#membership,
       position: readPosition(this.#view),
+      installed: this.#installed,
     };
   }
 }
@@ -393,6 +398,6 @@ function atOnce<T>(steps: Iterator<void, T, void>): T {
 function emptyImage({ cluster, epoch, membership }: MemoryStateOptions): Image {
   const view = new MemoryView();
   view.write(initialWrites(cluster, epoch, sha256));
-  const nothing = { applied: index(0), appliedTerm: term(0), history: [], ledger: [], base: null };
+  const nothing = { applied: index(0), appliedTerm: term(0), history: [], ledger: [], base: null, installed: index(0) };
   return { ...nothing, membership, rows: view.rows() };
 }

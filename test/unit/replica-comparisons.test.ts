@@ -268,6 +268,27 @@ describe("C1: a replica that differs from a majority", () => {
   });
 });
 
+/** Seed 553162830194: the row of the round is older than the state that came in its place. */
+test("C1: one that was given another state does not take itself for wrong again after a power cut", async () => {
+  const { cluster, leader, others } = await startedCluster(3);
+  const [member] = others;
+  if (member === undefined) throw new Error("three have a follower");
+  rot(member);
+  const giveIn = withoutSnapshots(member);
+  await compared(cluster, leader);
+  await until(cluster, () => member.replica.status().agreement.kind === "diverged");
+  giveIn();
+  await until(cluster, () => member.replica.status().agreement.kind === "sound");
+  // Nothing of what it applies from now on is durable: neither that it was rebuilt, nor the next round.
+  await cluster.powerCut(member);
+  withoutSnapshots(member);
+  const heard: string[] = [];
+  member.replica.onAgreement(({ kind }) => heard.push(kind));
+  await until(cluster, allSound(cluster));
+  expect(heard).toEqual([]);
+  expect(await states(cluster)).toBe(1);
+});
+
 describe("C3: a replica whose ledger is another one than its leader's", () => {
   const del = (key: string): UserCommand => ({ kind: "deleteRange", keys: { kind: "key", key: utf8(key) } });
 

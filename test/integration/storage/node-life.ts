@@ -26,6 +26,7 @@ const log = new SegmentLogStore({ dataDir, cluster: STATE_CLUSTER, node });
 const state = new SqliteStateStore({
   dataDir,
   cluster: STATE_CLUSTER,
+  node,
   epoch: STATE_EPOCH,
   membership: STATE_MEMBERSHIP,
 });

@@ -5,7 +5,14 @@ import { join } from "node:path";
 import { index } from "@openclaw/core/ids.ts";
 import { SqliteStateStore } from "@openclaw/edge-runtime/storage/state-store.ts";
 import { expect, onTestFinished, test } from "vitest";
-import { putAt, STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP, textUnder } from "../../contracts/state-store.ts";
+import {
+  putAt,
+  STATE_CLUSTER,
+  STATE_EPOCH,
+  STATE_MEMBERSHIP,
+  STATE_NODE,
+  textUnder,
+} from "../../contracts/state-store.ts";
 import { temporaryFolder } from "../../unit/storage/storage-fixture.ts";
 
 /** A small disk of its own, or null where mounting is not allowed. */
@@ -40,6 +47,7 @@ test("R6, pitfall 30: when a commit finds the disk full nothing is applied after
   const options = {
     dataDir: join(disk, "data"),
     cluster: STATE_CLUSTER,
+    node: STATE_NODE,
     epoch: STATE_EPOCH,
     membership: STATE_MEMBERSHIP,
   };

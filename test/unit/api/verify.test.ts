@@ -9,7 +9,7 @@ import { readableRecords } from "@openclaw/edge-runtime/storage/record-batch.ts"
 import { SqliteStateStore } from "@openclaw/edge-runtime/storage/state-store.ts";
 import Database from "better-sqlite3";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { putAt, STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP } from "../../contracts/state-store.ts";
+import { putAt, STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP, STATE_NODE } from "../../contracts/state-store.ts";
 import { temporaryFolder } from "../storage/storage-fixture.ts";
 import { startTestNode, type TestNode } from "./node.ts";
 
@@ -67,6 +67,7 @@ test("a stopped node's folder is checked; a wrong revision is named, and the exi
   const store = new SqliteStateStore({
     dataDir,
     cluster: STATE_CLUSTER,
+    node: STATE_NODE,
     epoch: STATE_EPOCH,
     membership: STATE_MEMBERSHIP,
   });

@@ -69,6 +69,7 @@ async function opened({ node }: Rebuilt, site: OneCluster): Promise<{ store: Sql
   const store = new SqliteStateStore({
     dataDir: config.dataDir,
     cluster: site.cluster,
+    node: config.node,
     epoch: config.epoch,
     membership: { voters: [], outgoing: [], learners: [] },
   });

@@ -20,7 +20,7 @@ const logOf = (dataDir: string, cluster: ClusterId = CLUSTER, node: NodeId = NOD
   closedAfter(new SegmentLogStore({ dataDir, cluster, node }));
 
 const stateOf = (dataDir: string, cluster: ClusterId = CLUSTER): StateStore =>
-  closedAfter(new SqliteStateStore({ dataDir, cluster, epoch: STATE_EPOCH, membership: STATE_MEMBERSHIP }));
+  closedAfter(new SqliteStateStore({ dataDir, cluster, node: NODE, epoch: STATE_EPOCH, membership: STATE_MEMBERSHIP }));
 
 function closedAfter<Store extends { close(): Promise<void> }>(store: Store): Store {
   onTestFinished(() => store.close());

@@ -4,14 +4,20 @@ import { index } from "@openclaw/core/ids.ts";
 import { NodeDisk } from "@openclaw/edge-runtime/storage/disk-use.ts";
 import { SqliteStateStore } from "@openclaw/edge-runtime/storage/state-store.ts";
 import { expect, onTestFinished, test } from "vitest";
-import { putAt, STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP } from "../../contracts/state-store.ts";
+import { putAt, STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP, STATE_NODE } from "../../contracts/state-store.ts";
 import { temporaryFolder } from "./storage-fixture.ts";
 
 const LARGE = "x".repeat(500_000);
 
 async function node() {
   const folder = temporaryFolder();
-  const options = { dataDir: folder, cluster: STATE_CLUSTER, epoch: STATE_EPOCH, membership: STATE_MEMBERSHIP };
+  const options = {
+    dataDir: folder,
+    cluster: STATE_CLUSTER,
+    node: STATE_NODE,
+    epoch: STATE_EPOCH,
+    membership: STATE_MEMBERSHIP,
+  };
   const store = new SqliteStateStore(options);
   onTestFinished(() => store.close());
   await store.open();

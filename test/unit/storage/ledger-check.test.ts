@@ -8,7 +8,7 @@ import { SqliteStateStore } from "@openclaw/edge-runtime/storage/state-store.ts"
 import { StateTables } from "@openclaw/edge-runtime/storage/state-tables.ts";
 import Database from "better-sqlite3";
 import { expect, onTestFinished, test } from "vitest";
-import { putAt, STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP } from "../../contracts/state-store.ts";
+import { putAt, STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP, STATE_NODE } from "../../contracts/state-store.ts";
 import { temporaryFolder } from "./storage-fixture.ts";
 
 /** Batches as apply makes them: rows of one, three and twenty records. */
@@ -20,6 +20,7 @@ async function ledger(): Promise<{ database: Database.Database; check: (from?: n
   const store = new SqliteStateStore({
     dataDir: folder,
     cluster: STATE_CLUSTER,
+    node: STATE_NODE,
     epoch: STATE_EPOCH,
     membership: STATE_MEMBERSHIP,
   });
@@ -128,6 +129,7 @@ test("it goes in slices: each begins where the one before ended, and applies go 
   const store = new SqliteStateStore({
     dataDir: folder,
     cluster: STATE_CLUSTER,
+    node: STATE_NODE,
     epoch: STATE_EPOCH,
     membership: STATE_MEMBERSHIP,
   });

@@ -13,7 +13,14 @@ import { STATE_FILE } from "@openclaw/edge-runtime/storage/state-protocol.ts";
 import { SqliteStateStore } from "@openclaw/edge-runtime/storage/state-store.ts";
 import { StateTables } from "@openclaw/edge-runtime/storage/state-tables.ts";
 import { expect, onTestFinished, test } from "vitest";
-import { commandsAt, putAt, STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP } from "../../contracts/state-store.ts";
+import {
+  commandsAt,
+  putAt,
+  STATE_CLUSTER,
+  STATE_EPOCH,
+  STATE_MEMBERSHIP,
+  STATE_NODE,
+} from "../../contracts/state-store.ts";
 import { textsAt } from "../../contracts/state-store-history.ts";
 import { leftByKill, temporaryFolder } from "./storage-fixture.ts";
 
@@ -21,6 +28,7 @@ async function opened(dataDir: string): Promise<StateStore> {
   const store = new SqliteStateStore({
     dataDir,
     cluster: STATE_CLUSTER,
+    node: STATE_NODE,
     epoch: STATE_EPOCH,
     membership: STATE_MEMBERSHIP,
   });

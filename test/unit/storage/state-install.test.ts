@@ -7,15 +7,15 @@ import { asideSteps, INCOMING_FILE, INSTALL_STEPS } from "@openclaw/edge-runtime
 import { SqliteStateStore } from "@openclaw/edge-runtime/storage/state-store.ts";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { putAt, STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP, textUnder } from "../../contracts/state-store.ts";
-import { leftByKill, temporaryFolder } from "./storage-fixture.ts";
+import { leftByKill, NODE, OTHER_NODE, temporaryFolder } from "./storage-fixture.ts";
 
-const stateOf = (dataDir: string): StateStore =>
-  new SqliteStateStore({ dataDir, cluster: STATE_CLUSTER, epoch: STATE_EPOCH, membership: STATE_MEMBERSHIP });
+const stateOf = (dataDir: string, node = NODE): StateStore =>
+  new SqliteStateStore({ dataDir, cluster: STATE_CLUSTER, node, epoch: STATE_EPOCH, membership: STATE_MEMBERSHIP });
 
 /** A folder as the worker leaves it just before the first step, with a WAL that a careless close might have left. */
 async function readyToInstall(): Promise<string> {
   const leader = temporaryFolder();
-  const source = stateOf(leader);
+  const source = stateOf(leader, OTHER_NODE);
   await source.open();
   await source.apply([1, 2, 3, 4, 5].map((at) => putAt(at, "a", `new ${at}`)));
   const snapshot = await source.snapshot(index(0));
@@ -63,6 +63,7 @@ describe.each([
       const isNew = done > renamed;
       expect(stored.applied).toBe(isNew ? 5 : 2);
       expect(stored.position.revision).toBe(isNew ? 5 : 2);
+      expect(stored.installed).toBe(isNew ? 5 : 0);
       expect(await textUnder(store, "a")).toBe(isNew ? "new 5" : "old 1");
       expect(await textUnder(store, "b")).toBe(isNew ? null : "old 2");
       await store.apply([putAt(stored.applied + 1, "c", "goes on")]);

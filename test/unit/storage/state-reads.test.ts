@@ -6,7 +6,7 @@ import { plainRange, type RangeRequest } from "@openclaw/core/state-machine/oper
 import type { Query } from "@openclaw/core/state-machine/query.ts";
 import { SqliteStateStore } from "@openclaw/edge-runtime/storage/state-store.ts";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { commandsAt, STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP } from "../../contracts/state-store.ts";
+import { commandsAt, STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP, STATE_NODE } from "../../contracts/state-store.ts";
 import { temporaryFolder } from "./storage-fixture.ts";
 
 const KEYS = 8_000;
@@ -20,7 +20,7 @@ const asked = (changed: Partial<RangeRequest>): Query => ({ ...all, ...changed }
 async function full(): Promise<SqliteStateStore> {
   const dataDir = temporaryFolder();
   const [cluster, epoch, membership] = [STATE_CLUSTER, STATE_EPOCH, STATE_MEMBERSHIP];
-  const store = new SqliteStateStore({ dataDir, cluster, epoch, membership });
+  const store = new SqliteStateStore({ dataDir, cluster, node: STATE_NODE, epoch, membership });
   await store.open();
   onTestFinished(() => store.close());
   for (let at = 0; at < KEYS / BATCH; at++)

@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { index, revision } from "@openclaw/core/ids.ts";
+import { index, isNodeId, revision } from "@openclaw/core/ids.ts";
 import { SNAPSHOT_PIECE_BYTES } from "@openclaw/core/limits.ts";
 import type { SnapshotChunks, StateSnapshot, StateStore } from "@openclaw/core/ports.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
@@ -17,6 +17,7 @@ import {
   STATE_CLUSTER,
   STATE_EPOCH,
   STATE_MEMBERSHIP,
+  STATE_NODE,
   type StateDisk,
   stateStoreContract,
   textUnder,
@@ -27,13 +28,16 @@ import { stateStoreKeysContract } from "../../contracts/state-store-keys.ts";
 import { snapshotPieces } from "../../simulation/snapshot-pieces.ts";
 import { leftByKill, OTHER_CLUSTER, temporaryFolder } from "./storage-fixture.ts";
 
-const storeOn = (dataDir: string, cluster = STATE_CLUSTER): StateStore =>
-  new SqliteStateStore({ dataDir, cluster, epoch: STATE_EPOCH, membership: STATE_MEMBERSHIP });
+const storeOn = (dataDir: string, cluster = STATE_CLUSTER, node = STATE_NODE): StateStore =>
+  new SqliteStateStore({ dataDir, cluster, node, epoch: STATE_EPOCH, membership: STATE_MEMBERSHIP });
 
+let disks = 0;
 const newDisk = (): StateDisk => {
   const dataDir = mkdtempSync(join(tmpdir(), "openclaw-state-"));
+  const node = `node-${++disks}`;
+  if (!isNodeId(node)) throw new Error(`${node} is no node id`);
   return {
-    store: () => storeOn(dataDir),
+    store: () => storeOn(dataDir, STATE_CLUSTER, node),
     destroy: async () => rmSync(dataDir, { recursive: true, force: true }),
   };
 };
