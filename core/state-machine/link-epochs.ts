@@ -78,6 +78,9 @@ export function settleEpoch(
   const known = tx.read(ledgerLinkKey(link), ledgerLinkRow);
   if ((known?.epoch.nonce ?? null) !== command.from)
     return refusal(known?.cursor ?? revision(0), "WRONG_EPOCH", "the link follows another epoch by now");
+  // What came meanwhile is in none of the changes, and would stay in the mirror for good.
+  if (known !== undefined && known.cursor !== command.cursor)
+    return refusal(known.cursor, "GAP", `${known.cursor} was taken by now, ${command.cursor} when that was asked`);
   const parted = known === undefined ? null : partingOf(known, lineage);
   if (parted === "same") return refusal(known?.cursor ?? revision(0), "WRONG_EPOCH", "it follows that epoch already");
   const from = begun(sha256, cluster, lineage);

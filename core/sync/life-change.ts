@@ -62,7 +62,7 @@ export async function planChange(
   return { cluster, from, to, parting, taken: await differencesAbove(source, cluster, from, parting) };
 }
 
-/** @param holds of our ledger, where the cluster is our parent @throws OpenClawError WRONG_EPOCH: somebody else decided meanwhile */
+/** @param holds of our ledger, where the cluster is our parent @throws OpenClawError WRONG_EPOCH: somebody else decided meanwhile; GAP: more was taken */
 export async function carryOutChange(
   propose: Propose,
   { cluster, from, to, parting, taken }: LifeChange,
@@ -74,6 +74,7 @@ export async function carryOutChange(
       link: linkOfCluster(cluster),
       cluster,
       from: from.linked ? from.epoch.nonce : null,
+      cursor: from.cursor,
       parting,
       lineage: { epoch: to.epoch, ancestors: to.ancestors },
       holds,
