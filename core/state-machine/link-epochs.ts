@@ -16,7 +16,7 @@ import { contenderKey, contendersRange, ledgerLinkKey, leftLifeKey, streamKey } 
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import { contenderRow, leftLifeRow } from "./life-rows.ts";
 import { rewindLink } from "./link-gaps.ts";
-import { type LedgerLinkRow, ledgerLinkRow, noteParent, raiseMark } from "./link-rows.ts";
+import { type LedgerLinkRow, ledgerLinkRow, lowerMarks, noteParent, raiseMark } from "./link-rows.ts";
 import { moveParentHolds } from "./position.ts";
 import { streamOf } from "./stream-rows.ts";
 import type { Transaction } from "./transaction.ts";
@@ -88,6 +88,7 @@ export function settleEpoch(
   const row = known === undefined ? from : leave(tx, link, known, parting, ledger.position.revision);
   tx.write(ledgerLinkKey(link), ledgerLinkRow, { ...row, ...lineageOf(lineage) });
   tx.remove(contenderKey(link, lineage.epoch.nonce));
+  lowerMarks(tx, cluster, link, command.parting);
   if (command.holds !== null) moveParentHolds(tx, cluster, lineage.epoch.nonce, command.holds);
   const origin = { cluster, epoch: lineage.epoch.nonce, revision: command.parting };
   const events = command.changes.filter((event) => mirrorKey(tx, cluster, event, origin.revision));

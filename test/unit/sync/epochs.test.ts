@@ -154,6 +154,29 @@ describe("L3: a site at its hub", () => {
     expect(await rowsOf(hub, site.id)).not.toHaveProperty("old");
   });
 
+  test("takes again what was put aside of an earlier life, when one that went on from it is chosen after all", async () => {
+    const { world, hub, site } = await fleet(5, 0);
+    const second = await site.restored(3);
+    await put(second, "k1", "second life");
+    world.uplink(second, hub, {});
+    await world.elapse(1_000);
+    await resolve(hub);
+    await world.elapse(10_000);
+    expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(second, null));
+    await second.uplink?.stop();
+
+    const third = await site.restored(5);
+    await put(third, "k2", "third life");
+    world.uplink(third, hub, {});
+    await world.elapse(1_000);
+    expect(errorOf(third)).toMatchObject({ code: "FORK" });
+    await resolve(hub, third.epoch.nonce);
+    await world.elapse(10_000);
+    expect(errorOf(third)).toBeNull();
+    expect(await cursorOf(hub)).toBe(6);
+    expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(third, null));
+  });
+
   test("an older life is refused, and nothing of it is taken", async () => {
     const { world, hub, site } = await fleet(5, 0);
     const again = await site.restored(5);
