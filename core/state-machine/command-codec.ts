@@ -198,7 +198,7 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
         command.parting,
         ...lineageFields(command.lineage),
         command.holds,
-        command.changes.map(eventTuple),
+        command.changes === null ? null : command.changes.map(eventTuple),
       ];
     case "noteContender":
       return [COMMAND.noteContender, command.link, ...contenderFields(command.contender)];
@@ -300,7 +300,7 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         parting: revision(reader.count()),
         lineage: readLineage(reader),
         holds: readHolds(reader),
-        changes: reader.list().map(readKeyEvent),
+        changes: reader.orNull((field) => field.list().map(readKeyEvent)),
       };
     case COMMAND.noteContender:
       return {
