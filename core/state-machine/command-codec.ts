@@ -194,10 +194,11 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
         command.link,
         command.cluster,
         command.from,
+        command.cursor,
         command.parting,
         ...lineageFields(command.lineage),
         command.holds,
-        command.changes.map(eventTuple),
+        command.changes === null ? null : command.changes.map(eventTuple),
       ];
     case "noteContender":
       return [COMMAND.noteContender, command.link, ...contenderFields(command.contender)];
@@ -295,10 +296,11 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         link: reader.that(isLinkId, "a link"),
         cluster: reader.that(isClusterId, "a cluster"),
         from: reader.orNull((field) => field.that(isNonce, "a nonce")),
+        cursor: revision(reader.count()),
         parting: revision(reader.count()),
         lineage: readLineage(reader),
         holds: readHolds(reader),
-        changes: reader.list().map(readKeyEvent),
+        changes: reader.orNull((field) => field.list().map(readKeyEvent)),
       };
     case COMMAND.noteContender:
       return {

@@ -31,7 +31,8 @@ export async function snapshotFor(to: To, down: Down): Promise<SnapshotSource | 
   const { subscription, held, cursor, snapshot } = down;
   if (snapshot !== null && isSame(snapshot.head.subscription, subscription)) {
     if (await isStillTold(to.backend, snapshot.head)) return sourceOf(to, snapshot, down);
-    if (isWhole(snapshot.head)) return wholeSnapshot(to, down);
+    // Of a ledger that is empty there is none: its first record ends the connection, and the next one begins with it.
+    if (isWhole(snapshot.head)) return to.backend.position().revision === 0 ? null : wholeSnapshot(to, down);
   }
   const { compacted } = to.backend.position();
   if (cursor + 1 < compacted) return wholeSnapshot(to, down);

@@ -90,6 +90,7 @@ export async function isStillTold(backend: SnapshotBackend, { at, hash }: Snapsh
 }
 
 async function hashAt(backend: SnapshotBackend, at: Revision): Promise<Uint8Array | null> {
+  if (at === 0) return null;
   try {
     const { records } = await backend.ledger(at, 1);
     return records[0]?.revision === at ? records[0].hash : null;

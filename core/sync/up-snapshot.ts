@@ -83,7 +83,7 @@ export class UpSnapshot {
 
   async #fresh(after: Revision): Promise<SnapshotSource> {
     await this.#told(after);
-    const at = revision(Math.max(this.#backend.position().compacted, after));
+    const at = revision(Math.max(this.#backend.position().compacted, after, 1));
     const head = await snapshotHead(this.#backend, { at, subscription: null, kept: null, receiver: this.#parent });
     return this.#from(head, after);
   }

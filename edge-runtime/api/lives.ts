@@ -70,15 +70,7 @@ export function livesRoutes(app: FastifyInstance, { replica, uplink }: ApiDeps):
         },
         response: {
           200: { description: "Both differences", ...anything },
-          ...failures(
-            "BAD_REQUEST",
-            "FORBIDDEN",
-            "NOT_FOUND",
-            "COMPACTED",
-            "TXN_TOO_LARGE",
-            "WRONG_EPOCH",
-            "UNAVAILABLE",
-          ),
+          ...failures("BAD_REQUEST", "FORBIDDEN", "NOT_FOUND", "TXN_TOO_LARGE", "WRONG_EPOCH", "GAP", "UNAVAILABLE"),
         },
       },
     },
@@ -116,15 +108,7 @@ export function livesRoutes(app: FastifyInstance, { replica, uplink }: ApiDeps):
         body: { type: "object", additionalProperties: false, properties: { dryRun } },
         response: {
           200: { description: "What differs", ...anything },
-          ...failures(
-            "FORBIDDEN",
-            "NOT_FOUND",
-            "NOT_LEADER",
-            "COMPACTED",
-            "TXN_TOO_LARGE",
-            "WRONG_EPOCH",
-            "UNAVAILABLE",
-          ),
+          ...failures("FORBIDDEN", "NOT_FOUND", "NOT_LEADER", "TXN_TOO_LARGE", "WRONG_EPOCH", "GAP", "UNAVAILABLE"),
         },
       },
     },
@@ -170,10 +154,10 @@ const differencesJson = ({ revisions, listed, changes }: Differences) => ({
     deletes: deletes.map(keyText),
     documents,
   })),
-  keysPutBack: changes.map(({ kind, key }) => ({
-    key: keyText(key),
-    becomes: kind === "put" ? "its value then" : "absent",
-  })),
+  // Null: a snapshot of the life that comes replaces them all.
+  keysPutBack:
+    changes?.map(({ kind, key }) => ({ key: keyText(key), becomes: kind === "put" ? "its value then" : "absent" })) ??
+    null,
 });
 
 /** As hex where it is no text. */
