@@ -33,7 +33,7 @@ import { keyOfRow, keyRange, ledgerLinkKey } from "./keyspace.ts";
 import type { Importing } from "./ledger-imports.ts";
 import type { Author } from "./ledger-writer.ts";
 import { beginLink, noteGap } from "./link-gaps.ts";
-import { ledgerLinkRow, markOf, raiseMark } from "./link-rows.ts";
+import { ledgerLinkRow, markOf, noteParent, raiseMark } from "./link-rows.ts";
 import { keyAfter } from "./row-pages.ts";
 import { noteShed } from "./shed.ts";
 import { shippingRefusal } from "./sites.ts";
@@ -51,7 +51,7 @@ export type Taker = Pick<Author, "principal" | "time">;
 
 export function importSnapshot(importing: Importing, taker: Taker, command: ImportSnapshot): CommandResult {
   const { tx, sha256 } = importing;
-  const { link, cluster, epoch, step } = command;
+  const { side, link, cluster, epoch, step } = command;
   const key = ledgerLinkKey(link);
   const known = tx.read(key, ledgerLinkRow);
   const cursor = known?.cursor ?? revision(0);
@@ -66,8 +66,9 @@ export function importSnapshot(importing: Importing, taker: Taker, command: Impo
   }
   switch (step.kind) {
     case "begin": {
-      const refusal = begin(importing, command, step.head, cursor);
+      const refusal = headRefusal(side, step.head) ?? begin(importing, command, step.head, cursor);
       if (refusal !== null) return refuse("MALFORMED_FRAME", refusal);
+      if (side === "parent") noteParent(tx, cluster);
       if (known === undefined) {
         const hash = genesisHash(sha256, cluster, PARTITION, epoch.nonce);
         tx.write(key, ledgerLinkRow, { epoch, ancestors: [], cursor, hash, gap: null, marked: cursor, unmarked: 0 });
@@ -91,6 +92,12 @@ export function importSnapshot(importing: Importing, taker: Taker, command: Impo
     default:
       return unreachable(step);
   }
+}
+
+/** What comes up is a whole ledger, and tells nobody where keys are written; what comes down is of what we subscribe to. */
+function headRefusal(side: ImportSnapshot["side"], { subscription, kept, homes }: SnapshotHead): string | null {
+  if (side === "parent") return subscription === null ? "a snapshot of everything, from the parent" : null;
+  return subscription === null && kept === null && homes.length === 0 ? null : "a parent's snapshot, from a child";
 }
 
 /** Null: it is begun, or goes on. */
