@@ -329,13 +329,17 @@ function takeHomes(importing: Importing, taker: Taker, command: ImportSnapshot, 
     ...gone.map(({ prefix }) => step(prefix, declare("site", null))),
     ...head.homes.flatMap(({ prefix, owner, open }) => {
       const ours = known.find((one) => equalBytes(one.prefix, prefix));
-      const isSame = ours?.owner === (owner ?? cluster);
+      // Open here, and not there: it has moved away and back meanwhile, and waits for us.
+      const isSame = ours?.owner === (owner ?? cluster) && (open || !ours.open);
       const told = isSame ? [] : [step(prefix, declare("hub", owner))];
       return open && !(isSame && ours?.open === true) ? [...told, step(prefix, { kind: "open" })] : told;
     }),
   ];
-  tell(importing, taker, command, { cluster, epoch: epoch.nonce, revision: head.at }, steps, "site");
-  for (const event of steps) handover.fromParent(authorOf, cluster, event);
+  for (const event of steps) {
+    // A record each: what follows from a step stands behind it and before the next one, for a replay, too (L2).
+    tell(importing, taker, command, { cluster, epoch: epoch.nonce, revision: head.at }, [event], "site");
+    handover.fromParent(authorOf, cluster, event);
+  }
   commands.tellResults(authorOf(`cluster:${importing.cluster}`));
 }
 

@@ -4,8 +4,8 @@ import { revision } from "@openclaw/core/ids.ts";
 import type { SnapshotHead, SnapshotStep } from "@openclaw/core/ledger/snapshot.ts";
 import { NOTHING } from "@openclaw/core/ledger/subscription.ts";
 import { describe, expect, test } from "vitest";
-import { family } from "./family.ts";
-import { linkId, type OneCluster, put, sha256 } from "./one-cluster.ts";
+import { converge, expectReplayable, family } from "./family.ts";
+import { epoch, linkId, OneCluster, put, sha256 } from "./one-cluster.ts";
 
 function step(to: OneCluster, from: OneCluster, side: "child" | "parent", one: SnapshotStep) {
   const { cluster, epoch: life } = from;
@@ -40,5 +40,23 @@ describe("a snapshot", () => {
       });
     expect(hub.query({ kind: "homes" }).homes).toEqual([]);
     expect(hub.keys()).toEqual({ "config/a": "hub" });
+  });
+
+  test("L2: a middle tier that learns of an open home replays to the same", () => {
+    const region = new OneCluster("region", epoch("b"));
+    const site = new OneCluster("shop", epoch("c"));
+    const central = new OneCluster("central", epoch("a"));
+    site.run(put("own", "1"));
+    converge([site, region]);
+    const head = headOf(9, { subscription: NOTHING, homes: [CONFIG] });
+    const piece = { section: 0, from: utf8("config/"), to: null, rows: [], documents: [] };
+    for (const one of [
+      { kind: "begin", head },
+      { kind: "piece", at: head.at, piece },
+      { kind: "end", at: head.at },
+    ] as const)
+      expect(step(region, central, "parent", one)).toMatchObject({ kind: "snapshotTaken" });
+    expect(region.query({ kind: "homes" }).homes).toMatchObject([{ owner: "central", waiting: ["shop"] }]);
+    expectReplayable(region);
   });
 });
