@@ -1,15 +1,31 @@
 /** What a neighbour that lies may not bring about: each link speaks for its own cluster and what is below it. */
 import { utf8 } from "@openclaw/core/bytes.ts";
-import { revision } from "@openclaw/core/ids.ts";
+import { encode } from "@openclaw/core/codec.ts";
+import { PARTITION, revision } from "@openclaw/core/ids.ts";
+import { hashAfter } from "@openclaw/core/ledger/chain.ts";
+import type { LedgerEvent } from "@openclaw/core/ledger/record.ts";
+import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { SnapshotHead, SnapshotStep } from "@openclaw/core/ledger/snapshot.ts";
 import { NOTHING } from "@openclaw/core/ledger/subscription.ts";
+import { outcomeTuple } from "@openclaw/core/state-machine/outcome-codec.ts";
 import { describe, expect, test } from "vitest";
-import { converge, expectReplayable, family } from "./family.ts";
+import { converge, expectReplayable, family, home, outcomeOf } from "./family.ts";
 import { epoch, linkId, OneCluster, put, sha256 } from "./one-cluster.ts";
 
 function step(to: OneCluster, from: OneCluster, side: "child" | "parent", one: SnapshotStep) {
   const { cluster, epoch: life } = from;
   return to.system({ kind: "importSnapshot", side, link: linkId(cluster), cluster, epoch: life, step: one });
+}
+
+/** A child ships a record that it made up, in the place of its next one. */
+function says(child: OneCluster, parent: OneCluster, events: readonly LedgerEvent[]) {
+  const { link } = parent.query({ kind: "link", link: linkId(child.cluster) });
+  if (link === null) throw new Error(`nothing of ${child.cluster} was taken`);
+  const at = revision(link.cursor + 1);
+  const form = { partition: PARTITION, revision: at, salt: new Uint8Array(16), home: "site", time: 0 } as const;
+  const record = encodeRecord({ ...form, origin: null, link: null, principal: "liar", events });
+  const items = [{ kind: "body", revision: at, record }] as const;
+  return parent.import(child, items, hashAfter(sha256, link.hash, PARTITION, items));
 }
 
 const headOf = (at: number, parts: Partial<SnapshotHead>): SnapshotHead => ({
@@ -58,5 +74,22 @@ describe("a snapshot", () => {
       expect(step(region, central, "parent", one)).toMatchObject({ kind: "snapshotTaken" });
     expect(region.query({ kind: "homes" }).homes).toMatchObject([{ owner: "central", waiting: ["shop"] }]);
     expectReplayable(region);
+  });
+});
+
+describe("a result", () => {
+  test("Q2: of a command that another neighbour has is nobody's to tell", () => {
+    const { hub, site, other } = family();
+    hub.run({ kind: "addressed", to: site.cluster, command: { kind: "put", key: utf8("own"), value: utf8("2") } });
+    const addressed = hub.position.revision;
+    hub.run(home("config/", "hub"));
+    hub.run(put("config/a", "1"));
+    const held = hub.position.revision;
+    const outcome = encode(outcomeTuple({ ok: true, revision: revision(1), response: null }));
+    for (const at of [addressed, held]) {
+      const event = { kind: "result", to: null, epoch: hub.epoch.nonce, revision: revision(at), outcome } as const;
+      expect(says(other, hub, [event])).toMatchObject({ kind: "imported" });
+      expect(outcomeOf(hub, at)).toBeNull();
+    }
   });
 });
