@@ -9,7 +9,7 @@ import type { GapReason } from "../ledger/gap.ts";
 import { chainedTo, epochsOf, spanAt } from "../ledger/lineage.ts";
 import { isKeyEvent, type LedgerEvent, type LedgerRecord, type LinkItem, mirrored } from "../ledger/record.ts";
 import { decodeBody, originOf } from "../ledger/record-codec.ts";
-import { HOME_PREFIX_BYTES_MAX } from "../limits.ts";
+import { BATCH_BYTES_MAX, HOME_PREFIX_BYTES_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import type { CommandResult, SystemCommand } from "./command.ts";
 import { overPending } from "./document-plan.ts";
@@ -201,6 +201,9 @@ function readBody(at: Revision, bytes: Uint8Array): LedgerRecord | Refusal {
     const wrong = eventRefusal(event);
     if (wrong !== null) return wrong;
   }
+  // What one of them makes us do stands behind the record: a replay would take the next one before that (L2).
+  if (record.events.length > 1 && record.events.some(({ kind }) => kind === "command" || kind === "home"))
+    return refused("MALFORMED_FRAME", `the body of ${at}: a command, or a step of a home, among other events`);
   return record;
 }
 
@@ -213,10 +216,16 @@ function eventRefusal(event: LedgerEvent): Refusal | null {
     case "change":
       return nameRefusal(event.collection, event.document) ?? changeRefusal(event.change);
     case "home":
+      if (event.step.kind === "declare" && event.step.home === "private")
+        return refused("MALFORMED_FRAME", "what is private is told to nobody");
       return event.prefix.length > HOME_PREFIX_BYTES_MAX ? refused("KEY_TOO_LARGE", "a home's prefix") : null;
     case "command":
-    case "result":
       return null;
+    case "result":
+      // Handed on, it has to fit a record of ours; those that are true are a quarter of it (K4).
+      return event.outcome.length > BATCH_BYTES_MAX
+        ? refused("MALFORMED_FRAME", `an outcome of ${event.outcome.length} bytes`)
+        : null;
     default:
       return unreachable(event);
   }

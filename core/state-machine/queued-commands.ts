@@ -124,6 +124,8 @@ export class QueuedCommands {
   #takeRead(author: Author, back: Relay, to: ClusterId | null, command: KeyCommand): Outcome {
     const wrong = keyCommandRefusal(command);
     if (wrong !== null) return wrong;
+    // A child asks for keys whose home is upwards: over its siblings it has no say.
+    if (to !== null && back.to !== null) return refused("FORBIDDEN", "keys of another cluster, from below");
     if (to !== null && to !== this.#cluster) return this.#handDown(author, to, command, back);
     const place = homesOf(this.#tx).placeOf(command);
     const strayed = back.to === null ? strayedDown(place) : strayedUp(place);

@@ -1,13 +1,14 @@
 /** What a neighbour that lies may not bring about: each link speaks for its own cluster and what is below it. */
 import { utf8 } from "@openclaw/core/bytes.ts";
-import { encode } from "@openclaw/core/codec.ts";
+import { decode, encode } from "@openclaw/core/codec.ts";
 import { PARTITION, revision } from "@openclaw/core/ids.ts";
 import { hashAfter } from "@openclaw/core/ledger/chain.ts";
 import type { LedgerEvent } from "@openclaw/core/ledger/record.ts";
 import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { SnapshotHead, SnapshotStep } from "@openclaw/core/ledger/snapshot.ts";
 import { NOTHING } from "@openclaw/core/ledger/subscription.ts";
-import { outcomeTuple } from "@openclaw/core/state-machine/outcome-codec.ts";
+import { outcomeTuple, readOutcome } from "@openclaw/core/state-machine/outcome-codec.ts";
+import { userCommandTuple } from "@openclaw/core/state-machine/user-command-codec.ts";
 import { describe, expect, test } from "vitest";
 import { converge, expectReplayable, family, home, outcomeOf } from "./family.ts";
 import { epoch, linkId, OneCluster, put, sha256 } from "./one-cluster.ts";
@@ -91,5 +92,41 @@ describe("a result", () => {
       expect(says(other, hub, [event])).toMatchObject({ kind: "imported" });
       expect(outcomeOf(hub, at)).toBeNull();
     }
+  });
+});
+
+describe("a command", () => {
+  test("Q2: of a child reaches no sibling of it", () => {
+    const { hub, site, other } = family();
+    const command = encode(userCommandTuple({ kind: "put", key: utf8("own"), value: utf8("mill's") }));
+    for (const to of [site.cluster, hub.cluster]) {
+      const before = hub.position.revision;
+      expect(says(other, hub, [{ kind: "command", via: null, to, command }])).toMatchObject({ kind: "imported" });
+      const result = hub.records.at(-1)?.events[0];
+      if (result?.kind !== "result") throw new Error("no result was told");
+      expect(readOutcome(decode(result.outcome))).toMatchObject({ code: "FORBIDDEN" });
+      // The child's record and the result.
+      expect(hub.position.revision).toBe(before + 2);
+    }
+  });
+});
+
+describe("a record", () => {
+  const command = { kind: "command", via: null, to: null, command: new Uint8Array(1) } as const;
+  const release = { kind: "home", prefix: utf8("config/"), step: { kind: "release" } } as const;
+  const declare = { kind: "declare", home: "private", owner: null, waiting: [] } as const;
+  const result = { kind: "result", to: null, epoch: "a".repeat(32), revision: revision(1) } as const;
+
+  test.each([
+    ["two commands", [command, command]],
+    ["a command among keys", [{ kind: "delete", key: utf8("a") }, command]],
+    ["two steps of homes", [release, { ...release, prefix: utf8("other/") }]],
+    ["a private home", [{ ...release, step: declare }]],
+    ["an outcome that fits no other record", [{ ...result, outcome: new Uint8Array(1_048_577) }]],
+  ] satisfies [string, LedgerEvent[]][])("X1: with %s is refused whole", (_, events) => {
+    const { hub, other } = family();
+    const before = hub.view.rows();
+    expect(says(other, hub, events)).toMatchObject({ kind: "importRefused", code: "MALFORMED_FRAME" });
+    expect(hub.view.rows()).toEqual(before);
   });
 });
