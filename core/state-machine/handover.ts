@@ -73,8 +73,9 @@ export class Handover {
     const children = this.#children();
     switch (step.kind) {
       case "declare": {
-        if (before?.home === "private") {
-          this.#release(own, prefix);
+        if (homesOf(this.#tx).isPrivate(prefix)) {
+          // Nothing of it is given up, not even the name of a key; but the parent waits.
+          if (step.home === "hub") this.#append(own, { kind: "home", prefix, step: { kind: "release" } }, "site");
           return;
         }
         // Read before the row goes: it tells whose mirror we read.
@@ -92,7 +93,8 @@ export class Handover {
       }
       case "open":
         takeHomeStep(this.#tx, owner, { kind: "home", prefix, step });
-        if (before === null || before.home === "private") return;
+        // What it did not declare it cannot open.
+        if (before === null || before.owner === null) return;
         this.#forgetOwn(own, prefix);
         if (children.length > 0) this.#append(own, { kind: "home", prefix, step }, "site");
         return;
@@ -227,9 +229,11 @@ export class Handover {
       return refused("OVERLOADED", `${HOMES_MAX} prefixes have homes`);
     if (row !== null && home !== "site" && row.home !== home)
       return refused("BAD_REQUEST", `it is ${row.home}; move it to site first`);
-    const intoPrivate = row === null && home === "private";
-    const outOfPrivate = row?.home === "private" && home === "site";
-    if ((intoPrivate || outOfPrivate) && !this.#isEmpty(prefix))
+    // Of the prefixes around it the longest says what it is, if it has no home of its own.
+    const around = homesOf(this.#tx).without(prefix).isPrivate(prefix);
+    const was = row === null ? around : row.home === "private";
+    const becomes = home === "site" ? around : home === "private";
+    if (was !== becomes && !this.#isEmpty(prefix))
       return refused("NOT_EMPTY", "what was shipped cannot be taken back, and what is private is not shipped later");
     return row === null && home === "hub" ? this.#sizeRefusal(prefix) : null;
   }

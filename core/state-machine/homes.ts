@@ -58,6 +58,11 @@ export class Homes {
     return this.rowOf(key)?.home ?? "site";
   }
 
+  /** It, or one around it, is private here: what becomes of it is nobody else's business (Q3). */
+  isPrivate(prefix: Uint8Array): boolean {
+    return this.rowOf(prefix)?.home === "private";
+  }
+
   /** Whose rows answer for a key: null for our own. */
   readAt(key: Uint8Array): ClusterId | null {
     return readAt(this.rowOf(key));
@@ -149,8 +154,7 @@ export function takeHomeStep(tx: Transaction, from: ClusterId | null, { prefix, 
   const row = homes.exactly(prefix);
   switch (step.kind) {
     case "declare": {
-      // What is private here is nobody else's business (Q3).
-      if (from !== null && row?.home === "private") return;
+      if (from !== null && homes.isPrivate(prefix)) return;
       if (step.home === "site") return write(tx, homes.without(prefix));
       const owner = from === null ? step.owner : (step.owner ?? from);
       const open = step.home === "private";
