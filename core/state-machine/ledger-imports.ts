@@ -21,12 +21,12 @@ import { ledgerLinkKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import { beginLink, noteBody, noteGap } from "./link-gaps.ts";
 import type { LedgerLinkRow } from "./link-rows.ts";
-import { isPast, ledgerLinkRow, noteParent, raiseMark } from "./link-rows.ts";
+import { isPast, ledgerLinkRow, markOf, noteParent, parentOf, raiseMark } from "./link-rows.ts";
 import { carryOutForNeighbour, concernsUs } from "./neighbour-events.ts";
 import type { Refusal } from "./outcome.ts";
 import { refused } from "./outcome.ts";
 import type { QueuedCommands, Sender } from "./queued-commands.ts";
-import { shippingRefusal } from "./sites.ts";
+import { isOurSite, shippingRefusal } from "./sites.ts";
 import { isReplacing } from "./stream-rows.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -125,6 +125,10 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
 
   const opened = openAll(rest, hashes);
   if (!opened.ok) return refuse(opened.refusal.code, opened.refusal.details);
+  for (const { body } of opened.items) {
+    const wrong = body === null ? null : originRefusal(tx, command, body.record);
+    if (wrong !== null) return refuse(wrong.code, wrong.details);
+  }
   return take(importing, { ...command, epoch }, row, opened.items);
 }
 
@@ -207,6 +211,33 @@ function readBody(at: Revision, bytes: Uint8Array): LedgerRecord | Refusal {
   return record;
 }
 
+/**
+ * What a child brings in the name of another cluster that has a link with us. Taken, it would raise the other's mark, and
+ * shut out what comes over the other's own link, which brings more of its keys than a child may have subscribed to. (Of
+ * documents, which have no home, all is taken.)
+ */
+export const isToldBetter = (
+  tx: Transaction,
+  side: "child" | "parent",
+  sender: ClusterId,
+  origin: ClusterId,
+): boolean => side === "child" && origin !== sender && (origin === parentOf(tx) || isOurSite(tx, origin));
+
+/** Either a lie, or a site of ours has moved below that child: then an operator has to say so, or its later revisions are lost. */
+function originRefusal(
+  tx: Transaction,
+  { side, cluster, link }: ImportLedger,
+  { origin }: LedgerRecord,
+): Refusal | null {
+  if (side === "parent" || origin === null || origin.cluster === cluster || !isOurSite(tx, origin.cluster)) return null;
+  const mark = markOf(tx, origin);
+  if (mark === undefined || mark.link === link || origin.revision <= mark.mark) return null;
+  return refused(
+    "NOT_ADMITTED",
+    `${origin.cluster} ships to this cluster itself; if it moved, it is to be revoked here`,
+  );
+}
+
 function eventRefusal(event: LedgerEvent): Refusal | null {
   switch (event.kind) {
     case "put":
@@ -273,7 +304,9 @@ function takeBody(importing: Importing, command: ImportLedger, { bytes, record }
   const origin = originOf(record, link, command.epoch.nonce);
   invariant(origin !== null, "a ledger's link is a cluster's name");
   // What we wrote ourselves has come back: we have it.
-  if (origin.cluster === importing.cluster || isPast(tx, origin, record.snapshot)) return "known";
+  if (origin.cluster === importing.cluster) return "known";
+  if (isPast(tx, origin, record.snapshot)) return "known";
+  const keysComeOtherwise = isToldBetter(tx, command.side, command.cluster, origin.cluster);
   const all = record.events.map(mirrored);
   const plans = planDocuments(tx, all);
   const full = plans.find(({ plan }) => overPending(plan));
@@ -283,7 +316,7 @@ function takeBody(importing: Importing, command: ImportLedger, { bytes, record }
       `${full.name} holds ${full.plan.before.pending} changes whose dependencies are missing`,
     );
   }
-  raiseMark(tx, origin, command.link);
+  if (!keysComeOtherwise) raiseMark(tx, origin, command.link);
 
   const sender: Sender | null =
     record.origin === null
@@ -293,7 +326,7 @@ function takeBody(importing: Importing, command: ImportLedger, { bytes, record }
   const isEffective = (event: LedgerEvent): boolean => {
     // Two events of one change are one change: the plan has it once.
     if (event.kind === "change") return fresh.delete(event.change);
-    if (isKeyEvent(event)) return mirrorKey(tx, origin.cluster, event, origin.revision);
+    if (isKeyEvent(event)) return !keysComeOtherwise && mirrorKey(tx, origin.cluster, event, origin.revision);
     return sender !== null && concernsUs(importing, sender, event);
   };
   const took = all.flatMap((event, place) => (isEffective(event) ? [place] : []));

@@ -30,7 +30,7 @@ import { carryOut, planDocuments } from "./documents.ts";
 import { homesOf } from "./homes.ts";
 import { keyRefusal, keyRow, mirrorKey, valueRefusal } from "./key-rows.ts";
 import { keyOfRow, keyRange, ledgerLinkKey } from "./keyspace.ts";
-import type { Importing } from "./ledger-imports.ts";
+import { type Importing, isToldBetter } from "./ledger-imports.ts";
 import type { Author } from "./ledger-writer.ts";
 import { beginLink, noteGap } from "./link-gaps.ts";
 import { ledgerLinkRow, markOf, noteParent, raiseMark } from "./link-rows.ts";
@@ -258,7 +258,7 @@ function takeKeys(
  */
 function originOfSection(
   { tx, cluster: ours }: Importing,
-  { link, cluster, epoch }: ImportSnapshot,
+  { side, link, cluster, epoch }: ImportSnapshot,
   head: SnapshotHead,
   origin: ClusterId | null,
 ): Origin | null {
@@ -266,7 +266,7 @@ function originOfSection(
   const seen = head.origins.find((one) => one.cluster === origin);
   if (seen === undefined || origin === ours || origin === cluster) return null;
   const mark = markOf(tx, seen);
-  if (mark !== undefined && mark.link !== link) return null;
+  if (mark === undefined ? isToldBetter(tx, side, cluster, origin) : mark.link !== link) return null;
   return { ...seen, revision: mark?.mark ?? revision(0) };
 }
 

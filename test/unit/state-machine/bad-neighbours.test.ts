@@ -5,12 +5,13 @@ import { PARTITION, revision } from "@openclaw/core/ids.ts";
 import { hashAfter } from "@openclaw/core/ledger/chain.ts";
 import type { LedgerEvent } from "@openclaw/core/ledger/record.ts";
 import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import { selectForChild } from "@openclaw/core/ledger/selection.ts";
 import type { SnapshotHead, SnapshotStep } from "@openclaw/core/ledger/snapshot.ts";
 import { NOTHING } from "@openclaw/core/ledger/subscription.ts";
 import { outcomeTuple, readOutcome } from "@openclaw/core/state-machine/outcome-codec.ts";
 import { userCommandTuple } from "@openclaw/core/state-machine/user-command-codec.ts";
 import { describe, expect, test } from "vitest";
-import { converge, expectReplayable, family, home, outcomeOf } from "./family.ts";
+import { converge, expectReplayable, falling, family, home, outcomeOf, rising } from "./family.ts";
 import { epoch, linkId, OneCluster, put, sha256 } from "./one-cluster.ts";
 
 function step(to: OneCluster, from: OneCluster, side: "child" | "parent", one: SnapshotStep) {
@@ -128,5 +129,70 @@ describe("a record", () => {
     const before = hub.view.rows();
     expect(says(other, hub, events)).toMatchObject({ kind: "importRefused", code: "MALFORMED_FRAME" });
     expect(hub.view.rows()).toEqual(before);
+  });
+});
+
+describe("in the name of another cluster", () => {
+  const enrolled = (hub: OneCluster, site: OneCluster, token: string) =>
+    hub.system({
+      kind: "enrolSite",
+      site: { cluster: site.cluster, clusterKey: token.repeat(64), token: token.repeat(64), state: "approved" },
+    });
+
+  /** The liar's own cluster has "imported" it. */
+  function forged(liar: OneCluster, of: OneCluster, at: number, key: string): void {
+    const origin = { cluster: of.cluster, epoch: of.epoch.nonce, revision: revision(at) };
+    const record = encodeRecord({
+      ...{ partition: PARTITION, revision: origin.revision, salt: new Uint8Array(16), home: "site", time: 0 },
+      ...{ origin: null, link: null, principal: "liar" },
+      events: [{ kind: "put", key: utf8(key), value: utf8("forged"), lease: null, numbers: null, encryption: null }],
+    });
+    const items = [
+      ...(at === 1 ? [] : [{ kind: "skip", from: revision(1), to: revision(at - 1), hash: sha256(record) } as const]),
+      { kind: "body", revision: origin.revision, record } as const,
+    ];
+    expect(liar.import(of, items, hashAfter(sha256, sha256(record), PARTITION, items))).toMatchObject({
+      kind: "imported",
+    });
+  }
+
+  test("L4: a child cannot shut out a site of ours, nor write in its mirror", () => {
+    const { hub, site } = family();
+    const liar = new OneCluster("liar", epoch("d"));
+    enrolled(hub, site, "1");
+    enrolled(hub, liar, "2");
+    forged(liar, site, 1_000, "own");
+    expect(hub.import(liar, rising(liar, hub, 100))).toMatchObject({ code: "NOT_ADMITTED", cursor: 0 });
+    site.run(put("own", "true"));
+    converge([site, hub]);
+    expect(hub.keys(site.cluster)).toEqual({ own: "true" });
+    // It moved below the other one, as an operator says.
+    hub.system({ kind: "decideSite", cluster: site.cluster, decision: "revoked" });
+    expect(hub.import(liar, rising(liar, hub, 100))).toMatchObject({ kind: "imported" });
+    expect(hub.keys(site.cluster)).toEqual({ own: "forged" });
+  });
+
+  test("L4: of a site that did not ship yet, or of our parent, a child tells no keys", () => {
+    const { hub, site } = family();
+    const central = new OneCluster("central", epoch("9"));
+    const young = new OneCluster("young", epoch("8"));
+    enrolled(hub, young, "3");
+    central.run(put("config/a", "1"));
+    central.run(put("config/b", "1"));
+    expect(hub.import(central, falling(central, hub, 1), central.ledger[0]?.hash, "parent")).toMatchObject({
+      cursor: 1,
+    });
+    for (const of of [central, young]) forged(site, of, 2, "config/b");
+    converge([site, hub]);
+    young.run(put("own", "1"));
+    young.run(put("own", "2"));
+    converge([young, hub]);
+    expect(hub.keys(young.cluster)).toEqual({ own: "2" });
+    const subscribed = selectForChild(central.ledger.slice(1), hub.cluster, {
+      ...NOTHING,
+      prefixes: [utf8("config/")],
+    });
+    expect(hub.import(central, subscribed, central.position.hash, "parent")).toMatchObject({ cursor: 2 });
+    expect(hub.keys(central.cluster)).toEqual({ "config/b": "1" });
   });
 });
