@@ -174,6 +174,7 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
     case "importSnapshot":
       return [
         COMMAND.importSnapshot,
+        SIDES.indexOf(command.side),
         command.link,
         command.cluster,
         epochTuple(command.epoch),
@@ -260,6 +261,7 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
     case COMMAND.importSnapshot:
       return {
         kind: "importSnapshot",
+        side: readSide(reader),
         link: reader.that(isLinkId, "a link"),
         cluster: reader.that(isClusterId, "a cluster"),
         epoch: readEpoch(reader.any()),

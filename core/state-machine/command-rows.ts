@@ -129,6 +129,10 @@ export function addWaiting(tx: Transaction, at: Revision, row: WaitingCommand): 
   count(tx, { waiting: 1, waitingBytes: bytesWaiting(row) });
 }
 
+/** Who has one that waits; undefined where none does under that revision. */
+export const waitsAt = (tx: Transaction, at: Revision): ClusterId | null | undefined =>
+  tx.read(waitingCommandKey(at), waitingRow)?.via;
+
 /** It waits no longer: what it was, or undefined where it was forgotten, or never waited. */
 export function takeWaiting(tx: Transaction, at: Revision): WaitingCommand | undefined {
   const key = waitingCommandKey(at);

@@ -118,6 +118,8 @@ export type SystemCommand =
   /** A step of a snapshot that a link brings in the place of its ledger's records (S4). */
   | {
       readonly kind: "importSnapshot";
+      /** As of `importLedger`. */
+      readonly side: "child" | "parent";
       readonly link: LinkId;
       readonly cluster: ClusterId;
       readonly epoch: Epoch;

@@ -78,6 +78,20 @@ describe("homes", () => {
     expect(site.run(home("secret/", "site"))).toEqual({ ok: true, revision: before, response: null });
   });
 
+  test("X1: of prefixes that were private it remembers 256, until what is from then is compacted", () => {
+    const { hub } = family();
+    const expose = (prefix: string) => {
+      hub.run(home(prefix, "private"));
+      return hub.run(home(prefix, "site"));
+    };
+    for (let i = 0; i < 256; i++) expect(expose(`secret/${i}/`)).toMatchObject({ ok: true });
+    expect(expose("secret/last/")).toMatchObject({ ok: false, code: "OVERLOADED" });
+    expect(expose("secret/7/")).toMatchObject({ ok: true });
+    hub.run({ kind: "compact", revision: hub.position.revision });
+    expect(hub.run(home("secret/last/", "site"))).toMatchObject({ ok: true });
+    expect(hub.query({ kind: "homes" }).formerly).toHaveLength(1);
+  });
+
   test("Q3: a lease that holds keys of two homes ends them apart: what is private stays apart", () => {
     const { site } = family();
     site.run(home("secret/", "private"));
