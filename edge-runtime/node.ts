@@ -231,7 +231,7 @@ async function compose(
   const documents = new Materialiser(replica);
   started.push(() => documents.stop());
 
-  const refusals = new LinkRefusals(() => systemClock.wall());
+  const refusals = new LinkRefusals(systemClock);
   const children = await Children.open({
     host,
     replica,
