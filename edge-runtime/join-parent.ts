@@ -1,9 +1,10 @@
 /** How a cluster that is there already comes below a parent: from a token into its configurations. */
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { open, readFile, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
 import { parseDocument } from "yaml";
+import { syncFolder } from "./backup/files.ts";
 import { loadConfig } from "./config.ts";
 import { CONFIG_FILE, configsIn } from "./init.ts";
 import { parentOf, type Subscribed } from "./parent-configuration.ts";
@@ -52,10 +53,18 @@ async function configsOf(directory: string): Promise<readonly string[]> {
   return nodes.length > 0 ? nodes : [own];
 }
 
-/** What cannot be read again is not put in the place of what can. */
+/** Durably, and as readable as it was. What cannot be read again is not put in the place of what can. */
 async function replaceConfig(file: string, text: string): Promise<void> {
   const next = `${file}.next`;
-  await writeFile(next, text);
+  const mode = (await stat(file)).mode & 0o777;
+  const handle = await open(next, "w", mode);
+  try {
+    await handle.chmod(mode);
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
   try {
     await loadConfig(next);
   } catch (error) {
@@ -63,4 +72,5 @@ async function replaceConfig(file: string, text: string): Promise<void> {
     throw error;
   }
   await rename(next, file);
+  await syncFolder(dirname(file));
 }
