@@ -69,7 +69,7 @@ docs/forks-and-restores.md has every case.`,
 async function exportLife(site: string, epoch: string, options: Reach): Promise<void> {
   const client = clientOf(options);
   for (let after: number | null = 0; after !== null; ) {
-    const path = `/v1/sites/${encodeURIComponent(site)}/left/${epoch}?after=${after}`;
+    const path = `/v1/sites/${encodeURIComponent(site)}/left/${encodeURIComponent(epoch)}?after=${after}`;
     const page: z.infer<typeof Page> = Page.parse(await client.json({ method: "GET", path }));
     for (const item of page.items) print(JSON.stringify(item));
     after = page.after;
