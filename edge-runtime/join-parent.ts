@@ -5,7 +5,7 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
 import { parseDocument } from "yaml";
 import { syncFolder } from "./backup/files.ts";
-import { loadConfig } from "./config.ts";
+import { loadConfig, type NodeConfig } from "./config.ts";
 import { CONFIG_FILE, configsIn } from "./init.ts";
 import { parentOf, type Subscribed } from "./parent-configuration.ts";
 import type { SiteToken } from "./site-token.ts";
@@ -34,17 +34,33 @@ export interface ParentJoined {
  */
 export async function joinParent({ directory, token, subscribe }: ParentPlan): Promise<ParentJoined> {
   const configs = await configsOf(directory);
-  let joined: ParentJoined | null = null;
-  for (const file of configs) {
-    const { cluster, clusterKey, parent } = await loadConfig(file);
-    const wanted = subscribe ?? parent?.subscribe ?? { collections: [], prefixes: [], mirrors: false };
-    const document = parseDocument(await readFile(file, "utf8"));
-    document.set("parent", document.createNode(parentOf(token, { cluster, clusterKey }, wanted)));
-    await replaceConfig(file, document.toString({ lineWidth: 0 }));
-    joined = { cluster, parent: token.grant.cluster, before: parent?.cluster ?? null, configs };
-  }
-  if (joined === null) throw new OpenClawError("CONFIG_INVALID", `${directory} holds no node`);
-  return joined;
+  const nodes = await Promise.all(configs.map(async (file) => ({ file, config: await loadConfig(file) })));
+  const [first] = nodes;
+  if (first === undefined) throw new OpenClawError("CONFIG_INVALID", `${directory} holds no node`);
+  const { cluster, parent: before } = first.config;
+  const other = nodes.find(({ config }) => config.cluster !== cluster);
+  if (other !== undefined)
+    throw new OpenClawError(
+      "CONFIG_INVALID",
+      `${directory} holds nodes of ${cluster} and of ${other.config.cluster}: the token is for one; name its own folder`,
+    );
+  // All of it before any of it is written.
+  const texts = await Promise.all(
+    nodes.map(async (node) => ({ ...node, text: await joinedText(node, token, subscribe) })),
+  );
+  for (const { file, text } of texts) await replaceConfig(file, text);
+  return { cluster, parent: token.grant.cluster, before: before?.cluster ?? null, configs };
+}
+
+async function joinedText(
+  { file, config }: { readonly file: string; readonly config: NodeConfig },
+  token: SiteToken,
+  subscribe: Subscribed | null,
+): Promise<string> {
+  const wanted = subscribe ?? config.parent?.subscribe ?? { collections: [], prefixes: [], mirrors: false };
+  const document = parseDocument(await readFile(file, "utf8"));
+  document.set("parent", document.createNode(parentOf(token, config, wanted)));
+  return document.toString({ lineWidth: 0 });
 }
 
 async function configsOf(directory: string): Promise<readonly string[]> {

@@ -20,6 +20,7 @@ import { missing } from "../backup/files.ts";
 import { loadConfig, type NodeConfig } from "../config.ts";
 import { holdsLog } from "../started.ts";
 import { SegmentLogStore } from "../storage/log-store.ts";
+import { storageError } from "../storage/sqlite.ts";
 import { StateFile } from "../storage/state-file.ts";
 import { STATE_FILE } from "../storage/state-protocol.ts";
 
@@ -41,7 +42,7 @@ export interface Survivor {
 
 /**
  * @param config the path of its configuration
- * @throws OpenClawError DATA_IN_USE while it runs; NOT_FOUND, CONFIG_INVALID, DATA_CORRUPT, DATA_FOREIGN, DATA_NEWER;
+ * @throws OpenClawError DATA_IN_USE while it runs; NOT_FOUND, CONFIG_INVALID, DATA_CORRUPT, DATA_FOREIGN, DATA_NEWER, STORAGE_FULL;
  * RESCUE_REFUSED when its log is gone, or its state is known to be wrong (C1)
  */
 export async function openSurvivor(config: string): Promise<Survivor> {
@@ -114,7 +115,7 @@ async function copyState(from: string, to: string): Promise<void> {
     try {
       await copyFile(join(from, file), join(to, file));
     } catch (error) {
-      if (!missing(error) || file === STATE_FILE) throw error;
+      if (!missing(error) || file === STATE_FILE) throw storageError(error, `copying the state to ${to}`);
     }
   }
 }

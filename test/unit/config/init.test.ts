@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type ClusterId, isClusterId } from "@openclaw/core/ids.ts";
@@ -170,6 +170,20 @@ test("a configuration that comes below a parent stays as readable as it was; a f
   await expect(joinParent({ directory: join(folder, "none"), token, subscribe: null })).rejects.toMatchObject({
     code: "CONFIG_INVALID",
   });
+});
+
+test("F1: a folder with nodes of two clusters is refused, for a token lets in one", async () => {
+  await initCluster(plan("hub", { nodes: 1 }));
+  const token = await parseSiteToken((await siteTokens(tokens))[0] ?? "");
+  const both = join(folder, "both");
+  for (const cluster of ["mill", "shop"]) {
+    await initCluster(plan(cluster, { nodes: 1 }));
+    await cp(join(folder, cluster, `${cluster}-1`), join(both, `${cluster}-1`), { recursive: true });
+  }
+  await expect(joinParent({ directory: both, token, subscribe: null })).rejects.toMatchObject({
+    code: "CONFIG_INVALID",
+  });
+  expect((await loadConfig(join(both, "mill-1", "config.yaml"))).parent).toBeNull();
 });
 
 test("a site's token that was altered is none", async () => {
