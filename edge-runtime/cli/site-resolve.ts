@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { z } from "zod";
 import { lines as differenceLines, OnlyHere } from "./differences.ts";
-import { clientOf, examples, print, type Reach, reaching } from "./reach.ts";
+import { clientOf, examples, patientClientOf, print, type Reach, reaching } from "./reach.ts";
 
 const Life = z.object({ epoch: z.string(), counter: z.number(), departure: z.number() });
 const Resolved = z.object({
@@ -42,7 +42,7 @@ docs/forks-and-restores.md has every case.`,
         dryRun: options.dryRun === true,
         ...(options.epoch === undefined ? {} : { epoch: options.epoch }),
       };
-      const answer = await clientOf(options).json({
+      const answer = await patientClientOf(options).json({
         method: "POST",
         path: `/v1/sites/${encodeURIComponent(name)}/resolve`,
         body: Buffer.from(JSON.stringify(body)),
