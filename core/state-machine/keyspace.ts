@@ -131,6 +131,9 @@ export const isContent = (row: Uint8Array): boolean => isWithin(CONTENT, row);
 /** How far other clusters' ledgers are here, and which lives of theirs: no content, and a new epoch goes on with it. */
 export const LINKS: KeyRange = { from: Uint8Array.of(TAG.ledgerLink), to: Uint8Array.of(TAG.shed + 1) };
 
+/** Which sites are below, and with which tokens they came: no content either. */
+export const REGISTRY: KeyRange = { from: Uint8Array.of(TAG.sitesSum), to: Uint8Array.of(TAG.siteToken + 1) };
+
 /**
  * What a state that goes on from here needs of this one: the content, how long leases live, what was private once,
  * the links with the origins' marks, which a replay of the whole ledger would raise, and which sites are below.
@@ -140,7 +143,7 @@ export const BASE: readonly KeyRange[] = [
   { from: HOMES_KEY, to: Uint8Array.of(TAG.formerlyPrivate + 1) },
   { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.authored + 1) },
   LINKS,
-  { from: Uint8Array.of(TAG.sitesSum), to: Uint8Array.of(TAG.siteToken + 1) },
+  REGISTRY,
 ];
 
 export const isInBase = (row: Uint8Array): boolean => isWithin(BASE, row);

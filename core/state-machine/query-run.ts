@@ -118,7 +118,7 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
     case "commands": {
       const { after, limit } = question;
       const { logTime } = readPosition(view);
-      return { commands: yield* commandStates(view, after, rowsAllowed(limit), logTime) };
+      return yield* commandStates(view, after, rowsAllowed(limit), logTime);
     }
     case "link":
       return { link: link(view, question.link) };

@@ -206,7 +206,8 @@ export interface QueryAnswers {
   /** Null: it was forgotten, or never was. */
   command: { readonly command: CommandState | null };
   /** Oldest first. */
-  commands: { readonly commands: readonly CommandState[] };
+  /** `more`: some are behind the last of them. */
+  commands: { readonly commands: readonly CommandState[]; readonly more: boolean };
   link: { readonly link: LinkState | null };
   links: { readonly links: readonly LinkState[] };
   marks: { readonly marks: readonly { readonly epoch: string; readonly revision: Revision }[] };

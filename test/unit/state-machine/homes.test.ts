@@ -203,6 +203,28 @@ describe("queued commands", () => {
     expect(site.query({ kind: "commands", after: revision(0), limit: 10 }).commands).toHaveLength(1);
   });
 
+  test("X1: a page of commands is bounded in the bytes of their results, and none is left out", () => {
+    const { hub, site, all } = settled();
+    hub.run(put("config/big", "x".repeat(200_000)));
+    const big = { kind: "range", ...plainRange(utf8("config/big"), utf8("config/bih"), 1) } as const;
+    for (let i = 0; i < 9; i++) {
+      const one = { kind: "put", key: utf8(`config/${i}`), value: utf8("1"), lease: null, previous: false } as const;
+      expect(site.run(txn([], [one, big]))).toMatchObject({ ok: true });
+      if (i === 6) all();
+    }
+    const handles: number[] = [];
+    const pages: number[] = [];
+    for (let more = true; more; ) {
+      const page = site.query({ kind: "commands", after: revision(handles.at(-1) ?? 0), limit: 1_000 });
+      handles.push(...page.commands.map((one) => one.revision));
+      pages.push(page.commands.length);
+      more = page.more;
+    }
+    expect(pages[0]).toBeLessThan(7);
+    expect(handles).toHaveLength(9);
+    expect(new Set(handles).size).toBe(9);
+  });
+
   test("X1: beyond the bound of waiting commands a further one is OVERLOADED", () => {
     const { site } = settled();
     for (let i = 0; i < COMMANDS_WAITING_MAX; i++) site.run(put("config/a", "1"));
