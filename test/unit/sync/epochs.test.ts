@@ -1,5 +1,6 @@
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { type ClusterId, revision } from "@openclaw/core/ids.ts";
+import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { carryOutChange, planResolution } from "@openclaw/core/sync/life-change.ts";
 import { describe, expect, test } from "vitest";
@@ -9,7 +10,6 @@ import { linkId, type TestCluster, World } from "./world.ts";
 const put = (cluster: TestCluster, key: string, value = "v") =>
   cluster.execute({ kind: "put", key: utf8(key), value: utf8(value) });
 
-const rowsOf = async (cluster: TestCluster, origin: ClusterId | null): Promise<Record<string, string>> => {
 const putMany = (cluster: TestCluster, prefix: string, value: string) =>
   cluster.execute({
     kind: "txn",
@@ -24,6 +24,7 @@ const putMany = (cluster: TestCluster, prefix: string, value: string) =>
     failure: [],
   });
 
+const rowsOf = async (cluster: TestCluster, origin: ClusterId | null): Promise<Record<string, string>> => {
   const { rows } = await cluster.read({ kind: "range", origin, ...plainRange(utf8(""), null, 10_000) });
   const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
   return Object.fromEntries(rows.map(({ key, value }) => [text(key), text(value)]));
@@ -204,7 +205,6 @@ describe("L3: a site at its hub", () => {
     },
   );
 
-  test("takes again what was put aside of an earlier life, when one that went on from it is chosen after all", async () => {
   test("a region behind its hub brings also what it passes on by that snapshot, and what comes of it later", async () => {
     const world = new World();
     const [hub, region, site] = [
@@ -237,6 +237,7 @@ describe("L3: a site at its hub", () => {
     expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(site, null));
   });
 
+  test("takes again what was put aside of an earlier life, when one that went on from it is chosen after all", async () => {
     const { world, hub, site } = await fleet(5, 0);
     const second = await site.restored(3);
     await put(second, "k1", "second life");
@@ -257,6 +258,44 @@ describe("L3: a site at its hub", () => {
     expect(errorOf(third)).toBeNull();
     expect(await cursorOf(hub)).toBe(6);
     expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(third, null));
+  });
+
+  test("a snapshot is of the epoch that wrote its revision, and is put back with what else was taken of it", async () => {
+    const { world, hub, site } = await fleet(5, 3);
+    const second = await site.restored(7);
+    await second.execute({ kind: "compact", revision: revision(7) });
+    world.uplink(second, hub, {});
+    await put(second, "after", "second");
+    await world.elapse(2_000);
+    expect(errorOf(second)).toBeNull();
+    expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(second, null));
+    await second.uplink?.stop();
+    const { records } = await hub.ledger(revision(1), 1_000_000);
+    const snapshots = records.map(({ record }) => decodeRecord(record)).filter(({ snapshot }) => snapshot);
+    expect(snapshots.map(({ origin }) => origin)).toEqual([
+      { cluster: site.id, epoch: site.epoch.nonce, revision: revision(7) },
+    ]);
+
+    const third = await site.restored(5);
+    await put(third, "after", "third");
+    world.uplink(third, hub, {});
+    await world.elapse(1_000);
+    expect(errorOf(third)).toMatchObject({ code: "FORK" });
+    await resolve(hub, third.epoch.nonce);
+    await world.elapse(10_000);
+    expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(third, null));
+  });
+
+  test("L1: of more lives than are remembered the others are refused, and cost no entry", async () => {
+    const { world, hub, site } = await fleet(5, 0);
+    for (let i = 0; i < 9; i++) {
+      const again = await site.restored(4);
+      const uplink = world.uplink(again, hub, {});
+      await world.elapse(20_000);
+      expect(errorOf(again)).toMatchObject({ code: "EPOCH_BEHIND" });
+      await uplink.stop();
+    }
+    expect(hub.proposals.filter(({ kind }) => kind === "noteContender").length).toBe(8);
   });
 
   test("an older life is refused, and nothing of it is taken", async () => {
