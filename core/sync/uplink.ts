@@ -206,6 +206,7 @@ export class Uplink {
     const { replica, cluster, parent, credential } = this.#options;
     // A new leader may not have applied the last cursor yet.
     await replica.barrier(PROPOSE_MS_MAX);
+    this.#epochs.greet();
     const { epoch, ancestors, revision: end } = replica.position();
     await this.#budget.refresh();
     const { link } = await replica.read({ kind: "link", link: linkOfCluster(parent) });
