@@ -69,7 +69,7 @@ export class Uplink {
     this.#mirrorAge = new MirrorAge(clock);
     this.#holds = new ParentHolds({
       clock,
-      replicated: () => replica.position().parentHolds,
+      replicated: () => replica.position(),
       wanted: () => this.#wanted && this.#welcome !== null,
       propose: (holds, epoch) => this.#propose({ kind: "parentHolds", parent, epoch, revision: holds }),
       failed: (error) => this.#note(error),
@@ -239,7 +239,8 @@ export class Uplink {
           },
           pushed: ({ cursor }) => {
             this.#drain.took(cursor, this.#options.traffic().sent);
-            this.#claimed(revision(cursor));
+            this.#budget.pushed(true);
+            this.#claimed(link, revision(cursor));
           },
           events: (run) => {
             this.#imports?.events(run);
@@ -252,6 +253,8 @@ export class Uplink {
           holds: () => undefined,
           closed: (reason) => {
             over = true;
+            if (this.#welcome !== null && reason?.code === "UNAVAILABLE" && this.#drain.rate === null)
+              this.#budget.pushed(false);
             this.#link = null;
             this.#welcome = null;
             this.#upSnapshot = null;
@@ -297,10 +300,11 @@ export class Uplink {
   }
 
   /** The parent says how far it has our ledger. */
-  #claimed(cursor: Revision): void {
+  #claimed(link: ChildLink, cursor: Revision): void {
+    // The next connection may be of another life of the parent, which did not say so.
     this.#epochs.requireOurs(cursor).then(
-      () => this.#holds.heard(cursor),
-      (error: unknown) => this.#fail(error),
+      () => (this.#link === link ? this.#holds.heard(cursor) : undefined),
+      (error: unknown) => (this.#link === link ? this.#fail(error) : undefined),
     );
   }
 
@@ -336,6 +340,8 @@ export class Uplink {
     const snapshot = await this.#upSnapshot?.next(revision(after), inFlight);
     if (snapshot?.due === true) return snapshot.push;
     const waiting = replica.position().revision - after;
+    // A refusal may send us anywhere.
+    if (waiting < 0) await this.#epochs.requireOurs(revision(after));
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
     await this.#budget.turn();
