@@ -87,6 +87,7 @@ export class Handover {
           return;
         }
         if (adopted !== null) this.#write(own, this.#mirrored(prefix, adopted), "site");
+        this.#commands.giveUpUnsure(own);
         if (children.length > 0) this.#declare(own, prefix, "site", null, []);
         this.#commands.runWaiting(authorOf, null);
         return;

@@ -270,7 +270,7 @@ function take(
 ): CommandResult {
   const { tx, ledger } = importing;
   const { link } = command;
-  if (command.side === "parent") noteParent(tx, command.cluster);
+  if (command.side === "parent") noteParent(tx, command.cluster, ledger.position.revision);
   const begun = ledger.position.revision;
   let row = from;
   let refusal: Refusal | null = null;
