@@ -12,6 +12,7 @@ import type { KeyCommand, Outcome } from "./command.ts";
 import {
   addSettled,
   addWaiting,
+  isForgotten,
   type Relay,
   takeWaiting,
   type WaitingCommand,
@@ -111,8 +112,10 @@ export class QueuedCommands {
 
   /** Runs what was held for a home that is here by now, or was handed to the parent and has not run there. */
   runWaiting(authorOf: (principal: string) => Author, via: ClusterId | null): void {
+    const { logTime } = this.#ledger.position;
     for (const { at, row } of waitingCommands(this.#tx)) {
-      if (row.via !== via) continue;
+      // Whoever asks is told that nothing is known of it.
+      if (row.via !== via || isForgotten(row, logTime)) continue;
       const command = readCommand(row.command);
       const place = command === null ? null : homesOf(this.#tx).placeOf(command);
       if (command === null || place?.kind !== "here") continue;

@@ -203,6 +203,16 @@ describe("queued commands", () => {
     expect(site.query({ kind: "commands", after: revision(0), limit: 10 }).commands).toHaveLength(1);
   });
 
+  test("Q2: nor does it when its home comes back after that", () => {
+    const { hub, site, all } = settled();
+    site.run(put("config/a", "1"));
+    site.pass(COMMAND_HORIZON_MS);
+    expect(outcomeOf(site, site.position.revision)).toBeUndefined();
+    hub.run(home("config/", "site"));
+    all();
+    expect(site.keys()).toEqual({ own: "shop" });
+  });
+
   test("X1: beyond the bound of waiting commands a further one is OVERLOADED", () => {
     const { site } = settled();
     for (let i = 0; i < COMMANDS_WAITING_MAX; i++) site.run(put("config/a", "1"));
