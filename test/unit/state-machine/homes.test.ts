@@ -213,6 +213,19 @@ describe("queued commands", () => {
     expect(site.keys()).toEqual({ own: "shop" });
   });
 
+  test("S5: one that the parent lacks is not shed, and no snapshot goes in its place", () => {
+    const { hub, site } = settled();
+    const { revision: held } = site.position;
+    site.system({ kind: "parentHolds", parent: hub.cluster, epoch: hub.epoch.nonce, revision: held });
+    site.run(put("own", "2"));
+    site.run(put("config/a", "1"));
+    const at = site.position.revision;
+    site.run(put("own", "3"));
+    const shed = (to: number) => site.system({ kind: "shed", revision: revision(to) });
+    for (const to of [at + 1, at]) expect(shed(to)).toMatchObject({ outcome: { ok: false, code: "NOT_SHIPPED" } });
+    expect(shed(at - 1)).toMatchObject({ outcome: { ok: true } });
+  });
+
   test("X1: beyond the bound of waiting commands a further one is OVERLOADED", () => {
     const { site } = settled();
     for (let i = 0; i < COMMANDS_WAITING_MAX; i++) site.run(put("config/a", "1"));
