@@ -87,6 +87,7 @@ export class Handover {
           return;
         }
         if (adopted !== null) this.#write(own, this.#mirrored(prefix, adopted), "site");
+        this.#commands.giveUpUnsure(own);
         if (children.length > 0) this.#declare(own, prefix, "site", null, []);
         this.#commands.runWaiting(authorOf, null);
         return;
@@ -236,7 +237,9 @@ export class Handover {
       return refused("NOT_EMPTY", "what was shipped cannot be taken back, and what is private is not shipped later");
     if (was && !becomes && this.#isFullOfFormer(prefix))
       return refused("OVERLOADED", `${HOMES_MAX} prefixes were private; compact what is from then`);
-    return row === null && home === "hub" ? this.#sizeRefusal(prefix) : null;
+    if (row === null && home === "hub") return this.#sizeRefusal(prefix, [null, ...this.#children()]);
+    // Each child makes the hub's keys its own.
+    return row?.home === "hub" && home === "site" ? this.#sizeRefusal(prefix, [null]) : null;
   }
 
   #isFullOfFormer(prefix: Uint8Array): boolean {
@@ -256,10 +259,10 @@ export class Handover {
   }
 
   /** All of it is written in the apply of one command. */
-  #sizeRefusal(prefix: Uint8Array): Refusal | null {
+  #sizeRefusal(prefix: Uint8Array, origins: readonly (ClusterId | null)[]): Refusal | null {
     let rows = 0;
     let bytes = 0;
-    for (const origin of [null, ...this.#children()]) {
+    for (const origin of origins) {
       for (const row of this.#under(prefix, origin)) {
         rows++;
         bytes += rowBytes(row);

@@ -28,8 +28,8 @@ export type NoteContender = Extract<SystemCommand, { kind: "noteContender" }>;
 /** Contenders of one link that are remembered for the operator; further ones are refused like them, and not listed. */
 export const CONTENDERS_MAX = 8;
 
-/** Follows the sender into an epoch that has all that was taken of it; refused where it has not. */
-export function succeedEpoch(tx: Transaction, sha256: Sha256, command: SucceedEpoch): CommandResult {
+/** Follows the sender into an epoch that has all that was taken of it; refused where it has not. @param ours where our ledger stands */
+export function succeedEpoch(tx: Transaction, ours: Revision, sha256: Sha256, command: SucceedEpoch): CommandResult {
   const { link, cluster, lineage } = command;
   const known = tx.read(ledgerLinkKey(link), ledgerLinkRow);
   const row = known ?? begun(sha256, cluster, lineage);
@@ -56,7 +56,7 @@ export function succeedEpoch(tx: Transaction, sha256: Sha256, command: SucceedEp
       return refuse("FORK", `epoch ${row.epoch.nonce} is followed, not ${lineage.epoch.nonce}`);
   }
   if (command.holds !== null) {
-    noteParent(tx, cluster);
+    noteParent(tx, cluster, ours);
     moveParentHolds(tx, cluster, lineage.epoch.nonce, command.holds);
   }
   return { kind: "imported", cursor: row.cursor, outcomes: [] };

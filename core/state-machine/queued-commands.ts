@@ -12,8 +12,10 @@ import type { KeyCommand, Outcome } from "./command.ts";
 import {
   addSettled,
   addWaiting,
+  isForgotten,
   type Relay,
   takeWaiting,
+  type WaitingCommand,
   waitingCommands,
   waitingRefusal,
   waitsAt,
@@ -22,7 +24,7 @@ import { homesOf, type Place } from "./homes.ts";
 import { keyCommandRefusal, runKeyCommand } from "./key-values.ts";
 import { ledgerLinkKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
-import { ledgerLinkRow, linkTowards, parentOf } from "./link-rows.ts";
+import { ledgerLinkRow, linkTowards, parentOf, unsureUpTo } from "./link-rows.ts";
 import type { Operation, Txn } from "./operation.ts";
 import { refused } from "./outcome.ts";
 import { outcomeTuple, readOutcome } from "./outcome-codec.ts";
@@ -90,10 +92,30 @@ export class QueuedCommands {
     return this.#settle(at, read ?? refused("INTERNAL", "the result cannot be read"));
   }
 
+  /** There is another parent: what the one before was handed has run there or not, and no word of it will come. */
+  forgetParent(author: Author): void {
+    for (const { at, row } of waitingCommands(this.#tx)) if (row.via === null) this.#settle(at, UNKNOWN);
+    this.tellResults(author);
+  }
+
+  /**
+   * Its home has come back, and whether the parent has run it is not known: it does not run again. It is told before what
+   * makes the neighbour that it came from run its own.
+   */
+  giveUpUnsure(author: Author): void {
+    const unsure = unsureUpTo(this.#tx);
+    if (unsure === 0) return;
+    for (const { at, row } of waitingCommands(this.#tx))
+      if (at <= unsure && row.via === null && this.#isHere(row)) this.#settle(at, UNKNOWN);
+    this.tellResults(author);
+  }
+
   /** Runs what was held for a home that is here by now, or was handed to the parent and has not run there. */
   runWaiting(authorOf: (principal: string) => Author, via: ClusterId | null): void {
+    const { logTime } = this.#ledger.position;
     for (const { at, row } of waitingCommands(this.#tx)) {
-      if (row.via !== via) continue;
+      // Whoever asks is told that nothing is known of it.
+      if (row.via !== via || isForgotten(row, logTime)) continue;
       const command = readCommand(row.command);
       const place = command === null ? null : homesOf(this.#tx).placeOf(command);
       if (command === null || place?.kind !== "here") continue;
@@ -153,6 +175,11 @@ export class QueuedCommands {
     return this.#runAt(place, author, command, TXN_RESPONSE_BYTES_MAX, null) ?? NO_ROOM;
   }
 
+  #isHere({ command }: WaitingCommand): boolean {
+    const read = readCommand(command);
+    return read !== null && homesOf(this.#tx).placeOf(read).kind === "here";
+  }
+
   #handDown(author: Author, to: ClusterId, command: KeyCommand, back: Relay | null): Outcome {
     const via = this.#childTowards(to);
     return via === null ? refused("UNKNOWN_CHILD", to) : this.#queue(author, via, to, command, back);
@@ -197,6 +224,7 @@ export class QueuedCommands {
   }
 }
 
+const UNKNOWN = refused("OUTCOME_UNKNOWN", "no answer of the parent will come");
 const NO_ROOM = refused("RESPONSE_TOO_LARGE");
 
 const isQueued = (outcome: Outcome): boolean => outcome.ok && outcome.response?.kind === "queued";

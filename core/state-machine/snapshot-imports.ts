@@ -34,7 +34,7 @@ import { keyOfRow, keyRange, ledgerLinkKey } from "./keyspace.ts";
 import { type Importing, isToldBetter } from "./ledger-imports.ts";
 import type { Author } from "./ledger-writer.ts";
 import { beginLink, noteGap } from "./link-gaps.ts";
-import { ledgerLinkRow, markOf, noteParent, raiseMark } from "./link-rows.ts";
+import { ledgerLinkRow, markOf, noteParent, noteUnsure, raiseMark } from "./link-rows.ts";
 import { keyAfter } from "./row-pages.ts";
 import { noteShed } from "./shed.ts";
 import { shippingRefusal } from "./sites.ts";
@@ -69,7 +69,7 @@ export function importSnapshot(importing: Importing, taker: Taker, command: Impo
     case "begin": {
       const refusal = headRefusal(side, step.head) ?? begin(importing, command, step.head, cursor);
       if (refusal !== null) return refuse("MALFORMED_FRAME", refusal);
-      if (side === "parent") noteParent(tx, cluster);
+      if (side === "parent") noteParent(tx, cluster, importing.ledger.position.revision);
       if (known === undefined) {
         const hash = genesisHash(sha256, cluster, PARTITION, epoch.nonce);
         tx.write(key, ledgerLinkRow, { epoch, ancestors: [], cursor, hash, gap: null, marked: cursor, unmarked: 0 });
@@ -339,6 +339,8 @@ function takeHomes(importing: Importing, taker: Taker, command: ImportSnapshot, 
       return open && !(isSame && ours?.open === true) ? [...told, step(prefix, { kind: "open" })] : told;
     }),
   ];
+  // The answers that would have come with the records did not.
+  noteUnsure(tx, importing.ledger.position.revision);
   for (const event of steps) {
     // A record each: what follows from a step stands behind it and before the next one, for a replay, too (L2).
     tell(importing, taker, command, { cluster, epoch: epoch.nonce, revision: head.at }, [event], "site");

@@ -3,7 +3,7 @@ import { revision } from "@openclaw/core/ids.ts";
 import { selectForParent } from "@openclaw/core/ledger/selection.ts";
 import { describe, expect, test } from "vitest";
 import { converge, expectReplayable, family, home, outcomeOf, settled, up } from "./family.ts";
-import { clusterId, epoch, hexed, leaseId, OneCluster, put, sha256, txn } from "./one-cluster.ts";
+import { clusterId, epoch, header, hexed, leaseId, OneCluster, put, sha256, txn } from "./one-cluster.ts";
 
 describe("three tiers", () => {
   function tiers() {
@@ -166,6 +166,14 @@ describe("moving a home", () => {
     hub.run(home("config/keys/", "hub", clusterId("shop"), clusterId("mill")));
     hub.run(put("config/keys/a", "1"));
     expect(hub.run(home("config/keys/", "site"))).toMatchObject({ code: "NOT_EMPTY" });
+  });
+
+  test("X1: no more goes to the sites at once than they can make their own in one step", () => {
+    const { hub } = settled();
+    hub.commit(...Array.from({ length: 10_001 }, (_, i) => ({ header: header(i), ...put(`config/${i}`, "1") })));
+    expect(hub.run(home("config/", "site"))).toMatchObject({ code: "TXN_TOO_LARGE" });
+    hub.run({ kind: "deleteRange", keys: { kind: "key", key: utf8("config/0") } });
+    expect(hub.run(home("config/", "site"))).toMatchObject({ ok: true });
   });
 
   test("Q3: what its parent declared a site cannot change", () => {
