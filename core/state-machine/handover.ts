@@ -82,6 +82,7 @@ export class Handover {
         const adopted = step.home === "site" && before?.open === true ? before.owner : null;
         takeHomeStep(this.#tx, owner, this.#ledger.position.revision, { kind: "home", prefix, step });
         if (step.home === "hub") {
+          if (before?.owner === null) this.#commands.refuseHeld();
           if (children.length === 0) this.#release(own, prefix);
           else this.#declare(own, prefix, "hub", step.owner ?? owner, children);
           return;

@@ -18,8 +18,8 @@ import type { StateView } from "./view.ts";
 /** Where a command on keys runs. */
 export type Place =
   | { readonly kind: "here"; readonly home: Home }
-  /** Ours, once the old homes have released it. */
-  | { readonly kind: "held" }
+  /** Ours, once the old homes that it waits for have released it. */
+  | { readonly kind: "held"; readonly waiting: readonly ClusterId[] }
   | { readonly kind: "parent" }
   /** It names keys of two homes. */
   | { readonly kind: "crossing" };
@@ -81,7 +81,7 @@ export class Homes {
       for (const row of this.#rowsOf(keys)) {
         const next = placeAt(row);
         if (place !== null && !same(place, next)) return { kind: "crossing" };
-        place = next;
+        place = together(place, next);
       }
     }
     return place ?? AT_SITE;
@@ -234,8 +234,11 @@ function placeAt(row: HomeRow | null): Place {
   if (row === null) return AT_SITE;
   if (row.home === "private") return { kind: "here", home: "private" };
   if (row.owner !== null) return { kind: "parent" };
-  return row.open ? { kind: "here", home: "hub" } : { kind: "held" };
+  return row.open ? { kind: "here", home: "hub" } : { kind: "held", waiting: row.waiting };
 }
+
+const together = (a: Place | null, b: Place): Place =>
+  a?.kind === "held" && b.kind === "held" ? { kind: "held", waiting: [...a.waiting, ...b.waiting] } : b;
 
 const same = (a: Place, b: Place): boolean =>
   a.kind === b.kind && (a.kind !== "here" || b.kind !== "here" || a.home === b.home);
