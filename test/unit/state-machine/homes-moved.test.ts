@@ -2,7 +2,7 @@ import { utf8 } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { selectForParent } from "@openclaw/core/ledger/selection.ts";
 import { describe, expect, test } from "vitest";
-import { converge, expectReplayable, family, home, outcomeOf, settled, up } from "./family.ts";
+import { converge, expectReplayable, falling, family, home, outcomeOf, settled, up } from "./family.ts";
 import { clusterId, epoch, header, hexed, leaseId, OneCluster, put, sha256, txn } from "./one-cluster.ts";
 
 describe("three tiers", () => {
@@ -105,6 +105,20 @@ describe("moving a home", () => {
     hub.run(home("config/", "hub", clusterId("mill")));
     expect(hub.query({ kind: "homes" }).homes).toMatchObject([{ open: true, waiting: [] }]);
     expect(hub.keys()).toEqual({ "config/a": "1" });
+  });
+
+  test("Q3: what a child released before another was said to be gone counts, and so does what it queued", () => {
+    const { hub, site } = family();
+    hub.run(home("config/", "hub"));
+    const items = falling(hub, site, 100);
+    expect(site.import(hub, items, hub.position.hash, "parent")).toMatchObject({ kind: "imported" });
+    site.run(put("config/a", "1"));
+    const at = site.position.revision;
+    hub.run(home("config/", "hub", clusterId("mill")));
+    converge([site, hub]);
+    expect(hub.query({ kind: "homes" }).homes).toMatchObject([{ open: true }]);
+    expect(outcomeOf(site, at)).toMatchObject({ ok: true });
+    expectReplayable(hub, site);
   });
 
   test("Q3: what is private at a site stays so, whatever the hub declares", () => {
