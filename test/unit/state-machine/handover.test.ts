@@ -123,10 +123,7 @@ test("Q2, Q3: there and back again, whenever anybody hears of it: nothing runs t
     }
     settle();
     for (const [writer] of written) {
-      const ran = new Set([hub, writer])
-        .values()
-        .flatMap((one) => historyOf(one, `config/${writer.cluster}`))
-        .toArray();
+      const ran = [...new Set([hub, writer])].flatMap((one) => historyOf(one, `config/${writer.cluster}`));
       expect([seed, writer.cluster, ran.length]).toEqual([seed, writer.cluster, new Set(ran).size]);
       const { commands } = writer.query({ kind: "commands", after: revision(0), limit: 1_000 });
       queued += commands.length;
