@@ -344,7 +344,7 @@ function takeHomes(importing: Importing, taker: Taker, command: ImportSnapshot, 
   for (const event of steps) {
     // A record each: what follows from a step stands behind it and before the next one, for a replay, too (L2).
     tell(importing, taker, command, { cluster, epoch: epoch.nonce, revision: head.at }, [event], "site");
-    handover.fromParent(authorOf, cluster, event);
+    handover.fromParent(authorOf, { cluster, revision: head.at }, event);
   }
   commands.tellResults(authorOf(`cluster:${importing.cluster}`));
 }
