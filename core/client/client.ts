@@ -102,13 +102,15 @@ export class Client {
       enqueue,
       ask,
       session: this.#session,
+      head: async (timeoutMs) =>
+        (await this.#site.ask({ kind: "position" }, { kind: "local" }, timeoutMs)).answer.revision,
       mirrored: () => this.#down.position(this.#down.cursor),
       covers: (prefix, origin) => this.#down.coversPrefix(prefix, origin !== null),
       subscribePrefix: (prefix, origin) =>
         this.#want({ prefixes: [prefix], collections: [], mirrors: origin !== null }),
     });
     const keepAlive: LeasesHost["keepAlive"] = (lease, timeoutMs) => this.#site.keepAlive(lease, timeoutMs);
-    this.leases = new Leases({ clock, random, assertRoom, enqueue, keepAlive, ask });
+    this.leases = new Leases({ rungs, clock, random, assertRoom, enqueue, keepAlive, ask });
     this.#down = new Down(
       {
         journal: this.#journal,
@@ -270,6 +272,7 @@ export class Client {
     this.#cluster = welcome.cluster;
     this.#upstream.holds(welcome.upstream, welcome.upstreamEpoch);
     this.#drainer.start();
+    this.kv.welcomed();
     this.#changed();
   }
 
@@ -298,12 +301,14 @@ export class Client {
     this.#down.forget();
     this.#session.forget();
     await this.#journal.commit({ drafts, write: { mirrorReset: true, hubHolds: revision(Number.MAX_SAFE_INTEGER) } });
+    this.kv.forget();
     for (const { command } of drafts) this.#rungs.stored(hashesOf({ command }));
     this.docs.rungsMoved();
   }
 
   async #ended(reason: OpenClawError | null): Promise<void> {
     this.#drainer.stop();
+    this.kv.parted();
     try {
       if (reason?.code === "WRONG_EPOCH") await this.#newEpoch();
       // A restored site does not know this stream, but may hold what came of it (Q1).
@@ -341,6 +346,7 @@ export class Client {
         this.#rungs.stored(hashesOf(draft));
         for (const edit of draft.edits) edit.stored();
         if (draft.command.kind === "change") this.docs.rungsMoved();
+        this.#changed();
       },
       (error: unknown) => {
         const failure = asOpenClawError(error);

@@ -1,8 +1,10 @@
 /** What a local write gives its caller: promises for the rungs it climbs (DESIGN §1). */
-import { InvariantViolation, invariant, type OpenClawError, unreachable } from "../errors.ts";
+import { InvariantViolation, invariant, OpenClawError, unreachable } from "../errors.ts";
 import type { ChangeHash, Revision } from "../ids.ts";
 import type { CommandResponse, Outcome, UserCommand } from "../state-machine/command.ts";
 import type { TxnResponse } from "../state-machine/operation.ts";
+import type { Rungs } from "./rungs.ts";
+import type { Rung } from "./store.ts";
 
 /** Whether it changes what an app holds. What keeps leases, or cuts the past, is upkeep: nobody waits to see it saved. */
 export function isEdit({ kind }: UserCommand): boolean {
@@ -43,10 +45,17 @@ export interface Edit {
    * @throws OpenClawError as `site`; what the home refused it with; OUTCOME_UNKNOWN, STOPPED
    */
   home(): Promise<Revision>;
+  /** How far it is now; null while it is on no rung. `Client.subscribe` says when to look again. */
+  rung(): Rung | null;
+  /**
+   * Why it climbs no further; null while it may. On no rung: it was not stored, or OUTCOME_UNKNOWN, as the site that had
+   * committed it is in another epoch (L3).
+   */
+  failure(): OpenClawError | null;
 }
 
-/** When what was committed at a revision reaches the hub; and what becomes of a command that was queued there. */
-export type Further = readonly [whenHub: (at: Revision) => Promise<void>, whenHome: WhenHome];
+/** What is known of rungs; and what becomes of a command that was queued at a revision. */
+export type Further = readonly [rungs: Rungs, whenHome: WhenHome];
 type WhenHome = (at: Revision) => Promise<Extract<Outcome, { ok: true }>>;
 
 const neverQueued: WhenHome = () => Promise.reject(new InvariantViolation("only a command on keys is queued"));
@@ -61,21 +70,22 @@ export class LocalEdit implements Edit {
   readonly hashes: readonly ChangeHash[];
   readonly device: Promise<void>;
   readonly site: Promise<Revision>;
-  readonly #whenHub: (at: Revision) => Promise<void>;
+  readonly #rungs: Rungs;
   readonly #whenHome: WhenHome;
   #home: Promise<Revision> | null = null;
+  #isStored = false;
+  #committedAt: { readonly revision: Revision; readonly epochs: number } | null = null;
+  /** Why it never reached this device's storage. */
+  #loss: OpenClawError | null = null;
+  #refusal: OpenClawError | null = null;
   #stored: () => void = () => {};
   #committed: (at: Revision) => void = () => {};
   #failDevice: (error: OpenClawError) => void = () => {};
   #failSite: (error: OpenClawError) => void = () => {};
 
-  constructor(
-    hashes: readonly ChangeHash[],
-    whenHub: (at: Revision) => Promise<void>,
-    whenHome: WhenHome = neverQueued,
-  ) {
+  constructor(hashes: readonly ChangeHash[], rungs: Rungs, whenHome: WhenHome = neverQueued) {
     this.hashes = hashes;
-    this.#whenHub = whenHub;
+    this.#rungs = rungs;
     this.#whenHome = whenHome;
     this.device = new Promise((resolve, reject) => {
       this.#stored = resolve;
@@ -91,14 +101,39 @@ export class LocalEdit implements Edit {
   }
 
   hub(): Promise<void> {
-    return this.site.then((at) => this.#whenHub(at));
+    return this.site.then((at) => this.#rungs.atHub(at));
   }
 
   home(): Promise<Revision> {
     return this.site.then((at) => this.#home ?? at);
   }
 
+  rung(): Rung | null {
+    if (this.#loss !== null) return null;
+    // The rungs know more of a change than its edit: it may have come to the site by another way, or be sent again.
+    if (this.hashes.length > 0) return this.#rungs.least(this.hashes);
+    if (this.#committedAt === null) return this.#isStored ? "device" : null;
+    if (this.#isOfEarlierEpoch()) return null;
+    return this.#committedAt.revision <= this.#rungs.upstream ? "hub" : "site";
+  }
+
+  failure(): OpenClawError | null {
+    if (this.#loss !== null) return this.#loss;
+    for (const hash of this.hashes) {
+      const failure = this.#rungs.failure(hash);
+      if (failure !== null) return failure;
+    }
+    if (this.hashes.length > 0) return null;
+    if (this.#isOfEarlierEpoch()) return new OpenClawError("OUTCOME_UNKNOWN", "the site is in another epoch");
+    return this.#refusal;
+  }
+
+  #isOfEarlierEpoch(): boolean {
+    return this.#committedAt !== null && this.#committedAt.epochs !== this.#rungs.epochs;
+  }
+
   stored(): void {
+    this.#isStored = true;
     this.#stored();
   }
 
@@ -115,6 +150,7 @@ export class LocalEdit implements Edit {
     } else {
       this.responded(response);
     }
+    this.#committedAt = { revision: at, epochs: this.#rungs.epochs };
     this.#stored();
     this.#committed(at);
   }
@@ -125,12 +161,14 @@ export class LocalEdit implements Edit {
 
   /** It never reached this device's storage. */
   notStored(error: OpenClawError): void {
+    this.#loss = error;
     this.#failDevice(error);
     this.#failSite(error);
   }
 
-  /** It is stored here, and the parent refused it. */
+  /** It is stored here, and the parent refused it; or STOPPED: what the parent says will not be heard in this session. */
   refused(error: OpenClawError): void {
+    if (error.code !== "STOPPED") this.#refusal = error;
     this.#failSite(error);
   }
 }
