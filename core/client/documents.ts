@@ -195,8 +195,12 @@ class OpenDocument {
       this.#early.push(...changes);
       return;
     }
+    // What was made here comes back: it is in the document, which stays the same object.
+    const own = new Set(this.#own);
+    const news = changes.filter(({ hash }) => !own.has(hash));
+    if (news.length === 0) return;
     try {
-      this.#doc = applied(this.#doc, changes);
+      this.#doc = applied(this.#doc, news);
     } catch {
       // Automerge may have taken half of it in: what would be made on top of that, nobody else could apply.
       void this.#reload();

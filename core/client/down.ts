@@ -195,7 +195,9 @@ export class Down {
       for (const item of items) if (item.kind === "body") taken.record(decodeRecord(item.record));
     const before = this.#cursor;
     this.#cursor = to;
-    const unwritten = runs.every(({ items }) => isBare(items)) && to - this.#written < UNWRITTEN_MAX;
+    // But the first one: from then on it is known that the mirror holds all of what was asked for, if only nothing.
+    const isKnown = this.#stored !== null && isSame(this.#stored.subscription, this.#held);
+    const unwritten = isKnown && runs.every(({ items }) => isBare(items)) && to - this.#written < UNWRITTEN_MAX;
     try {
       if (!unwritten) await this.#write(taken.write());
     } catch (error) {

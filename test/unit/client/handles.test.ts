@@ -35,3 +35,17 @@ test("X1: a document that could not be subscribed to does not stay open", async 
   const handle = await client.docs.open<Log>("c1", "today", { initial: EMPTY });
   expect(handle.doc().text).toBe("");
 });
+
+test("a document stays the same object while its own changes come back from the site", async () => {
+  const world = new World();
+  const site = await world.cluster("california");
+  const client = await world.client(site, { subscribe: { collections: ["log"] } });
+  const handle = await client.docs.open<Log>("log", "today", { initial: EMPTY });
+  await world.elapse(2_000);
+  const edit = handle.change(append("mine"));
+  const shown = handle.doc();
+  await world.elapse(5_000);
+  expect(edit.rung()).toBe("site");
+  expect(client.status().cursor).toBe(2);
+  expect(handle.doc()).toBe(shown);
+});

@@ -154,6 +154,16 @@ describe("a mirror of a prefix", () => {
     expect(shown(mirror)).toEqual(["q/1=first", "q/2=mine"]);
   });
 
+  test("of a site that has nothing under it is ready, and empty", async () => {
+    const { world, site, client } = await siteWithClient();
+    await put(site, "r", "elsewhere");
+    const mirror = client.kv.mirror("q/");
+    await world.elapse(5_000);
+    expect(shown(mirror)).toEqual([]);
+    client.goOffline();
+    expect(await client.kv.list("q/")).toEqual([]);
+  });
+
   test("X1: one prefix too many is refused", async () => {
     const world = new World();
     const site = await world.cluster("california");
