@@ -2,8 +2,9 @@
 import type { Client, ClientOptions } from "@openclaw/core/client/client.ts";
 import { SiteConnection } from "./connection.ts";
 import { gatewaysOf, loadSite, type Site } from "./gateways.ts";
+import { GuestStore } from "./guest-store.ts";
 import { IndexedDbStore } from "./indexeddb-store.ts";
-import { webLockClaims } from "./link-locks.ts";
+import { mirrorTurn, webLockClaims } from "./link-locks.ts";
 import { browserClock, browserRandom } from "./ports.ts";
 
 export type { Client, ClientStatus } from "@openclaw/core/client/client.ts";
@@ -47,20 +48,27 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
   // Against eviction (pitfall 43). Browsers may say no; the rungs tell what that would cost.
   void navigator.storage?.persist?.().catch(() => false);
 
+  const unfollow = new AbortController();
   const name = options.name ?? site.cluster ?? "openclaw";
-  const { openClient } = await opening;
+  const [{ openClient }, turn] = await Promise.all([opening, mirrorTurn(name)]);
+  const device = new IndexedDbStore(name);
   const client = await openClient({
-    store: new IndexedDbStore(name),
+    store: turn.now ? device : await GuestStore.open(device, turn.comes),
     clock: browserClock,
     random: browserRandom,
     connect: (ended) => gateways.connect(ended),
     gateways: () => gateways.states(),
     token,
     claim: webLockClaims(name),
+    stopped: async () => {
+      unfollow.abort();
+      turn.release();
+      await gateways.close();
+    },
     ...(options.readYourWrites === undefined ? {} : { readYourWrites: options.readYourWrites }),
     ...(options.subscribe === undefined ? {} : { subscribe: options.subscribe }),
   });
-  followNetwork(client, gateways);
+  followNetwork(client, gateways, unfollow.signal);
   return client;
 }
 
@@ -82,13 +90,13 @@ async function loadClient(automergeWasm: string): Promise<typeof import("@opencl
 }
 
 /** The browser knows before any time-out that the network is gone, or back. */
-function followNetwork(client: Client, gateways: SiteConnection): void {
+function followNetwork(client: Client, gateways: SiteConnection, signal: AbortSignal): void {
   const offline = (): void => {
     // A socket may outlive the announcement, and what is sent on it may even arrive: who is offline sends nothing.
     void gateways.drop();
     client.goOffline();
   };
-  addEventListener("offline", offline);
-  addEventListener("online", () => client.goOnline());
+  addEventListener("offline", offline, { signal });
+  addEventListener("online", () => client.goOnline(), { signal });
   if (!navigator.onLine) offline();
 }

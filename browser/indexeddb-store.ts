@@ -153,8 +153,24 @@ export class IndexedDbStore implements ClientStore {
     return this.#database.run((database) => database.getAll("mirror", range));
   }
 
+  mirrored(): Promise<readonly MirrorRow[]> {
+    return this.#database.run((database) => database.getAll("mirror"));
+  }
+
   down(): Promise<DownCursor | null> {
     return this.#database.run(async (database) => (await database.get("cursors", "down")) ?? null);
+  }
+
+  /** The mirror and the cursor that it is of, as of one moment. */
+  standing(): Promise<{ readonly mirror: readonly MirrorRow[]; readonly down: DownCursor | null }> {
+    return this.#database.run(async (database) => {
+      const step = database.transaction(["mirror", "cursors"]);
+      const [mirror, down] = await Promise.all([
+        step.objectStore("mirror").getAll(),
+        step.objectStore("cursors").get("down"),
+      ]);
+      return { mirror, down: down ?? null };
+    });
   }
 
   close(): Promise<void> {

@@ -1,9 +1,9 @@
 /** What a local write gives its caller: promises for the rungs it climbs (DESIGN §1). */
-import { InvariantViolation, invariant, OpenClawError, unreachable } from "../errors.ts";
+import { InvariantViolation, invariant, type OpenClawError, unreachable } from "../errors.ts";
 import type { ChangeHash, Revision } from "../ids.ts";
 import type { CommandResponse, Outcome, UserCommand } from "../state-machine/command.ts";
 import type { TxnResponse } from "../state-machine/operation.ts";
-import type { Rungs } from "./rungs.ts";
+import { anotherLife, type Rungs } from "./rungs.ts";
 import type { Rung } from "./store.ts";
 
 /** Whether it changes what an app holds. What keeps leases, or cuts the past, is upkeep: nobody waits to see it saved. */
@@ -37,7 +37,11 @@ export interface Edit {
    * STOPPED: the client was stopped before it was told, and what is stored goes to the site with the next session
    */
   readonly site: Promise<Revision>;
-  /** Resolves when a majority of the site's parent has it on disk: never at a site without a parent. */
+  /**
+   * Resolves when a majority of the site's parent has it on disk: never at a site without a parent.
+   * @throws OpenClawError as `site`; WRONG_EPOCH: the site was restored before it was known to be there, and may lack a key's
+   * write (a document's change is sent again)
+   */
   hub(): Promise<void>;
   /**
    * Resolves with the revision that it took at the home of its keys: the site's, or where that is elsewhere, the one after
@@ -48,8 +52,8 @@ export interface Edit {
   /** How far it is now; null while it is on no rung. `Client.subscribe` says when to look again. */
   rung(): Rung | null;
   /**
-   * Why it climbs no further; null while it may. On no rung: it was not stored, or OUTCOME_UNKNOWN, as the site that had
-   * committed it is in another epoch (L3).
+   * Why it climbs no further; null while it may. On no rung: it was not stored, or WRONG_EPOCH, as the site went on in
+   * another epoch, which may lack it (L3).
    */
   failure(): OpenClawError | null;
 }
@@ -72,9 +76,10 @@ export class LocalEdit implements Edit {
   readonly site: Promise<Revision>;
   readonly #rungs: Rungs;
   readonly #whenHome: WhenHome;
+  #atHub: () => Promise<void> = () => Promise.resolve();
   #home: Promise<Revision> | null = null;
   #isStored = false;
-  #committedAt: { readonly revision: Revision; readonly epochs: number } | null = null;
+  #committedAt: { readonly revision: Revision; readonly life: number } | null = null;
   /** Why it never reached this device's storage. */
   #loss: OpenClawError | null = null;
   #refusal: OpenClawError | null = null;
@@ -101,11 +106,21 @@ export class LocalEdit implements Edit {
   }
 
   hub(): Promise<void> {
-    return this.site.then((at) => this.#rungs.atHub(at));
+    return this.site.then(() => this.#atHub());
   }
 
   home(): Promise<Revision> {
     return this.site.then((at) => this.#home ?? at);
+  }
+
+  /** Called when it is committed: a revision says nothing in another epoch of the site. */
+  #whenHub(at: Revision): () => Promise<void> {
+    const atHub = this.#rungs.atHub(at);
+    if (this.hashes.length === 0) return atHub;
+    // Changes are sent again in that one, and have another revision.
+    const inAnotherEpoch = async (): Promise<void> =>
+      void (await Promise.all(this.hashes.map((hash) => this.#rungs.settled(hash, "hub"))));
+    return () => atHub().catch(inAnotherEpoch);
   }
 
   rung(): Rung | null {
@@ -113,7 +128,7 @@ export class LocalEdit implements Edit {
     // The rungs know more of a change than its edit: it may have come to the site by another way, or be sent again.
     if (this.hashes.length > 0) return this.#rungs.least(this.hashes);
     if (this.#committedAt === null) return this.#isStored ? "device" : null;
-    if (this.#isOfEarlierEpoch()) return null;
+    if (this.#isOfAnotherLife()) return null;
     return this.#committedAt.revision <= this.#rungs.upstream ? "hub" : "site";
   }
 
@@ -124,12 +139,12 @@ export class LocalEdit implements Edit {
       if (failure !== null) return failure;
     }
     if (this.hashes.length > 0) return null;
-    if (this.#isOfEarlierEpoch()) return new OpenClawError("OUTCOME_UNKNOWN", "the site is in another epoch");
+    if (this.#isOfAnotherLife()) return anotherLife();
     return this.#refusal;
   }
 
-  #isOfEarlierEpoch(): boolean {
-    return this.#committedAt !== null && this.#committedAt.epochs !== this.#rungs.epochs;
+  #isOfAnotherLife(): boolean {
+    return this.#committedAt !== null && this.#committedAt.life !== this.#rungs.life;
   }
 
   stored(): void {
@@ -138,6 +153,7 @@ export class LocalEdit implements Edit {
   }
 
   committed(at: Revision, response: CommandResponse | null): void {
+    this.#atHub = this.#whenHub(at);
     if (response?.kind === "queued") {
       const ran = this.#whenHome(at);
       this.#home = ran.then(({ revision }) => revision);
@@ -150,7 +166,7 @@ export class LocalEdit implements Edit {
     } else {
       this.responded(response);
     }
-    this.#committedAt = { revision: at, epochs: this.#rungs.epochs };
+    this.#committedAt = { revision: at, life: this.#rungs.life };
     this.#stored();
     this.#committed(at);
   }

@@ -50,6 +50,8 @@ export class KeyMirrors {
   readonly #own: () => readonly KeyChange[];
   readonly #level: MirrorLevel;
   readonly #open = new Set<OpenMirror>();
+  /** What storage has is of an epoch that is over, until the site was welcomed in the new one. */
+  #isForgotten = false;
 
   /** @param own what this page wrote to the site's keys and the mirror does not show yet */
   constructor(host: KeyMirrorsHost, own: () => readonly KeyChange[]) {
@@ -63,7 +65,10 @@ export class KeyMirrors {
   }
 
   open(span: Span): KeyMirror {
-    const mirror = new OpenMirror(span, this.#host, this.#own, this.#level, () => this.#open.delete(mirror));
+    const { store } = this.#host;
+    const covers: KeyMirrorsHost["covers"] = (...asked) => !this.#isForgotten && this.#host.covers(...asked);
+    const host = { store, covers, own: this.#own, level: this.#level };
+    const mirror = new OpenMirror(span, host, () => this.#open.delete(mirror));
     this.#open.add(mirror);
     this.#level.look();
     mirror.look();
@@ -87,6 +92,7 @@ export class KeyMirrors {
   }
 
   welcomed(): void {
+    this.#isForgotten = false;
     this.#level.welcomed();
     if (this.#open.size > 0) this.#level.look();
   }
@@ -95,8 +101,9 @@ export class KeyMirrors {
     this.#level.parted();
   }
 
-  /** The mirror was emptied. */
+  /** L3: the mirror is of an epoch that is over. */
   forget(): void {
+    this.#isForgotten = true;
     this.#level.taken(revision(0));
     this.#each((mirror) => mirror.forget());
   }
@@ -106,11 +113,14 @@ export class KeyMirrors {
   }
 }
 
+interface OpenMirrorHost extends Pick<KeyMirrorsHost, "store" | "covers"> {
+  readonly own: () => readonly KeyChange[];
+  readonly level: MirrorLevel;
+}
+
 class OpenMirror implements KeyMirror {
   readonly #span: Span;
-  readonly #host: KeyMirrorsHost;
-  readonly #own: () => readonly KeyChange[];
-  readonly #level: MirrorLevel;
+  readonly #host: OpenMirrorHost;
   readonly #closed: () => void;
   readonly #listeners = new Set<() => void>();
   /** What the device's storage has of it; null until that was read. */
@@ -121,17 +131,9 @@ class OpenMirror implements KeyMirror {
   /** Null: to be put together when it is asked for. */
   #state: MirrorState | null = null;
 
-  constructor(
-    span: Span,
-    host: KeyMirrorsHost,
-    own: () => readonly KeyChange[],
-    level: MirrorLevel,
-    closed: () => void,
-  ) {
+  constructor(span: Span, host: OpenMirrorHost, closed: () => void) {
     this.#span = span;
     this.#host = host;
-    this.#own = own;
-    this.#level = level;
     this.#closed = closed;
   }
 
@@ -155,7 +157,7 @@ class OpenMirror implements KeyMirror {
   look(): void {
     if (this.#stored !== null || this.#early !== null || this.#failure !== null) return;
     if (this.#host.covers(this.#span.from, this.#span.origin)) void this.#read();
-    else if (this.#level.isNothing) this.#begin([]);
+    else if (this.#host.level.isNothing) this.#begin([]);
   }
 
   shows(key: Uint8Array): boolean {
@@ -208,8 +210,8 @@ class OpenMirror implements KeyMirror {
   #now(): MirrorState {
     if (this.#failure !== null) return { kind: "failed", error: this.#failure };
     if (this.#stored === null) return OPENING;
-    const own = this.#span.origin === null ? this.#own().filter(({ key }) => this.#holds(key)) : [];
-    return { kind: "ready", rows: withChanges(this.#stored, own), stale: this.#level.stale };
+    const own = this.#span.origin === null ? this.#host.own().filter(({ key }) => this.#holds(key)) : [];
+    return { kind: "ready", rows: withChanges(this.#stored, own), stale: this.#host.level.stale };
   }
 
   #holds(key: Uint8Array): boolean {

@@ -221,7 +221,11 @@ export class Keys {
     }
   }
 
-  /** The site was met. */
+  get watched(): boolean {
+    return this.#watchers.size > 0;
+  }
+
+  /** The site was met, in the epoch that is known here. */
   welcomed(): void {
     this.#live.welcomed();
   }
@@ -231,10 +235,9 @@ export class Keys {
     this.#live.parted();
   }
 
-  /** L3: the site is in another epoch, and the mirror is empty. */
+  /** L3: the site is in another epoch. What it had of own writes it may lack now: the stream tells. */
   forget(): void {
     this.#cursor = revision(0);
-    // What was committed before may be gone; if it is not, the mirror shows it.
     this.#keepOverlays(({ at }) => at === null);
     this.#live.forget();
   }

@@ -12,17 +12,45 @@ import { decodeRecord, wayOf } from "./record-codec.ts";
 import type { Subscription } from "./subscription.ts";
 
 /**
- * Up: everything but what the parent's own link brought (L5); what is private as its leaf alone (L2). `records` are
- * consecutive. Of a record no more is read than decides that.
+ * Up: everything but what the parent's own link brought (L5); what is private as its leaf alone (L2), and what another
+ * parent was asked or told up to `addressed`, before this one. `records` are consecutive. Of a record no more is read than
+ * decides that.
  */
-export function selectForParent(records: readonly StoredRecord[], parent: ClusterId, sha256: Sha256): LinkItem[] {
+export function selectForParent(
+  records: readonly StoredRecord[],
+  parent: ClusterId,
+  sha256: Sha256,
+  addressed = 0,
+): LinkItem[] {
   return select(records, ({ revision, record: bytes }) => {
     const { link, home } = wayOf(bytes);
     if (link !== null && String(link) === parent) return null;
     if (home === "private") return { kind: "stub", revision, leaf: leafHash(sha256, bytes), reason: "private" };
+    // It ran there, or never will: a command runs once (Q2).
+    if (revision <= addressed && isForParent(decodeRecord(bytes)))
+      return { kind: "stub", revision, leaf: leafHash(sha256, bytes), reason: "filtered" };
     return { kind: "body", revision, record: bytes };
   });
 }
+
+const isForParent = ({ origin, events }: LedgerRecord): boolean =>
+  origin === null &&
+  events.some((event) => {
+    switch (event.kind) {
+      case "command":
+        return event.via === null;
+      case "result":
+        return event.to === null;
+      case "home":
+        return event.step.kind === "release";
+      case "put":
+      case "delete":
+      case "change":
+        return false;
+      default:
+        return unreachable(event);
+    }
+  });
 
 /**
  * Down: what the child subscribed to, but never what the child itself brought (`child` null: a client, which brings

@@ -9,12 +9,22 @@ import { type ClusterId, isClusterId, linkOfCluster, type Revision } from "../id
 import type { LedgerEvent } from "../ledger/record.ts";
 import { EVENTS_MAX, RECORD_BYTES_MAX, TXN_RESPONSE_BYTES_MAX } from "../limits.ts";
 import type { KeyCommand, Outcome } from "./command.ts";
-import { addSettled, addWaiting, type Relay, takeWaiting, waitingCommands, waitingRefusal } from "./command-rows.ts";
+import {
+  addSettled,
+  addWaiting,
+  isForgotten,
+  type Relay,
+  takeWaiting,
+  type WaitingCommand,
+  waitingCommands,
+  waitingRefusal,
+  waitsAt,
+} from "./command-rows.ts";
 import { homesOf, type Place } from "./homes.ts";
 import { keyCommandRefusal, runKeyCommand } from "./key-values.ts";
 import { ledgerLinkKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
-import { ledgerLinkRow, linkTowards, parentOf } from "./link-rows.ts";
+import { ledgerLinkRow, linkTowards, parentOf, unsureUpTo } from "./link-rows.ts";
 import type { Operation, Txn } from "./operation.ts";
 import { refused } from "./outcome.ts";
 import { outcomeTuple, readOutcome } from "./outcome-codec.ts";
@@ -73,18 +83,39 @@ export class QueuedCommands {
     if (!isQueued(outcome)) this.#tell(back, outcome);
   }
 
-  /** True if it was a result that somebody here waited for. */
-  settle({ epoch, revision: at, outcome }: ResultEvent): boolean {
+  /** True if it was a result that somebody here waited for, from the neighbour that has the command. */
+  settle({ side, cluster }: Sender, { epoch, revision: at, outcome }: ResultEvent): boolean {
     // An earlier epoch's: what it asked for is not known any more, and its number may be another command's (L3).
     if (epoch !== this.#ledger.position.epoch.nonce) return false;
+    if (waitsAt(this.#tx, at) !== (side === "parent" ? null : cluster)) return false;
     const read = readResult(outcome);
     return this.#settle(at, read ?? refused("INTERNAL", "the result cannot be read"));
   }
 
+  /** There is another parent: what the one before was handed has run there or not, and no word of it will come. */
+  forgetParent(author: Author): void {
+    for (const { at, row } of waitingCommands(this.#tx)) if (row.via === null) this.#settle(at, UNKNOWN);
+    this.tellResults(author);
+  }
+
+  /**
+   * Its home has come back, and whether the parent has run it is not known: it does not run again. It is told before what
+   * makes the neighbour that it came from run its own.
+   */
+  giveUpUnsure(author: Author): void {
+    const unsure = unsureUpTo(this.#tx);
+    if (unsure === 0) return;
+    for (const { at, row } of waitingCommands(this.#tx))
+      if (at <= unsure && row.via === null && this.#isHere(row)) this.#settle(at, UNKNOWN);
+    this.tellResults(author);
+  }
+
   /** Runs what was held for a home that is here by now, or was handed to the parent and has not run there. */
   runWaiting(authorOf: (principal: string) => Author, via: ClusterId | null): void {
+    const { logTime } = this.#ledger.position;
     for (const { at, row } of waitingCommands(this.#tx)) {
-      if (row.via !== via) continue;
+      // Whoever asks is told that nothing is known of it.
+      if (row.via !== via || isForgotten(row, logTime)) continue;
       const command = readCommand(row.command);
       const place = command === null ? null : homesOf(this.#tx).placeOf(command);
       if (command === null || place?.kind !== "here") continue;
@@ -115,6 +146,8 @@ export class QueuedCommands {
   #takeRead(author: Author, back: Relay, to: ClusterId | null, command: KeyCommand): Outcome {
     const wrong = keyCommandRefusal(command);
     if (wrong !== null) return wrong;
+    // A child asks for keys whose home is upwards: over its siblings it has no say.
+    if (to !== null && back.to !== null) return refused("FORBIDDEN", "keys of another cluster, from below");
     if (to !== null && to !== this.#cluster) return this.#handDown(author, to, command, back);
     const place = homesOf(this.#tx).placeOf(command);
     const strayed = back.to === null ? strayedDown(place) : strayedUp(place);
@@ -140,6 +173,11 @@ export class QueuedCommands {
 
   #runHere(place: Place & { kind: "here" }, author: Author, command: KeyCommand): Outcome {
     return this.#runAt(place, author, command, TXN_RESPONSE_BYTES_MAX, null) ?? NO_ROOM;
+  }
+
+  #isHere({ command }: WaitingCommand): boolean {
+    const read = readCommand(command);
+    return read !== null && homesOf(this.#tx).placeOf(read).kind === "here";
   }
 
   #handDown(author: Author, to: ClusterId, command: KeyCommand, back: Relay | null): Outcome {
@@ -186,6 +224,7 @@ export class QueuedCommands {
   }
 }
 
+const UNKNOWN = refused("OUTCOME_UNKNOWN", "no answer of the parent will come");
 const NO_ROOM = refused("RESPONSE_TOO_LARGE");
 
 const isQueued = (outcome: Outcome): boolean => outcome.ok && outcome.response?.kind === "queued";

@@ -56,6 +56,8 @@ export class Uplink {
   readonly #epochs: ParentEpochs;
   /** Where the last push ended, or the parent stood when it welcomed us. */
   #pushed: LedgerEnd | null = null;
+  /** Up to there our ledger speaks to a parent before this one. */
+  #addressed = revision(0);
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
   #cancelBare: (() => void) | null = null;
@@ -270,8 +272,10 @@ export class Uplink {
   async #welcomed(link: ChildLink, welcome: Welcome): Promise<void> {
     try {
       const next = await this.#epochs.met(welcome);
+      const { addressed } = await this.#options.replica.read({ kind: "homes" });
       if (this.#link !== link) return;
       if (next === "again") return link.close();
+      this.#addressed = addressed;
       this.#welcome = welcome;
       const { replica, parent, traffic } = this.#options;
       const epoch = welcome.epoch.nonce;
@@ -339,7 +343,12 @@ export class Uplink {
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
     await this.#budget.turn();
     const slice = this.#newsAfter(after) ?? (await replica.ledger(revision(after + 1), this.#budget.pushBytes));
-    const push = await ledgerPush(this.#options, revision(after), this.#pushed, slice);
+    const push = await ledgerPush(
+      { ...this.#options, addressed: this.#addressed },
+      revision(after),
+      this.#pushed,
+      slice,
+    );
     // L1: what came from the parent goes back as skips; those wait for something to go with, so that links fall silent.
     if (push === null || !push.idle || push.to <= this.#bareTo) {
       if (push !== null) this.#pushed = push.end;

@@ -134,5 +134,5 @@ test("L3: of what was committed in an epoch that is over nobody knows, and it is
   await world.elapse(20_000);
   // The client takes no stream, and so knows of no epoch but the one that it was last welcomed in.
   expect(client.status().link).toBe("online");
-  expect([edit.rung(), edit.failure()?.code]).toEqual([null, "OUTCOME_UNKNOWN"]);
+  expect([edit.rung(), edit.failure()?.code]).toEqual([null, "WRONG_EPOCH"]);
 });
