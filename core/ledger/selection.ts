@@ -62,7 +62,7 @@ export function selectForChild(
   subscription: Subscription,
 ): LinkItem[] {
   return select(records, ({ revision, record: bytes }) => {
-    const record = decodeRecord(bytes);
+    const record = recordOf(bytes);
     if (child !== null && !mayTravelTo(record, child)) return null;
     // A record travels whole or not at all: a part of it would have another leaf.
     const isWanted =
@@ -70,6 +70,18 @@ export function selectForChild(
       record.events.some((event) => subscribed(event, record, subscription));
     return isWanted ? { kind: "body", revision, record: bytes } : null;
   });
+}
+
+/** A record that is news goes to every child's stream as the same bytes: it is decoded for the first of them. */
+const DECODED = new WeakMap<Uint8Array, LedgerRecord>();
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function recordOf(bytes: Uint8Array): LedgerRecord {
+  const known = DECODED.get(bytes);
+  if (known !== undefined) return known;
+  const record = decodeRecord(bytes);
+  DECODED.set(bytes, record);
+  return record;
 }
 
 const mayTravelTo = (record: LedgerRecord, child: ClusterId): boolean =>

@@ -16,7 +16,7 @@ import { contenderKey, contendersRange, ledgerLinkKey, leftLifeKey, streamKey } 
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import { contenderRow, leftLifeRow } from "./life-rows.ts";
 import { rewindLink } from "./link-gaps.ts";
-import { type LedgerLinkRow, ledgerLinkRow, lowerMarks, noteParent, raiseMark } from "./link-rows.ts";
+import { type LedgerLinkRow, ledgerLinkRow, lowerAllMarks, lowerMarks, noteParent, raiseMark } from "./link-rows.ts";
 import { moveParentHolds } from "./position.ts";
 import { awaitSnapshot, streamOf } from "./stream-rows.ts";
 import type { Transaction } from "./transaction.ts";
@@ -89,9 +89,9 @@ export function settleEpoch(
   const row = known === undefined ? from : leave(tx, link, known, parting, ledger.position.revision);
   tx.write(ledgerLinkKey(link), ledgerLinkRow, { ...row, ...lineageOf(lineage) });
   tx.remove(contenderKey(link, lineage.epoch.nonce));
-  // Without a link all of it comes again from the first revision on, behind a snapshot of that.
-  const again = command.changes === null && known === undefined;
-  lowerMarks(tx, cluster, link, again ? revision(0) : command.parting);
+  // A snapshot may be of less than what came, and all that follows it is news: also what the cluster passes on of others.
+  if (command.changes === null) lowerAllMarks(tx, link);
+  else lowerMarks(tx, cluster, link, command.parting);
   if (command.holds !== null) moveParentHolds(tx, cluster, lineage.epoch.nonce, command.holds);
   if (command.changes === null) {
     awaitSnapshot(tx, link, command.holds === null ? null : (snapshot?.head.subscription ?? held));

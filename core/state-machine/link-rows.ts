@@ -6,7 +6,15 @@ import type { ClusterId, Lineage, LinkId, Origin, Revision } from "../ids.ts";
 import { isClusterId, isLinkId, linkOfCluster, revision } from "../ids.ts";
 import { ancestorTuples, epochTuple, readAncestors, readEpoch } from "../ledger/epoch-codec.ts";
 import { readHash } from "../ledger/record-codec.ts";
-import { LEDGER_LINKS, ledgerLinkKey, linkOfRow, originMarkKey, originMarksOf, PARENT_KEY } from "./keyspace.ts";
+import {
+  LEDGER_LINKS,
+  ledgerLinkKey,
+  linkOfRow,
+  ORIGIN_MARKS,
+  originMarkKey,
+  originMarksOf,
+  PARENT_KEY,
+} from "./keyspace.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 import type { StateView } from "./view.ts";
 
@@ -152,8 +160,13 @@ export const raiseMark = (tx: Transaction, origin: Origin, link: LinkId): void =
   tx.write(originMarkKey(origin.cluster, origin.epoch), markRow, { mark: origin.revision, link });
 
 /** What a link brought of an origin above a revision was put aside (L3): whoever tells of those revisions again brings news. */
-export function lowerMarks(tx: Transaction, origin: ClusterId, link: LinkId, above: Revision): void {
-  const { from, to } = originMarksOf(origin);
+export const lowerMarks = (tx: Transaction, origin: ClusterId, link: LinkId, above: Revision): void =>
+  lower(tx, originMarksOf(origin), link, above);
+
+/** The same of all that it brought, of whatever origin. */
+export const lowerAllMarks = (tx: Transaction, link: LinkId): void => lower(tx, ORIGIN_MARKS, link, revision(0));
+
+function lower(tx: Transaction, { from, to }: typeof ORIGIN_MARKS, link: LinkId, above: Revision): void {
   for (const { key, value } of [...tx.rows(from, to, markRow)])
     if (value.link === link && value.mark > above) tx.write(key, markRow, { ...value, mark: above });
 }

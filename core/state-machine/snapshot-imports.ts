@@ -8,6 +8,7 @@ import type { ErrorCode } from "../errors.ts";
 import { unreachable } from "../errors.ts";
 import { type ClusterId, type Origin, PARTITION, type Revision, revision } from "../ids.ts";
 import { genesisHash } from "../ledger/chain.ts";
+import { spanAt } from "../ledger/lineage.ts";
 import type { HomeEvent, LedgerEvent } from "../ledger/record.ts";
 import { isSame } from "../ledger/scope.ts";
 import {
@@ -85,9 +86,12 @@ export function importSnapshot(importing: Importing, taker: Taker, command: Impo
           return { kind: "snapshotTaken", cursor, more: false };
         return refuse("GAP", `no snapshot of revision ${step.at} is under way`);
       }
+      // Of the epoch that wrote its revision (L3): a later one may have departed above it.
+      const span = known === undefined ? null : spanAt(known, snapshot.head.at);
+      const of = { ...command, epoch: span?.epoch ?? epoch };
       return step.kind === "end"
-        ? end(importing, taker, command, snapshot, refuse)
-        : take(importing, taker, command, snapshot, step.piece, refuse);
+        ? end(importing, taker, of, snapshot, refuse)
+        : take(importing, taker, of, snapshot, step.piece, refuse);
     }
     default:
       return unreachable(step);
@@ -340,7 +344,7 @@ function takeHomes(importing: Importing, taker: Taker, command: ImportSnapshot, 
   for (const event of steps) {
     // A record each: what follows from a step stands behind it and before the next one, for a replay, too (L2).
     tell(importing, taker, command, { cluster, epoch: epoch.nonce, revision: head.at }, [event], "site");
-    handover.fromParent(authorOf, cluster, event);
+    handover.fromParent(authorOf, { cluster, revision: head.at }, event);
   }
   commands.tellResults(authorOf(`cluster:${importing.cluster}`));
 }

@@ -1,52 +1,10 @@
 import { utf8 } from "@openclaw/core/bytes.ts";
-import { type ClusterId, revision } from "@openclaw/core/ids.ts";
-import { plainRange } from "@openclaw/core/state-machine/operation.ts";
-import { carryOutChange, planResolution } from "@openclaw/core/sync/life-change.ts";
+import { revision } from "@openclaw/core/ids.ts";
+import { planResolution } from "@openclaw/core/sync/life-change.ts";
 import { describe, expect, test } from "vitest";
 import { codeOf } from "./code-of.ts";
-import { linkId, type TestCluster, World } from "./world.ts";
-
-const put = (cluster: TestCluster, key: string, value = "v") =>
-  cluster.execute({ kind: "put", key: utf8(key), value: utf8(value) });
-
-const rowsOf = async (cluster: TestCluster, origin: ClusterId | null): Promise<Record<string, string>> => {
-  const { rows } = await cluster.read({ kind: "range", origin, ...plainRange(utf8(""), null, 10_000) });
-  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
-  return Object.fromEntries(rows.map(({ key, value }) => [text(key), text(value)]));
-};
-
-interface Fleet {
-  readonly world: World;
-  readonly hub: TestCluster;
-  readonly site: TestCluster;
-}
-
-/** A site whose hub has its first `shipped` revisions, and which has three more. */
-async function fleet(shipped = 5, more = 3): Promise<Fleet> {
-  const world = new World();
-  const hub = await world.cluster("hub");
-  const site = await world.cluster("california");
-  world.uplink(site, hub, { prefixes: [utf8("")] });
-  for (let i = 1; i <= shipped; i++) await put(site, `k${i}`, `shipped ${i}`);
-  await world.elapse(1_000);
-  await site.uplink?.stop();
-  for (let i = 1; i <= more; i++) await put(site, `n${i}`, `own ${i}`);
-  await world.flush();
-  return { world, hub, site };
-}
-
-const cursorOf = async (hub: TestCluster): Promise<number> =>
-  (await hub.read({ kind: "link", link: linkId("california") })).link?.cursor ?? 0;
-
-const errorOf = (cluster: TestCluster) => cluster.uplink?.status().lastError ?? null;
-
-const resolve = async (hub: TestCluster, choice: string | null = null) => {
-  const [site] = [...hub.children];
-  if (site === undefined) throw new Error("no site");
-  const plan = await planResolution(hub, site, choice);
-  await carryOutChange((command) => hub.propose(command, { principal: "operator" }), plan, null);
-  return plan;
-};
+import { cursorOf, errorOf, fleet, put, resolve, rowsOf } from "./lives.ts";
+import { linkId } from "./world.ts";
 
 describe("L3: a site at its hub", () => {
   test("goes on in a new epoch that has all that was taken, and whose departure is the cursor", async () => {
@@ -154,42 +112,6 @@ describe("L3: a site at its hub", () => {
     expect(await rowsOf(hub, site.id)).not.toHaveProperty("old");
   });
 
-  test.each(["compacted in part", "compacted", "too much for one decision"])(
-    "behind its hub is gone on with by a snapshot, where what was taken above is %s",
-    async (what) => {
-      const { world, hub, site } = await fleet(3, 0);
-      const big = what === "too much for one decision" ? "x".repeat(500_000) : "small";
-      for (let i = 0; i < 9; i++) await put(site, `n${i}`, big);
-      const parting = site.position().revision;
-      site.uplink?.start();
-      await put(site, "k3", "changed");
-      await world.elapse(1_000);
-      const own = await put(hub, "own");
-      for (let i = 0; i < 9; i++) await put(site, `n${i}`, "changed");
-      await site.execute({ kind: "deleteRange", keys: { kind: "key", key: utf8("k1") } });
-      await world.elapse(1_000);
-      await site.uplink?.stop();
-      if (!own.ok) throw new Error(own.code);
-      if (what === "compacted in part") await hub.execute({ kind: "compact", revision: own.revision });
-      if (what === "compacted") await hub.execute({ kind: "compact", revision: hub.position().revision });
-
-      const again = await site.restored(parting);
-      await put(again, "k2", "another life");
-      world.uplink(again, hub, {});
-      await world.elapse(1_000);
-      expect(errorOf(again)).toMatchObject({ code: "EPOCH_BEHIND" });
-      expect((await planResolution(hub, site.id, null)).taken.changes).toBeNull();
-      await resolve(hub);
-      await world.elapse(10_000);
-      expect(errorOf(again)).toBeNull();
-      expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(again, null));
-      await put(again, "after", "1");
-      await world.elapse(1_000);
-      expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(again, null));
-      expect(await cursorOf(hub)).toBe(again.position().revision);
-    },
-  );
-
   test("takes again what was put aside of an earlier life, when one that went on from it is chosen after all", async () => {
     const { world, hub, site } = await fleet(5, 0);
     const second = await site.restored(3);
@@ -211,6 +133,18 @@ describe("L3: a site at its hub", () => {
     expect(errorOf(third)).toBeNull();
     expect(await cursorOf(hub)).toBe(6);
     expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(third, null));
+  });
+
+  test("L1: of more lives than are remembered the others are refused, and cost no entry", async () => {
+    const { world, hub, site } = await fleet(5, 0);
+    for (let i = 0; i < 9; i++) {
+      const again = await site.restored(4);
+      const uplink = world.uplink(again, hub, {});
+      await world.elapse(20_000);
+      expect(errorOf(again)).toMatchObject({ code: "EPOCH_BEHIND" });
+      await uplink.stop();
+    }
+    expect(hub.proposals.filter(({ kind }) => kind === "noteContender").length).toBe(8);
   });
 
   test("an older life is refused, and nothing of it is taken", async () => {
