@@ -3,13 +3,10 @@ import { prefixEnd, utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import type { KeyMirror } from "@openclaw/core/client/key-mirrors.ts";
 import type { KeyRow } from "@openclaw/core/client/key-row.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
-import { MirrorLevel } from "@openclaw/core/client/mirror-level.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { revision } from "@openclaw/core/ids.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { settle } from "../../simulation/virtual-clock.ts";
 import { ANYBODY } from "../sync/anybody.ts";
 import { siteWithClient } from "../sync/site-with-client.ts";
 import { type TestCluster, World } from "../sync/world.ts";
@@ -267,25 +264,6 @@ describe("staleness", () => {
     expect(seen.at(-1)).toEqual([1_500, true]);
     expect(seen.length).toBeGreaterThan(2);
     for (const [rows, isLevel] of seen) if (isLevel) expect(rows).toBe(1_500);
-  });
-
-  test("level is who has all up to where the gateway was, and not before", async () => {
-    const clock = new World().clock;
-    let changes = 0;
-    const level = new MirrorLevel({ clock, head: async () => revision(10), changed: () => changes++ });
-    level.look();
-    level.welcomed();
-    level.taken(revision(9));
-    level.look();
-    await settle();
-    expect([level.stale, changes]).toEqual([{ since: null }, 0]);
-    level.taken(revision(10));
-    expect([level.stale, changes]).toEqual([null, 1]);
-    level.parted();
-    expect([level.stale, changes]).toEqual([{ since: clock.wall() }, 2]);
-    level.welcomed();
-    level.taken(revision(11));
-    expect(level.stale).toEqual({ since: clock.wall() });
   });
 
   test("a gateway that does not say how far it is, is asked again", async () => {
