@@ -26,6 +26,11 @@ test("a page takes over what the server made of it without a difference, though 
   const html = renderToString(page(null));
   expect(html).toContain("opening none");
   firstRenders.length = 0;
+  // Another part of the page shows it already.
+  await new Stage().show(page(client));
+  await flushed(world);
+  expect(firstRenders.at(-1)).toBe("ready online");
+  firstRenders.length = 0;
   const stage = new Stage();
   await stage.hydrate(html, page(client));
   expect(firstRenders[0]).toBe("opening none");
