@@ -1,7 +1,10 @@
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
+import { admitChild } from "@openclaw/core/sync/child-admission.ts";
 import { planResolution } from "@openclaw/core/sync/life-change.ts";
+import { SYNC_VERSION } from "@openclaw/core/sync/message.ts";
 import { describe, expect, test } from "vitest";
+import { ANYBODY } from "./anybody.ts";
 import { codeOf } from "./code-of.ts";
 import { cursorOf, errorOf, fleet, put, resolve, rowsOf } from "./lives.ts";
 import { linkId } from "./world.ts";
@@ -110,6 +113,40 @@ describe("L3: a site at its hub", () => {
     await world.elapse(10_000);
     expect(errorOf(site)).toMatchObject({ code: "WRONG_EPOCH" });
     expect(await rowsOf(hub, site.id)).not.toHaveProperty("old");
+  });
+
+  // Simulated hierarchy, seed 78854763413: the site was told the cursor of the life that had been left, and took it for a fork.
+  test("is told of its link as of one moment, also while an operator decides", async () => {
+    const { world, hub, site } = await fleet(5, 0);
+    const again = await site.restored(4);
+    world.uplink(again, hub, {});
+    await world.elapse(1_000);
+    expect(errorOf(again)).toMatchObject({ code: "EPOCH_BEHIND" });
+    await again.uplink?.stop();
+
+    const { backend } = hub;
+    let isDecided = false;
+    const read: typeof backend.read = async (query) => {
+      const answer = await backend.read(query);
+      if (query.kind === "link" && !isDecided) {
+        isDecided = true;
+        await resolve(hub);
+      }
+      return answer;
+    };
+    const { epoch, ancestors, revision: at } = again.position();
+    const hello = {
+      kind: "hello",
+      version: SYNC_VERSION,
+      link: linkId("california"),
+      child: { kind: "site", cluster: again.id, epoch, ancestors, revision: at, credential: new Uint8Array() },
+      down: null,
+    } as const;
+    const principal = { ...ANYBODY, name: "site:california" };
+    const during = admitChild({ ...backend, read }, hello, principal);
+    expect(await codeOf(during)).toBe("EPOCH_BEHIND");
+    const after = await admitChild(backend, hello, principal);
+    expect(after.link).toMatchObject({ epoch, cursor: 4 });
   });
 
   test("takes again what was put aside of an earlier life, when one that went on from it is chosen after all", async () => {
