@@ -136,9 +136,15 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
  * L3: what the sender has up to our cursor is what we took. Its items above would not tell: a skip's hash is taken over,
  * whatever it follows.
  */
-function partedBelow(sha256: Sha256, row: LedgerLinkRow, { cluster, items, after }: ImportLedger): Refusal | null {
+function partedBelow(
+  sha256: Sha256,
+  row: LedgerLinkRow,
+  { side, cluster, items, after }: ImportLedger,
+): Refusal | null {
   const [first] = items;
   if (first === undefined || row.cursor === 0) return null;
+  // A parent's connection begins where both ends agree, and its runs follow each other.
+  if (side === "parent" && after === null) return null;
   const below = items.filter((item) => lastRevision(item) <= row.cursor);
   const next = items[below.length];
   if (next !== undefined && firstRevision(next) <= row.cursor)
