@@ -12,9 +12,9 @@ import { decodeRecord, wayOf } from "./record-codec.ts";
 import type { Subscription } from "./subscription.ts";
 
 /**
- * Up: everything but what the parent's own link brought, or the parent wrote (L5); what is private as its leaf alone (L2), and what another
- * parent was asked or told up to `addressed`, before this one. `records` are consecutive. Of a record no more is read than
- * decides that.
+ * Up: everything but what the parent's own link brought, or the parent wrote (L5); what is private as its leaf alone (L2),
+ * and so what another parent, before this one, was asked or told up to `addressed`. `records` are consecutive. Of a record
+ * no more is read than decides that.
  */
 export function selectForParent(
   records: readonly StoredRecord[],
