@@ -80,8 +80,6 @@ export class Handover {
             this.#append(own, { kind: "home", prefix, step: { kind: "release", of: parent.revision } }, "site");
           return;
         }
-        // Read before the row goes: it tells whose mirror we read.
-        const adopted = step.home === "site" && before?.open === true ? before.owner : null;
         takeHomeStep(this.#tx, parent, this.#ledger.position.revision, { kind: "home", prefix, step });
         if (step.home === "hub") {
           if (before?.owner === null) this.#commands.refuseHeld();
@@ -89,7 +87,7 @@ export class Handover {
           else this.#declare(own, prefix, "hub", step.owner ?? owner, children);
           return;
         }
-        if (adopted !== null) this.#write(own, this.#mirrored(prefix, adopted), "site");
+        this.#adopt(own, before);
         this.#commands.giveUpUnsure(own);
         if (children.length > 0) this.#declare(own, prefix, "site", null, []);
         this.#commands.runWaiting(authorOf, null);
@@ -106,6 +104,18 @@ export class Handover {
         return;
       default:
         unreachable(step);
+    }
+  }
+
+  /**
+   * There is another parent: what the one before declared is each cluster's own again, as it was here last. What the new one
+   * declares it tells.
+   */
+  leaveParent(author: Author): void {
+    for (const row of homesOf(this.#tx).rows) {
+      if (row.owner === null) continue;
+      this.#declare(author, row.prefix, "site", null, []);
+      this.#adopt(author, row);
     }
   }
 
@@ -174,6 +184,18 @@ export class Handover {
     const leased = [...this.#own(prefix)].filter(({ lease }) => lease !== null);
     this.#delete(author, leased);
     this.#append(author, { kind: "home", prefix, step: { kind: "release", of } }, "site");
+  }
+
+  /** The prefix is ours again, and so are the keys that were read there; but those of a prefix around it that is not. */
+  #adopt(author: Author, before: HomeRow | null): void {
+    if (before === null || before.owner === null || !before.open) return;
+    const homes = homesOf(this.#tx);
+    const rows = [...this.#mirrored(before.prefix, before.owner)];
+    this.#write(
+      author,
+      rows.filter(({ key }) => (homes.rowOf(key)?.owner ?? null) === null),
+      "site",
+    );
   }
 
   /** The owner has what we had: from here on its mirror answers. */
