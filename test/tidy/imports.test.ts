@@ -64,7 +64,10 @@ function declaredPackages(part: string): readonly string[] {
   const tools = Object.keys(JSON.parse(readText("package.json")).devDependencies);
   const of = (workspace: string): readonly string[] =>
     Object.keys(JSON.parse(readText(`${workspace}/package.json`)).dependencies);
-  if (part === "test") return [...tools, ...["core", "edge-runtime", "hub", "browser", "demo", "test"].flatMap(of)];
+  if (part === "test") {
+    const compared = Object.keys(JSON.parse(readText("test/package.json")).devDependencies);
+    return [...tools, ...compared, ...["core", "edge-runtime", "hub", "browser", "demo", "test"].flatMap(of)];
+  }
   return Object.hasOwn(PARTS, part) && part !== "scripts" ? of(part.split("/")[0] ?? "") : tools;
 }
 

@@ -1,0 +1,34 @@
+/** Our client for Node.js, its outbox in memory, over WebSocket as a browser's. */
+import * as Automerge from "@automerge/automerge";
+import { openClaw } from "@openclaw/edge-runtime/client.ts";
+import type { Editor, Shown, TextDocument } from "./docs-editor.ts";
+
+interface Content {
+  text: string;
+}
+
+export async function openOurs(gateway: string): Promise<Editor> {
+  const client = await openClaw({ gateways: [gateway] });
+  // A collection is streamed as a whole: what a client makes has one of its own, so that a run brings nothing of others.
+  const collection = `bench-${crypto.randomUUID()}`;
+  let made = 0;
+
+  async function opened(ref: string, options: { initial?: Content }, shown: Shown): Promise<TextDocument> {
+    const [from = "", id = ""] = ref.split("/");
+    const handle = await client.docs.open<Partial<Content>>(from, id, options);
+    const look = (): void => shown(handle.doc().text?.length ?? 0);
+    handle.subscribe(look);
+    look();
+    return {
+      ref,
+      insert: (at, text) => handle.change((doc) => Automerge.splice(doc, ["text"], at, 0, text)).site,
+    };
+  }
+
+  return {
+    create: (text, shown) => opened(`${collection}/${++made}`, { initial: { text } }, shown),
+    open: (ref, shown) => opened(ref, {}, shown),
+    offline: () => client.goOffline(),
+    online: () => client.goOnline(),
+  };
+}
