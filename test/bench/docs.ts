@@ -97,11 +97,6 @@ class Load {
     };
   }
 
-  /** The cable would keep this process alive. */
-  close(): Promise<void> {
-    return this.#system.cable.cut();
-  }
-
   #near(gateway: string) {
     return this.#pair([gateway, gateway], 1, async (pair) => {
       const { p50, p99 } = await this.#backToBack(pair);
@@ -166,5 +161,4 @@ async function systems(bench: Bench): Promise<readonly DocsSystem[]> {
 await benchmark("docs", { seconds: 0, runs: 3, rivals: [AUTOMERGE_REPO, YJS] }, async (bench) => {
   const loads = (await systems(bench)).map((system) => new Load(bench.workbench, system));
   await bench.compare([], loads, (load) => load.run());
-  for (const load of loads) await load.close();
 });
