@@ -47,6 +47,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
   // Against eviction (pitfall 43). Browsers may say no; the rungs tell what that would cost.
   void navigator.storage?.persist?.().catch(() => false);
 
+  const unfollow = new AbortController();
   const name = options.name ?? site.cluster ?? "openclaw";
   const { openClient } = await opening;
   const client = await openClient({
@@ -57,10 +58,14 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
     gateways: () => gateways.states(),
     token,
     claim: webLockClaims(name),
+    stopped: async () => {
+      unfollow.abort();
+      await gateways.close();
+    },
     ...(options.readYourWrites === undefined ? {} : { readYourWrites: options.readYourWrites }),
     ...(options.subscribe === undefined ? {} : { subscribe: options.subscribe }),
   });
-  followNetwork(client, gateways);
+  followNetwork(client, gateways, unfollow.signal);
   return client;
 }
 
@@ -82,13 +87,13 @@ async function loadClient(automergeWasm: string): Promise<typeof import("@opencl
 }
 
 /** The browser knows before any time-out that the network is gone, or back. */
-function followNetwork(client: Client, gateways: SiteConnection): void {
+function followNetwork(client: Client, gateways: SiteConnection, signal: AbortSignal): void {
   const offline = (): void => {
     // A socket may outlive the announcement, and what is sent on it may even arrive: who is offline sends nothing.
     void gateways.drop();
     client.goOffline();
   };
-  addEventListener("offline", offline);
-  addEventListener("online", () => client.goOnline());
+  addEventListener("offline", offline, { signal });
+  addEventListener("online", () => client.goOnline(), { signal });
   if (!navigator.onLine) offline();
 }

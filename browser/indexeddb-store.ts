@@ -153,6 +153,10 @@ export class IndexedDbStore implements ClientStore {
     return this.#database.run((database) => database.getAll("mirror", range));
   }
 
+  mirrored(): Promise<readonly MirrorRow[]> {
+    return this.#database.run((database) => database.getAll("mirror"));
+  }
+
   down(): Promise<DownCursor | null> {
     return this.#database.run(async (database) => (await database.get("cursors", "down")) ?? null);
   }

@@ -6,7 +6,8 @@
  *   DIRECTORY/NODE/config.yaml, identity.key, credential
  */
 import { randomBytes } from "node:crypto";
-import { access, mkdir, readdir, writeFile } from "node:fs/promises";
+import type { Dirent } from "node:fs";
+import { access, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type Epoch, isClusterId, isNodeId, PARTITION, revision } from "@openclaw/core/ids.ts";
@@ -71,15 +72,31 @@ export interface InitialCluster {
   readonly secured: boolean;
 }
 
-/** @throws OpenClawError CONFIG_INVALID when the plan is not valid or the folder already holds a cluster */
+/**
+ * Leaves nothing behind that it made when it fails: half a folder would be taken for a cluster by the next try.
+ * @throws OpenClawError CONFIG_INVALID when the plan is not valid or the folder already holds a cluster; WRONG_CLUSTER when
+ * the parent's token is for another site
+ */
 export async function initCluster(plan: ClusterPlan): Promise<InitialCluster> {
+  const made: string[] = [];
+  try {
+    return await layOut(plan, made);
+  } catch (error) {
+    for (const path of made.reverse()) await rm(path, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** @param made what was made so far, outermost first */
+async function layOut(plan: ClusterPlan, made: string[]): Promise<InitialCluster> {
   const { directory, cluster, host } = plan;
   if (!isClusterId(cluster))
     throw new OpenClawError("CONFIG_INVALID", `${cluster} is no cluster name: lower-case letters, digits and dashes`);
   if (!Number.isInteger(plan.nodes) || plan.nodes < 1 || plan.nodes > NODES_MAX) {
     throw new OpenClawError("CONFIG_INVALID", `a cluster has 1 to ${NODES_MAX} nodes`);
   }
-  await mkdir(directory, { recursive: true });
+  const outermost = await mkdir(directory, { recursive: true });
+  if (outermost !== undefined) made.push(outermost);
   if (await exists(join(directory, KEY_FILE))) {
     throw new OpenClawError(
       "CONFIG_INVALID",
@@ -89,11 +106,14 @@ export async function initCluster(plan: ClusterPlan): Promise<InitialCluster> {
   const { departed } = plan;
   const keyFile = join(directory, KEY_FILE);
   const key = await (departed === undefined ? ClusterKey.create(keyFile) : ClusterKey.adopt(departed.key, keyFile));
+  made.push(keyFile);
   const clusterKey = key.publicKey.hex;
   const open = isLoopbackHost(host);
   const operatorKey = departed?.operatorKey ?? null;
   const secured = plan.tokens === true || !open || operatorKey !== null;
-  const auth = secured ? { publicKey: await tokenKey(operatorKey, join(directory, TOKEN_KEY_FILE)) } : null;
+  const tokenFile = join(directory, TOKEN_KEY_FILE);
+  const auth = secured ? { publicKey: await tokenKey(operatorKey, tokenFile) } : null;
+  if (secured) made.push(tokenFile);
   const parent =
     plan.parent === undefined ? null : parentOf(plan.parent.token, { cluster, clusterKey }, plan.parent.subscribe);
   const epoch = departed?.epoch ?? {
@@ -110,6 +130,7 @@ export async function initCluster(plan: ClusterPlan): Promise<InitialCluster> {
       throw new OpenClawError("CONFIG_INVALID", `${node} is no node name: the cluster's name is too long`);
     const folder = join(directory, node);
     await mkdir(folder);
+    made.push(folder);
     const identity = join(folder, "identity.key");
     const { peer } = await createIdentity(identity);
     // Without the data that are to be restored it is no node: it would found an empty cluster of the new epoch.
@@ -166,13 +187,22 @@ export async function initCluster(plan: ClusterPlan): Promise<InitialCluster> {
 const tokenKey = (operatorKey: string | null, path: string) =>
   operatorKey === null ? createTokenKey(path) : adoptTokenKey(operatorKey, path);
 
+/** @throws OpenClawError CONFIG_INVALID when it is no folder */
 export async function configsIn(directory: string): Promise<string[]> {
   const files: string[] = [];
-  for (const entry of await readdir(directory, { withFileTypes: true })) {
+  for (const entry of await entriesOf(directory)) {
     const file = join(directory, entry.name, CONFIG_FILE);
     if (entry.isDirectory() && (await exists(file))) files.push(file);
   }
   return files.sort();
+}
+
+async function entriesOf(directory: string): Promise<Dirent[]> {
+  try {
+    return await readdir(directory, { withFileTypes: true });
+  } catch (error) {
+    throw new OpenClawError("CONFIG_INVALID", `${directory} is no folder that can be read`, { cause: error });
+  }
 }
 
 const pageFrom = (folder: string, page: string): string => (isAbsolute(page) ? page : relative(folder, resolve(page)));

@@ -1,10 +1,11 @@
 /** How a cluster that is there already comes below a parent: from a token into its configurations. */
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { open, readFile, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
 import { parseDocument } from "yaml";
-import { loadConfig } from "./config.ts";
+import { syncFolder } from "./backup/files.ts";
+import { loadConfig, type NodeConfig } from "./config.ts";
 import { CONFIG_FILE, configsIn } from "./init.ts";
 import { parentOf, type Subscribed } from "./parent-configuration.ts";
 import type { SiteToken } from "./site-token.ts";
@@ -33,17 +34,33 @@ export interface ParentJoined {
  */
 export async function joinParent({ directory, token, subscribe }: ParentPlan): Promise<ParentJoined> {
   const configs = await configsOf(directory);
-  let joined: ParentJoined | null = null;
-  for (const file of configs) {
-    const { cluster, clusterKey, parent } = await loadConfig(file);
-    const wanted = subscribe ?? parent?.subscribe ?? { collections: [], prefixes: [], mirrors: false };
-    const document = parseDocument(await readFile(file, "utf8"));
-    document.set("parent", document.createNode(parentOf(token, { cluster, clusterKey }, wanted)));
-    await replaceConfig(file, document.toString({ lineWidth: 0 }));
-    joined = { cluster, parent: token.grant.cluster, before: parent?.cluster ?? null, configs };
-  }
-  if (joined === null) throw new OpenClawError("CONFIG_INVALID", `${directory} holds no node`);
-  return joined;
+  const nodes = await Promise.all(configs.map(async (file) => ({ file, config: await loadConfig(file) })));
+  const [first] = nodes;
+  if (first === undefined) throw new OpenClawError("CONFIG_INVALID", `${directory} holds no node`);
+  const { cluster, parent: before } = first.config;
+  const other = nodes.find(({ config }) => config.cluster !== cluster);
+  if (other !== undefined)
+    throw new OpenClawError(
+      "CONFIG_INVALID",
+      `${directory} holds nodes of ${cluster} and of ${other.config.cluster}: the token is for one; name its own folder`,
+    );
+  // All of it before any of it is written.
+  const texts = await Promise.all(
+    nodes.map(async (node) => ({ ...node, text: await joinedText(node, token, subscribe) })),
+  );
+  for (const { file, text } of texts) await replaceConfig(file, text);
+  return { cluster, parent: token.grant.cluster, before: before?.cluster ?? null, configs };
+}
+
+async function joinedText(
+  { file, config }: { readonly file: string; readonly config: NodeConfig },
+  token: SiteToken,
+  subscribe: Subscribed | null,
+): Promise<string> {
+  const wanted = subscribe ?? config.parent?.subscribe ?? { collections: [], prefixes: [], mirrors: false };
+  const document = parseDocument(await readFile(file, "utf8"));
+  document.set("parent", document.createNode(parentOf(token, config, wanted)));
+  return document.toString({ lineWidth: 0 });
 }
 
 async function configsOf(directory: string): Promise<readonly string[]> {
@@ -52,10 +69,18 @@ async function configsOf(directory: string): Promise<readonly string[]> {
   return nodes.length > 0 ? nodes : [own];
 }
 
-/** What cannot be read again is not put in the place of what can. */
+/** Durably, and as readable as it was. What cannot be read again is not put in the place of what can. */
 async function replaceConfig(file: string, text: string): Promise<void> {
   const next = `${file}.next`;
-  await writeFile(next, text);
+  const mode = (await stat(file)).mode & 0o777;
+  const handle = await open(next, "w", mode);
+  try {
+    await handle.chmod(mode);
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
   try {
     await loadConfig(next);
   } catch (error) {
@@ -63,4 +88,5 @@ async function replaceConfig(file: string, text: string): Promise<void> {
     throw error;
   }
   await rename(next, file);
+  await syncFolder(dirname(file));
 }

@@ -15,6 +15,7 @@ import { createInvitedCredential, loadCredential, saveCredential } from "./netwo
 import { createHost } from "./network/host.ts";
 import { createIdentity, loadIdentity, type NodeIdentity } from "./network/identity.ts";
 import { callJoin, type Joined } from "./network/join-call.ts";
+import { sharedFields } from "./shared-configuration.ts";
 
 export interface JoinPlan {
   readonly token: JoinToken;
@@ -136,13 +137,6 @@ function textOf({ token, httpPort }: JoinPlan, { place, epoch, members, shared }
     mdns: !isLoopbackHost(new URL(place.http).hostname),
     ...sharedFields(shared),
   });
-}
-
-/** Only what we know: the configuration is checked whole when it is loaded. */
-function sharedFields(shared: string): Record<string, unknown> {
-  const fields: unknown = JSON.parse(shared);
-  if (typeof fields !== "object" || fields === null) return {};
-  return Object.fromEntries(Object.entries(fields).filter(([name]) => ["auth", "parent"].includes(name)));
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -35,6 +35,7 @@ import type { RaftCounters } from "./network/raft-counters.ts";
 import { RaftTransport } from "./network/raft-transport.ts";
 import { encodeSiteCredential } from "./network/site-credential.ts";
 import { advertised, bootstrapOf, ownAddresses } from "./own-addresses.ts";
+import { sharedText } from "./shared-configuration.ts";
 import { requireOwnData } from "./started.ts";
 import { NodeDisk } from "./storage/disk-use.ts";
 import { SegmentLogStore } from "./storage/log-store.ts";
@@ -231,7 +232,7 @@ async function compose(
   const documents = new Materialiser(replica);
   started.push(() => documents.stop());
 
-  const refusals = new LinkRefusals(() => systemClock.wall());
+  const refusals = new LinkRefusals(systemClock);
   const children = await Children.open({
     host,
     replica,
@@ -246,7 +247,7 @@ async function compose(
   // Browsers and sites of a removed node look for another one.
   leave = () => void children.stop();
 
-  const { auth, parent } = config;
+  const { parent } = config;
   const joins = await JoinService.open({
     host,
     cluster,
@@ -256,7 +257,7 @@ async function compose(
     clusterKey,
     replica,
     directory,
-    shared: JSON.stringify({ auth, parent }),
+    shared: sharedText(config),
     secured: authority.secured,
     clock: systemClock,
     log,

@@ -33,7 +33,7 @@ export async function requireOwnData(
 }
 
 /** A log has at least one segment, whatever its number (core/segment-log/segment.ts). */
-async function holdsLog(folder: string): Promise<boolean> {
+export async function holdsLog(folder: string): Promise<boolean> {
   const names = (await exists(folder)) ? await readdir(folder) : [];
   return names.some((name) => /^log-.*\.segment$/.test(name));
 }

@@ -11,6 +11,8 @@ import { type SiteRow, SiteWatch, viewSites } from "./sites.ts";
 
 /** Between two looks of the node itself, so that lag and last shipping are known when somebody asks, ms. */
 const LOOK_MS = 1_000;
+/** So many times as long as a look took passes before the next: one at thousands of sites takes long. */
+const LOOK_REST = 20;
 
 export type HubNode = Omit<RunningNode, "http">;
 export type App = Parameters<NonNullable<NodeOptions["extend"]>>[0];
@@ -44,16 +46,21 @@ export function siteRoutes(app: App, node: HubNode): void {
     return row;
   };
 
+  let open = true;
   let cancel: () => void = () => undefined;
-  const tick = (): void => {
-    look(here()).catch((error: unknown) => {
+  const tick = async (): Promise<void> => {
+    const began = systemClock.now();
+    await look(here()).catch((error: unknown) => {
       // A node that stops can no longer be read; whoever asks is told by his own request.
       node.log.debug({ reason: String(error) }, "the sites were not looked at");
     });
-    cancel = systemClock.after(LOOK_MS, tick);
+    if (open) cancel = systemClock.after(Math.max(LOOK_MS, LOOK_REST * (systemClock.now() - began)), () => void tick());
   };
-  app.addHook("onReady", async () => tick());
-  app.addHook("onClose", async () => cancel());
+  app.addHook("onReady", async () => void tick());
+  app.addHook("onClose", async () => {
+    open = false;
+    cancel();
+  });
 
   app.get<{ Querystring: { scope: "hub" | "node" } }>(
     "/v1/sites",

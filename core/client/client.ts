@@ -3,14 +3,15 @@
  * (storage, the way to a gateway, locks between tabs) comes in through the options.
  */
 import { asOpenClawError, OpenClawError } from "../errors.ts";
-import { type ClusterId, type LinkId, type Revision, revision, seq } from "../ids.ts";
+import { type ClusterId, type LinkId, type Revision, seq } from "../ids.ts";
 import { positionText } from "../ledger/position-token.ts";
-import type { DocumentChange } from "../ledger/record.ts";
 import type { Subscription } from "../ledger/subscription.ts";
 import type { ChildLinkOwner, Welcome } from "../sync/child-link.ts";
+import { followEpoch } from "./another-epoch.ts";
 import { Documents } from "./documents.ts";
 import { Down } from "./down.ts";
 import { Drainer } from "./drain.ts";
+import { fetchDocument } from "./fetched.ts";
 import { type Draft, Journal } from "./journal.ts";
 import { Keys, type KeysHost } from "./keys.ts";
 import { Leases, type LeasesHost } from "./leases.ts";
@@ -26,7 +27,6 @@ import { Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
 import type { FailedRow } from "./store.ts";
 import { subscriptionOf } from "./subscription.ts";
-import { unconfirmedChanges } from "./unconfirmed.ts";
 import { Upstream, type Withdrawn } from "./upstream.ts";
 
 export type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
@@ -57,6 +57,8 @@ export class Client {
   #status: ClientStatus | null = null;
   readonly #drainer: Drainer;
   readonly #upstream: Upstream;
+  /** Resolves when the outcomes that came are stored. */
+  #settling: Promise<unknown> = Promise.resolve();
   #stopped = false;
   /** What went wrong besides the connection; null after a write that went well. */
   #trouble: OpenClawError | null = null;
@@ -80,9 +82,17 @@ export class Client {
     const assertRoom = (): void => {
       if (this.#stopped) throw new OpenClawError("STOPPED", "the client is stopped");
       if (this.#journal.outbox.full) throw new OpenClawError("OVERLOADED", "too many edits wait for the site");
+      if (this.#settlement.full) throw new OpenClawError("OVERLOADED", "too many refused edits wait to be forgotten");
     };
     const enqueue = (draft: Draft): void => this.#enqueue(draft);
     const ask: KeysHost["ask"] = (query, mode) => this.#questions.ask(query, mode);
+    const fetching = {
+      online: () => this.#site.state === "online",
+      ask: (...document: readonly [string, string]) => this.#questions.document(...document),
+      journal: this.#journal,
+      rungs,
+      failed: (error: unknown) => this.#note(error),
+    };
     this.docs = new Documents({
       store,
       rungs,
@@ -92,7 +102,7 @@ export class Client {
       enqueue,
       stored: () => this.#journal.commit({}),
       subscribe: (collection) => this.#want({ prefixes: [], collections: [collection], mirrors: false }),
-      fetch: (collection, document) => this.#fetch(collection, document),
+      fetch: (...document) => fetchDocument(fetching, ...document),
     });
     this.kv = new Keys({
       store,
@@ -138,6 +148,7 @@ export class Client {
       clock,
       settlement: this.#settlement,
       claim: restored.claim,
+      epoch: () => this.#down.epoch,
       connect: () => options.connect(null),
       token: () => this.#token(),
     };
@@ -202,7 +213,7 @@ export class Client {
     return this.#upstream.onWithdrawn(listener);
   }
 
-  /** Edits that the site refused for good, oldest first. They stay until they are forgotten. */
+  /** Edits that the site refused for good, oldest first. They stay until they are forgotten: above 10,000 none is taken. */
   failed(): readonly FailedRow[] {
     return this.#settlement.failed;
   }
@@ -215,7 +226,7 @@ export class Client {
 
   /** Lets go of the site: everything goes on here. */
   goOffline(): void {
-    this.#drainer.stop();
+    void this.#drainer.stop();
     this.#site.stop();
   }
 
@@ -232,21 +243,26 @@ export class Client {
     this.goOffline();
     this.#stopped = true;
     this.#upstream.stop();
-    // Behind everything that is on its way into the store.
-    await this.#journal.commit({});
-    this.#settlement.stop();
-    for (const release of this.#releases) release();
-    await this.#options.store.close();
-    await this.#options.stopped?.();
+    try {
+      // Behind everything that is on its way into the store.
+      await this.#journal.commit({});
+    } finally {
+      // Also where storage is gone: a link that stayed claimed would be drained by nobody.
+      this.#settlement.stop();
+      for (const release of this.#releases) release();
+      await this.#options.store.close();
+      await this.#options.stopped?.();
+    }
   }
 
   #owner(): Omit<ChildLinkOwner, "closed"> {
     const { outbox } = this.#journal;
     const settle = (outcomes: Parameters<Settlement["settle"]>[1], to: number): void => {
-      this.#settlement.settle(outbox, outcomes, to).then(
+      const settled = this.#settlement.settle(outbox, outcomes, to).then(
         () => this.#settled(),
         (error: unknown) => this.#fail(error),
       );
+      this.#settling = Promise.all([this.#settling, settled]);
     };
     return {
       source: outbox,
@@ -291,23 +307,11 @@ export class Client {
     this.#journal.commit({ write }).catch((error: unknown) => this.#fail(error));
   }
 
-  /** What is committed in an epoch that is over may be gone: documents are sent again, which harms nothing (L3). */
-  async #newEpoch(): Promise<void> {
-    const drafts = await unconfirmedChanges(this.#options.store);
-    this.#rungs.withdraw();
-    this.#down.forget();
-    this.#session.forget();
-    await this.#journal.commit({ drafts, write: { mirrorReset: true, hubHolds: revision(Number.MAX_SAFE_INTEGER) } });
-    for (const { command } of drafts) this.#rungs.stored(hashesOf({ command }));
-    this.docs.rungsMoved();
-  }
-
   async #ended(reason: OpenClawError | null): Promise<void> {
-    this.#drainer.stop();
+    this.#drainer.pause();
     try {
-      if (reason?.code === "WRONG_EPOCH") await this.#newEpoch();
-      // A restored site does not know this stream, but may hold what came of it (Q1).
-      if (reason?.code === "SESSION_EXPIRED" || reason?.code === "WRONG_EPOCH") await this.#newLink();
+      if (reason?.code === "WRONG_EPOCH") await this.#followEpoch();
+      else if (reason?.code === "SESSION_EXPIRED") await this.#newLink();
       else this.#journal.outbox.lostSight();
     } catch (error) {
       // The next connection ends for the same reason, and this is tried again.
@@ -316,15 +320,26 @@ export class Client {
     this.#changed();
   }
 
+  #followEpoch(): Promise<void> {
+    return followEpoch({
+      store: this.#options.store,
+      journal: this.#journal,
+      rungs: this.#rungs,
+      keys: this.kv,
+      documents: this.docs,
+      session: this.#session,
+      drainer: this.#drainer,
+      down: this.#down,
+      settled: () => this.#settling,
+      newLink: () => this.#newLink(),
+    });
+  }
+
   /** The site no longer knows this stream: what is left of it goes on under another name. */
   async #newLink(): Promise<void> {
     const link = drawLink(this.#options.random);
     this.#own(link, await this.#restored.claim(link));
-    const [old, fresh] = [this.#journal.outbox, new Outbox(link, seq(1))];
-    // Again for the rows that were on their way into the old one when it was given up.
-    do {
-      await this.#settlement.abandon(old, fresh);
-    } while (old.size > 0);
+    await this.#settlement.renew(this.#journal.outbox, new Outbox(link, seq(1)));
   }
 
   #wrote(at: Revision): void {
@@ -354,21 +369,6 @@ export class Client {
 
   #want(more: Subscription): void {
     if (this.#down.want(more)) this.#site.restart();
-  }
-
-  /** A document that is not on this device, from the gateway; nothing when it cannot be asked. */
-  async #fetch(collection: string, document: string): Promise<readonly DocumentChange[]> {
-    if (this.#site.state !== "online") return [];
-    let changes: readonly DocumentChange[];
-    try {
-      changes = await this.#questions.document(collection, document);
-    } catch (error) {
-      // It comes with the stream when the site can be reached again, as far as this session may see it.
-      this.#note(error);
-      return [];
-    }
-    if (changes.length > 0) await this.#journal.commit({ write: { changes: [{ collection, document, changes }] } });
-    return changes;
   }
 
   async #token(): Promise<string | null> {

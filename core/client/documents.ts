@@ -273,7 +273,13 @@ class OpenDocument {
   #enqueue(changes: readonly DocumentChange[]): Edit {
     const { rungs } = this.#host;
     const hashes = changes.map(({ hash }) => hash);
-    const edit = new LocalEdit(hashes, (at) => rungs.atHub(at));
+    const edit = new LocalEdit(hashes, (at) => {
+      const atHub = rungs.atHub(at);
+      // In another epoch of the site the changes are sent again, and have another revision.
+      const inAnotherEpoch = async (): Promise<void> =>
+        void (await Promise.all(hashes.map((hash) => rungs.settled(hash, "hub"))));
+      return () => atHub().catch(inAnotherEpoch);
+    });
     if (changes.length === 0) {
       edit.committed(rungs.upstream, null);
       return edit;

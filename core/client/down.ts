@@ -7,7 +7,7 @@ import { type ClusterId, type Epoch, isClusterId, PARTITION, type Revision, revi
 import type { PositionToken } from "../ledger/position-token.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
 import { common, isSame } from "../ledger/scope.ts";
-import type { SnapshotProgress, SnapshotStep } from "../ledger/snapshot.ts";
+import type { SnapshotStep } from "../ledger/snapshot.ts";
 import { isWhole } from "../ledger/snapshot.ts";
 import { NOTHING, type Subscription } from "../ledger/subscription.ts";
 import { SUBSCRIPTION_ITEMS_MAX } from "../limits.ts";
@@ -20,10 +20,11 @@ import type { Rungs } from "./rungs.ts";
 import type { ClientStore, ClientWrite, DownCursor } from "./store.ts";
 import { covers, coversPrefix, fits, isEmpty, union } from "./subscription.ts";
 import { Taken } from "./taken.ts";
-import { snapshotAfter, takenOfPiece } from "./taken-snapshot.ts";
+import { type Place, snapshotAfter, takenOfPiece } from "./taken-snapshot.ts";
 
 /** Bare revisions that may be taken without being written down: a restart asks for them again. */
 const UNWRITTEN_MAX = 4_096;
+const BEGINNING: Place = { cursor: revision(0), held: NOTHING, snapshot: null };
 
 export interface DownHost {
   readonly journal: Journal;
@@ -41,10 +42,8 @@ export interface DownHost {
 export class Down {
   readonly #host: DownHost;
   #wanted: Subscription;
-  /** What is here as of the cursor. */
-  #held: Subscription;
-  #cursor: Revision;
-  #snapshot: SnapshotProgress | null;
+  /** What is here: `held` as of the cursor. Moves when it is stored, so that nobody reads less than was told. */
+  #place: Place;
   #written: Revision;
   #cluster: ClusterId | null = null;
   #epoch: Epoch | null = null;
@@ -57,23 +56,27 @@ export class Down {
   constructor(host: DownHost, stored: DownCursor | null, wanted: Subscription) {
     this.#host = host;
     this.#stored = stored;
-    this.#held = stored?.subscription ?? NOTHING;
+    this.#place =
+      stored === null ? BEGINNING : { cursor: stored.cursor, held: stored.subscription, snapshot: stored.snapshot };
     // What earlier sessions wanted gives way: a subscription is never given up while its session lives.
-    const both = union(this.#held, wanted);
+    const both = union(this.#place.held, wanted);
     this.#wanted = fits(both) ? both : fitting(wanted);
-    this.#cursor = stored?.cursor ?? revision(0);
-    this.#snapshot = stored?.snapshot ?? null;
-    this.#written = this.#cursor;
+    this.#written = this.#place.cursor;
   }
 
   get cursor(): Revision {
-    return this.#cursor;
+    return this.#place.cursor;
+  }
+
+  /** Nonce of the epoch in which the site is known here; null before it was met. */
+  get epoch(): string | null {
+    return this.#epoch?.nonce ?? this.#stored?.epoch ?? null;
   }
 
   /** A revision of the ledger that the site was last met with; null before it was. */
   position(at: Revision): PositionToken | null {
     const cluster = this.#cluster ?? this.#stored?.cluster ?? null;
-    const epoch = this.#epoch?.nonce ?? this.#stored?.epoch ?? null;
+    const { epoch } = this;
     if (!isClusterId(cluster) || epoch === null) return null;
     return { cluster, partition: PARTITION, epoch, revision: at };
   }
@@ -97,23 +100,18 @@ export class Down {
   async hello(): Promise<Hello["down"]> {
     await this.#storing;
     if (isEmpty(this.#wanted)) return null;
-    const snapshot = this.#snapshot;
+    const { cursor } = this.#place;
+    let { held, snapshot } = this.#place;
     if (snapshot !== null && !isSame(snapshot.head.subscription, this.#wanted)) {
       // What was half replaced is of no revision: all of it has to come again.
-      if (isWhole(snapshot.head)) this.#held = NOTHING;
-      this.#snapshot = null;
+      if (isWhole(snapshot.head)) held = NOTHING;
+      snapshot = null;
     }
     // A stream from the first revision on brings whatever it is asked for; a later one what it brought so far.
-    this.#held = this.#cursor === 0 ? this.#wanted : common(this.#held, this.#wanted);
-    this.#written = this.#cursor;
-    return {
-      subscription: this.#wanted,
-      cursor: this.#cursor,
-      epoch: this.#epoch?.nonce ?? this.#stored?.epoch ?? null,
-      hash: null,
-      held: this.#held,
-      snapshot: this.#snapshot,
-    };
+    held = cursor === 0 ? this.#wanted : common(held, this.#wanted);
+    this.#place = { cursor, held, snapshot };
+    this.#written = cursor;
+    return { subscription: this.#wanted, cursor, epoch: this.epoch, hash: null, held, snapshot };
   }
 
   /** @throws OpenClawError WRONG_CLUSTER; WRONG_EPOCH: what is here is of another epoch, `forget` it */
@@ -121,20 +119,30 @@ export class Down {
     const knownCluster = this.#cluster ?? this.#stored?.cluster ?? cluster;
     if (knownCluster !== cluster)
       throw new OpenClawError("WRONG_CLUSTER", `this device holds data of ${knownCluster}, not of ${cluster}`);
-    const known = this.#epoch?.nonce ?? this.#stored?.epoch ?? epoch.nonce;
+    const known = this.epoch ?? epoch.nonce;
     if (known !== epoch.nonce)
       throw new OpenClawError("WRONG_EPOCH", `this device knew epoch ${known}, the site is in ${epoch.nonce}`);
     this.#cluster = cluster;
     this.#epoch = epoch;
+    if (this.#stored === null) void this.#begin({ cluster, epoch: epoch.nonce });
+  }
+
+  /** Which life of the site this device has met is known to its next session, whatever that subscribes to (L3). */
+  async #begin(site: Pick<DownCursor, "cluster" | "epoch">): Promise<void> {
+    const down = { ...site, cursor: revision(0), subscription: NOTHING, snapshot: null, ...this.#upstream() };
+    try {
+      await this.#host.journal.commit({ write: { down } });
+      this.#stored ??= down;
+    } catch (error) {
+      this.#host.failed(asOpenClawError(error));
+    }
   }
 
   /** L3: the parent is in another epoch. The stream begins from nothing. */
   forget(): void {
     this.#epoch = null;
     this.#stored = null;
-    this.#cursor = revision(0);
-    this.#held = NOTHING;
-    this.#snapshot = null;
+    this.#place = BEGINNING;
   }
 
   /** What stands in storage, with how far the parent's parent is now; null while nothing does. */
@@ -148,16 +156,10 @@ export class Down {
   }
 
   /** What stands in storage with what is taken next, or null while nothing may. */
-  #position(): DownCursor | null {
+  #position({ cursor, held, snapshot }: Place): DownCursor | null {
     if (this.#cluster === null || this.#epoch === null || isEmpty(this.#wanted)) return null;
-    return {
-      cluster: this.#cluster,
-      epoch: this.#epoch.nonce,
-      cursor: this.#cursor,
-      subscription: this.#held,
-      snapshot: this.#snapshot,
-      ...this.#upstream(),
-    };
+    const { nonce: epoch } = this.#epoch;
+    return { cluster: this.#cluster, epoch, cursor, subscription: held, snapshot, ...this.#upstream() };
   }
 
   events(run: EventRun): void {
@@ -189,19 +191,14 @@ export class Down {
   }
 
   async #take(runs: readonly EventRun[]): Promise<void> {
-    const to = runs.at(-1)?.to ?? this.#cursor;
+    const to = runs.at(-1)?.to ?? this.#place.cursor;
     const taken = new Taken();
     for (const { items } of runs)
       for (const item of items) if (item.kind === "body") taken.record(decodeRecord(item.record));
-    const before = this.#cursor;
-    this.#cursor = to;
+    const place = { ...this.#place, cursor: to };
     const unwritten = runs.every(({ items }) => isBare(items)) && to - this.#written < UNWRITTEN_MAX;
-    try {
-      if (!unwritten) await this.#write(taken.write());
-    } catch (error) {
-      this.#cursor = before;
-      throw error;
-    }
+    if (!unwritten) await this.#write(taken.write(), place);
+    this.#place = place;
     this.#show(taken);
     this.#host.taken(to);
   }
@@ -209,32 +206,22 @@ export class Down {
   async #takeStep(): Promise<void> {
     const step = this.#waiting.shift();
     if (step === undefined || "items" in step) return;
-    const before = { cursor: this.#cursor, held: this.#held, snapshot: this.#snapshot };
-    const after = snapshotAfter(before, step);
-    const { head } = this.#snapshot ?? {};
+    const place = snapshotAfter(this.#place, step);
+    const { head } = this.#place.snapshot ?? {};
     const taken =
       step.kind === "piece" && head !== undefined
         ? await takenOfPiece(this.#host.store, head, step.piece)
         : new Taken();
-    this.#cursor = after.cursor;
-    this.#held = after.held;
-    this.#snapshot = after.snapshot;
-    try {
-      await this.#write(taken.write());
-    } catch (error) {
-      this.#cursor = before.cursor;
-      this.#held = before.held;
-      this.#snapshot = before.snapshot;
-      throw error;
-    }
+    await this.#write(taken.write(), place);
+    this.#place = place;
     this.#show(taken);
     this.#host.snapshotTaken();
   }
 
-  async #write(write: ClientWrite): Promise<void> {
-    const down = this.#position();
+  async #write(write: ClientWrite, place: Place): Promise<void> {
+    const down = this.#position(place);
     await this.#host.journal.commit({ write: { ...write, ...(down === null ? {} : { down }) } });
-    this.#written = this.#cursor;
+    this.#written = place.cursor;
     if (down !== null) this.#stored = down;
   }
 
@@ -242,7 +229,7 @@ export class Down {
     for (const { hashes, at } of taken.committed) this.#host.rungs.committed(hashes, at);
     for (const { collection, document, changes } of taken.documents.values())
       this.#host.documents.received(collection, document, changes);
-    this.#host.keys.received(taken.events, this.#cursor);
+    this.#host.keys.received(taken.events, this.#place.cursor);
     if (taken.committed.length > 0) this.#host.documents.rungsMoved();
   }
 }

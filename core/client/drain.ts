@@ -2,7 +2,7 @@
  * Sends what page sessions that are over left behind (D4): each of their outboxes is a child stream of its own, pushed
  * over a connection of its own, by whoever gets the link's claim.
  */
-import { asOpenClawError, InvariantViolation, type OpenClawError } from "../errors.ts";
+import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import { type LinkId, type Seq, seq } from "../ids.ts";
 import { RESULTS_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
@@ -20,6 +20,8 @@ interface DrainOptions {
   readonly settlement: Settlement;
   readonly clock: Clock;
   readonly claim: Claim;
+  /** Nonce of the epoch in which this session knows the site; null before it met it. */
+  epoch(): string | null;
   connect(): Promise<ChildConnection>;
   token(): Promise<string | null>;
 }
@@ -34,7 +36,10 @@ export class Drainer {
   readonly #own: ReadonlySet<LinkId>;
   /** Called after each round, with what it failed with or null. */
   readonly #done: (error: unknown) => void;
-  #draining = false;
+  #wanted = false;
+  #round: Promise<void> | null = null;
+  /** The connection of the outbox that is being sent. */
+  #link: ChildLink | null = null;
   #waiting: number;
   #cancel: () => void = () => {};
 
@@ -53,37 +58,127 @@ export class Drainer {
 
   /** The site can be reached: looks now, and every while. */
   start(): void {
+    this.#wanted = true;
     this.#cancel();
     this.#cancel = this.#options.clock.after(LOOK_EVERY_MS, () => this.start());
-    if (this.#draining) return;
-    this.#draining = true;
     // What could not be sent shows as unsynced, and the next look tries again.
-    this.#round().then(
+    this.#round ??= this.#drainAll().then(
       () => this.#end(null),
       (error: unknown) => this.#end(error),
     );
   }
 
-  stop(): void {
+  /** Looks no more until `start`; what is being sent goes on. */
+  pause(): void {
     this.#cancel();
   }
 
-  async #round(): Promise<void> {
+  /** Nothing more is sent. Resolves when all that was answered is stored. */
+  async stop(): Promise<void> {
+    this.#wanted = false;
+    this.pause();
+    this.#link?.close();
+    await this.#round;
+  }
+
+  /**
+   * The site is in another epoch: it knows none of these streams, and may hold what came of them. Document changes are sent
+   * again; a key's write is kept as failed (Q1). @throws OpenClawError CLIENT_STORAGE_FAILED
+   */
+  async abandon(): Promise<void> {
+    const { store, settlement } = this.#options;
+    await this.#eachOther(async (link) => {
+      const rows = await allRows(store, link);
+      const [first] = rows;
+      if (first === undefined) return;
+      const outbox = new Outbox(link, first.seq);
+      outbox.restore(rows);
+      await settlement.abandon(outbox, null);
+    });
+    this.#waiting = await this.#count();
+  }
+
+  async #drainAll(): Promise<void> {
     try {
-      for (const link of await this.#options.store.outboxLinks()) {
-        if (this.#own.has(link)) continue;
-        const release = await this.#options.claim(link);
-        if (release === null) continue;
-        await drain(this.#options, link).finally(release);
-      }
+      await this.#eachOther(async (link) => {
+        if (this.#wanted) await this.#drain(link);
+      });
     } finally {
       this.#waiting = await this.#count();
     }
   }
 
+  /** Those of pages that are alive are left to them. */
+  async #eachOther(run: (link: LinkId) => Promise<void>): Promise<void> {
+    for (const link of await this.#options.store.outboxLinks()) {
+      if (this.#own.has(link)) continue;
+      const release = await this.#options.claim(link);
+      if (release !== null) await run(link).finally(release);
+    }
+  }
+
   #end(error: unknown): void {
-    this.#draining = false;
+    this.#round = null;
     this.#done(error);
+  }
+
+  async #drain(link: LinkId): Promise<void> {
+    const { store, settlement } = this.#options;
+    const [first] = await store.outbox(link, seq(1), 1);
+    if (first === undefined) return;
+    const outbox: Outbox = new Outbox(link, first.seq, async () => {
+      outbox.restore(await store.outbox(link, outbox.nextSeq, RESULTS_MAX));
+    });
+    await outbox.next(0);
+    const token = await this.#options.token();
+    const connection = await this.#options.connect();
+    if (!this.#wanted) return connection.close();
+    const reason = await this.#converse(outbox, connection, token);
+    if (reason?.code === "SESSION_EXPIRED") await settlement.abandon(outbox, null);
+    else if (reason !== null) throw reason;
+  }
+
+  /** Resolves when the outbox is empty, or with why the connection ended before. */
+  #converse(outbox: Outbox, connection: ChildConnection, token: string | null): Promise<OpenClawError | null> {
+    const { settlement, clock, epoch } = this.#options;
+    let settling: Promise<unknown> = Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const settle = (outcomes: Parameters<Settlement["settle"]>[1], to: number): void => {
+        const settled = settlement
+          .settle(outbox, outcomes, to)
+          .then(() => outbox.next(outbox.oldest()))
+          .then((next) => (next === null && outbox.size === 0 ? link.close() : link.wake()))
+          .catch((error: unknown) => {
+            if (error instanceof InvariantViolation) reject(error);
+            else link.fail(asOpenClawError(error));
+          });
+        settling = Promise.all([settling, settled]);
+      };
+      const link = new ChildLink({
+        connection,
+        clock,
+        hello: { link: outbox.link, child: { kind: "client", token }, down: null },
+        owner: {
+          source: outbox,
+          welcomed: (welcome) => {
+            const known = epoch();
+            // What this outbox sent before may have been taken in the epoch that this session knows: it has to learn first.
+            if (known !== null && known !== welcome.epoch.nonce)
+              link.fail(new OpenClawError("WRONG_EPOCH", `this device knew epoch ${known}`));
+            else settle(welcome.outcomes, welcome.cursor);
+          },
+          pushed: ({ outcomes }, to) => settle(outcomes, to),
+          events: () => undefined,
+          snapshot: () => undefined,
+          holds: () => undefined,
+          closed: (reason) => {
+            this.#link = null;
+            void settling.then(() => resolve(reason));
+          },
+        },
+      });
+      this.#link = link;
+    });
   }
 
   async #count(): Promise<number> {
@@ -105,54 +200,4 @@ export async function allRows(store: ClientStore, link: LinkId): Promise<readonl
     if (last === undefined || page.length < RESULTS_MAX) return rows;
     from = seq(last.seq + 1);
   }
-}
-
-async function drain(options: DrainOptions, link: LinkId): Promise<void> {
-  const { store, settlement } = options;
-  const [first] = await store.outbox(link, seq(1), 1);
-  if (first === undefined) return;
-  const outbox: Outbox = new Outbox(link, first.seq, async () => {
-    outbox.restore(await store.outbox(link, outbox.nextSeq, RESULTS_MAX));
-  });
-  await outbox.next(0);
-  const token = await options.token();
-  const reason = await converse(options, outbox, await options.connect(), token);
-  if (reason?.code === "SESSION_EXPIRED") await settlement.abandon(outbox, null);
-  else if (reason !== null) throw reason;
-}
-
-/** Resolves when the outbox is empty, or with why the connection ended before. */
-function converse(
-  options: DrainOptions,
-  outbox: Outbox,
-  connection: ChildConnection,
-  token: string | null,
-): Promise<OpenClawError | null> {
-  const { settlement, clock } = options;
-  return new Promise((resolve, reject) => {
-    const settle = (outcomes: Parameters<Settlement["settle"]>[1], to: number): void => {
-      settlement
-        .settle(outbox, outcomes, to)
-        .then(() => outbox.next(outbox.oldest()))
-        .then((next) => (next === null && outbox.size === 0 ? link.close() : link.wake()))
-        .catch((error: unknown) => {
-          if (error instanceof InvariantViolation) reject(error);
-          else link.fail(asOpenClawError(error));
-        });
-    };
-    const link = new ChildLink({
-      connection,
-      clock,
-      hello: { link: outbox.link, child: { kind: "client", token }, down: null },
-      owner: {
-        source: outbox,
-        welcomed: ({ outcomes, cursor }) => settle(outcomes, cursor),
-        pushed: ({ outcomes }, to) => settle(outcomes, to),
-        events: () => undefined,
-        snapshot: () => undefined,
-        holds: () => undefined,
-        closed: resolve,
-      },
-    });
-  });
 }

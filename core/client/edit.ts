@@ -35,7 +35,11 @@ export interface Edit {
    * STOPPED: the client was stopped before it was told, and what is stored goes to the site with the next session
    */
   readonly site: Promise<Revision>;
-  /** Resolves when a majority of the site's parent has it on disk: never at a site without a parent. */
+  /**
+   * Resolves when a majority of the site's parent has it on disk: never at a site without a parent.
+   * @throws OpenClawError as `site`; WRONG_EPOCH: the site was restored before it was known to be there, and may lack a key's
+   * write (a document's change is sent again)
+   */
   hub(): Promise<void>;
   /**
    * Resolves with the revision that it took at the home of its keys: the site's, or where that is elsewhere, the one after
@@ -45,8 +49,9 @@ export interface Edit {
   home(): Promise<Revision>;
 }
 
-/** When what was committed at a revision reaches the hub; and what becomes of a command that was queued there. */
-export type Further = readonly [whenHub: (at: Revision) => Promise<void>, whenHome: WhenHome];
+/** When what was just committed at a revision reaches the hub, for who asks; and what becomes of a command that was queued there. */
+export type Further = readonly [whenHub: WhenHub, whenHome: WhenHome];
+type WhenHub = (at: Revision) => () => Promise<void>;
 type WhenHome = (at: Revision) => Promise<Extract<Outcome, { ok: true }>>;
 
 const neverQueued: WhenHome = () => Promise.reject(new InvariantViolation("only a command on keys is queued"));
@@ -61,19 +66,16 @@ export class LocalEdit implements Edit {
   readonly hashes: readonly ChangeHash[];
   readonly device: Promise<void>;
   readonly site: Promise<Revision>;
-  readonly #whenHub: (at: Revision) => Promise<void>;
+  readonly #whenHub: WhenHub;
   readonly #whenHome: WhenHome;
+  #atHub: () => Promise<void> = () => Promise.resolve();
   #home: Promise<Revision> | null = null;
   #stored: () => void = () => {};
   #committed: (at: Revision) => void = () => {};
   #failDevice: (error: OpenClawError) => void = () => {};
   #failSite: (error: OpenClawError) => void = () => {};
 
-  constructor(
-    hashes: readonly ChangeHash[],
-    whenHub: (at: Revision) => Promise<void>,
-    whenHome: WhenHome = neverQueued,
-  ) {
+  constructor(hashes: readonly ChangeHash[], whenHub: WhenHub, whenHome: WhenHome = neverQueued) {
     this.hashes = hashes;
     this.#whenHub = whenHub;
     this.#whenHome = whenHome;
@@ -91,7 +93,7 @@ export class LocalEdit implements Edit {
   }
 
   hub(): Promise<void> {
-    return this.site.then((at) => this.#whenHub(at));
+    return this.site.then(() => this.#atHub());
   }
 
   home(): Promise<Revision> {
@@ -103,6 +105,7 @@ export class LocalEdit implements Edit {
   }
 
   committed(at: Revision, response: CommandResponse | null): void {
+    this.#atHub = this.#whenHub(at);
     if (response?.kind === "queued") {
       const ran = this.#whenHome(at);
       this.#home = ran.then(({ revision }) => revision);

@@ -205,6 +205,20 @@ export class Keys {
     }
   }
 
+  get watched(): boolean {
+    return this.#watchers.size > 0;
+  }
+
+  /** L3: the site is in another epoch. What it had of own writes it may lack now: the stream tells. */
+  forget(): void {
+    this.#cursor = revision(0);
+    for (const [name, overlays] of this.#overlays)
+      this.#keep(
+        name,
+        overlays.filter(({ at }) => at === null),
+      );
+  }
+
   /** Whether this device's mirror may answer. */
   #mirrors(prefix: Uint8Array, origin: string | null, mode: ReadMode): boolean {
     if (!this.#host.covers(prefix, origin)) return false;

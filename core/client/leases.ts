@@ -95,7 +95,7 @@ export class Leases {
 
   async #write(command: LeaseCommand): Promise<Awaited<LocalEdit["site"]>> {
     this.#host.assertRoom();
-    const edit = new LocalEdit([], () => Promise.resolve());
+    const edit = new LocalEdit([], () => () => Promise.resolve());
     this.#host.enqueue({ command, edits: [edit], round: 0 });
     return edit.site;
   }

@@ -85,6 +85,10 @@ export class MemoryClientStore implements ClientStore {
     return rows.sort((a, b) => compareBytes(a.key, b.key));
   }
 
+  async mirrored(): Promise<readonly MirrorRow[]> {
+    return [...this.#mirror.values()];
+  }
+
   async down(): Promise<DownCursor | null> {
     return this.#down;
   }

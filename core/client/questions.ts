@@ -4,6 +4,7 @@
  * for: an app that works offline is told at once.
  */
 import { asOpenClawError, OpenClawError } from "../errors.ts";
+import { type Revision, revision } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import type { Clock, Random } from "../ports.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
@@ -76,9 +77,18 @@ export class Questions {
     }
   }
 
-  /** A document that is not on this device, whole. @throws OpenClawError as `ask` */
-  document(collection: string, document: string): Promise<readonly DocumentChange[]> {
-    return fetchChanges(async (query) => (await this.ask(query, { kind: "local" })).answer, collection, document);
+  /** A document that is not on this device, whole, as of a revision at most. @throws OpenClawError as `ask` */
+  async document(
+    collection: string,
+    document: string,
+  ): Promise<{ readonly changes: readonly DocumentChange[]; readonly at: Revision }> {
+    let at = revision(0);
+    const page: Parameters<typeof fetchChanges>[0] = async (query) => {
+      const { answer, seen } = await this.ask(query, { kind: "local" });
+      if (seen.position.revision > at) at = seen.position.revision;
+      return answer;
+    };
+    return { changes: await fetchChanges(page, collection, document), at };
   }
 
   async #ready(deadline: number): Promise<void> {

@@ -27,12 +27,18 @@ export class Rungs {
   readonly #failed = new Map<ChangeHash, OpenClawError>();
   readonly #waiters = new Map<ChangeHash, Waiter[]>();
   /** Callers who wait for a revision to reach the hub. */
-  #revisionWaiters: { readonly at: Revision; readonly resolve: () => void }[] = [];
+  #revisionWaiters: {
+    readonly at: Revision;
+    readonly resolve: () => void;
+    readonly reject: (error: OpenClawError) => void;
+  }[] = [];
+  /** Counts the epochs in which this session met the site: a revision says nothing in another one. */
+  #life = 0;
   #upstream = revision(0);
   /** Nonce of the hub's epoch in which that is so; null before the hub was heard of. */
   #upstreamEpoch: string | null = null;
-  /** Changes stored before this page, of which no revision is known, are at most of this one. */
-  #storedTo = revision(0);
+  /** Changes that are stored, and of which no revision is known, are at most of this one; null: it is not known whether the site has them. */
+  #storedTo: Revision | null = revision(0);
 
   /** What the device's storage knows at start. */
   restore(
@@ -62,6 +68,11 @@ export class Rungs {
     return this.#upstream;
   }
 
+  /** Grows when the site is met in another epoch. */
+  get life(): number {
+    return this.#life;
+  }
+
   get upstreamEpoch(): string | null {
     return this.#upstreamEpoch;
   }
@@ -71,8 +82,9 @@ export class Rungs {
     if (this.#unsaved.has(hash)) return null;
     const at = this.#committed.get(hash);
     if (at !== undefined) return at <= this.#upstream ? "hub" : "site";
-    if (this.#queued.has(hash) || this.#failed.has(hash)) return "device";
-    return this.#storedTo <= this.#upstream ? "hub" : "site";
+    if (this.#queued.has(hash) || this.#failed.has(hash) || this.#storedTo === null) return "device";
+    // At a site that has no hub, or has not told of it, nothing is there.
+    return this.#upstreamEpoch !== null && this.#storedTo <= this.#upstream ? "hub" : "site";
   }
 
   failure(hash: ChangeHash): OpenClawError | null {
@@ -141,12 +153,19 @@ export class Rungs {
     return true;
   }
 
-  /** L3: the parent is in another epoch, and its revisions mean something else: what is committed there is to be told anew. */
+  /**
+   * L3: the site is in another epoch, and its revisions mean something else. What is not known to be at the hub is only
+   * known to be on this device, until it is told anew.
+   */
   withdraw(): void {
-    this.#upstream = revision(0);
-    this.#upstreamEpoch = null;
-    this.#storedTo = revision(0);
+    for (const [hash, at] of this.#committed) if (at > this.#upstream) this.#queued.add(hash);
     this.#committed.clear();
+    if (this.#storedTo !== null) this.#storedTo = this.#storedTo > this.#upstream ? null : revision(0);
+    this.#upstream = revision(0);
+    this.#life++;
+    const waiters = this.#revisionWaiters;
+    this.#revisionWaiters = [];
+    for (const { reject } of waiters) reject(anotherLife());
   }
 
   /** @throws OpenClawError what the edit failed with */
@@ -162,9 +181,17 @@ export class Rungs {
     });
   }
 
-  atHub(at: Revision): Promise<void> {
-    if (at <= this.#upstream) return Promise.resolve();
-    return new Promise((resolve) => this.#revisionWaiters.push({ at, resolve }));
+  /**
+   * Whoever asks for what the site has just committed at a revision hears when that is at the hub.
+   * @throws OpenClawError WRONG_EPOCH, from what it returns: the site went on in another epoch
+   */
+  atHub(at: Revision): () => Promise<void> {
+    const life = this.#life;
+    return () => {
+      if (life !== this.#life) return Promise.reject(anotherLife());
+      if (at <= this.#upstream) return Promise.resolve();
+      return new Promise((resolve, reject) => this.#revisionWaiters.push({ at, resolve, reject }));
+    };
   }
 
   #tell(hash: ChangeHash): void {
@@ -187,10 +214,13 @@ export class Rungs {
     for (const [hash, at] of this.#committed) {
       if (this.#committed.size <= COMMITTED_MAX / 2) break;
       this.#committed.delete(hash);
-      if (at > this.#storedTo) this.#storedTo = at;
+      if (this.#storedTo !== null && at > this.#storedTo) this.#storedTo = at;
     }
   }
 }
 
 export const hashesOf = ({ command }: Pick<OutboxRow, "command">): readonly ChangeHash[] =>
   command.kind === "change" ? command.changes.map((change) => change.hash) : [];
+
+const anotherLife = (): OpenClawError =>
+  new OpenClawError("WRONG_EPOCH", "the site went on in another epoch, which may lack this write; read, then decide");

@@ -23,6 +23,9 @@ const EXPIRED: Outcome = {
   details: "the site no longer knows whether this write took place; read, then decide",
 };
 
+/** Refused edits that wait to be looked at; above it a further edit is refused OVERLOADED. */
+const FAILED_MAX = 10_000;
+
 export type Answered = { readonly seq: Seq; readonly outcome: Outcome };
 
 export class Settlement {
@@ -40,6 +43,11 @@ export class Settlement {
 
   get failed(): readonly FailedRow[] {
     return this.#failed;
+  }
+
+  /** They are kept until somebody forgets them, and so they are no more than that. */
+  get full(): boolean {
+    return this.#failed.length >= FAILED_MAX;
   }
 
   restore(failed: readonly FailedRow[]): void {
@@ -85,6 +93,13 @@ export class Settlement {
       [...outbox.rows()].map(({ row }) => ({ seq: row.seq, outcome: EXPIRED })),
       fresh,
     );
+  }
+
+  /** The same for this session's own, until nothing is left of it: rows may have been on their way into it meanwhile. */
+  async renew(old: Outbox, fresh: Outbox): Promise<void> {
+    do {
+      await this.abandon(old, fresh);
+    } while (old.size > 0);
   }
 
   async #take(outbox: Outbox, outcomes: readonly Answered[], fresh: Outbox | null): Promise<void> {

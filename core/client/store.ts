@@ -103,6 +103,8 @@ export interface ClientStore {
   documents(collection: string): Promise<readonly string[]>;
   /** Rows with from ≤ key < to (`to` null: to the end), in the order of their keys. */
   mirror(origin: string | null, from: Uint8Array, to: Uint8Array | null): Promise<readonly MirrorRow[]>;
+  /** All of it, of every origin, in no order. */
+  mirrored(): Promise<readonly MirrorRow[]>;
   down(): Promise<DownCursor | null>;
   close(): Promise<void>;
 }

@@ -17,14 +17,15 @@ import { mirrorName } from "./journal.ts";
 import type { ClientStore, MirrorRow } from "./store.ts";
 import { Taken } from "./taken.ts";
 
-interface Progress {
+/** How far what the parent streams was taken. */
+export interface Place {
   readonly cursor: Revision;
   readonly held: Subscription;
   readonly snapshot: SnapshotProgress | null;
 }
 
 /** @throws OpenClawError GAP: a step that does not follow the ones before it */
-export function snapshotAfter(before: Progress, step: SnapshotStep): Progress {
+export function snapshotAfter(before: Place, step: SnapshotStep): Place {
   if (step.kind === "begin") {
     const head = kept(step.head);
     return { ...before, snapshot: { head, place: placeAt(sectionsOf(head), 0) } };

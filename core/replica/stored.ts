@@ -29,14 +29,7 @@ export async function openStores(
  */
 async function fitting(log: LogStore, stored: StoredLog, { applied, appliedTerm }: StoredState): Promise<StoredLog> {
   const { hardState, base, entries, highWater } = stored;
-  if (applied < base.index) {
-    throw new OpenClawError(
-      "DATA_CORRUPT",
-      `the state ends at ${applied}, before the log's first entry, ${base.index + 1}`,
-    );
-  }
-  const at = applied === base.index ? base : entries[applied - base.index - 1];
-  if (at?.term === appliedTerm) return stored;
+  if (holdsApplied(stored, { applied, appliedTerm })) return stored;
   const last = entries.at(-1)?.index ?? base.index;
   const fresh = { index: applied, term: appliedTerm };
   if (hardState.term === 0) {
@@ -47,4 +40,21 @@ async function fitting(log: LogStore, stored: StoredLog, { applied, appliedTerm 
   await log.reset(fresh);
   // As the store itself does (R5): what was lost stays lost, what is dropped here is not missed.
   return { hardState, base: fresh, entries: [], highWater: last < highWater ? highWater : applied };
+}
+
+/**
+ * Whether the log holds the entry that the state applied last (R8): only then do its later entries follow the state.
+ * @throws OpenClawError DATA_CORRUPT when the state ends before the log begins
+ */
+export function holdsApplied(
+  { base, entries }: Pick<StoredLog, "base" | "entries">,
+  { applied, appliedTerm }: Pick<StoredState, "applied" | "appliedTerm">,
+): boolean {
+  if (applied < base.index)
+    throw new OpenClawError(
+      "DATA_CORRUPT",
+      `the state ends at ${applied}, before the log's first entry, ${base.index + 1}`,
+    );
+  const at = applied === base.index ? base : entries[applied - base.index - 1];
+  return at?.term === appliedTerm;
 }

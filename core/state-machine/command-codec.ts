@@ -174,6 +174,7 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
     case "importSnapshot":
       return [
         COMMAND.importSnapshot,
+        SIDES.indexOf(command.side),
         command.link,
         command.cluster,
         epochTuple(command.epoch),
@@ -194,10 +195,11 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
         command.link,
         command.cluster,
         command.from,
+        command.cursor,
         command.parting,
         ...lineageFields(command.lineage),
         command.holds,
-        command.changes.map(eventTuple),
+        command.changes === null ? null : command.changes.map(eventTuple),
       ];
     case "noteContender":
       return [COMMAND.noteContender, command.link, ...contenderFields(command.contender)];
@@ -259,6 +261,7 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
     case COMMAND.importSnapshot:
       return {
         kind: "importSnapshot",
+        side: readSide(reader),
         link: reader.that(isLinkId, "a link"),
         cluster: reader.that(isClusterId, "a cluster"),
         epoch: readEpoch(reader.any()),
@@ -295,10 +298,11 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         link: reader.that(isLinkId, "a link"),
         cluster: reader.that(isClusterId, "a cluster"),
         from: reader.orNull((field) => field.that(isNonce, "a nonce")),
+        cursor: revision(reader.count()),
         parting: revision(reader.count()),
         lineage: readLineage(reader),
         holds: readHolds(reader),
-        changes: reader.list().map(readKeyEvent),
+        changes: reader.orNull((field) => field.list().map(readKeyEvent)),
       };
     case COMMAND.noteContender:
       return {

@@ -18,7 +18,7 @@ import {
 } from "./keyspace.ts";
 import { type Refusal, refused } from "./outcome.ts";
 import { outcomeTuple, readOutcome } from "./outcome-codec.ts";
-import type { CommandState } from "./query.ts";
+import type { Answer, CommandState, Query } from "./query.ts";
 import { rowsOf } from "./row-pages.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 import type { StateView } from "./view.ts";
@@ -26,6 +26,8 @@ import type { StateView } from "./view.ts";
 /** Bytes of what waits, and of what is remembered. */
 const WAITING_BYTES_MAX = 64 * 1_048_576;
 const SETTLED_BYTES_MAX = 64 * 1_048_576;
+/** Of results, on one page. */
+const PAGE_BYTES = 1_048_576;
 /** Rows past their time that one more command takes away: more than it adds. */
 const FORGOTTEN_AT_ONCE_MAX = 8;
 /** Around the bytes of a row. */
@@ -129,6 +131,10 @@ export function addWaiting(tx: Transaction, at: Revision, row: WaitingCommand): 
   count(tx, { waiting: 1, waitingBytes: bytesWaiting(row) });
 }
 
+/** Who has one that waits; undefined where none does under that revision. */
+export const waitsAt = (tx: Transaction, at: Revision): ClusterId | null | undefined =>
+  tx.read(waitingCommandKey(at), waitingRow)?.via;
+
 /** It waits no longer: what it was, or undefined where it was forgotten, or never waited. */
 export function takeWaiting(tx: Transaction, at: Revision): WaitingCommand | undefined {
   const key = waitingCommandKey(at);
@@ -172,28 +178,39 @@ export function commandState(view: StateView, at: Revision, logTime: number): Co
   return settled === undefined ? null : settledState(at, settledRow.decode(settled), logTime);
 }
 
-/** Those after a handle, oldest first, at most `limit`; those that are relayed for others are not among them. */
+/**
+ * Those after a handle, oldest first, at most `limit` and about PAGE_BYTES of results; those that are relayed for others are
+ * not among them.
+ */
 export function* commandStates(
   view: StateView,
   after: Revision,
   limit: number,
   logTime: number,
-): Generator<void, readonly CommandState[]> {
-  const found: CommandState[] = [];
+): Generator<void, Answer<Extract<Query, { kind: "commands" }>>> {
+  const waiting: CommandState[] = [];
+  const settled: CommandState[] = [];
   const next = revision(after + 1);
   for (const { key, value } of rowsOf(view, waitingCommandKey(next), WAITING_COMMANDS.to)) {
     const state = waitingState(revisionOfCommandRow(key), waitingRow.decode(value), logTime);
-    if (state !== null) found.push(state);
-    if (found.length === limit) break;
+    if (state !== null) waiting.push(state);
+    if (waiting.length > limit) break;
   }
   yield;
-  const waiting = found.length;
+  let bytes = 0;
+  let end = Number.POSITIVE_INFINITY;
   for (const { key, value } of rowsOf(view, settledCommandKey(next), SETTLED_COMMANDS.to)) {
     const state = settledState(revisionOfCommandRow(key), settledRow.decode(value), logTime);
-    if (state !== null) found.push(state);
-    if (found.length - waiting === limit) break;
+    if (state === null) continue;
+    settled.push(state);
+    // Nothing from here on is of this page, neither what waits.
+    if (bytes > PAGE_BYTES) end = state.revision;
+    if (settled.length > limit || bytes > PAGE_BYTES) break;
+    bytes += value.length;
   }
-  return found.sort((a, b) => a.revision - b.revision).slice(0, limit);
+  const found = [...waiting, ...settled].sort((a, b) => a.revision - b.revision);
+  const commands = found.filter((one) => one.revision < end).slice(0, limit);
+  return { commands, more: commands.length < found.length };
 }
 
 function waitingState(at: Revision, { since, principal, via, relay }: WaitingCommand, logTime: number) {

@@ -39,7 +39,7 @@ export function commandBytes(body: ImportedCommand | IdempotentCommand | SystemC
     case "succeedEpoch":
       return OVERHEAD_BYTES * (2 + body.lineage.ancestors.length);
     case "settleEpoch":
-      return body.changes.reduce(
+      return (body.changes ?? []).reduce(
         (sum, event) => sum + OVERHEAD_BYTES + event.key.length + (event.kind === "put" ? event.value.length : 0),
         OVERHEAD_BYTES * (2 + body.lineage.ancestors.length),
       );

@@ -118,6 +118,8 @@ export type SystemCommand =
   /** A step of a snapshot that a link brings in the place of its ledger's records (S4). */
   | {
       readonly kind: "importSnapshot";
+      /** As of `importLedger`. */
+      readonly side: "child" | "parent";
       readonly link: LinkId;
       readonly cluster: ClusterId;
       readonly epoch: Epoch;
@@ -153,18 +155,20 @@ export type SystemCommand =
     }
   /**
    * L3: the link follows another life of its cluster from where both part; what was taken above is put aside. `from`: the
-   * nonce of the one followed so far; null where no link tells, as after a restore. `parting`: where they part. `changes`:
-   * what makes of its mirror what it was there.
+   * nonce of the one followed so far; null where no link tells, as after a restore. `cursor`: what was taken of that one when
+   * the differences were read; it may be shipping still. `parting`: where they part. `changes`: what makes of its mirror what
+   * it was there; null: that cannot be told, and a snapshot of the life that comes does it.
    */
   | {
       readonly kind: "settleEpoch";
       readonly link: LinkId;
       readonly cluster: ClusterId;
       readonly from: string | null;
+      readonly cursor: Revision;
       readonly parting: Revision;
       readonly lineage: Lineage;
       readonly holds: Revision | null;
-      readonly changes: readonly KeyEvent[];
+      readonly changes: readonly KeyEvent[] | null;
     }
   /** L3: a life of the cluster was refused at the link. */
   | { readonly kind: "noteContender"; readonly link: LinkId; readonly contender: Contender }

@@ -5,14 +5,14 @@
  *   to the hub     hub: declare(hub), its own keys again ── child: release ── hub: the child's keys, …, open, what it held
  *   to the sites   hub: declare(site) ── child: the hub's keys, as its own, and what it had queued and the hub had not run
  */
-import { prefixEnd } from "../bytes.ts";
+import { equalBytes, prefixEnd } from "../bytes.ts";
 import { unreachable } from "../errors.ts";
 import type { ClusterId } from "../ids.ts";
 import type { Home, HomeEvent } from "../ledger/record.ts";
 import { HOME_PREFIX_BYTES_MAX, HOMES_MAX, RANGE_ROWS_MAX } from "../limits.ts";
 import type { Outcome, UserCommand } from "./command.ts";
 import type { HomeRow } from "./home.ts";
-import { homesOf, takeHomeStep } from "./homes.ts";
+import { forgetFormerlyPrivate, formerlyPrivate, homesOf, takeHomeStep } from "./homes.ts";
 import { type KeyRow, keyRow } from "./key-rows.ts";
 import { KeyWrites } from "./key-writes.ts";
 import { keyOfRow, keyRange, keyRowKey } from "./keyspace.ts";
@@ -73,13 +73,14 @@ export class Handover {
     const children = this.#children();
     switch (step.kind) {
       case "declare": {
-        if (before?.home === "private") {
-          this.#release(own, prefix);
+        if (homesOf(this.#tx).isPrivate(prefix)) {
+          // Nothing of it is given up, not even the name of a key; but the parent waits.
+          if (step.home === "hub") this.#append(own, { kind: "home", prefix, step: { kind: "release" } }, "site");
           return;
         }
         // Read before the row goes: it tells whose mirror we read.
         const adopted = step.home === "site" && before?.open === true ? before.owner : null;
-        takeHomeStep(this.#tx, owner, { kind: "home", prefix, step });
+        takeHomeStep(this.#tx, owner, this.#ledger.position.revision, { kind: "home", prefix, step });
         if (step.home === "hub") {
           if (children.length === 0) this.#release(own, prefix);
           else this.#declare(own, prefix, "hub", step.owner ?? owner, children);
@@ -91,8 +92,9 @@ export class Handover {
         return;
       }
       case "open":
-        takeHomeStep(this.#tx, owner, { kind: "home", prefix, step });
-        if (before === null || before.home === "private") return;
+        takeHomeStep(this.#tx, owner, this.#ledger.position.revision, { kind: "home", prefix, step });
+        // What it did not declare it cannot open.
+        if (before === null || before.owner === null) return;
         this.#forgetOwn(own, prefix);
         if (children.length > 0) this.#append(own, { kind: "home", prefix, step }, "site");
         return;
@@ -114,7 +116,7 @@ export class Handover {
     );
     // Past its own release a middle tier owns nothing under the prefix.
     if (isOurs || before.waiting.length > 0) this.#write(own, missing, isOurs ? "hub" : "site");
-    takeHomeStep(this.#tx, child, { kind: "home", prefix, step });
+    takeHomeStep(this.#tx, child, this.#ledger.position.revision, { kind: "home", prefix, step });
     const after = homesOf(this.#tx).exactly(prefix);
     if (before.waiting.length > 0 && after?.waiting.length === 0) this.#allReleased(authorOf, own, after);
   }
@@ -173,8 +175,7 @@ export class Handover {
   }
 
   #append(author: Author, event: HomeEvent, home: Home): void {
-    this.#ledger.append(author, [event], home);
-    takeHomeStep(this.#tx, null, event);
+    takeHomeStep(this.#tx, null, this.#ledger.append(author, [event], home), event);
   }
 
   #write(author: Author, rows: Iterable<MovedRow>, home: Home): void {
@@ -227,11 +228,21 @@ export class Handover {
       return refused("OVERLOADED", `${HOMES_MAX} prefixes have homes`);
     if (row !== null && home !== "site" && row.home !== home)
       return refused("BAD_REQUEST", `it is ${row.home}; move it to site first`);
-    const intoPrivate = row === null && home === "private";
-    const outOfPrivate = row?.home === "private" && home === "site";
-    if ((intoPrivate || outOfPrivate) && !this.#isEmpty(prefix))
+    // Of the prefixes around it the longest says what it is, if it has no home of its own.
+    const around = homesOf(this.#tx).without(prefix).isPrivate(prefix);
+    const was = row === null ? around : row.home === "private";
+    const becomes = home === "site" ? around : home === "private";
+    if (was !== becomes && !this.#isEmpty(prefix))
       return refused("NOT_EMPTY", "what was shipped cannot be taken back, and what is private is not shipped later");
+    if (was && !becomes && this.#isFullOfFormer(prefix))
+      return refused("OVERLOADED", `${HOMES_MAX} prefixes were private; compact what is from then`);
     return row === null && home === "hub" ? this.#sizeRefusal(prefix) : null;
+  }
+
+  #isFullOfFormer(prefix: Uint8Array): boolean {
+    forgetFormerlyPrivate(this.#tx, this.#ledger.position.compacted);
+    const former = formerlyPrivate(this.#tx);
+    return former.length >= HOMES_MAX && !former.some((one) => equalBytes(one.prefix, prefix));
   }
 
   #isEmpty(prefix: Uint8Array): boolean {

@@ -1,5 +1,5 @@
 /** What is kept of a prefix whose home is elsewhere, or private (Q3). */
-import type { ClusterId } from "../ids.ts";
+import type { ClusterId, Revision } from "../ids.ts";
 
 /** A prefix whose home is not simply each cluster itself. */
 export interface HomeRow {
@@ -11,4 +11,10 @@ export interface HomeRow {
   readonly open: boolean;
   /** Children that have not released it yet. */
   readonly waiting: readonly ClusterId[];
+}
+
+/** What was under a prefix before a revision was private: a snapshot of an earlier one does not tell it, either (Q3). */
+export interface FormerlyPrivate {
+  readonly prefix: Uint8Array;
+  readonly until: Revision;
 }

@@ -5,12 +5,12 @@
 import { compareBytes, equalBytes, prefixEnd, startsWith } from "../bytes.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import { unreachable } from "../errors.ts";
-import type { ClusterId } from "../ids.ts";
+import { type ClusterId, type Revision, revision } from "../ids.ts";
 import type { Home, HomeEvent } from "../ledger/record.ts";
 import { readCluster, readClusters } from "../ledger/record-codec.ts";
 import type { KeyCommand } from "./command.ts";
-import type { HomeRow } from "./home.ts";
-import { HOMES_KEY } from "./keyspace.ts";
+import type { FormerlyPrivate, HomeRow } from "./home.ts";
+import { FORMERLY_PRIVATE_KEY, HOMES_KEY } from "./keyspace.ts";
 import type { KeySelector, Operation, Txn } from "./operation.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 import type { StateView } from "./view.ts";
@@ -56,6 +56,11 @@ export class Homes {
   /** The home that a record of this key has. */
   homeOf(key: Uint8Array): Home {
     return this.rowOf(key)?.home ?? "site";
+  }
+
+  /** It, or one around it, is private here: what becomes of it is nobody else's business (Q3). */
+  isPrivate(prefix: Uint8Array): boolean {
+    return this.rowOf(prefix)?.home === "private";
   }
 
   /** Whose rows answer for a key: null for our own. */
@@ -143,14 +148,18 @@ export function homesIn(view: StateView): Homes {
   return bytes === undefined ? NO_HOMES : homesRow.decode(bytes);
 }
 
-/** What a step makes of the row: the same whether it is applied or replayed. @param from null: our own; else the neighbour's */
-export function takeHomeStep(tx: Transaction, from: ClusterId | null, { prefix, step }: HomeEvent): void {
+/**
+ * What a step makes of the row: the same whether it is applied or replayed.
+ * @param from null: our own; else the neighbour's
+ * @param at our revision that holds it
+ */
+export function takeHomeStep(tx: Transaction, from: ClusterId | null, at: Revision, { prefix, step }: HomeEvent): void {
   const homes = homesOf(tx);
   const row = homes.exactly(prefix);
   switch (step.kind) {
     case "declare": {
-      // What is private here is nobody else's business (Q3).
-      if (from !== null && row?.home === "private") return;
+      if (from !== null && homes.isPrivate(prefix)) return;
+      if (step.home !== "private" && homes.isPrivate(prefix)) noteFormerlyPrivate(tx, { prefix, until: at });
       if (step.home === "site") return write(tx, homes.without(prefix));
       const owner = from === null ? step.owner : (step.owner ?? from);
       const open = step.home === "private";
@@ -169,6 +178,48 @@ export function takeHomeStep(tx: Transaction, from: ClusterId | null, { prefix, 
     default:
       unreachable(step);
   }
+}
+
+const formerlyPrivateRow: RowCodec<readonly FormerlyPrivate[]> = {
+  encode: (rows) => encode(rows.map(({ prefix, until }) => [prefix, until])),
+  decode(bytes) {
+    const list = decode(bytes);
+    return (Array.isArray(list) ? list : []).map((value) => {
+      const reader = new TupleReader(value, "formerly private prefix");
+      return { prefix: reader.bytes(), until: revision(reader.count()) };
+    });
+  },
+};
+
+function noteFormerlyPrivate(tx: Transaction, one: FormerlyPrivate): void {
+  const others = formerlyPrivate(tx).filter(({ prefix }) => !equalBytes(prefix, one.prefix));
+  tx.write(FORMERLY_PRIVATE_KEY, formerlyPrivateRow, [...others, one]);
+}
+
+export const formerlyPrivate = (tx: Transaction): readonly FormerlyPrivate[] =>
+  tx.read(FORMERLY_PRIVATE_KEY, formerlyPrivateRow) ?? [];
+
+/** Of what is compacted there is no snapshot. */
+export function forgetFormerlyPrivate(tx: Transaction, compacted: Revision): void {
+  const known = formerlyPrivate(tx);
+  const kept = known.filter(({ until }) => until > compacted);
+  if (kept.length < known.length) tx.write(FORMERLY_PRIVATE_KEY, formerlyPrivateRow, kept);
+}
+
+export function formerlyPrivateIn(view: StateView): readonly FormerlyPrivate[] {
+  const bytes = view.get(FORMERLY_PRIVATE_KEY);
+  return bytes === undefined ? [] : formerlyPrivateRow.decode(bytes);
+}
+
+/** Whether a key was private as of a revision: of what is here now, and what was private later than that, the longest says it. */
+export function wasPrivate(homes: Homes, formerly: readonly FormerlyPrivate[], key: Uint8Array, at: Revision): boolean {
+  const now = homes.rowOf(key);
+  return (
+    now?.home === "private" ||
+    formerly.some(
+      ({ prefix, until }) => until > at && startsWith(key, prefix) && prefix.length >= (now?.prefix.length ?? 0),
+    )
+  );
 }
 
 function write(tx: Transaction, homes: Homes): void {

@@ -17,6 +17,7 @@
  *   0x13 lease64, key                        key that a lease holds
  *   0x14 due64, lease64                      leases in the order in which they are due
  *   0x18                                     homes: the prefixes that are written elsewhere, or private
+ *   0x19                                     prefixes that were private once
  *   0x20 len8 collection, document           document: counts, heads
  *   0x21 document name, hash                 where a known change stands
  *   0x22 document name, position64           accepted change
@@ -67,6 +68,7 @@ const TAG = {
   leaseKey: 0x13,
   leaseDue: 0x14,
   homes: 0x18,
+  formerlyPrivate: 0x19,
   document: 0x20,
   change: 0x21,
   accepted: 0x22,
@@ -110,6 +112,7 @@ export const UPLINK_USE_KEY: Uint8Array = Uint8Array.of(TAG.uplinkUse);
 export const CLIENTS_KEY: Uint8Array = Uint8Array.of(TAG.clients);
 export const PARENT_KEY: Uint8Array = Uint8Array.of(TAG.parent);
 export const HOMES_KEY: Uint8Array = Uint8Array.of(TAG.homes);
+export const FORMERLY_PRIVATE_KEY: Uint8Array = Uint8Array.of(TAG.formerlyPrivate);
 
 const HOMES_RANGE: KeyRange = { from: HOMES_KEY, to: Uint8Array.of(TAG.homes + 1) };
 
@@ -128,16 +131,19 @@ export const isContent = (row: Uint8Array): boolean => isWithin(CONTENT, row);
 /** How far other clusters' ledgers are here, and which lives of theirs: no content, and a new epoch goes on with it. */
 export const LINKS: KeyRange = { from: Uint8Array.of(TAG.ledgerLink), to: Uint8Array.of(TAG.shed + 1) };
 
+/** Which sites are below, and with which tokens they came: no content either. */
+export const REGISTRY: KeyRange = { from: Uint8Array.of(TAG.sitesSum), to: Uint8Array.of(TAG.siteToken + 1) };
+
 /**
- * What a state that goes on from here needs of this one: the content, how long leases live, the links with the origins'
- * marks, which a replay of the whole ledger would raise, and which sites are below.
+ * What a state that goes on from here needs of this one: the content, how long leases live, what was private once,
+ * the links with the origins' marks, which a replay of the whole ledger would raise, and which sites are below.
  */
 export const BASE: readonly KeyRange[] = [
   { from: Uint8Array.of(TAG.key), to: Uint8Array.of(TAG.lease + 1) },
-  HOMES_RANGE,
+  { from: HOMES_KEY, to: Uint8Array.of(TAG.formerlyPrivate + 1) },
   { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.authored + 1) },
   LINKS,
-  { from: Uint8Array.of(TAG.sitesSum), to: Uint8Array.of(TAG.siteToken + 1) },
+  REGISTRY,
 ];
 
 export const isInBase = (row: Uint8Array): boolean => isWithin(BASE, row);

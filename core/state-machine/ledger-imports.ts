@@ -9,7 +9,7 @@ import type { GapReason } from "../ledger/gap.ts";
 import { chainedTo, epochsOf, spanAt } from "../ledger/lineage.ts";
 import { isKeyEvent, type LedgerEvent, type LedgerRecord, type LinkItem, mirrored } from "../ledger/record.ts";
 import { decodeBody, originOf } from "../ledger/record-codec.ts";
-import { HOME_PREFIX_BYTES_MAX } from "../limits.ts";
+import { BATCH_BYTES_MAX, HOME_PREFIX_BYTES_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import type { CommandResult, SystemCommand } from "./command.ts";
 import { overPending } from "./document-plan.ts";
@@ -21,12 +21,12 @@ import { ledgerLinkKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import { beginLink, noteBody, noteGap } from "./link-gaps.ts";
 import type { LedgerLinkRow } from "./link-rows.ts";
-import { isPast, ledgerLinkRow, noteParent, raiseMark } from "./link-rows.ts";
+import { isPast, ledgerLinkRow, markOf, noteParent, parentOf, raiseMark } from "./link-rows.ts";
 import { carryOutForNeighbour, concernsUs } from "./neighbour-events.ts";
 import type { Refusal } from "./outcome.ts";
 import { refused } from "./outcome.ts";
 import type { QueuedCommands, Sender } from "./queued-commands.ts";
-import { shippingRefusal } from "./sites.ts";
+import { isOurSite, shippingRefusal } from "./sites.ts";
 import { isReplacing } from "./stream-rows.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -125,6 +125,10 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
 
   const opened = openAll(rest, hashes);
   if (!opened.ok) return refuse(opened.refusal.code, opened.refusal.details);
+  for (const { body } of opened.items) {
+    const wrong = body === null ? null : originRefusal(tx, command, body.record);
+    if (wrong !== null) return refuse(wrong.code, wrong.details);
+  }
   return take(importing, { ...command, epoch }, row, opened.items);
 }
 
@@ -201,7 +205,37 @@ function readBody(at: Revision, bytes: Uint8Array): LedgerRecord | Refusal {
     const wrong = eventRefusal(event);
     if (wrong !== null) return wrong;
   }
+  // What one of them makes us do stands behind the record: a replay would take the next one before that (L2).
+  if (record.events.length > 1 && record.events.some(({ kind }) => kind === "command" || kind === "home"))
+    return refused("MALFORMED_FRAME", `the body of ${at}: a command, or a step of a home, among other events`);
   return record;
+}
+
+/**
+ * What a child brings in the name of another cluster that has a link with us. Taken, it would raise the other's mark, and
+ * shut out what comes over the other's own link, which brings more of its keys than a child may have subscribed to. (Of
+ * documents, which have no home, all is taken.)
+ */
+export const isToldBetter = (
+  tx: Transaction,
+  side: "child" | "parent",
+  sender: ClusterId,
+  origin: ClusterId,
+): boolean => side === "child" && origin !== sender && (origin === parentOf(tx) || isOurSite(tx, origin));
+
+/** Either a lie, or a site of ours has moved below that child: then an operator has to say so, or its later revisions are lost. */
+function originRefusal(
+  tx: Transaction,
+  { side, cluster, link }: ImportLedger,
+  { origin }: LedgerRecord,
+): Refusal | null {
+  if (side === "parent" || origin === null || origin.cluster === cluster || !isOurSite(tx, origin.cluster)) return null;
+  const mark = markOf(tx, origin);
+  if (mark === undefined || mark.link === link || origin.revision <= mark.mark) return null;
+  return refused(
+    "NOT_ADMITTED",
+    `${origin.cluster} ships to this cluster itself; if it moved, it is to be revoked here`,
+  );
 }
 
 function eventRefusal(event: LedgerEvent): Refusal | null {
@@ -213,10 +247,16 @@ function eventRefusal(event: LedgerEvent): Refusal | null {
     case "change":
       return nameRefusal(event.collection, event.document) ?? changeRefusal(event.change);
     case "home":
+      if (event.step.kind === "declare" && event.step.home === "private")
+        return refused("MALFORMED_FRAME", "what is private is told to nobody");
       return event.prefix.length > HOME_PREFIX_BYTES_MAX ? refused("KEY_TOO_LARGE", "a home's prefix") : null;
     case "command":
-    case "result":
       return null;
+    case "result":
+      // Handed on, it has to fit a record of ours; those that are true are a quarter of it (K4).
+      return event.outcome.length > BATCH_BYTES_MAX
+        ? refused("MALFORMED_FRAME", `an outcome of ${event.outcome.length} bytes`)
+        : null;
     default:
       return unreachable(event);
   }
@@ -264,7 +304,9 @@ function takeBody(importing: Importing, command: ImportLedger, { bytes, record }
   const origin = originOf(record, link, command.epoch.nonce);
   invariant(origin !== null, "a ledger's link is a cluster's name");
   // What we wrote ourselves has come back: we have it.
-  if (origin.cluster === importing.cluster || isPast(tx, origin, record.snapshot)) return "known";
+  if (origin.cluster === importing.cluster) return "known";
+  if (isPast(tx, origin, record.snapshot)) return "known";
+  const keysComeOtherwise = isToldBetter(tx, command.side, command.cluster, origin.cluster);
   const all = record.events.map(mirrored);
   const plans = planDocuments(tx, all);
   const full = plans.find(({ plan }) => overPending(plan));
@@ -274,7 +316,7 @@ function takeBody(importing: Importing, command: ImportLedger, { bytes, record }
       `${full.name} holds ${full.plan.before.pending} changes whose dependencies are missing`,
     );
   }
-  raiseMark(tx, origin, command.link);
+  if (!keysComeOtherwise) raiseMark(tx, origin, command.link);
 
   const sender: Sender | null =
     record.origin === null
@@ -284,7 +326,7 @@ function takeBody(importing: Importing, command: ImportLedger, { bytes, record }
   const isEffective = (event: LedgerEvent): boolean => {
     // Two events of one change are one change: the plan has it once.
     if (event.kind === "change") return fresh.delete(event.change);
-    if (isKeyEvent(event)) return mirrorKey(tx, origin.cluster, event, origin.revision);
+    if (isKeyEvent(event)) return !keysComeOtherwise && mirrorKey(tx, origin.cluster, event, origin.revision);
     return sender !== null && concernsUs(importing, sender, event);
   };
   const took = all.flatMap((event, place) => (isEffective(event) ? [place] : []));

@@ -16,9 +16,9 @@ import { contenderKey, contendersRange, ledgerLinkKey, leftLifeKey, streamKey } 
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import { contenderRow, leftLifeRow } from "./life-rows.ts";
 import { rewindLink } from "./link-gaps.ts";
-import { type LedgerLinkRow, ledgerLinkRow, noteParent, raiseMark } from "./link-rows.ts";
+import { type LedgerLinkRow, ledgerLinkRow, lowerMarks, noteParent, raiseMark } from "./link-rows.ts";
 import { moveParentHolds } from "./position.ts";
-import { streamOf } from "./stream-rows.ts";
+import { awaitSnapshot, streamOf } from "./stream-rows.ts";
 import type { Transaction } from "./transaction.ts";
 
 export type SucceedEpoch = Extract<SystemCommand, { kind: "succeedEpoch" }>;
@@ -78,14 +78,25 @@ export function settleEpoch(
   const known = tx.read(ledgerLinkKey(link), ledgerLinkRow);
   if ((known?.epoch.nonce ?? null) !== command.from)
     return refusal(known?.cursor ?? revision(0), "WRONG_EPOCH", "the link follows another epoch by now");
+  // What came meanwhile is in none of the changes, and would stay in the mirror for good.
+  if (known !== undefined && known.cursor !== command.cursor)
+    return refusal(known.cursor, "GAP", `${known.cursor} was taken by now, ${command.cursor} when that was asked`);
   const parted = known === undefined ? null : partingOf(known, lineage);
   if (parted === "same") return refusal(known?.cursor ?? revision(0), "WRONG_EPOCH", "it follows that epoch already");
   const from = begun(sha256, cluster, lineage);
   const parting = parted ?? { revision: from.cursor, hash: from.hash };
+  const { held, snapshot } = streamOf(tx, link);
   const row = known === undefined ? from : leave(tx, link, known, parting, ledger.position.revision);
   tx.write(ledgerLinkKey(link), ledgerLinkRow, { ...row, ...lineageOf(lineage) });
   tx.remove(contenderKey(link, lineage.epoch.nonce));
+  // Without a link all of it comes again from the first revision on, behind a snapshot of that.
+  const again = command.changes === null && known === undefined;
+  lowerMarks(tx, cluster, link, again ? revision(0) : command.parting);
   if (command.holds !== null) moveParentHolds(tx, cluster, lineage.epoch.nonce, command.holds);
+  if (command.changes === null) {
+    awaitSnapshot(tx, link, command.holds === null ? null : (snapshot?.head.subscription ?? held));
+    return { kind: "imported", cursor: row.cursor, outcomes: [] };
+  }
   const origin = { cluster, epoch: lineage.epoch.nonce, revision: command.parting };
   const events = command.changes.filter((event) => mirrorKey(tx, cluster, event, origin.revision));
   if (events.length > 0) {

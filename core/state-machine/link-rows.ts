@@ -117,3 +117,10 @@ export const markOf = (tx: Transaction, { cluster, epoch }: Pick<Origin, "cluste
 /** Moves an origin's high-water up to a revision that is being taken. */
 export const raiseMark = (tx: Transaction, origin: Origin, link: LinkId): void =>
   tx.write(originMarkKey(origin.cluster, origin.epoch), markRow, { mark: origin.revision, link });
+
+/** What a link brought of an origin above a revision was put aside (L3): whoever tells of those revisions again brings news. */
+export function lowerMarks(tx: Transaction, origin: ClusterId, link: LinkId, above: Revision): void {
+  const { from, to } = originMarksOf(origin);
+  for (const { key, value } of [...tx.rows(from, to, markRow)])
+    if (value.link === link && value.mark > above) tx.write(key, markRow, { ...value, mark: above });
+}

@@ -25,7 +25,7 @@ export function concernsUs({ cluster, commands }: Neighbourhood, sender: Sender,
     case "command":
       return event.via === us(sender, cluster);
     case "result":
-      return event.to === us(sender, cluster) && commands.settle(event);
+      return event.to === us(sender, cluster) && commands.settle(sender, event);
     case "home":
       return (event.step.kind === "release") === (sender.side === "child");
     default:

@@ -14,7 +14,7 @@ import { readComparison } from "./comparison.ts";
 import { bodyKey, bodyRow, changeRow, documentRow, nameRefusal } from "./document-rows.ts";
 import { everywhere } from "./everywhere.ts";
 import type { HomeRow } from "./home.ts";
-import { homesIn } from "./homes.ts";
+import { formerlyPrivateIn, homesIn } from "./homes.ts";
 import { idempotencySum, idempotentRow } from "./idempotency.ts";
 import { RangeAnswer } from "./key-range.ts";
 import { keyRow } from "./key-rows.ts";
@@ -110,14 +110,15 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
     case "homes": {
       const { rows } = homesIn(view);
       const parent = view.get(PARENT_KEY);
-      return { homes: rows.map(ownHome), mirrored: parent === undefined ? null : mirroredTo(view, parent) };
+      const formerly = formerlyPrivateIn(view).map((one) => ({ ...one, prefix: own(one.prefix) }));
+      return { homes: rows.map(ownHome), formerly, mirrored: parent === undefined ? null : mirroredTo(view, parent) };
     }
     case "command":
       return { command: commandState(view, question.revision, readPosition(view).logTime) };
     case "commands": {
       const { after, limit } = question;
       const { logTime } = readPosition(view);
-      return { commands: yield* commandStates(view, after, rowsAllowed(limit), logTime) };
+      return yield* commandStates(view, after, rowsAllowed(limit), logTime);
     }
     case "link":
       return { link: link(view, question.link) };

@@ -4,7 +4,7 @@ import type { DocumentChange } from "../ledger/record.ts";
 import type { StreamState } from "../ledger/snapshot.ts";
 import type { Outcome } from "./command.ts";
 import type { Comparison } from "./finding.ts";
-import type { HomeRow } from "./home.ts";
+import type { FormerlyPrivate, HomeRow } from "./home.ts";
 import type { Contender, LeftLife } from "./life.ts";
 import type { Member } from "./member.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "./operation.ts";
@@ -197,12 +197,17 @@ export interface QueryAnswers {
   lease: { readonly lease: LeaseState | null; readonly revision: Revision };
   idempotency: { readonly first: FirstRequest | null };
   idempotencySum: IdempotencyRoom;
-  /** In the order of their prefixes. `mirrored`: how far the parent's ledger is here; null without a parent. */
-  homes: { readonly homes: readonly HomeRow[]; readonly mirrored: Revision | null };
+  /** In the order of their prefixes. `formerly`: what was private once, as far as it can still be told. `mirrored`: how far the parent's ledger is here; null without a parent. */
+  homes: {
+    readonly homes: readonly HomeRow[];
+    readonly formerly: readonly FormerlyPrivate[];
+    readonly mirrored: Revision | null;
+  };
   /** Null: it was forgotten, or never was. */
   command: { readonly command: CommandState | null };
   /** Oldest first. */
-  commands: { readonly commands: readonly CommandState[] };
+  /** `more`: some are behind the last of them. */
+  commands: { readonly commands: readonly CommandState[]; readonly more: boolean };
   link: { readonly link: LinkState | null };
   links: { readonly links: readonly LinkState[] };
   marks: { readonly marks: readonly { readonly epoch: string; readonly revision: Revision }[] };

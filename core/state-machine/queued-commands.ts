@@ -9,7 +9,15 @@ import { type ClusterId, isClusterId, linkOfCluster, type Revision } from "../id
 import type { LedgerEvent } from "../ledger/record.ts";
 import { EVENTS_MAX, RECORD_BYTES_MAX, TXN_RESPONSE_BYTES_MAX } from "../limits.ts";
 import type { KeyCommand, Outcome } from "./command.ts";
-import { addSettled, addWaiting, type Relay, takeWaiting, waitingCommands, waitingRefusal } from "./command-rows.ts";
+import {
+  addSettled,
+  addWaiting,
+  type Relay,
+  takeWaiting,
+  waitingCommands,
+  waitingRefusal,
+  waitsAt,
+} from "./command-rows.ts";
 import { homesOf, type Place } from "./homes.ts";
 import { keyCommandRefusal, runKeyCommand } from "./key-values.ts";
 import { ledgerLinkKey } from "./keyspace.ts";
@@ -73,10 +81,11 @@ export class QueuedCommands {
     if (!isQueued(outcome)) this.#tell(back, outcome);
   }
 
-  /** True if it was a result that somebody here waited for. */
-  settle({ epoch, revision: at, outcome }: ResultEvent): boolean {
+  /** True if it was a result that somebody here waited for, from the neighbour that has the command. */
+  settle({ side, cluster }: Sender, { epoch, revision: at, outcome }: ResultEvent): boolean {
     // An earlier epoch's: what it asked for is not known any more, and its number may be another command's (L3).
     if (epoch !== this.#ledger.position.epoch.nonce) return false;
+    if (waitsAt(this.#tx, at) !== (side === "parent" ? null : cluster)) return false;
     const read = readResult(outcome);
     return this.#settle(at, read ?? refused("INTERNAL", "the result cannot be read"));
   }
@@ -115,6 +124,8 @@ export class QueuedCommands {
   #takeRead(author: Author, back: Relay, to: ClusterId | null, command: KeyCommand): Outcome {
     const wrong = keyCommandRefusal(command);
     if (wrong !== null) return wrong;
+    // A child asks for keys whose home is upwards: over its siblings it has no say.
+    if (to !== null && back.to !== null) return refused("FORBIDDEN", "keys of another cluster, from below");
     if (to !== null && to !== this.#cluster) return this.#handDown(author, to, command, back);
     const place = homesOf(this.#tx).placeOf(command);
     const strayed = back.to === null ? strayedDown(place) : strayedUp(place);

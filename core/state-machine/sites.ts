@@ -8,7 +8,7 @@ import { decode, encode, TupleReader } from "../codec.ts";
 import { invariant } from "../errors.ts";
 import { type ClusterId, isClusterId, isPublicKey, linkOfCluster } from "../ids.ts";
 import { clusterOfSite, ledgerLinkKey, SITES, SITES_SUM_KEY, siteKey, siteTokenKey } from "./keyspace.ts";
-import { ledgerLinkRow } from "./link-rows.ts";
+import { ledgerLinkRow, parentOf } from "./link-rows.ts";
 import type { Refused } from "./member.ts";
 import { isSiteState, type Site, type SiteDecision, type SiteEnrolment } from "./site.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
@@ -66,6 +66,7 @@ export interface Decider {
 export function enrolSite(tx: Transaction, own: ClusterId, site: SiteEnrolment, decider: Decider): Refused | null {
   const { cluster, clusterKey, token, state } = site;
   if (cluster === own) return { code: "WRONG_CLUSTER", details: `${cluster} is this cluster's own name` };
+  if (cluster === parentOf(tx)) return { code: "WRONG_CLUSTER", details: `${cluster} is this cluster's parent` };
   const usedBy = tx.read(siteTokenKey(token), tokenRow);
   const known = tx.read(siteKey(cluster), siteRow);
   if (known?.clusterKey === clusterKey && !isRaised(known, site)) return null;
@@ -118,6 +119,12 @@ export function shippingRefusal(tx: Transaction, cluster: ClusterId): Refused | 
   const known = tx.read(siteKey(cluster), siteRow);
   return known === undefined ? null : siteRefusal(cluster, known);
 }
+
+/** Whether a cluster ships to us itself, or will. */
+export const isOurSite = (tx: Transaction, cluster: ClusterId): boolean => {
+  const known = tx.read(siteKey(cluster), siteRow);
+  return known !== undefined && known.state !== "revoked";
+};
 
 /** What a site that does not ship yet, or no more, is told. */
 export function siteRefusal(cluster: ClusterId, { state }: Pick<Site, "state">): Refused | null {

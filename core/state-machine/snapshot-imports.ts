@@ -30,10 +30,10 @@ import { carryOut, planDocuments } from "./documents.ts";
 import { homesOf } from "./homes.ts";
 import { keyRefusal, keyRow, mirrorKey, valueRefusal } from "./key-rows.ts";
 import { keyOfRow, keyRange, ledgerLinkKey } from "./keyspace.ts";
-import type { Importing } from "./ledger-imports.ts";
+import { type Importing, isToldBetter } from "./ledger-imports.ts";
 import type { Author } from "./ledger-writer.ts";
 import { beginLink, noteGap } from "./link-gaps.ts";
-import { ledgerLinkRow, markOf, raiseMark } from "./link-rows.ts";
+import { ledgerLinkRow, markOf, noteParent, raiseMark } from "./link-rows.ts";
 import { keyAfter } from "./row-pages.ts";
 import { noteShed } from "./shed.ts";
 import { shippingRefusal } from "./sites.ts";
@@ -51,7 +51,7 @@ export type Taker = Pick<Author, "principal" | "time">;
 
 export function importSnapshot(importing: Importing, taker: Taker, command: ImportSnapshot): CommandResult {
   const { tx, sha256 } = importing;
-  const { link, cluster, epoch, step } = command;
+  const { side, link, cluster, epoch, step } = command;
   const key = ledgerLinkKey(link);
   const known = tx.read(key, ledgerLinkRow);
   const cursor = known?.cursor ?? revision(0);
@@ -66,8 +66,9 @@ export function importSnapshot(importing: Importing, taker: Taker, command: Impo
   }
   switch (step.kind) {
     case "begin": {
-      const refusal = begin(importing, command, step.head, cursor);
+      const refusal = headRefusal(side, step.head) ?? begin(importing, command, step.head, cursor);
       if (refusal !== null) return refuse("MALFORMED_FRAME", refusal);
+      if (side === "parent") noteParent(tx, cluster);
       if (known === undefined) {
         const hash = genesisHash(sha256, cluster, PARTITION, epoch.nonce);
         tx.write(key, ledgerLinkRow, { epoch, ancestors: [], cursor, hash, gap: null, marked: cursor, unmarked: 0 });
@@ -91,6 +92,12 @@ export function importSnapshot(importing: Importing, taker: Taker, command: Impo
     default:
       return unreachable(step);
   }
+}
+
+/** What comes up is a whole ledger, and tells nobody where keys are written; what comes down is of what we subscribe to. */
+function headRefusal(side: ImportSnapshot["side"], { subscription, kept, homes }: SnapshotHead): string | null {
+  if (side === "parent") return subscription === null ? "a snapshot of everything, from the parent" : null;
+  return subscription === null && kept === null && homes.length === 0 ? null : "a parent's snapshot, from a child";
 }
 
 /** Null: it is begun, or goes on. */
@@ -251,7 +258,7 @@ function takeKeys(
  */
 function originOfSection(
   { tx, cluster: ours }: Importing,
-  { link, cluster, epoch }: ImportSnapshot,
+  { side, link, cluster, epoch }: ImportSnapshot,
   head: SnapshotHead,
   origin: ClusterId | null,
 ): Origin | null {
@@ -259,7 +266,7 @@ function originOfSection(
   const seen = head.origins.find((one) => one.cluster === origin);
   if (seen === undefined || origin === ours || origin === cluster) return null;
   const mark = markOf(tx, seen);
-  if (mark !== undefined && mark.link !== link) return null;
+  if (mark === undefined ? isToldBetter(tx, side, cluster, origin) : mark.link !== link) return null;
   return { ...seen, revision: mark?.mark ?? revision(0) };
 }
 
@@ -322,13 +329,17 @@ function takeHomes(importing: Importing, taker: Taker, command: ImportSnapshot, 
     ...gone.map(({ prefix }) => step(prefix, declare("site", null))),
     ...head.homes.flatMap(({ prefix, owner, open }) => {
       const ours = known.find((one) => equalBytes(one.prefix, prefix));
-      const isSame = ours?.owner === (owner ?? cluster);
+      // Open here, and not there: it has moved away and back meanwhile, and waits for us.
+      const isSame = ours?.owner === (owner ?? cluster) && (open || !ours.open);
       const told = isSame ? [] : [step(prefix, declare("hub", owner))];
       return open && !(isSame && ours?.open === true) ? [...told, step(prefix, { kind: "open" })] : told;
     }),
   ];
-  tell(importing, taker, command, { cluster, epoch: epoch.nonce, revision: head.at }, steps, "site");
-  for (const event of steps) handover.fromParent(authorOf, cluster, event);
+  for (const event of steps) {
+    // A record each: what follows from a step stands behind it and before the next one, for a replay, too (L2).
+    tell(importing, taker, command, { cluster, epoch: epoch.nonce, revision: head.at }, [event], "site");
+    handover.fromParent(authorOf, cluster, event);
+  }
   commands.tellResults(authorOf(`cluster:${importing.cluster}`));
 }
 

@@ -1,8 +1,9 @@
 /** What is kept of a ledger link's stream besides its cursor: what it is of, and how far a snapshot was taken (S4). */
 import { decode, encode } from "../codec.ts";
-import type { LinkId } from "../ids.ts";
-import { isWhole, readStream, type StreamState, streamTuple } from "../ledger/snapshot.ts";
-import { NOTHING } from "../ledger/subscription.ts";
+import { type LinkId, revision } from "../ids.ts";
+import { HASH_BYTES } from "../ledger/record-codec.ts";
+import { isWhole, placeAt, readStream, type StreamState, sectionsOf, streamTuple } from "../ledger/snapshot.ts";
+import { NOTHING, type Subscription } from "../ledger/subscription.ts";
 import { streamKey } from "./keyspace.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 
@@ -18,6 +19,17 @@ export const streamOf = (tx: Transaction, link: LinkId): StreamState =>
 
 export const writeStream = (tx: Transaction, link: LinkId, stream: StreamState): void =>
   tx.write(streamKey(link), streamRow, stream);
+
+/**
+ * All that the link brought is to be replaced (L3): as if a snapshot were under way, of a revision that nobody tells. So its
+ * sender begins another one, and no record is taken before that.
+ * @param subscription of the stream; null: everything, as a ledger goes up
+ */
+export function awaitSnapshot(tx: Transaction, link: LinkId, subscription: Subscription | null): void {
+  const hash = new Uint8Array(HASH_BYTES);
+  const head = { at: revision(0), hash, subscription, kept: null, origins: [], homes: [] };
+  writeStream(tx, link, { held: NOTHING, snapshot: { head, place: placeAt(sectionsOf(head), 0) } });
+}
 
 /** True while what came over the link is between two revisions: only the rest of a snapshot can make it whole. */
 export function isReplacing(tx: Transaction, link: LinkId): boolean {

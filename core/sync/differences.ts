@@ -4,17 +4,20 @@
  */
 import { equalBytes, toHex } from "../bytes.ts";
 import { OpenClawError } from "../errors.ts";
-import type { ClusterId, Lineage, Revision } from "../ids.ts";
-import { revision } from "../ids.ts";
+import type { ClusterId, Revision } from "../ids.ts";
+import { linkOfCluster, revision } from "../ids.ts";
 import { type Span, spansOf } from "../ledger/lineage.ts";
+import type { Held } from "../ledger/lives.ts";
 import { isKeyEvent, type KeyEvent, type LedgerRecord } from "../ledger/record.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
-import { BATCH_BYTES_MAX, EVENTS_MAX } from "../limits.ts";
+import { BATCH_BYTES_MAX, EVENTS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
 import type { Replica } from "../replica.ts";
 import type { KeyValue } from "../state-machine/operation.ts";
 
-/** Bytes of keys and values that one decision puts back. */
-const CHANGES_BYTES_MAX = 3_932_160;
+/** What an event adds at most to its key and value in a record. */
+const EVENT_OVERHEAD_BYTES = 64;
+/** Bytes of the sender's ledger that are looked through at once for what is compacted. */
+const LOOK_BYTES = 65_536;
 /** Revisions that are listed one by one; all are counted. */
 const LISTED_MAX = 1_000;
 
@@ -39,20 +42,18 @@ export interface Differences {
   readonly revisions: number;
   /** The first of them; at most 1,000. */
   readonly listed: readonly TakenRevision[];
-  /** What makes of the mirror what it was at the revision. */
-  readonly changes: readonly KeyEvent[];
+  /** What makes of the mirror what it was at the revision; null: too much for one decision, or that is no longer kept here. */
+  readonly changes: readonly KeyEvent[] | null;
 }
 
 /**
  * Reads all of our ledger that is kept.
  * @param life what is left: what was taken of a life that was left before is undone already, though its epoch may be one of these
- * @throws OpenClawError COMPACTED where the past that is to be put back is no longer kept; TXN_TOO_LARGE where more keys
- * differ than one decision puts back
  */
 export async function differencesAbove(
   source: DifferenceSource,
   cluster: ClusterId,
-  life: Lineage,
+  life: Held,
   above: Revision,
 ): Promise<Differences> {
   const { revision: end, compacted } = source.position();
@@ -76,7 +77,8 @@ export async function differencesAbove(
       for (const event of record.events) if (isKeyEvent(event)) keys.set(toHex(event.key), event.key);
     }
   }
-  const changes = before === null ? [] : await changesBack(source, cluster, [...keys.values()], before);
+  const isAll = life.cursor <= above || (await isKept(source, cluster, above));
+  const changes = !isAll ? null : before === null ? [] : await changesBack(source, cluster, [...keys.values()], before);
   return { revisions, listed, changes };
 }
 
@@ -100,17 +102,54 @@ const isSame = (was: KeyValue, is: KeyValue): boolean =>
   was.version === is.version &&
   equalBytes(was.value, is.value);
 
+async function rowAt(
+  source: DifferenceSource,
+  origin: ClusterId,
+  key: Uint8Array,
+  at: Revision,
+): Promise<KeyValue | null | "compacted"> {
+  try {
+    return (await source.history({ kind: "get", origin, key, at })).row;
+  } catch (error) {
+    if (error instanceof OpenClawError && error.code === "COMPACTED") return "compacted";
+    throw error;
+  }
+}
+
+/** True if every record is kept here that tells what the cluster's link brought above the revision. */
+async function isKept(source: DifferenceSource, cluster: ClusterId, above: Revision): Promise<boolean> {
+  if (source.position().compacted <= 1) return true;
+  const link = linkOfCluster(cluster);
+  for (let next = above + 1; ; ) {
+    const { link: at, items } = await source.history({
+      kind: "mirror",
+      link,
+      from: revision(next),
+      bytes: LOOK_BYTES,
+    });
+    for (const item of items) {
+      // The first that is kept: so are those behind it.
+      if (item.kind === "body") return true;
+      // What a snapshot changed stands in records of ours that nothing here names.
+      if (item.reason === "compacted" || item.reason === "snapshot" || item.reason === "shed") return false;
+      next = item.to + 1;
+    }
+    if (items.length === 0 || at === null || next > at.cursor) return at !== null;
+  }
+}
+
 async function changesBack(
   source: DifferenceSource,
   origin: ClusterId,
   keys: readonly Uint8Array[],
   before: Revision,
-): Promise<readonly KeyEvent[]> {
+): Promise<readonly KeyEvent[] | null> {
   const changes: KeyEvent[] = [];
   let bytes = 0;
   for (const key of keys) {
     // At revision 0 nothing stood; a history begins at 1.
-    const was = before === 0 ? null : (await source.history({ kind: "get", origin, key, at: before })).row;
+    const was = before === 0 ? null : await rowAt(source, origin, key, before);
+    if (was === "compacted") return null;
     const { row: is } = await source.read({ kind: "get", origin, key });
     if (was === null && is === null) continue;
     if (was !== null && is !== null && isSame(was, is)) continue;
@@ -119,9 +158,8 @@ async function changesBack(
         ? { kind: "delete", key }
         : { kind: "put", key, value: was.value, lease: null, numbers: numbersOf(was), encryption: null },
     );
-    bytes += key.length + (was?.value.length ?? 0);
-    if (changes.length > EVENTS_MAX || bytes > CHANGES_BYTES_MAX)
-      throw new OpenClawError("TXN_TOO_LARGE", `more than ${EVENTS_MAX} keys, or 3.75 MiB, of ${origin} differ`);
+    bytes += EVENT_OVERHEAD_BYTES + key.length + (was?.value.length ?? 0);
+    if (changes.length > EVENTS_MAX || bytes > RECORD_BYTES_MAX) return null;
   }
   return changes;
 }

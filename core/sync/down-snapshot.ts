@@ -1,5 +1,5 @@
 /** Which snapshot a child needs before the ledger's records can go on from its cursor (S4). */
-import { type ClusterId, revision } from "../ids.ts";
+import { type ClusterId, type Revision, revision } from "../ids.ts";
 import { isNothing, isSame, scopeOf, without } from "../ledger/scope.ts";
 import { isWhole, type SnapshotHead, type SnapshotProgress } from "../ledger/snapshot.ts";
 import type { Principal } from "./authority.ts";
@@ -31,7 +31,8 @@ export async function snapshotFor(to: To, down: Down): Promise<SnapshotSource | 
   const { subscription, held, cursor, snapshot } = down;
   if (snapshot !== null && isSame(snapshot.head.subscription, subscription)) {
     if (await isStillTold(to.backend, snapshot.head)) return sourceOf(to, snapshot, down);
-    if (isWhole(snapshot.head)) return wholeSnapshot(to, down);
+    // Of a ledger that is empty there is none: its first record ends the connection, and the next one begins with it.
+    if (isWhole(snapshot.head)) return to.backend.position().revision === 0 ? null : wholeSnapshot(to, down);
   }
   const { compacted } = to.backend.position();
   if (cursor + 1 < compacted) return wholeSnapshot(to, down);
@@ -53,10 +54,12 @@ export async function wholeSnapshot(to: To, down: Down): Promise<SnapshotSource>
   return sourceOf(to, head, down);
 }
 
+const atOf = (from: SnapshotHead | SnapshotProgress): Revision => ("head" in from ? from.head : from).at;
+
 /** What is private here goes to our own clients only (Q3). */
 async function sourceOf({ backend, principal, child }: To, from: SnapshotHead | SnapshotProgress, down: Down) {
   if (child === null) return new SnapshotSource(backend, from, sinceOf(down), principal);
-  const cluster = await anotherCluster(backend);
+  const cluster = await anotherCluster(backend, atOf(from));
   return new SnapshotSource(backend, from, sinceOf(down), {
     mayReadKey: (key, origin) => principal.mayReadKey(key) && cluster.mayReadKey(key, origin),
     mayReadDocument: (collection, document) => principal.mayReadDocument(collection, document),

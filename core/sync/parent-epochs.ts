@@ -79,7 +79,7 @@ export class ParentEpochs {
     return "again";
   }
 
-  /** What `adopt` would do. @throws OpenClawError NOT_FOUND: no parent was refused; COMPACTED, TXN_TOO_LARGE */
+  /** What `adopt` would do. @throws OpenClawError NOT_FOUND: no parent was refused; TXN_TOO_LARGE */
   async plan(): Promise<Adoption> {
     if (this.#refused === null) throw new OpenClawError("NOT_FOUND", "no parent was refused here");
     return this.#plan(this.#refused);

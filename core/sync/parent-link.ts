@@ -133,7 +133,7 @@ export class ParentLink {
           return this.fail(error);
         }
       case "ask":
-        return this.#ask(message, admitted.principal);
+        return this.#ask(message, admitted);
       case "keepAlive":
         return this.#settle(message.id, this.#upkeep.keepAlive(message, admitted.principal));
     }
@@ -186,10 +186,13 @@ export class ParentLink {
     this.#options.admitted?.(hello);
   }
 
-  #ask(ask: Ask, principal: Principal): void {
+  #ask(ask: Ask, { hello, principal }: Admitted): void {
     const refuse = (error: OpenClawError): void => this.#settle(ask.id, Promise.reject(error));
     if (this.#asks >= ASKS_MAX) return refuse(new OpenClawError("OVERLOADED", `${ASKS_MAX} questions in work`));
-    if (!mayAsk(ask.query, principal)) return refuse(new OpenClawError("FORBIDDEN", `asking for ${ask.query.kind}`));
+    // A cluster gets what is streamed to it, and nothing that is private here (Q3).
+    const isFor = hello.child.kind === "client" || ask.query.kind === "position";
+    if (!isFor || !mayAsk(ask.query, principal))
+      return refuse(new OpenClawError("FORBIDDEN", `asking for ${ask.query.kind}`));
     this.#asks++;
     const answered = this.#answer(ask, principal).finally(() => this.#asks--);
     this.#settle(ask.id, answered);

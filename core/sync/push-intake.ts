@@ -114,7 +114,7 @@ export class PushIntake {
       case "pushSnapshot": {
         if (child.kind !== "site") throw new OpenClawError("MALFORMED_FRAME", "a snapshot from a client");
         const { cluster, epoch } = child;
-        return { kind: "importSnapshot", link, cluster, epoch, step: message.step };
+        return { kind: "importSnapshot", side: "child", link, cluster, epoch, step: message.step };
       }
       case "pushCommands": {
         const commands = await this.#judged(message.commands, principal);

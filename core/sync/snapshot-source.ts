@@ -22,7 +22,7 @@ import {
 } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";
 import { BATCH_BYTES_MAX, SNAPSHOT_ORIGINS_MAX, SNAPSHOT_ROWS_MAX } from "../limits.ts";
-import { Homes } from "../state-machine/homes.ts";
+import { Homes, wasPrivate } from "../state-machine/homes.ts";
 import { plainRange } from "../state-machine/operation.ts";
 import { keyAfter } from "../state-machine/row-pages.ts";
 import type { Principal } from "./authority.ts";
@@ -38,11 +38,12 @@ export interface SnapshotReader {
 
 const all = (): boolean => true;
 
-/** A cluster, which gets everything but what is private here (Q3). */
-export async function anotherCluster(backend: Pick<SnapshotBackend, "read">): Promise<SnapshotReader> {
-  const homes = new Homes((await backend.read({ kind: "homes" })).homes);
+/** A cluster, which gets everything but what is private here, or was at that revision (Q3). */
+export async function anotherCluster(backend: Pick<SnapshotBackend, "read">, at: Revision): Promise<SnapshotReader> {
+  const { homes: rows, formerly } = await backend.read({ kind: "homes" });
+  const homes = new Homes(rows);
   return {
-    mayReadKey: (key, origin) => origin !== null || homes.homeOf(key) !== "private",
+    mayReadKey: (key, origin) => origin !== null || !wasPrivate(homes, formerly, key, at),
     mayReadDocument: all,
   };
 }
@@ -90,6 +91,7 @@ export async function isStillTold(backend: SnapshotBackend, { at, hash }: Snapsh
 }
 
 async function hashAt(backend: SnapshotBackend, at: Revision): Promise<Uint8Array | null> {
+  if (at === 0) return null;
   try {
     const { records } = await backend.ledger(at, 1);
     return records[0]?.revision === at ? records[0].hash : null;

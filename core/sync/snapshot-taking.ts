@@ -15,7 +15,7 @@ export interface Sender {
 
 /** @throws OpenClawError what the step is refused with */
 export const takeStep = (propose: Propose, from: Sender, epoch: Epoch, step: SnapshotStep): Promise<void> =>
-  wholly(propose, { kind: "importSnapshot", ...from, epoch, step });
+  wholly(propose, { kind: "importSnapshot", side: "parent", ...from, epoch, step });
 
 /** Deletes what came over the link and is not wanted any more. @throws OpenClawError what that is refused with */
 export const subscribeTo = (propose: Propose, from: Sender, subscription: Subscription): Promise<void> =>

@@ -4,7 +4,7 @@
  */
 import type { ClusterId, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
-import type { SnapshotProgress, SnapshotStep } from "../ledger/snapshot.ts";
+import type { SnapshotHead, SnapshotProgress, SnapshotStep } from "../ledger/snapshot.ts";
 import type { Push, Welcome } from "./child-link.ts";
 import {
   anotherCluster,
@@ -83,12 +83,13 @@ export class UpSnapshot {
 
   async #fresh(after: Revision): Promise<SnapshotSource> {
     await this.#told(after);
-    const at = revision(Math.max(this.#backend.position().compacted, after));
+    const at = revision(Math.max(this.#backend.position().compacted, after, 1));
     const head = await snapshotHead(this.#backend, { at, subscription: null, kept: null, receiver: this.#parent });
     return this.#from(head, after);
   }
 
-  async #from(from: ConstructorParameters<typeof SnapshotSource>[1], after: Revision): Promise<SnapshotSource> {
-    return new SnapshotSource(this.#backend, from, () => after, await anotherCluster(this.#backend));
+  async #from(from: SnapshotHead | SnapshotProgress, after: Revision): Promise<SnapshotSource> {
+    const { at } = "head" in from ? from.head : from;
+    return new SnapshotSource(this.#backend, from, () => after, await anotherCluster(this.#backend, at));
   }
 }

@@ -60,10 +60,10 @@ export function answerErrors(app: FastifyInstance, onFatal: (error: Error) => vo
   });
 }
 
-/** Bounds every handler in time. Streams say `config: { stream: true }` and bound themselves. */
+/** Bounds every handler in time, but for streams, which bound themselves, and for what an operator waits for. */
 export function answerInTime(app: FastifyInstance): void {
   app.addHook("onRoute", (route) => {
-    if (route.config?.stream === true) return;
+    if (route.config?.stream === true || route.config?.patient === true) return;
     const { handler } = route;
     route.handler = function (request, reply) {
       const answer = handler.call(this, request, reply);

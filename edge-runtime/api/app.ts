@@ -43,6 +43,8 @@ declare module "fastify" {
     whenRemoved?: boolean;
     /** Ends when it ends: it bounds itself. */
     stream?: boolean;
+    /** Reads all of the past, which takes as long as that is: for an operator, who waits. */
+    patient?: boolean;
   }
   interface FastifyRequest {
     /** Who asks; set before any handler that is not open. */
@@ -52,7 +54,7 @@ declare module "fastify" {
 
 /**
  * Builds the API, without listening. A route added to it is in the OpenAPI document when it has a schema, is asked for a
- * token unless `config: { open: true }`, and is answered in time unless `config: { stream: true }`.
+ * token unless `config: { open: true }`, and is answered in time unless `config: { stream: true }` or `{ patient: true }`.
  */
 export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
   const app: FastifyInstance = fastify({

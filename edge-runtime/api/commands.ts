@@ -119,7 +119,7 @@ export function commandRoutes(app: FastifyInstance, deps: ApiDeps): void {
         },
         response: {
           200: {
-            description: "A page of them",
+            description: "A page of them: at most `limit`, and about a MiB of results",
             type: "object",
             headers: readHeaders,
             properties: {
@@ -133,13 +133,13 @@ export function commandRoutes(app: FastifyInstance, deps: ApiDeps): void {
     },
     async (request, reply) => {
       const { after, limit } = request.query;
-      const { commands } = await reading(deps, request.query, reply, () =>
+      const { commands, more } = await reading(deps, request.query, reply, () =>
         deps.replica.read({ kind: "commands", after: revision(after), limit }),
       );
       const last = commands.at(-1);
       return {
         commands: commands.filter((one) => mayKnow(one, request.principal)).map((one) => shown(deps, one)),
-        next: commands.length < limit || last === undefined ? null : last.revision,
+        next: more && last !== undefined ? last.revision : null,
       };
     },
   );

@@ -4,6 +4,7 @@ import { isClusterId, isNonce, linkOfCluster, revision } from "@openclaw/core/id
 import type { LedgerRecord } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import { BATCH_BYTES_MAX } from "@openclaw/core/limits.ts";
+import type { LeftLife } from "@openclaw/core/state-machine/life.ts";
 import type { FastifyInstance } from "fastify";
 import { requireAdmin } from "./admin.ts";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
@@ -32,7 +33,7 @@ export function leftLivesRoute(app: FastifyInstance, { replica }: Pick<ApiDeps, 
         },
         response: {
           200: { description: "A page", type: "object", additionalProperties: true },
-          ...failures("BAD_REQUEST", "FORBIDDEN", "NOT_FOUND", "UNAVAILABLE"),
+          ...failures("BAD_REQUEST", "FORBIDDEN", "NOT_FOUND", "COMPACTED", "UNAVAILABLE"),
         },
       },
     },
@@ -43,6 +44,7 @@ export function leftLivesRoute(app: FastifyInstance, { replica }: Pick<ApiDeps, 
       await replica.barrier(REQUEST_TIMEOUT_MS);
       const { left } = await replica.read({ kind: "lives", link: linkOfCluster(site) });
       const life = left.find((one) => one.epoch.nonce === epoch);
+      const before = left.filter(({ at }) => life !== undefined && at < life.at);
       if (life === undefined) throw new OpenClawError("NOT_FOUND", `no life ${epoch} of ${site} was left`);
       const from = Math.max(request.query.after + 1, replica.position().compacted, 1);
       const records = from > life.at ? [] : (await replica.ledger(revision(from), BATCH_BYTES_MAX)).records;
@@ -50,9 +52,10 @@ export function leftLivesRoute(app: FastifyInstance, { replica }: Pick<ApiDeps, 
       const items = records.flatMap(({ revision: here, record }) => {
         const read = decodeRecord(record);
         const { origin } = read;
-        const isOf =
-          here <= life.at && origin?.cluster === site && life.from <= origin.revision && origin.revision <= life.to;
-        return isOf && read.link !== null && String(read.link) === site && read.body !== null
+        const isOf = origin?.cluster === site && isWithin(life, origin.revision, here);
+        // A life that was left earlier had revisions of the same numbers, which were put aside then.
+        if (!isOf || before.some((one) => isWithin(one, origin.revision, here))) return [];
+        return read.link !== null && String(read.link) === site && read.body !== null
           ? [itemOf(read, here, read.body)]
           : [];
       });
@@ -60,6 +63,9 @@ export function leftLivesRoute(app: FastifyInstance, { replica }: Pick<ApiDeps, 
     },
   );
 }
+
+const isWithin = ({ from, to, at }: LeftLife, revision: number, here: number): boolean =>
+  here <= at && from <= revision && revision <= to;
 
 const itemOf = ({ origin, time, principal, events }: LedgerRecord, here: number, body: Uint8Array) => ({
   revision: origin?.revision,

@@ -16,6 +16,7 @@ const siteParams = { type: "object", required: ["site"], properties: { site: { t
 const dryRun = { type: "boolean", default: false, description: "Say what it would do, and change nothing" } as const;
 
 export function livesRoutes(app: FastifyInstance, { replica, uplink }: ApiDeps): void {
+  const alone = oneAtATime();
   app.get<{ Params: { site: string } }>(
     "/v1/sites/:site/lives",
     {
@@ -48,13 +49,15 @@ export function livesRoutes(app: FastifyInstance, { replica, uplink }: ApiDeps):
   app.post<{ Params: { site: string }; Body: { epoch?: string; dryRun: boolean } }>(
     "/v1/sites/:site/resolve",
     {
+      config: { patient: true },
       schema: {
         tags: ["operation"],
         summary: "Follow another life of a child from where both part",
         description:
           "Another life is one that was refused EPOCH_BEHIND or FORK. What was taken of the one followed so far above the " +
           "parting is put aside: it stays in the ledger here, itemised, and the mirror's keys become what they were there. " +
-          "Documents merge, so their changes stay. The life that is left is refused from then on.",
+          "Documents merge, so their changes stay. The life that is left is refused from then on. All of the past that is " +
+          "kept is read: it takes as long as that is. One such request at a time.",
         params: siteParams,
         body: {
           type: "object",
@@ -74,9 +77,10 @@ export function livesRoutes(app: FastifyInstance, { replica, uplink }: ApiDeps):
             "BAD_REQUEST",
             "FORBIDDEN",
             "NOT_FOUND",
-            "COMPACTED",
             "TXN_TOO_LARGE",
             "WRONG_EPOCH",
+            "GAP",
+            "OVERLOADED",
             "UNAVAILABLE",
           ),
         },
@@ -87,8 +91,11 @@ export function livesRoutes(app: FastifyInstance, { replica, uplink }: ApiDeps):
       acceptIdempotencyKey(request);
       const { epoch, dryRun: look } = request.body;
       await replica.barrier(REQUEST_TIMEOUT_MS);
-      const plan = await planResolution(replica, siteOf(request.params.site), epoch ?? null);
-      if (!look) await carryOutChange((command) => replica.propose(command, author(request)), plan, null);
+      const plan = await alone(async () => {
+        const found = await planResolution(replica, siteOf(request.params.site), epoch ?? null);
+        if (!look) await carryOutChange((command) => replica.propose(command, author(request)), found, null);
+        return found;
+      });
       const { cluster, from, to, parting, taken } = plan;
       return {
         site: cluster,
@@ -106,13 +113,15 @@ export function livesRoutes(app: FastifyInstance, { replica, uplink }: ApiDeps):
   app.post<{ Body: { dryRun: boolean } }>(
     "/v1/sync/adopt-parent",
     {
+      config: { patient: true },
       schema: {
         tags: ["operation"],
         summary: "Follow the parent that was refused last",
         description:
           "For a parent that was founded anew, or one that is another life of the one that was known. What was taken of the " +
           "one before is put aside, its mirror's keys are removed or put back, and the ledger is shipped from where the new " +
-          "one has it. Asked of the leader, whose uplink it is; another node answers NOT_LEADER.",
+          "one has it. Asked of the leader, whose uplink it is; another node answers NOT_LEADER. All of the past that is kept " +
+          "is read: it takes as long as that is. One such request at a time.",
         body: { type: "object", additionalProperties: false, properties: { dryRun } },
         response: {
           200: { description: "What differs", ...anything },
@@ -120,9 +129,10 @@ export function livesRoutes(app: FastifyInstance, { replica, uplink }: ApiDeps):
             "FORBIDDEN",
             "NOT_FOUND",
             "NOT_LEADER",
-            "COMPACTED",
             "TXN_TOO_LARGE",
             "WRONG_EPOCH",
+            "GAP",
+            "OVERLOADED",
             "UNAVAILABLE",
           ),
         },
@@ -135,9 +145,23 @@ export function livesRoutes(app: FastifyInstance, { replica, uplink }: ApiDeps):
       const { role, leader } = replica.status();
       if (role !== "leader") throw new OpenClawError("NOT_LEADER", `ask ${leader ?? "again when there is one"}`);
       const { dryRun: look } = request.body;
-      return { dryRun: look, ...adoptionJson(await (look ? uplink.planAdoption() : uplink.adopt())) };
+      return { dryRun: look, ...adoptionJson(await alone(() => (look ? uplink.planAdoption() : uplink.adopt()))) };
     },
   );
+}
+
+/** What reads all of the past holds a node up for long enough by itself. */
+function oneAtATime(): <T>(work: () => Promise<T>) => Promise<T> {
+  let busy = false;
+  return async (work) => {
+    if (busy) throw new OpenClawError("OVERLOADED", "this node reads its past for another decision; wait for that");
+    busy = true;
+    try {
+      return await work();
+    } finally {
+      busy = false;
+    }
+  };
 }
 
 const author = (request: FastifyRequest) => ({ principal: request.principal.name, timeoutMs: REQUEST_TIMEOUT_MS });
@@ -170,10 +194,10 @@ const differencesJson = ({ revisions, listed, changes }: Differences) => ({
     deletes: deletes.map(keyText),
     documents,
   })),
-  keysPutBack: changes.map(({ kind, key }) => ({
-    key: keyText(key),
-    becomes: kind === "put" ? "its value then" : "absent",
-  })),
+  // Null: a snapshot of the life that comes replaces them all.
+  keysPutBack:
+    changes?.map(({ kind, key }) => ({ key: keyText(key), becomes: kind === "put" ? "its value then" : "absent" })) ??
+    null,
 });
 
 /** As hex where it is no text. */

@@ -10,6 +10,9 @@ import type { ApiDeps } from "./deps.ts";
 import { shedSummary } from "./shed.ts";
 import { agreementNote, comparisonJson } from "./verify.ts";
 
+/** Links that are refused and told one by one: a hub may have thousands. */
+const REFUSALS_NOTED_MAX = 20;
+
 export function statusRoutes(app: FastifyInstance, deps: ApiDeps): void {
   app.get<{ Querystring: { hash: boolean; consistency: "linearizable" | "local" } }>(
     "/v1/status",
@@ -223,7 +226,7 @@ function statusOf({ replica, members, presence, uplink, disk, refusals }: ApiDep
     notes: [
       ...notesFor(voters.length, leader === null, raft.recoveringTo !== null, members.removed, agreement),
       ...(members.removed ? [] : diskNotes(disk.status())),
-      ...refusals.list().map(refusalNote),
+      ...refusalNotes(refusals.list()),
     ],
   };
 }
@@ -245,6 +248,12 @@ function notesFor(
   if (leaderless) notes.push("no leader is known: writes and linearizable reads wait for an election");
   if (recovering) notes.push("this node lost part of its log and neither votes nor acknowledges until it caught up");
   return notes;
+}
+
+function refusalNotes(refused: readonly LinkRefusal[]): string[] {
+  const more = refused.length - REFUSALS_NOTED_MAX;
+  const notes = refused.slice(0, REFUSALS_NOTED_MAX).map(refusalNote);
+  return more > 0 ? [...notes, `${more} more links are stopped; openclaw_links_refused counts them by code`] : notes;
 }
 
 const refusalNote = ({ side, cluster, code, details, since }: LinkRefusal): string =>

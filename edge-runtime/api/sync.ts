@@ -1,6 +1,6 @@
 /** `/v1/sync`, `/v1/admin/uplink`: how the link to the parent stands, and what an operator changes of it. */
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { type Revision, revision } from "@openclaw/core/ids.ts";
+import { revision } from "@openclaw/core/ids.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { FastifyInstance } from "fastify";
 import { requireAdmin } from "./admin.ts";
@@ -121,13 +121,14 @@ const parentProperties = {
     type: "object",
     additionalProperties: true,
     description:
-      "Revisions that the parent lacks, and the bytes of their records in our ledger: exact where they are few, else as " +
-      "many a revision as the oldest 64 KiB have. What goes over the link is less where it can be compressed",
+      "Revisions that the parent lacks, and the bytes of their records in our ledger, but of those that were shed: exact " +
+      "where they are few, else as many a revision as the oldest 64 KiB have. What goes over the link is less where it can be compressed",
   },
   oldest: {
     type: ["object", "null"],
     additionalProperties: true,
-    description: "The oldest revision that the parent lacks, and when it was written, by its writer's wall clock (T1)",
+    description:
+      "The oldest revision that is here and the parent lacks, and when it was written, by its writer's wall clock (T1)",
   },
   rate: {
     type: ["object", "null"],
@@ -167,12 +168,14 @@ async function syncOf(deps: ApiDeps) {
 }
 
 async function parentOf({ replica }: ApiDeps, up: UplinkStatus) {
-  const { revision: newest } = replica.position();
+  const { revision: newest, compacted } = replica.position();
   // A follower knows what is replicated.
   const { use: told } = await replica.read({ kind: "uplinkUse" });
   const use = told !== null && told.day >= up.use.day && told.bytes > up.use.bytes ? told : up.use;
   const waiting = newest - up.cursor;
-  const { bytes, exact, time } = await sampled(replica, up.cursor, waiting);
+  // What was shed before the parent had it is not there any more (S5).
+  const oldest = Math.max(up.cursor + 1, compacted);
+  const { bytes, exact, time } = await sampled(replica, oldest, newest - oldest + 1);
   const wire = up.rate === null ? null : up.rate.bytesPerSecond / up.rate.revisionsPerSecond;
   const { bytesPerDay, bytesPerSecond } = up.limits;
   return {
@@ -182,7 +185,7 @@ async function parentOf({ replica }: ApiDeps, up: UplinkStatus) {
     cursor: up.cursor,
     revision: newest,
     waiting: { revisions: waiting, bytes, exact },
-    oldest: time === null ? null : { revision: up.cursor + 1, time },
+    oldest: time === null ? null : { revision: oldest, time },
     rate: up.rate,
     secondsLeft: up.rate === null ? null : waiting / up.rate.revisionsPerSecond,
     used: {
@@ -200,11 +203,11 @@ async function parentOf({ replica }: ApiDeps, up: UplinkStatus) {
 
 async function sampled(
   replica: ApiDeps["replica"],
-  cursor: Revision,
+  from: number,
   waiting: number,
 ): Promise<{ readonly bytes: number; readonly exact: boolean; readonly time: number | null }> {
   if (waiting <= 0) return { bytes: 0, exact: true, time: null };
-  const { records } = await replica.ledger(revision(cursor + 1), SAMPLE_BYTES);
+  const { records } = await replica.ledger(revision(from), SAMPLE_BYTES);
   const [oldest] = records;
   if (oldest === undefined) return { bytes: 0, exact: true, time: null };
   const bytes = records.reduce((sum, { record }) => sum + record.length, 0);

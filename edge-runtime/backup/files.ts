@@ -69,6 +69,19 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+/** Makes everything in a folder durable. */
+export async function syncTree(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
+    const handle = await open(join(entry.parentPath, entry.name), "r");
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
+  await syncFolder(folder);
+}
+
 /** Removes those of our files that are half written, and those that `leftover` tells. */
 export async function removeLeftovers(folder: string, leftover: (name: string) => boolean): Promise<void> {
   for (const name of await readdir(folder)) {

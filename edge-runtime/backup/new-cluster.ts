@@ -12,7 +12,7 @@ import type { Restored } from "@openclaw/core/state-machine/restored.ts";
 import { type InitialNode, initCluster } from "../init.ts";
 import { SegmentLogStore } from "../storage/log-store.ts";
 import { RESTORED_AT } from "../storage/state-restore.ts";
-import { missing, syncFolder } from "./files.ts";
+import { missing, syncFolder, syncTree } from "./files.ts";
 
 /**
  * For a lease of which nobody knows how long it may live: it ended before anybody asked. Its keys are there for so long; not
@@ -33,6 +33,8 @@ export interface NewCluster {
   readonly httpPort: number;
   readonly p2pPort: number;
   readonly wsPort: number;
+  /** Ask callers for tokens on loopback, too, as the cluster did. */
+  readonly tokens?: boolean;
 }
 
 export interface MadeCluster {
@@ -69,6 +71,7 @@ export async function makeCluster<T>(
       httpPorts: [plan.httpPort],
       p2pPorts: [plan.p2pPort],
       wsPorts: [plan.wsPort],
+      tokens: plan.tokens === true,
       departed: { epoch: plan.epoch, key: plan.key, operatorKey: plan.operatorKey },
     });
     const [node] = nodes;
@@ -110,6 +113,8 @@ export async function requireEmpty(directory: string): Promise<void> {
 }
 
 async function moveInPlace(from: string, to: string): Promise<void> {
+  // A power cut leaves all of it or nothing under its name.
+  await syncTree(from);
   // Fails where something was put into it meanwhile.
   await rmdir(to).catch((error: unknown) => {
     if (!missing(error)) throw new OpenClawError("RESTORE_REFUSED", `${to} is not empty`, { cause: error });

@@ -17,6 +17,9 @@ interface Bounds {
 const BOUNDS: Bounds = { answerMs: 20_000, silenceMs: 60_000 };
 /** Bytes of an answer that is not a stream. */
 const ANSWER_BYTES_MAX = 64 * 1_048_576;
+/** Of a refusal. */
+const REFUSAL_CHARACTERS_MAX = 65_536;
+
 export interface Call {
   readonly method: "GET" | "PUT" | "POST" | "DELETE";
   /** With its query, percent-encoded. */
@@ -98,7 +101,7 @@ export class ApiClient {
           this.#current = at;
           return taken;
         }
-        throw await refusalOf(response);
+        throw await refusalOf(silentFor(response, this.#bounds.answerMs));
       } catch (error) {
         // Another node may do better, or tell why not; what is refused for good every one of them refuses.
         if (error instanceof OpenClawError && !error.retryable) throw error;
@@ -146,7 +149,10 @@ const silentFor = (response: IncomingMessage, ms: number): IncomingMessage =>
 
 async function refusalOf(response: IncomingMessage): Promise<OpenClawError> {
   let text = "";
-  for await (const chunk of response) text += String(chunk).slice(0, 10_000);
+  for await (const chunk of response) {
+    text += String(chunk);
+    if (text.length > REFUSAL_CHARACTERS_MAX) break;
+  }
   try {
     const body: unknown = JSON.parse(text);
     if (typeof body === "object" && body !== null && "code" in body && isErrorCode(body.code)) {

@@ -13,7 +13,7 @@ export const OnlyHere = z.object({
       documents: z.array(z.string()),
     }),
   ),
-  keysPutBack: z.array(z.object({ key: z.string(), becomes: z.string() })),
+  keysPutBack: z.array(z.object({ key: z.string(), becomes: z.string() })).nullable(),
 });
 
 export function lines({ revisions, listed, keysPutBack }: z.infer<typeof OnlyHere>, what: string): string[] {
@@ -29,6 +29,8 @@ export function lines({ revisions, listed, keysPutBack }: z.infer<typeof OnlyHer
       return `  ${revision}  ${new Date(time).toISOString()}  ${principal}  ${deeds.join(", ")}`;
     }),
     ...(listed.length < revisions ? [`  and ${revisions - listed.length} more`] : []),
-    ...keysPutBack.map(({ key, becomes }) => `  ${key} becomes ${becomes}`),
+    ...(keysPutBack?.map(({ key, becomes }) => `  ${key} becomes ${becomes}`) ?? [
+      "  every key is replaced by a snapshot of the life that comes",
+    ]),
   ];
 }

@@ -30,6 +30,11 @@ export function reaching(command: Command): Command {
     );
 }
 
+/** For what reads all of a node's past: an hour without an answer. */
+const PATIENT = { answerMs: 3_600_000, silenceMs: 60_000 };
+export const patientClientOf = ({ endpoint, token }: Reach): ApiClient =>
+  new ApiClient(endpoint, token ?? null, PATIENT);
+
 export const clientOf = ({ endpoint, token }: Reach): ApiClient => new ApiClient(endpoint, token ?? null);
 
 export function wholeNumber(text: string): number {

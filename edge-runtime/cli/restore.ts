@@ -1,38 +1,26 @@
 /** `openclaw restore`. */
 import type { Command } from "commander";
 import { ApiClient } from "./client.ts";
+import { type MakingCluster, makingCluster, nextSteps, placeOf } from "./making-cluster.ts";
 import { progressBar } from "./progress.ts";
-import { examples, print, wholeNumber } from "./reach.ts";
+import { examples, print } from "./reach.ts";
 
-interface RestoreOptions {
+interface RestoreOptions extends MakingCluster {
   readonly to?: string;
   readonly at: string;
-  readonly key?: string;
-  readonly operatorKey?: string;
-  readonly host: string;
-  readonly httpPort: number;
-  readonly p2pPort: number;
-  readonly wsPort: number;
-  readonly besideLive?: boolean;
-  readonly dryRun?: boolean;
-  readonly json?: boolean;
 }
 
 export function addRestore(program: Command, name: string): void {
-  program
+  const restore = program
     .command("restore <backup>")
     .description("make a new cluster of one node with exactly the content of a revision; needs no running node")
-    .option("--to <folder>", "where to put it; it must not be there, or be empty")
-    .option("--at <revision|time>", "a revision, a time such as 2026-03-01T12:00:00Z, or latest", "latest")
-    .option("--key <file>", "the cluster's cluster.key")
-    .option("--operator-key <file>", "the cluster's operator.key, so that tokens stay valid (default: a new one)")
-    .option("--host <address>", "address that the node listens at", "127.0.0.1")
-    .option("--http-port <port>", "of the HTTP API", wholeNumber, 8_101)
-    .option("--p2p-port <port>", "of the other members", wholeNumber, 9_101)
-    .option("--ws-port <port>", "of browsers", wholeNumber, 9_201)
-    .option("--beside-live", "also while members of the cluster still serve, as for a drill: keep the two apart")
-    .option("--dry-run", "check the backup, and say what would be restored")
-    .option("--json", "the result as JSON")
+    .option("--at <revision|time>", "a revision, a time such as 2026-03-01T12:00:00Z, or latest", "latest");
+  makingCluster(restore, {
+    folder: "--to",
+    what: "cluster",
+    live: "members of the cluster still serve",
+    dryRun: "check the backup, and say what would be restored",
+  })
     .addHelpText(
       "after",
       `${examples(
@@ -51,26 +39,21 @@ export function addRestore(program: Command, name: string): void {
         print(options.json === true ? JSON.stringify(planned) : `would restore ${momentText(planned)}`);
         return;
       }
-      const { to, key } = options;
-      if (to === undefined || key === undefined) return command.error("restore needs --to and --key, or --dry-run");
+      const place = placeOf(options, options.to);
+      if (place === null) return command.error("restore needs --to and --key, or --dry-run");
       if (options.besideLive !== true) await requireStopped(backup);
       const bar = progressBar("revisions");
       const done = await restoreBackup({
-        ...options,
+        ...place,
         backup,
         at,
-        directory: to,
-        key,
-        operatorKey: options.operatorKey ?? null,
         progress: (revision, of) => bar.show(revision, of),
       }).finally(() => bar.stop());
       if (options.json === true) return print(JSON.stringify(done));
       print(`restored ${momentText(done)}`);
       const recorded = done.recordedLive ? ", as it was recorded live" : "";
       print(`content hash ${done.contentHash}${recorded}; epoch ${done.epoch.counter}`);
-      print(`Start it with: ${name} node start --config ${done.node.config}`);
-      print(`Then add members: ${name} member invite --dir ${to} --endpoint ${done.node.http}`);
-      if (done.secured) print(`Callers need a token: export OPENCLAW_TOKEN=$(${name} token --dir ${to})`);
+      for (const line of nextSteps(name, place.directory, done)) print(line);
     });
 }
 

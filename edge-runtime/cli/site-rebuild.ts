@@ -5,45 +5,33 @@ import type { Command } from "commander";
 import { z } from "zod";
 import type { Held, Lacking, Planned } from "../rebuild/rebuild.ts";
 import { ApiClient } from "./client.ts";
+import { type MakingCluster, makingCluster, nextSteps, placeOf } from "./making-cluster.ts";
 import { progressBar } from "./progress.ts";
-import { examples, print, wholeNumber } from "./reach.ts";
+import { examples, print } from "./reach.ts";
 
-interface RebuildOptions {
+interface RebuildOptions extends MakingCluster {
   readonly from: readonly string[];
   readonly token?: string;
   readonly data?: string;
-  readonly key?: string;
-  readonly operatorKey?: string;
-  readonly host: string;
-  readonly httpPort: number;
-  readonly p2pPort: number;
-  readonly wsPort: number;
-  readonly dryRun?: boolean;
-  readonly besideLive?: boolean;
-  readonly json?: boolean;
 }
 
 /** Runs of lacking revisions that are printed; --json has more. */
 const RUNS_PRINTED_MAX = 20;
 
 export function addSiteRebuild(site: Command, name: string): void {
-  site
+  const command = site
     .command("rebuild <site>")
     .description("make a lost site again from its hub: one node with exactly what the last shipped revision left")
     .requiredOption("--from <url>", "a hub node's HTTP address; several with commas", (value: string) =>
       value.split(","),
     )
-    .option("--token <jwt>", "a token of the hub's with the admin claim (default: OPENCLAW_TOKEN)")
-    .option("--data <folder>", "where to put the site; it must not be there, or be empty")
-    .option("--key <file>", "the site's cluster.key")
-    .option("--operator-key <file>", "the site's operator.key, so that tokens stay valid (default: a new one)")
-    .option("--host <address>", "address that the node listens at", "127.0.0.1")
-    .option("--http-port <port>", "of the HTTP API", wholeNumber, 8_101)
-    .option("--p2p-port <port>", "of the other members", wholeNumber, 9_101)
-    .option("--ws-port <port>", "of browsers", wholeNumber, 9_201)
-    .option("--beside-live", "also while the hub has a link with the site, as for a drill: keep the two apart")
-    .option("--dry-run", "read and check all of it, and say what would be made, and what is lacking")
-    .option("--json", "the result as JSON")
+    .option("--token <jwt>", "a token of the hub's with the admin claim (default: OPENCLAW_TOKEN)");
+  makingCluster(command, {
+    folder: "--data",
+    what: "site",
+    live: "the hub has a link with the site",
+    dryRun: "read and check all of it, and say what would be made, and what is lacking",
+  })
     .addHelpText(
       "after",
       `${examples(
@@ -51,7 +39,7 @@ export function addSiteRebuild(site: Command, name: string): void {
         `${name} site rebuild california --from http://hub:8101 --data ./california --key ./keys/cluster.key`,
       )}\n\nThe hub refuses the site's old nodes from then on; one that is still there stops when it meets the new epoch.`,
     )
-    .action((site_: string, options: RebuildOptions, command: Command) => rebuild(site_, options, command, name));
+    .action((lost: string, options: RebuildOptions) => rebuild(lost, options, command, name));
 }
 
 async function rebuild(site: string, options: RebuildOptions, command: Command, name: string): Promise<void> {
@@ -69,17 +57,14 @@ async function rebuild(site: string, options: RebuildOptions, command: Command, 
     else for (const line of [`would rebuild ${heldText(planned)}`, ...lackingText(planned.runs)]) print(line);
     return;
   }
-  const { data, key } = options;
-  if (data === undefined || key === undefined) return command.error("rebuild needs --data and --key, or --dry-run");
-  if (options.besideLive !== true) await requireSilent(hub, site);
+  const place = placeOf(options, options.data);
+  if (place === null) return command.error("rebuild needs --data and --key, or --dry-run");
+  await requireLost(hub, site, place.key, options.besideLive === true);
   const { applyVersion } = Status.parse(await hub.json({ method: "GET", path: "/v1/status" }));
   const done = await rebuildSite({
-    ...options,
+    ...place,
     site,
     source,
-    directory: data,
-    key,
-    operatorKey: options.operatorKey ?? null,
     applyVersion,
     progress,
   }).finally(() => bar.stop());
@@ -87,20 +72,23 @@ async function rebuild(site: string, options: RebuildOptions, command: Command, 
   print(`rebuilt ${heldText(done)}`);
   for (const line of lackingText(done.runs)) print(line);
   print(`content hash ${done.contentHash}; epoch ${done.epoch.counter}; records from revision ${done.first} on`);
-  print(`Put it below its hub: ${name} sync join TOKEN --dir ${data}`);
-  print(`Start it with: ${name} node start --config ${done.node.config}`);
-  print(`Then add members: ${name} member invite --dir ${data} --endpoint ${done.node.http}`);
-  if (done.secured) print(`Callers need a token: export OPENCLAW_TOKEN=$(${name} token --dir ${data})`);
+  print(`Put it below its hub: ${name} sync join TOKEN --dir ${place.directory}`);
+  for (const line of nextSteps(name, place.directory, done)) print(line);
 }
 
 const Status = z.object({ applyVersion: z.int().min(1) });
-const Sites = z.array(z.object({ cluster: z.string(), connected: z.boolean() }));
+const Sites = z.array(z.object({ cluster: z.string(), connected: z.boolean(), clusterKey: z.string().nullable() }));
 
 /** @throws OpenClawError RESTORE_REFUSED */
-async function requireSilent(hub: ApiClient, site: string): Promise<void> {
+async function requireLost(hub: ApiClient, site: string, key: string, drill: boolean): Promise<void> {
   const sites = Sites.parse(await hub.json({ method: "GET", path: "/v1/sites" }));
-  if (sites.some(({ cluster, connected }) => cluster === site && connected))
+  const known = sites.find(({ cluster }) => cluster === site);
+  if (known === undefined) return;
+  if (known.connected && !drill)
     throw new OpenClawError("RESTORE_REFUSED", `${site} has a link with the hub: it is not lost; stop its nodes first`);
+  const { ClusterKey } = await import("../network/identity.ts");
+  if (known.clusterKey !== null && known.clusterKey !== (await ClusterKey.load(key)).publicKey.hex)
+    throw new OpenClawError("RESTORE_REFUSED", `${key} is not the key of ${site}: the hub would not let the node in`);
 }
 
 function heldText({ cluster, revision, bodies, lacking }: Planned & Held): string {

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { z } from "zod";
 import { lines as differenceLines, OnlyHere } from "./differences.ts";
-import { clientOf, examples, print, type Reach, reaching } from "./reach.ts";
+import { clientOf, examples, patientClientOf, print, type Reach, reaching } from "./reach.ts";
 
 const Life = z.object({ epoch: z.string(), counter: z.number(), departure: z.number() });
 const Resolved = z.object({
@@ -42,7 +42,7 @@ docs/forks-and-restores.md has every case.`,
         dryRun: options.dryRun === true,
         ...(options.epoch === undefined ? {} : { epoch: options.epoch }),
       };
-      const answer = await clientOf(options).json({
+      const answer = await patientClientOf(options).json({
         method: "POST",
         path: `/v1/sites/${encodeURIComponent(name)}/resolve`,
         body: Buffer.from(JSON.stringify(body)),
@@ -69,7 +69,7 @@ docs/forks-and-restores.md has every case.`,
 async function exportLife(site: string, epoch: string, options: Reach): Promise<void> {
   const client = clientOf(options);
   for (let after: number | null = 0; after !== null; ) {
-    const path = `/v1/sites/${encodeURIComponent(site)}/left/${epoch}?after=${after}`;
+    const path = `/v1/sites/${encodeURIComponent(site)}/left/${encodeURIComponent(epoch)}?after=${after}`;
     const page: z.infer<typeof Page> = Page.parse(await client.json({ method: "GET", path }));
     for (const item of page.items) print(JSON.stringify(item));
     after = page.after;

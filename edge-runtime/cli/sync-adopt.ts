@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { z } from "zod";
 import { lines, OnlyHere } from "./differences.ts";
-import { clientOf, examples, print, type Reach, reaching } from "./reach.ts";
+import { examples, patientClientOf, print, type Reach, reaching } from "./reach.ts";
 
 const Adopted = z.object({
   dryRun: z.boolean(),
@@ -27,7 +27,7 @@ before is put aside and stays in the ledger; its keys go, or become what they we
 ledger is shipped from where the new parent has it. A parent that was restored is followed without this command.`,
     )
     .action(async (options: Reach & { dryRun?: boolean; json?: boolean }) => {
-      const answer = await clientOf(options).json({
+      const answer = await patientClientOf(options).json({
         method: "POST",
         path: "/v1/sync/adopt-parent",
         body: Buffer.from(JSON.stringify({ dryRun: options.dryRun === true })),

@@ -55,6 +55,7 @@ export async function compareLedgers(comparing: Comparing): Promise<Compared> {
       break;
     }
   }
+  comparison.end();
   const { bodies, gaps, difference } = comparison;
   return { from, to, bodies, gaps, difference };
 }
@@ -77,6 +78,7 @@ class Comparison {
   async take(item: MirrorItem): Promise<void> {
     const last = lastOf(item);
     const first = this.reached + 1;
+    if (firstOf(item) > first) return this.#lacking();
     // A gap that ends behind what was asked for has no hash to compare within it.
     const own = await this.#siteAt(Math.min(last, this.#to));
     if (own === null) return;
@@ -89,6 +91,16 @@ class Comparison {
     if (item.kind === "body") this.bodies++;
     else this.gaps[item.reason] = (this.gaps[item.reason] ?? 0) + Math.min(last, this.#to) - first + 1;
     this.reached = Math.min(last, this.#to);
+  }
+
+  /** The hub has no more: a revision that it did not show is not the same. */
+  end(): void {
+    if (this.difference === null && this.reached < this.#to) this.#lacking();
+  }
+
+  #lacking(): void {
+    const details = "the hub shows nothing of it, though it says that it is that far";
+    this.difference = { revision: this.reached + 1, kind: "missing", details };
   }
 
   /** Null where the site has no such revision, which is a difference. */

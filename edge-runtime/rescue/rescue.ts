@@ -4,8 +4,8 @@
  * are fenced by the epoch: who is still there stops when it meets it, and the parent refuses it.
  */
 import { randomBytes } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
-import { equalBytes, toHex } from "@openclaw/core/bytes.ts";
+import { dirname, join } from "node:path";
+import { toHex } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type BaseRow, baseParts } from "@openclaw/core/history/base.ts";
 import type { MirrorItem } from "@openclaw/core/history/history-query.ts";
@@ -18,38 +18,26 @@ import {
   type Revision,
   revision,
 } from "@openclaw/core/ids.ts";
-import { chainHash, leafHash } from "@openclaw/core/ledger/chain.ts";
-import { beginningOf, departed, seamsOf } from "@openclaw/core/ledger/lineage.ts";
-import { judge } from "@openclaw/core/ledger/lives.ts";
+import type { GapReason } from "@openclaw/core/ledger/gap.ts";
+import { beginningOf, departed } from "@openclaw/core/ledger/lineage.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
-import { LEASES, LINKS, leaseOfRow } from "@openclaw/core/state-machine/keyspace.ts";
+import { LEASES, LINKS, leaseOfRow, REGISTRY } from "@openclaw/core/state-machine/keyspace.ts";
 import { leaseRow } from "@openclaw/core/state-machine/lease-rows.ts";
 import { rowsOf } from "@openclaw/core/state-machine/row-pages.ts";
-import { parseDocument } from "yaml";
 import { type MadeCluster, makeCluster, type NewCluster, restoredLeases } from "../backup/new-cluster.ts";
-import { loadConfig } from "../config.ts";
-import { lastOf, type MirrorSource } from "../rebuild/mirror-source.ts";
+import { CONFIG_FILE } from "../init.ts";
+import type { MirrorSource } from "../rebuild/mirror-source.ts";
 import { sha256 } from "../storage/sha256.ts";
 import { StateRestore } from "../storage/state-restore.ts";
+import { keepConfig } from "./kept-config.ts";
+import { copyAt, itemsAbove } from "./parent-copy.ts";
 import { othersOf, type Survivor } from "./survivor.ts";
 
 /** Bytes of records that are taken in one transaction. */
 const BATCH_BYTES = 4_194_304;
-/** What the new node keeps of the survivor's configuration. */
-const KEPT = [
-  "parent",
-  "children",
-  "snapshots",
-  "memory",
-  "comparison",
-  "retention",
-  "disk",
-  "mdns",
-  "logLevel",
-] as const;
 
-export interface RescuePlan extends Omit<NewCluster, "cluster" | "epoch"> {
+export interface RescuePlan extends Omit<NewCluster, "cluster" | "epoch" | "tokens"> {
   readonly survivor: Survivor;
   /** The path of the survivor's configuration. */
   readonly survivorConfig: string;
@@ -58,6 +46,11 @@ export interface RescuePlan extends Omit<NewCluster, "cluster" | "epoch"> {
   readonly dead: readonly string[];
 }
 
+/** A revision that the parent has as it was written, or some that it has not. */
+export type Above =
+  | { readonly revision: Revision }
+  | { readonly from: Revision; readonly to: Revision; readonly lacking: GapReason };
+
 export interface RescuePlanned {
   readonly cluster: ClusterId;
   readonly from: Epoch;
@@ -65,11 +58,16 @@ export interface RescuePlanned {
   readonly epoch: Epoch;
   /** The members that are left behind. */
   readonly fenced: readonly NodeId[];
-  readonly survivor: { readonly node: NodeId; readonly revision: number };
+  readonly survivor: {
+    readonly node: NodeId;
+    readonly revision: number;
+    /** Entries at the end of its log that were there once and are gone (R5). */
+    readonly lost: number;
+  };
   /** Null: the parent was not asked. */
   readonly parent: { readonly revision: number } | null;
   /** What the parent has and the survivor lacked: it is taken. Null where that is nothing. */
-  readonly onlyAtParent: { readonly from: number; readonly to: number; readonly items: readonly MirrorItem[] } | null;
+  readonly onlyAtParent: { readonly from: number; readonly to: number; readonly items: readonly Above[] } | null;
   /** What the survivor has and the parent lacks: it is shipped. Null where that is nothing, or not known. */
   readonly onlyAtSurvivor: { readonly from: number; readonly to: number } | null;
 }
@@ -83,44 +81,59 @@ export interface Rescued extends RescuePlanned, MadeCluster {
  * @throws OpenClawError RESCUE_REFUSED where it would part from members that may go on, or from the parent's ledger; FORK;
  * NOT_FOUND, UNAVAILABLE of the parent
  */
-export async function planRescue({
-  survivor,
-  source,
-  dead,
-}: Pick<RescuePlan, "survivor" | "source" | "dead">): Promise<RescuePlanned> {
-  const { config, position } = survivor;
+export async function planRescue(plan: Asked): Promise<RescuePlanned> {
+  return (await planned(plan)).what;
+}
+
+type Asked = Pick<RescuePlan, "survivor" | "source" | "dead">;
+
+/** With what is to be taken of the parent, which is read and checked each time. */
+async function planned({ survivor, source, dead }: Asked) {
+  const { config, position, lost } = survivor;
   const fenced = othersOf(survivor);
   requireDead(survivor, fenced, dead, source === null);
-  const known = source === null ? null : await parentOf(source, survivor);
-  const cursor = known?.cursor ?? 0;
-  const departure = revision(Math.max(position.revision, cursor));
-  const items = known?.items ?? [];
-  return {
+  const copy = source === null ? null : await copyAt(source, survivor);
+  const cursor = copy?.cursor ?? 0;
+  const above = (): AsyncIterable<MirrorItem> =>
+    source === null || copy === null || cursor <= position.revision ? none() : itemsAbove(source, survivor, copy);
+  const items: Above[] = [];
+  for await (const item of above())
+    items.push(
+      item.kind === "body" ? { revision: item.revision } : { from: item.from, to: item.to, lacking: item.reason },
+    );
+  const what: RescuePlanned = {
     cluster: config.cluster,
     from: position.epoch,
     epoch: {
       counter: position.epoch.counter + 1,
       nonce: randomBytes(16).toString("hex"),
       parent: position.epoch.nonce,
-      departure,
+      departure: revision(Math.max(position.revision, cursor)),
     },
     fenced,
-    survivor: { node: config.node, revision: position.revision },
-    parent: known === null ? null : { revision: cursor },
+    survivor: { node: config.node, revision: position.revision, lost },
+    parent: source === null ? null : { revision: cursor },
     onlyAtParent: cursor > position.revision ? { from: position.revision + 1, to: cursor, items } : null,
-    onlyAtSurvivor: known !== null && position.revision > cursor ? { from: cursor + 1, to: position.revision } : null,
+    onlyAtSurvivor: source !== null && position.revision > cursor ? { from: cursor + 1, to: position.revision } : null,
   };
+  return { what, above };
 }
 
 /** @throws as `planRescue`, and RESTORE_REFUSED when the folder holds anything */
 export async function rescueSite(plan: RescuePlan): Promise<Rescued> {
-  const what = await planRescue(plan);
-  const made = await makeCluster({ ...plan, cluster: what.cluster, epoch: what.epoch }, (data, node) =>
-    makeState(plan.survivor, what, data, node),
-  );
-  await keepConfig(plan.survivorConfig, made.node.config);
+  const { survivor, survivorConfig } = plan;
+  const { what, above } = await planned(plan);
+  const { cluster, epoch } = what;
+  const tokens = survivor.config.auth !== null;
+  const made = await makeCluster({ ...plan, cluster, epoch, tokens }, async (data, node) => {
+    // Before the folder gets its name: one without its parent and its limits is half a cluster.
+    await keepConfig(survivorConfig, join(dirname(data), CONFIG_FILE));
+    return makeState(survivor, what, above(), data, node);
+  });
   return { ...what, ...made };
 }
+
+async function* none(): AsyncGenerator<MirrorItem> {}
 
 /** @throws OpenClawError RESCUE_REFUSED */
 function requireDead(
@@ -146,71 +159,10 @@ function requireDead(
     throw new OpenClawError("RESCUE_REFUSED", `${config.node} is a majority by itself: start it`);
 }
 
-/** What the parent has of the cluster, above the survivor too. */
-async function parentOf(source: MirrorSource, { position, past, config }: Survivor) {
-  const { link, before } = await source.page(Math.max(1, position.revision + 1)).catch((error: unknown) => {
-    // The parent is not that far.
-    if (error instanceof OpenClawError && error.code === "REVISION_AHEAD") return source.page(1);
-    throw error;
-  });
-  if (link === null) return { cursor: revision(0), items: [] };
-  const verdict = judge(link, position);
-  if (verdict.kind !== "same" && verdict.kind !== "successor")
-    throw new OpenClawError(
-      "RESCUE_REFUSED",
-      `the parent follows epoch ${link.epoch.counter} (${link.epoch.nonce}) of ${config.cluster} by now: another life reached it first`,
-    );
-  if (link.cursor <= position.revision) {
-    const ours = hashIn(past, link.cursor);
-    if (link.cursor > 0 && ours !== null && !equalBytes(ours, link.hash))
-      throw new OpenClawError("FORK", `the parent has another hash of revision ${link.cursor}`);
-    return { cursor: link.cursor, items: [] };
-  }
-  if (before !== null && position.revision > 0 && !equalBytes(before, position.hash))
-    throw new OpenClawError("FORK", `the parent has another hash of revision ${position.revision}`);
-  return { cursor: link.cursor, items: await itemsAbove(source, position) };
-}
-
-/** Checked: each leads from the survivor's hash to the parent's (L2). */
-async function itemsAbove(source: MirrorSource, position: Survivor["position"]): Promise<readonly MirrorItem[]> {
-  const items: MirrorItem[] = [];
-  const seams = seamsOf(sha256, position.cluster, PARTITION, position);
-  let reached = position.revision;
-  let { hash } = position;
-  for await (const page of source.pages(position.revision + 1)) {
-    if (page.fault !== null)
-      throw new OpenClawError("DATA_CORRUPT", `revision ${page.fault.revision} at the parent: ${page.fault.details}`);
-    for (const item of page.items) {
-      if (item.kind === "body") {
-        hash = chainHash(sha256, seams(reached, hash), PARTITION, item.revision, leafHash(sha256, item.record));
-        if (item.revision !== reached + 1 || !equalBytes(hash, item.hash))
-          throw new OpenClawError(
-            "FORK",
-            `the parent's revision ${item.revision} does not follow the survivor's ledger`,
-          );
-      }
-      hash = item.hash;
-      reached = lastOf(item);
-      items.push(item);
-    }
-  }
-  return items;
-}
-
-function hashIn(past: Survivor["past"], at: Revision): Uint8Array | null {
-  if (at === 0) return null;
-  try {
-    const [record] = past.records(at, 1);
-    return record?.revision === at ? record.hash : null;
-  } catch (error) {
-    if (error instanceof OpenClawError && error.code === "COMPACTED") return null;
-    throw error;
-  }
-}
-
 async function makeState(
   survivor: Survivor,
-  { cluster, epoch, onlyAtParent }: RescuePlanned,
+  { cluster, epoch }: RescuePlanned,
+  above: AsyncIterable<MirrorItem>,
   data: string,
   node: NodeId,
 ) {
@@ -219,7 +171,7 @@ async function makeState(
   try {
     const ttls = new Map<LeaseId, number>();
     const first = position.compacted > 1 ? takeBase(survivor, state, ttls) : takeRecords(survivor, state);
-    for (const item of onlyAtParent?.items ?? []) {
+    for await (const item of above) {
       if (item.kind === "body") state.take([item]);
       else state.skip(item.to, item.hash);
     }
@@ -235,7 +187,8 @@ async function makeState(
       revision: epoch.departure,
       hash,
       applyVersion: position.applyVersion,
-      compacted: revision(Math.max(first, begins)),
+      // Behind the last revision of which there is no record, or with the base's own.
+      compacted: begins === 0 ? first : revision(begins + 1),
       lease: restoredLeases(ttls, Date.now()),
     };
     state.finish(restored, founding([node]));
@@ -254,7 +207,8 @@ function takeRecords({ position, past }: Survivor, state: StateRestore): Revisio
     next = last.revision + 1;
   }
   // The ledger does not tell them, and the cluster goes on with them.
-  state.takeRows([...rowsOf(past.state, LINKS.from, LINKS.to)].map((row) => ({ ...row, stamp: null })));
+  for (const { from, to } of [LINKS, REGISTRY])
+    state.takeRows([...rowsOf(past.state, from, to)].map((row) => ({ ...row, stamp: null })));
   return revision(0);
 }
 
@@ -280,16 +234,4 @@ function takeBase({ position, past }: Survivor, state: StateRestore, ttls: Map<L
     }
   }
   return position.revision;
-}
-
-/** What the cluster was beside its members: its parent, its children, its limits. */
-async function keepConfig(from: string, to: string): Promise<void> {
-  const before = parseDocument(await readFile(from, "utf8"));
-  const after = parseDocument(await readFile(to, "utf8"));
-  for (const field of KEPT) {
-    const value: unknown = before.get(field);
-    if (value !== undefined) after.set(field, value);
-  }
-  await writeFile(to, after.toString());
-  await loadConfig(to); // what we wrote must be what is read
 }

@@ -42,6 +42,7 @@ export class SiteRegistry {
   #reading: Promise<void> | null = null;
   #stale = false;
   #stopped = false;
+  #failing = false;
   #cancelAgain: () => void = () => {};
   #unfollow: () => void = () => {};
 
@@ -94,7 +95,7 @@ export class SiteRegistry {
 
   /**
    * The node that speaks for a site, if the site may ship. One that is not known yet is enrolled, if its token is good.
-   * @throws OpenClawError UNKNOWN_CHILD, NOT_ADMITTED, TOKEN_USED, SITE_PENDING, SITE_REVOKED, WRONG_CLUSTER,
+   * @throws OpenClawError NOT_ADMITTED, TOKEN_USED, SITE_PENDING, SITE_REVOKED, WRONG_CLUSTER,
    * UNKNOWN_VERSION, OVERLOADED, UNAVAILABLE
    */
   async admit({ cluster, credential, remotePeer }: SiteClaim): Promise<NodeId> {
@@ -107,7 +108,7 @@ export class SiteRegistry {
       await this.#enrol(enrolment);
     }
     const clusterKey = this.#keys.get(cluster);
-    if (clusterKey === undefined) throw new OpenClawError("UNKNOWN_CHILD", cluster);
+    if (clusterKey === undefined) throw new OpenClawError("UNAVAILABLE", "the rows of sites could not be read");
     const { node } = verifyCredential(shown.credential, { cluster, clusterKey, remotePeer });
     const refused = this.refusal(cluster);
     if (refused !== null) throw refused;
@@ -175,9 +176,13 @@ export class SiteRegistry {
       this.#stale = false;
       try {
         const { sites } = await this.#options.replica.read({ kind: "sites" });
+        this.#failing = false;
         this.#take(sites);
       } catch (error) {
-        this.#options.log.info({ reason: asOpenClawError(error).message }, "the rows of sites could not be read");
+        // Said once: it is tried every second, for as long as it takes.
+        if (!this.#failing)
+          this.#options.log.info({ reason: asOpenClawError(error).message }, "the rows of sites could not be read");
+        this.#failing = true;
         this.#cancelAgain();
         if (!this.#stopped) this.#cancelAgain = this.#options.clock.after(READ_AGAIN_MS, () => void this.refresh());
         return;

@@ -79,7 +79,7 @@ test("the page shows the site's quakes, and an edit climbs to the hub", async ()
   await page.getByText("Connected to this site").waitFor();
   expect(await page.locator("h1").textContent()).toBe("california");
   await expect.poll(() => page.locator("#quakes tr").count(), { timeout: CLIMB_MS }).toBe(QUAKES);
-  expect(await page.locator("#map circle").count()).toBe(QUAKES);
+  await expect.poll(() => page.locator("#map circle").count(), { timeout: CLIMB_MS }).toBe(QUAKES);
   const times = await page
     .locator("#quakes time")
     .evaluateAll((nodes) => nodes.map((node) => node.getAttribute("datetime")));
@@ -90,7 +90,7 @@ test("the page shows the site's quakes, and an edit climbs to the hub", async ()
   await expect
     .poll(() => page.locator("#unsafe").textContent(), { timeout: CLIMB_MS })
     .toBe("All my changes are safe at the hub");
-  expect(await page.evaluate(() => globalThis.openclawDemo?.unsynced())).toBe(0);
+  await expect.poll(() => page.evaluate(() => globalThis.openclawDemo?.unsynced()), { timeout: CLIMB_MS }).toBe(0);
   expect(found).toEqual([]);
 });
 
@@ -138,7 +138,7 @@ test("the page reloads with every gateway dead, edits go on, and reach the hub w
   await page.getByText("No gateway answers; trying again").waitFor();
   expect(await log(page).inputValue()).toBe("Before. ");
   await expect.poll(() => page.locator("#quakes tr").count(), { timeout: CLIMB_MS }).toBe(QUAKES);
-  expect(await page.locator("#map circle").count()).toBe(map);
+  await expect.poll(() => page.locator("#map circle").count(), { timeout: CLIMB_MS }).toBe(map);
   await log(page).press("Control+End");
   await log(page).pressSequentially("After.");
   await reaches(page, "After.", "device");
@@ -192,7 +192,7 @@ test("X1: a link that is let go of closes its socket: a browser opens no more th
     await page.getByText("This device is offline").waitFor();
     await context.setOffline(false);
     await page.getByText("Connected to this site").waitFor();
-    expect(sockets.length).toBeGreaterThan(round);
+    await expect.poll(() => sockets.length, { timeout: CLIMB_MS }).toBeGreaterThan(round);
   }
   // A closing handshake needs the network: sockets that were closed while offline are gone soon after.
   const open = (): number => sockets.filter((socket) => !socket.isClosed()).length;

@@ -212,7 +212,9 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
 
     test("L3: a reset of the mirror comes before the rows of the same write", async () => {
       await store.write({ mirrorPuts: [mirrorRow("old", null, 1), mirrorRow("old", "alaska", 1)] });
+      expect(await store.mirrored()).toHaveLength(2);
       await store.write({ mirrorReset: true, mirrorPuts: [mirrorRow("new", null, 2)] });
+      expect(await store.mirrored()).toEqual([mirrorRow("new", null, 2)]);
       expect(await store.mirror(null, utf8(""), null)).toEqual([mirrorRow("new", null, 2)]);
       expect(await store.mirror("alaska", utf8(""), null)).toEqual([]);
     });

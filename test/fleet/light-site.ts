@@ -84,7 +84,7 @@ export class LightSite {
       credential: encodeSiteCredential({ credential, enrolment }),
       clock: systemClock,
       random: systemRandom,
-      refusals: new LinkRefusals(() => systemClock.wall()),
+      refusals: new LinkRefusals(systemClock),
       log: silent,
     });
     uplink.start();

@@ -109,7 +109,7 @@ test(
       const { state } = Hashed.parse(await call(node.http, "GET", "/v1/status?hash=true"));
       live.set(state.revision, state.content.hash);
     }
-    await expect.poll(() => fs.readdir(backup), { timeout: 30_000 }).toContain("manifest.json");
+    await expect.poll(() => fs.readdir(backup), { timeout: 60_000 }).toContain("manifest.json");
     await following.terminate();
     await openclaw(where, "backup", backup);
     expect(await openclaw(where, "backup", "verify", backup)).toMatch(/every one of them is right/);
@@ -272,7 +272,7 @@ test(
     const second = new Background(where, path.join(folder, "two.log"), "join", token, ...more);
     await second.says(/listens at/);
     const local = async () => (await fetch(`http://127.0.0.1:${h2}/v1/kv/k?consistency=local`)).text();
-    await expect.poll(local, { timeout: 30_000 }).toBe("value 6");
+    await expect.poll(local, { timeout: 60_000 }).toBe("value 6");
     const hashes = async (of: string) => Hashed.parse(await call(of, "GET", "/v1/status?hash=true")).state.content.hash;
     expect(await hashes(`http://127.0.0.1:${h2}`)).toBe(await hashes(url));
 

@@ -11,7 +11,7 @@ import { layOutSite, OPENCLAW, type SiteNode, startSite } from "./site.ts";
 function refused(config: string): string {
   const { status, stderr } = spawnSync(process.execPath, [OPENCLAW, "node", "start", "--config", config], {
     encoding: "utf8",
-    timeout: 30_000,
+    timeout: 60_000,
   });
   expect(status).not.toBe(0);
   expect(status).not.toBeNull();

@@ -26,19 +26,19 @@ test("F1: a site comes with a token that the command made, waits, is let in, is 
   await ask(shop.http, "PUT", "/v1/kv/till/1", "open");
   await openclaw(where, "sync", "join", first, "--dir", shop.directory);
   await restart(shop);
-  await expect.poll(() => rowAt(hub.http, "shop"), { timeout: 30_000 }).toMatchObject({ state: "pending", cursor: 0 });
+  await expect.poll(() => rowAt(hub.http, "shop"), { timeout: 60_000 }).toMatchObject({ state: "pending", cursor: 0 });
   await expect
-    .poll(async () => (await rowAt(hub.http, "shop"))?.refused?.code, { timeout: 30_000 })
+    .poll(async () => (await rowAt(hub.http, "shop"))?.refused?.code, { timeout: 60_000 })
     .toBe("SITE_PENDING");
   await expect
-    .poll(async () => JSON.stringify((await ask(shop.http, "GET", "/v1/status")).body), { timeout: 30_000 })
+    .poll(async () => JSON.stringify((await ask(shop.http, "GET", "/v1/status")).body), { timeout: 60_000 })
     .toContain("waits to be let in");
 
   // At another node than the one that took it.
   const other = { ...where, env: { OPENCLAW_ENDPOINT: https[2] ?? "" } };
   expect(await openclaw(other, "site", "approve", "shop")).toContain("shop is approved");
   const shipped = async () => (await ask(hub.http, "GET", "/v1/kv/till/1?origin=shop")).body;
-  await expect.poll(shipped, { timeout: 30_000 }).toBe("open");
+  await expect.poll(shipped, { timeout: 60_000 }).toBe("open");
   expect(await rowAt(hub.http, "shop")).toMatchObject({ state: "approved", connected: true, epoch: { counter: 1 } });
   expect(await openclaw(where, "site", "list")).toMatch(/^shop\s+approved\s+up\s/m);
 
@@ -49,7 +49,7 @@ test("F1: a site comes with a token that the command made, waits, is let in, is 
     parent: { token: await parseSiteToken(first), subscribe: nothing },
   });
   await expect
-    .poll(() => rowAt(hub.http, "thief"), { timeout: 30_000 })
+    .poll(() => rowAt(hub.http, "thief"), { timeout: 60_000 })
     .toMatchObject({ state: "unknown", refused: { code: "TOKEN_USED" } });
   await Promise.all(thief.nodes.map(({ process }) => process.kill()));
 
@@ -68,13 +68,13 @@ test("F1: a site comes with a token that the command made, waits, is let in, is 
   expect(performance.now() - since).toBeLessThan(REVOKED_MS);
   await ask(shop.http, "PUT", "/v1/kv/till/1", "closed");
   await expect
-    .poll(async () => (await rowAt(hub.http, "shop"))?.refused?.code, { timeout: 30_000 })
+    .poll(async () => (await rowAt(hub.http, "shop"))?.refused?.code, { timeout: 60_000 })
     .toBe("SITE_REVOKED");
   for (const http of https) expect(await ask(http, "GET", "/v1/kv/till/1?origin=shop")).toMatchObject({ body: "open" });
 
   // Let in again, it goes on where it left off.
   await openclaw(where, "site", "approve", "shop");
-  await expect.poll(shipped, { timeout: 30_000 }).toBe("closed");
+  await expect.poll(shipped, { timeout: 60_000 }).toBe("closed");
   expect(await openclaw(where, "site", "show", "shop")).toMatch(/state\s+approved by/);
   expect(await refusal(where, "site", "approve", "nobody")).toContain("UNKNOWN_CHILD");
   expect(second).not.toBe(first);

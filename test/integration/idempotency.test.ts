@@ -22,7 +22,7 @@ test("Q1: a write whose node died between commit and answer runs once, however o
     const socket = send(asked.http, `PUT /v1/kv/${name}`, "1");
     socket.write(`Idempotency-Key: ${key}\r\n\r\n1`);
     const seen = async (http: string) => (await fetch(`${http}/v1/kv/${name}?consistency=local`)).status;
-    await expect.poll(() => seen(others[0]?.http ?? ""), { timeout: 10_000, interval: 5 }).toBe(200);
+    await expect.poll(() => seen(others[0]?.http ?? ""), { timeout: 60_000, interval: 5 }).toBe(200);
     await asked.process.kill();
     socket.destroy();
 

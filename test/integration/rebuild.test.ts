@@ -133,7 +133,7 @@ test(
     await call(siteHttp, "PUT", "/v1/kv/zombie", "1");
     await expect
       .poll(async () => Uplink.parse(await call(siteHttp, "GET", "/v1/status")).parent.failure ?? "", {
-        timeout: 30_000,
+        timeout: 60_000,
       })
       .toMatch(/epoch 2 is followed|another epoch/);
     await call(done.node.http, "PUT", "/v1/kv/after", "1");
@@ -145,7 +145,7 @@ test(
     // Lost again, now with what came from the hub in between: that has no body there, and comes again over the link.
     const field = (at: string, text: string) => call(at, "POST", "/v1/docs/notes/shared", setting(text));
     await field(hubHttp, "hub");
-    await expect.poll(() => document(done.node.http), { timeout: 30_000 }).toMatchObject({ document: { hub: "hub" } });
+    await expect.poll(() => document(done.node.http), { timeout: 60_000 }).toMatchObject({ document: { hub: "hub" } });
     await field(done.node.http, "site");
     await call(done.node.http, "PUT", "/v1/kv/last", "1");
     const { revision: end } = Status.parse(await call(done.node.http, "GET", "/v1/status"));
@@ -157,7 +157,7 @@ test(
     expect(second).toMatchObject({ revision: end, bodies: end - 1, lacking: { skipped: 1 }, epoch: { counter: 3 } });
     await startBelow(folder, second, hub);
     await expect
-      .poll(() => document(second.node.http), { timeout: 30_000 })
+      .poll(() => document(second.node.http), { timeout: 60_000 })
       .toMatchObject({ document: { hub: "hub", site: "site" } });
     expect(await document(second.node.http)).toEqual(await document(hubHttp));
     expect(await openclaw(where, "site", "verify", SITE, "--site", second.node.http)).toMatch(/are the same/);

@@ -77,7 +77,7 @@ const helloOf = (
  * with which it ends the stream.
  */
 async function ends(rogue: Rogue, hub: Tier, [first, ...others]: readonly Uint8Array[]): Promise<string> {
-  const stream = await dialSync(rogue.host, hub.nodes[0]?.addresses.slice(0, 1) ?? [], AbortSignal.timeout(10_000));
+  const stream = await dialSync(rogue.host, hub.nodes[0]?.addresses.slice(0, 1) ?? [], AbortSignal.timeout(60_000));
   return new Promise((resolve) => {
     let code = "closed";
     let answers = 0;
@@ -108,7 +108,7 @@ test("F1, X1, R10: a rogue site is refused with a code, counted and logged, and 
   const shipped = async (value: string): Promise<void> => {
     await honest.put("till/1", value);
     await expect
-      .poll(async () => (await ask(hub.http, "GET", "/v1/kv/till/1?origin=honest")).body, { timeout: 20_000 })
+      .poll(async () => (await ask(hub.http, "GET", "/v1/kv/till/1?origin=honest")).body, { timeout: 60_000 })
       .toBe(value);
   };
   await shipped("0");
@@ -158,7 +158,8 @@ test("F1, X1, R10: a rogue site is refused with a code, counted and logged, and 
   expect(await ends(rogue, hub, [hello, push(new Uint8Array(32).fill(1), 1)])).toBe("pushed");
   expect(await ends(rogue, hub, [hello, push(new Uint8Array(32).fill(2), 1)])).toBe("FORK");
   // More pushes than may be under way, and more streams than a connection may have.
-  const flood = Array.from({ length: 40 }, () => push(new Uint8Array(32).fill(1), 1));
+  // Many more: on a busy machine some are answered before the last have come.
+  const flood = Array.from({ length: 400 }, () => push(new Uint8Array(32).fill(1), 1));
   expect(await ends(rogue, hub, [hello, ...flood])).toBe("OVERLOADED");
   await Promise.allSettled(Array.from({ length: 200 }, () => ends(rogue, hub, [garbage])));
   await shipped("3");

@@ -167,7 +167,8 @@ test(
     });
     for (const client of [fresh, late]) {
       await expect.poll(() => seen(client), POLL).toEqual(await there());
-      expect(client.status().lastError).toBeNull();
+      // A busy machine may cut a connection; the next one is welcome, too.
+      await expect.poll(() => client.status().lastError, POLL).toBeNull();
     }
     await put(node.http, "p/live", "3");
     for (const client of [fresh, late]) await expect.poll(() => seen(client), POLL).toContain("p/live");

@@ -58,6 +58,9 @@ export class DeviceStore implements ClientStore {
   mirror(...range: Parameters<ClientStore["mirror"]>): ReturnType<ClientStore["mirror"]> {
     return this.#disk.mirror(...range);
   }
+  mirrored(): ReturnType<ClientStore["mirrored"]> {
+    return this.#disk.mirrored();
+  }
   down(): ReturnType<ClientStore["down"]> {
     return this.#disk.down();
   }

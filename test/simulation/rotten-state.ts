@@ -5,6 +5,7 @@
  */
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { Random } from "@openclaw/core/ports.ts";
+import { verdictOf } from "@openclaw/core/state-machine/finding.ts";
 import type { FaultCounts } from "./faults.ts";
 import type { MemoryMember } from "./memory-cluster.ts";
 import { RELIABLE } from "./memory-network.ts";
@@ -100,8 +101,14 @@ export class RottenState {
 
   #mended(): boolean {
     const { agreement, comparison } = this.#member.replica.status();
-    const known = comparison.reports.every(({ finding }) => finding.kind === "hash");
-    if (agreement.kind !== "sound" || !known || comparison.reports.length < this.#site.group.length) return false;
+    const { reports } = comparison;
+    const verdict = verdictOf(comparison);
+    // Who took another snapshot meanwhile could not hash its rows as of the round, and nobody differs: none is begun anew (C1).
+    const known =
+      verdict.kind === "agreed" &&
+      verdict.diverged.length === 0 &&
+      reports.every(({ finding }) => finding.kind !== "rebuilt");
+    if (agreement.kind !== "sound" || !known || reports.length < this.#site.group.length) return false;
     const still = this.#site.group.filter(hasRow);
     // Whoever was sent a copy of the wrong state before it was found is told a round later.
     if (still.some((it) => it.replica.status().agreement.kind !== "sound")) return false;

@@ -1,4 +1,7 @@
-/** S3, of many sites: none is told that its parent holds a revision before some parent of it has committed it. */
+/**
+ * S3, L3, of many sites: none is told that its parent holds a revision before that parent, in that epoch of it, has committed
+ * it. What a parent held before it was restored does not count, nor what another parent holds.
+ */
 import { Rung } from "../checkers/rung.ts";
 import type { LinkAt } from "./place.ts";
 
@@ -10,20 +13,22 @@ export class Rungs {
     this.#violation = violation;
   }
 
-  /** What stands at a parent of its links. */
-  committed(links: ReadonlyMap<string, LinkAt>): void {
-    for (const [site, { cursor }] of links) this.#of(site).committed(cursor);
+  /** What stands at a parent of its links, in the epoch of that nonce. */
+  committed(epoch: string, links: ReadonlyMap<string, LinkAt>): void {
+    for (const [site, { cursor }] of links) this.#of(site, epoch).committed(cursor);
   }
 
-  told(site: string, parentHolds: number): void {
-    this.#of(site).told(site, parentHolds);
+  /** @param epoch of the parent's, in which it said so; null before any did */
+  told(site: string, parentHolds: number, epoch: string | null): void {
+    this.#of(site, epoch).told(site, parentHolds);
   }
 
-  #of(site: string): Rung {
-    const known = this.#rungs.get(site);
+  #of(site: string, epoch: string | null): Rung {
+    const name = `${site} ${epoch}`;
+    const known = this.#rungs.get(name);
     if (known !== undefined) return known;
     const rung = new Rung(this.#violation);
-    this.#rungs.set(site, rung);
+    this.#rungs.set(name, rung);
     return rung;
   }
 }

@@ -78,10 +78,13 @@ function lookAtLedger(place: Place, source: Inhabitant, mirror: Inhabitant): Loo
     if (!wrote)
       faults.push(`${mirror.life.shown}'s ${record.revision} is no revision ${origin.revision} of ${place.name}`);
   }
-  const revisions = new Set([...taken.values()].map(({ origin }) => origin?.revision));
-  for (const { revision, origin } of source.life.ledger.map(decoded))
-    if (origin === null && !revisions.has(revision))
+  // By content: what was put aside of another life has a revision of that number, too.
+  const byRevision = Map.groupBy(taken.values(), ({ origin }) => origin?.revision);
+  for (const record of source.life.ledger.map(decoded)) {
+    const { revision, origin } = record;
+    if (origin === null && byRevision.get(revision)?.some((one) => covers(record, one)) !== true)
       faults.push(`${mirror.life.shown} lacks revision ${revision} of ${source.life.shown}`);
+  }
   return { faults, putBack };
 }
 

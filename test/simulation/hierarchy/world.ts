@@ -53,7 +53,7 @@ export class HierarchyWorld implements Hierarchy {
       (name) =>
         new Place({
           ...{ ...common, name, size: plan.hub, up: null, others: names },
-          reached: ({ links }) => rungs.committed(links),
+          reached: ({ life, links }) => rungs.committed(life.epoch.nonce, links),
           lost: (children) => {
             if (children > 0) faults.count("hub failover");
           },
@@ -69,7 +69,7 @@ export class HierarchyWorld implements Hierarchy {
           reach: (parent) => this.hub(parent).first?.tier ?? null,
           subscription: { prefixes: [utf8("k")], collections: [], mirrors: plan.mirrors },
         },
-        reached: (_, { parentHolds }) => rungs.told(name, parentHolds),
+        reached: (_, { parentHolds, parentEpoch }) => rungs.told(name, parentHolds, parentEpoch),
         lost: () => undefined,
       });
       return Object.assign(whose, { place });

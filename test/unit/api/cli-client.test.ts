@@ -34,11 +34,20 @@ async function troubled(answer: "breaks off" | 503): Promise<{ url: string; aske
 }
 
 /** Answers with half of a body, and then breaks off or says nothing more. */
-async function halting(then: "breaks off" | "hangs"): Promise<{ url: string; asked: () => number }> {
+async function halting(
+  then: "breaks off" | "hangs" | "never ends",
+  status = 200,
+): Promise<{ url: string; asked: () => number }> {
   let asked = 0;
   const server = createServer((_, to) => {
     asked++;
-    to.writeHead(200, { "content-length": 20 }).write('{"revision":', () => {
+    if (then === "never ends") {
+      const more = (): boolean => to.write("x".repeat(65_536), () => setImmediate(more));
+      to.writeHead(status);
+      more();
+      return;
+    }
+    to.writeHead(status, { "content-length": 20 }).write('{"revision":', () => {
       if (then === "breaks off") to.destroy();
     });
   });
@@ -59,6 +68,15 @@ test.each(["breaks off", "hangs"] as const)(
     expect(await new ApiClient([url, endpoint], null, bounds).json(status)).toMatchObject({ cluster: "california" });
     await expect(new ApiClient([url], null, bounds).json(status)).rejects.toMatchObject({ code: "UNAVAILABLE" });
     expect(asked()).toBe(2);
+  },
+);
+
+test.each(["breaks off", "hangs", "never ends"] as const)(
+  "X1: a refusal that %s in its body holds nobody up",
+  async (then) => {
+    const { url } = await halting(then, 500);
+    const client = new ApiClient([url, endpoint], null, { answerMs: 200, silenceMs: 200 });
+    expect(await client.json({ method: "GET", path: "/v1/status" })).toMatchObject({ cluster: "california" });
   },
 );
 

@@ -91,7 +91,7 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
   const documents = new Materialiser(replica);
   const uplink = options.uplink ?? null;
   const disk = options.disk ?? noBudget;
-  const refusals = new LinkRefusals(() => 0);
+  const refusals = new LinkRefusals(systemClock);
   const app = await buildApi({
     replica: options.replica?.(replica) ?? replica,
     authority: options.authority ?? openAuthority,

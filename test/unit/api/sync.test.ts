@@ -89,3 +89,13 @@ test("a cluster without a parent says so", async () => {
   expect(refused.json().code).toBe("NOT_FOUND");
   await alone.stop();
 });
+
+test("S5: where the oldest of what waits was shed, it is told from what is left on", async () => {
+  const shedding = await startTestNode({ uplink: new StandInUplink({ cursor: revision(2), phase: "connecting" }) });
+  for (let i = 0; i < 10; i++) await shedding.put(`k${i}`, "x".repeat(VALUE_BYTES));
+  await shedding.replica.execute({ kind: "compact", revision: revision(8) }, { principal: "test", timeoutMs: 5_000 });
+  const { parent } = (await shedding.app.inject({ method: "GET", url: "/v1/sync" })).json();
+  expect(parent).toMatchObject({ waiting: { revisions: 8, exact: true }, oldest: { revision: 8 } });
+  expect(parent.waiting.bytes).toBeGreaterThan(3 * VALUE_BYTES);
+  await shedding.stop();
+});

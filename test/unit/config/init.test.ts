@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type ClusterId, isClusterId } from "@openclaw/core/ids.ts";
@@ -139,6 +139,51 @@ test("a token for one name is of no use to another site, nor to the hub itself",
   });
   await expect(siteTokens({ ...tokens, site: "shop", count: 2 })).rejects.toMatchObject({ code: "BAD_REQUEST" });
   await expect(siteTokens({ ...tokens, count: 0 })).rejects.toMatchObject({ code: "BAD_REQUEST" });
+});
+
+test("what fails leaves nothing behind that the next try would take for a cluster", async () => {
+  await initCluster(plan("hub", { nodes: 1 }));
+  const [named = ""] = await siteTokens({ ...tokens, site: "shop" });
+  const token = await parseSiteToken(named);
+  const wrong = plan("site", { parent: { token, subscribe: nothing } });
+  await expect(initCluster(wrong)).rejects.toMatchObject({ code: "WRONG_CLUSTER" });
+  expect(await readdir(folder)).toEqual(["hub"]);
+  // Nor in a folder that was there.
+  await mkdir(join(folder, "shop"));
+  await writeFile(join(folder, "shop", "mine"), "1");
+  const empty = { token, subscribe: { ...nothing, collections: [""] } };
+  await expect(initCluster(plan("shop", { parent: empty, tokens: true }))).rejects.toMatchObject({
+    code: "CONFIG_INVALID",
+  });
+  expect(await readdir(join(folder, "shop"))).toEqual(["mine"]);
+  await initCluster(plan("shop", { parent: { token, subscribe: nothing } }));
+});
+
+test("a configuration that comes below a parent stays as readable as it was; a folder that is none is named", async () => {
+  await initCluster(plan("hub", { nodes: 1 }));
+  const token = await parseSiteToken((await siteTokens(tokens))[0] ?? "");
+  const { nodes } = await initCluster(plan("site", { nodes: 1 }));
+  const file = nodes[0]?.config ?? "";
+  await chmod(file, 0o600);
+  await joinParent({ directory: join(folder, "site"), token, subscribe: null });
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+  await expect(joinParent({ directory: join(folder, "none"), token, subscribe: null })).rejects.toMatchObject({
+    code: "CONFIG_INVALID",
+  });
+});
+
+test("F1: a folder with nodes of two clusters is refused, for a token lets in one", async () => {
+  await initCluster(plan("hub", { nodes: 1 }));
+  const token = await parseSiteToken((await siteTokens(tokens))[0] ?? "");
+  const both = join(folder, "both");
+  for (const cluster of ["mill", "shop"]) {
+    await initCluster(plan(cluster, { nodes: 1 }));
+    await cp(join(folder, cluster, `${cluster}-1`), join(both, `${cluster}-1`), { recursive: true });
+  }
+  await expect(joinParent({ directory: both, token, subscribe: null })).rejects.toMatchObject({
+    code: "CONFIG_INVALID",
+  });
+  expect((await loadConfig(join(both, "mill-1", "config.yaml"))).parent).toBeNull();
 });
 
 test("a site's token that was altered is none", async () => {

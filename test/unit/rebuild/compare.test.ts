@@ -59,3 +59,10 @@ test("what the hub itself finds wrong is the difference, where nothing before it
   }
   expect(await compare(faulty(), 1, 6)).toMatchObject({ difference: { revision: 2, kind: "hub", details: "rot" } });
 });
+
+test("L2: a revision that the hub does not show, in the midst or at the end, is not taken for the same", async () => {
+  const missing = { difference: { revision: 2, kind: "missing" } };
+  expect(await compare(pages([body(1), body(3)]), 1, 3)).toMatchObject(missing);
+  expect(await compare(pages([body(1), gap(3, 4)]), 1, 4)).toMatchObject(missing);
+  expect(await compare(pages([body(1)]), 1, 3)).toMatchObject(missing);
+});

@@ -1,8 +1,9 @@
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
+import { selectForParent } from "@openclaw/core/ledger/selection.ts";
 import { describe, expect, test } from "vitest";
 import { converge, expectReplayable, family, home, outcomeOf, settled, up } from "./family.ts";
-import { clusterId, epoch, OneCluster, put } from "./one-cluster.ts";
+import { clusterId, epoch, hexed, leaseId, OneCluster, put, sha256, txn } from "./one-cluster.ts";
 
 describe("three tiers", () => {
   function tiers() {
@@ -116,6 +117,55 @@ describe("moving a home", () => {
     expect(hub.keys()).toEqual({});
     expect(site.keys()).toMatchObject({ "config/pin": "1" });
     expectReplayable(hub, site);
+  });
+
+  test.each(["config/", "config/keys/"])(
+    "Q3: under what is private nothing ends, goes or is told when the hub declares %s",
+    (prefix) => {
+      const { hub, site, all } = family();
+      site.run(home("config/", "private"));
+      const lease = leaseId(7);
+      site.run({ kind: "leaseGrant", lease, ttlMs: 1_000 });
+      for (const key of ["config/keys/pin", "config/keys/seat"])
+        site.run(
+          txn(
+            [],
+            [
+              {
+                kind: "put",
+                key: utf8(key),
+                value: utf8("1"),
+                lease: key.endsWith("t") ? lease : null,
+                previous: false,
+              },
+            ],
+          ),
+        );
+      const before = site.keys();
+      hub.run(home(prefix, "hub"));
+      all();
+      expect(hub.query({ kind: "homes" }).homes).toMatchObject([{ open: true }]);
+      hub.run(put("config/keys/pin", "hub's"));
+      all();
+      hub.run(home(prefix, "site"));
+      all();
+      expect(site.keys()).toEqual(before);
+      const shipped = selectForParent(site.ledger, hub.cluster, sha256);
+      expect(Buffer.from(JSON.stringify(hexed(shipped))).includes(Buffer.from("pin").toString("hex"))).toBe(false);
+      expect(Buffer.from(JSON.stringify(hexed(shipped))).includes(Buffer.from("seat").toString("hex"))).toBe(false);
+      expectReplayable(hub, site);
+    },
+  );
+
+  test("Q3: what is within a private prefix does not become the hub's, nor the sites', while something is under it", () => {
+    const { hub } = family();
+    hub.run(home("config/keys/", "hub"));
+    hub.run(home("config/", "private"));
+    hub.run(put("config/a/pin", "1"));
+    expect(hub.run(home("config/a/", "hub"))).toMatchObject({ code: "NOT_EMPTY" });
+    hub.run(home("config/keys/", "hub", clusterId("shop"), clusterId("mill")));
+    hub.run(put("config/keys/a", "1"));
+    expect(hub.run(home("config/keys/", "site"))).toMatchObject({ code: "NOT_EMPTY" });
   });
 
   test("Q3: what its parent declared a site cannot change", () => {

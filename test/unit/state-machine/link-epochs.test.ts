@@ -80,6 +80,25 @@ describe("L3: a link", () => {
     expect(hub.system(command)).toMatchObject({ kind: "importRefused", code: "MALFORMED_FRAME" });
   });
 
+  test("is not settled on differences that were read before more of the life was taken", () => {
+    const { hub, lineage, site } = pair(5);
+    const settle = (cursor: number) =>
+      hub.system({
+        kind: "settleEpoch",
+        link: LINK,
+        cluster: site.cluster,
+        from: site.epoch.nonce,
+        cursor: revision(cursor),
+        parting: revision(4),
+        lineage,
+        holds: null,
+        changes: [],
+      });
+    expect(settle(4)).toMatchObject({ kind: "importRefused", code: "GAP", cursor: 5 });
+    expect(hub.query({ kind: "lives", link: LINK }).left).toEqual([]);
+    expect(settle(5)).toMatchObject({ kind: "imported", cursor: 4 });
+  });
+
   test("is settled once: a second decision that was made on the same look is refused", () => {
     const { hub, lineage, site } = pair(5);
     const settle = {
@@ -87,6 +106,7 @@ describe("L3: a link", () => {
       link: LINK,
       cluster: site.cluster,
       from: site.epoch.nonce,
+      cursor: revision(5),
       parting: revision(4),
       lineage,
       holds: null,

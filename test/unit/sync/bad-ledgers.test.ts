@@ -155,6 +155,16 @@ describe("a site that", () => {
     expect(await keysOf(hub)).toBe(6);
   });
 
+  test("Q3: asks for keys is told none: what is private here is not for clusters below", async () => {
+    const { hub, child } = await setup();
+    await hub.execute({ kind: "setHome", prefix: utf8("pin/"), home: "private", without: [] });
+    await hub.execute({ kind: "put", key: utf8("pin/1"), value: utf8("secret") });
+    const query = { kind: "get", origin: null, key: utf8("pin/1") } as const;
+    expect(await child.say({ kind: "ask", id: 1, mode: { kind: "local" }, query })).toMatchObject([
+      { kind: "askFailed", code: "FORBIDDEN" },
+    ]);
+  });
+
   test("lies harms no other site", async () => {
     const { world, hub, child, good } = await setup();
     const honest = await world.cluster("california");

@@ -154,6 +154,65 @@ describe("L3: a site at its hub", () => {
     expect(await rowsOf(hub, site.id)).not.toHaveProperty("old");
   });
 
+  test.each(["compacted in part", "compacted", "too much for one decision"])(
+    "behind its hub is gone on with by a snapshot, where what was taken above is %s",
+    async (what) => {
+      const { world, hub, site } = await fleet(3, 0);
+      const big = what === "too much for one decision" ? "x".repeat(500_000) : "small";
+      for (let i = 0; i < 9; i++) await put(site, `n${i}`, big);
+      const parting = site.position().revision;
+      site.uplink?.start();
+      await put(site, "k3", "changed");
+      await world.elapse(1_000);
+      const own = await put(hub, "own");
+      for (let i = 0; i < 9; i++) await put(site, `n${i}`, "changed");
+      await site.execute({ kind: "deleteRange", keys: { kind: "key", key: utf8("k1") } });
+      await world.elapse(1_000);
+      await site.uplink?.stop();
+      if (!own.ok) throw new Error(own.code);
+      if (what === "compacted in part") await hub.execute({ kind: "compact", revision: own.revision });
+      if (what === "compacted") await hub.execute({ kind: "compact", revision: hub.position().revision });
+
+      const again = await site.restored(parting);
+      await put(again, "k2", "another life");
+      world.uplink(again, hub, {});
+      await world.elapse(1_000);
+      expect(errorOf(again)).toMatchObject({ code: "EPOCH_BEHIND" });
+      expect((await planResolution(hub, site.id, null)).taken.changes).toBeNull();
+      await resolve(hub);
+      await world.elapse(10_000);
+      expect(errorOf(again)).toBeNull();
+      expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(again, null));
+      await put(again, "after", "1");
+      await world.elapse(1_000);
+      expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(again, null));
+      expect(await cursorOf(hub)).toBe(again.position().revision);
+    },
+  );
+
+  test("takes again what was put aside of an earlier life, when one that went on from it is chosen after all", async () => {
+    const { world, hub, site } = await fleet(5, 0);
+    const second = await site.restored(3);
+    await put(second, "k1", "second life");
+    world.uplink(second, hub, {});
+    await world.elapse(1_000);
+    await resolve(hub);
+    await world.elapse(10_000);
+    expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(second, null));
+    await second.uplink?.stop();
+
+    const third = await site.restored(5);
+    await put(third, "k2", "third life");
+    world.uplink(third, hub, {});
+    await world.elapse(1_000);
+    expect(errorOf(third)).toMatchObject({ code: "FORK" });
+    await resolve(hub, third.epoch.nonce);
+    await world.elapse(10_000);
+    expect(errorOf(third)).toBeNull();
+    expect(await cursorOf(hub)).toBe(6);
+    expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(third, null));
+  });
+
   test("an older life is refused, and nothing of it is taken", async () => {
     const { world, hub, site } = await fleet(5, 0);
     const again = await site.restored(5);

@@ -71,6 +71,26 @@ describe("L3: a parent at its child", () => {
     ]);
   });
 
+  test("that departed below what was taken, of which some is compacted here, is followed by a snapshot", async () => {
+    const { world, hub, site, goOver } = await fleet();
+    const all = hub.position().revision;
+    await put(hub, "h1", "lost");
+    await hub.execute({ kind: "deleteRange", keys: { kind: "key", key: utf8("h2") } });
+    await put(hub, "h9", "lost");
+    await world.elapse(10_000);
+    await site.execute({ kind: "compact", revision: site.position().revision });
+    const again = await hub.restored(all);
+    await put(again, "h3", "after");
+    await goOver(again);
+    expect(errorOf(site)).toBeNull();
+    expect(await rowsOf(site, hub.id)).toEqual(await rowsOf(again, null));
+    await put(again, "h4", "after");
+    await put(site, "s4", "after");
+    await world.elapse(10_000);
+    expect(await rowsOf(site, hub.id)).toEqual(await rowsOf(again, null));
+    expect(await rowsOf(again, site.id)).toEqual(await rowsOf(site, null));
+  });
+
   test("that lost some of our ledger gets it again, and clients hear which revisions lost the rung hub", async () => {
     const { world, hub, site, goOver } = await fleet();
     const before = hub.position().revision;
@@ -126,6 +146,26 @@ describe("L3: a parent at its child", () => {
     expect(await rowsOf(anew, site.id)).toEqual(await rowsOf(site, null));
     expect(await codeOf(site.uplink?.epochs.plan() ?? Promise.resolve())).toBe("NOT_FOUND");
   });
+
+  test.each([0, 1])(
+    "that was founded anew is adopted by a snapshot, where that is compacted; it has %i keys",
+    async (keys) => {
+      const { world, hub, site, goOver } = await fleet();
+      await site.execute({ kind: "compact", revision: site.position().revision });
+      const anew = await world.cluster("hub");
+      if (keys > 0) await put(anew, "new", "hub");
+      await goOver(anew);
+      expect(errorOf(site)).toMatchObject({ code: "WRONG_EPOCH" });
+      expect(await site.uplink?.epochs.plan()).toMatchObject({ parting: 0, taken: { changes: null } });
+      await site.uplink?.epochs.adopt();
+      await world.elapse(20_000);
+      await put(anew, "later", "hub");
+      await world.elapse(20_000);
+      expect(errorOf(site)).toBeNull();
+      expect(await rowsOf(site, hub.id)).toEqual(await rowsOf(anew, null));
+      expect(await rowsOf(anew, site.id)).toEqual(await rowsOf(site, null));
+    },
+  );
 
   test("an older life of it is refused", async () => {
     const { hub, site, goOver } = await fleet();

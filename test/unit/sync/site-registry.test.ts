@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type ClusterId, type Epoch, type NodeId, PARTITION } from "@openclaw/core/ids.ts";
 import type { SystemCommand } from "@openclaw/core/state-machine/command.ts";
 import type { Query } from "@openclaw/core/state-machine/query.ts";
@@ -28,10 +29,16 @@ const PEER = "12D3KooWGzBNFHtPEwQ7mAsjQ3bUMCjSsiv2Qu1Y3QXrJ9RZzZzZ";
 /** A hub's replica that commits at once, and the registry of one of its nodes. */
 async function opened(hub = new OneCluster("hub"), of: Epoch = epoch("a")) {
   const proposed: SystemCommand[] = [];
+  const said: string[] = [];
+  const clock = new VirtualClock();
+  const state = { answers: true };
   let changed = (): void => {};
   const registry = await SiteRegistry.open({
     replica: {
-      read: async <Q extends Query>(question: Q) => hub.query(question),
+      read: async <Q extends Query>(question: Q) => {
+        if (!state.answers) throw new OpenClawError("DIVERGED");
+        return hub.query(question);
+      },
       onRows: (_, listener) => {
         changed = listener;
         return () => {};
@@ -47,10 +54,10 @@ async function opened(hub = new OneCluster("hub"), of: Epoch = epoch("a")) {
     node: "hub-1" as NodeId,
     epoch: of,
     clusterKey: hubKey.publicKey,
-    clock: new VirtualClock(),
-    log: { info: () => {}, warn: () => {} },
+    clock,
+    log: { info: (_, text) => void said.push(text), warn: () => {} },
   });
-  return { hub, registry, proposed };
+  return { hub, registry, proposed, state, clock, said };
 }
 
 interface Granted {
@@ -142,4 +149,22 @@ test("F1: what another node of the hub decided is known as soon as it is applied
   hub.system({ kind: "decideSite", cluster: shop.cluster, decision: "revoked" });
   await registry.refresh();
   expect(seen).toEqual(["revoked"]);
+});
+
+test("F1: while the rows cannot be read a site is told to try again, and the log once", async () => {
+  const { registry, state, clock, said } = await opened();
+  const shop = await site("shop", await granted());
+  state.answers = false;
+  expect(await codeOf(registry.admit(shop))).toBe("UNAVAILABLE");
+  const second = async (): Promise<void> => {
+    clock.step(clock.now() + 1_000);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  };
+  for (let i = 0; i < 10; i++) await second();
+  expect(said.filter((text) => text.includes("could not be read"))).toHaveLength(1);
+  state.answers = true;
+  await second();
+  await second();
+  expect(await registry.admit(shop)).toBe("shop-1");
+  await registry.stop();
 });

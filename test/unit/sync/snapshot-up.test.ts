@@ -153,6 +153,32 @@ describe("S5: a site that shed what its hub lacks", () => {
     expect((await rowsOf(hub, site)).map((row) => row.split("=")[0])).toEqual(["a", "b", "c"]);
   });
 
+  test.each([
+    ["site", "pin/"],
+    ["hub", "pin/shared/"],
+  ] as const)("Q3: what was private at its revision is not told after the home became %s", async (where, prefix) => {
+    const { world, hub, site, uplink } = await fleet();
+    await site.execute({ kind: "setHome", prefix: utf8("pin/"), home: "private", without: [] });
+    await world.elapse(2_000);
+    uplink.setEnabled(false);
+    await world.flush();
+    await put(site, "a");
+    await put(site, "pin/shared/1", "secret");
+    await put(site, "b");
+    const at = site.position().revision;
+    await remove(site, "pin/shared/1");
+    expect(await site.execute({ kind: "setHome", prefix: utf8(prefix), home: where, without: [] })).toMatchObject({
+      ok: true,
+    });
+    await put(site, "pin/shared/2", "open");
+    await shed(site, at);
+    uplink.setEnabled(true);
+    await world.elapse(5_000);
+    expect((await rowsOf(hub, site)).map((row) => row.split("=")[0])).toEqual(["a", "b", "pin/shared/2"]);
+    const { records } = await hub.ledger(revision(1), 100_000_000);
+    expect(records.some(({ record }) => Buffer.from(record).includes("secret"))).toBe(false);
+  });
+
   test.each([0, 1, 2, 3, 4, 5, 6])("is cut after %i frames: nothing twice, nothing missing", async (frames) => {
     const { world, hub, site, uplink } = await fleet();
     for (let i = 0; i < 1_500; i++) await put(site, `k/${i}`);

@@ -1,0 +1,39 @@
+/** A document that is not on this device: asked of a gateway, and stored. */
+import type { DocumentChange } from "../ledger/record.ts";
+import type { Journal } from "./journal.ts";
+import type { Questions } from "./questions.ts";
+import type { Rungs } from "./rungs.ts";
+
+export interface FetchHost {
+  /** Nobody waits for a site that cannot be reached. */
+  online(): boolean;
+  readonly ask: Questions["document"];
+  readonly journal: Journal;
+  readonly rungs: Rungs;
+  /** It cannot be asked for. It comes with the stream when the site can be reached again, as far as this session may see it. */
+  failed(error: unknown): void;
+}
+
+/** Empty where it cannot be had. @throws OpenClawError CLIENT_STORAGE_FAILED */
+export async function fetchDocument(
+  { online, ask, journal, rungs, failed }: FetchHost,
+  collection: string,
+  document: string,
+): Promise<readonly DocumentChange[]> {
+  if (!online()) return [];
+  const { life } = rungs;
+  let fetched: Awaited<ReturnType<Questions["document"]>>;
+  try {
+    fetched = await ask(collection, document);
+  } catch (error) {
+    failed(error);
+    return [];
+  }
+  const { changes, at } = fetched;
+  if (changes.length === 0) return [];
+  await journal.commit({ write: { changes: [{ collection, document, changes }] } });
+  // The site has them; what its hub has of them, the stream tells.
+  const hashes = changes.map(({ hash }) => hash);
+  if (life === rungs.life) rungs.committed(hashes, at);
+  return changes;
+}
