@@ -1,5 +1,6 @@
 /** Our client for Node.js, its outbox in memory, over WebSocket as a browser's. */
 import * as Automerge from "@automerge/automerge";
+import type { DocumentHandle } from "@openclaw/core/client/documents.ts";
 import { openClaw } from "@openclaw/edge-runtime/client.ts";
 import type { Editor, Shown, TextDocument } from "./docs-editor.ts";
 
@@ -13,9 +14,12 @@ export async function openOurs(gateway: string): Promise<Editor> {
   const collection = `bench-${crypto.randomUUID()}`;
   let made = 0;
 
-  async function opened(ref: string, options: { initial?: Content }, shown: Shown): Promise<TextDocument> {
+  function open(ref: string, options: { initial?: Content }): Promise<DocumentHandle<Partial<Content>>> {
     const [from = "", id = ""] = ref.split("/");
-    const handle = await client.docs.open<Partial<Content>>(from, id, options);
+    return client.docs.open<Partial<Content>>(from, id, options);
+  }
+
+  function followed(ref: string, handle: DocumentHandle<Partial<Content>>, shown: Shown): TextDocument {
     const look = (): void => shown(handle.doc().text?.length ?? 0);
     handle.subscribe(look);
     look();
@@ -26,8 +30,14 @@ export async function openOurs(gateway: string): Promise<Editor> {
   }
 
   return {
-    create: (text, shown) => opened(`${collection}/${++made}`, { initial: { text } }, shown),
-    open: (ref, shown) => opened(ref, {}, shown),
+    create: async (text, shown) => {
+      const ref = `${collection}/${++made}`;
+      const handle = await open(ref, { initial: { text } });
+      // A hundred at once are one push, whose check takes the site seconds, and is given up on a machine that is busy.
+      await Promise.all(handle.heads().map((hash) => handle.settled(hash, "site")));
+      return followed(ref, handle, shown);
+    },
+    open: async (ref, shown) => followed(ref, await open(ref, {}), shown),
     offline: () => client.goOffline(),
     online: () => client.goOnline(),
   };
