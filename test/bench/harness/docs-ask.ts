@@ -1,7 +1,7 @@
 /** What a benchmark asks of a client's process, and is answered, by messages. */
 import { z } from "zod";
 
-export const askSchema = z.discriminatedUnion("kind", [
+const askSchema = z.discriminatedUnion("kind", [
   /** Make so many documents; answered with what others open them by. */
   z.object({ kind: z.literal("create"), count: z.number() }),
   z.object({ kind: z.literal("open"), refs: z.array(z.string()) }),
