@@ -2,8 +2,9 @@
 import type { Client, ClientOptions } from "@openclaw/core/client/client.ts";
 import { SiteConnection } from "./connection.ts";
 import { gatewaysOf, loadSite, type Site } from "./gateways.ts";
+import { GuestStore } from "./guest-store.ts";
 import { IndexedDbStore } from "./indexeddb-store.ts";
-import { webLockClaims } from "./link-locks.ts";
+import { mirrorTurn, webLockClaims } from "./link-locks.ts";
 import { browserClock, browserRandom } from "./ports.ts";
 
 export type { Client, ClientStatus } from "@openclaw/core/client/client.ts";
@@ -49,9 +50,10 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
 
   const unfollow = new AbortController();
   const name = options.name ?? site.cluster ?? "openclaw";
-  const { openClient } = await opening;
+  const [{ openClient }, turn] = await Promise.all([opening, mirrorTurn(name)]);
+  const device = new IndexedDbStore(name);
   const client = await openClient({
-    store: new IndexedDbStore(name),
+    store: turn.now ? device : await GuestStore.open(device, turn.comes),
     clock: browserClock,
     random: browserRandom,
     connect: (ended) => gateways.connect(ended),
@@ -60,6 +62,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
     claim: webLockClaims(name),
     stopped: async () => {
       unfollow.abort();
+      turn.release();
       await gateways.close();
     },
     ...(options.readYourWrites === undefined ? {} : { readYourWrites: options.readYourWrites }),

@@ -161,6 +161,18 @@ export class IndexedDbStore implements ClientStore {
     return this.#database.run(async (database) => (await database.get("cursors", "down")) ?? null);
   }
 
+  /** The mirror and the cursor that it is of, as of one moment. */
+  standing(): Promise<{ readonly mirror: readonly MirrorRow[]; readonly down: DownCursor | null }> {
+    return this.#database.run(async (database) => {
+      const step = database.transaction(["mirror", "cursors"]);
+      const [mirror, down] = await Promise.all([
+        step.objectStore("mirror").getAll(),
+        step.objectStore("cursors").get("down"),
+      ]);
+      return { mirror, down: down ?? null };
+    });
+  }
+
   close(): Promise<void> {
     return this.#database.close();
   }

@@ -1,5 +1,5 @@
 /**
- * Who is alive: each page session holds a Web Lock named by its link for as long as it lives, so that a lock that can be
+ * What the pages of one device agree on. Who is alive: each page session holds a Web Lock named by its link for as long as it lives, so that a lock that can be
  * had belongs to a session that is over, and whoever gets it may drain its outbox (D4).
  */
 import type { Claim } from "@openclaw/core/client/drain.ts";
@@ -23,4 +23,46 @@ export function webLockClaims(store: string): Claim {
         .catch(reject);
     });
   };
+}
+
+/** Which of the pages of one device keeps the mirror: one at a time. */
+export interface MirrorTurn {
+  /** Nobody else keeps it. */
+  readonly now: boolean;
+  /** Resolves when nobody else does. */
+  readonly comes: Promise<void>;
+  release(): void;
+}
+
+/** @param store the database's name */
+export async function mirrorTurn(store: string): Promise<MirrorTurn> {
+  const { promise: over, resolve: release } = Promise.withResolvers<void>();
+  // Without Web Locks no page knows of another.
+  const locks = navigator.locks as LockManager | undefined;
+  if (locks === undefined) return { now: true, comes: Promise.resolve(), release };
+  const name = `openclaw:${store}:mirror`;
+  const now = await new Promise<boolean>((resolve, reject) => {
+    locks
+      .request(name, { ifAvailable: true }, (lock) => {
+        resolve(lock !== null);
+        return lock === null ? undefined : over;
+      })
+      .catch(reject);
+  });
+  if (now) return { now, comes: Promise.resolve(), release };
+  const waiting = new AbortController();
+  const comes = new Promise<void>((resolve) => {
+    locks
+      .request(name, { signal: waiting.signal }, () => {
+        resolve();
+        return over;
+      })
+      // It was given up: nobody waits for it any more.
+      .catch(() => undefined);
+  });
+  const giveUp = (): void => {
+    waiting.abort();
+    release();
+  };
+  return { now, comes, release: giveUp };
 }

@@ -17,7 +17,7 @@ import { Keys, type KeysHost } from "./keys.ts";
 import { Leases, type LeasesHost } from "./leases.ts";
 import { callListener } from "./listener.ts";
 import type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
-import { Outbox } from "./outbox.ts";
+import { Outbox, requireSent } from "./outbox.ts";
 import { drawLink } from "./own-link.ts";
 import { Questions } from "./questions.ts";
 import { ReadSession } from "./read-session.ts";
@@ -269,6 +269,7 @@ export class Client {
       welcomed: (welcome) => {
         try {
           this.#welcomed(welcome);
+          requireSent(welcome.cursor, outbox.nextSeq);
           settle(welcome.outcomes, welcome.cursor);
         } catch (error) {
           this.#fail(error);

@@ -3,12 +3,12 @@
  * over a connection of its own, by whoever gets the link's claim.
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
-import { type LinkId, type Seq, seq } from "../ids.ts";
+import { type Epoch, type LinkId, type Seq, seq } from "../ids.ts";
 import { RESULTS_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
 import { ChildLink } from "../sync/child-link.ts";
 import type { ChildConnection } from "../sync/message.ts";
-import { Outbox } from "./outbox.ts";
+import { Outbox, requireSent } from "./outbox.ts";
 import type { Settlement } from "./settlement.ts";
 import type { ClientStore, OutboxRow } from "./store.ts";
 
@@ -130,16 +130,21 @@ export class Drainer {
       outbox.restore(await store.outbox(link, outbox.nextSeq, RESULTS_MAX));
     });
     await outbox.next(0);
-    const token = await this.#options.token();
+    const [token, nextSeq] = [await this.#options.token(), await store.nextSeq(link)];
     const connection = await this.#options.connect();
     if (!this.#wanted) return connection.close();
-    const reason = await this.#converse(outbox, connection, token);
+    const reason = await this.#converse(outbox, connection, token, nextSeq);
     if (reason?.code === "SESSION_EXPIRED") await settlement.abandon(outbox, null);
     else if (reason !== null) throw reason;
   }
 
   /** Resolves when the outbox is empty, or with why the connection ended before. */
-  #converse(outbox: Outbox, connection: ChildConnection, token: string | null): Promise<OpenClawError | null> {
+  #converse(
+    outbox: Outbox,
+    connection: ChildConnection,
+    token: string | null,
+    nextSeq: Seq,
+  ): Promise<OpenClawError | null> {
     const { settlement, clock, epoch } = this.#options;
     let settling: Promise<unknown> = Promise.resolve();
     return new Promise((resolve, reject) => {
@@ -161,11 +166,13 @@ export class Drainer {
         owner: {
           source: outbox,
           welcomed: (welcome) => {
-            const known = epoch();
-            // What this outbox sent before may have been taken in the epoch that this session knows: it has to learn first.
-            if (known !== null && known !== welcome.epoch.nonce)
-              link.fail(new OpenClawError("WRONG_EPOCH", `this device knew epoch ${known}`));
-            else settle(welcome.outcomes, welcome.cursor);
+            try {
+              requireEpoch(welcome.epoch, epoch());
+              requireSent(welcome.cursor, nextSeq);
+              settle(welcome.outcomes, welcome.cursor);
+            } catch (error) {
+              link.fail(asOpenClawError(error));
+            }
           },
           pushed: ({ outcomes }, to) => settle(outcomes, to),
           events: () => undefined,
@@ -200,4 +207,9 @@ export async function allRows(store: ClientStore, link: LinkId): Promise<readonl
     if (last === undefined || page.length < RESULTS_MAX) return rows;
     from = seq(last.seq + 1);
   }
+}
+
+/** What an outbox sent before may have been taken in the epoch that this session knows: it has to learn of another one first. */
+function requireEpoch({ nonce }: Epoch, known: string | null): void {
+  if (known !== null && known !== nonce) throw new OpenClawError("WRONG_EPOCH", `this device knew epoch ${known}`);
 }

@@ -2,7 +2,7 @@
  * The queued commands of one link, in order: what is stored here and not yet answered. The source of the link's pushes.
  * A row leaves when its outcome is stored, and only then does the low-water mark pass it (Q1).
  */
-import { invariant } from "../errors.ts";
+import { invariant, OpenClawError } from "../errors.ts";
 import { type LinkId, type Seq, seq } from "../ids.ts";
 import { BATCH_BYTES_MAX, RESPONSES_BYTES_MAX, RESULTS_MAX } from "../limits.ts";
 import type { UserCommand } from "../state-machine/command.ts";
@@ -184,4 +184,10 @@ export class Outbox implements PushSource {
       }) ?? null;
     return this.#fetching;
   }
+}
+
+/** @throws OpenClawError SESSION_EXPIRED: the parent took what was never sent, so that it means another stream by this name */
+export function requireSent(cursor: number, nextSeq: Seq): void {
+  if (cursor < nextSeq) return;
+  throw new OpenClawError("SESSION_EXPIRED", `the site is at ${cursor} of a stream that ends at ${nextSeq - 1}`);
 }

@@ -310,7 +310,7 @@ function stepFields(step: HomeEvent["step"]): readonly Encodable[] {
     case "declare":
       return [STEP.declare, HOMES.indexOf(step.home), step.owner, step.waiting];
     case "release":
-      return [STEP.release];
+      return [STEP.release, step.of];
     case "open":
       return [STEP.open];
     default:
@@ -324,7 +324,7 @@ function readStep(reader: TupleReader): HomeEvent["step"] {
     case STEP.declare:
       return { kind: "declare", home: readHome(reader), owner: readCluster(reader), waiting: readClusters(reader) };
     case STEP.release:
-      return { kind: "release" };
+      return { kind: "release", of: revision(reader.count()) };
     case STEP.open:
       return { kind: "open" };
     default:

@@ -88,8 +88,8 @@ export interface HomeEvent {
         readonly owner: ClusterId | null;
         readonly waiting: readonly ClusterId[];
       }
-    /** Told to the parent: nothing of this cluster is written under the prefix after this. */
-    | { readonly kind: "release" }
+    /** Told to the parent: nothing of this cluster is written under the prefix after this. `of`: its revision that declared it. */
+    | { readonly kind: "release"; readonly of: Revision }
     /** Every old home has released it: what the owner has is what holds. */
     | { readonly kind: "open" };
 }

@@ -12,17 +12,45 @@ import { decodeRecord, wayOf } from "./record-codec.ts";
 import type { Subscription } from "./subscription.ts";
 
 /**
- * Up: everything but what the parent's own link brought (L5); what is private as its leaf alone (L2). `records` are
- * consecutive. Of a record no more is read than decides that.
+ * Up: everything but what the parent's own link brought (L5); what is private as its leaf alone (L2), and what another
+ * parent was asked or told up to `addressed`, before this one. `records` are consecutive. Of a record no more is read than
+ * decides that.
  */
-export function selectForParent(records: readonly StoredRecord[], parent: ClusterId, sha256: Sha256): LinkItem[] {
+export function selectForParent(
+  records: readonly StoredRecord[],
+  parent: ClusterId,
+  sha256: Sha256,
+  addressed = 0,
+): LinkItem[] {
   return select(records, ({ revision, record: bytes }) => {
     const { link, home } = wayOf(bytes);
     if (link !== null && String(link) === parent) return null;
     if (home === "private") return { kind: "stub", revision, leaf: leafHash(sha256, bytes), reason: "private" };
+    // It ran there, or never will: a command runs once (Q2).
+    if (revision <= addressed && isForParent(decodeRecord(bytes)))
+      return { kind: "stub", revision, leaf: leafHash(sha256, bytes), reason: "filtered" };
     return { kind: "body", revision, record: bytes };
   });
 }
+
+const isForParent = ({ origin, events }: LedgerRecord): boolean =>
+  origin === null &&
+  events.some((event) => {
+    switch (event.kind) {
+      case "command":
+        return event.via === null;
+      case "result":
+        return event.to === null;
+      case "home":
+        return event.step.kind === "release";
+      case "put":
+      case "delete":
+      case "change":
+        return false;
+      default:
+        return unreachable(event);
+    }
+  });
 
 /**
  * Down: what the child subscribed to, but never what the child itself brought (`child` null: a client, which brings
@@ -34,7 +62,7 @@ export function selectForChild(
   subscription: Subscription,
 ): LinkItem[] {
   return select(records, ({ revision, record: bytes }) => {
-    const record = decodeRecord(bytes);
+    const record = recordOf(bytes);
     if (child !== null && !mayTravelTo(record, child)) return null;
     // A record travels whole or not at all: a part of it would have another leaf.
     const isWanted =
@@ -42,6 +70,18 @@ export function selectForChild(
       record.events.some((event) => subscribed(event, record, subscription));
     return isWanted ? { kind: "body", revision, record: bytes } : null;
   });
+}
+
+/** A record that is news goes to every child's stream as the same bytes: it is decoded for the first of them. */
+const DECODED = new WeakMap<Uint8Array, LedgerRecord>();
+
+/** @throws OpenClawError MALFORMED_FRAME */
+export function recordOf(bytes: Uint8Array): LedgerRecord {
+  const known = DECODED.get(bytes);
+  if (known !== undefined) return known;
+  const record = decodeRecord(bytes);
+  DECODED.set(bytes, record);
+  return record;
 }
 
 const mayTravelTo = (record: LedgerRecord, child: ClusterId): boolean =>

@@ -21,7 +21,8 @@ import { expireLeases, runLeaseCommand } from "./leases.ts";
 import { type Importing, importLedger } from "./ledger-imports.ts";
 import type { Author } from "./ledger-writer.ts";
 import { LedgerWriter } from "./ledger-writer.ts";
-import { noteContender, settleEpoch, succeedEpoch } from "./link-epochs.ts";
+import { noteContender, type SucceedEpoch, settleEpoch, succeedEpoch } from "./link-epochs.ts";
+import { parentOf } from "./link-rows.ts";
 import type { Refused } from "./member.ts";
 import { noteConfiguration, noteMember } from "./members.ts";
 import { refused } from "./outcome.ts";
@@ -161,7 +162,7 @@ class Machine {
         noteParentHolds(this.#tx, command, this.#ledger.position.revision);
         return { kind: "noted" };
       case "succeedEpoch":
-        return succeedEpoch(this.#tx, this.#sha256, command);
+        return this.#succeedEpoch(command, header);
       case "settleEpoch": {
         const author = { principal: header.principal, time: header.time, salt: this.#salts(header) };
         return settleEpoch(this.#tx, this.#ledger, this.#sha256, command, author);
@@ -228,6 +229,14 @@ class Machine {
     const remembered = rememberedOf(this.#tx, header.principal, idempotency);
     const { until, note } = remembered ?? { until: null, note: idempotency.note };
     return { kind: "idempotent", outcome, until, note, repeated: !ran && remembered !== null };
+  }
+
+  #succeedEpoch(command: SucceedEpoch, header: CommandHeader): CommandResult {
+    const before = parentOf(this.#tx);
+    const result = succeedEpoch(this.#tx, this.#ledger.position.revision, this.#sha256, command);
+    if (before !== null && parentOf(this.#tx) !== before)
+      this.#commands.forgetParent(this.#authors(header)(`cluster:${this.#cluster}`));
+    return result;
   }
 
   #noteMember({ node, place, supports }: Extract<Command, { kind: "noteMember" }>, index: Index): Refused | null {

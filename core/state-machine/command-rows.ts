@@ -157,6 +157,10 @@ export function addSettled(tx: Transaction, at: Revision, { since, principal, vi
   }
 }
 
+/** Nothing is known of it any more, though its row may still stand. */
+export const isForgotten = ({ since }: Pick<WaitingCommand, "since">, logTime: number): boolean =>
+  since + COMMAND_HORIZON_MS <= logTime;
+
 /** Those that wait, oldest first; at most COMMANDS_WAITING_MAX. */
 export const waitingCommands = (tx: Transaction): readonly { readonly at: Revision; readonly row: WaitingCommand }[] =>
   tx
@@ -213,13 +217,15 @@ export function* commandStates(
   return { commands, more: commands.length < found.length };
 }
 
-function waitingState(at: Revision, { since, principal, via, relay }: WaitingCommand, logTime: number) {
-  if (relay !== null || since + COMMAND_HORIZON_MS <= logTime) return null;
+function waitingState(at: Revision, row: WaitingCommand, logTime: number) {
+  const { since, principal, via, relay } = row;
+  if (relay !== null || isForgotten(row, logTime)) return null;
   return { revision: at, principal, via, waitsMs: logTime - since, outcome: null };
 }
 
-function settledState(at: Revision, { since, principal, via, outcome }: SettledCommand, logTime: number) {
-  return since + COMMAND_HORIZON_MS <= logTime ? null : { revision: at, principal, via, waitsMs: null, outcome };
+function settledState(at: Revision, row: SettledCommand, logTime: number) {
+  const { principal, via, outcome } = row;
+  return isForgotten(row, logTime) ? null : { revision: at, principal, via, waitsMs: null, outcome };
 }
 
 /** A few at a time: rows of both kinds are in the order of their revisions, and so of their time. */

@@ -33,9 +33,9 @@ export function shed(tx: Transaction, ledger: LedgerWriter, to: Revision, time: 
   const wrong = refusal(ledger, to);
   if (wrong !== null) return wrong;
   const from = revision((parentHolds(tx) ?? 0) + 1);
-  // A queued command runs once or never: it must not be shed on its way (Q2).
-  const queued = firstForParent(tx, from);
-  if (queued !== null && to > queued) return refused("NOT_SHIPPED", `a command is queued at revision ${queued}`);
+  // A queued command runs once or never: it must not be shed on its way (Q2), and the last revision that is goes, too.
+  const queued = to > from ? firstForParent(tx, from) : null;
+  if (queued !== null && to >= queued) return refused("NOT_SHIPPED", `a command is queued at revision ${queued}`);
   if (to > from) noteShed(tx, null, { from, to, time, told: false });
   ledger.compact(to);
   return accepted(ledger.position.revision);

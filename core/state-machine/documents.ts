@@ -1,10 +1,11 @@
 /** Document changes: those that users push, those that links bring, and what both leave behind. */
+import { utf8 } from "../bytes.ts";
 import { invariant } from "../errors.ts";
 import type { ChangeHash, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
 import type { DocumentChange, LedgerEvent } from "../ledger/record.ts";
-import { changeHashBytes } from "../ledger/record-codec.ts";
-import { EVENTS_MAX } from "../limits.ts";
+import { changeHashBytes, HASH_BYTES } from "../ledger/record-codec.ts";
+import { EVENTS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
 import type { Outcome, UserCommand } from "./command.ts";
 import type { Plan } from "./document-plan.ts";
 import { acceptedAt, planChanges } from "./document-plan.ts";
@@ -23,6 +24,8 @@ export type ChangeEvent = Extract<LedgerEvent, { kind: "change" }>;
  * (RESULTS_MAX such answers) has to fit one frame.
  */
 const MISSING_NAMED_MAX = 32;
+/** Around the names, the bytes and the dependencies of a change in its event. */
+const EVENT_OVERHEAD_BYTES = 64;
 
 /** All of one push or nothing of it (D2, D3). */
 export function runChangeCommand(
@@ -41,6 +44,8 @@ export function runChangeCommand(
     const wrong = changeRefusal(change);
     if (wrong !== null) return wrong;
   }
+  const bytes = recordBytes(command);
+  if (bytes > RECORD_BYTES_MAX) return refused("CHANGE_TOO_LARGE", `${bytes} bytes in one record`);
   const keys = new DocumentKeys(collection, document);
   const plan = planChanges(tx, keys, changes);
   const known = changes.map(({ hash }) =>
@@ -68,6 +73,13 @@ export function runChangeCommand(
     ),
   );
 }
+
+/** Of the events: a record that is larger could not be sent on. */
+const recordBytes = ({ collection, document, changes }: ChangeCommand): number =>
+  changes.reduce(
+    (sum, { actor, deps, bytes }) => sum + actor.length + HASH_BYTES * deps.length + bytes.length,
+    changes.length * (EVENT_OVERHEAD_BYTES + utf8(collection).length + utf8(document).length),
+  );
 
 const changeEvent = (collection: string, document: string, change: DocumentChange): ChangeEvent => ({
   kind: "change",

@@ -7,12 +7,12 @@
  */
 import { equalBytes, prefixEnd } from "../bytes.ts";
 import { unreachable } from "../errors.ts";
-import type { ClusterId } from "../ids.ts";
+import type { ClusterId, Revision } from "../ids.ts";
 import type { Home, HomeEvent } from "../ledger/record.ts";
 import { HOME_PREFIX_BYTES_MAX, HOMES_MAX, RANGE_ROWS_MAX } from "../limits.ts";
 import type { Outcome, UserCommand } from "./command.ts";
 import type { HomeRow } from "./home.ts";
-import { forgetFormerlyPrivate, formerlyPrivate, homesOf, takeHomeStep } from "./homes.ts";
+import { forgetFormerlyPrivate, formerlyPrivate, homesOf, type Teller, takeHomeStep } from "./homes.ts";
 import { type KeyRow, keyRow } from "./key-rows.ts";
 import { KeyWrites } from "./key-writes.ts";
 import { keyOfRow, keyRange, keyRowKey } from "./keyspace.ts";
@@ -67,7 +67,8 @@ export class Handover {
   }
 
   /** A step that the parent told: it has taken its record. */
-  fromParent(authorOf: (principal: string) => Author, owner: ClusterId, { prefix, step }: HomeEvent): void {
+  fromParent(authorOf: (principal: string) => Author, parent: Teller, { prefix, step }: HomeEvent): void {
+    const owner = parent.cluster;
     const own = authorOf(`cluster:${this.#cluster}`);
     const before = homesOf(this.#tx).exactly(prefix);
     const children = this.#children();
@@ -75,24 +76,27 @@ export class Handover {
       case "declare": {
         if (homesOf(this.#tx).isPrivate(prefix)) {
           // Nothing of it is given up, not even the name of a key; but the parent waits.
-          if (step.home === "hub") this.#append(own, { kind: "home", prefix, step: { kind: "release" } }, "site");
+          if (step.home === "hub")
+            this.#append(own, { kind: "home", prefix, step: { kind: "release", of: parent.revision } }, "site");
           return;
         }
         // Read before the row goes: it tells whose mirror we read.
         const adopted = step.home === "site" && before?.open === true ? before.owner : null;
-        takeHomeStep(this.#tx, owner, this.#ledger.position.revision, { kind: "home", prefix, step });
+        takeHomeStep(this.#tx, parent, this.#ledger.position.revision, { kind: "home", prefix, step });
         if (step.home === "hub") {
-          if (children.length === 0) this.#release(own, prefix);
+          if (before?.owner === null) this.#commands.refuseHeld();
+          if (children.length === 0) this.#release(own, prefix, parent.revision);
           else this.#declare(own, prefix, "hub", step.owner ?? owner, children);
           return;
         }
         if (adopted !== null) this.#write(own, this.#mirrored(prefix, adopted), "site");
+        this.#commands.giveUpUnsure(own);
         if (children.length > 0) this.#declare(own, prefix, "site", null, []);
         this.#commands.runWaiting(authorOf, null);
         return;
       }
       case "open":
-        takeHomeStep(this.#tx, owner, this.#ledger.position.revision, { kind: "home", prefix, step });
+        takeHomeStep(this.#tx, parent, this.#ledger.position.revision, { kind: "home", prefix, step });
         // What it did not declare it cannot open.
         if (before === null || before.owner === null) return;
         this.#forgetOwn(own, prefix);
@@ -106,9 +110,12 @@ export class Handover {
   }
 
   /** A child has released a prefix: what it had there is ours, where we have nothing. */
-  fromChild(authorOf: (principal: string) => Author, child: ClusterId, { prefix, step }: HomeEvent): void {
+  fromChild(authorOf: (principal: string) => Author, teller: Teller, { prefix, step }: HomeEvent): void {
+    const child = teller.cluster;
     const before = homesOf(this.#tx).exactly(prefix);
     if (step.kind !== "release" || before === null || before.home === "private") return;
+    // An answer to an earlier declaration: since then the home was away, and was the child's again.
+    if (step.of < before.declared) return;
     const own = authorOf(`cluster:${this.#cluster}`);
     const isOurs = before.owner === null;
     const missing = [...this.#mirrored(prefix, child)].filter(
@@ -116,7 +123,7 @@ export class Handover {
     );
     // Past its own release a middle tier owns nothing under the prefix.
     if (isOurs || before.waiting.length > 0) this.#write(own, missing, isOurs ? "hub" : "site");
-    takeHomeStep(this.#tx, child, this.#ledger.position.revision, { kind: "home", prefix, step });
+    takeHomeStep(this.#tx, teller, this.#ledger.position.revision, { kind: "home", prefix, step });
     const after = homesOf(this.#tx).exactly(prefix);
     if (before.waiting.length > 0 && after?.waiting.length === 0) this.#allReleased(authorOf, own, after);
   }
@@ -139,9 +146,9 @@ export class Handover {
     if (after?.waiting.length === 0) this.#allReleased(authorOf, author, after);
   }
 
-  #allReleased(authorOf: (principal: string) => Author, author: Author, { prefix, owner }: HomeRow): void {
+  #allReleased(authorOf: (principal: string) => Author, author: Author, { prefix, owner, asked }: HomeRow): void {
     if (owner !== null) {
-      this.#release(author, prefix);
+      this.#release(author, prefix, asked);
       return;
     }
     this.#append(author, { kind: "home", prefix, step: { kind: "open" } }, "site");
@@ -163,10 +170,10 @@ export class Handover {
   }
 
   /** Nothing is written here under the prefix after this. A lease cannot follow its keys: they end. */
-  #release(author: Author, prefix: Uint8Array): void {
+  #release(author: Author, prefix: Uint8Array, of: Revision): void {
     const leased = [...this.#own(prefix)].filter(({ lease }) => lease !== null);
     this.#delete(author, leased);
-    this.#append(author, { kind: "home", prefix, step: { kind: "release" } }, "site");
+    this.#append(author, { kind: "home", prefix, step: { kind: "release", of } }, "site");
   }
 
   /** The owner has what we had: from here on its mirror answers. */
@@ -236,7 +243,9 @@ export class Handover {
       return refused("NOT_EMPTY", "what was shipped cannot be taken back, and what is private is not shipped later");
     if (was && !becomes && this.#isFullOfFormer(prefix))
       return refused("OVERLOADED", `${HOMES_MAX} prefixes were private; compact what is from then`);
-    return row === null && home === "hub" ? this.#sizeRefusal(prefix) : null;
+    if (row === null && home === "hub") return this.#sizeRefusal(prefix, [null, ...this.#children()]);
+    // Each child makes the hub's keys its own.
+    return row?.home === "hub" && home === "site" ? this.#sizeRefusal(prefix, [null]) : null;
   }
 
   #isFullOfFormer(prefix: Uint8Array): boolean {
@@ -256,10 +265,10 @@ export class Handover {
   }
 
   /** All of it is written in the apply of one command. */
-  #sizeRefusal(prefix: Uint8Array): Refusal | null {
+  #sizeRefusal(prefix: Uint8Array, origins: readonly (ClusterId | null)[]): Refusal | null {
     let rows = 0;
     let bytes = 0;
-    for (const origin of [null, ...this.#children()]) {
+    for (const origin of origins) {
       for (const row of this.#under(prefix, origin)) {
         rows++;
         bytes += rowBytes(row);

@@ -11,6 +11,10 @@ export interface HomeRow {
   readonly open: boolean;
   /** Children that have not released it yet. */
   readonly waiting: readonly ClusterId[];
+  /** Our revision that declared it. An earlier one may have done so, too, and may still be answered. */
+  readonly declared: Revision;
+  /** Likewise the parent's; 0 where it did not. */
+  readonly asked: Revision;
 }
 
 /** What was under a prefix before a revision was private: a snapshot of an earlier one does not tell it, either (Q3). */

@@ -5,7 +5,7 @@
 import { compareBytes, equalBytes, prefixEnd, startsWith } from "../bytes.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import { unreachable } from "../errors.ts";
-import { type ClusterId, type Revision, revision } from "../ids.ts";
+import { type ClusterId, type Origin, type Revision, revision } from "../ids.ts";
 import type { Home, HomeEvent } from "../ledger/record.ts";
 import { readCluster, readClusters } from "../ledger/record-codec.ts";
 import type { KeyCommand } from "./command.ts";
@@ -18,8 +18,8 @@ import type { StateView } from "./view.ts";
 /** Where a command on keys runs. */
 export type Place =
   | { readonly kind: "here"; readonly home: Home }
-  /** Ours, once the old homes have released it. */
-  | { readonly kind: "held" }
+  /** Ours, once the old homes that it waits for have released it. */
+  | { readonly kind: "held"; readonly waiting: readonly ClusterId[] }
   | { readonly kind: "parent" }
   /** It names keys of two homes. */
   | { readonly kind: "crossing" };
@@ -81,7 +81,7 @@ export class Homes {
       for (const row of this.#rowsOf(keys)) {
         const next = placeAt(row);
         if (place !== null && !same(place, next)) return { kind: "crossing" };
-        place = next;
+        place = together(place, next);
       }
     }
     return place ?? AT_SITE;
@@ -123,7 +123,17 @@ const NO_HOMES = new Homes([]);
 
 const homesRow: RowCodec<Homes> = {
   encode: ({ rows }) =>
-    encode(rows.map((row) => [row.prefix, row.home === "private", row.owner, row.open, row.waiting])),
+    encode(
+      rows.map((row) => [
+        row.prefix,
+        row.home === "private",
+        row.owner,
+        row.open,
+        row.waiting,
+        row.declared,
+        row.asked,
+      ]),
+    ),
   decode(bytes) {
     const list = decode(bytes);
     return new Homes(
@@ -135,6 +145,8 @@ const homesRow: RowCodec<Homes> = {
           owner: readCluster(reader),
           open: reader.flag(),
           waiting: readClusters(reader),
+          declared: revision(reader.count()),
+          asked: revision(reader.count()),
         };
       }),
     );
@@ -148,12 +160,16 @@ export function homesIn(view: StateView): Homes {
   return bytes === undefined ? NO_HOMES : homesRow.decode(bytes);
 }
 
+/** A neighbour, and its revision that told. */
+export type Teller = Pick<Origin, "cluster" | "revision">;
+
 /**
  * What a step makes of the row: the same whether it is applied or replayed.
- * @param from null: our own; else the neighbour's
+ * @param told null: our own; else by which neighbour, at which of its revisions
  * @param at our revision that holds it
  */
-export function takeHomeStep(tx: Transaction, from: ClusterId | null, at: Revision, { prefix, step }: HomeEvent): void {
+export function takeHomeStep(tx: Transaction, told: Teller | null, at: Revision, { prefix, step }: HomeEvent): void {
+  const from = told?.cluster ?? null;
   const homes = homesOf(tx);
   const row = homes.exactly(prefix);
   switch (step.kind) {
@@ -163,13 +179,16 @@ export function takeHomeStep(tx: Transaction, from: ClusterId | null, at: Revisi
       if (step.home === "site") return write(tx, homes.without(prefix));
       const owner = from === null ? step.owner : (step.owner ?? from);
       const open = step.home === "private";
-      return write(
-        tx,
-        homes.with({ prefix, home: step.home, owner, open, waiting: from === null ? step.waiting : [] }),
-      );
+      const waiting = from === null ? step.waiting : [];
+      // What we tell our children of the parent's is still the parent's.
+      const asked = told?.revision ?? (owner === null ? revision(0) : (row?.asked ?? revision(0)));
+      // Said again, it is the same declaration, and its answers count: an operator said that a child is gone.
+      const isAgain = from === null && row !== null && row.home === step.home && row.owner === owner;
+      const declared = isAgain ? row.declared : at;
+      return write(tx, homes.with({ prefix, home: step.home, owner, open, waiting, declared, asked }));
     }
     case "release":
-      if (from === null || row === null) return;
+      if (from === null || row === null || step.of < row.declared) return;
       return write(tx, homes.with({ ...row, waiting: row.waiting.filter((child) => child !== from) }));
     case "open":
       // Told to the children on its way through a middle tier, it is no news to that tier.
@@ -234,8 +253,11 @@ function placeAt(row: HomeRow | null): Place {
   if (row === null) return AT_SITE;
   if (row.home === "private") return { kind: "here", home: "private" };
   if (row.owner !== null) return { kind: "parent" };
-  return row.open ? { kind: "here", home: "hub" } : { kind: "held" };
+  return row.open ? { kind: "here", home: "hub" } : { kind: "held", waiting: row.waiting };
 }
+
+const together = (a: Place | null, b: Place): Place =>
+  a?.kind === "held" && b.kind === "held" ? { kind: "held", waiting: [...a.waiting, ...b.waiting] } : b;
 
 const same = (a: Place, b: Place): boolean =>
   a.kind === b.kind && (a.kind !== "here" || b.kind !== "here" || a.home === b.home);

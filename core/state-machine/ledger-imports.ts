@@ -270,7 +270,7 @@ function take(
 ): CommandResult {
   const { tx, ledger } = importing;
   const { link } = command;
-  if (command.side === "parent") noteParent(tx, command.cluster);
+  if (command.side === "parent") noteParent(tx, command.cluster, ledger.position.revision);
   const begun = ledger.position.revision;
   let row = from;
   let refusal: Refusal | null = null;
@@ -284,7 +284,7 @@ function take(
     row =
       taken === "known"
         ? noteGap(tx, link, row, { to, hash, reason, at }, compacted)
-        : noteBody(tx, link, row, { to, hash, at }, body?.bytes.length ?? 0);
+        : noteBody(tx, link, row, { to, hash, at }, body?.bytes.length ?? 0, compacted);
   }
   if (row !== from) {
     if (from.cursor === 0) beginLink(tx, link, from.hash, begun);

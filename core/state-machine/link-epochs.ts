@@ -16,7 +16,7 @@ import { contenderKey, contendersRange, ledgerLinkKey, leftLifeKey, streamKey } 
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import { contenderRow, leftLifeRow } from "./life-rows.ts";
 import { rewindLink } from "./link-gaps.ts";
-import { type LedgerLinkRow, ledgerLinkRow, lowerMarks, noteParent, raiseMark } from "./link-rows.ts";
+import { type LedgerLinkRow, ledgerLinkRow, lowerAllMarks, lowerMarks, noteParent, raiseMark } from "./link-rows.ts";
 import { moveParentHolds } from "./position.ts";
 import { awaitSnapshot, streamOf } from "./stream-rows.ts";
 import type { Transaction } from "./transaction.ts";
@@ -28,8 +28,8 @@ export type NoteContender = Extract<SystemCommand, { kind: "noteContender" }>;
 /** Contenders of one link that are remembered for the operator; further ones are refused like them, and not listed. */
 export const CONTENDERS_MAX = 8;
 
-/** Follows the sender into an epoch that has all that was taken of it; refused where it has not. */
-export function succeedEpoch(tx: Transaction, sha256: Sha256, command: SucceedEpoch): CommandResult {
+/** Follows the sender into an epoch that has all that was taken of it; refused where it has not. @param ours where our ledger stands */
+export function succeedEpoch(tx: Transaction, ours: Revision, sha256: Sha256, command: SucceedEpoch): CommandResult {
   const { link, cluster, lineage } = command;
   const known = tx.read(ledgerLinkKey(link), ledgerLinkRow);
   const row = known ?? begun(sha256, cluster, lineage);
@@ -56,7 +56,7 @@ export function succeedEpoch(tx: Transaction, sha256: Sha256, command: SucceedEp
       return refuse("FORK", `epoch ${row.epoch.nonce} is followed, not ${lineage.epoch.nonce}`);
   }
   if (command.holds !== null) {
-    noteParent(tx, cluster);
+    noteParent(tx, cluster, ours);
     moveParentHolds(tx, cluster, lineage.epoch.nonce, command.holds);
   }
   return { kind: "imported", cursor: row.cursor, outcomes: [] };
@@ -89,9 +89,9 @@ export function settleEpoch(
   const row = known === undefined ? from : leave(tx, link, known, parting, ledger.position.revision);
   tx.write(ledgerLinkKey(link), ledgerLinkRow, { ...row, ...lineageOf(lineage) });
   tx.remove(contenderKey(link, lineage.epoch.nonce));
-  // Without a link all of it comes again from the first revision on, behind a snapshot of that.
-  const again = command.changes === null && known === undefined;
-  lowerMarks(tx, cluster, link, again ? revision(0) : command.parting);
+  // A snapshot may be of less than what came, and all that follows it is news: also what the cluster passes on of others.
+  if (command.changes === null) lowerAllMarks(tx, link);
+  else lowerMarks(tx, cluster, link, command.parting);
   if (command.holds !== null) moveParentHolds(tx, cluster, lineage.epoch.nonce, command.holds);
   if (command.changes === null) {
     awaitSnapshot(tx, link, command.holds === null ? null : (snapshot?.head.subscription ?? held));

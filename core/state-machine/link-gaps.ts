@@ -80,10 +80,12 @@ export function noteBody(
   row: LedgerLinkRow,
   { to, hash, at }: Pick<Gap, "to" | "hash" | "at">,
   bytes: number,
+  compacted: Revision,
 ): LedgerLinkRow {
   const next = { ...row, cursor: to, hash, gap: null, unmarked: row.unmarked + bytes };
   if (to - row.marked < MARK_EVERY && next.unmarked < MARK_BYTES) return next;
   tx.write(linkGapKey(link, revision(to + 1), to), gapRow, { reason: "mark", before: hash, hash, at });
+  joinCompacted(tx, link, compacted);
   return { ...next, marked: to, unmarked: 0 };
 }
 

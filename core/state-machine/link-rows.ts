@@ -3,10 +3,18 @@ import { utf8Text } from "../bytes.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import { invariant } from "../errors.ts";
 import type { ClusterId, Lineage, LinkId, Origin, Revision } from "../ids.ts";
-import { isClusterId, isLinkId, revision } from "../ids.ts";
+import { isClusterId, isLinkId, linkOfCluster, revision } from "../ids.ts";
 import { ancestorTuples, epochTuple, readAncestors, readEpoch } from "../ledger/epoch-codec.ts";
 import { readHash } from "../ledger/record-codec.ts";
-import { LEDGER_LINKS, linkOfRow, originMarkKey, originMarksOf, PARENT_KEY } from "./keyspace.ts";
+import {
+  LEDGER_LINKS,
+  ledgerLinkKey,
+  linkOfRow,
+  ORIGIN_MARKS,
+  originMarkKey,
+  originMarksOf,
+  PARENT_KEY,
+} from "./keyspace.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 import type { StateView } from "./view.ts";
 
@@ -75,17 +83,50 @@ export function marksOf(view: StateView, origin: ClusterId): { readonly epoch: s
   });
 }
 
-export const clusterRow: RowCodec<ClusterId> = {
-  encode: (cluster) => encode([cluster]),
-  decode: (bytes) => new TupleReader(decode(bytes), "cluster row").that(isClusterId, "a cluster"),
+interface ParentRow {
+  readonly cluster: ClusterId;
+  /** What our ledger says to "the parent" up to here it says to another one, which was it before. */
+  readonly since: Revision;
+  /** The answer to what was handed upwards up to here may be lost: nobody knows whether it ran (Q2). */
+  readonly unsure: Revision;
+}
+
+const parentRow: RowCodec<ParentRow> = {
+  encode: ({ cluster, since, unsure }) => encode([cluster, since, unsure]),
+  decode(bytes) {
+    const reader = new TupleReader(decode(bytes), "parent row");
+    const cluster = reader.that(isClusterId, "a cluster");
+    return { cluster, since: revision(reader.count()), unsure: revision(reader.count()) };
+  },
 };
 
 /** Null until it told something. */
-export const parentOf = (tx: Transaction): ClusterId | null => tx.read(PARENT_KEY, clusterRow) ?? null;
+export const parentOf = (tx: Transaction): ClusterId | null => tx.read(PARENT_KEY, parentRow)?.cluster ?? null;
 
-export function noteParent(tx: Transaction, parent: ClusterId): void {
-  if (parentOf(tx) !== parent) tx.write(PARENT_KEY, clusterRow, parent);
+/** How far the parent's ledger is here, and up to where ours speaks to another. */
+export function towardsParent(view: StateView): { readonly mirrored: Revision | null; readonly addressed: Revision } {
+  const bytes = view.get(PARENT_KEY);
+  if (bytes === undefined) return { mirrored: null, addressed: revision(0) };
+  const { cluster, since } = parentRow.decode(bytes);
+  const link = view.get(ledgerLinkKey(linkOfCluster(cluster)));
+  return { mirrored: link === undefined ? null : ledgerLinkRow.decode(link).cursor, addressed: since };
 }
+
+/** @param at where our ledger stands */
+export function noteParent(tx: Transaction, cluster: ClusterId, at: Revision): void {
+  const known = tx.read(PARENT_KEY, parentRow);
+  if (known?.cluster === cluster) return;
+  const since = known === undefined ? revision(0) : at;
+  tx.write(PARENT_KEY, parentRow, { cluster, since, unsure: since });
+}
+
+/** Some of the parent's records will not come: answers may have been among them (S4). */
+export function noteUnsure(tx: Transaction, at: Revision): void {
+  const known = tx.read(PARENT_KEY, parentRow);
+  if (known !== undefined) tx.write(PARENT_KEY, parentRow, { ...known, unsure: at });
+}
+
+export const unsureUpTo = (tx: Transaction): Revision => tx.read(PARENT_KEY, parentRow)?.unsure ?? revision(0);
 
 /** The link by which a cluster's revisions came last, or null. */
 export function linkTowards(tx: Transaction, cluster: ClusterId): LinkId | null {
@@ -119,8 +160,13 @@ export const raiseMark = (tx: Transaction, origin: Origin, link: LinkId): void =
   tx.write(originMarkKey(origin.cluster, origin.epoch), markRow, { mark: origin.revision, link });
 
 /** What a link brought of an origin above a revision was put aside (L3): whoever tells of those revisions again brings news. */
-export function lowerMarks(tx: Transaction, origin: ClusterId, link: LinkId, above: Revision): void {
-  const { from, to } = originMarksOf(origin);
+export const lowerMarks = (tx: Transaction, origin: ClusterId, link: LinkId, above: Revision): void =>
+  lower(tx, originMarksOf(origin), link, above);
+
+/** The same of all that it brought, of whatever origin. */
+export const lowerAllMarks = (tx: Transaction, link: LinkId): void => lower(tx, ORIGIN_MARKS, link, revision(0));
+
+function lower(tx: Transaction, { from, to }: typeof ORIGIN_MARKS, link: LinkId, above: Revision): void {
   for (const { key, value } of [...tx.rows(from, to, markRow)])
     if (value.link === link && value.mark > above) tx.write(key, markRow, { ...value, mark: above });
 }

@@ -47,8 +47,8 @@ export function carryOutForNeighbour(
       return; // settled: only whether it was news could tell if it concerned us
     case "home":
       return sender.side === "parent"
-        ? handover.fromParent(authorOf, sender.cluster, event)
-        : handover.fromChild(authorOf, sender.cluster, event);
+        ? handover.fromParent(authorOf, sender, event)
+        : handover.fromChild(authorOf, sender, event);
     default:
       return unreachable(event);
   }

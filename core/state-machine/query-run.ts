@@ -1,8 +1,8 @@
 /** Answers questions from the rows of one applied index. Pure: what is not asked through `view` is not known here. */
 import { utf8Text } from "../bytes.ts";
 import { invariant, unreachable } from "../errors.ts";
-import type { ClusterId, LeaseId, LinkId, Revision } from "../ids.ts";
-import { isLinkId, linkOfCluster, seq } from "../ids.ts";
+import type { ClusterId, LeaseId, LinkId } from "../ids.ts";
+import { isLinkId, seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { changeHashBytes } from "../ledger/record-codec.ts";
 import type { StreamState } from "../ledger/snapshot.ts";
@@ -39,13 +39,12 @@ import {
   leftLivesRange,
   linkOfContender,
   linkOfRow,
-  PARENT_KEY,
   streamKey,
 } from "./keyspace.ts";
 import { leaseRow } from "./lease-rows.ts";
 import { contenderRow, leftLifeRow } from "./life-rows.ts";
 import { CONTENDERS_MAX } from "./link-epochs.ts";
-import { clusterRow, ledgerLinkRow, marksOf } from "./link-rows.ts";
+import { ledgerLinkRow, marksOf, towardsParent } from "./link-rows.ts";
 import { membersOf } from "./members.ts";
 import type { KeySelector, KeyValue } from "./operation.ts";
 import { originsOf } from "./origins.ts";
@@ -109,9 +108,8 @@ export function* querySteps(view: StateView, question: Query, sha256: Sha256): G
       return idempotencySum(view);
     case "homes": {
       const { rows } = homesIn(view);
-      const parent = view.get(PARENT_KEY);
       const formerly = formerlyPrivateIn(view).map((one) => ({ ...one, prefix: own(one.prefix) }));
-      return { homes: rows.map(ownHome), formerly, mirrored: parent === undefined ? null : mirroredTo(view, parent) };
+      return { homes: rows.map(ownHome), formerly, ...towardsParent(view) };
     }
     case "command":
       return { command: commandState(view, question.revision, readPosition(view).logTime) };
@@ -162,12 +160,6 @@ function get(view: StateView, { origin, key }: Of<"get">): QueryAnswers["get"] {
   const bytes = view.get(keyRowKey(from, key));
   const row = bytes === undefined ? null : keyValue(key, bytes);
   return { row, revision: readPosition(view).revision, origin: from };
-}
-
-/** How far the parent's ledger is here. */
-function mirroredTo(view: StateView, parentRow: Uint8Array): Revision | null {
-  const link = view.get(ledgerLinkKey(linkOfCluster(clusterRow.decode(parentRow))));
-  return link === undefined ? null : ledgerLinkRow.decode(link).cursor;
 }
 
 function* range(view: StateView, { origin: asked, ...request }: Of<"range">): Generator<void, QueryAnswers["range"]> {

@@ -197,11 +197,12 @@ export interface QueryAnswers {
   lease: { readonly lease: LeaseState | null; readonly revision: Revision };
   idempotency: { readonly first: FirstRequest | null };
   idempotencySum: IdempotencyRoom;
-  /** In the order of their prefixes. `formerly`: what was private once, as far as it can still be told. `mirrored`: how far the parent's ledger is here; null without a parent. */
+  /** In the order of their prefixes. `formerly`: what was private once, as far as it can still be told. `mirrored`: how far the parent's ledger is here; null without a parent. `addressed`: what our ledger tells "the parent" up to there is for one before. */
   homes: {
     readonly homes: readonly HomeRow[];
     readonly formerly: readonly FormerlyPrivate[];
     readonly mirrored: Revision | null;
+    readonly addressed: Revision;
   };
   /** Null: it was forgotten, or never was. */
   command: { readonly command: CommandState | null };

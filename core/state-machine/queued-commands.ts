@@ -12,8 +12,10 @@ import type { KeyCommand, Outcome } from "./command.ts";
 import {
   addSettled,
   addWaiting,
+  isForgotten,
   type Relay,
   takeWaiting,
+  type WaitingCommand,
   waitingCommands,
   waitingRefusal,
   waitsAt,
@@ -22,8 +24,9 @@ import { homesOf, type Place } from "./homes.ts";
 import { keyCommandRefusal, runKeyCommand } from "./key-values.ts";
 import { ledgerLinkKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
-import { ledgerLinkRow, linkTowards, parentOf } from "./link-rows.ts";
+import { ledgerLinkRow, linkTowards, parentOf, unsureUpTo } from "./link-rows.ts";
 import type { Operation, Txn } from "./operation.ts";
+import { middleTiers } from "./origins.ts";
 import { refused } from "./outcome.ts";
 import { outcomeTuple, readOutcome } from "./outcome-codec.ts";
 import type { Transaction } from "./transaction.ts";
@@ -50,6 +53,8 @@ export class QueuedCommands {
   readonly #cluster: ClusterId;
   /** What neighbours are to be told. */
   #results: ResultEvent[] = [];
+  /** Children with others below them; of one import. */
+  #middle: ReadonlySet<string> | null = null;
 
   constructor(tx: Transaction, ledger: LedgerWriter, cluster: ClusterId) {
     this.#tx = tx;
@@ -90,10 +95,40 @@ export class QueuedCommands {
     return this.#settle(at, read ?? refused("INTERNAL", "the result cannot be read"));
   }
 
+  /** There is another parent: what the one before was handed has run there or not, and no word of it will come. */
+  forgetParent(author: Author): void {
+    for (const { at, row } of waitingCommands(this.#tx)) if (row.via === null) this.#settle(at, UNKNOWN);
+    this.tellResults(author);
+  }
+
+  /**
+   * Its home has come back, and whether the parent has run it is not known: it does not run again. It is told before what
+   * makes the neighbour that it came from run its own.
+   */
+  giveUpUnsure(author: Author): void {
+    const unsure = unsureUpTo(this.#tx);
+    if (unsure === 0) return;
+    for (const { at, row } of waitingCommands(this.#tx))
+      if (at <= unsure && row.via === null && this.#isHere(row)) this.#settle(at, UNKNOWN);
+    this.tellResults(author);
+  }
+
+  /** What was held for a home that has gone to the parent: there it is written from now on. */
+  refuseHeld(): void {
+    for (const { at, row } of waitingCommands(this.#tx)) {
+      if (row.via !== this.#cluster) continue;
+      const command = readCommand(row.command);
+      if (command !== null && homesOf(this.#tx).placeOf(command).kind === "parent")
+        this.#settle(at, refused("READ_ONLY", "the home of these keys has gone to the parent"));
+    }
+  }
+
   /** Runs what was held for a home that is here by now, or was handed to the parent and has not run there. */
   runWaiting(authorOf: (principal: string) => Author, via: ClusterId | null): void {
+    const { logTime } = this.#ledger.position;
     for (const { at, row } of waitingCommands(this.#tx)) {
-      if (row.via !== via) continue;
+      // Whoever asks is told that nothing is known of it.
+      if (row.via !== via || isForgotten(row, logTime)) continue;
       const command = readCommand(row.command);
       const place = command === null ? null : homesOf(this.#tx).placeOf(command);
       if (command === null || place?.kind !== "here") continue;
@@ -119,6 +154,7 @@ export class QueuedCommands {
     }
     if (events.length > 0) this.#ledger.append(author, events, "site");
     this.#results = [];
+    this.#middle = null;
   }
 
   #takeRead(author: Author, back: Relay, to: ClusterId | null, command: KeyCommand): Outcome {
@@ -128,8 +164,18 @@ export class QueuedCommands {
     if (to !== null && back.to !== null) return refused("FORBIDDEN", "keys of another cluster, from below");
     if (to !== null && to !== this.#cluster) return this.#handDown(author, to, command, back);
     const place = homesOf(this.#tx).placeOf(command);
-    const strayed = back.to === null ? strayedDown(place) : strayedUp(place);
+    const strayed = back.to === null ? strayedDown(place) : (strayedUp(place) ?? this.#early(place, back.to));
     return strayed ?? this.#runAt(place, author, command, TXN_RESPONSE_BYTES_MAX, back) ?? NO_ROOM;
+  }
+
+  /**
+   * A child that has not released a prefix queued this when its home was here before, and has run it when it heard that the
+   * home had left. Unless it hands on what others below it have queued, who may have released it already.
+   */
+  #early(place: Place, child: ClusterId): Outcome | null {
+    if (place.kind !== "held" || !place.waiting.includes(child)) return null;
+    this.#middle ??= middleTiers(this.#tx);
+    return this.#middle.has(child) ? null : refused("READ_ONLY", "the home of these keys was elsewhere meanwhile");
   }
 
   #runAt(place: Place, author: Author, command: KeyCommand, room: number, back: Relay | null): Outcome | null {
@@ -151,6 +197,11 @@ export class QueuedCommands {
 
   #runHere(place: Place & { kind: "here" }, author: Author, command: KeyCommand): Outcome {
     return this.#runAt(place, author, command, TXN_RESPONSE_BYTES_MAX, null) ?? NO_ROOM;
+  }
+
+  #isHere({ command }: WaitingCommand): boolean {
+    const read = readCommand(command);
+    return read !== null && homesOf(this.#tx).placeOf(read).kind === "here";
   }
 
   #handDown(author: Author, to: ClusterId, command: KeyCommand, back: Relay | null): Outcome {
@@ -197,6 +248,7 @@ export class QueuedCommands {
   }
 }
 
+const UNKNOWN = refused("OUTCOME_UNKNOWN", "no answer of the parent will come");
 const NO_ROOM = refused("RESPONSE_TOO_LARGE");
 
 const isQueued = (outcome: Outcome): boolean => outcome.ok && outcome.response?.kind === "queued";

@@ -31,7 +31,7 @@ function takeAgain(tx: Transaction, record: LedgerRecord): void {
         takeKey(tx, record, event);
         break;
       case "home":
-        takeHomeStep(tx, record.origin?.cluster ?? null, record.revision, event);
+        takeHomeStep(tx, record.origin, record.revision, event);
         break;
       case "change": // all of one document's changes are one plan
       case "command": // what they did stands in records of its own

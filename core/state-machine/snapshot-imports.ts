@@ -8,6 +8,7 @@ import type { ErrorCode } from "../errors.ts";
 import { unreachable } from "../errors.ts";
 import { type ClusterId, type Origin, PARTITION, type Revision, revision } from "../ids.ts";
 import { genesisHash } from "../ledger/chain.ts";
+import { spanAt } from "../ledger/lineage.ts";
 import type { HomeEvent, LedgerEvent } from "../ledger/record.ts";
 import { isSame } from "../ledger/scope.ts";
 import {
@@ -33,7 +34,7 @@ import { keyOfRow, keyRange, ledgerLinkKey } from "./keyspace.ts";
 import { type Importing, isToldBetter } from "./ledger-imports.ts";
 import type { Author } from "./ledger-writer.ts";
 import { beginLink, noteGap } from "./link-gaps.ts";
-import { ledgerLinkRow, markOf, noteParent, raiseMark } from "./link-rows.ts";
+import { ledgerLinkRow, markOf, noteParent, noteUnsure, raiseMark } from "./link-rows.ts";
 import { keyAfter } from "./row-pages.ts";
 import { noteShed } from "./shed.ts";
 import { shippingRefusal } from "./sites.ts";
@@ -68,7 +69,7 @@ export function importSnapshot(importing: Importing, taker: Taker, command: Impo
     case "begin": {
       const refusal = headRefusal(side, step.head) ?? begin(importing, command, step.head, cursor);
       if (refusal !== null) return refuse("MALFORMED_FRAME", refusal);
-      if (side === "parent") noteParent(tx, cluster);
+      if (side === "parent") noteParent(tx, cluster, importing.ledger.position.revision);
       if (known === undefined) {
         const hash = genesisHash(sha256, cluster, PARTITION, epoch.nonce);
         tx.write(key, ledgerLinkRow, { epoch, ancestors: [], cursor, hash, gap: null, marked: cursor, unmarked: 0 });
@@ -85,9 +86,12 @@ export function importSnapshot(importing: Importing, taker: Taker, command: Impo
           return { kind: "snapshotTaken", cursor, more: false };
         return refuse("GAP", `no snapshot of revision ${step.at} is under way`);
       }
+      // Of the epoch that wrote its revision (L3): a later one may have departed above it.
+      const span = known === undefined ? null : spanAt(known, snapshot.head.at);
+      const of = { ...command, epoch: span?.epoch ?? epoch };
       return step.kind === "end"
-        ? end(importing, taker, command, snapshot, refuse)
-        : take(importing, taker, command, snapshot, step.piece, refuse);
+        ? end(importing, taker, of, snapshot, refuse)
+        : take(importing, taker, of, snapshot, step.piece, refuse);
     }
     default:
       return unreachable(step);
@@ -335,10 +339,12 @@ function takeHomes(importing: Importing, taker: Taker, command: ImportSnapshot, 
       return open && !(isSame && ours?.open === true) ? [...told, step(prefix, { kind: "open" })] : told;
     }),
   ];
+  // The answers that would have come with the records did not.
+  noteUnsure(tx, importing.ledger.position.revision);
   for (const event of steps) {
     // A record each: what follows from a step stands behind it and before the next one, for a replay, too (L2).
     tell(importing, taker, command, { cluster, epoch: epoch.nonce, revision: head.at }, [event], "site");
-    handover.fromParent(authorOf, cluster, event);
+    handover.fromParent(authorOf, { cluster, revision: head.at }, event);
   }
   commands.tellResults(authorOf(`cluster:${importing.cluster}`));
 }

@@ -5,6 +5,7 @@ import { isNonce, type LinkId, type Revision } from "../ids.ts";
 import { epochsOf, partingOf } from "../ledger/lineage.ts";
 import { judge } from "../ledger/lives.ts";
 import type { SnapshotProgress } from "../ledger/snapshot.ts";
+import { CONTENDERS_MAX } from "../state-machine/link-epochs.ts";
 import type { LinkState } from "../state-machine/query.ts";
 import type { Principal } from "./authority.ts";
 import type { ParentBackend } from "./backend.ts";
@@ -88,7 +89,8 @@ async function followed(
     const { epoch, ancestors, revision: at } = site;
     const contender = { epoch, ancestors, revision: at, code };
     const { contenders } = await backend.read({ kind: "lives", link: id });
-    if (!contenders.some((known) => known.epoch.nonce === epoch.nonce))
+    // It comes again and again, and an entry that changes nothing is one as well (L1).
+    if (contenders.length < CONTENDERS_MAX && !contenders.some((known) => known.epoch.nonce === epoch.nonce))
       await backend.propose({ kind: "noteContender", link: id, contender }, principal.name);
     throw new OpenClawError(code, details);
   };

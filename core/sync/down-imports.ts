@@ -34,7 +34,7 @@ export interface DownImportsOptions {
 /** Of one connection. */
 export class DownImports {
   readonly #options: DownImportsOptions;
-  /** Bounded by the credit that the parent has (EVENTS_IN_FLIGHT_MAX), but for bare runs. */
+  /** Bounded by the credit that the parent has (EVENTS_IN_FLIGHT_MAX), and BARE_RUNS_MAX. */
   #waiting: (EventRun | SnapshotStep)[] = [];
   #importing = false;
   #cancel: (() => void) | null = null;
@@ -53,11 +53,12 @@ export class DownImports {
 
   events(run: EventRun): void {
     this.#waiting.push(run);
-    // A run of nothing holds nothing to be stored: it may be forgotten, and is then asked for again.
-    if (isBare(run.items)) this.#options.taken.taken(run.to);
-    const idle = this.#waiting.every((one) => "items" in one && isBare(one.items));
-    if (!idle || this.#waiting.length >= BARE_RUNS_MAX) void this.#import();
-    else this.#cancel ??= this.#options.clock.after(BARE_IMPORT_MS, () => void this.#import());
+    const idle = !this.#importing && this.#waiting.every((one) => "items" in one && isBare(one.items));
+    if (!idle || this.#waiting.length >= BARE_RUNS_MAX) return void this.#import();
+    // A run of nothing holds nothing to be stored: it may be forgotten, and is then asked for again. Behind one that is not
+    // stored yet it would tell of that, too.
+    this.#options.taken.taken(run.to);
+    this.#cancel ??= this.#options.clock.after(BARE_IMPORT_MS, () => void this.#import());
   }
 
   snapshot(step: SnapshotStep): void {
@@ -96,6 +97,8 @@ export class DownImports {
     if (!("items" in first)) {
       this.#waiting.shift();
       await takeStep(propose, { link, cluster: parent }, epoch, first);
+      if (this.#closed) return;
+      if (first.kind === "end") taken.taken(first.at);
       taken.snapshotTaken();
       return;
     }
@@ -108,7 +111,8 @@ export class DownImports {
       after: null,
     });
     if (result.kind === "importRefused") throw new OpenClawError(result.code, result.details);
-    taken.taken(to);
+    // The next connection has a credit of its own.
+    if (!this.#closed) taken.taken(to);
   }
 }
 

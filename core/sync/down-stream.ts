@@ -8,8 +8,7 @@ import { OpenClawError } from "../errors.ts";
 import { type ClusterId, type Revision, revision } from "../ids.ts";
 import { spansOf } from "../ledger/lineage.ts";
 import type { LinkItem } from "../ledger/record.ts";
-import { decodeRecord } from "../ledger/record-codec.ts";
-import { selectForChild } from "../ledger/selection.ts";
+import { recordOf, selectForChild } from "../ledger/selection.ts";
 import type { SnapshotStep } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";
 import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX } from "../limits.ts";
@@ -243,7 +242,7 @@ export class DownStream {
 }
 
 function mayRead(record: Uint8Array, principal: Principal): boolean {
-  return decodeRecord(record).events.every((event) => mayReadEvent(event, principal));
+  return recordOf(record).events.every((event) => mayReadEvent(event, principal));
 }
 
 function hashAt(records: readonly StoredRecord[], at: Revision): Uint8Array {

@@ -25,6 +25,8 @@ interface LedgerPushing {
   readonly replica: Pick<Replica, "ledger" | "position">;
   readonly parent: ClusterId;
   readonly sha256: Sha256;
+  /** What our ledger tells the parent up to there is for another one. */
+  readonly addressed: Revision;
 }
 
 /**
@@ -32,7 +34,7 @@ interface LedgerPushing {
  * @param pushed what was pushed last, or what the parent said that it has: spares a look into the ledger
  */
 export async function ledgerPush(
-  { replica, parent, sha256 }: LedgerPushing,
+  { replica, parent, sha256, addressed }: LedgerPushing,
   after: Revision,
   pushed: LedgerEnd | null,
   slice: LedgerSlice,
@@ -41,7 +43,7 @@ export async function ledgerPush(
   const records = slice.records.slice(0, BATCH_ITEMS_MAX).filter((record) => record.revision <= to);
   const last = records.at(-1);
   if (last === undefined) return null;
-  const items = selectForParent(records, parent, sha256);
+  const items = selectForParent(records, parent, sha256, addressed);
   const before = pushed?.revision === after ? pushed.hash : await hashAt(replica, after);
   return {
     to: last.revision,

@@ -50,7 +50,6 @@ export async function heldOf(
   return { epoch, ancestors: claimed.ancestors.slice(0, known), cursor: mark.revision, linked: false };
 }
 
-/** @throws OpenClawError TXN_TOO_LARGE, as `requireNoOthers` */
 export async function planChange(
   source: DifferenceSource,
   cluster: ClusterId,
@@ -59,25 +58,7 @@ export async function planChange(
 ): Promise<LifeChange> {
   const parted = partingOf(from, to);
   const parting = parted === null || parted === "same" ? revision(0) : parted.revision;
-  const taken = await differencesAbove(source, cluster, from, parting);
-  if (taken.changes === null) await requireNoOthers(source, cluster);
-  return { cluster, from, to, parting, taken };
-}
-
-/**
- * A snapshot puts right what the cluster itself wrote. Of others whose revisions it passed on it may know less than came of
- * them here, and by their marks that would not be taken again.
- * @throws OpenClawError TXN_TOO_LARGE
- */
-async function requireNoOthers(source: DifferenceSource, cluster: ClusterId): Promise<void> {
-  const link = linkOfCluster(cluster);
-  const { origins } = await source.read({ kind: "origins" });
-  const other = origins.find((origin) => origin.link === link && origin.cluster !== cluster);
-  if (other !== undefined)
-    throw new OpenClawError(
-      "TXN_TOO_LARGE",
-      `more of ${cluster} differs than one decision puts back, or is kept, and it passes on ${other.cluster}, too`,
-    );
+  return { cluster, from, to, parting, taken: await differencesAbove(source, cluster, from, parting) };
 }
 
 /** @param holds of our ledger, where the cluster is our parent @throws OpenClawError WRONG_EPOCH: somebody else decided meanwhile; GAP: more was taken */
@@ -114,7 +95,7 @@ export interface Resolution extends LifeChange {
 /**
  * What it does to follow another life of a child.
  * @param choice the beginning of the nonce of its epoch; null where there is only one
- * @throws OpenClawError NOT_FOUND: no other life was refused here; BAD_REQUEST: one has to be chosen; TXN_TOO_LARGE
+ * @throws OpenClawError NOT_FOUND: no other life was refused here; BAD_REQUEST: one has to be chosen
  */
 export async function planResolution(
   source: DifferenceSource,

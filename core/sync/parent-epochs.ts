@@ -8,6 +8,7 @@ import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, linkOfCluster, type Revision, revision } from "../ids.ts";
 import type { Parting } from "../ledger/lineage.ts";
 import { judge } from "../ledger/lives.ts";
+import type { Position } from "../state-machine/query.ts";
 import type { Welcome } from "./child-link.ts";
 import type { DifferenceSource } from "./differences.ts";
 import { carryOutChange, heldOf, type LifeChange, type Propose, planChange, requireTaken } from "./life-change.ts";
@@ -31,9 +32,17 @@ export class ParentEpochs {
   readonly #options: ParentEpochsOptions;
   /** The parent that was refused last: what `adopt` follows. */
   #refused: Welcome | null = null;
+  /** What it had acknowledged when it was greeted last: more may have been since, over a connection of another node of ours. */
+  #acknowledged: Pick<Position, "parentHolds" | "parentEpoch"> | null = null;
 
   constructor(options: ParentEpochsOptions) {
     this.#options = options;
+  }
+
+  /** A hello follows. */
+  greet(): void {
+    const { parentHolds, parentEpoch } = this.#options.source.position();
+    this.#acknowledged = { parentHolds, parentEpoch };
   }
 
   /**
@@ -79,9 +88,13 @@ export class ParentEpochs {
     return "again";
   }
 
-  /** What `adopt` would do. @throws OpenClawError NOT_FOUND: no parent was refused; TXN_TOO_LARGE */
+  /**
+   * What `adopt` would do.
+   * @throws OpenClawError NOT_FOUND: no parent was refused; FORK: it has another ledger of ours, which its operator settles
+   */
   async plan(): Promise<Adoption> {
     if (this.#refused === null) throw new OpenClawError("NOT_FOUND", "no parent was refused here");
+    await this.#requireSameLedger(this.#refused);
     return this.#plan(this.#refused);
   }
 
@@ -95,7 +108,7 @@ export class ParentEpochs {
 
   /** What it acknowledged in this epoch it has: else its disks are older than its word. */
   #requireKept({ cursor, epoch }: Welcome): void {
-    const { parentHolds, parentEpoch } = this.#options.source.position();
+    const { parentHolds, parentEpoch } = this.#acknowledged ?? this.#options.source.position();
     if (parentEpoch !== epoch.nonce || cursor >= parentHolds) return;
     throw new OpenClawError(
       "FORK",

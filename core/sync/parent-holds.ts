@@ -2,6 +2,7 @@
 import { InvariantViolation } from "../errors.ts";
 import { type Revision, revision } from "../ids.ts";
 import type { Clock } from "../ports.ts";
+import type { Position } from "../state-machine/query.ts";
 
 /** How often it is replicated at most, ms. */
 const EVERY_MS = 100;
@@ -11,7 +12,7 @@ const AGAIN_MS = 5_000;
 export interface ParentHoldsOptions {
   readonly clock: Clock;
   /** As it was replicated last. */
-  replicated(): Revision;
+  replicated(): Pick<Position, "parentHolds" | "parentEpoch">;
   /** It is this node's to say. */
   wanted(): boolean;
   /** `epoch`: the nonce of the parent's epoch in which it says so. */
@@ -29,9 +30,10 @@ export class ParentHolds {
     this.#options = options;
   }
 
-  /** The parent has our ledger up to here, by its own word or by a replicated one. */
+  /** The parent has our ledger up to here, by its own word or by a replicated one, in the epoch that is followed. */
   get revision(): Revision {
-    return revision(Math.max(this.#heard, this.#options.replicated()));
+    const { parentHolds, parentEpoch } = this.#options.replicated();
+    return this.#epoch === parentEpoch && this.#heard > parentHolds ? this.#heard : parentHolds;
   }
 
   /** What a parent said that just answered: in another epoch than before that may be less (L3). */
@@ -50,7 +52,7 @@ export class ParentHolds {
   async #note(): Promise<void> {
     const { clock, replicated, wanted, propose, failed } = this.#options;
     const epoch = this.#epoch;
-    if (epoch === null || this.#noting || this.#heard <= replicated() || !wanted()) return;
+    if (epoch === null || this.#noting || this.#heard <= replicated().parentHolds || !wanted()) return;
     this.#noting = true;
     const again = (ms: number): void => {
       clock.after(ms, () => {

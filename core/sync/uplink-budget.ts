@@ -34,15 +34,17 @@ export interface BudgetState {
   readonly msToNextDay: number;
 }
 
-/** The part of a day's budget that a failover may forget, and the least that is worth a proposal. */
 /** How often a link that used up its day looks whether it may go on, ms. */
 const SPENT_LOOK_MS = 1_000;
+/** The part of a day's budget that a failover may forget, and the least that is worth a proposal. */
 const NOTE_PART = 1 / 256;
 const NOTE_BYTES_MIN = 65_536;
 /** The same without a budget: who pays for the link wants to know what it used. */
 const NOTE_BYTES = 16_777_216;
 /** A push takes at most this part of a second's bytes, so that the rate holds within a second, too. */
 const PUSH_SECONDS = 0.25;
+/** A push need be no smaller, however slow the link is. */
+const PUSH_BYTES_MIN = 16_384;
 
 export interface UplinkBudgetOptions {
   readonly limits: UplinkLimits;
@@ -65,6 +67,8 @@ export class UplinkBudget {
   /** Of the day's bytes, those that are replicated. */
   #noted = 0;
   #noting = false;
+  /** What the link was seen to carry in the time that an answer may take, or more. */
+  #carried = BATCH_BYTES_MAX;
   #wake: () => void = () => {};
 
   constructor(options: UplinkBudgetOptions) {
@@ -121,7 +125,13 @@ export class UplinkBudget {
   get pushBytes(): number {
     const { bytesPerSecond } = this.#options.limits;
     const ofRate = bytesPerSecond === null ? BATCH_BYTES_MAX : Math.ceil(bytesPerSecond * PUSH_SECONDS);
-    return Math.min(BATCH_BYTES_MAX, ofRate, this.left ?? BATCH_BYTES_MAX);
+    return Math.min(this.#carried, ofRate, this.left ?? BATCH_BYTES_MAX);
+  }
+
+  /** A push was answered, or a connection ended on which none was: a slow link may not carry one before it is given up. */
+  pushed(answered: boolean): void {
+    const next = answered ? this.#carried * 2 : this.#carried / 2;
+    this.#carried = Math.max(PUSH_BYTES_MIN, Math.min(BATCH_BYTES_MAX, next));
   }
 
   /** Resolves when the rate lets another push go: what was sent before it has been paid for. */

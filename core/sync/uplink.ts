@@ -56,6 +56,8 @@ export class Uplink {
   readonly #epochs: ParentEpochs;
   /** Where the last push ended, or the parent stood when it welcomed us. */
   #pushed: LedgerEnd | null = null;
+  /** Up to there our ledger speaks to a parent before this one. */
+  #addressed = revision(0);
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
   #cancelBare: (() => void) | null = null;
@@ -69,7 +71,7 @@ export class Uplink {
     this.#mirrorAge = new MirrorAge(clock);
     this.#holds = new ParentHolds({
       clock,
-      replicated: () => replica.position().parentHolds,
+      replicated: () => replica.position(),
       wanted: () => this.#wanted && this.#welcome !== null,
       propose: (holds, epoch) => this.#propose({ kind: "parentHolds", parent, epoch, revision: holds }),
       failed: (error) => this.#note(error),
@@ -206,6 +208,7 @@ export class Uplink {
     const { replica, cluster, parent, credential } = this.#options;
     // A new leader may not have applied the last cursor yet.
     await replica.barrier(PROPOSE_MS_MAX);
+    this.#epochs.greet();
     const { epoch, ancestors, revision: end } = replica.position();
     await this.#budget.refresh();
     const { link } = await replica.read({ kind: "link", link: linkOfCluster(parent) });
@@ -238,7 +241,8 @@ export class Uplink {
           },
           pushed: ({ cursor }) => {
             this.#drain.took(cursor, this.#options.traffic().sent);
-            this.#claimed(revision(cursor));
+            this.#budget.pushed(true);
+            this.#claimed(link, revision(cursor));
           },
           events: (run) => {
             this.#imports?.events(run);
@@ -251,6 +255,8 @@ export class Uplink {
           holds: () => undefined,
           closed: (reason) => {
             over = true;
+            if (this.#welcome !== null && reason?.code === "UNAVAILABLE" && this.#drain.rate === null)
+              this.#budget.pushed(false);
             this.#link = null;
             this.#welcome = null;
             this.#upSnapshot = null;
@@ -270,8 +276,10 @@ export class Uplink {
   async #welcomed(link: ChildLink, welcome: Welcome): Promise<void> {
     try {
       const next = await this.#epochs.met(welcome);
+      const { addressed } = await this.#options.replica.read({ kind: "homes" });
       if (this.#link !== link) return;
       if (next === "again") return link.close();
+      this.#addressed = addressed;
       this.#welcome = welcome;
       const { replica, parent, traffic } = this.#options;
       const epoch = welcome.epoch.nonce;
@@ -296,10 +304,11 @@ export class Uplink {
   }
 
   /** The parent says how far it has our ledger. */
-  #claimed(cursor: Revision): void {
+  #claimed(link: ChildLink, cursor: Revision): void {
+    // The next connection may be of another life of the parent, which did not say so.
     this.#epochs.requireOurs(cursor).then(
-      () => this.#holds.heard(cursor),
-      (error: unknown) => this.#fail(error),
+      () => (this.#link === link ? this.#holds.heard(cursor) : undefined),
+      (error: unknown) => (this.#link === link ? this.#fail(error) : undefined),
     );
   }
 
@@ -335,11 +344,18 @@ export class Uplink {
     const snapshot = await this.#upSnapshot?.next(revision(after), inFlight);
     if (snapshot?.due === true) return snapshot.push;
     const waiting = replica.position().revision - after;
+    // A refusal may send us anywhere.
+    if (waiting < 0) await this.#epochs.requireOurs(revision(after));
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
     await this.#budget.turn();
     const slice = this.#newsAfter(after) ?? (await replica.ledger(revision(after + 1), this.#budget.pushBytes));
-    const push = await ledgerPush(this.#options, revision(after), this.#pushed, slice);
+    const push = await ledgerPush(
+      { ...this.#options, addressed: this.#addressed },
+      revision(after),
+      this.#pushed,
+      slice,
+    );
     // L1: what came from the parent goes back as skips; those wait for something to go with, so that links fall silent.
     if (push === null || !push.idle || push.to <= this.#bareTo) {
       if (push !== null) this.#pushed = push.end;

@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import { z } from "zod";
 import type { Held, Lacking, Planned } from "../rebuild/rebuild.ts";
 import { ApiClient } from "./client.ts";
+import { requireNoLink, siteAt } from "./lost-site.ts";
 import { type MakingCluster, makingCluster, nextSteps, placeOf } from "./making-cluster.ts";
 import { progressBar } from "./progress.ts";
 import { examples, print } from "./reach.ts";
@@ -77,18 +78,14 @@ async function rebuild(site: string, options: RebuildOptions, command: Command, 
 }
 
 const Status = z.object({ applyVersion: z.int().min(1) });
-const Sites = z.array(z.object({ cluster: z.string(), connected: z.boolean(), clusterKey: z.string().nullable() }));
-
 /** @throws OpenClawError RESTORE_REFUSED */
-async function requireLost(hub: ApiClient, site: string, key: string, drill: boolean): Promise<void> {
-  const sites = Sites.parse(await hub.json({ method: "GET", path: "/v1/sites" }));
-  const known = sites.find(({ cluster }) => cluster === site);
-  if (known === undefined) return;
-  if (known.connected && !drill)
-    throw new OpenClawError("RESTORE_REFUSED", `${site} has a link with the hub: it is not lost; stop its nodes first`);
+async function requireLost(hub: ApiClient, name: string, key: string, drill: boolean): Promise<void> {
+  const site = await siteAt(hub, name);
+  if (!drill) requireNoLink(site, "RESTORE_REFUSED");
+  if (site === null || site.clusterKey === null) return;
   const { ClusterKey } = await import("../network/identity.ts");
-  if (known.clusterKey !== null && known.clusterKey !== (await ClusterKey.load(key)).publicKey.hex)
-    throw new OpenClawError("RESTORE_REFUSED", `${key} is not the key of ${site}: the hub would not let the node in`);
+  if (site.clusterKey !== (await ClusterKey.load(key)).publicKey.hex)
+    throw new OpenClawError("RESTORE_REFUSED", `${key} is not the key of ${name}: the hub would not let the node in`);
 }
 
 function heldText({ cluster, revision, bodies, lacking }: Planned & Held): string {

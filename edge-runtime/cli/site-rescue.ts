@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import type { RescuePlanned } from "../rescue/rescue.ts";
 import { ApiClient } from "./client.ts";
+import { requireNoLink, siteAt } from "./lost-site.ts";
 import { type MakingCluster, makingCluster, nextSteps, placeOf } from "./making-cluster.ts";
 import { collected, examples, print } from "./reach.ts";
 
@@ -30,7 +31,7 @@ export function addSiteRescue(site: Command, name: string): void {
   makingCluster(command, {
     folder: "--to",
     what: "cluster",
-    live: "another member still answers",
+    live: "another member still answers, or has a link with the hub",
     dryRun: "read and check all of it, and say what would be made, and what each side lacks",
   })
     .addHelpText(
@@ -69,6 +70,8 @@ async function rescue(options: RescueOptions, command: Command, name: string): P
     }
     if (options.besideLive !== true) {
       const { requireSilent } = await import("../rescue/survivor.ts");
+      // Its members may serve where nobody can ask them from here: the hub would know.
+      if (hub !== null) requireNoLink(await siteAt(hub, cluster), "RESCUE_REFUSED");
       await requireSilent(survivor, (http) => new ApiClient([http], token).json({ method: "GET", path: "/v1/status" }));
     }
     const done = await rescueSite({ ...place, ...plan, survivorConfig });

@@ -63,9 +63,13 @@ async function dialled(
 
 /**
  * Takes sync streams of children. `onConnection` calls `receive` in the same turn or later: nothing is read before.
- * The returned function ends it; open streams live on.
+ * The returned function ends it; open streams live on. `refused` hears of those that are too many.
  */
-export async function handleSync(host: Host, onConnection: (stream: SyncStream) => void): Promise<() => Promise<void>> {
+export async function handleSync(
+  host: Host,
+  onConnection: (stream: SyncStream) => void,
+  refused: (error: OpenClawError, remotePeer: string) => void,
+): Promise<() => Promise<void>> {
   let open = 0;
   const handle = (protocol: string, over: (frames: FrameStream, connection: Connection) => SyncStream): Promise<void> =>
     host.handle(
@@ -73,7 +77,9 @@ export async function handleSync(host: Host, onConnection: (stream: SyncStream) 
       (stream: Stream, connection: Connection) => {
         if (stream.status !== "open") return;
         if (open >= SYNC_STREAMS_TOTAL_MAX) {
-          stream.abort(new OpenClawError("OVERLOADED", `${open} sync streams`));
+          const error = new OpenClawError("OVERLOADED", `${open} sync streams`);
+          stream.abort(error);
+          refused(error, connection.remotePeer.toString());
           return;
         }
         open++;

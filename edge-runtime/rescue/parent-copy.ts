@@ -20,6 +20,12 @@ export async function copyAt(source: MirrorSource, { position, past, config }: S
   const { link } = await source.page(position.revision + 1).catch((error: unknown) => {
     // The parent is not that far.
     if (error instanceof OpenClawError && error.code === "REVISION_AHEAD") return source.page(1);
+    if (error instanceof OpenClawError && error.code === "NOT_FOUND")
+      throw new OpenClawError(
+        "NOT_FOUND",
+        `nothing of ${config.cluster} came there; if that is its hub and it never shipped, rescue it with --offline`,
+        { cause: error },
+      );
     throw error;
   });
   if (link === null) return null;

@@ -8,7 +8,7 @@ import { ParentLink } from "@openclaw/core/sync/parent-link.ts";
 import type { ChangeCheck } from "../documents/change-check.ts";
 import type { Host } from "../network/host.ts";
 import type { NetworkLog } from "../network/network-log.ts";
-import { handleSync } from "../network/sync-streams.ts";
+import { handleSync, type SyncStream } from "../network/sync-streams.ts";
 import type { LinkRefusals } from "./link-refusals.ts";
 import { ChildRefusals } from "./refusals.ts";
 import { type BackendReplica, replicaBackend } from "./replica-backend.ts";
@@ -73,7 +73,8 @@ export class Children {
   async #handle(): Promise<void> {
     const { host, clock, refusals, log } = this.#options;
     const backend = replicaBackend({ ...this.#options, refusals: this.refusals });
-    this.#unhandle = await handleSync(host, (stream) => {
+    const overloaded = (error: OpenClawError, peer: string): void => this.refusals.note(null, error, peer);
+    const taken = (stream: SyncStream): void => {
       const { remotePeer } = stream;
       const child: Child = { link: null, admitted: false, cluster: null, authenticated: null };
       this.#children.add(child);
@@ -103,7 +104,8 @@ export class Children {
           log.info({ code: reason.code, child: child.cluster, peer: remotePeer }, "a child's connection ended");
         },
       });
-    });
+    };
+    this.#unhandle = await handleSync(host, taken, overloaded);
   }
 
   /** Whoever is shut out is out (DESIGN §3): its stream ends with the code that the next one would be refused with. */

@@ -35,6 +35,11 @@ test(
       ...["hub/freeze-leader", "hub/kill-all", "hub/kill-leader"],
       ...["site/freeze-leader", "site/kill-all", "site/kill-leader", "uplink-paused"],
     ]);
+    // Those that did not come are counted, too: each of the three had some.
+    for (const lane of ["hub/", "site/", "uplink-"]) {
+      const inflicted = Object.entries(outcome.faults).filter(([name, times]) => name.startsWith(lane) && times > 0);
+      expect(inflicted, lane).not.toEqual([]);
+    }
   },
   TEST_MS,
 );

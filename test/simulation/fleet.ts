@@ -1,9 +1,8 @@
 /** A site and its hub, and devices at both: edits travel up and down, and all copies must become one. */
-import { hash } from "node:crypto";
 import { EMPTY_BYTES, utf8 } from "@openclaw/core/bytes.ts";
 import { isClusterId, isLinkId, type LinkId } from "@openclaw/core/ids.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
-import type { Sha256, StoredRecord } from "@openclaw/core/ports.ts";
+import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import type { Position } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
@@ -23,6 +22,7 @@ import type { MemoryMember } from "./memory-cluster.ts";
 import { OUTPOST, Outpost } from "./outpost.ts";
 import type { Scenario } from "./scenario.ts";
 import { SeededRandom } from "./seeded-random.ts";
+import { sha256 } from "./sha256.ts";
 import type { SimulatedCluster } from "./simulated-cluster.ts";
 import { Tier } from "./tier.ts";
 import type { Trace } from "./trace.ts";
@@ -43,7 +43,6 @@ export interface FleetOptions {
 
 /** Small, so that a mirror is read in several pages. */
 const MIRROR_PAGE_BYTES = 4_096;
-const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
 
 type Meanwhile = <T>(answer: Promise<T>) => Promise<T>;
 

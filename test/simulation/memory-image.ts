@@ -1,12 +1,21 @@
 /** What a MemoryStateStore holds, as one value and as bytes. */
 import { decode, type Encodable, encode, TupleReader } from "@openclaw/core/codec.ts";
-import { type Index, index, revision, type Term, term } from "@openclaw/core/ids.ts";
+import { type ClusterId, type Epoch, type Index, index, revision, type Term, term } from "@openclaw/core/ids.ts";
 import type { LedgerMark } from "@openclaw/core/ledger/verify.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 import type { Membership } from "@openclaw/core/raft/membership.ts";
 import { decodeMembership, encodeMembership } from "@openclaw/core/raft/membership-codec.ts";
 import type { SnapshotMeta } from "@openclaw/core/raft/message.ts";
+import { initialWrites } from "@openclaw/core/state-machine/position.ts";
 import type { Row } from "@openclaw/core/state-machine/view.ts";
+import { MemoryView } from "./memory-view.ts";
+import { sha256 } from "./sha256.ts";
+
+export interface MemoryStateOptions {
+  readonly cluster: ClusterId;
+  readonly epoch: Epoch;
+  readonly membership: Membership;
+}
 
 /** Everything that moves together: what a copy of the disk holds. */
 export interface Image {
@@ -65,4 +74,12 @@ export function decodeImage(bytes: Uint8Array): Image {
     }),
     installed: index(0),
   };
+}
+
+/** Of a disk that is new. */
+export function emptyImage({ cluster, epoch, membership }: MemoryStateOptions): Image {
+  const view = new MemoryView();
+  view.write(initialWrites(cluster, epoch, sha256));
+  const nothing = { applied: index(0), appliedTerm: term(0), history: [], ledger: [], base: null, installed: index(0) };
+  return { ...nothing, membership, rows: view.rows() };
 }

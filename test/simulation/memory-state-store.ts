@@ -2,15 +2,14 @@
  * A StateStore in memory: one call after the other, at once or, between `hold` and `release`, when the test says so.
  * `crash` gives the store as a power cut would leave it: as of its last checkpoint or install.
  */
-import { hash } from "node:crypto";
 import { concatBytes, EMPTY_BYTES, equalBytes } from "@openclaw/core/bytes.ts";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import { baseParts } from "@openclaw/core/history/base.ts";
 import { encodeBasePart } from "@openclaw/core/history/base-codec.ts";
 import { History } from "@openclaw/core/history/history.ts";
 import type { HistoryAnswer, HistoryQuery } from "@openclaw/core/history/history-query.ts";
-import type { ClusterId, Epoch, Index, Revision, Term } from "@openclaw/core/ids.ts";
-import { index, PARTITION, revision, term } from "@openclaw/core/ids.ts";
+import type { Index, Revision, Term } from "@openclaw/core/ids.ts";
+import { PARTITION, revision } from "@openclaw/core/ids.ts";
 import type { LedgerFault } from "@openclaw/core/ledger/fault.ts";
 import { beginningOf, seamsOf } from "@openclaw/core/ledger/lineage.ts";
 import { LedgerCheck, type LedgerMark } from "@openclaw/core/ledger/verify.ts";
@@ -18,7 +17,6 @@ import type {
   Applied,
   LedgerChecked,
   LedgerSlice,
-  Sha256,
   SnapshotChunks,
   SnapshotContent,
   SnapshotHeader,
@@ -32,26 +30,19 @@ import type { Membership } from "@openclaw/core/raft/membership.ts";
 import { membershipAfter } from "@openclaw/core/raft/membership-codec.ts";
 import type { Entry, SnapshotMeta } from "@openclaw/core/raft/message.ts";
 import { APPLY_VERSIONS, type ApplyVersions, createApply } from "@openclaw/core/state-machine/apply.ts";
-import { initialWrites, readPosition } from "@openclaw/core/state-machine/position.ts";
+import { readPosition } from "@openclaw/core/state-machine/position.ts";
 import type { Answer, Query, RowsHash } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
 import { StateScan } from "@openclaw/core/state-machine/state-scan.ts";
 import type { Apply, CommandAnswer } from "@openclaw/core/state-machine/view.ts";
-import { decodeImage, encodeImage, type Image, metaOf } from "./memory-image.ts";
+import { decodeImage, emptyImage, encodeImage, type Image, type MemoryStateOptions, metaOf } from "./memory-image.ts";
 import { MemoryView } from "./memory-view.ts";
+import { sha256 } from "./sha256.ts";
 import { snapshotPieces } from "./snapshot-pieces.ts";
-
-const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
 
 const CHUNK_BYTES = 65_536;
 /** Records of the ledger that are forgotten at once. */
 const CUT_RECORDS = 16;
-
-export interface MemoryStateOptions {
-  readonly cluster: ClusterId;
-  readonly epoch: Epoch;
-  readonly membership: Membership;
-}
 
 export type StateCall = "apply" | "scan" | "read" | "history" | "ledger" | "checkpoint" | "snapshot" | "install";
 
@@ -393,11 +384,4 @@ function atOnce<T>(steps: Iterator<void, T, void>): T {
     const step = steps.next();
     if (step.done === true) return step.value;
   }
-}
-
-function emptyImage({ cluster, epoch, membership }: MemoryStateOptions): Image {
-  const view = new MemoryView();
-  view.write(initialWrites(cluster, epoch, sha256));
-  const nothing = { applied: index(0), appliedTerm: term(0), history: [], ledger: [], base: null, installed: index(0) };
-  return { ...nothing, membership, rows: view.rows() };
 }

@@ -3,14 +3,13 @@
  * lacks, what is subscribed to changes, members lose their power in the middle of a snapshot, and the uplink flaps. In the
  * end each has what the other one has, each revision once, and both name the same revisions as shed (S4, S5).
  */
-import { hash } from "node:crypto";
 import { EMPTY_BYTES, equalBytes, toHex, utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import { isLinkId, type LinkId, revision } from "@openclaw/core/ids.ts";
 import { isKeyEvent } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import { isSame } from "@openclaw/core/ledger/scope.ts";
 import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
-import type { Sha256, StoredRecord } from "@openclaw/core/ports.ts";
+import type { StoredRecord } from "@openclaw/core/ports.ts";
 import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { type KeyValue, plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { FAULTS, FaultCounts } from "./faults.ts";
@@ -18,12 +17,11 @@ import type { MemoryMember } from "./memory-cluster.ts";
 import { replayedContent } from "./replayed.ts";
 import { scenario } from "./scenario.ts";
 import { SeededRandom } from "./seeded-random.ts";
+import { sha256 } from "./sha256.ts";
 import { SimulatedCluster } from "./simulated-cluster.ts";
 import { Tier, type TierOptions } from "./tier.ts";
 import { Trace } from "./trace.ts";
 import { elapse, VirtualClock } from "./virtual-clock.ts";
-
-const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
 
 /** Times that both are apart and come together again. */
 const ROUNDS = 4;

@@ -1,11 +1,10 @@
 /** What is looked at when a cluster has come to rest: its replicas' states and ledgers, and what its callers were told. */
-import { hash as digest } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { EMPTY_BYTES, equalBytes, toHex, utf8Text } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { isKeyEvent } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
-import type { Sha256, StoredRecord } from "@openclaw/core/ports.ts";
+import type { StoredRecord } from "@openclaw/core/ports.ts";
 import { type KeyValue, plainRange } from "@openclaw/core/state-machine/operation.ts";
 import type { KeyedRow } from "../model/etcd.ts";
 import { rowOf, text } from "../model/translation.ts";
@@ -18,9 +17,8 @@ import { orderFaults } from "./checkers/linearizability.ts";
 import { isOfClients } from "./drawn-requests.ts";
 import { replayedContent } from "./replayed.ts";
 import { SECOND } from "./second-version.ts";
+import { sha256 } from "./sha256.ts";
 import type { SimulatedCluster } from "./simulated-cluster.ts";
-
-const sha256: Sha256 = (bytes) => digest("sha256", bytes, "buffer");
 
 /** Reports every fault to the cluster. @param meanwhile lets time pass until there is an answer @returns the ledger */
 export async function verdict(

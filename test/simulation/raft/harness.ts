@@ -205,11 +205,12 @@ export class TestCluster {
     return proposed.index;
   }
 
-  /** Removes messages from the wire; returns them. */
+  /** Removes messages from the wire; returns them. As in `loseAt`, the sender of a snapshot sees it. */
   drop(matches: (message: RaftMessage) => boolean = () => true): readonly RaftMessage[] {
     this.pump();
     const dropped = this.wire.filter(matches);
     this.wire = this.wire.filter((message) => !matches(message));
+    for (const message of dropped) if (message.kind === "snapshot") this.#snapshotArrived(message, false);
     return dropped;
   }
 

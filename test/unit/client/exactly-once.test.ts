@@ -74,6 +74,23 @@ describe("exactly once", () => {
     expect(client.status()).toMatchObject({ unsynced: 0, failed: 0, lastError: null });
   });
 
+  test("Q1: a site that says it took more than was ever sent takes nobody's edits for done", async () => {
+    const { world, site, client } = await siteWithClient();
+    client.kv.put("a", "1");
+    await world.flush();
+    const { link } = await site.read({ kind: "link", link: client.link });
+    if (link === null) throw new Error("no link");
+    world.cutAll();
+    const edit = client.kv.put("b", "2");
+    site.laggingLink = { link: { ...link, cursor: 1_000, outcomes: [] } };
+    await world.elapse(3_000);
+    site.laggingLink = null;
+    await world.elapse(20_000);
+    expect(await codeOf(edit.site)).toBe("ok");
+    expect(await site.get("b")).toBe("2");
+    expect(client.status()).toMatchObject({ unsynced: 0, failed: 0, lastError: null });
+  });
+
   test("X1: a client that may not send waits, and what waits goes in one push", async () => {
     const { world, site, client } = await siteWithClient();
     const [wire] = world.wires;

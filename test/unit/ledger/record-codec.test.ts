@@ -58,7 +58,7 @@ const step = fc.oneof(
     owner: cluster,
     waiting: fc.array(fc.constant(checked("alaska", isClusterId)), { maxLength: 2 }),
   }),
-  fc.constantFrom({ kind: "release" as const }, { kind: "open" as const }),
+  fc.constantFrom({ kind: "release" as const, of: revision(7) }, { kind: "open" as const }),
 );
 const event: fc.Arbitrary<LedgerEvent> = fc.oneof(
   fc.record({

@@ -8,6 +8,7 @@ import {
   STREAM_WINDOW_BYTES_MAX,
   STREAM_WRITE_BYTES_MAX,
   SYNC_HELLO_BYTES_MAX,
+  SYNC_STREAMS_TOTAL_MAX,
 } from "@openclaw/edge-runtime/network/limits.ts";
 import {
   dialParent,
@@ -65,7 +66,11 @@ beforeEach(async () => {
   cluster.hosts.set(nodeId("california-1"), child);
   address = String(parent.getMultiaddrs()[0]);
   accepted.length = 0;
-  stopHandling = await handleSync(parent, (stream) => accepted.push(stream));
+  stopHandling = await handleSync(
+    parent,
+    (stream) => accepted.push(stream),
+    () => {},
+  );
 });
 afterEach(() => cluster.destroy());
 
@@ -264,4 +269,26 @@ describe("endings", () => {
     await stopHandling();
     await expect(dialSync(child, [address], AbortSignal.timeout(5_000))).rejects.toMatchObject({ code: "UNAVAILABLE" });
   });
+});
+
+test("X1: a sync stream beyond the limit is refused, and whoever counts refusals hears of it", async () => {
+  const handlers: ((stream: object, connection: object) => void)[] = [];
+  const host = { handle: async (_: string, handler: (typeof handlers)[0]) => void handlers.push(handler) };
+  const [taken, refused, aborted] = [[] as unknown[], [] as string[], [] as unknown[]];
+  await handleSync(
+    host as never,
+    (stream) => taken.push(stream),
+    ({ code }, peer) => refused.push(`${code} ${peer}`),
+  );
+  const stream = {
+    status: "open",
+    addEventListener: () => {},
+    pause: () => {},
+    abort: (error: unknown) => aborted.push(error),
+  };
+  const open = () => handlers[0]?.({ ...stream }, { remotePeer: "somebody" });
+  for (let i = 0; i < SYNC_STREAMS_TOTAL_MAX; i++) open();
+  expect([taken.length, refused.length]).toEqual([SYNC_STREAMS_TOTAL_MAX, 0]);
+  open();
+  expect([taken.length, refused, aborted.length]).toEqual([SYNC_STREAMS_TOTAL_MAX, ["OVERLOADED somebody"], 1]);
 });

@@ -24,7 +24,11 @@ beforeEach(async () => {
   cluster.hosts.set(nodeId("hub-1"), parent);
   cluster.hosts.set(nodeId("california-1"), child);
   accepted.length = 0;
-  await handleSync(parent, (one) => accepted.push(one));
+  await handleSync(
+    parent,
+    (one) => accepted.push(one),
+    () => {},
+  );
   stream = await dialSync(child, [String(parent.getMultiaddrs()[0])], AbortSignal.timeout(10_000));
   await vi.waitFor(() => expect(accepted).toHaveLength(1), WAIT);
 });

@@ -3,7 +3,7 @@ import { test } from "vitest";
 import { Schedule } from "../../simulation/raft/schedule.ts";
 
 const SEEDS = 300;
-const ONCE_FAILED: readonly number[] = [1810847756, 4107829734];
+const ONCE_FAILED: readonly number[] = [1810847756, 4107829734, 956453525];
 
 function play(seed: number): void {
   try {

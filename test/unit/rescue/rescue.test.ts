@@ -1,7 +1,7 @@
 /** S6: what a rescue makes of a survivor's folder and its parent's copy; what it refuses; and that nothing is half made. */
 import fs from "node:fs/promises";
 import path from "node:path";
-import { toHex } from "@openclaw/core/bytes.ts";
+import { toHex, utf8 } from "@openclaw/core/bytes.ts";
 import { index, isNodeId, revision } from "@openclaw/core/ids.ts";
 import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { loadConfig } from "@openclaw/edge-runtime/config.ts";
@@ -161,6 +161,25 @@ describe("what the parent has above the survivor", () => {
     const { stored, store } = await opened(await rescued(member, survivor, parentOf(hub, site)));
     expect(stored.position).toMatchObject({ revision: 10, compacted: 11, hash: site.position.hash });
     expect(await store.checkLedger(revision(1), null, 1e6)).toMatchObject({ sound: 10, fault: null });
+  });
+
+  test("K10: follows what stood where the survivor's ledger is compacted", async () => {
+    const member = await memberOf("california");
+    const compact = entryOf(6, { kind: "compact", revision: revision(4) });
+    const known = [...puts(5).map((command, i) => entryOf(i + 1, command)), compact];
+    const more = puts(5, "more").map((command, i) => entryOf(i + 7, command));
+    await leaves(member, { applied: known, log: known });
+    const site = member.cluster();
+    site.apply([...known, ...more]);
+    const hub = new OneCluster("hub");
+    ship(site, hub, 7);
+    const survivor = await survivorOf(member);
+    expect(survivor).toMatchObject({ position: { revision: 5, compacted: 4 } });
+    const { store, stored } = await opened(await rescued(member, survivor, parentOf(hub, site)));
+    expect(stored.position).toMatchObject({ revision: 10, compacted: 8, hash: site.position.hash });
+    expect(await store.checkLedger(revision(1), null, 1e6)).toMatchObject({ from: 8, sound: 10, fault: null });
+    const k = { kind: "get", origin: null, key: utf8("k0") } as const;
+    expect((await store.read(k)).row).toEqual(site.key("k0"));
   });
 
   test("L3: another ledger is a fork, in bodies and in what the parent has no bodies of", async () => {

@@ -114,7 +114,7 @@ describe("a command", () => {
 
 describe("a record", () => {
   const command = { kind: "command", via: null, to: null, command: new Uint8Array(1) } as const;
-  const release = { kind: "home", prefix: utf8("config/"), step: { kind: "release" } } as const;
+  const release = { kind: "home", prefix: utf8("config/"), step: { kind: "release", of: revision(1) } } as const;
   const declare = { kind: "declare", home: "private", owner: null, waiting: [] } as const;
   const result = { kind: "result", to: null, epoch: "a".repeat(32), revision: revision(1) } as const;
 

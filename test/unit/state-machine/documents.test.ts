@@ -2,6 +2,7 @@ import { revision } from "@openclaw/core/ids.ts";
 import { genesisHash, hashAfter } from "@openclaw/core/ledger/chain.ts";
 import type { DocumentChange, LinkItem } from "@openclaw/core/ledger/record.ts";
 import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import { selectForParent } from "@openclaw/core/ledger/selection.ts";
 import { PENDING_MAX } from "@openclaw/core/state-machine/document-plan.ts";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -43,6 +44,21 @@ function importChanges(hub: OneCluster, changes: readonly DocumentChange[], from
 }
 
 describe("pushes", () => {
+  test("X1: a push whose record could not be sent on is refused: what its changes depend on counts, too", () => {
+    const one = new OneCluster("alaska");
+    const roots = Array.from({ length: 64 }, (_, i) => change(i + 1, "a", i + 1, i === 0 ? [] : [i]));
+    one.run(push("log", ...roots));
+    const deps = roots.map((_, i) => i + 1);
+    const many = (count: number) =>
+      Array.from({ length: count }, (_, i) => ({ ...change(100 + i, "b", i + 1, deps), bytes: new Uint8Array(2_000) }));
+    const before = one.position.revision;
+    expect(one.run(push("log", ...many(1_000)))).toMatchObject({ ok: false, code: "CHANGE_TOO_LARGE" });
+    expect(one.position.revision).toBe(before);
+    expect(one.run(push("log", ...many(900)))).toMatchObject({ ok: true });
+    const hub = new OneCluster("hub", epoch("b"));
+    expect(hub.import(one, selectForParent(one.ledger, hub.cluster, sha256))).toMatchObject({ kind: "imported" });
+  });
+
   test("changes of one push are one revision with an event each; a known push is a no-op at its revision", () => {
     const site = new OneCluster("california");
     expect(site.run(push("log", change(1, "a", 1, []), change(2, "a", 2, [1])))).toEqual(ok(1));

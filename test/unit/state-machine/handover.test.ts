@@ -105,3 +105,30 @@ test.each([
   }
   expect(queued).toBeGreaterThan(SEEDS);
 });
+
+test("Q2, Q3: there and back again, whenever anybody hears of it: nothing runs twice", () => {
+  let queued = 0;
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const { hub, sites, written, write, pick, link, settle, random } = family(seed);
+    for (const site of sites) site.run(put("own", "1"));
+    settle();
+    let isAtHub = false;
+    for (let step = 0; step < STEPS; step++) {
+      const at = [hub, ...sites][pick(sites.length + 1)];
+      if (step % 20 === 10) {
+        expect(hub.run(home(isAtHub ? "site" : "hub"))).toMatchObject({ ok: true });
+        isAtHub = !isAtHub;
+      } else if (at !== undefined && random.unit() < 0.4) write(at);
+      else link();
+    }
+    settle();
+    for (const [writer] of written) {
+      const ran = [...new Set([hub, writer])].flatMap((one) => historyOf(one, `config/${writer.cluster}`));
+      expect([seed, writer.cluster, ran.length]).toEqual([seed, writer.cluster, new Set(ran).size]);
+      const { commands } = writer.query({ kind: "commands", after: revision(0), limit: 1_000 });
+      queued += commands.length;
+      for (const { outcome } of commands) expect(outcome).toMatchObject({ ok: true });
+    }
+  }
+  expect(queued).toBeGreaterThan(SEEDS);
+});

@@ -2,8 +2,8 @@ import { utf8 } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { selectForParent } from "@openclaw/core/ledger/selection.ts";
 import { describe, expect, test } from "vitest";
-import { converge, expectReplayable, family, home, outcomeOf, settled, up } from "./family.ts";
-import { clusterId, epoch, hexed, leaseId, OneCluster, put, sha256, txn } from "./one-cluster.ts";
+import { converge, expectReplayable, falling, family, home, outcomeOf, settled, up } from "./family.ts";
+import { clusterId, epoch, header, hexed, leaseId, OneCluster, put, sha256, txn } from "./one-cluster.ts";
 
 describe("three tiers", () => {
   function tiers() {
@@ -107,6 +107,20 @@ describe("moving a home", () => {
     expect(hub.keys()).toEqual({ "config/a": "1" });
   });
 
+  test("Q3: what a child released before another was said to be gone counts, and so does what it queued", () => {
+    const { hub, site } = family();
+    hub.run(home("config/", "hub"));
+    const items = falling(hub, site, 100);
+    expect(site.import(hub, items, hub.position.hash, "parent")).toMatchObject({ kind: "imported" });
+    site.run(put("config/a", "1"));
+    const at = site.position.revision;
+    hub.run(home("config/", "hub", clusterId("mill")));
+    converge([site, hub]);
+    expect(hub.query({ kind: "homes" }).homes).toMatchObject([{ open: true }]);
+    expect(outcomeOf(site, at)).toMatchObject({ ok: true });
+    expectReplayable(hub, site);
+  });
+
   test("Q3: what is private at a site stays so, whatever the hub declares", () => {
     const { hub, site, all } = family();
     site.run(home("config/", "private"));
@@ -166,6 +180,59 @@ describe("moving a home", () => {
     hub.run(home("config/keys/", "hub", clusterId("shop"), clusterId("mill")));
     hub.run(put("config/keys/a", "1"));
     expect(hub.run(home("config/keys/", "site"))).toMatchObject({ code: "NOT_EMPTY" });
+  });
+
+  test("Q2, Q3: away and back while a site is cut off: what it had queued before runs once", () => {
+    const { hub, site, other, all } = settled();
+    const add = (at: OneCluster, key: string) => at.run(put(key, "1"));
+    add(site, "config/a");
+    const early = site.position.revision;
+    hub.run(home("config/", "site"));
+    hub.run(home("config/", "hub"));
+    converge([other, hub]);
+    // It ships before it hears that the home was away.
+    up(site, hub);
+    all();
+    expect(outcomeOf(site, early)).toMatchObject({ ok: true });
+    expect(hub.query({ kind: "homes" }).homes).toMatchObject([{ open: true }]);
+    const ran = (at: OneCluster) =>
+      at.records.filter(
+        ({ origin, principal, events }) => origin === null && principal === "ada" && events[0]?.kind === "put",
+      ).length;
+    // Its first one is of the site's own key.
+    expect(ran(hub) + ran(site) - 1).toBe(1);
+    expect(hub.key("config/a")).toMatchObject({ version: 1 });
+    expect(add(site, "config/a")).toMatchObject({ response: { kind: "queued" } });
+    all();
+    expect(hub.key("config/a")).toMatchObject({ version: 2 });
+    expectReplayable(hub, site, other);
+  });
+
+  test("Q2, Q3: what was held here fails where the home goes further up", () => {
+    const region = new OneCluster("region", epoch("b"));
+    const central = new OneCluster("central", epoch("a"));
+    const site = new OneCluster("shop", epoch("c"));
+    site.run(put("own", "1"));
+    converge([site, region], [region, central]);
+    region.run(home("config/", "hub"));
+    region.run(put("config/a", "1"));
+    const held = region.position.revision;
+    central.run(home("config/", "hub"));
+    converge([region, central]);
+    expect(outcomeOf(region, held)).toMatchObject({ ok: false, code: "READ_ONLY" });
+    converge([site, region], [region, central]);
+    expect(region.run(put("config/a", "1"))).toMatchObject({ response: { kind: "queued" } });
+    converge([site, region], [region, central]);
+    expect(central.keys()).toEqual({ "config/a": "1" });
+    expectReplayable(region, central, site);
+  });
+
+  test("X1: no more goes to the sites at once than they can make their own in one step", () => {
+    const { hub } = settled();
+    hub.commit(...Array.from({ length: 10_001 }, (_, i) => ({ header: header(i), ...put(`config/${i}`, "1") })));
+    expect(hub.run(home("config/", "site"))).toMatchObject({ code: "TXN_TOO_LARGE" });
+    hub.run({ kind: "deleteRange", keys: { kind: "key", key: utf8("config/0") } });
+    expect(hub.run(home("config/", "site"))).toMatchObject({ ok: true });
   });
 
   test("Q3: what its parent declared a site cannot change", () => {

@@ -225,6 +225,29 @@ describe("queued commands", () => {
     expect(new Set(handles).size).toBe(9);
   });
 
+  test("Q2: nor does it when its home comes back after that", () => {
+    const { hub, site, all } = settled();
+    site.run(put("config/a", "1"));
+    site.pass(COMMAND_HORIZON_MS);
+    expect(outcomeOf(site, site.position.revision)).toBeUndefined();
+    hub.run(home("config/", "site"));
+    all();
+    expect(site.keys()).toEqual({ own: "shop" });
+  });
+
+  test("S5: one that the parent lacks is not shed, and no snapshot goes in its place", () => {
+    const { hub, site } = settled();
+    const { revision: held } = site.position;
+    site.system({ kind: "parentHolds", parent: hub.cluster, epoch: hub.epoch.nonce, revision: held });
+    site.run(put("own", "2"));
+    site.run(put("config/a", "1"));
+    const at = site.position.revision;
+    site.run(put("own", "3"));
+    const shed = (to: number) => site.system({ kind: "shed", revision: revision(to) });
+    for (const to of [at + 1, at]) expect(shed(to)).toMatchObject({ outcome: { ok: false, code: "NOT_SHIPPED" } });
+    expect(shed(at - 1)).toMatchObject({ outcome: { ok: true } });
+  });
+
   test("X1: beyond the bound of waiting commands a further one is OVERLOADED", () => {
     const { site } = settled();
     for (let i = 0; i < COMMANDS_WAITING_MAX; i++) site.run(put("config/a", "1"));

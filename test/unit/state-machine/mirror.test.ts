@@ -186,6 +186,22 @@ describe("a mirror", () => {
     expect(differences({ ...joined, items: joined.items.slice(1) }, site.ledger, 49, 70)).toEqual([]);
   });
 
+  test("K10: nor do the marks of a link that brings bodies alone outlive them", () => {
+    const { site, hub } = pair();
+    const rows = () => hub.view.rows().filter(({ key }) => key[0] === 0x42).length;
+    const write = (count: number) => {
+      for (let i = 0; i < count; i++) site.run({ kind: "put", key: utf8("a"), value: new Uint8Array(MIB) });
+      ship(site, hub, 3);
+    };
+    write(12);
+    expect(rows()).toBe(13);
+    hub.run({ kind: "compact", revision: hub.position.revision });
+    hub.prune();
+    write(4);
+    expect(rows()).toBeLessThanOrEqual(6);
+    expect(shape(mirror(hub, site, 1, 8 * MIB).items)).toBe("1-11:compacted 12 13 14 15 16");
+  });
+
   test("a long run of bodies is marked: whoever begins in the middle reads a bounded number of them", () => {
     const { site, hub } = pair();
     for (let i = 0; i < 2_500; i++) site.run(put("a", String(i)));

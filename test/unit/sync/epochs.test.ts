@@ -1,5 +1,6 @@
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { type ClusterId, revision } from "@openclaw/core/ids.ts";
+import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { carryOutChange, planResolution } from "@openclaw/core/sync/life-change.ts";
 import { describe, expect, test } from "vitest";
@@ -8,6 +9,20 @@ import { linkId, type TestCluster, World } from "./world.ts";
 
 const put = (cluster: TestCluster, key: string, value = "v") =>
   cluster.execute({ kind: "put", key: utf8(key), value: utf8(value) });
+
+const putMany = (cluster: TestCluster, prefix: string, value: string) =>
+  cluster.execute({
+    kind: "txn",
+    compares: [],
+    success: Array.from({ length: 120 }, (_, i) => ({
+      kind: "put" as const,
+      key: utf8(`${prefix}/${i}`),
+      value: utf8(value),
+      lease: null,
+      previous: false,
+    })),
+    failure: [],
+  });
 
 const rowsOf = async (cluster: TestCluster, origin: ClusterId | null): Promise<Record<string, string>> => {
   const { rows } = await cluster.read({ kind: "range", origin, ...plainRange(utf8(""), null, 10_000) });
@@ -158,14 +173,14 @@ describe("L3: a site at its hub", () => {
     "behind its hub is gone on with by a snapshot, where what was taken above is %s",
     async (what) => {
       const { world, hub, site } = await fleet(3, 0);
-      const big = what === "too much for one decision" ? "x".repeat(500_000) : "small";
-      for (let i = 0; i < 9; i++) await put(site, `n${i}`, big);
+      const many = what === "too much for one decision" ? 9 : 1;
+      for (let i = 0; i < many; i++) await putMany(site, `n${i}`, "before");
       const parting = site.position().revision;
       site.uplink?.start();
       await put(site, "k3", "changed");
       await world.elapse(1_000);
       const own = await put(hub, "own");
-      for (let i = 0; i < 9; i++) await put(site, `n${i}`, "changed");
+      for (let i = 0; i < many; i++) await putMany(site, `n${i}`, "changed");
       await site.execute({ kind: "deleteRange", keys: { kind: "key", key: utf8("k1") } });
       await world.elapse(1_000);
       await site.uplink?.stop();
@@ -190,6 +205,38 @@ describe("L3: a site at its hub", () => {
     },
   );
 
+  test("a region behind its hub brings also what it passes on by that snapshot, and what comes of it later", async () => {
+    const world = new World();
+    const [hub, region, site] = [
+      await world.cluster("hub"),
+      await world.cluster("california"),
+      await world.cluster("alaska"),
+    ];
+    world.uplink(region, hub, {});
+    world.uplink(site, region, { prefixes: [utf8("")] });
+    for (const cluster of [region, site]) for (const key of ["a", "b"]) await put(cluster, key, "1");
+    await world.elapse(10_000);
+    const { revision: parting } = region.position();
+    for (const cluster of [region, site]) for (const key of ["b", "c"]) await put(cluster, key, "2");
+    await world.elapse(10_000);
+    expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(site, null));
+    await region.uplink?.stop();
+    await site.uplink?.stop();
+    await hub.execute({ kind: "compact", revision: hub.position().revision });
+
+    const again = await region.restored(parting);
+    world.uplink(site, again, { prefixes: [utf8("")] });
+    world.uplink(again, hub, {});
+    await put(again, "d", "3");
+    await world.elapse(20_000);
+    expect(errorOf(again)).toMatchObject({ code: "EPOCH_BEHIND" });
+    await resolve(hub);
+    await world.elapse(20_000);
+    expect(errorOf(again)).toBeNull();
+    expect(await rowsOf(hub, region.id)).toEqual(await rowsOf(again, null));
+    expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(site, null));
+  });
+
   test("takes again what was put aside of an earlier life, when one that went on from it is chosen after all", async () => {
     const { world, hub, site } = await fleet(5, 0);
     const second = await site.restored(3);
@@ -211,6 +258,44 @@ describe("L3: a site at its hub", () => {
     expect(errorOf(third)).toBeNull();
     expect(await cursorOf(hub)).toBe(6);
     expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(third, null));
+  });
+
+  test("a snapshot is of the epoch that wrote its revision, and is put back with what else was taken of it", async () => {
+    const { world, hub, site } = await fleet(5, 3);
+    const second = await site.restored(7);
+    await second.execute({ kind: "compact", revision: revision(7) });
+    world.uplink(second, hub, {});
+    await put(second, "after", "second");
+    await world.elapse(2_000);
+    expect(errorOf(second)).toBeNull();
+    expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(second, null));
+    await second.uplink?.stop();
+    const { records } = await hub.ledger(revision(1), 1_000_000);
+    const snapshots = records.map(({ record }) => decodeRecord(record)).filter(({ snapshot }) => snapshot);
+    expect(snapshots.map(({ origin }) => origin)).toEqual([
+      { cluster: site.id, epoch: site.epoch.nonce, revision: revision(7) },
+    ]);
+
+    const third = await site.restored(5);
+    await put(third, "after", "third");
+    world.uplink(third, hub, {});
+    await world.elapse(1_000);
+    expect(errorOf(third)).toMatchObject({ code: "FORK" });
+    await resolve(hub, third.epoch.nonce);
+    await world.elapse(10_000);
+    expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(third, null));
+  });
+
+  test("L1: of more lives than are remembered the others are refused, and cost no entry", async () => {
+    const { world, hub, site } = await fleet(5, 0);
+    for (let i = 0; i < 9; i++) {
+      const again = await site.restored(4);
+      const uplink = world.uplink(again, hub, {});
+      await world.elapse(20_000);
+      expect(errorOf(again)).toMatchObject({ code: "EPOCH_BEHIND" });
+      await uplink.stop();
+    }
+    expect(hub.proposals.filter(({ kind }) => kind === "noteContender").length).toBe(8);
   });
 
   test("an older life is refused, and nothing of it is taken", async () => {

@@ -3,7 +3,7 @@ import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import type { Outcome } from "@openclaw/core/state-machine/command.ts";
 import { expect, test } from "vitest";
-import { type TestCluster, World } from "./world.ts";
+import { linkId, type TestCluster, World } from "./world.ts";
 
 const put = (cluster: TestCluster, key: string, value = "v"): Promise<Outcome> =>
   cluster.execute({ kind: "put", key: utf8(key), value: utf8(value) });
@@ -63,4 +63,55 @@ test("Q3, S4: a site that is behind what the hub keeps has the keys of its prefi
   expect(await read(site, "config/a")).toEqual(["2", "hub"]);
   expect(await read(site, "config/b")).toEqual(["2", "hub"]);
   expect(await read(site, "config/gone")).toEqual([null, "hub"]);
+});
+
+test("Q2: to another hub a site says nothing that it said to the one before, and runs nothing again", async () => {
+  const { world, hub, site, uplink } = await siteAndHub();
+  await put(site, "config/a", "1");
+  await world.elapse(5_000);
+  await put(hub, "config/a", "2");
+  uplink.setEnabled(false);
+  await world.flush();
+  // Nobody knows whether it got there.
+  await put(site, "config/b", "1");
+  await uplink.stop();
+  const other = await world.cluster("other");
+  await other.execute({ kind: "setHome", prefix: utf8("config/"), home: "hub", without: [] });
+  world.uplink(site, other);
+  await world.elapse(5_000);
+  expect(await statuses(site)).toEqual(["done", "OUTCOME_UNKNOWN"]);
+  expect(await read(other, "config/a")).toEqual([null, null]);
+  await put(site, "config/b", "2");
+  await world.elapse(5_000);
+  expect(await statuses(site)).toEqual(["done", "OUTCOME_UNKNOWN", "done"]);
+  expect(await read(other, "config/b")).toEqual(["2", null]);
+  // The mirror is whole all the same: of what was for the one before there are leaves.
+  const { fault } = await other.history({
+    kind: "mirror",
+    link: linkId("california"),
+    from: revision(1),
+    bytes: 1_000_000,
+  });
+  expect(fault).toBeNull();
+});
+
+test("Q2, S4: what may have run at the hub does not run again when its home comes back with a snapshot", async () => {
+  const { world, hub, site, uplink } = await siteAndHub();
+  await put(hub, "own");
+  await world.elapse(2_000);
+  await put(site, "config/a", "1");
+  // The hub runs it, and its answer is compacted before the site has it.
+  for (let i = 0; i < 100 && (await hub.get("config/a")) === null; i++) await world.deliver(1);
+  world.cutAll();
+  uplink.setEnabled(false);
+  await world.flush();
+  expect(await read(hub, "config/a")).toEqual(["1", null]);
+  expect(await statuses(site)).toEqual(["queued"]);
+  await put(hub, "config/a", "2");
+  await hub.execute({ kind: "setHome", prefix: utf8("config/"), home: "site", without: [] });
+  await hub.execute({ kind: "compact", revision: hub.position().revision });
+  uplink.setEnabled(true);
+  await world.elapse(5_000);
+  expect(await statuses(site)).toEqual(["OUTCOME_UNKNOWN"]);
+  expect(await read(site, "config/a")).not.toEqual(["1", null]);
 });

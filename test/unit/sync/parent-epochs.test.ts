@@ -2,6 +2,8 @@ import { utf8 } from "@openclaw/core/bytes.ts";
 import type { Withdrawn } from "@openclaw/core/client/upstream.ts";
 import { type ClusterId, isLinkId, revision } from "@openclaw/core/ids.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
+import { SYNC_VERSION } from "@openclaw/core/sync/message.ts";
+import { ParentEpochs } from "@openclaw/core/sync/parent-epochs.ts";
 import { describe, expect, test } from "vitest";
 import { codeOf } from "./code-of.ts";
 import { type TestCluster, World } from "./world.ts";
@@ -166,6 +168,52 @@ describe("L3: a parent at its child", () => {
       expect(await rowsOf(anew, site.id)).toEqual(await rowsOf(site, null));
     },
   );
+
+  test("FORK: one that was founded anew and has more of the site's ledger than the site is not adopted", async () => {
+    const { world, hub, site, goOver } = await fleet();
+    const clone = await site.cloned();
+    for (let i = 4; i <= 6; i++) await put(clone, `s${i}`);
+    const anew = await world.cluster("hub");
+    world.uplink(clone, anew);
+    await world.elapse(2_000);
+    await clone.uplink?.epochs.adopt();
+    await world.elapse(10_000);
+    await clone.uplink?.stop();
+    await goOver(anew);
+    expect(errorOf(site)).toMatchObject({ code: "WRONG_EPOCH" });
+    expect(await codeOf(site.uplink?.epochs.adopt() ?? Promise.resolve())).toBe("FORK");
+    expect(site.position()).toMatchObject({ parentHolds: 7, parentEpoch: hub.epoch.nonce });
+  });
+
+  test("is no fork for what it acknowledged over another connection since it was greeted", async () => {
+    const { world, hub, site } = await fleet();
+    const epochs = new ParentEpochs({
+      source: site,
+      parent: hub.id,
+      barrier: () => site.barrier(),
+      propose: (command) => site.propose(command, { principal: "tester" }),
+    });
+    epochs.greet();
+    for (let i = 4; i <= 6; i++) await put(site, `s${i}`);
+    await world.elapse(2_000);
+    expect(site.position().parentHolds).toBe(10);
+    const welcome = {
+      kind: "welcome",
+      version: SYNC_VERSION,
+      cluster: hub.id,
+      epoch: hub.epoch,
+      ancestors: [],
+      cursor: 7,
+      hash: null,
+      outcomes: [],
+      upstream: revision(0),
+      upstreamEpoch: null,
+      snapshot: null,
+    } as const;
+    expect(await epochs.met(welcome)).toBe("goOn");
+    epochs.greet();
+    expect(await codeOf(epochs.met(welcome))).toBe("FORK");
+  });
 
   test("an older life of it is refused", async () => {
     const { hub, site, goOver } = await fleet();

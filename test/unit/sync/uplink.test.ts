@@ -1,6 +1,7 @@
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
+import { encodeChildMessage } from "@openclaw/core/sync/codec.ts";
 import type { ChildConnection } from "@openclaw/core/sync/message.ts";
 import { describe, expect, test } from "vitest";
 import { type TestCluster, World } from "./world.ts";
@@ -187,6 +188,50 @@ describe("an uplink", () => {
     expect(site.position().parentHolds).toBeLessThanOrEqual(1);
     // The lie costs no proposal, then or later.
     expect(site.proposals.filter(({ kind }) => kind === "parentHolds").length).toBeLessThanOrEqual(1);
+  });
+
+  test("FORK: a parent that sends the site back to where it never was is told so", async () => {
+    const world = new World();
+    const hub = await world.cluster("hub");
+    const site = await world.cluster("california");
+    const lying = (honest: ChildConnection): ChildConnection => ({
+      send: (message) => honest.send(message),
+      close: () => honest.close(),
+      receive: ({ message: told, ...handlers }) =>
+        honest.receive({
+          ...handlers,
+          message: (message) =>
+            told(
+              message.kind === "pushed" ? { kind: "refused", code: "GAP", details: "", cursor: 1_000_000 } : message,
+            ),
+        }),
+    });
+    const liar = { ...hub, id: hub.id, children: hub.children, connect: () => lying(hub.connect()) } as TestCluster;
+    await put(site, "a");
+    const uplink = world.uplink(site, liar);
+    await world.flush();
+    expect(uplink.status().lastError?.code).toBe("FORK");
+  });
+
+  test("ships a backlog over a link that does not carry a full push in the time an answer may take", async () => {
+    const world = new World();
+    const hub = await world.cluster("hub");
+    const site = await world.cluster("california");
+    for (let i = 0; i < 24; i++) await put(site, `k${i}`, "x".repeat(65_536));
+    let free = 0;
+    const slow = (fast: ChildConnection): ChildConnection => ({
+      send: (message) => {
+        free = Math.max(free, world.clock.now()) + encodeChildMessage(message).length / 20;
+        world.clock.after(free - world.clock.now(), () => fast.send(message));
+        return true;
+      },
+      close: () => fast.close(),
+      receive: (handlers) => fast.receive(handlers),
+    });
+    const far = { ...hub, id: hub.id, children: hub.children, connect: () => slow(hub.connect()) } as TestCluster;
+    world.uplink(site, far);
+    await world.elapse(600_000);
+    expect(site.position().parentHolds).toBe(24);
   });
 
   test("FORK: a parent that has more of the site's ledger than the site is told so, and nothing is shipped", async () => {
