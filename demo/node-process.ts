@@ -22,8 +22,8 @@ export interface NodeObserver {
   started(): void;
 }
 
-/** Ms until a node must be ready: opening its stores, and an election. */
-const READY_MS = 30_000;
+/** Ms until a node must be ready: opening its stores, and an election, beside others on a busy machine. One that dies is seen at once. */
+const READY_MS = 120_000;
 const READY_POLL_MS = 50;
 /** Ms it gets to stop by itself. */
 const STOP_MS = 10_000;

@@ -112,13 +112,15 @@ export class Client {
       enqueue,
       ask,
       session: this.#session,
+      head: async (timeoutMs) =>
+        (await this.#site.ask({ kind: "position" }, { kind: "local" }, timeoutMs)).answer.revision,
       mirrored: () => this.#down.position(this.#down.cursor),
       covers: (prefix, origin) => this.#down.coversPrefix(prefix, origin !== null),
       subscribePrefix: (prefix, origin) =>
         this.#want({ prefixes: [prefix], collections: [], mirrors: origin !== null }),
     });
     const keepAlive: LeasesHost["keepAlive"] = (lease, timeoutMs) => this.#site.keepAlive(lease, timeoutMs);
-    this.leases = new Leases({ clock, random, assertRoom, enqueue, keepAlive, ask });
+    this.leases = new Leases({ rungs, clock, random, assertRoom, enqueue, keepAlive, ask });
     this.#down = new Down(
       {
         journal: this.#journal,
@@ -287,6 +289,7 @@ export class Client {
     this.#cluster = welcome.cluster;
     this.#upstream.holds(welcome.upstream, welcome.upstreamEpoch);
     this.#drainer.start();
+    this.kv.welcomed();
     this.#changed();
   }
 
@@ -310,6 +313,7 @@ export class Client {
 
   async #ended(reason: OpenClawError | null): Promise<void> {
     this.#drainer.pause();
+    this.kv.parted();
     try {
       if (reason?.code === "WRONG_EPOCH") await this.#followEpoch();
       else if (reason?.code === "SESSION_EXPIRED") await this.#newLink();
@@ -357,6 +361,7 @@ export class Client {
         this.#rungs.stored(hashesOf(draft));
         for (const edit of draft.edits) edit.stored();
         if (draft.command.kind === "change") this.docs.rungsMoved();
+        this.#changed();
       },
       (error: unknown) => {
         const failure = asOpenClawError(error);

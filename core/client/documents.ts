@@ -80,9 +80,7 @@ type Content = Record<string, unknown>;
 
 export class Documents {
   readonly #host: DocumentsHost;
-  readonly #open = new Map<string, Promise<OpenDocument>>();
-  /** Those of `#open` that are ready. */
-  readonly #ready = new Map<string, OpenDocument>();
+  readonly #open = new Map<string, { readonly document: OpenDocument; readonly loaded: Promise<void> }>();
 
   constructor(host: DocumentsHost) {
     this.#host = host;
@@ -100,36 +98,40 @@ export class Documents {
     const wrong = nameRefusal(collection, id);
     if (wrong !== null) throw new OpenClawError(wrong.code, wrong.details);
     const name = nameOf(collection, id);
-    let opening = this.#open.get(name);
-    if (opening === undefined) {
-      if (this.#open.size >= OPEN_MAX) throw new OpenClawError("OVERLOADED", `${OPEN_MAX} documents are open`);
-      const document = new OpenDocument(collection, id, this.#host, () => {
-        this.#open.delete(name);
-        this.#ready.delete(name);
-      });
-      this.#ready.set(name, document);
-      opening = document.load();
-      this.#open.set(name, opening);
-      opening.catch(() => {
-        this.#open.delete(name);
-        this.#ready.delete(name);
-      });
+    const { document, loaded } = this.#open.get(name) ?? this.#begin(name, collection, id);
+    // From now on: the handles that there are may be closed before this one is ready.
+    document.hold();
+    try {
+      await loaded;
+      // After it was fetched: a wider subscription is a new connection. That brings all there is, and what came meanwhile.
+      this.#host.subscribe(collection);
+      if (options.initial !== undefined) document.begin({ ...options.initial } as Content);
+    } catch (error) {
+      document.release();
+      throw error;
     }
-    const document = await opening;
-    // After it was fetched: a wider subscription is a new connection. That brings all there is, and what came meanwhile.
-    this.#host.subscribe(collection);
-    if (options.initial !== undefined) document.begin({ ...options.initial } as Content);
     return document.handle<T>();
+  }
+
+  #begin(name: string, collection: string, id: string) {
+    if (this.#open.size >= OPEN_MAX) throw new OpenClawError("OVERLOADED", `${OPEN_MAX} documents are open`);
+    const document = new OpenDocument(collection, id, this.#host, () => {
+      // Another one may be open under that name by now.
+      if (this.#open.get(name)?.document === document) this.#open.delete(name);
+    });
+    const one = { document, loaded: document.load() };
+    this.#open.set(name, one);
+    return one;
   }
 
   /** Received changes that are stored: they show in the open document. */
   received(collection: string, id: string, changes: readonly DocumentChange[]): void {
-    this.#ready.get(nameOf(collection, id))?.receive(changes);
+    this.#open.get(nameOf(collection, id))?.document.receive(changes);
   }
 
   /** Rungs moved. */
   rungsMoved(): void {
-    for (const document of this.#ready.values()) document.rungsMoved();
+    for (const { document } of this.#open.values()) document.rungsMoved();
   }
 }
 
@@ -142,7 +144,7 @@ class OpenDocument {
   /** Received while the stored changes are being read; null once they are. */
   #early: DocumentChange[] | null = [];
   readonly #listeners = new Set<() => void>();
-  #handles = 0;
+  #holders = 0;
   #reloading = false;
   #own: ChangeHash[] = [];
   #edits: readonly EditState[] | null = null;
@@ -155,7 +157,7 @@ class OpenDocument {
     this.#doc = this.#empty();
   }
 
-  async load(): Promise<OpenDocument> {
+  async load(): Promise<void> {
     const { store, rungs } = this.#host;
     // An earlier handle's last edits may still be on their way; read without them, their numbers would be used again.
     await this.#host.stored();
@@ -164,7 +166,16 @@ class OpenDocument {
     const own = changes.filter(({ hash }) => rungs.isOwn(hash)).map(({ hash }) => hash);
     this.#own = [...own.slice(-EDITS_MAX), ...this.#own];
     this.#build(changes);
-    return this;
+  }
+
+  /** Open for one more, from before its handle is ready. */
+  hold(): void {
+    this.#holders++;
+  }
+
+  release(): void {
+    this.#holders--;
+    if (this.#holders === 0) this.#ended();
   }
 
   /** Writes the initial content unless the document has some. */
@@ -184,8 +195,12 @@ class OpenDocument {
       this.#early.push(...changes);
       return;
     }
+    // What was made here comes back: it is in the document, which stays the same object.
+    const own = new Set(this.#own);
+    const news = changes.filter(({ hash }) => !own.has(hash));
+    if (news.length === 0) return;
     try {
-      this.#doc = applied(this.#doc, changes);
+      this.#doc = applied(this.#doc, news);
     } catch {
       // Automerge may have taken half of it in: what would be made on top of that, nobody else could apply.
       void this.#reload();
@@ -198,8 +213,8 @@ class OpenDocument {
     if (this.#own.length > 0) this.#changed();
   }
 
+  /** For one that holds it. */
   handle<T extends object>(): DocumentHandle<T> {
-    this.#handles++;
     const own = new Set<() => void>();
     let closed = false;
     const assertOpen = (): void => {
@@ -243,8 +258,7 @@ class OpenDocument {
         if (closed) return;
         closed = true;
         for (const call of own) this.#listeners.delete(call);
-        this.#handles--;
-        if (this.#handles === 0) this.#ended();
+        this.release();
       },
     };
   }
@@ -273,13 +287,7 @@ class OpenDocument {
   #enqueue(changes: readonly DocumentChange[]): Edit {
     const { rungs } = this.#host;
     const hashes = changes.map(({ hash }) => hash);
-    const edit = new LocalEdit(hashes, (at) => {
-      const atHub = rungs.atHub(at);
-      // In another epoch of the site the changes are sent again, and have another revision.
-      const inAnotherEpoch = async (): Promise<void> =>
-        void (await Promise.all(hashes.map((hash) => rungs.settled(hash, "hub"))));
-      return () => atHub().catch(inAnotherEpoch);
-    });
+    const edit = new LocalEdit(hashes, rungs);
     if (changes.length === 0) {
       edit.committed(rungs.upstream, null);
       return edit;

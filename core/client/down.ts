@@ -196,7 +196,9 @@ export class Down {
     for (const { items } of runs)
       for (const item of items) if (item.kind === "body") taken.record(decodeRecord(item.record));
     const place = { ...this.#place, cursor: to };
-    const unwritten = runs.every(({ items }) => isBare(items)) && to - this.#written < UNWRITTEN_MAX;
+    // But the first one: from then on it is known that the mirror holds all of what was asked for, if only nothing.
+    const isKnown = this.#stored !== null && isSame(this.#stored.subscription, place.held);
+    const unwritten = isKnown && runs.every(({ items }) => isBare(items)) && to - this.#written < UNWRITTEN_MAX;
     if (!unwritten) await this.#write(taken.write(), place);
     this.#place = place;
     this.#show(taken);

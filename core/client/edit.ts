@@ -3,6 +3,8 @@ import { InvariantViolation, invariant, type OpenClawError, unreachable } from "
 import type { ChangeHash, Revision } from "../ids.ts";
 import type { CommandResponse, Outcome, UserCommand } from "../state-machine/command.ts";
 import type { TxnResponse } from "../state-machine/operation.ts";
+import { anotherLife, type Rungs } from "./rungs.ts";
+import type { Rung } from "./store.ts";
 
 /** Whether it changes what an app holds. What keeps leases, or cuts the past, is upkeep: nobody waits to see it saved. */
 export function isEdit({ kind }: UserCommand): boolean {
@@ -47,11 +49,17 @@ export interface Edit {
    * @throws OpenClawError as `site`; what the home refused it with; OUTCOME_UNKNOWN, STOPPED
    */
   home(): Promise<Revision>;
+  /** How far it is now; null while it is on no rung. `Client.subscribe` says when to look again. */
+  rung(): Rung | null;
+  /**
+   * Why it climbs no further; null while it may. On no rung: it was not stored, or WRONG_EPOCH, as the site went on in
+   * another epoch, which may lack it (L3).
+   */
+  failure(): OpenClawError | null;
 }
 
-/** When what was just committed at a revision reaches the hub, for who asks; and what becomes of a command that was queued there. */
-export type Further = readonly [whenHub: WhenHub, whenHome: WhenHome];
-type WhenHub = (at: Revision) => () => Promise<void>;
+/** What is known of rungs; and what becomes of a command that was queued at a revision. */
+export type Further = readonly [rungs: Rungs, whenHome: WhenHome];
 type WhenHome = (at: Revision) => Promise<Extract<Outcome, { ok: true }>>;
 
 const neverQueued: WhenHome = () => Promise.reject(new InvariantViolation("only a command on keys is queued"));
@@ -66,18 +74,23 @@ export class LocalEdit implements Edit {
   readonly hashes: readonly ChangeHash[];
   readonly device: Promise<void>;
   readonly site: Promise<Revision>;
-  readonly #whenHub: WhenHub;
+  readonly #rungs: Rungs;
   readonly #whenHome: WhenHome;
   #atHub: () => Promise<void> = () => Promise.resolve();
   #home: Promise<Revision> | null = null;
+  #isStored = false;
+  #committedAt: { readonly revision: Revision; readonly life: number } | null = null;
+  /** Why it never reached this device's storage. */
+  #loss: OpenClawError | null = null;
+  #refusal: OpenClawError | null = null;
   #stored: () => void = () => {};
   #committed: (at: Revision) => void = () => {};
   #failDevice: (error: OpenClawError) => void = () => {};
   #failSite: (error: OpenClawError) => void = () => {};
 
-  constructor(hashes: readonly ChangeHash[], whenHub: WhenHub, whenHome: WhenHome = neverQueued) {
+  constructor(hashes: readonly ChangeHash[], rungs: Rungs, whenHome: WhenHome = neverQueued) {
     this.hashes = hashes;
-    this.#whenHub = whenHub;
+    this.#rungs = rungs;
     this.#whenHome = whenHome;
     this.device = new Promise((resolve, reject) => {
       this.#stored = resolve;
@@ -100,7 +113,42 @@ export class LocalEdit implements Edit {
     return this.site.then((at) => this.#home ?? at);
   }
 
+  /** Called when it is committed: a revision says nothing in another epoch of the site. */
+  #whenHub(at: Revision): () => Promise<void> {
+    const atHub = this.#rungs.atHub(at);
+    if (this.hashes.length === 0) return atHub;
+    // Changes are sent again in that one, and have another revision.
+    const inAnotherEpoch = async (): Promise<void> =>
+      void (await Promise.all(this.hashes.map((hash) => this.#rungs.settled(hash, "hub"))));
+    return () => atHub().catch(inAnotherEpoch);
+  }
+
+  rung(): Rung | null {
+    if (this.#loss !== null) return null;
+    // The rungs know more of a change than its edit: it may have come to the site by another way, or be sent again.
+    if (this.hashes.length > 0) return this.#rungs.least(this.hashes);
+    if (this.#committedAt === null) return this.#isStored ? "device" : null;
+    if (this.#isOfAnotherLife()) return null;
+    return this.#committedAt.revision <= this.#rungs.upstream ? "hub" : "site";
+  }
+
+  failure(): OpenClawError | null {
+    if (this.#loss !== null) return this.#loss;
+    for (const hash of this.hashes) {
+      const failure = this.#rungs.failure(hash);
+      if (failure !== null) return failure;
+    }
+    if (this.hashes.length > 0) return null;
+    if (this.#isOfAnotherLife()) return anotherLife();
+    return this.#refusal;
+  }
+
+  #isOfAnotherLife(): boolean {
+    return this.#committedAt !== null && this.#committedAt.life !== this.#rungs.life;
+  }
+
   stored(): void {
+    this.#isStored = true;
     this.#stored();
   }
 
@@ -118,6 +166,7 @@ export class LocalEdit implements Edit {
     } else {
       this.responded(response);
     }
+    this.#committedAt = { revision: at, life: this.#rungs.life };
     this.#stored();
     this.#committed(at);
   }
@@ -128,12 +177,14 @@ export class LocalEdit implements Edit {
 
   /** It never reached this device's storage. */
   notStored(error: OpenClawError): void {
+    this.#loss = error;
     this.#failDevice(error);
     this.#failSite(error);
   }
 
-  /** It is stored here, and the parent refused it. */
+  /** It is stored here, and the parent refused it; or STOPPED: what the parent says will not be heard in this session. */
   refused(error: OpenClawError): void {
+    if (error.code !== "STOPPED") this.#refusal = error;
     this.#failSite(error);
   }
 }

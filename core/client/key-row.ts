@@ -13,6 +13,12 @@ export interface KeyRow {
   readonly modRevision: Revision;
 }
 
+/** What became of a key; `row` null: it is not there any more. */
+export interface KeyChange {
+  readonly key: Uint8Array;
+  readonly row: KeyRow | null;
+}
+
 /** A row, and the state that it was read from. */
 export interface KeyReading {
   readonly row: KeyRow | null;

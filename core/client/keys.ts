@@ -18,7 +18,8 @@ import type { ChildQuery } from "../sync/message.ts";
 import { AttemptEdit, type Edit, type Further, LocalEdit, LocalTxnEdit, type TxnEdit } from "./edit.ts";
 import { ranAtHome } from "./home-outcome.ts";
 import type { Draft } from "./journal.ts";
-import { type Bytes, type KeyEvent, type KeyReading, type KeyRow, toBytes } from "./key-row.ts";
+import { type KeyMirror, KeyMirrors } from "./key-mirrors.ts";
+import { type Bytes, type KeyChange, type KeyEvent, type KeyReading, type KeyRow, toBytes } from "./key-row.ts";
 import { callListener } from "./listener.ts";
 import type { ReadOptions, ReadSession } from "./read-session.ts";
 import type { Rungs } from "./rungs.ts";
@@ -37,6 +38,8 @@ export interface KeysHost {
   /** @throws OpenClawError UNAVAILABLE, FORBIDDEN, … */
   ask<Q extends ChildQuery>(query: Q, mode: ReadMode): Promise<Asked<Q>>;
   readonly session: ReadSession;
+  /** The gateway's ledger ends there. @throws OpenClawError UNAVAILABLE, OVERLOADED */
+  head(timeoutMs: number): Promise<Revision>;
   /** What the mirror shows; null before its site was met. */
   mirrored(): PositionToken | null;
   /** True if the mirror holds every key of that prefix and origin. */
@@ -48,7 +51,7 @@ export interface KeysHost {
 interface Overlay {
   readonly key: Uint8Array;
   /** Null deletes. */
-  readonly value: Uint8Array | null;
+  row: KeyRow | null;
   /** The site's revision once known: the mirror shows it when it is past that. */
   at: Revision | null;
 }
@@ -59,6 +62,7 @@ export class Keys {
   readonly #host: KeysHost;
   readonly #further: Further;
   readonly #overlays = new Map<string, readonly Overlay[]>();
+  readonly #live: KeyMirrors;
   /** The mirror shows the site's ledger up to here. */
   #cursor = revision(0);
   readonly #watchers = new Set<{
@@ -68,7 +72,8 @@ export class Keys {
 
   constructor(host: KeysHost) {
     this.#host = host;
-    this.#further = [(at) => host.rungs.atHub(at), (at) => ranAtHome(host, at)];
+    this.#further = [host.rungs, (at) => ranAtHome(host, at)];
+    this.#live = new KeyMirrors(host, () => this.#ownRows());
   }
 
   /** The value of a key, or null. @throws OpenClawError as `read` */
@@ -92,7 +97,7 @@ export class Keys {
     const here = this.#host.mirrored();
     const position = here === null ? null : positionText(here);
     const own = origin === null ? this.#overlays.get(toHex(bytes))?.at(-1) : undefined;
-    if (own !== undefined) return { row: overlaid(own), position, staleMs: null };
+    if (own !== undefined) return { row: own.row, position, staleMs: null };
     const [row = null] = await this.#host.store.mirror(origin, bytes, keyAfter(bytes));
     return { row, position, staleMs: null };
   }
@@ -110,12 +115,10 @@ export class Keys {
       ]),
     );
     if (origin === null) {
-      for (const [name, overlays] of this.#overlays) {
-        const own = overlays.at(-1);
-        if (own === undefined || !startsWith(own.key, bytes)) continue;
-        const row = overlaid(own);
-        if (row === null) rows.delete(name);
-        else rows.set(name, row);
+      for (const { key, row } of this.#ownRows()) {
+        if (!startsWith(key, bytes)) continue;
+        if (row === null) rows.delete(toHex(key));
+        else rows.set(toHex(key), row);
       }
     }
     return [...rows.values()].sort((a, b) => compareBytes(a.key, b.key));
@@ -178,6 +181,23 @@ export class Keys {
   }
 
   /**
+   * The rows under `prefix` as they stand on this device, kept up to date, with this page's own writes on top at once.
+   * @throws OpenClawError BAD_REQUEST; OVERLOADED as `watch`
+   */
+  mirror(prefix: Bytes, { origin = null }: Pick<ReadOptions, "origin"> = {}): KeyMirror {
+    const bytes = toBytes(prefix);
+    this.#host.subscribePrefix(bytes, clusterOf(origin));
+    return this.#live.open({ from: bytes, to: prefixEnd(bytes) ?? null, origin });
+  }
+
+  /** The same of one key: no row, or one. @throws OpenClawError BAD_REQUEST, KEY_EMPTY, KEY_TOO_LARGE; OVERLOADED as `watch` */
+  mirrorKey(key: Bytes, { origin = null }: Pick<ReadOptions, "origin"> = {}): KeyMirror {
+    const bytes = checkedKey(key);
+    this.#host.subscribePrefix(bytes, clusterOf(origin));
+    return this.#live.open({ from: bytes, to: keyAfter(bytes), origin });
+  }
+
+  /**
    * The keys under `prefix` with values of a declared form: any Standard Schema (zod, valibot, …). It is checked here, before
    * a value is queued, and never by the site (R9): what others write there is checked when it is read.
    */
@@ -192,12 +212,8 @@ export class Keys {
   /** Events that are stored, in order, and the cursor they lead to. */
   received(events: readonly KeyEvent[], cursor: Revision): void {
     this.#cursor = cursor;
-    for (const [name, overlays] of this.#overlays) {
-      this.#keep(
-        name,
-        overlays.filter(({ at }) => at === null || at > cursor),
-      );
-    }
+    const shown = this.#keepOverlays(({ at }) => at === null || at > cursor);
+    this.#live.received(events, shown, cursor);
     if (events.length === 0) return;
     for (const { prefix, listener } of [...this.#watchers]) {
       const own = events.filter(({ key }) => startsWith(key, prefix));
@@ -209,14 +225,21 @@ export class Keys {
     return this.#watchers.size > 0;
   }
 
+  /** The site was met, in the epoch that is known here. */
+  welcomed(): void {
+    this.#live.welcomed();
+  }
+
+  /** The connection to the site ended. */
+  parted(): void {
+    this.#live.parted();
+  }
+
   /** L3: the site is in another epoch. What it had of own writes it may lack now: the stream tells. */
   forget(): void {
     this.#cursor = revision(0);
-    for (const [name, overlays] of this.#overlays)
-      this.#keep(
-        name,
-        overlays.filter(({ at }) => at === null),
-      );
+    this.#keepOverlays(({ at }) => at === null);
+    this.#live.forget();
   }
 
   /** Whether this device's mirror may answer. */
@@ -255,24 +278,47 @@ export class Keys {
 
   /** Shows an own write until the mirror does. @param value null: deleted */
   #overlay(key: Uint8Array, value: Uint8Array | null, edit: Edit): void {
-    if (!this.#host.covers(key, null)) return;
+    if (!this.#host.covers(key, null) && !this.#live.show(key)) return;
     const name = toHex(key);
-    const overlay: Overlay = { key, value, at: null };
-    this.#overlays.set(name, [...(this.#overlays.get(name) ?? []), overlay]);
-    const remove = (): void =>
+    const row = (at: Revision): KeyRow | null => (value === null ? null : { key, value, modRevision: at });
+    const overlay: Overlay = { key, row: row(revision(0)), at: null };
+    this.#keep(name, [...(this.#overlays.get(name) ?? []), overlay]);
+    this.#live.written(key);
+    const remove = (): void => {
       this.#keep(
         name,
         (this.#overlays.get(name) ?? []).filter((one) => one !== overlay),
       );
+      this.#live.written(key);
+    };
     edit.site.then((at) => {
+      if (at <= this.#cursor) return remove();
       overlay.at = at;
-      if (at <= this.#cursor) remove();
+      overlay.row = row(at);
+      this.#live.written(key);
     }, remove);
   }
 
   #keep(name: string, overlays: readonly Overlay[]): void {
     if (overlays.length === 0) this.#overlays.delete(name);
     else this.#overlays.set(name, overlays);
+  }
+
+  /** The keys of which some went. */
+  #keepOverlays(isKept: (overlay: Overlay) => boolean): Uint8Array[] {
+    const keys: Uint8Array[] = [];
+    for (const [name, overlays] of this.#overlays) {
+      const kept = overlays.filter(isKept);
+      if (kept.length === overlays.length) continue;
+      keys.push(...overlays.slice(0, 1).map(({ key }) => key));
+      this.#keep(name, kept);
+    }
+    return keys;
+  }
+
+  /** Own writes that the mirror does not show yet, the last of each key. */
+  #ownRows(): readonly KeyChange[] {
+    return [...this.#overlays.values()].flatMap((overlays) => overlays.at(-1) ?? []);
   }
 
   async #listAsked(prefix: Uint8Array, origin: ClusterId | null, mode: ReadMode): Promise<readonly KeyRow[]> {
@@ -318,6 +364,3 @@ function clusterOf(origin: string | null): ClusterId | null {
     throw new OpenClawError("BAD_REQUEST", "the origin is not a cluster's name");
   return origin;
 }
-
-const overlaid = ({ key, value, at }: Overlay): KeyRow | null =>
-  value === null ? null : { key, value, modRevision: at ?? revision(0) };

@@ -16,6 +16,7 @@ import type { ChildQuery } from "../sync/message.ts";
 import { LocalEdit } from "./edit.ts";
 import type { Draft } from "./journal.ts";
 import { Lease, type LeaseHost } from "./lease.ts";
+import type { Rungs } from "./rungs.ts";
 
 /** Ms that a lease lives at least: what is kept alive more often than every third of a second is a load, not a lease. */
 const KEPT_TTL_MS_MIN = 1_000;
@@ -23,6 +24,7 @@ const KEPT_TTL_MS_MIN = 1_000;
 const GRANT_MS = 10_000;
 
 export interface LeasesHost {
+  readonly rungs: Rungs;
   readonly clock: Clock;
   readonly random: Random;
   /** @throws OpenClawError OVERLOADED, STOPPED */
@@ -95,7 +97,7 @@ export class Leases {
 
   async #write(command: LeaseCommand): Promise<Awaited<LocalEdit["site"]>> {
     this.#host.assertRoom();
-    const edit = new LocalEdit([], () => () => Promise.resolve());
+    const edit = new LocalEdit([], this.#host.rungs);
     this.#host.enqueue({ command, edits: [edit], round: 0 });
     return edit.site;
   }

@@ -18,7 +18,7 @@ interface Waiter {
 export class Rungs {
   /** Made on this device, and since this page began or not yet at the hub then. */
   readonly #own = new Set<ChangeHash>();
-  /** Made here and not yet stored. */
+  /** Made here and not stored: not yet, or never, as `#failed` then says. */
   readonly #unsaved = new Set<ChangeHash>();
   /** In an outbox of this device; or refused, and the app has forgotten that: on this device and nowhere else. */
   readonly #queued = new Set<ChangeHash>();
@@ -77,7 +77,7 @@ export class Rungs {
     return this.#upstreamEpoch;
   }
 
-  /** Null while it is on no rung: not yet stored on this device. */
+  /** Null while it is on no rung: not yet, or never, stored on this device. */
   rung(hash: ChangeHash): Rung | null {
     if (this.#unsaved.has(hash)) return null;
     const at = this.#committed.get(hash);
@@ -91,6 +91,16 @@ export class Rungs {
     return this.#failed.get(hash) ?? null;
   }
 
+  /** The rung on which all of them are; null while one is on none. */
+  least(hashes: readonly ChangeHash[]): Rung | null {
+    let least: Rung | null = "hub";
+    for (const hash of hashes) {
+      const rung = this.rung(hash);
+      if (rank(rung) < rank(least)) least = rung;
+    }
+    return least;
+  }
+
   made(hashes: readonly ChangeHash[]): void {
     for (const hash of hashes) {
       this.#own.add(hash);
@@ -100,7 +110,7 @@ export class Rungs {
 
   stored(hashes: readonly ChangeHash[]): void {
     for (const hash of hashes) {
-      this.#unsaved.delete(hash);
+      if (this.#unsaved.delete(hash)) this.#failed.delete(hash);
       this.#queued.add(hash);
       this.#tell(hash);
     }
@@ -108,7 +118,7 @@ export class Rungs {
 
   notStored(hashes: readonly ChangeHash[], error: OpenClawError): void {
     for (const hash of hashes) {
-      this.#unsaved.delete(hash);
+      this.#failed.set(hash, error);
       this.#reject(hash, error);
     }
   }
@@ -171,7 +181,7 @@ export class Rungs {
   /** @throws OpenClawError what the edit failed with */
   settled(hash: ChangeHash, rung: Rung): Promise<void> {
     const failure = this.#failed.get(hash);
-    if (failure !== undefined && rung !== "device") return Promise.reject(failure);
+    if (failure !== undefined && (rung !== "device" || this.#unsaved.has(hash))) return Promise.reject(failure);
     if (rank(this.rung(hash)) >= rank(rung)) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const waiters = this.#waiters.get(hash);
@@ -222,5 +232,5 @@ export class Rungs {
 export const hashesOf = ({ command }: Pick<OutboxRow, "command">): readonly ChangeHash[] =>
   command.kind === "change" ? command.changes.map((change) => change.hash) : [];
 
-const anotherLife = (): OpenClawError =>
+export const anotherLife = (): OpenClawError =>
   new OpenClawError("WRONG_EPOCH", "the site went on in another epoch, which may lack this write; read, then decide");

@@ -74,12 +74,13 @@ export class TypedKeys<Input, Output> {
   /** Null where there is no such key. @throws OpenClawError as `Keys.read` */
   async get(key: Bytes, options: ReadOptions = {}): Promise<TypedRow<Output> | null> {
     const row = await this.#keys.get(this.#full(key), options);
-    return row === null ? null : this.#row(row);
+    return row === null ? null : typedRow(row, this.#prefix.length, this.#schema, this.#codec);
   }
 
   /** Every key under the prefix and `begin`, in key order. @throws OpenClawError as `Keys.list` */
   async list(begin: Bytes = "", options: ReadOptions = {}): Promise<readonly TypedRow<Output>[]> {
-    return (await this.#keys.list(this.#full(begin), options)).map((row) => this.#row(row));
+    const rows = await this.#keys.list(this.#full(begin), options);
+    return rows.map((row) => typedRow(row, this.#prefix.length, this.#schema, this.#codec));
   }
 
   /** @throws OpenClawError VALUE_INVALID: nothing is queued; and as `Keys.put` */
@@ -102,8 +103,8 @@ export class TypedKeys<Input, Output> {
     return this.#keys.watch(this.#prefix, (events) =>
       listener(
         events.map((event) => ({
-          key: this.#own(event.key),
-          value: event.kind === "delete" ? null : this.#decoded(event.value),
+          key: event.key.slice(this.#prefix.length),
+          value: event.kind === "delete" ? null : decoded(event.value, this.#schema, this.#codec),
           event,
         })),
       ),
@@ -120,26 +121,30 @@ export class TypedKeys<Input, Output> {
     return bytes;
   }
 
-  #decoded(bytes: Uint8Array): TypedValue<Output> {
-    try {
-      const value = coded(() => this.#codec.decode(bytes));
-      return { ok: true, value: checked(this.#schema, value) };
-    } catch (error) {
-      if (!(error instanceof OpenClawError)) throw error;
-      return { ok: false, error };
-    }
-  }
-
-  #row({ key, value, modRevision }: KeyRow): TypedRow<Output> {
-    return { key: this.#own(key), value: this.#decoded(value), modRevision };
-  }
-
   #full(key: Bytes): Uint8Array {
     return concatBytes([this.#prefix, toBytes(key)]);
   }
+}
 
-  #own(key: Uint8Array): Uint8Array {
-    return key.slice(this.#prefix.length);
+/** @param prefixBytes without which its key is told */
+export const typedRow = <Output>(
+  { key, value, modRevision }: KeyRow,
+  prefixBytes: number,
+  schema: StandardSchema<unknown, Output>,
+  codec: ValueCodec,
+): TypedRow<Output> => ({ key: key.slice(prefixBytes), value: decoded(value, schema, codec), modRevision });
+
+function decoded<Output>(
+  bytes: Uint8Array,
+  schema: StandardSchema<unknown, Output>,
+  codec: ValueCodec,
+): TypedValue<Output> {
+  try {
+    const value = coded(() => codec.decode(bytes));
+    return { ok: true, value: checked(schema, value) };
+  } catch (error) {
+    if (!(error instanceof OpenClawError)) throw error;
+    return { ok: false, error };
   }
 }
 

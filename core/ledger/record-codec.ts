@@ -52,18 +52,13 @@ function recordTuple(record: RecordForm): Encodable {
  * What decides how a record of our own ledger travels, without what it holds: a body in it is not decoded.
  * @throws OpenClawError MALFORMED_FRAME
  */
-export function wayOf(bytes: Uint8Array): Pick<LedgerRecord, "link" | "home"> {
+export function wayOf(bytes: Uint8Array): Pick<LedgerRecord, "origin" | "link" | "home"> {
   const reader = new TupleReader(decode(bytes.subarray(1 + SALT_BYTES)), "record");
-  const form = reader.count();
-  // Partition, revision, and either the time or the origin.
-  for (let field = 0; field < 3; field++) reader.any();
-  const link = form === FORM.written ? skipped(reader) : reader.that(isLinkId, "a link");
-  return { link, home: readHome(reader) };
-}
-
-function skipped(reader: TupleReader): null {
-  reader.any();
-  return null;
+  const isWritten = reader.count() === FORM.written;
+  // Partition and revision; then time and principal, or origin and link.
+  for (let field = 0; field < (isWritten ? 4 : 2); field++) reader.any();
+  if (isWritten) return { origin: null, link: null, home: readHome(reader) };
+  return { origin: readOrigin(reader.any()), link: reader.that(isLinkId, "a link"), home: readHome(reader) };
 }
 
 /** @throws OpenClawError MALFORMED_FRAME */

@@ -12,9 +12,9 @@ import { decodeRecord, wayOf } from "./record-codec.ts";
 import type { Subscription } from "./subscription.ts";
 
 /**
- * Up: everything but what the parent's own link brought (L5); what is private as its leaf alone (L2), and what another
- * parent was asked or told up to `addressed`, before this one. `records` are consecutive. Of a record no more is read than
- * decides that.
+ * Up: everything but what the parent's own link brought, or the parent wrote (L5); what is private as its leaf alone (L2),
+ * and so what another parent, before this one, was asked or told up to `addressed`. `records` are consecutive. Of a record
+ * no more is read than decides that.
  */
 export function selectForParent(
   records: readonly StoredRecord[],
@@ -23,8 +23,8 @@ export function selectForParent(
   addressed = 0,
 ): LinkItem[] {
   return select(records, ({ revision, record: bytes }) => {
-    const { link, home } = wayOf(bytes);
-    if (link !== null && String(link) === parent) return null;
+    const { origin, link, home } = wayOf(bytes);
+    if (origin?.cluster === parent || (link !== null && String(link) === parent)) return null;
     if (home === "private") return { kind: "stub", revision, leaf: leafHash(sha256, bytes), reason: "private" };
     // It ran there, or never will: a command runs once (Q2).
     if (revision <= addressed && isForParent(decodeRecord(bytes)))

@@ -6,7 +6,7 @@ import type { ClusterId, Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
 import { firstRevision, genesisHash, hashesAlong, isContiguous, lastRevision } from "../ledger/chain.ts";
 import type { GapReason } from "../ledger/gap.ts";
-import { chainedTo, epochsOf, spanAt } from "../ledger/lineage.ts";
+import { beginningOf, chainedTo, epochsOf, spanAt } from "../ledger/lineage.ts";
 import { isKeyEvent, type LedgerEvent, type LedgerRecord, type LinkItem, mirrored } from "../ledger/record.ts";
 import { decodeBody, originOf } from "../ledger/record-codec.ts";
 import { BATCH_BYTES_MAX, HOME_PREFIX_BYTES_MAX } from "../limits.ts";
@@ -136,17 +136,27 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
  * L3: what the sender has up to our cursor is what we took. Its items above would not tell: a skip's hash is taken over,
  * whatever it follows.
  */
-function partedBelow(sha256: Sha256, row: LedgerLinkRow, { cluster, items, after }: ImportLedger): Refusal | null {
+function partedBelow(
+  sha256: Sha256,
+  row: LedgerLinkRow,
+  { side, cluster, items, after }: ImportLedger,
+): Refusal | null {
   const [first] = items;
-  if (first === undefined || after === null || row.cursor === 0) return null;
+  if (first === undefined || row.cursor === 0) return null;
+  // A parent's connection begins where both ends agree, and its runs follow each other.
+  if (side === "parent" && after === null) return null;
   const below = items.filter((item) => lastRevision(item) <= row.cursor);
   const next = items[below.length];
   if (next !== undefined && firstRevision(next) <= row.cursor)
     return refused("GAP", `a skip from ${firstRevision(next)} on runs over ${row.cursor}`);
   const at = revision(firstRevision(first) - 1);
+  // What a ledger begins with need not be told.
+  const follows = at === 0 ? beginningOf(sha256, cluster, PARTITION, row) : after;
+  if (follows === null)
+    return below.length === 0 ? null : refused("GAP", `an overlap from ${at + 1} on that follows nothing known`);
   const span = spanAt(row, at + 1);
-  const before = span === null ? after : chainedTo(sha256, cluster, PARTITION, span.epoch, at, after);
-  const hash = below.length === 0 ? after : hashesAlong(sha256, before, PARTITION, below).at(-1);
+  const before = span === null ? follows : chainedTo(sha256, cluster, PARTITION, span.epoch, at, follows);
+  const hash = below.length === 0 ? follows : hashesAlong(sha256, before, PARTITION, below).at(-1);
   return hash === undefined || equalBytes(hash, row.hash)
     ? null
     : refused("FORK", `another hash at ${row.cursor}, which was taken`);

@@ -197,7 +197,11 @@ export interface QueryAnswers {
   lease: { readonly lease: LeaseState | null; readonly revision: Revision };
   idempotency: { readonly first: FirstRequest | null };
   idempotencySum: IdempotencyRoom;
-  /** In the order of their prefixes. `formerly`: what was private once, as far as it can still be told. `mirrored`: how far the parent's ledger is here; null without a parent. `addressed`: what our ledger tells "the parent" up to there is for one before. */
+  /**
+   * In the order of their prefixes. `formerly`: what was private once, as far as it can still be told. `mirrored`: how far
+   * the parent's ledger is here; null without a parent. `addressed`: what our ledger tells "the parent" up to there is for
+   * one before.
+   */
   homes: {
     readonly homes: readonly HomeRow[];
     readonly formerly: readonly FormerlyPrivate[];
@@ -206,8 +210,7 @@ export interface QueryAnswers {
   };
   /** Null: it was forgotten, or never was. */
   command: { readonly command: CommandState | null };
-  /** Oldest first. */
-  /** `more`: some are behind the last of them. */
+  /** Oldest first. `more`: some are behind the last of them. */
   commands: { readonly commands: readonly CommandState[]; readonly more: boolean };
   link: { readonly link: LinkState | null };
   links: { readonly links: readonly LinkState[] };

@@ -9,7 +9,7 @@ import { CONTENDERS_MAX } from "../state-machine/link-epochs.ts";
 import type { LinkState } from "../state-machine/query.ts";
 import type { Principal } from "./authority.ts";
 import type { ParentBackend } from "./backend.ts";
-import { heldOf } from "./life-change.ts";
+import { heldBy } from "./life-change.ts";
 import { type ChildIdentity, type ChildMessage, SYNC_VERSION } from "./message.ts";
 
 type Hello = Extract<ChildMessage, { kind: "hello" }>;
@@ -84,7 +84,7 @@ async function followed(
   principal: Principal,
 ): Promise<LinkState | null> {
   const { link } = await backend.read({ kind: "link", link: id });
-  const held = await heldOf(backend, site.cluster, site);
+  const held = await heldBy(backend, link, site.cluster, site);
   const refuse = async (code: ErrorCode, details: string): Promise<never> => {
     const { epoch, ancestors, revision: at } = site;
     const contender = { epoch, ancestors, revision: at, code };

@@ -9,6 +9,7 @@ import { epochsOf, partingOf } from "../ledger/lineage.ts";
 import type { Held } from "../ledger/lives.ts";
 import type { CommandResult, SystemCommand } from "../state-machine/command.ts";
 import type { Contender } from "../state-machine/life.ts";
+import type { LinkState } from "../state-machine/query.ts";
 import { type DifferenceSource, type Differences, differencesAbove } from "./differences.ts";
 
 export type Propose = (command: SystemCommand) => Promise<CommandResult>;
@@ -34,6 +35,16 @@ export async function heldOf(
   claimed: Lineage,
 ): Promise<(Held & { readonly linked: boolean }) | null> {
   const { link } = await source.read({ kind: "link", link: linkOfCluster(cluster) });
+  return heldBy(source, link, cluster, claimed);
+}
+
+/** The same by a link that was read: whoever goes on with its cursor takes both of one moment. */
+export async function heldBy(
+  source: Pick<DifferenceSource, "read">,
+  link: LinkState | null,
+  cluster: ClusterId,
+  claimed: Lineage,
+): Promise<(Held & { readonly linked: boolean }) | null> {
   if (link !== null && link.epoch !== null)
     return { epoch: link.epoch, ancestors: link.ancestors, cursor: revision(link.cursor), linked: true };
   const { marks } = await source.read({ kind: "marks", origin: cluster });

@@ -4,14 +4,13 @@
  */
 import { asOpenClawError, InvariantViolation, type OpenClawError } from "../errors.ts";
 import { linkOfCluster, type Revision, revision } from "../ids.ts";
-import type { LedgerSlice } from "../ports.ts";
-import type { LedgerAdvance } from "../replica/contract.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
 import { Backoff } from "./backoff.ts";
 import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
 import { DownImports } from "./down-imports.ts";
 import { SKIP_DELAY_MS } from "./down-stream.ts";
 import { DrainRate } from "./drain-rate.ts";
+import { LedgerNews } from "./ledger-news.ts";
 import { type LedgerEnd, ledgerPush } from "./ledger-push.ts";
 import type { ChildConnection } from "./message.ts";
 import { MirrorAge } from "./mirror-age.ts";
@@ -25,8 +24,6 @@ import type { UplinkPhase, UplinkState } from "./uplink-state.ts";
 
 /** Revisions, for each push that is in flight, that make another push worth a frame. */
 const PUSH_REVISIONS_MIN = 32;
-/** Revisions of one batch that are shipped as they were told. */
-const NEWS_REVISIONS_MAX = 64;
 const PROPOSE_MS_MAX = 10_000;
 const RETRY_MS_FIRST = 100;
 const RETRY_MS_MAX = 5_000;
@@ -48,9 +45,7 @@ export class Uplink {
   #link: ChildLink | null = null;
   /** Of a parent that is known to be the one that is followed. */
   #welcome: Welcome | null = null;
-  /** What was applied last, and what it follows: a link that is level with the ledger need not have it read back. */
-  #news: { readonly after: Revision; readonly advance: LedgerAdvance } | null = null;
-  #seen = revision(0);
+  readonly #news = new LedgerNews();
   #lastError: OpenClawError | null = null;
   readonly #holds: ParentHolds;
   readonly #epochs: ParentEpochs;
@@ -99,10 +94,9 @@ export class Uplink {
     const { replica } = this.#options;
     this.#started = true;
     this.#unlead = replica.onLeadership(() => this.#look());
-    this.#seen = replica.position().revision;
+    this.#news.begin(replica.position().revision);
     this.#unfollow = replica.follow((advance) => {
-      this.#news = { after: this.#seen, advance };
-      this.#seen = advance.revision;
+      this.#news.advanced(advance);
       this.#link?.wake();
     });
     this.#look();
@@ -349,7 +343,8 @@ export class Uplink {
     // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
     if (waiting <= 0 || waiting < PUSH_REVISIONS_MIN * inFlight) return null;
     await this.#budget.turn();
-    const slice = this.#newsAfter(after) ?? (await replica.ledger(revision(after + 1), this.#budget.pushBytes));
+    const { pushBytes } = this.#budget;
+    const slice = this.#news.after(after, pushBytes) ?? (await replica.ledger(revision(after + 1), pushBytes));
     const push = await ledgerPush(
       { ...this.#options, addressed: this.#addressed },
       revision(after),
@@ -367,15 +362,6 @@ export class Uplink {
       this.#link?.wake();
     });
     return null;
-  }
-
-  /** Few records, for many are read from the disk while others are on their way. */
-  #newsAfter(after: number): LedgerSlice | null {
-    const news = this.#news;
-    if (news?.after !== after || news.advance.revision - after > NEWS_REVISIONS_MAX) return null;
-    const { records, revision: newest } = news.advance;
-    const bytes = records.reduce((sum, { record }) => sum + record.length, 0);
-    return records[0]?.revision === after + 1 && bytes <= this.#budget.pushBytes ? { records, revision: newest } : null;
   }
 
   /** What the parent streams costs bytes as well: the link looks whether any are left. */

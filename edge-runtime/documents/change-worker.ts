@@ -31,7 +31,7 @@ function checkAll(changes: readonly DocumentChange[]): JobAnswers["check"] {
       checkOne(change);
     } catch (error) {
       if (!(error instanceof OpenClawError)) throw error;
-      return { code: error.code, details: `change ${at}: ${error.details}` };
+      return { at, code: error.code, details: error.details };
     }
   }
   return null;

@@ -57,7 +57,8 @@ export interface Finished {
 }
 
 export interface JobAnswers {
-  check: { readonly code: ErrorCode; readonly details: string } | null;
+  /** `at`: which of them is the first that is not. */
+  check: { readonly at: number; readonly code: ErrorCode; readonly details: string } | null;
   position: number;
   /** `mismatch`: the worker holds another number of changes (it was restarted, or the document was evicted). */
   extend: { readonly kind: "extended"; readonly finished: Finished | null } | { readonly kind: "mismatch" };

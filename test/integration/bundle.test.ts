@@ -37,4 +37,4 @@ test("a node runs from its bundle alone: keys and documents are served, and are 
   expect(utf8Text(await value.bytes())).toBe("open");
   const document = await fetch(`${node.http}/v1/docs/log/today`);
   expect(await document.json()).toMatchObject({ document: { text: "swept" } });
-}, 120_000);
+}, 300_000);

@@ -12,7 +12,8 @@ export interface Where {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-const COMMAND_MS_MAX = 60_000;
+/** Far beyond what it takes: a busy machine needs seconds to load the command alone. */
+const COMMAND_MS_MAX = 180_000;
 
 function full({ inside = [] }: Where, args: readonly string[]): readonly [string, readonly string[]] {
   const [program = "", ...rest] = [...inside, process.execPath, OPENCLAW, ...args];

@@ -78,7 +78,7 @@ test("F1: a site comes with a token that the command made, waits, is let in, is 
   expect(await openclaw(where, "site", "show", "shop")).toMatch(/state\s+approved by/);
   expect(await refusal(where, "site", "approve", "nobody")).toContain("UNKNOWN_CHILD");
   expect(second).not.toBe(first);
-}, 240_000);
+}, 500_000);
 
 async function restart({ nodes }: Tier): Promise<void> {
   for (const { process } of nodes) {

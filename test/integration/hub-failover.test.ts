@@ -12,7 +12,7 @@ import { SiteClient } from "@openclaw/demo/site-client.ts";
 import { expect, onTestFinished, test } from "vitest";
 import { temporaryFolder } from "./site.ts";
 
-const TEST_MS = 240_000;
+const TEST_MS = 600_000;
 const SITE = "california";
 const PREFIX = "quakes/";
 const KILLS = 3;

@@ -57,4 +57,4 @@ test("Q1: a write whose node died between commit and answer runs once, however o
     });
     expect(revisions).toContain(((await back.json()) as { revision: number }).revision);
   }
-}, 120_000);
+}, 300_000);

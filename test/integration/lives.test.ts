@@ -22,7 +22,7 @@ import {
   statusOf,
 } from "./two-tiers.ts";
 
-const TEST_MS = 300_000;
+const TEST_MS = 600_000;
 
 const Made = z.object({
   node: z.object({ config: z.string(), http: z.string(), addresses: z.array(z.string()) }),

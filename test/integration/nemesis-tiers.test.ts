@@ -4,7 +4,7 @@ import { run } from "../nemesis/run.ts";
 import { temporaryFolder } from "./site.ts";
 
 const FAULTS = ["freeze-leader", "kill-all", "kill-leader", "uplink-paused"];
-const TEST_MS = 240_000;
+const TEST_MS = 600_000;
 
 test(
   "L2, L4, S3: nodes of site and hub die and freeze, and what the site acknowledged is at the hub once, in order",

@@ -56,4 +56,4 @@ test("L3: a causal read sees the write at every node; what the rest of the clust
     message: expect.stringContaining("this node is at"),
   });
   expect((await fetch(`${third}/v1/kv/k?minRevision=${minRevision}`)).status).toBe(200);
-}, 120_000);
+}, 300_000);

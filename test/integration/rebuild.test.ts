@@ -21,7 +21,7 @@ import {
 } from "./two-tiers.ts";
 
 const WRITES = 120;
-const TEST_MS = 300_000;
+const TEST_MS = 600_000;
 
 const Hashed = z.object({ state: z.object({ content: z.object({ hash: z.string() }), revision: z.number() }) });
 const Status = z.object({ revision: z.number(), epochCounter: z.number() });

@@ -186,7 +186,7 @@ test("F1, X1, R10: a rogue site is refused with a code, counted and logged, and 
     ["rogue", "FORK"],
   ])
     expect(log).toMatch(new RegExp(`"child":"${site}","code":"${code}".*a child was refused`));
-}, 180_000);
+}, 500_000);
 
 /** A frame whose length says that four gigabytes follow. */
 async function bombed(rogue: Rogue, hub: Tier): Promise<string> {

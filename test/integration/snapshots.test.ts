@@ -9,7 +9,7 @@ import { openclaw } from "./command.ts";
 import { type SiteNode, startSite } from "./site.ts";
 import { startTier, type Tier, tokenOf } from "./tiers.ts";
 
-const TEST_MS = 300_000;
+const TEST_MS = 600_000;
 const POLL = { timeout: 60_000, interval: 200 };
 const LOG_BYTES = 1_048_576;
 const BUDGET = emptyNodeBytes(LOG_BYTES);

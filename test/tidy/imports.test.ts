@@ -62,8 +62,10 @@ function undeclaredPackages(
 function declaredPackages(part: string): readonly string[] {
   if (part === "core") return CORE_PACKAGES;
   const tools = Object.keys(JSON.parse(readText("package.json")).devDependencies);
-  const of = (workspace: string): readonly string[] =>
-    Object.keys(JSON.parse(readText(`${workspace}/package.json`)).dependencies);
+  const of = (workspace: string): readonly string[] => {
+    const { dependencies, peerDependencies } = JSON.parse(readText(`${workspace}/package.json`));
+    return Object.keys({ ...dependencies, ...peerDependencies });
+  };
   if (part === "test") {
     const compared = Object.keys(JSON.parse(readText("test/package.json")).devDependencies);
     return [...tools, ...compared, ...["core", "edge-runtime", "hub", "browser", "demo", "test"].flatMap(of)];

@@ -112,11 +112,15 @@ export class Operator {
 
   /** What the dry run itemises is what the hub took above the parting, and nothing else. */
   #checkPlan({ name }: Place, { life }: Inhabitant, hub: Inhabitant, { parting, taken, from }: Resolution): void {
-    const nonces = new Set(epochsOf(from).map(({ nonce }) => nonce));
+    // What an epoch wrote above where the next one departed is of a life that was left before.
+    const epochs = epochsOf(from);
+    const ends = new Map(epochs.map(({ nonce }, i) => [nonce, epochs[i + 1]?.departure ?? Number.POSITIVE_INFINITY]));
     const above = hub.life.ledger
       .map(({ record }) => decodeRecord(record).origin)
-      .filter((origin) => origin !== null && origin.cluster === name && nonces.has(origin.epoch))
-      .filter((origin) => origin !== null && origin.revision > parting);
+      .filter((origin) => origin !== null && origin.cluster === name)
+      .filter(
+        (origin) => origin !== null && origin.revision > parting && origin.revision <= (ends.get(origin.epoch) ?? 0),
+      );
     if (parting !== life.epoch.departure || above.length !== taken.revisions)
       this.#options.world.violation(
         `the dry run says that ${taken.revisions} revisions of ${name} above ${parting} are put aside; ` +

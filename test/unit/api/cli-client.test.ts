@@ -75,7 +75,7 @@ test.each(["breaks off", "hangs", "never ends"] as const)(
   "X1: a refusal that %s in its body holds nobody up",
   async (then) => {
     const { url } = await halting(then, 500);
-    const client = new ApiClient([url, endpoint], null, { answerMs: 200, silenceMs: 200 });
+    const client = new ApiClient([url, endpoint], null, { answerMs: 2_000, silenceMs: 2_000 });
     expect(await client.json({ method: "GET", path: "/v1/status" })).toMatchObject({ cluster: "california" });
   },
 );

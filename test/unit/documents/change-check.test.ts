@@ -1,12 +1,15 @@
 import { deflateRawSync } from "node:zlib";
 import * as Automerge from "@automerge/automerge";
+import { toHex } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { ActorId, ChangeHash } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
-import { ChangeCheck } from "@openclaw/edge-runtime/documents/change-check.ts";
+import { ChangeCheck, JOB_BYTES_MAX } from "@openclaw/edge-runtime/documents/change-check.ts";
 import { CHANGE_ROWS_MAX, inspectChange } from "@openclaw/edge-runtime/documents/change-chunk.ts";
+import { DocumentWorker } from "@openclaw/edge-runtime/documents/document-worker.ts";
+import type { Job, JobAnswer } from "@openclaw/edge-runtime/documents/job.ts";
 import fc from "fast-check";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { changesOf, chunk, columnsBody, described, runs, signedLeb, unsignedLeb } from "./changes.ts";
 
 const check = new ChangeCheck();
@@ -14,6 +17,18 @@ afterAll(() => check.stop());
 
 /** Whole numbers beyond 2^53 are stored by Automerge, which then cannot read them. */
 const json = fc.jsonValue({ maxDepth: 2 }).filter((value) => !/"__proto__"|e\+|\d{16}/.test(JSON.stringify(value)));
+
+/** Remembers its jobs, and dies of some. */
+class Watched extends DocumentWorker {
+  readonly jobs: (readonly DocumentChange[])[] = [];
+  diesOf: (changes: readonly DocumentChange[]) => boolean = () => false;
+
+  override run<J extends Job>(job: J): Promise<JobAnswer<J>> {
+    if (job.kind !== "check") return super.run(job);
+    this.jobs.push(job.changes);
+    return this.diesOf(job.changes) ? Promise.reject(new OpenClawError("INTERNAL", "it died")) : super.run(job);
+  }
+}
 
 const codeOf = (bytes: Uint8Array): string => {
   try {
@@ -139,6 +154,34 @@ describe("D1: what a change claims is what it is", () => {
     const refusal = await check.check([{ hash, actor: "aabb" as ActorId, seq: 1, deps: [], bytes }]);
     expect(refusal?.code).toBe("CHANGE_INVALID");
     expect(await check.check([described(change.bytes)])).toBeNull();
+  });
+
+  test("D1: however many come at once, the time of a job is that of a few", async () => {
+    const worker = new Watched();
+    const checks = new ChangeCheck(worker);
+    onTestFinished(() => checks.stop());
+    const many = Array.from({ length: 24 }, (_, i) =>
+      changesOf(toHex(Uint8Array.of(1, i)), (doc) => Object.assign(doc, { text: `${i}`.repeat(3_000) })),
+    ).flat();
+    expect(await checks.check([...many, long, ...many])).toBeNull();
+    expect(worker.jobs.flat()).toHaveLength(49);
+    for (const job of worker.jobs) {
+      const bytes = job.reduce((sum, each) => sum + each.bytes.length, 0);
+      if (job.length > 1) expect(bytes).toBeLessThanOrEqual(JOB_BYTES_MAX);
+    }
+    expect(worker.jobs.length).toBeLessThan(25);
+  });
+
+  test("D1: of those that the worker died of each is tried alone, and the one at fault is named", async () => {
+    const worker = new Watched();
+    const checks = new ChangeCheck(worker);
+    onTestFinished(() => checks.stop());
+    const [one, two, three] = changesOf("0022", ...[1, 2, 3].map((a) => (doc: object) => Object.assign(doc, { a })));
+    if (one === undefined || two === undefined || three === undefined) throw new Error("three changes were made");
+    worker.diesOf = (job) => job.length > 1;
+    expect(await checks.check([one, two, three])).toBeNull();
+    worker.diesOf = (job) => job.includes(two);
+    expect(await checks.check([one, two, three])).toEqual({ code: "CHANGE_INVALID", details: "change 1: it died" });
   });
 
   test("X1: more than the queue holds is OVERLOADED, and what was queued is answered", async () => {

@@ -72,16 +72,18 @@ const wants = (some: Partial<Subscription>): Subscription => ({
   ...some,
 });
 
-test("L5: what the parent's link brought goes up as skips; what children brought goes up whole", () => {
+test("L5: what the parent brought, or wrote and another link brought, goes up as skips; what children brought goes up whole", () => {
   const records = ledger(
     { event: put("own") },
     { event: put("a"), origin: "hub" },
     { event: put("b"), origin: "nevada", link: "hub" },
     { event: put("c"), origin: "california" },
     { event: edit("notes"), origin: "hub" },
+    // Of the time before it was our parent.
+    { event: put("d"), origin: "hub", link: "east" },
   );
   const items = selectForParent(records, clusterId("hub"), sha256);
-  expect(shape(items)).toBe("1 2-3 4 5-5");
+  expect(shape(items)).toBe("1 2-3 4 5-6");
   expect(verifyRun(sha256, genesis, 0, items, records.at(-1)?.hash ?? genesis)).toBe(true);
 });
 

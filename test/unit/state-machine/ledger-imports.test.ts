@@ -120,6 +120,12 @@ describe("imports", () => {
       hub.import(copy, items, hashAt(copy, 4), "child", hashAt(copy, after));
     expect(go([skip(3)], 2)).toMatchObject({ kind: "importRefused", code: "FORK", cursor: 2 });
     expect(go([...up(copy, hub).slice(1, 2), skip(3)], 1)).toMatchObject({ code: "FORK", cursor: 2 });
+    // Nor by all of its ledger, which follows nothing that could be told (simulated hierarchy, seed 298400026909).
+    const whole = [...up(copy, hub).slice(0, 2), skip(3)];
+    const ofAll = (items: readonly LinkItem[]) => hub.import(copy, items, hashAt(copy, 4), "child", null);
+    expect(ofAll(whole)).toMatchObject({ kind: "importRefused", code: "FORK", cursor: 2 });
+    // Nor where what it follows is kept no longer: from the cursor on it is seen.
+    expect(ofAll(whole.slice(1))).toMatchObject({ kind: "importRefused", code: "GAP", cursor: 2 });
     // Where a skip runs over the cursor, the sender begins again there, and then it is seen.
     expect(go([skip(2)], 1)).toMatchObject({ kind: "importRefused", code: "GAP", cursor: 2 });
     // Of the ledger that was taken all of it goes on.
