@@ -1,6 +1,6 @@
 /** Our client for Node.js, its outbox in memory, over WebSocket as a browser's. */
 import * as Automerge from "@automerge/automerge";
-import type { DocumentHandle } from "@openclaw/core/client/documents.ts";
+import type { DocumentHandle } from "@openclaw/core/client/document-handle.ts";
 import { openClaw } from "@openclaw/edge-runtime/client.ts";
 import type { Editor, Shown, TextDocument } from "./docs-editor.ts";
 
