@@ -8,7 +8,7 @@ import { mirrorTurn, webLockClaims } from "./link-locks.ts";
 import { browserClock, browserRandom } from "./ports.ts";
 
 export type { Client, ClientStatus } from "@openclaw/core/client/client.ts";
-export type { DocumentHandle, EditState } from "@openclaw/core/client/documents.ts";
+export type { DocumentHandle, EditState } from "@openclaw/core/client/document-handle.ts";
 export type { Edit } from "@openclaw/core/client/edit.ts";
 export type { KeyEvent, KeyRow } from "@openclaw/core/client/key-row.ts";
 export type { Rung } from "@openclaw/core/client/store.ts";
