@@ -11,6 +11,7 @@ export type { Client, ClientStatus } from "@openclaw/core/client/client.ts";
 export type { DocumentHandle, EditState } from "@openclaw/core/client/document-handle.ts";
 export type { Edit } from "@openclaw/core/client/edit.ts";
 export type { KeyEvent, KeyRow } from "@openclaw/core/client/key-row.ts";
+export type { Other, PresenceHandle } from "@openclaw/core/client/presence-handle.ts";
 export type { Rung } from "@openclaw/core/client/store.ts";
 
 export interface OpenClawOptions {

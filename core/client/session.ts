@@ -16,6 +16,7 @@ import { Leases, type LeasesHost } from "./leases.ts";
 import type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
 import { Outbox, requireSent } from "./outbox.ts";
 import { drawLink } from "./own-link.ts";
+import { Presence } from "./presence.ts";
 import { Questions } from "./questions.ts";
 import { ReadSession } from "./read-session.ts";
 import type { Restored } from "./restored.ts";
@@ -29,6 +30,7 @@ export class Session {
   readonly keys: Keys;
   readonly documents: Documents;
   readonly leases: Leases;
+  readonly presence: Presence;
   readonly reads: ReadSession;
   readonly upstream: Upstream;
   readonly settlement: Settlement;
@@ -157,6 +159,7 @@ export class Session {
       changed: () => this.#changed(),
       ended: (reason) => this.#ended(reason),
     });
+    this.presence = new Presence({ clock, link: () => this.#site.link });
     this.#questions = new Questions(this.#site, this.reads, clock, random);
     this.upstream = new Upstream({ rungs, clock, moved: () => this.#settled(), store: () => this.#storeUpstream() });
   }
@@ -234,6 +237,7 @@ export class Session {
       events: (run) => this.#down.events(run),
       snapshot: (step) => this.#down.snapshot(step),
       holds: (upstream, epoch) => this.upstream.holds(upstream, epoch),
+      presence: (told) => this.presence.told(told),
     };
   }
 
@@ -243,6 +247,7 @@ export class Session {
     this.upstream.holds(welcome.upstream, welcome.upstreamEpoch);
     this.#drainer.start();
     this.keys.welcomed();
+    this.presence.welcomed();
     this.#changed();
   }
 
@@ -267,6 +272,7 @@ export class Session {
   async #ended(reason: OpenClawError | null): Promise<void> {
     this.#drainer.pause();
     this.keys.parted();
+    this.presence.parted();
     try {
       if (reason?.code === "WRONG_EPOCH") await this.#followEpoch();
       else if (reason?.code === "SESSION_EXPIRED") await this.#newLink();
