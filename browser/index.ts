@@ -11,7 +11,7 @@ import { WorkerClient } from "./worker-client.ts";
 import { workerStarter } from "./worker-start.ts";
 
 export type { Client, ClientStatus } from "@openclaw/core/client/client.ts";
-export type { DocumentHandle, EditState } from "@openclaw/core/client/documents.ts";
+export type { DocumentHandle, EditState } from "@openclaw/core/client/document-handle.ts";
 export type { Edit } from "@openclaw/core/client/edit.ts";
 export type { KeyEvent, KeyRow } from "@openclaw/core/client/key-row.ts";
 export type { Rung } from "@openclaw/core/client/store.ts";

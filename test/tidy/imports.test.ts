@@ -66,7 +66,10 @@ function declaredPackages(part: string): readonly string[] {
     const { dependencies, peerDependencies } = JSON.parse(readText(`${workspace}/package.json`));
     return Object.keys({ ...dependencies, ...peerDependencies });
   };
-  if (part === "test") return [...tools, ...["core", "edge-runtime", "hub", "browser", "demo", "test"].flatMap(of)];
+  if (part === "test") {
+    const compared = Object.keys(JSON.parse(readText("test/package.json")).devDependencies);
+    return [...tools, ...compared, ...["core", "edge-runtime", "hub", "browser", "demo", "test"].flatMap(of)];
+  }
   return Object.hasOwn(PARTS, part) && part !== "scripts" ? of(part.split("/")[0] ?? "") : tools;
 }
 
