@@ -13,11 +13,10 @@ export interface FollowerStreamsHost {
   readonly locks: Locks;
   readonly open: OpenChannel;
   post(message: TabMessage): void;
-  /** A stream on this tab's connection. @throws OpenClawError UNAVAILABLE, OVERLOADED, … */
+  /** A stream on this tab's connection: fails where that is dropped meanwhile. @throws OpenClawError UNAVAILABLE, OVERLOADED, … */
   connect(tab: string, ended: OpenClawError | null): Promise<FrameConnection<Uint8Array, Uint8Array>>;
   /** That tab is gone. */
   gone(tab: string): void;
-  leads(): boolean;
 }
 
 export class FollowerStreams {
@@ -32,12 +31,10 @@ export class FollowerStreams {
   }
 
   async open({ tab, stream: id, ended }: Extract<TabMessage, { kind: "open" }>): Promise<void> {
-    const { store, open, post, connect, leads } = this.#host;
+    const { store, open, post, connect } = this.#host;
     this.#watch(tab);
     try {
       const frames = await connect(tab, ended === null ? null : errorOf(ended));
-      // Not any more.
-      if (!leads()) return frames.close();
       const stream: TabStream = tabStream(open, streamChannel(store, id), () => this.#streams.delete(stream));
       this.#streams.set(stream, tab);
       join(stream, frames);

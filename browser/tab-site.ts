@@ -69,7 +69,6 @@ export class LeadingTabSite implements TabSite {
       post,
       connect: (caller, ended) => connection.connect(caller, ended),
       gone: (caller) => connection.forget(caller),
-      leads: () => this.#leadership.leads,
     });
     const lock = leaderLock(store);
     this.#leadership = new Leadership({ tab, lock, locks, clock, random, post, changed: () => this.#changed() });
