@@ -5,6 +5,7 @@
 import type { Client, ClientOptions } from "@openclaw/core/client/client.ts";
 import { gatewaysOf, loadSite, type Site } from "./gateways.ts";
 import { webLockClaims } from "./link-locks.ts";
+import { NewsChannel } from "./news-channel.ts";
 import { browserClock, browserRandom } from "./ports.ts";
 import { assertSurroundings, surroundings } from "./requirements.ts";
 import { WorkerClient } from "./worker-client.ts";
@@ -48,6 +49,8 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
   const name = options.name ?? site.cluster ?? "openclaw";
   const device = new WorkerClient(site.gateways, workerStarter(name), browserClock);
   worker = device;
+  // Heard from before the store is read.
+  const neighbours = new NewsChannel(name);
   // Against eviction (pitfall 43). Browsers may say no; the rungs tell what that would cost.
   void navigator.storage?.persist?.().catch(() => false);
 
@@ -61,6 +64,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
       gateways: () => device.states(),
       token,
       claim: webLockClaims(name),
+      neighbours,
       stopped: async () => {
         unfollow.abort();
         await device.stop();
@@ -70,9 +74,12 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
     }),
   );
   // A page that cannot open may try again, with a worker of its own.
-  opened.catch(() => device.stop());
+  opened.catch(() => {
+    neighbours.close();
+    return device.stop();
+  });
   const client = await opened;
-  followPage(client, device, unfollow.signal);
+  followPage(client, device, neighbours, unfollow.signal);
   return client;
 }
 
@@ -94,7 +101,7 @@ async function loadClient(automergeWasm: string): Promise<typeof import("@opencl
 }
 
 /** What the browser says of the network and of this page, it knows before any time-out. */
-function followPage(client: Client, device: WorkerClient, signal: AbortSignal): void {
+function followPage(client: Client, device: WorkerClient, neighbours: NewsChannel, signal: AbortSignal): void {
   const offline = (): void => {
     // A socket may outlive the announcement, and what is sent on it may even arrive: who is offline sends nothing.
     device.drop();
@@ -108,6 +115,14 @@ function followPage(client: Client, device: WorkerClient, signal: AbortSignal): 
     if (document.visibilityState === "visible" && client.status().link === "connecting") client.goOnline();
   };
   document.addEventListener("visibilitychange", visible, { signal });
-  document.addEventListener("freeze", () => device.freeze(), { signal });
-  document.addEventListener("resume", () => device.resume(), { signal });
+  const freeze = (): void => {
+    device.freeze();
+    neighbours.freeze();
+  };
+  const resume = (): void => {
+    device.resume();
+    neighbours.resume();
+  };
+  document.addEventListener("freeze", freeze, { signal });
+  document.addEventListener("resume", resume, { signal });
 }

@@ -14,7 +14,7 @@ export type RelayMessage<T> =
   | { readonly kind: "closed"; readonly error: ErrorData | null };
 
 /** Frames not taken by the other end at which the sender is asked to wait. */
-export const FRAMES_AHEAD = 16;
+const FRAMES_AHEAD = 16;
 /**
  * Frames not taken at which the connection is ended: the other end does not run. A gateway's stream cannot be asked to wait;
  * what it may send unasked is bounded by the protocol, and is less. A frame has at most `FRAME_BYTES_MAX`.

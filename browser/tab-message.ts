@@ -10,6 +10,7 @@ const TAB_VERSION = 1;
 /** @param store the database's name: tabs of two sites are apart */
 const named = (store: string, rest: string): string => `openclaw:${TAB_VERSION}:${store}:${rest}`;
 export const tabsChannel = (store: string): string => named(store, "tabs");
+export const newsChannel = (store: string): string => named(store, "news");
 /** Of one follower's stream: nobody else hears its frames. */
 export const streamChannel = (store: string, stream: string): string => named(store, `stream:${stream}`);
 /** Whoever holds it leads. */

@@ -65,6 +65,11 @@ export class Documents {
     this.#open.get(nameOf(collection, id))?.document.receive(changes);
   }
 
+  /** Other sessions of this device have stored what this one was not told. @throws OpenClawError CLIENT_STORAGE_FAILED */
+  async reread(): Promise<void> {
+    for (const { document } of [...this.#open.values()]) await document.reread();
+  }
+
   /** Rungs moved. */
   rungsMoved(): void {
     for (const { document } of this.#open.values()) document.rungsMoved();

@@ -31,7 +31,7 @@ export async function openClient(options: ClientOptions): Promise<Client> {
     failed,
     claim,
     release,
-    foreign: rows.length - own.length,
+    foreign: rows.filter((row) => row.link !== link),
   });
   client.goOnline();
   return client;

@@ -9,7 +9,7 @@ import type { ClientStore } from "@openclaw/core/client/store.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 
 /** A site that nobody reaches. */
-export const NO_SITE: TabSite = {
+const NO_SITE: TabSite = {
   connect: () => Promise.reject(new OpenClawError("UNAVAILABLE", "no site")),
   setGateways: () => undefined,
   states: () => [],
