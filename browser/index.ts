@@ -6,7 +6,7 @@ import type { Client, ClientOptions } from "@openclaw/core/client/client.ts";
 import { gatewaysOf, loadSite, type Site } from "./gateways.ts";
 import { webLockClaims } from "./link-locks.ts";
 import { NewsChannel } from "./news-channel.ts";
-import { browserClock, browserRandom } from "./ports.ts";
+import { browserClock, browserRandom, browserTurn } from "./ports.ts";
 import { assertSurroundings, surroundings } from "./requirements.ts";
 import { WorkerClient } from "./worker-client.ts";
 import { workerStarter } from "./worker-start.ts";
@@ -15,6 +15,7 @@ export type { Client, ClientStatus } from "@openclaw/core/client/client.ts";
 export type { DocumentHandle, EditState } from "@openclaw/core/client/document-handle.ts";
 export type { Edit } from "@openclaw/core/client/edit.ts";
 export type { KeyEvent, KeyRow } from "@openclaw/core/client/key-row.ts";
+export type { Other, PresenceHandle } from "@openclaw/core/client/presence-handle.ts";
 export type { Rung } from "@openclaw/core/client/store.ts";
 
 export interface OpenClawOptions {
@@ -60,6 +61,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
       store: device.store,
       clock: browserClock,
       random: browserRandom,
+      nextTurn: browserTurn,
       connect: (ended) => device.connect(ended),
       gateways: () => device.states(),
       token,

@@ -33,6 +33,9 @@ export class PortStore implements ClientStore {
   failed(): ReturnType<ClientStore["failed"]> {
     return this.#call("failed", []);
   }
+  quarantined(): ReturnType<ClientStore["quarantined"]> {
+    return this.#call("quarantined", []);
+  }
   document(collection: string, document: string): ReturnType<ClientStore["document"]> {
     return this.#call("document", [collection, document]);
   }

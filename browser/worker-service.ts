@@ -114,6 +114,8 @@ function run(store: ClientStore, call: StoreCall): Promise<unknown> {
       return store.awaiting();
     case "failed":
       return store.failed();
+    case "quarantined":
+      return store.quarantined();
     case "document":
       return store.document(...call.args);
     case "documents":
