@@ -260,6 +260,7 @@ export class TestCluster {
       barrier: () => this.barrier(),
       read: (query) => this.read(query),
       history: (query) => this.history(query),
+      sha256,
       senderHash: (link, at) => senderHash((question) => this.#state.history(question), link, at),
       ledger: (from, maxBytes) => this.ledger(from, maxBytes),
       position: () => this.position(),
