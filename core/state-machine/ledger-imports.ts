@@ -24,6 +24,7 @@ import { overPending } from "./document-plan.ts";
 import { changeRefusal, nameRefusal } from "./document-rows.ts";
 import { carryOut, planDocuments } from "./documents.ts";
 import type { Handover } from "./handover.ts";
+import { tooManyHomes } from "./homes.ts";
 import { keyRefusal, mirrorKey, valueRefusal } from "./key-rows.ts";
 import { ledgerLinkKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
@@ -142,6 +143,11 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
   for (const { body } of opened.items) {
     const wrong = body === null ? null : originRefusal(tx, command, body.record);
     if (wrong !== null) return refuse(wrong.code, wrong.details);
+  }
+  if (command.side === "parent") {
+    const told = opened.items.flatMap(({ body }) => body?.record.events ?? []);
+    const full = tooManyHomes(tx, told);
+    if (full !== null) return refuse(full.code, full.details);
   }
   return take(importing, { ...command, epoch }, row, opened.items);
 }
