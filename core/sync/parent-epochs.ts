@@ -8,12 +8,20 @@ import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, linkOfCluster, type Revision, revision } from "../ids.ts";
 import type { Parting } from "../ledger/lineage.ts";
 import { judge } from "../ledger/lives.ts";
-import { requireSame } from "../ledger/witness.ts";
+import { requireSame, type Witness } from "../ledger/witness.ts";
 import type { Sha256 } from "../ports.ts";
 import type { Position } from "../state-machine/query.ts";
 import type { Welcome } from "./child-link.ts";
 import type { DifferenceSource } from "./differences.ts";
-import { carryOutChange, heldOf, type LifeChange, type Propose, planChange, requireTaken } from "./life-change.ts";
+import {
+  carryOutChange,
+  heldOf,
+  type LifeChange,
+  type Propose,
+  planChange,
+  requireTaken,
+  witnessesOf,
+} from "./life-change.ts";
 
 export interface ParentEpochsOptions {
   readonly source: DifferenceSource;
@@ -46,6 +54,12 @@ export class ParentEpochs {
   greet(): void {
     const { parentHolds, parentEpoch } = this.#options.source.position();
     this.#acknowledged = { parentHolds, parentEpoch };
+  }
+
+  /** The last record of the parent's that is here above our cursor in its ledger, as after a restore without links. */
+  async lastRecord(cursor: Revision): Promise<Witness | null> {
+    const { marks } = await this.#options.source.read({ kind: "marks", origin: this.#options.parent });
+    return witnessesOf(marks).find(({ revision: at }) => at > cursor) ?? null;
   }
 
   /**

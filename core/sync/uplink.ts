@@ -12,7 +12,6 @@ import { SKIP_DELAY_MS } from "./down-stream.ts";
 import { DrainRate } from "./drain-rate.ts";
 import { LedgerNews } from "./ledger-news.ts";
 import { type LedgerEnd, ledgerPush } from "./ledger-push.ts";
-import { witnessesOf } from "./life-change.ts";
 import type { ChildConnection } from "./message.ts";
 import { MirrorAge } from "./mirror-age.ts";
 import { ParentEpochs } from "./parent-epochs.ts";
@@ -211,20 +210,14 @@ export class Uplink {
     this.#mirrorAge.taken(revision(link?.cursor ?? 0));
     const cursor = revision(link?.cursor ?? 0);
     const from = { link: linkOfCluster(parent), cluster: parent };
-    const { marks } = await replica.read({ kind: "marks", origin: parent });
-    const record = witnessesOf(marks).find(({ revision: at }) => at > cursor) ?? null;
+    const record = await this.#epochs.lastRecord(cursor);
+    const hash = cursor === 0 ? null : (link?.hash ?? null);
     const wanted = await subscribed(replica, from, this.#options.subscription, cursor > 0, (one) => this.#propose(one));
     return {
       link: linkOfCluster(cluster),
       child: { kind: "site", cluster, epoch, ancestors, revision: end, credential },
       // Also where nothing is subscribed to: homes, commands and results come down whatever that is (Q2, Q3).
-      down: {
-        ...wanted,
-        cursor,
-        epoch: link?.epoch?.nonce ?? null,
-        hash: cursor === 0 ? null : (link?.hash ?? null),
-        record,
-      },
+      down: { ...wanted, cursor, epoch: link?.epoch?.nonce ?? null, hash, record },
     };
   }
 

@@ -11,6 +11,8 @@ function entries(): ReadonlySet<string> {
     "demo/main.ts",
     "demo/build-page.ts",
     "scripts/bundle.mjs",
+    "test/bench/harness/docs-automerge-server.ts",
+    "test/bench/harness/docs-client-main.ts",
     "test/history/check-history.ts",
     "test/fleet/main.ts",
     "test/fleet/sites.ts",
