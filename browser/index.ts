@@ -5,7 +5,7 @@ import { gatewaysOf, loadSite, type Site } from "./gateways.ts";
 import { GuestStore } from "./guest-store.ts";
 import { IndexedDbStore } from "./indexeddb-store.ts";
 import { mirrorTurn, webLockClaims } from "./link-locks.ts";
-import { browserClock, browserRandom } from "./ports.ts";
+import { browserClock, browserRandom, browserTurn } from "./ports.ts";
 
 export type { Client, ClientStatus } from "@openclaw/core/client/client.ts";
 export type { DocumentHandle, EditState } from "@openclaw/core/client/document-handle.ts";
@@ -57,6 +57,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
     store: turn.now ? device : await GuestStore.open(device, turn.comes),
     clock: browserClock,
     random: browserRandom,
+    nextTurn: browserTurn,
     connect: (ended) => gateways.connect(ended),
     gateways: () => gateways.states(),
     token,

@@ -23,6 +23,7 @@ import type { Restored } from "./restored.ts";
 import { hashesOf, type Rungs } from "./rungs.ts";
 import { Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
+import type { QuarantinedRow } from "./store.ts";
 import { subscriptionOf } from "./subscription.ts";
 import { Upstream } from "./upstream.ts";
 
@@ -56,7 +57,7 @@ export class Session {
   /** @param changed called when `status` did */
   constructor(options: ClientOptions, restored: Restored, changed: () => void) {
     const { store, clock, random } = options;
-    const { outbox, rungs, down } = restored;
+    const { outbox, rungs, down, quarantines } = restored;
     this.#options = options;
     this.#changed = changed;
     this.#restored = restored;
@@ -82,12 +83,16 @@ export class Session {
       ask: (...document: readonly [string, string]) => this.#questions.document(...document),
       journal: this.#journal,
       rungs,
+      quarantines,
       failed: (error: unknown) => this.#note(error),
     };
     this.documents = new Documents({
       store,
       rungs,
       clock,
+      nextTurn: options.nextTurn,
+      quarantines,
+      quarantine: (rows) => this.#quarantine(rows),
       actor: outbox.link,
       assertRoom,
       enqueue,
@@ -119,6 +124,7 @@ export class Session {
         rungs,
         documents: this.documents,
         keys: this.keys,
+        quarantines,
         taken: (cursor) => {
           this.#site.link?.taken(cursor);
           this.#changed();
@@ -175,6 +181,7 @@ export class Session {
       cluster: this.#cluster,
       unsynced: this.#journal.outbox.edits + this.#journal.unstored + this.#drainer.waiting,
       failed: this.settlement.failed.length,
+      quarantined: this.#restored.quarantines.size,
       cursor: this.#down.cursor,
       upstream: this.#rungs.upstream,
       lastError: this.#trouble ?? this.#site.lastError,
@@ -334,6 +341,15 @@ export class Session {
 
   #want(more: Subscription): void {
     if (this.#down.want(more)) this.#site.restart();
+  }
+
+  /** Automerge refused them: not tried again, by the next session neither. */
+  async #quarantine(quarantined: readonly QuarantinedRow[]): Promise<void> {
+    const { quarantines } = this.#restored;
+    // Known from here on, whether or not it can be written down.
+    quarantines.wrote({ quarantined });
+    await this.#journal.commit({ write: { quarantined } }).catch((error: unknown) => this.#note(error));
+    this.#changed();
   }
 
   async #token(): Promise<string | null> {

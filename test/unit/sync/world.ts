@@ -357,6 +357,7 @@ export class World {
       store: new MemoryClientStore(),
       clock: this.clock,
       random: this.random,
+      nextTurn: () => Promise.resolve(),
       connect: async () => cluster.connect(),
       ...options,
     });
