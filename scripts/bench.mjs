@@ -8,9 +8,11 @@ import { CannotGoOn, install, ROOT, script } from "./install.mjs";
 const FOLDER = path.join(ROOT, "test", "bench");
 
 const OPTIONS = `Options:
-  --json       the last line is JSON: {"bench", "ours"}, with --vs also the other's figures and "ratio" (ours divided by theirs)
+  --json       the last line is JSON: {"bench", "ours"}, with --vs also the others' figures and "ratio" (ours divided by theirs)
   --vs etcd    runs the same load on a three-node etcd beside us, by turns (Debian: apt-get install etcd-server)
   --vs nats    for uplink: a leaf node and a hub with a JetStream source, by turns (Debian: apt-get install nats-server)
+  --vs automerge-repo,yjs
+               for docs: either or both, with their own servers, by turns (they come with npm ci)
   --seconds N  length of a run, where a run has one
   --runs N     runs of each measurement; their median is told
   --keys N     keys that each cluster holds, where a benchmark fills it
@@ -29,7 +31,7 @@ await script(async () => {
     .filter((file) => file.endsWith(".ts"))
     .map((file) => file.slice(0, -".ts".length));
   const list = names.map((name) => `  ${name.padEnd(11)}${described(name)}\n`).join("");
-  const help = `Usage: npm run bench -- NAME [options]\n\nBenchmarks, of three nodes (uplink: of one at each tier) on loopback and values of 256 bytes:\n${list}\n${OPTIONS}`;
+  const help = `Usage: npm run bench -- NAME [options]\n\nBenchmarks, of three nodes (uplink: of one at each tier) on loopback and values of 256 bytes (docs: documents of 10 KB):\n${list}\n${OPTIONS}`;
   const [name, ...args] = process.argv.slice(2);
   if (name === "--help" || args.includes("--help")) {
     process.stdout.write(help);

@@ -1,6 +1,6 @@
 /** A document as components see it. */
 import type { Client } from "@openclaw/core/client/client.ts";
-import type { DocumentHandle } from "@openclaw/core/client/documents.ts";
+import type { DocumentHandle } from "@openclaw/core/client/document-handle.ts";
 import { asOpenClawError, type OpenClawError } from "@openclaw/core/errors.ts";
 import type { Source } from "./shared-sources.ts";
 

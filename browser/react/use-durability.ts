@@ -1,4 +1,4 @@
-import type { DocumentHandle } from "@openclaw/core/client/documents.ts";
+import type { DocumentHandle } from "@openclaw/core/client/document-handle.ts";
 import { type Durability, durabilityOf, isSameDurability } from "@openclaw/core/client/durability.ts";
 import type { Edit } from "@openclaw/core/client/edit.ts";
 import { useMemo, useSyncExternalStore } from "react";

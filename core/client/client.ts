@@ -2,32 +2,18 @@
  * What an app holds: key-values, documents, its outbox and its status. The same in a browser and in Node; what differs
  * (storage, the way to a gateway, locks between tabs) comes in through the options.
  */
-import { asOpenClawError, OpenClawError } from "../errors.ts";
-import { type ClusterId, type LinkId, type Revision, seq } from "../ids.ts";
+import type { LinkId } from "../ids.ts";
 import { positionText } from "../ledger/position-token.ts";
-import type { Subscription } from "../ledger/subscription.ts";
-import type { ChildLinkOwner, Welcome } from "../sync/child-link.ts";
-import { followEpoch } from "./another-epoch.ts";
-import { Documents } from "./documents.ts";
-import { Down } from "./down.ts";
-import { Drainer } from "./drain.ts";
-import { fetchDocument } from "./fetched.ts";
-import { type Draft, Journal } from "./journal.ts";
-import { Keys, type KeysHost } from "./keys.ts";
-import { Leases, type LeasesHost } from "./leases.ts";
+import type { Documents } from "./documents.ts";
+import type { Keys } from "./keys.ts";
+import type { Leases } from "./leases.ts";
 import { callListener } from "./listener.ts";
 import type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
-import { Outbox, requireSent } from "./outbox.ts";
-import { drawLink } from "./own-link.ts";
-import { Questions } from "./questions.ts";
-import { ReadSession } from "./read-session.ts";
+import type { Presence } from "./presence.ts";
 import type { Restored } from "./restored.ts";
-import { hashesOf, type Rungs } from "./rungs.ts";
-import { Settlement } from "./settlement.ts";
-import { SiteLink } from "./site-link.ts";
+import { Session } from "./session.ts";
 import type { FailedRow } from "./store.ts";
-import { subscriptionOf } from "./subscription.ts";
-import { Upstream, type Withdrawn } from "./upstream.ts";
+import type { Withdrawn } from "./upstream.ts";
 
 export type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
 
@@ -38,169 +24,47 @@ export class Client {
   readonly docs: Documents;
   /** Granted, and kept alive as long as this client can. */
   readonly leases: Leases;
+  /** Who else is there; of nothing that is stored. */
+  readonly presence: Presence;
   /** What recipes need besides its keys. */
   readonly ports: Pick<ClientOptions, "clock" | "random">;
   readonly #options: ClientOptions;
-  readonly #restored: Restored;
-  readonly #rungs: Rungs;
-  readonly #session: ReadSession;
-  readonly #journal: Journal;
-  readonly #settlement: Settlement;
-  readonly #down: Down;
-  readonly #site: SiteLink;
-  readonly #questions: Questions;
+  readonly #session: Session;
   readonly #listeners = new Set<() => void>();
-  /** Those of this session: another one takes the place of one that the site forgot. */
-  readonly #links = new Set<LinkId>();
-  readonly #releases: (() => void)[] = [];
-  #cluster: ClusterId | null;
   #status: ClientStatus | null = null;
-  readonly #drainer: Drainer;
-  readonly #upstream: Upstream;
-  /** Resolves when the outcomes that came are stored. */
-  #settling: Promise<unknown> = Promise.resolve();
-  #stopped = false;
-  /** What went wrong besides the connection; null after a write that went well. */
-  #trouble: OpenClawError | null = null;
 
   constructor(options: ClientOptions, restored: Restored) {
-    const { store, clock, random } = options;
-    const { outbox, rungs, down } = restored;
+    const { clock, random } = options;
     this.#options = options;
     this.ports = { clock, random };
-    this.#restored = restored;
-    this.#rungs = rungs;
-    this.#session = new ReadSession(options.readYourWrites ?? false);
-    this.#cluster = (down?.cluster ?? null) as ClusterId | null;
-    this.#own(outbox.link, restored.release);
-    this.#journal = new Journal(store, outbox, () => {
-      this.#site.link?.wake();
-      this.#changed();
-    });
-    this.#settlement = new Settlement(store, this.#journal, rungs);
-    this.#settlement.restore(restored.failed);
-    const assertRoom = (): void => {
-      if (this.#stopped) throw new OpenClawError("STOPPED", "the client is stopped");
-      if (this.#journal.outbox.full) throw new OpenClawError("OVERLOADED", "too many edits wait for the site");
-      if (this.#settlement.full) throw new OpenClawError("OVERLOADED", "too many refused edits wait to be forgotten");
-    };
-    const enqueue = (draft: Draft): void => this.#enqueue(draft);
-    const ask: KeysHost["ask"] = (query, mode) => this.#questions.ask(query, mode);
-    const fetching = {
-      online: () => this.#site.state === "online",
-      ask: (...document: readonly [string, string]) => this.#questions.document(...document),
-      journal: this.#journal,
-      rungs,
-      failed: (error: unknown) => this.#note(error),
-    };
-    this.docs = new Documents({
-      store,
-      rungs,
-      clock,
-      actor: outbox.link,
-      assertRoom,
-      enqueue,
-      stored: () => this.#journal.commit({}),
-      subscribe: (collection) => this.#want({ prefixes: [], collections: [collection], mirrors: false }),
-      fetch: (...document) => fetchDocument(fetching, ...document),
-    });
-    this.kv = new Keys({
-      store,
-      rungs,
-      clock,
-      assertRoom,
-      enqueue,
-      ask,
-      session: this.#session,
-      head: async (timeoutMs) =>
-        (await this.#site.ask({ kind: "position" }, { kind: "local" }, timeoutMs)).answer.revision,
-      mirrored: () => this.#down.position(this.#down.cursor),
-      covers: (prefix, origin) => this.#down.coversPrefix(prefix, origin !== null),
-      subscribePrefix: (prefix, origin) =>
-        this.#want({ prefixes: [prefix], collections: [], mirrors: origin !== null }),
-    });
-    const keepAlive: LeasesHost["keepAlive"] = (lease, timeoutMs) => this.#site.keepAlive(lease, timeoutMs);
-    this.leases = new Leases({ rungs, clock, random, assertRoom, enqueue, keepAlive, ask });
-    this.#down = new Down(
-      {
-        journal: this.#journal,
-        store,
-        rungs,
-        documents: this.docs,
-        keys: this.kv,
-        taken: (cursor) => {
-          this.#site.link?.taken(cursor);
-          this.#changed();
-        },
-        snapshotTaken: () => {
-          this.#site.link?.snapshotTaken();
-          this.#changed();
-        },
-        failed: (error) => this.#site.link?.fail(error),
-      },
-      down,
-      subscriptionOf(options.subscribe ?? {}),
-    );
-    const drained = (error: unknown): void => {
-      if (error !== null) this.#note(error);
-      this.#settled();
-    };
-    const drain = {
-      store,
-      clock,
-      settlement: this.#settlement,
-      claim: restored.claim,
-      epoch: () => this.#down.epoch,
-      connect: () => options.connect(null),
-      token: () => this.#token(),
-    };
-    this.#drainer = new Drainer(drain, this.#links, restored.foreign, drained);
-    this.#site = new SiteLink({
-      connect: (ended) => options.connect(ended),
-      clock,
-      random,
-      hello: async () => ({
-        link: this.#journal.outbox.link,
-        child: { kind: "client", token: await this.#token() },
-        down: await this.#down.hello(),
-      }),
-      owner: () => this.#owner(),
-      changed: () => this.#changed(),
-      ended: (reason) => this.#ended(reason),
-    });
-    this.#questions = new Questions(this.#site, this.#session, clock, random);
-    this.#upstream = new Upstream({ rungs, clock, moved: () => this.#settled(), store: () => this.#storeUpstream() });
+    this.#session = new Session(options, restored, () => this.#changed());
+    this.kv = this.#session.keys;
+    this.docs = this.#session.documents;
+    this.leases = this.#session.leases;
+    this.presence = this.#session.presence;
   }
 
   /** This session's stream and actor. */
   get link(): LinkId {
-    return this.#restored.outbox.link;
+    return this.#session.actor;
   }
 
   /** The highest position that this session has written or read, for the `minRevision` of another; null before the first. */
   get position(): string | null {
-    const { position } = this.#session;
+    const { position } = this.#session.reads;
     return position === null ? null : positionText(position);
   }
 
   /** The same object until something changed. */
   status(): ClientStatus {
-    this.#status ??= {
-      link: this.#site.state,
-      cluster: this.#cluster,
-      unsynced: this.#journal.outbox.edits + this.#journal.unstored + this.#drainer.waiting,
-      failed: this.#settlement.failed.length,
-      cursor: this.#down.cursor,
-      upstream: this.#rungs.upstream,
-      lastError: this.#trouble ?? this.#site.lastError,
-    };
+    this.#status ??= this.#session.status();
     return this.#status;
   }
 
   /** What it counted so far, for whoever watches over it. */
   metrics(): ClientMetrics {
     const gateways = this.#options.gateways?.() ?? [];
-    return { ...this.#site.metrics(), ...this.#questions.metrics(), gateways };
+    return { ...this.#session.metrics(), gateways };
   }
 
   /** Calls back when `status` changed; the returned function ends it. */
@@ -212,184 +76,33 @@ export class Client {
 
   /** Calls back when revisions of the site's lose the rung `hub`: its parent was restored (L3). The returned function ends it. */
   onWithdrawn(listener: (withdrawn: Withdrawn) => void): () => void {
-    return this.#upstream.onWithdrawn(listener);
+    return this.#session.upstream.onWithdrawn(listener);
   }
 
   /** Edits that the site refused for good, oldest first. They stay until they are forgotten: above 10,000 none is taken. */
   failed(): readonly FailedRow[] {
-    return this.#settlement.failed;
+    return this.#session.settlement.failed;
   }
 
   /** @throws OpenClawError CLIENT_STORAGE_FAILED */
   async forgetFailed(rows: readonly FailedRow[]): Promise<void> {
-    await this.#settlement.forgetFailed(rows);
+    await this.#session.settlement.forgetFailed(rows);
     this.#changed();
   }
 
   /** Lets go of the site: everything goes on here. */
   goOffline(): void {
-    void this.#drainer.stop();
-    this.#site.stop();
+    this.#session.goOffline();
   }
 
   /** Connects, at once if it was waiting to. */
   goOnline(): void {
-    if (!this.#stopped) this.#site.start();
+    this.#session.goOnline();
   }
 
   /** Ends the client and closes its store. What is stored waits for the next session. */
-  async stop(): Promise<void> {
-    if (this.#stopped) return;
-    this.leases.stop();
-    this.#questions.stop();
-    this.goOffline();
-    this.#stopped = true;
-    this.#upstream.stop();
-    try {
-      // Behind everything that is on its way into the store.
-      await this.#journal.commit({});
-    } finally {
-      // Also where storage is gone: a link that stayed claimed would be drained by nobody.
-      this.#settlement.stop();
-      for (const release of this.#releases) release();
-      await this.#options.store.close();
-      await this.#options.stopped?.();
-    }
-  }
-
-  #owner(): Omit<ChildLinkOwner, "closed"> {
-    const { outbox } = this.#journal;
-    const settle = (outcomes: Parameters<Settlement["settle"]>[1], to: number): void => {
-      const settled = this.#settlement.settle(outbox, outcomes, to).then(
-        () => this.#settled(),
-        (error: unknown) => this.#fail(error),
-      );
-      this.#settling = Promise.all([this.#settling, settled]);
-    };
-    return {
-      source: outbox,
-      welcomed: (welcome) => {
-        try {
-          this.#welcomed(welcome);
-          requireSent(welcome.cursor, outbox.nextSeq);
-          settle(welcome.outcomes, welcome.cursor);
-        } catch (error) {
-          this.#fail(error);
-        }
-      },
-      pushed: ({ outcomes }, to) => settle(outcomes, to),
-      events: (run) => this.#down.events(run),
-      snapshot: (step) => this.#down.snapshot(step),
-      holds: (upstream, epoch) => this.#upstream.holds(upstream, epoch),
-    };
-  }
-
-  #welcomed(welcome: Welcome): void {
-    this.#down.welcomed(welcome.cluster, welcome.epoch);
-    this.#cluster = welcome.cluster;
-    this.#upstream.holds(welcome.upstream, welcome.upstreamEpoch);
-    this.#drainer.start();
-    this.kv.welcomed();
-    this.#changed();
-  }
-
-  #own(link: LinkId, release: (() => void) | null): void {
-    this.#links.add(link);
-    if (release !== null) this.#releases.push(release);
-  }
-
-  #settled(): void {
-    this.#site.link?.wake();
-    this.docs.rungsMoved();
-    this.#changed();
-  }
-
-  #storeUpstream(): void {
-    // Not the cursor of events that are on their way into the store: those may fail where this does not.
-    const down = this.#down.stored();
-    const write = { hubHolds: this.#rungs.upstream, ...(down === null ? {} : { down }) };
-    this.#journal.commit({ write }).catch((error: unknown) => this.#fail(error));
-  }
-
-  async #ended(reason: OpenClawError | null): Promise<void> {
-    this.#drainer.pause();
-    this.kv.parted();
-    try {
-      if (reason?.code === "WRONG_EPOCH") await this.#followEpoch();
-      else if (reason?.code === "SESSION_EXPIRED") await this.#newLink();
-      else this.#journal.outbox.lostSight();
-    } catch (error) {
-      // The next connection ends for the same reason, and this is tried again.
-      this.#note(error);
-    }
-    this.#changed();
-  }
-
-  #followEpoch(): Promise<void> {
-    return followEpoch({
-      store: this.#options.store,
-      journal: this.#journal,
-      rungs: this.#rungs,
-      keys: this.kv,
-      documents: this.docs,
-      session: this.#session,
-      drainer: this.#drainer,
-      down: this.#down,
-      settled: () => this.#settling,
-      newLink: () => this.#newLink(),
-    });
-  }
-
-  /** The site no longer knows this stream: what is left of it goes on under another name. */
-  async #newLink(): Promise<void> {
-    const link = drawLink(this.#options.random);
-    this.#own(link, await this.#restored.claim(link));
-    await this.#settlement.renew(this.#journal.outbox, new Outbox(link, seq(1)));
-  }
-
-  #wrote(at: Revision): void {
-    const position = this.#down.position(at);
-    if (position !== null) this.#session.saw(position);
-  }
-
-  #enqueue(draft: Draft): void {
-    // What was refused was not written.
-    for (const edit of draft.edits) edit.site.then((at) => this.#wrote(at)).catch(() => undefined);
-    this.#journal.commit({ drafts: [draft] }).then(
-      () => {
-        this.#trouble = null;
-        this.#rungs.stored(hashesOf(draft));
-        for (const edit of draft.edits) edit.stored();
-        if (draft.command.kind === "change") this.docs.rungsMoved();
-        this.#changed();
-      },
-      (error: unknown) => {
-        const failure = asOpenClawError(error);
-        this.#trouble = failure;
-        this.#rungs.notStored(hashesOf(draft), failure);
-        for (const edit of draft.edits) edit.notStored(failure);
-        this.#changed();
-      },
-    );
-  }
-
-  #want(more: Subscription): void {
-    if (this.#down.want(more)) this.#site.restart();
-  }
-
-  async #token(): Promise<string | null> {
-    return (await this.#options.token?.()) ?? null;
-  }
-
-  /** Storage, or the parent, cannot go on: the connection ends, and the next one takes up where storage is. */
-  #fail(error: unknown): void {
-    if (error instanceof OpenClawError && error.code === "CLIENT_STORAGE_FAILED") this.#note(error);
-    this.#site.link?.fail(asOpenClawError(error));
-  }
-
-  #note(error: unknown): void {
-    this.#trouble = asOpenClawError(error);
-    this.#changed();
+  stop(): Promise<void> {
+    return this.#session.stop();
   }
 
   #changed(): void {

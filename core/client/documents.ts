@@ -1,89 +1,31 @@
-/**
- * Open documents. Each is one Automerge document in memory, however many handles an app has of it; local changes go to
- * the outbox, received ones are put in many at a time (one by one costs six times as much).
- */
-import * as Automerge from "@automerge/automerge/slim";
+/** The documents that are open: each is one in memory, however many handles an app has of it. */
 import { OpenClawError } from "../errors.ts";
-import type { ChangeHash, LinkId } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
-import { BATCH_ITEMS_MAX, CHANGE_BYTES_MAX } from "../limits.ts";
-import type { Clock } from "../ports.ts";
+import type { NextTurn } from "../ports.ts";
 import { nameRefusal } from "../state-machine/document-rows.ts";
-import { causalOrder } from "./causal-order.ts";
-import { changesSince, headsOf } from "./changes.ts";
-import { type Edit, LocalEdit } from "./edit.ts";
-import { genesis } from "./genesis.ts";
-import type { Draft } from "./journal.ts";
-import { callListener } from "./listener.ts";
-import type { Rungs } from "./rungs.ts";
-import type { ClientStore, Rung } from "./store.ts";
+import type { DocumentHandle } from "./document-handle.ts";
+import { type Content, type DocumentHost, OpenDocument } from "./open-document.ts";
+import { Slices } from "./slices.ts";
+import type { QuarantinedRow } from "./store.ts";
 
 /** Documents open at once; a further one is refused OVERLOADED. */
 const OPEN_MAX = 1_024;
-/** Own edits that `edits()` tells of: the newest. */
-const EDITS_MAX = 1_000;
-
-/** Where one of this device's own changes stands. */
-export interface EditState {
-  readonly hash: ChangeHash;
-  /** Null while it is not yet stored on this device. */
-  readonly rung: Rung | null;
-  /** Why the parent refused it for good; it then stays on this device only. */
-  readonly failure: OpenClawError | null;
-}
-
-/** An open document, ready to be read and changed. */
-export interface DocumentHandle<T> {
-  readonly collection: string;
-  readonly id: string;
-  /** The document as it is now; the same object until it changes. */
-  doc(): Automerge.Doc<T>;
-  heads(): readonly ChangeHash[];
-  /**
-   * Changes the document. It shows at once; how safe it is, the edit tells. An edit that changes nothing has no hashes.
-   * @throws OpenClawError CHANGE_TOO_LARGE, OVERLOADED, STOPPED, CLIENT_STORAGE_FAILED
-   */
-  change(edit: (doc: T) => void): Edit;
-  /** Changes the document as it was at `heads`. @throws OpenClawError MISSING when one of them is not here */
-  changeAt(heads: readonly ChangeHash[], edit: (doc: T) => void): Edit;
-  /** Calls back when the document or a rung changed; the returned function ends it. */
-  subscribe(listener: () => void): () => void;
-  /** This device's own edits, oldest first: those not yet at the hub, and those of this page. */
-  edits(): readonly EditState[];
-  /** Null while the change is not yet stored on this device. */
-  rung(hash: ChangeHash): Rung | null;
-  /** Resolves when the change is on that rung. @throws OpenClawError what it failed with */
-  settled(hash: ChangeHash, rung: Rung): Promise<void>;
-  /** Ends this handle: its listeners are not called any more. */
-  close(): void;
-}
 
 /** What documents need of their client. */
-export interface DocumentsHost {
-  readonly store: ClientStore;
-  readonly rungs: Rungs;
-  readonly clock: Clock;
-  readonly actor: LinkId;
-  /** @throws OpenClawError OVERLOADED, STOPPED */
-  assertRoom(): void;
-  /** Stores changes and queues them for the parent. */
-  enqueue(draft: Draft): void;
-  /** Resolves when everything given to `enqueue` so far is stored, or is known not to be. */
-  stored(): Promise<void>;
+export interface DocumentsHost extends Omit<DocumentHost, "slices"> {
+  readonly nextTurn: NextTurn;
   /** Makes sure that the collection is part of what the parent streams. */
   subscribe(collection: string): void;
-  /** What the parent has of a document that is not on this device; empty when it cannot be asked. */
-  fetch(collection: string, document: string): Promise<readonly DocumentChange[]>;
 }
-
-type Content = Record<string, unknown>;
 
 export class Documents {
   readonly #host: DocumentsHost;
+  readonly #slices: Slices;
   readonly #open = new Map<string, { readonly document: OpenDocument; readonly loaded: Promise<void> }>();
 
   constructor(host: DocumentsHost) {
     this.#host = host;
+    this.#slices = new Slices(host.clock, host.nextTurn);
   }
 
   /**
@@ -115,7 +57,7 @@ export class Documents {
 
   #begin(name: string, collection: string, id: string) {
     if (this.#open.size >= OPEN_MAX) throw new OpenClawError("OVERLOADED", `${OPEN_MAX} documents are open`);
-    const document = new OpenDocument(collection, id, this.#host, () => {
+    const document = new OpenDocument(collection, id, { ...this.#host, slices: this.#slices }, () => {
       // Another one may be open under that name by now.
       if (this.#open.get(name)?.document === document) this.#open.delete(name);
     });
@@ -124,9 +66,25 @@ export class Documents {
     return one;
   }
 
+  /** Resolves when what was received is shown as far as that more may come. */
+  room(): Promise<void> {
+    return this.#slices.room();
+  }
+
   /** Received changes that are stored: they show in the open document. */
   received(collection: string, id: string, changes: readonly DocumentChange[]): void {
     this.#open.get(nameOf(collection, id))?.document.receive(changes);
+  }
+
+  /** Other sessions of this device have stored what this one was not told. @throws OpenClawError CLIENT_STORAGE_FAILED */
+  async reread(): Promise<void> {
+    for (const { document } of [...this.#open.values()]) await document.reread();
+  }
+
+  /** Of received changes these are kept out, which is written down. */
+  quarantined(rows: readonly QuarantinedRow[]): void {
+    for (const [name, own] of Map.groupBy(rows, (row) => nameOf(row.collection, row.document)))
+      this.#open.get(name)?.document.quarantined(own);
   }
 
   /** Rungs moved. */
@@ -134,266 +92,5 @@ export class Documents {
     for (const { document } of this.#open.values()) document.rungsMoved();
   }
 }
-
-class OpenDocument {
-  readonly #collection: string;
-  readonly #id: string;
-  readonly #host: DocumentsHost;
-  readonly #ended: () => void;
-  #doc: Automerge.Doc<Content>;
-  /** Received while the stored changes are being read; null once they are. */
-  #early: DocumentChange[] | null = [];
-  readonly #listeners = new Set<() => void>();
-  #holders = 0;
-  #reloading = false;
-  #own: ChangeHash[] = [];
-  #edits: readonly EditState[] | null = null;
-
-  constructor(collection: string, id: string, host: DocumentsHost, ended: () => void) {
-    this.#collection = collection;
-    this.#id = id;
-    this.#host = host;
-    this.#ended = ended;
-    this.#doc = this.#empty();
-  }
-
-  async load(): Promise<void> {
-    const { store, rungs } = this.#host;
-    // An earlier handle's last edits may still be on their way; read without them, their numbers would be used again.
-    await this.#host.stored();
-    let changes = await store.document(this.#collection, this.#id);
-    if (changes.length === 0) changes = await this.#host.fetch(this.#collection, this.#id);
-    const own = changes.filter(({ hash }) => rungs.isOwn(hash)).map(({ hash }) => hash);
-    this.#own = [...own.slice(-EDITS_MAX), ...this.#own];
-    this.#build(changes);
-  }
-
-  /** Open for one more, from before its handle is ready. */
-  hold(): void {
-    this.#holders++;
-  }
-
-  release(): void {
-    this.#holders--;
-    if (this.#holders === 0) this.#ended();
-  }
-
-  /** Writes the initial content unless the document has some. */
-  begin(initial: Content): void {
-    if (Automerge.getHeads(this.#doc).length > 0) return;
-    const changes = genesis(this.#collection, this.#id, initial);
-    if (changes.length === 0) return;
-    this.#host.assertRoom();
-    assertTravels(changes);
-    this.#enqueue(changes);
-    this.#doc = applied(this.#doc, changes);
-    this.#changed();
-  }
-
-  receive(changes: readonly DocumentChange[]): void {
-    if (this.#early !== null) {
-      this.#early.push(...changes);
-      return;
-    }
-    // What was made here comes back: it is in the document, which stays the same object.
-    const own = new Set(this.#own);
-    const news = changes.filter(({ hash }) => !own.has(hash));
-    if (news.length === 0) return;
-    try {
-      this.#doc = applied(this.#doc, news);
-    } catch {
-      // Automerge may have taken half of it in: what would be made on top of that, nobody else could apply.
-      void this.#reload();
-      return;
-    }
-    this.#changed();
-  }
-
-  rungsMoved(): void {
-    if (this.#own.length > 0) this.#changed();
-  }
-
-  /** For one that holds it. */
-  handle<T extends object>(): DocumentHandle<T> {
-    const own = new Set<() => void>();
-    let closed = false;
-    const assertOpen = (): void => {
-      if (closed) throw new OpenClawError("STOPPED", "the document's handle is closed");
-    };
-    const change = (edit: (doc: T) => void): Edit => {
-      assertOpen();
-      return this.#change((doc, options) => Automerge.change(doc, options, (draft) => edit(draft as unknown as T)));
-    };
-    return {
-      collection: this.#collection,
-      id: this.#id,
-      // The app says what its documents hold; nothing here looks into them.
-      doc: () => this.#doc as unknown as Automerge.Doc<T>,
-      heads: () => headsOf(this.#doc),
-      change,
-      changeAt: (heads, edit) => {
-        assertOpen();
-        // Automerge takes unknown heads for no heads, and would make the change at the beginning of time.
-        if (!Automerge.hasHeads(this.#doc, [...heads]))
-          throw new OpenClawError("MISSING", "changes that are not on this device");
-        // At the present heads it is a change like any other, without the cost of going back.
-        if (sameHeads(heads, headsOf(this.#doc))) return change(edit);
-        return this.#change(
-          (doc, options) => Automerge.changeAt(doc, [...heads], options, (draft) => edit(draft as unknown as T)).newDoc,
-        );
-      },
-      subscribe: (listener) => {
-        const call = (): void => callListener(listener);
-        own.add(call);
-        this.#listeners.add(call);
-        return () => {
-          own.delete(call);
-          this.#listeners.delete(call);
-        };
-      },
-      edits: () => this.#editStates(),
-      rung: (hash) => this.#host.rungs.rung(hash),
-      settled: (hash, rung) => this.#host.rungs.settled(hash, rung),
-      close: () => {
-        if (closed) return;
-        closed = true;
-        for (const call of own) this.#listeners.delete(call);
-        this.release();
-      },
-    };
-  }
-
-  #change(make: (doc: Automerge.Doc<Content>, options: { time: number }) => Automerge.Doc<Content>): Edit {
-    if (this.#reloading) throw new OpenClawError("CLIENT_STORAGE_FAILED", "the document is being read again");
-    this.#host.assertRoom();
-    const before = headsOf(this.#doc);
-    const time = Math.floor(this.#host.clock.wall() / 1_000);
-    const next = make(this.#doc, { time });
-    const changes = changesSince(next, before);
-    this.#doc = next;
-    try {
-      assertTravels(changes);
-    } catch (error) {
-      // Automerge has no way back but to begin again from what is stored.
-      void this.#reload();
-      throw error;
-    }
-    const edit = this.#enqueue(changes);
-    if (changes.length > 0) this.#changed();
-    return edit;
-  }
-
-  /** Nothing to store, or to wait for, when nothing changed. */
-  #enqueue(changes: readonly DocumentChange[]): Edit {
-    const { rungs } = this.#host;
-    const hashes = changes.map(({ hash }) => hash);
-    const edit = new LocalEdit(hashes, rungs);
-    if (changes.length === 0) {
-      edit.committed(rungs.upstream, null);
-      return edit;
-    }
-    rungs.made(hashes);
-    this.#own.push(...hashes);
-    if (this.#own.length > 2 * EDITS_MAX) this.#own = this.#own.slice(-EDITS_MAX);
-    const command = { kind: "change", collection: this.#collection, document: this.#id, changes } as const;
-    this.#host.enqueue({ command, edits: [edit], round: 0 });
-    edit.device.catch(() => void this.#reload());
-    return edit;
-  }
-
-  /** What is shown is not what is stored, and goes back to it. Never rejects. */
-  async #reload(): Promise<void> {
-    if (this.#reloading) return;
-    this.#reloading = true;
-    this.#early = [];
-    let changes: readonly DocumentChange[];
-    try {
-      await this.#host.stored();
-      changes = await this.#host.store.document(this.#collection, this.#id);
-    } catch {
-      // Storage is gone altogether. Handles refuse every edit; who opens the document again hears why.
-      this.#ended();
-      return;
-    }
-    this.#build(changes);
-    const stored = new Set(changes.map(({ hash }) => hash));
-    this.#own = this.#own.filter((hash) => stored.has(hash));
-    this.#reloading = false;
-    this.#changed();
-  }
-
-  /** The document anew, of what is stored and what came while that was read. */
-  #build(stored: readonly DocumentChange[]): void {
-    const early = this.#early ?? [];
-    this.#early = null;
-    const changes = early.length === 0 ? stored : causalOrder([...stored, ...early]);
-    try {
-      this.#doc = applied(this.#empty(), changes);
-    } catch {
-      this.#doc = this.#sound(changes);
-    }
-  }
-
-  /**
-   * The document without the changes that Automerge will not apply (a twin, D2; or one that passed the check, D1, and
-   * names what never was), which are told of. What fails leaves the document broken: after it the others begin anew.
-   */
-  #sound(changes: readonly DocumentChange[]): Automerge.Doc<Content> {
-    const good: DocumentChange[] = [];
-    let doc = this.#empty();
-    for (const change of changes) {
-      try {
-        doc = applied(doc, [change]);
-        good.push(change);
-      } catch (error) {
-        const failure = new OpenClawError(
-          "QUARANTINED",
-          `${change.hash}: ${error instanceof Error ? error.message : String(error)}`,
-        );
-        this.#host.rungs.failed([change.hash], failure);
-        doc = applied(this.#empty(), good);
-      }
-    }
-    return doc;
-  }
-
-  #empty(): Automerge.Doc<Content> {
-    return Automerge.init<Content>({ actor: this.#host.actor });
-  }
-
-  #editStates(): readonly EditState[] {
-    const { rungs } = this.#host;
-    this.#edits ??= this.#own
-      .slice(-EDITS_MAX)
-      .map((hash) => ({ hash, rung: rungs.rung(hash), failure: rungs.failure(hash) }));
-    return this.#edits;
-  }
-
-  #changed(): void {
-    this.#edits = null;
-    for (const listener of [...this.#listeners]) listener();
-  }
-}
-
-/** Throws what Automerge throws; `doc` may then be broken. */
-function applied(doc: Automerge.Doc<Content>, changes: readonly DocumentChange[]): Automerge.Doc<Content> {
-  let next = doc;
-  for (let at = 0; at < changes.length; at += BATCH_ITEMS_MAX) {
-    [next] = Automerge.applyChanges(
-      next,
-      changes.slice(at, at + BATCH_ITEMS_MAX).map(({ bytes }) => bytes),
-    );
-  }
-  return next;
-}
-
-/** @throws OpenClawError CHANGE_TOO_LARGE: no parent would take it, and all that waits behind it would wait for ever */
-function assertTravels(changes: readonly DocumentChange[]): void {
-  const large = changes.find(({ bytes }) => bytes.length > CHANGE_BYTES_MAX);
-  if (large !== undefined) throw new OpenClawError("CHANGE_TOO_LARGE", `${large.bytes.length} bytes`);
-}
-
-const sameHeads = (a: readonly ChangeHash[], b: readonly ChangeHash[]): boolean =>
-  a.length === b.length && a.every((head) => b.includes(head));
 
 const nameOf = (collection: string, id: string): string => JSON.stringify([collection, id]);

@@ -1,5 +1,5 @@
 /** How far edits are safe, as one value: that of the least safe of them (DESIGN §1). */
-import type { EditState } from "./documents.ts";
+import type { EditState } from "./document-handle.ts";
 import type { Rung } from "./store.ts";
 
 /**

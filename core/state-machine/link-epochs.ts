@@ -22,6 +22,7 @@ import {
   lowerAllMarks,
   lowerMarks,
   noteParent,
+  noteWitness,
   parentOf,
   raiseMark,
 } from "./link-rows.ts";
@@ -110,6 +111,7 @@ export function settleEpoch(
   // A snapshot may be of less than what came, and all that follows it is news: also what the cluster passes on of others.
   if (command.changes === null) lowerAllMarks(tx, link);
   else lowerMarks(tx, cluster, link, command.parting);
+  if (command.kept !== null) noteWitness(tx, cluster, command.kept);
   if (command.holds !== null) {
     becomeParent(tx, link, cluster, ledger.position.revision);
     moveParentHolds(tx, cluster, lineage.epoch.nonce, command.holds);
@@ -121,7 +123,7 @@ export function settleEpoch(
   const origin = { cluster, epoch: lineage.epoch.nonce, revision: command.parting };
   const events = command.changes.filter((event) => mirrorKey(tx, cluster, event, origin.revision));
   if (events.length > 0) {
-    raiseMark(tx, origin, link);
+    raiseMark(tx, origin, link, ledger.next, null);
     // What the parent says is the home of everybody's keys goes on to our children (Q3).
     const homes = homesOf(tx);
     for (const home of ["site", "hub"] as const) {

@@ -17,6 +17,9 @@
  *         ◄────────────────────────────────── answer | askFailed
  *   keepAlive {lease} ──────────────────────►
  *         ◄────────────────────────────────── kept | askFailed
+ *   presence {entries} ─────────────────────►  a client's, and of no other place in the stream (R11)
+ *   hear {topics} ──────────────────────────►
+ *         ◄────────────────────────────────── present {entries} | presenceRefused
  *   goodbye {code} ─────────────────────────►
  */
 import type { ErrorCode } from "../errors.ts";
@@ -25,11 +28,14 @@ import type { PositionToken } from "../ledger/position-token.ts";
 import type { DocumentChange, LinkItem } from "../ledger/record.ts";
 import type { SnapshotProgress, SnapshotStep } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";
+import type { Witness } from "../ledger/witness.ts";
+import type { OwnPresence, Present } from "../presence/presence.ts";
+import type { Topic } from "../presence/topic.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
 import type { Outcome, UserCommand } from "../state-machine/command.ts";
 import type { Query, QueryAnswers } from "../state-machine/query.ts";
 
-export const SYNC_VERSION = 4;
+export const SYNC_VERSION = 5;
 
 /** Reads a child may ask for; everything but the parent's own upkeep. */
 export type ChildQuery = Extract<
@@ -59,7 +65,8 @@ export type ChildMessage =
       /**
        * Null: no events wanted. `cursor`: the last parent's revision taken; `epoch`: the parent's epoch it belongs to, null at
        * first; `hash`: the parent's ledger hash there, which a site keeps; `held`: what it was taken with, nothing of which is
-       * not wanted any more; `snapshot`: the one under way.
+       * not wanted any more; `snapshot`: the one under way; `record`: the last one of the parent that is here and above the
+       * cursor, as after a restore without links.
        */
       readonly down: {
         readonly subscription: Subscription;
@@ -68,6 +75,7 @@ export type ChildMessage =
         readonly hash: Uint8Array | null;
         readonly held: Subscription;
         readonly snapshot: SnapshotProgress | null;
+        readonly record: Witness | null;
       } | null;
     }
   /** A site's ledger. `hash`: its ledger hash at the last item's revision. */
@@ -102,6 +110,10 @@ export type ChildMessage =
       readonly mode: ReadMode;
       readonly query: ChildQuery;
     }
+  /** What a client shows of itself where it is (R11). Newer than what it said before; what it does not say again in time ends. */
+  | { readonly kind: "presence"; readonly entries: readonly OwnPresence[] }
+  /** The topics in which a client wants to hear of others, from now on: all of them, and no other. */
+  | { readonly kind: "hear"; readonly topics: readonly Topic[] }
   /** The last frame before the child closes the stream for a reason that the parent should know of. */
   | { readonly kind: "goodbye"; readonly code: ErrorCode; readonly details: string };
 
@@ -125,6 +137,8 @@ export type ParentMessage =
       readonly cursor: number;
       /** The ledger hash of a child site there, as the parent has it: another one at the child is a fork (L3). Null at 0, and for a client. */
       readonly hash: Uint8Array | null;
+      /** The child's last record that is here and above the cursor, as after a restore without links (L3); null where none is. */
+      readonly record: Witness | null;
       /** A client's outcomes that the parent still remembers, ascending. */
       readonly outcomes: readonly { readonly seq: Seq; readonly outcome: Outcome }[];
       readonly upstream: Revision;
@@ -159,6 +173,10 @@ export type ParentMessage =
       readonly document: string;
       readonly hashes: readonly ChangeHash[];
     }
+  /** Others in the topics that the client hears: at first all who are there, then whoever changed, with null for one who left. */
+  | { readonly kind: "present"; readonly entries: readonly Present[] }
+  /** It may not be present there, or not hear of others. */
+  | { readonly kind: "presenceRefused"; readonly topic: Topic; readonly code: ErrorCode; readonly details: string }
   /** The last frame before the parent closes the stream. */
   | { readonly kind: "goodbye"; readonly code: ErrorCode; readonly details: string };
 

@@ -1,7 +1,7 @@
 /** The shift log as a document: its text, edits at any earlier heads, and what each of my changes did. */
 import * as Automerge from "@automerge/automerge/slim";
 import type { DocumentHandle, EditState } from "@openclaw/browser";
-import type { ShownChange } from "./edits.ts";
+import type { ShownChange } from "./edit-groups.ts";
 import type { SharedText } from "./shift-log.ts";
 import type { Hunk } from "./text-diff.ts";
 
@@ -34,6 +34,19 @@ export class LogDocument implements SharedText {
     return this.#handle.heads();
   }
 
+  cursorAt(position: number): string {
+    const text = this.text();
+    return Automerge.getCursor(this.#handle.doc(), ["text"], position < text.length ? position : "end");
+  }
+
+  positionOf(cursor: string): number | null {
+    try {
+      return Automerge.getCursorPosition(this.#handle.doc(), ["text"], cursor);
+    } catch {
+      return null; // of a change that is not here yet, or none at all
+    }
+  }
+
   async edit({ at, removed, inserted }: Hunk, heads: readonly string[]): Promise<void> {
     await this.patch([[at, removed, inserted]], heads).device;
   }
@@ -61,9 +74,16 @@ export class LogDocument implements SharedText {
 
   /** My changes, newest first. */
   *shown(): Generator<ShownChange> {
-    for (const { hash, rung, failure } of this.edits().toReversed()) {
-      yield { ...this.#content(hash), badge: failure === null ? (rung ?? "saving") : "refused" };
-    }
+    for (const edit of this.edits().toReversed()) yield this.#shown(edit);
+  }
+
+  /** Those that are not at the hub yet, oldest first. */
+  notAtHub(): readonly ShownChange[] {
+    return this.edits().flatMap((edit) => (edit.rung === "hub" ? [] : [this.#shown(edit)]));
+  }
+
+  #shown({ hash, rung, failure }: EditState): ShownChange {
+    return { ...this.#content(hash), badge: failure === null ? (rung ?? "saving") : "refused" };
   }
 
   #content(hash: string): Pick<ShownChange, "inserted" | "removed" | "time"> {

@@ -135,11 +135,11 @@ class Load {
   }
 }
 
-await benchmark("uplink", { seconds: 5, runs: 3, rival: NATS }, async (bench) => {
+await benchmark("uplink", { seconds: 5, runs: 3, rivals: [NATS] }, async (bench) => {
   const loads = [
     new Load(await startOurPair(bench.workbench, true)),
     new Load(await startOurPair(bench.workbench, false)),
-    ...(bench.rival === null ? [] : [new Load(await startNatsPair(bench.workbench))]),
+    ...(bench.beside("nats") ? [new Load(await startNatsPair(bench.workbench))] : []),
   ];
   await bench.compare([], loads, (load) => load.run(bench));
   for (const load of loads) await load.close();

@@ -8,6 +8,8 @@ import { buildPage } from "../../demo/build-page.ts";
 import { type Cluster, Fleet } from "../../demo/fleet.ts";
 import { loadQuakes } from "../../demo/quakes.ts";
 import { SiteClient } from "../../demo/site-client.ts";
+import { publishSites } from "../../demo/site-directory.ts";
+import { overflowing, VIEWPORTS, violations } from "./axe.ts";
 import { complaints, launchChromium } from "./chromium.ts";
 
 const QUAKES = 30;
@@ -94,6 +96,32 @@ test("the page shows the site's quakes, and an edit climbs to the hub", async ()
   expect(found).toEqual([]);
 });
 
+test("every gateway's page is a link in every page, told by the hub; with all of it shown axe finds nothing", async () => {
+  await publishSites(fleet);
+  const { page, found } = await openPage(await device("links"), 1);
+  const sites = page.getByRole("navigation", { name: "Sites" });
+  await sites.getByText("Other sites and gateways").click({ timeout: CLIMB_MS });
+  const links = sites.getByRole("link");
+  expect(await links.evaluateAll((all) => all.map((link) => (link as HTMLAnchorElement).href))).toEqual(
+    site.urls.map((url) => `${url}/`),
+  );
+  expect(await sites.locator("[aria-current=page]").getAttribute("aria-label")).toBe("california, gateway 2");
+  expect(await sites.locator(".hint").textContent()).toMatch(/what is not\s+yet safe in this page stays with it/);
+  await expect.poll(() => page.locator("#quakes tr").count(), { timeout: CLIMB_MS }).toBe(QUAKES);
+  for (const viewport of VIEWPORTS) {
+    await page.setViewportSize(viewport);
+    for (const theme of ["light", "dark"]) {
+      await page.getByLabel("Theme").selectOption(theme);
+      expect(await violations(page), `${theme}, ${viewport.width} px`).toEqual([]);
+    }
+    expect(await overflowing(page), `${viewport.width} px`).toEqual([]);
+  }
+  await sites.getByRole("link", { name: "california, gateway 1" }).click();
+  await page.waitForURL(`${site.urls[0]}/`);
+  await page.getByText("Connected to this site").waitFor();
+  expect(found).toEqual([]);
+});
+
 test("what is typed at one gateway shows at another, and moves no caret", async () => {
   const [one, two] = [await openPage(await device("one"), 0), await openPage(await device("two"), 1)];
   await log(one.page).fill("Begin. End.");
@@ -105,6 +133,36 @@ test("what is typed at one gateway shows at another, and moves no caret", async 
   await expect.poll(() => log(two.page).inputValue(), { timeout: CLIMB_MS }).toBe("Now: Begin. End.");
   await log(two.page).pressSequentially("The ");
   await expect.poll(() => log(one.page).inputValue(), { timeout: CLIMB_MS }).toBe("Now: Begin. The End.");
+  expect([...one.found, ...two.found]).toEqual([]);
+});
+
+test("R11: where somebody else is shows as a caret that keeps its place, and is gone when that page is", async () => {
+  const [one, two] = [await openPage(await device("one"), 0), await openPage(await device("two"), 1)];
+  await log(one.page).fill("Begin. End.");
+  await expect.poll(() => log(two.page).inputValue(), { timeout: CLIMB_MS }).toBe("Begin. End.");
+  await two.page.getByLabel("My name").fill("Ada");
+  await log(two.page).focus();
+  await log(two.page).evaluate((area: HTMLTextAreaElement) => area.setSelectionRange(7, 7));
+  const caret = one.page.locator(".caret[data-name=Ada]");
+  /** What stands before the caret. */
+  const before = () => caret.evaluateAll((all) => all.map((element) => element.previousSibling?.textContent));
+  await expect.poll(before, { timeout: CLIMB_MS }).toEqual(["Begin. "]);
+  expect(await one.page.locator("#others").textContent()).toBe("Also here: Ada");
+  // What is written before it moves it along.
+  await log(one.page).evaluate((area: HTMLTextAreaElement) => area.setSelectionRange(0, 0));
+  await log(one.page).pressSequentially("Now: ");
+  await expect.poll(before, { timeout: CLIMB_MS }).toEqual(["Now: Begin. "]);
+  const within = await one.page.locator(".surface").evaluate((surface) => {
+    const [area, drawn] = [surface.querySelector("textarea"), surface.querySelector(".caret")];
+    const [outer, inner] = [area?.getBoundingClientRect(), drawn?.getBoundingClientRect()];
+    if (outer === undefined || inner === undefined) return null;
+    return inner.left > outer.left && inner.right < outer.right && inner.top > outer.top && inner.bottom < outer.bottom;
+  });
+  expect(within).toBe(true);
+  expect(await violations(one.page)).toEqual([]);
+  await two.page.close();
+  await expect.poll(() => caret.count(), { timeout: CLIMB_MS }).toBe(0);
+  await expect.poll(() => one.page.locator("#others").textContent()).toBe("Nobody else is here");
   expect([...one.found, ...two.found]).toEqual([]);
 });
 
@@ -141,6 +199,14 @@ test("the page reloads with every gateway dead, edits go on, and reach the hub w
   expect(await log(page).inputValue()).toBe("Before. ");
   await expect.poll(() => page.locator("#quakes tr").count(), { timeout: CLIMB_MS }).toBe(QUAKES);
   await expect.poll(() => page.locator("#map circle").count(), { timeout: CLIMB_MS }).toBe(map);
+  // Nor does it need a network.
+  await page.context().setOffline(true);
+  await page.reload();
+  await page.getByText("This device is offline").waitFor();
+  await expect.poll(() => log(page).inputValue(), { timeout: CLIMB_MS }).toBe("Before. ");
+  await expect.poll(() => page.locator("#quakes tr").count(), { timeout: CLIMB_MS }).toBe(QUAKES);
+  await page.context().setOffline(false);
+  await page.getByText("No gateway answers; trying again").waitFor();
   await log(page).press("Control+End");
   await log(page).pressSequentially("After.");
   // The list is drawn a moment later than the text: what it says is not yet about the last keys.

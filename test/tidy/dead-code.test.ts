@@ -11,10 +11,13 @@ function entries(): ReadonlySet<string> {
     "demo/main.ts",
     "demo/build-page.ts",
     "scripts/bundle.mjs",
+    "test/bench/harness/docs-automerge-server.ts",
+    "test/bench/harness/docs-client-main.ts",
     "test/history/check-history.ts",
     "test/fleet/main.ts",
     "test/fleet/sites.ts",
     "test/nemesis/main.ts",
+    "test/size/main.ts",
   ]);
   for (const file of projectFiles(/^package\.json$/)) {
     const { exports, bin, scripts } = JSON.parse(readText(file));

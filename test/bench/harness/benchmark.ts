@@ -12,8 +12,8 @@ interface Defaults {
   readonly runs: number;
   /** Keys that the clusters hold, where a benchmark asks. */
   readonly keys?: number;
-  /** etcd, unless the benchmark says otherwise. */
-  readonly rival?: Rival;
+  /** Whom `--vs` knows; etcd, unless the benchmark says otherwise. */
+  readonly rivals?: readonly Rival[];
 }
 
 /** Sizes as the command line says. */
@@ -28,26 +28,31 @@ export class Bench {
   readonly durationMs: number;
   readonly keys: number;
   readonly #runs: number;
-  /** Null: only we are measured. */
-  readonly rival: RivalName | null;
+  readonly #rivals: readonly RivalName[];
   readonly workbench: Workbench;
   /** What else stands in the last line. */
   readonly extra: Record<string, number | null> = {};
   /** In the order in which they were first noted. */
   readonly #figures = new Map<Measured, Figures>();
 
-  constructor(workbench: Workbench, rival: RivalName | null, { seconds, runs, keys }: Sizes) {
+  /** @param rivals those that were asked for; none: only we are measured */
+  constructor(workbench: Workbench, rivals: readonly RivalName[], { seconds, runs, keys }: Sizes) {
     this.workbench = workbench;
-    this.rival = rival;
+    this.#rivals = rivals;
     this.#runs = runs;
     this.keys = keys;
     this.durationMs = seconds * 1_000;
   }
 
+  /** Whether that one is measured, too. */
+  beside(rival: RivalName): boolean {
+    return this.#rivals.includes(rival);
+  }
+
   /** A fresh cluster of each system. All are there at once; only one is under load at a time. */
   async clusters(): Promise<readonly BenchCluster[]> {
     const ours = await startSite(this.workbench);
-    return this.rival === "etcd" ? [ours, await startEtcd(this.workbench)] : [ours];
+    return this.beside("etcd") ? [ours, await startEtcd(this.workbench)] : [ours];
   }
 
   /** Ends clusters that are no longer needed. */
@@ -69,7 +74,7 @@ export class Bench {
 
   note(name: Measured, path: readonly string[], figures: Figures): void {
     this.#figures.set(name, withFigures(this.#figures.get(name) ?? {}, path, figures));
-    const told = leavesOf(figures).map(([leaf, value]) => `${leaf} ${value ?? "unknown"}`);
+    const told = leavesOf(figures).map(([leaf, value]) => `${leaf} ${value ?? "-"}`);
     this.say(`${[name, ...path].join(" ")}: ${told.join(", ")}`);
   }
 
@@ -78,9 +83,18 @@ export class Bench {
   }
 
   results(): Readonly<Record<string, Figures>> {
-    const all = Object.fromEntries(this.#figures);
-    const theirs = this.rival === null ? undefined : all[this.rival];
-    return theirs === undefined ? all : { ...all, ratio: ratioOf(all.ours ?? {}, theirs) };
+    return Object.fromEntries(this.#figures);
+  }
+
+  /** Ours divided by each rival's. */
+  ratios(): Readonly<Record<string, Figures>> {
+    const ours = this.#figures.get("ours") ?? {};
+    return Object.fromEntries(
+      this.#rivals.flatMap((name) => {
+        const theirs = this.#figures.get(name);
+        return theirs === undefined ? [] : [[name, ratioOf(ours, theirs)]];
+      }),
+    );
   }
 }
 
@@ -90,16 +104,29 @@ export async function benchmark(
   defaults: Defaults,
   body: (bench: Bench) => Promise<void>,
 ): Promise<void> {
-  const { json, rival, ...sizes } = optionsOf(defaults);
+  const known = defaults.rivals ?? [ETCD];
+  const { json, rivals, ...sizes } = optionsOf(defaults, known);
   await Workbench.use(async (workbench) => {
-    const bench = new Bench(workbench, rival, sizes);
+    const bench = new Bench(workbench, rivals, sizes);
     await body(bench);
-    const results = bench.results();
-    process.stdout.write(json ? `${JSON.stringify({ bench: name, ...results, ...bench.extra })}\n` : table(results));
+    process.stdout.write(json ? `${JSON.stringify(line(name, bench, known))}\n` : table(bench));
   });
 }
 
-function optionsOf(defaults: Defaults): Sizes & { readonly json: boolean; readonly rival: RivalName | null } {
+/** A benchmark that knows several rivals has a ratio to each by its name, however many were asked for. */
+function line(name: string, bench: Bench, known: readonly Rival[]): object {
+  const ratios = bench.ratios();
+  const [only] = Object.values(ratios);
+  const ratio = only === undefined ? {} : { ratio: known.length > 1 ? ratios : only };
+  return { bench: name, ...bench.results(), ...ratio, ...bench.extra };
+}
+
+interface Options extends Sizes {
+  readonly json: boolean;
+  readonly rivals: readonly RivalName[];
+}
+
+function optionsOf(defaults: Defaults, known: readonly Rival[]): Options {
   const refuse = (why: string): never => {
     process.stderr.write(`${why}\n`);
     process.exit(2);
@@ -113,15 +140,16 @@ function optionsOf(defaults: Defaults): Sizes & { readonly json: boolean; readon
   const seconds = positive("seconds", values.seconds, defaults.seconds);
   const runs = Math.ceil(positive("runs", values.runs, defaults.runs));
   const keys = Math.ceil(positive("keys", values.keys, defaults.keys ?? 0));
-  const asked = { json: values.json, seconds, runs, keys };
-  if (values.vs === undefined) return { ...asked, rival: null };
-  const rival = defaults.rival ?? ETCD;
-  if (values.vs !== rival.name) refuse(`--vs knows ${rival.name} only`);
-  const version = rival.version();
-  if (version === null)
-    refuse(`${rival.name} is not installed here. On Debian: ${rival.install}. Without --vs only we are measured.`);
-  process.stderr.write(`beside ${version}\n`);
-  return { ...asked, rival: rival.name };
+  const rivals = [...new Set(values.vs?.split(","))].map((asked) => {
+    const rival = known.find(({ name }) => name === asked);
+    if (rival === undefined) return refuse(`--vs knows ${known.map(({ name }) => name).join(", ")} only`);
+    const version = rival.version();
+    if (version === null)
+      return refuse(`${asked} is not installed here (${rival.install}). Without --vs only we are measured.`);
+    process.stderr.write(`beside ${version}\n`);
+    return rival.name;
+  });
+  return { json: values.json, seconds, runs, keys, rivals };
 }
 
 function parsed(refuse: (why: string) => never) {
@@ -140,15 +168,14 @@ function parsed(refuse: (why: string) => never) {
   }
 }
 
-function table(results: Readonly<Record<string, Figures>>): string {
-  const columns = Object.values(results).map((figures) => leavesOf(figures));
-  const shown = (value: number | null | undefined): string => String(value ?? "unknown").padStart(12);
-  const head = Object.keys(results).map((title) => title.padStart(12));
-  const names = columns[0] ?? [];
-  const width = Math.max(...names.map(([name]) => name.length));
-  const rows = names.map(([name], row) => {
-    const cells = columns.map((column) => shown(column[row]?.[1]));
-    return `${name.padEnd(width)}${cells.join("")}`;
+function table(bench: Bench): string {
+  const ratios = Object.entries(bench.ratios()).map(([rival, ratio]) => [`ours/${rival}`, ratio] as const);
+  const columns = [...Object.entries(bench.results()), ...ratios].map(([title, figures]) => {
+    const cells = leavesOf(figures).map(([, value]) => String(value ?? "-"));
+    const width = Math.max(title.length, 10, ...cells.map(({ length }) => length)) + 2;
+    return [title, ...cells].map((cell) => cell.padStart(width));
   });
-  return `${[" ".repeat(width) + head.join(""), ...rows].join("\n")}\n`;
+  const names = ["", ...leavesOf(bench.results().ours ?? {}).map(([name]) => name)];
+  const width = Math.max(...names.map(({ length }) => length));
+  return names.map((name, row) => `${name.padEnd(width)}${columns.map((column) => column[row]).join("")}\n`).join("");
 }

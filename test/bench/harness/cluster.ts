@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { cpuMs, rssMb } from "./usage.ts";
 import type { BenchProcess } from "./workbench.ts";
 
-export type RivalName = "etcd" | "nats";
+export type RivalName = "etcd" | "nats" | "automerge-repo" | "yjs";
 /** What figures are of. `oursNoFsync`: ours on a disk that is asked for nothing. */
 export type Measured = "ours" | "oursNoFsync" | RivalName;
 /** Whom `--vs` puts beside us. */
@@ -11,7 +11,7 @@ export interface Rival {
   readonly name: RivalName;
   /** The first line of what it says of its version; null where it is not installed. */
   version(): string | null;
-  /** How it is installed on Debian. */
+  /** How it comes here. */
   readonly install: string;
 }
 
@@ -67,17 +67,17 @@ export interface BenchNode {
 const READY_MS_MAX = 60_000;
 const POLL_MS = 10;
 
-export class BenchCluster {
+export class BenchCluster<Node extends BenchNode = BenchNode> {
   readonly name: SystemName;
-  readonly nodes: readonly BenchNode[];
+  readonly nodes: readonly Node[];
 
-  private constructor(name: SystemName, nodes: readonly BenchNode[]) {
+  private constructor(name: SystemName, nodes: readonly Node[]) {
     this.name = name;
     this.nodes = nodes;
   }
 
   /** Starts the nodes; resolves when they have a leader. */
-  static async start(name: SystemName, nodes: readonly BenchNode[]): Promise<BenchCluster> {
+  static async start<Node extends BenchNode>(name: SystemName, nodes: readonly Node[]): Promise<BenchCluster<Node>> {
     for (const node of nodes) node.process.start();
     const cluster = new BenchCluster(name, nodes);
     await cluster.leader();
@@ -86,7 +86,7 @@ export class BenchCluster {
   }
 
   /** The node that leads; waits for an election. */
-  async leader(): Promise<BenchNode> {
+  async leader(): Promise<Node> {
     const deadline = performance.now() + READY_MS_MAX;
     for (;;) {
       for (const node of this.nodes)

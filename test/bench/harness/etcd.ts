@@ -13,7 +13,7 @@ const COMMAND = "etcd";
 export const ETCD: Rival = {
   name: "etcd",
   version: () => versionOf(COMMAND),
-  install: "apt-get install etcd-server",
+  install: "on Debian: apt-get install etcd-server",
 };
 
 export async function startEtcd(workbench: Workbench): Promise<BenchCluster> {

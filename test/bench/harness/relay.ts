@@ -11,6 +11,8 @@ export class Relay {
 
   private constructor(target: number) {
     this.#target = target;
+    // A cable is no reason to go on when nobody uses it any more.
+    this.#server.unref();
   }
 
   /** To a port of this machine; whoever it is need not listen yet. */

@@ -17,7 +17,12 @@ export const PROGRAM = fileURLToPath(new URL("../../../edge-runtime/dist/opencla
 /** Callers of gets that share one client: half of the questions that it may have under way (core/sync/child-link.ts). */
 const ASKERS = 32;
 
-export async function startSite(workbench: Workbench): Promise<BenchCluster> {
+export interface SiteNode extends BenchNode {
+  /** Multiaddrs with `/p2p/…`, of TCP and of WebSocket. */
+  readonly addresses: readonly string[];
+}
+
+export async function startSite(workbench: Workbench): Promise<BenchCluster<SiteNode>> {
   const directory = workbench.folder();
   const ports = await freePorts(Array.from({ length: 3 * NODES }, () => null));
   const [httpPorts = [], p2pPorts = [], wsPorts = []] = [0, 1, 2].map((i) => ports.slice(i * NODES, (i + 1) * NODES));
@@ -37,9 +42,10 @@ export async function startSite(workbench: Workbench): Promise<BenchCluster> {
   );
 }
 
-function siteNode(workbench: Workbench, directory: string, { node, config, http, addresses }: InitialNode): BenchNode {
+function siteNode(workbench: Workbench, directory: string, { node, config, http, addresses }: InitialNode): SiteNode {
   const args = [...process.execArgv, PROGRAM, "node", "start", "--config", config];
   return {
+    addresses,
     process: workbench.process(process.execPath, args, path.join(directory, `${node}.log`)),
     folder: path.join(path.dirname(config), "data"),
     loader: () => nativeLoader(addresses),

@@ -19,7 +19,7 @@ const SUBJECT = "events.";
 export const NATS: Rival = {
   name: "nats",
   version: () => versionOf(COMMAND),
-  install: "apt-get install nats-server",
+  install: "on Debian: apt-get install nats-server",
 };
 
 export async function startNatsPair(workbench: Workbench): Promise<UplinkPair> {

@@ -33,9 +33,17 @@ export class Workbench {
     return folder;
   }
 
-  /** A process that is not started yet. */
-  process(command: string, args: readonly string[], logFile: string): BenchProcess {
-    const made = new BenchProcess(command, args, logFile);
+  /**
+   * A process that is not started yet.
+   * @param heard what a Node.js program sends; only with it can one send to the program, too
+   */
+  process(
+    command: string,
+    args: readonly string[],
+    logFile: string,
+    heard: ((message: unknown) => void) | null = null,
+  ): BenchProcess {
+    const made = new BenchProcess(command, args, logFile, heard);
     this.#processes.push(made);
     return made;
   }
@@ -50,13 +58,15 @@ export class BenchProcess {
   readonly #command: string;
   readonly #args: readonly string[];
   readonly #logFile: string;
+  readonly #heard: ((message: unknown) => void) | null;
   #child: ChildProcess | null = null;
   #exited: Promise<void> = Promise.resolve();
 
-  constructor(command: string, args: readonly string[], logFile: string) {
+  constructor(command: string, args: readonly string[], logFile: string, heard: ((message: unknown) => void) | null) {
     this.#command = command;
     this.#args = args;
     this.#logFile = logFile;
+    this.#heard = heard;
   }
 
   /** Null while it does not run. */
@@ -64,11 +74,18 @@ export class BenchProcess {
     return this.#child?.pid ?? null;
   }
 
+  /** Resolves when what was started last is gone. */
+  get exited(): Promise<void> {
+    return this.#exited;
+  }
+
   start(): void {
     const log = fs.openSync(this.#logFile, "a");
+    const channel = this.#heard === null ? [] : ["ipc" as const];
     // A process group of its own: Ctrl-C on the terminal is the workbench's to act on.
-    const child = spawn(this.#command, this.#args, { stdio: ["ignore", log, log], detached: true });
+    const child = spawn(this.#command, this.#args, { stdio: ["ignore", log, log, ...channel], detached: true });
     fs.closeSync(log);
+    if (this.#heard !== null) child.on("message", this.#heard);
     this.#child = child;
     this.#exited = new Promise((resolve) => {
       const ended = (): void => {
@@ -78,6 +95,11 @@ export class BenchProcess {
       child.once("error", ended);
       child.once("exit", ended);
     });
+  }
+
+  /** Lost when it is gone. */
+  send(message: object): void {
+    this.#child?.send(message, () => undefined);
   }
 
   /** Ends it at once, as kill -9 does. Resolves when it is gone. */

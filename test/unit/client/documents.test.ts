@@ -1,6 +1,6 @@
 import * as Automerge from "@automerge/automerge";
 import type { Client } from "@openclaw/core/client/client.ts";
-import type { DocumentHandle } from "@openclaw/core/client/documents.ts";
+import type { DocumentHandle } from "@openclaw/core/client/document-handle.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import type { OutboxRow } from "@openclaw/core/client/store.ts";
 import { describe, expect, test } from "vitest";

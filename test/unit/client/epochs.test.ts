@@ -1,6 +1,6 @@
 /** L3 at a client: its site is restored, and what was told of the life before does not count in the next one. */
 import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
-import type { DocumentHandle } from "@openclaw/core/client/documents.ts";
+import type { DocumentHandle } from "@openclaw/core/client/document-handle.ts";
 import type { Draft } from "@openclaw/core/client/journal.ts";
 import { Keys, type KeysHost } from "@openclaw/core/client/keys.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";

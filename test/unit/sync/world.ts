@@ -28,6 +28,7 @@ import type { LedgerEvent } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
 import type { Random } from "@openclaw/core/ports.ts";
+import { PresenceGateway } from "@openclaw/core/presence/gateway.ts";
 import type { LedgerAdvance, ReplicaStatus } from "@openclaw/core/replica/contract.ts";
 import type { CommandResult, Outcome, SystemCommand, UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
@@ -190,11 +191,8 @@ export class TestCluster {
         const { origin, events } = decodeRecord(record);
         if (origin === null) this.ledgerEvents.push(...events);
       }
-      const advance = {
-        records: applied.records,
-        revision: applied.position.revision,
-        parentHolds: applied.position.parentHolds,
-      };
+      const { revision: at, parentHolds } = applied.position;
+      const advance = { records: applied.records, revision: at, parentHolds };
       for (const listener of [...this.#listeners]) listener(advance);
       const [first] = applied.results;
       if (first === undefined) throw new Error("no result");
@@ -260,6 +258,7 @@ export class TestCluster {
       barrier: () => this.barrier(),
       read: (query) => this.read(query),
       history: (query) => this.history(query),
+      sha256,
       senderHash: (link, at) => senderHash((question) => this.#state.history(question), link, at),
       ledger: (from, maxBytes) => this.ledger(from, maxBytes),
       position: () => this.position(),
@@ -277,6 +276,7 @@ export class TestCluster {
       connection: parentConnection(wire.parent),
       backend: this.backend,
       clock: this.#world.clock,
+      presence: this.#world.presence,
       remotePeer: "peer",
       closed: (reason) => {
         this.links.delete(link);
@@ -310,6 +310,7 @@ export class TestCluster {
 
 export class World {
   readonly clock = new VirtualClock();
+  readonly presence = new PresenceGateway({ clock: this.clock, publish: () => undefined });
   readonly random: Random;
   readonly wires = new Set<Wire>();
   readonly unreachable = new Set<ClusterId>();
@@ -354,6 +355,7 @@ export class World {
       store: new MemoryClientStore(),
       clock: this.clock,
       random: this.random,
+      nextTurn: () => Promise.resolve(),
       connect: async () => cluster.connect(),
       ...options,
     });

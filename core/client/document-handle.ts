@@ -1,0 +1,55 @@
+/** What an app holds of an open document, and of its own edits in it. */
+import type * as Automerge from "@automerge/automerge/slim";
+import type { OpenClawError } from "../errors.ts";
+import type { ChangeHash } from "../ids.ts";
+import type { Edit } from "./edit.ts";
+import type { Rung } from "./store.ts";
+
+/** Where one of this device's own changes stands. */
+export interface EditState {
+  readonly hash: ChangeHash;
+  /** Null while it is not yet stored on this device. */
+  readonly rung: Rung | null;
+  /** Why the parent refused it for good; it then stays on this device only. */
+  readonly failure: OpenClawError | null;
+}
+
+/** A change that is no part of the document here, or not anywhere. */
+export interface QuarantinedChange {
+  readonly hash: ChangeHash;
+  /**
+   * CHANGE_INVALID, CHANGE_TOO_LARGE: what came is not that change; it is taken when the right bytes come. QUARANTINED:
+   * Automerge will not take it, or it follows one that is kept out.
+   */
+  readonly reason: OpenClawError;
+}
+
+/** An open document, ready to be read and changed. */
+export interface DocumentHandle<T> {
+  readonly collection: string;
+  readonly id: string;
+  /** The document as it is now; the same object until it changes. */
+  doc(): Automerge.Doc<T>;
+  heads(): readonly ChangeHash[];
+  /** Changes that are on this device and not in `doc` yet: many at once are put in some at a time, each time with a call. */
+  unshown(): number;
+  /**
+   * Changes the document. It shows at once; how safe it is, the edit tells. An edit that changes nothing has no hashes.
+   * @throws OpenClawError CHANGE_TOO_LARGE, OVERLOADED, STOPPED, CLIENT_STORAGE_FAILED
+   */
+  change(edit: (doc: T) => void): Edit;
+  /** Changes the document as it was at `heads`. @throws OpenClawError MISSING when one of them is not here */
+  changeAt(heads: readonly ChangeHash[], edit: (doc: T) => void): Edit;
+  /** Calls back when the document or a rung changed; the returned function ends it. */
+  subscribe(listener: () => void): () => void;
+  /** This device's own edits, oldest first: those not yet at the hub, and those of this page. */
+  edits(): readonly EditState[];
+  /** Received changes that are kept out of it, and why; of those that were not on this device when it was opened, from then on. */
+  quarantined(): readonly QuarantinedChange[];
+  /** Null while the change is not yet stored on this device. */
+  rung(hash: ChangeHash): Rung | null;
+  /** Resolves when the change is on that rung. @throws OpenClawError what it failed with */
+  settled(hash: ChangeHash, rung: Rung): Promise<void>;
+  /** Ends this handle: its listeners are not called any more. */
+  close(): void;
+}

@@ -1,0 +1,314 @@
+/**
+ * One Automerge document in memory. Local changes go to the outbox, received ones are put in many at a time (one by one
+ * costs six times as much).
+ */
+import * as Automerge from "@automerge/automerge/slim";
+import { OpenClawError } from "../errors.ts";
+import type { ChangeHash, LinkId } from "../ids.ts";
+import type { DocumentChange } from "../ledger/record.ts";
+import { CHANGE_BYTES_MAX } from "../limits.ts";
+import type { Clock } from "../ports.ts";
+import { causalOrder } from "./causal-order.ts";
+import { changesSince, headsOf } from "./changes.ts";
+import type { DocumentHandle, EditState } from "./document-handle.ts";
+import { type Edit, LocalEdit } from "./edit.ts";
+import { genesis } from "./genesis.ts";
+import type { Draft } from "./journal.ts";
+import { callListener } from "./listener.ts";
+import type { Quarantines } from "./quarantines.ts";
+import type { Rungs } from "./rungs.ts";
+import { type Showing, type Slices, Unshown } from "./slices.ts";
+import { applied, Quarantine, soundDocument } from "./sound-document.ts";
+import type { ClientStore, QuarantinedRow } from "./store.ts";
+
+/** Own edits that `edits()` tells of: the newest. */
+const EDITS_MAX = 1_000;
+
+/** What an open document needs of its client. */
+export interface DocumentHost {
+  readonly store: ClientStore;
+  readonly rungs: Rungs;
+  readonly clock: Clock;
+  readonly actor: LinkId;
+  readonly slices: Slices;
+  readonly quarantines: Quarantines;
+  /** Automerge refused these, which are stored: that is written down. */
+  quarantine(rows: readonly QuarantinedRow[]): void;
+  /** @throws OpenClawError OVERLOADED, STOPPED */
+  assertRoom(): void;
+  /** Stores changes and queues them for the parent. */
+  enqueue(draft: Draft): void;
+  /** Resolves when everything given to `enqueue` so far is stored, or is known not to be. */
+  stored(): Promise<void>;
+  /** What the parent has of a document that is not on this device; empty when it cannot be asked. */
+  fetch(collection: string, document: string): Promise<readonly DocumentChange[]>;
+}
+
+export type Content = Record<string, unknown>;
+
+export class OpenDocument implements Showing {
+  readonly #collection: string;
+  readonly #id: string;
+  readonly #host: DocumentHost;
+  readonly #ended: () => void;
+  #doc: Automerge.Doc<Content>;
+  /** Received, and so stored already. What is made here does not wait for it: it follows what is shown. */
+  readonly unshown: Unshown;
+  #quarantine = new Quarantine([]);
+  /** False while it is made of what is stored. */
+  #isBuilt = false;
+  readonly #listeners = new Set<() => void>();
+  #holders = 0;
+  #reloading = false;
+  #own: ChangeHash[] = [];
+  #edits: readonly EditState[] | null = null;
+
+  constructor(collection: string, id: string, host: DocumentHost, ended: () => void) {
+    this.#collection = collection;
+    this.#id = id;
+    this.#host = host;
+    this.#ended = ended;
+    this.unshown = new Unshown(host.slices);
+    this.#doc = this.#empty();
+  }
+
+  async load(): Promise<void> {
+    const { store, rungs } = this.#host;
+    // An earlier handle's last edits may still be on their way; read without them, their numbers would be used again.
+    await this.#host.stored();
+    let changes = await store.document(this.#collection, this.#id);
+    if (changes.length === 0) changes = await this.#host.fetch(this.#collection, this.#id);
+    const own = changes.filter(({ hash }) => rungs.isOwn(hash)).map(({ hash }) => hash);
+    this.#own = [...new Set([...own.slice(-EDITS_MAX), ...this.#own])];
+    await this.#build(changes);
+  }
+
+  /** Open for one more, from before its handle is ready. */
+  hold(): void {
+    this.#holders++;
+  }
+
+  release(): void {
+    this.#holders--;
+    if (this.#holders > 0) return;
+    this.unshown.takeAll();
+    this.#ended();
+  }
+
+  /** Writes the initial content unless the document has some. */
+  begin(initial: Content): void {
+    if (Automerge.getHeads(this.#doc).length > 0) return;
+    const changes = genesis(this.#collection, this.#id, initial);
+    if (changes.length === 0) return;
+    this.#host.assertRoom();
+    assertTravels(changes);
+    this.#enqueue(changes);
+    this.#doc = applied(this.#doc, changes);
+    this.#changed();
+  }
+
+  /** Takes up what is stored and does not show. @throws OpenClawError CLIENT_STORAGE_FAILED */
+  async reread(): Promise<void> {
+    this.receive(await this.#host.store.document(this.#collection, this.#id));
+  }
+
+  receive(changes: readonly DocumentChange[]): void {
+    const own = new Set(this.#own);
+    const news = changes.filter(({ hash }) => !own.has(hash));
+    // Another session of this device has made some.
+    this.#made(news.map(({ hash }) => hash).filter((hash) => this.#host.rungs.isOwn(hash)));
+    // What was made here comes back: it is in the document, which stays the same object.
+    if (news.length === 0) return;
+    this.unshown.add(news);
+    this.#host.slices.want(this);
+  }
+
+  /** Received, and kept out. */
+  quarantined(rows: readonly QuarantinedRow[]): void {
+    this.#quarantine.keepOut(rows);
+    this.#changed();
+  }
+
+  show(limit: number): number {
+    if (!this.#isBuilt) return 0;
+    const taken = this.unshown.take(limit);
+    if (taken.some(({ hash }) => this.#quarantine.lacksBytes(hash))) {
+      // These are the right ones. What follows was left out with it, and is stored.
+      void this.#reload();
+      return taken.length;
+    }
+    const news = this.#quarantine.admitted(taken);
+    try {
+      this.#doc = applied(this.#doc, news);
+    } catch {
+      // Automerge may have taken half of it in: what would be made on top of that, nobody else could apply.
+      void this.#reload();
+      return taken.length;
+    }
+    this.#changed();
+    return taken.length;
+  }
+
+  rungsMoved(): void {
+    if (this.#own.length > 0) this.#changed();
+  }
+
+  /** For one that holds it. */
+  handle<T extends object>(): DocumentHandle<T> {
+    const own = new Set<() => void>();
+    let closed = false;
+    const assertOpen = (): void => {
+      if (closed) throw new OpenClawError("STOPPED", "the document's handle is closed");
+    };
+    const change = (edit: (doc: T) => void): Edit => {
+      assertOpen();
+      return this.#change((doc, options) => Automerge.change(doc, options, (draft) => edit(draft as unknown as T)));
+    };
+    return {
+      collection: this.#collection,
+      id: this.#id,
+      // The app says what its documents hold; nothing here looks into them.
+      doc: () => this.#doc as unknown as Automerge.Doc<T>,
+      heads: () => headsOf(this.#doc),
+      unshown: () => this.unshown.size,
+      quarantined: () => this.#quarantine.changes,
+      change,
+      changeAt: (heads, edit) => {
+        assertOpen();
+        // Automerge takes unknown heads for no heads, and would make the change at the beginning of time.
+        if (!Automerge.hasHeads(this.#doc, [...heads]))
+          throw new OpenClawError("MISSING", "changes that are not on this device");
+        // At the present heads it is a change like any other, without the cost of going back.
+        if (sameHeads(heads, headsOf(this.#doc))) return change(edit);
+        return this.#change(
+          (doc, options) => Automerge.changeAt(doc, [...heads], options, (draft) => edit(draft as unknown as T)).newDoc,
+        );
+      },
+      subscribe: (listener) => {
+        const call = (): void => callListener(listener);
+        own.add(call);
+        this.#listeners.add(call);
+        return () => {
+          own.delete(call);
+          this.#listeners.delete(call);
+        };
+      },
+      edits: () => this.#editStates(),
+      rung: (hash) => this.#host.rungs.rung(hash),
+      settled: (hash, rung) => this.#host.rungs.settled(hash, rung),
+      close: () => {
+        if (closed) return;
+        closed = true;
+        for (const call of own) this.#listeners.delete(call);
+        this.release();
+      },
+    };
+  }
+
+  #change(make: (doc: Automerge.Doc<Content>, options: { time: number }) => Automerge.Doc<Content>): Edit {
+    if (this.#reloading) throw new OpenClawError("CLIENT_STORAGE_FAILED", "the document is being read again");
+    this.#host.assertRoom();
+    const before = headsOf(this.#doc);
+    const time = Math.floor(this.#host.clock.wall() / 1_000);
+    const next = make(this.#doc, { time });
+    const changes = changesSince(next, before);
+    this.#doc = next;
+    try {
+      assertTravels(changes);
+    } catch (error) {
+      // Automerge has no way back but to begin again from what is stored.
+      void this.#reload();
+      throw error;
+    }
+    const edit = this.#enqueue(changes);
+    if (changes.length > 0) this.#changed();
+    return edit;
+  }
+
+  /** Nothing to store, or to wait for, when nothing changed. */
+  #enqueue(changes: readonly DocumentChange[]): Edit {
+    const { rungs } = this.#host;
+    const hashes = changes.map(({ hash }) => hash);
+    const edit = new LocalEdit(hashes, rungs);
+    if (changes.length === 0) {
+      edit.committed(rungs.upstream, null);
+      return edit;
+    }
+    rungs.made(hashes);
+    this.#made(hashes);
+    const command = { kind: "change", collection: this.#collection, document: this.#id, changes } as const;
+    this.#host.enqueue({ command, edits: [edit], round: 0 });
+    edit.device.catch(() => void this.#reload());
+    return edit;
+  }
+
+  #made(hashes: readonly ChangeHash[]): void {
+    this.#own.push(...hashes);
+    if (this.#own.length > 2 * EDITS_MAX) this.#own = this.#own.slice(-EDITS_MAX);
+  }
+
+  /** What is shown is not what is stored, and goes back to it. Never rejects. */
+  async #reload(): Promise<void> {
+    if (this.#reloading) return;
+    this.#reloading = true;
+    this.#isBuilt = false;
+    let changes: readonly DocumentChange[];
+    try {
+      await this.#host.stored();
+      changes = await this.#host.store.document(this.#collection, this.#id);
+    } catch {
+      // Storage is gone altogether. Handles refuse every edit; who opens the document again hears why.
+      this.#ended();
+      return;
+    }
+    await this.#build(changes);
+    const stored = new Set(changes.map(({ hash }) => hash));
+    this.#own = this.#own.filter((hash) => stored.has(hash));
+    this.#reloading = false;
+    this.#changed();
+  }
+
+  /** The document anew, of what is stored and what came while that was read. */
+  async #build(stored: readonly DocumentChange[]): Promise<void> {
+    const { rungs, slices, quarantines } = this.#host;
+    const early = this.unshown.takeAll();
+    const changes = early.length === 0 ? stored : causalOrder([...stored, ...early]);
+    const [collection, document] = [this.#collection, this.#id];
+    const quarantine = new Quarantine(quarantines.of(collection, document));
+    this.#quarantine = quarantine;
+    this.#doc = await soundDocument(() => this.#empty(), changes, quarantine, slices);
+    for (const { hash, reason } of quarantine.changes) rungs.failed([hash], reason);
+    const found = [...quarantine.found].map(
+      ([hash, details]): QuarantinedRow => ({ collection, document, hash, code: "QUARANTINED", details }),
+    );
+    if (found.length > 0) this.#host.quarantine(found);
+    this.#isBuilt = true;
+    slices.want(this);
+  }
+
+  #empty(): Automerge.Doc<Content> {
+    return Automerge.init<Content>({ actor: this.#host.actor });
+  }
+
+  #editStates(): readonly EditState[] {
+    const { rungs } = this.#host;
+    this.#edits ??= this.#own
+      .slice(-EDITS_MAX)
+      .map((hash) => ({ hash, rung: rungs.rung(hash), failure: rungs.failure(hash) }));
+    return this.#edits;
+  }
+
+  #changed(): void {
+    this.#edits = null;
+    for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+/** @throws OpenClawError CHANGE_TOO_LARGE: no parent would take it, and all that waits behind it would wait for ever */
+function assertTravels(changes: readonly DocumentChange[]): void {
+  const large = changes.find(({ bytes }) => bytes.length > CHANGE_BYTES_MAX);
+  if (large !== undefined) throw new OpenClawError("CHANGE_TOO_LARGE", `${large.bytes.length} bytes`);
+}
+
+const sameHeads = (a: readonly ChangeHash[], b: readonly ChangeHash[]): boolean =>
+  a.length === b.length && a.every((head) => b.includes(head));

@@ -1,0 +1,386 @@
+/**
+ * One session of a device (D4): its parts, and what each tells the others. What an app calls of it is `Client`.
+ */
+import { asOpenClawError, OpenClawError } from "../errors.ts";
+import { type ClusterId, type LinkId, type Revision, seq } from "../ids.ts";
+import type { Subscription } from "../ledger/subscription.ts";
+import type { ChildLinkOwner, Welcome } from "../sync/child-link.ts";
+import { followEpoch } from "./another-epoch.ts";
+import { Documents } from "./documents.ts";
+import { Down } from "./down.ts";
+import { Drainer } from "./drain.ts";
+import { fetchDocument } from "./fetched.ts";
+import { type Draft, Journal } from "./journal.ts";
+import { Keys, type KeysHost } from "./keys.ts";
+import { Leases, type LeasesHost } from "./leases.ts";
+import { Neighbours, type NeighboursHost } from "./neighbours.ts";
+import type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
+import { Outbox, requireSent } from "./outbox.ts";
+import { drawLink } from "./own-link.ts";
+import { Presence } from "./presence.ts";
+import { Questions } from "./questions.ts";
+import { ReadSession } from "./read-session.ts";
+import type { Restored } from "./restored.ts";
+import { hashesOf, type Rungs } from "./rungs.ts";
+import { Settlement } from "./settlement.ts";
+import { SiteLink } from "./site-link.ts";
+import type { QuarantinedRow } from "./store.ts";
+import { subscriptionOf } from "./subscription.ts";
+import { Upstream } from "./upstream.ts";
+
+export class Session {
+  readonly keys: Keys;
+  readonly documents: Documents;
+  readonly leases: Leases;
+  readonly presence: Presence;
+  readonly reads: ReadSession;
+  readonly upstream: Upstream;
+  readonly settlement: Settlement;
+  readonly #options: ClientOptions;
+  readonly #restored: Restored;
+  readonly #changed: () => void;
+  readonly #rungs: Rungs;
+  readonly #journal: Journal;
+  readonly #down: Down;
+  readonly #site: SiteLink;
+  readonly #questions: Questions;
+  /** Those of this session: another one takes the place of one that the site forgot. */
+  readonly #links = new Set<LinkId>();
+  readonly #releases: (() => void)[] = [];
+  #cluster: ClusterId | null;
+  readonly #drainer: Drainer;
+  readonly #neighbours: Neighbours;
+  /** Resolves when the outcomes that came are stored. */
+  #settling: Promise<unknown> = Promise.resolve();
+  #stopped = false;
+  /** What went wrong besides the connection; null after a write that went well. */
+  #trouble: OpenClawError | null = null;
+
+  /** @param changed called when `status` did */
+  constructor(options: ClientOptions, restored: Restored, changed: () => void) {
+    const { store, clock, random } = options;
+    const { outbox, rungs, down, quarantines } = restored;
+    this.#options = options;
+    this.#changed = changed;
+    this.#restored = restored;
+    this.#rungs = rungs;
+    this.reads = new ReadSession(options.readYourWrites ?? false);
+    this.#cluster = (down?.cluster ?? null) as ClusterId | null;
+    this.#own(outbox.link, restored.release);
+    const queued = (): void => {
+      this.#site.link?.wake();
+      this.#changed();
+    };
+    this.#journal = new Journal(store, outbox, queued, (write) => this.#neighbours.wrote(write));
+    this.settlement = new Settlement(store, this.#journal, rungs);
+    this.settlement.restore(restored.failed);
+    const assertRoom = (): void => {
+      if (this.#stopped) throw new OpenClawError("STOPPED", "the client is stopped");
+      if (this.#journal.outbox.full) throw new OpenClawError("OVERLOADED", "too many edits wait for the site");
+      if (this.settlement.full) throw new OpenClawError("OVERLOADED", "too many refused edits wait to be forgotten");
+    };
+    const enqueue = (draft: Draft): void => this.#enqueue(draft);
+    const ask: KeysHost["ask"] = (query, mode) => this.#questions.ask(query, mode);
+    const fetching = {
+      online: () => this.#site.state === "online",
+      ask: (...document: readonly [string, string]) => this.#questions.document(...document),
+      journal: this.#journal,
+      rungs,
+      quarantines,
+      failed: (error: unknown) => this.#note(error),
+    };
+    this.documents = new Documents({
+      store,
+      rungs,
+      clock,
+      nextTurn: options.nextTurn,
+      quarantines,
+      quarantine: (rows) => this.#quarantine(rows),
+      actor: outbox.link,
+      assertRoom,
+      enqueue,
+      stored: () => this.#journal.commit({}),
+      subscribe: (collection) => this.#want({ prefixes: [], collections: [collection], mirrors: false }),
+      fetch: (...document) => fetchDocument(fetching, ...document),
+    });
+    this.keys = new Keys({
+      store,
+      rungs,
+      clock,
+      assertRoom,
+      enqueue,
+      ask,
+      session: this.reads,
+      head: async (timeoutMs) =>
+        (await this.#site.ask({ kind: "position" }, { kind: "local" }, timeoutMs)).answer.revision,
+      mirrored: () => this.#down.position(this.#down.cursor),
+      covers: (prefix, origin) => this.#down.coversPrefix(prefix, origin !== null),
+      subscribePrefix: (prefix, origin) =>
+        this.#want({ prefixes: [prefix], collections: [], mirrors: origin !== null }),
+    });
+    const keepAlive: LeasesHost["keepAlive"] = (lease, timeoutMs) => this.#site.keepAlive(lease, timeoutMs);
+    this.leases = new Leases({ rungs, clock, random, assertRoom, enqueue, keepAlive, ask });
+    this.#down = new Down(
+      {
+        journal: this.#journal,
+        store,
+        rungs,
+        documents: this.documents,
+        keys: this.keys,
+        quarantines,
+        taken: (cursor) => {
+          this.#site.link?.taken(cursor);
+          this.#changed();
+        },
+        snapshotTaken: () => {
+          this.#site.link?.snapshotTaken();
+          this.#changed();
+        },
+        failed: (error) => this.#site.link?.fail(error),
+      },
+      down,
+      subscriptionOf(options.subscribe ?? {}),
+    );
+    const drained = (error: unknown): void => {
+      if (error !== null) this.#note(error);
+      this.#settled();
+    };
+    const drain = {
+      store,
+      clock,
+      settlement: this.settlement,
+      claim: restored.claim,
+      epoch: () => this.#down.epoch,
+      connect: () => options.connect(null),
+      token: () => this.#token(),
+    };
+    this.#drainer = new Drainer(drain, this.#links, restored.foreign.length, drained);
+    this.#site = new SiteLink({
+      connect: (ended) => options.connect(ended),
+      clock,
+      random,
+      hello: async () => ({
+        link: this.#journal.outbox.link,
+        child: { kind: "client", token: await this.#token() },
+        down: await this.#down.hello(),
+      }),
+      owner: () => this.#owner(),
+      changed: () => this.#changed(),
+      ended: (reason) => this.#ended(reason),
+    });
+    this.presence = new Presence({ clock, link: () => this.#site.link });
+    this.#questions = new Questions(this.#site, this.reads, clock, random);
+    this.upstream = new Upstream({ rungs, clock, moved: () => this.#settled(), store: () => this.#storeUpstream() });
+    const neighbours: NeighboursHost = {
+      store,
+      rungs,
+      own: this.#links,
+      documents: this.documents,
+      keys: this.keys,
+      settlement: this.settlement,
+      drainer: this.#drainer,
+      epoch: () => this.#down.epoch,
+      changed: () => this.#changed(),
+      failed: (error) => this.#note(error),
+    };
+    this.#neighbours = new Neighbours(neighbours, options.neighbours ?? null, restored.foreign);
+  }
+
+  /** This session's stream and actor. */
+  get actor(): LinkId {
+    return this.#restored.outbox.link;
+  }
+
+  status(): ClientStatus {
+    return {
+      link: this.#site.state,
+      cluster: this.#cluster,
+      unsynced: this.#journal.outbox.edits + this.#journal.unstored + this.#drainer.waiting,
+      failed: this.settlement.failed.length,
+      quarantined: this.#restored.quarantines.size,
+      cursor: this.#down.cursor,
+      upstream: this.#rungs.upstream,
+      lastError: this.#trouble ?? this.#site.lastError,
+    };
+  }
+
+  metrics(): Omit<ClientMetrics, "gateways"> {
+    return { ...this.#site.metrics(), ...this.#questions.metrics() };
+  }
+
+  goOffline(): void {
+    void this.#drainer.stop();
+    this.#site.stop();
+  }
+
+  goOnline(): void {
+    if (!this.#stopped) this.#site.start();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.leases.stop();
+    this.#questions.stop();
+    this.goOffline();
+    this.#stopped = true;
+    this.upstream.stop();
+    try {
+      // Behind everything that is on its way into the store.
+      await this.#journal.commit({});
+    } finally {
+      // Also where storage is gone: a link that stayed claimed would be drained by nobody.
+      this.settlement.stop();
+      this.#neighbours.stop();
+      for (const release of this.#releases) release();
+      await this.#options.store.close();
+      await this.#options.stopped?.();
+    }
+  }
+
+  #owner(): Omit<ChildLinkOwner, "closed"> {
+    const { outbox } = this.#journal;
+    const settle = (outcomes: Parameters<Settlement["settle"]>[1], to: number): void => {
+      const settled = this.settlement.settle(outbox, outcomes, to).then(
+        () => this.#settled(),
+        (error: unknown) => this.#fail(error),
+      );
+      this.#settling = Promise.all([this.#settling, settled]);
+    };
+    return {
+      source: outbox,
+      welcomed: (welcome) => {
+        try {
+          this.#welcomed(welcome);
+          requireSent(welcome.cursor, outbox.nextSeq);
+          settle(welcome.outcomes, welcome.cursor);
+        } catch (error) {
+          this.#fail(error);
+        }
+      },
+      pushed: ({ outcomes }, to) => settle(outcomes, to),
+      events: (run) => this.#down.events(run),
+      snapshot: (step) => this.#down.snapshot(step),
+      holds: (upstream, epoch) => this.upstream.holds(upstream, epoch),
+      presence: (told) => this.presence.told(told),
+    };
+  }
+
+  #welcomed(welcome: Welcome): void {
+    this.#down.welcomed(welcome.cluster, welcome.epoch);
+    this.#cluster = welcome.cluster;
+    this.upstream.holds(welcome.upstream, welcome.upstreamEpoch);
+    this.#drainer.start();
+    this.keys.welcomed();
+    this.presence.welcomed();
+    this.#changed();
+  }
+
+  #own(link: LinkId, release: (() => void) | null): void {
+    this.#links.add(link);
+    if (release !== null) this.#releases.push(release);
+  }
+
+  #settled(): void {
+    this.#site.link?.wake();
+    this.documents.rungsMoved();
+    this.#changed();
+  }
+
+  #storeUpstream(): void {
+    // Not the cursor of events that are on their way into the store: those may fail where this does not.
+    const down = this.#down.stored();
+    const write = { hubHolds: this.#rungs.upstream, ...(down === null ? {} : { down }) };
+    this.#journal.commit({ write }).catch((error: unknown) => this.#fail(error));
+  }
+
+  async #ended(reason: OpenClawError | null): Promise<void> {
+    this.#drainer.pause();
+    this.keys.parted();
+    this.presence.parted();
+    try {
+      if (reason?.code === "WRONG_EPOCH") await this.#followEpoch();
+      else if (reason?.code === "SESSION_EXPIRED") await this.#newLink();
+      else this.#journal.outbox.lostSight();
+    } catch (error) {
+      // The next connection ends for the same reason, and this is tried again.
+      this.#note(error);
+    }
+    this.#changed();
+  }
+
+  #followEpoch(): Promise<void> {
+    return followEpoch({
+      store: this.#options.store,
+      journal: this.#journal,
+      rungs: this.#rungs,
+      keys: this.keys,
+      documents: this.documents,
+      session: this.reads,
+      drainer: this.#drainer,
+      down: this.#down,
+      settled: () => this.#settling,
+      newLink: () => this.#newLink(),
+    });
+  }
+
+  /** The site no longer knows this stream: what is left of it goes on under another name. */
+  async #newLink(): Promise<void> {
+    const link = drawLink(this.#options.random);
+    this.#own(link, await this.#restored.claim(link));
+    await this.settlement.renew(this.#journal.outbox, new Outbox(link, seq(1)));
+  }
+
+  #wrote(at: Revision): void {
+    const position = this.#down.position(at);
+    if (position !== null) this.reads.saw(position);
+  }
+
+  #enqueue(draft: Draft): void {
+    // What was refused was not written.
+    for (const edit of draft.edits) edit.site.then((at) => this.#wrote(at)).catch(() => undefined);
+    this.#journal.commit({ drafts: [draft] }).then(
+      () => {
+        this.#trouble = null;
+        this.#rungs.stored(hashesOf(draft));
+        for (const edit of draft.edits) edit.stored();
+        if (draft.command.kind === "change") this.documents.rungsMoved();
+        this.#changed();
+      },
+      (error: unknown) => {
+        const failure = asOpenClawError(error);
+        this.#trouble = failure;
+        this.#rungs.notStored(hashesOf(draft), failure);
+        for (const edit of draft.edits) edit.notStored(failure);
+        this.#changed();
+      },
+    );
+  }
+
+  #want(more: Subscription): void {
+    if (this.#down.want(more)) this.#site.restart();
+  }
+
+  /** Automerge refused them: not tried again, by the next session neither. */
+  async #quarantine(quarantined: readonly QuarantinedRow[]): Promise<void> {
+    const { quarantines } = this.#restored;
+    // Known from here on, whether or not it can be written down.
+    quarantines.wrote({ quarantined });
+    await this.#journal.commit({ write: { quarantined } }).catch((error: unknown) => this.#note(error));
+    this.#changed();
+  }
+
+  async #token(): Promise<string | null> {
+    return (await this.#options.token?.()) ?? null;
+  }
+
+  /** Storage, or the parent, cannot go on: the connection ends, and the next one takes up where storage is. */
+  #fail(error: unknown): void {
+    if (error instanceof OpenClawError && error.code === "CLIENT_STORAGE_FAILED") this.#note(error);
+    this.#site.link?.fail(asOpenClawError(error));
+  }
+
+  #note(error: unknown): void {
+    this.#trouble = asOpenClawError(error);
+    this.#changed();
+  }
+}
