@@ -15,6 +15,7 @@ import { Keys, type KeysHost } from "./keys.ts";
 import { Leases, type LeasesHost } from "./leases.ts";
 import type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
 import { Outbox, requireSent } from "./outbox.ts";
+import { OutboxEntries } from "./outbox-entries.ts";
 import { drawLink } from "./own-link.ts";
 import { Presence } from "./presence.ts";
 import { Questions } from "./questions.ts";
@@ -31,6 +32,7 @@ export class Session {
   readonly keys: Keys;
   readonly documents: Documents;
   readonly leases: Leases;
+  readonly entries: OutboxEntries;
   readonly presence: Presence;
   readonly reads: ReadSession;
   readonly upstream: Upstream;
@@ -51,6 +53,8 @@ export class Session {
   /** Resolves when the outcomes that came are stored. */
   #settling: Promise<unknown> = Promise.resolve();
   #stopped = false;
+  /** Of documents. Another one when some of its changes were discarded: their numbers are not used again (D2). */
+  #actor: LinkId;
   /** What went wrong besides the connection; null after a write that went well. */
   #trouble: OpenClawError | null = null;
 
@@ -64,6 +68,7 @@ export class Session {
     this.#rungs = rungs;
     this.reads = new ReadSession(options.readYourWrites ?? false);
     this.#cluster = (down?.cluster ?? null) as ClusterId | null;
+    this.#actor = outbox.link;
     this.#own(outbox.link, restored.release);
     this.#journal = new Journal(store, outbox, () => {
       this.#site.link?.wake();
@@ -93,7 +98,7 @@ export class Session {
       nextTurn: options.nextTurn,
       quarantines,
       quarantine: (rows) => this.#quarantine(rows),
-      actor: outbox.link,
+      actor: () => this.#actor,
       assertRoom,
       enqueue,
       stored: () => this.#journal.commit({}),
@@ -165,13 +170,26 @@ export class Session {
       changed: () => this.#changed(),
       ended: (reason) => this.#ended(reason),
     });
+    this.entries = new OutboxEntries({
+      store,
+      journal: this.#journal,
+      rungs,
+      settlement: this.settlement,
+      documents: this.documents,
+      claim: restored.claim,
+      own: this.#links,
+      cluster: () => this.#cluster,
+      renewActor: () => {
+        this.#actor = drawLink(random);
+      },
+      changed: () => this.#drainer.look().then(() => this.#settled()),
+    });
     this.presence = new Presence({ clock, link: () => this.#site.link });
     this.#questions = new Questions(this.#site, this.reads, clock, random);
     this.upstream = new Upstream({ rungs, clock, moved: () => this.#settled(), store: () => this.#storeUpstream() });
   }
 
-  /** This session's stream and actor. */
-  get actor(): LinkId {
+  get name(): LinkId {
     return this.#restored.outbox.link;
   }
 
