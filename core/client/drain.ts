@@ -57,6 +57,15 @@ export class Drainer {
     return this.#waiting;
   }
 
+  /** So many more wait, as their session says. What comes while they are counted is counted wrongly until the next look. */
+  moved(rows: number): void {
+    this.#waiting = Math.max(0, this.#waiting + rows);
+  }
+
+  async recount(): Promise<void> {
+    this.#waiting = await this.#count();
+  }
+
   /** The site can be reached: looks now, and every while. */
   start(): void {
     this.#wanted = true;
@@ -76,7 +85,7 @@ export class Drainer {
 
   /** Rows of other sessions came, or went. */
   async look(): Promise<void> {
-    this.#waiting = await this.#count();
+    await this.recount();
     if (this.#wanted) this.start();
   }
 
@@ -102,7 +111,7 @@ export class Drainer {
       outbox.restore(rows);
       await settlement.abandon(outbox, null);
     });
-    this.#waiting = await this.#count();
+    await this.recount();
   }
 
   async #drainAll(): Promise<void> {
@@ -111,7 +120,7 @@ export class Drainer {
         if (this.#wanted) await this.#drain(link);
       });
     } finally {
-      this.#waiting = await this.#count();
+      await this.recount();
     }
   }
 

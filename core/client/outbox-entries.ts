@@ -180,7 +180,12 @@ export class OutboxEntries {
     );
     // A number is never missing from a stream: a command that does nothing takes the place of what is dropped.
     const replaced = waiting.map(({ link, seq }): OutboxRow => ({ link, seq, command: NOTHING }));
-    const write: ClientWrite = { replaced, forgetFailed: refused, dropped: changes };
+    const dropped = changes.map(({ collection, document, changes: own }) => ({
+      collection,
+      document,
+      changes: own.map(({ hash }) => ({ hash })),
+    }));
+    const write: ClientWrite = { replaced, forgetFailed: refused, dropped };
     await journal.commit({ write });
     // The site may have told meanwhile that it has some of them: those are the document's as anybody's are.
     const theirs = changes.map((command) => ({
