@@ -61,6 +61,9 @@ export class GuestStore implements ClientStore {
   failed(): ReturnType<ClientStore["failed"]> {
     return this.#device.failed();
   }
+  quarantined(): ReturnType<ClientStore["quarantined"]> {
+    return this.#device.quarantined();
+  }
   document(collection: string, document: string): ReturnType<ClientStore["document"]> {
     return this.#device.document(collection, document);
   }

@@ -3,7 +3,14 @@
  * whatever one call writes of one kind is one packed row.
  */
 
-import type { Awaiting, DownCursor, FailedRow, MirrorRow, OutboxRow } from "@openclaw/core/client/store.ts";
+import type {
+  Awaiting,
+  DownCursor,
+  FailedRow,
+  MirrorRow,
+  OutboxRow,
+  QuarantinedRow,
+} from "@openclaw/core/client/store.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import type { DBSchema, IDBPDatabase } from "idb";
 
@@ -23,6 +30,7 @@ export interface ClientSchema extends DBSchema {
   awaiting: { key: [highest: number, lowest: number, ...name: BatchName]; value: readonly Awaiting[] };
   /** Under numbers that the database draws: the order in which they failed. */
   failed: { key: number; value: FailedRow };
+  quarantined: { key: [collection: string, document: string, hash: string]; value: QuarantinedRow };
   /** The origin is "" for the parent's own keys. */
   mirror: { key: [origin: string, key: ArrayBuffer]; value: MirrorRow };
   /** The one row "down". */
@@ -30,11 +38,11 @@ export interface ClientSchema extends DBSchema {
 }
 
 export type ClientDatabase = IDBPDatabase<ClientSchema>;
-export type StoreName = "links" | "outbox" | "changes" | "awaiting" | "failed" | "mirror" | "cursors";
+export type StoreName = "links" | "outbox" | "changes" | "awaiting" | "failed" | "quarantined" | "mirror" | "cursors";
 
 /** Creates version 1 in an empty database. Each later version gets its own step here. */
 export function createSchema(database: ClientDatabase): void {
-  for (const name of ["links", "outbox", "changes", "awaiting", "mirror", "cursors"] as const) {
+  for (const name of ["links", "outbox", "changes", "awaiting", "quarantined", "mirror", "cursors"] as const) {
     database.createObjectStore(name);
   }
   database.createObjectStore("failed", { autoIncrement: true });

@@ -78,4 +78,6 @@ export const COMMANDS_WAITING_MAX = 10_000;
 export const COMMANDS_SETTLED_MAX = 100_000;
 /** Prefixes whose home one cluster declares, and bytes of one (rule Q3). */
 export const HOMES_MAX = 256;
+/** Prefixes that have homes at one cluster, those of eight tiers above it included: what the head of a snapshot tells (S4). */
+export const HOMES_KNOWN_MAX = 8 * HOMES_MAX;
 export const HOME_PREFIX_BYTES_MAX = 255;

@@ -1,7 +1,8 @@
 import type { Claim } from "./drain.ts";
 import type { Outbox } from "./outbox.ts";
+import type { Quarantines } from "./quarantines.ts";
 import type { Rungs } from "./rungs.ts";
-import type { ClientStore, FailedRow } from "./store.ts";
+import type { ClientStore, FailedRow, OutboxRow } from "./store.ts";
 
 /** What the device held when the session began. */
 export interface Restored {
@@ -9,7 +10,9 @@ export interface Restored {
   readonly rungs: Rungs;
   readonly down: Awaited<ReturnType<ClientStore["down"]>>;
   readonly failed: readonly FailedRow[];
+  readonly quarantines: Quarantines;
   readonly claim: Claim;
   readonly release: (() => void) | null;
-  readonly foreign: number;
+  /** Rows of other sessions. */
+  readonly foreign: readonly OutboxRow[];
 }

@@ -13,6 +13,7 @@ import { fetchDocument } from "./fetched.ts";
 import { type Draft, Journal } from "./journal.ts";
 import { Keys, type KeysHost } from "./keys.ts";
 import { Leases, type LeasesHost } from "./leases.ts";
+import { Neighbours, type NeighboursHost } from "./neighbours.ts";
 import type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
 import { Outbox, requireSent } from "./outbox.ts";
 import { drawLink } from "./own-link.ts";
@@ -23,6 +24,7 @@ import type { Restored } from "./restored.ts";
 import { hashesOf, type Rungs } from "./rungs.ts";
 import { Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
+import type { QuarantinedRow } from "./store.ts";
 import { subscriptionOf } from "./subscription.ts";
 import { Upstream } from "./upstream.ts";
 
@@ -47,6 +49,7 @@ export class Session {
   readonly #releases: (() => void)[] = [];
   #cluster: ClusterId | null;
   readonly #drainer: Drainer;
+  readonly #neighbours: Neighbours;
   /** Resolves when the outcomes that came are stored. */
   #settling: Promise<unknown> = Promise.resolve();
   #stopped = false;
@@ -56,7 +59,7 @@ export class Session {
   /** @param changed called when `status` did */
   constructor(options: ClientOptions, restored: Restored, changed: () => void) {
     const { store, clock, random } = options;
-    const { outbox, rungs, down } = restored;
+    const { outbox, rungs, down, quarantines } = restored;
     this.#options = options;
     this.#changed = changed;
     this.#restored = restored;
@@ -64,10 +67,11 @@ export class Session {
     this.reads = new ReadSession(options.readYourWrites ?? false);
     this.#cluster = (down?.cluster ?? null) as ClusterId | null;
     this.#own(outbox.link, restored.release);
-    this.#journal = new Journal(store, outbox, () => {
+    const queued = (): void => {
       this.#site.link?.wake();
       this.#changed();
-    });
+    };
+    this.#journal = new Journal(store, outbox, queued, (write) => this.#neighbours.wrote(write));
     this.settlement = new Settlement(store, this.#journal, rungs);
     this.settlement.restore(restored.failed);
     const assertRoom = (): void => {
@@ -82,12 +86,16 @@ export class Session {
       ask: (...document: readonly [string, string]) => this.#questions.document(...document),
       journal: this.#journal,
       rungs,
+      quarantines,
       failed: (error: unknown) => this.#note(error),
     };
     this.documents = new Documents({
       store,
       rungs,
       clock,
+      nextTurn: options.nextTurn,
+      quarantines,
+      quarantine: (rows) => this.#quarantine(rows),
       actor: outbox.link,
       assertRoom,
       enqueue,
@@ -119,6 +127,7 @@ export class Session {
         rungs,
         documents: this.documents,
         keys: this.keys,
+        quarantines,
         taken: (cursor) => {
           this.#site.link?.taken(cursor);
           this.#changed();
@@ -145,7 +154,7 @@ export class Session {
       connect: () => options.connect(null),
       token: () => this.#token(),
     };
-    this.#drainer = new Drainer(drain, this.#links, restored.foreign, drained);
+    this.#drainer = new Drainer(drain, this.#links, restored.foreign.length, drained);
     this.#site = new SiteLink({
       connect: (ended) => options.connect(ended),
       clock,
@@ -162,6 +171,19 @@ export class Session {
     this.presence = new Presence({ clock, link: () => this.#site.link });
     this.#questions = new Questions(this.#site, this.reads, clock, random);
     this.upstream = new Upstream({ rungs, clock, moved: () => this.#settled(), store: () => this.#storeUpstream() });
+    const neighbours: NeighboursHost = {
+      store,
+      rungs,
+      own: this.#links,
+      documents: this.documents,
+      keys: this.keys,
+      settlement: this.settlement,
+      drainer: this.#drainer,
+      epoch: () => this.#down.epoch,
+      changed: () => this.#changed(),
+      failed: (error) => this.#note(error),
+    };
+    this.#neighbours = new Neighbours(neighbours, options.neighbours ?? null, restored.foreign);
   }
 
   /** This session's stream and actor. */
@@ -175,6 +197,7 @@ export class Session {
       cluster: this.#cluster,
       unsynced: this.#journal.outbox.edits + this.#journal.unstored + this.#drainer.waiting,
       failed: this.settlement.failed.length,
+      quarantined: this.#restored.quarantines.size,
       cursor: this.#down.cursor,
       upstream: this.#rungs.upstream,
       lastError: this.#trouble ?? this.#site.lastError,
@@ -207,6 +230,7 @@ export class Session {
     } finally {
       // Also where storage is gone: a link that stayed claimed would be drained by nobody.
       this.settlement.stop();
+      this.#neighbours.stop();
       for (const release of this.#releases) release();
       await this.#options.store.close();
       await this.#options.stopped?.();
@@ -334,6 +358,15 @@ export class Session {
 
   #want(more: Subscription): void {
     if (this.#down.want(more)) this.#site.restart();
+  }
+
+  /** Automerge refused them: not tried again, by the next session neither. */
+  async #quarantine(quarantined: readonly QuarantinedRow[]): Promise<void> {
+    const { quarantines } = this.#restored;
+    // Known from here on, whether or not it can be written down.
+    quarantines.wrote({ quarantined });
+    await this.#journal.commit({ write: { quarantined } }).catch((error: unknown) => this.#note(error));
+    this.#changed();
   }
 
   async #token(): Promise<string | null> {
