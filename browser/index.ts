@@ -6,8 +6,9 @@ import { GuestStore } from "./guest-store.ts";
 import { IndexedDbStore } from "./indexeddb-store.ts";
 import { mirrorTurn, webLockClaims } from "./link-locks.ts";
 import { browserClock, browserRandom } from "./ports.ts";
+import { StorageWatch } from "./storage-watch.ts";
 
-export type { Client, ClientStatus } from "@openclaw/core/client/client.ts";
+export type { Client, ClientStatus, StorageStatus } from "@openclaw/core/client/client.ts";
 export type { DocumentHandle, EditState } from "@openclaw/core/client/document-handle.ts";
 export type { Edit } from "@openclaw/core/client/edit.ts";
 export type { KeyEvent, KeyRow } from "@openclaw/core/client/key-row.ts";
@@ -45,15 +46,16 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
   connection = gateways;
   // Needed at the first connection only, which asks again if this fails.
   gateways.prepare().catch(() => undefined);
-  // Against eviction (pitfall 43). Browsers may say no; the rungs tell what that would cost.
-  void navigator.storage?.persist?.().catch(() => false);
 
   const unfollow = new AbortController();
   const name = options.name ?? site.cluster ?? "openclaw";
   const [{ openClient }, turn] = await Promise.all([opening, mirrorTurn(name)]);
   const device = new IndexedDbStore(name);
+  const watch = new StorageWatch(name, device, browserClock, navigator.storage as StorageManager | undefined);
+  await watch.recognise();
   const client = await openClient({
     store: turn.now ? device : await GuestStore.open(device, turn.comes),
+    storage: watch,
     clock: browserClock,
     random: browserRandom,
     connect: (ended) => gateways.connect(ended),
@@ -62,6 +64,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
     claim: webLockClaims(name),
     stopped: async () => {
       unfollow.abort();
+      watch.stop();
       turn.release();
       await gateways.close();
     },
@@ -69,6 +72,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
     ...(options.subscribe === undefined ? {} : { subscribe: options.subscribe }),
   });
   followNetwork(client, gateways, unfollow.signal);
+  watch.follow(client, () => client.stop());
   return client;
 }
 

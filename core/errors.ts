@@ -292,6 +292,11 @@ export const ERRORS = {
     status: 500,
     message: "this device's storage refused the write; the edit is not safe on this device",
   },
+  CLIENT_STORAGE_LOST: {
+    retryable: false,
+    status: 500,
+    message: "what was stored on this device is gone: the browser, or somebody, cleared it; open the page anew",
+  },
   INTERNAL: { retryable: false, status: 500, message: "an unexpected error; the log of this node has it" },
 } as const satisfies Record<string, ErrorRow>;
 

@@ -14,7 +14,7 @@ import { Session } from "./session.ts";
 import type { FailedRow } from "./store.ts";
 import type { Withdrawn } from "./upstream.ts";
 
-export type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
+export type { ClientMetrics, ClientOptions, ClientStatus, StoragePort, StorageStatus } from "./options.ts";
 
 export class Client {
   /** Key-values of the site, and mirrors of others'. */
@@ -38,6 +38,7 @@ export class Client {
     this.kv = this.#session.keys;
     this.docs = this.#session.documents;
     this.leases = this.#session.leases;
+    options.storage?.subscribe(() => this.#changed());
   }
 
   /** This session's stream and actor. */

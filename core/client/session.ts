@@ -13,7 +13,7 @@ import { fetchDocument } from "./fetched.ts";
 import { type Draft, Journal } from "./journal.ts";
 import { Keys, type KeysHost } from "./keys.ts";
 import { Leases, type LeasesHost } from "./leases.ts";
-import type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
+import type { ClientMetrics, ClientOptions, ClientStatus, StorageStatus } from "./options.ts";
 import { Outbox, requireSent } from "./outbox.ts";
 import { drawLink } from "./own-link.ts";
 import { Questions } from "./questions.ts";
@@ -24,6 +24,8 @@ import { Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
 import { subscriptionOf } from "./subscription.ts";
 import { Upstream } from "./upstream.ts";
+
+const KEPT: StorageStatus = { persisted: null, loss: null };
 
 export class Session {
   readonly keys: Keys;
@@ -174,6 +176,7 @@ export class Session {
       failed: this.settlement.failed.length,
       cursor: this.#down.cursor,
       upstream: this.#rungs.upstream,
+      storage: this.#options.storage?.status() ?? KEPT,
       lastError: this.#trouble ?? this.#site.lastError,
     };
   }

@@ -50,7 +50,8 @@ const PUT = /^put /;
 export class Cycles {
   readonly #world: World;
   readonly #faults = new Map<string, number>([...ENDINGS, ...TROUBLES].map((name) => [name, 0]));
-  readonly #lost: string[] = [];
+  /** Why each is held to be lost: the first time that it was missed. */
+  readonly #lost = new Map<string, string>();
   readonly #falselyAtHub = new Set<string>();
   /** Gateways on their way back. */
   readonly #returning = new Set<Promise<void>>();
@@ -80,7 +81,7 @@ export class Cycles {
       if (this.#count % REPORT_EVERY === 0) {
         const { made, device: safe, site, hub } = oracle.counts();
         report(
-          `${this.#count} cycles: ${made} edits, ${safe} seen at device, ${site} at site, ${hub} at hub, ${this.#lost.length} lost`,
+          `${this.#count} cycles: ${made} edits, ${safe} seen at device, ${site} at site, ${hub} at hub, ${this.#lost.size} lost`,
         );
       }
     }
@@ -105,7 +106,7 @@ export class Cycles {
       waits = `${JSON.stringify(state)}; ${below?.length} changes are not shown at the hub; the hub lacks ${missing.length}`;
       if (told && state?.unsynced === 0 && below?.length === 0 && missing.length === 0) break;
       if (performance.now() > deadline) {
-        this.#lost.push(`not all at the hub after ${CLIMB_MS / 1_000} s: ${waits}`);
+        this.#lost.set("", `not all at the hub after ${CLIMB_MS / 1_000} s: ${waits}`);
         break;
       }
       await sleep(LOOK_MS);
@@ -113,7 +114,7 @@ export class Cycles {
     const verdict = oracle.judge(siteLedger, hubLedger);
     return {
       ...verdict,
-      lost: [...this.#lost, ...verdict.lost],
+      lost: [...this.#lost.values(), ...verdict.lost],
       falselyAtHub: [...new Set([...this.#falselyAtHub, ...verdict.falselyAtHub])],
     };
   }
@@ -234,7 +235,7 @@ export class Cycles {
     const missing = await tab.evaluate((hashes) => globalThis.cyclePage?.missing(hashes) ?? hashes, this.#changes());
     this.#lose(missing.map((hash) => `change ${hash}`));
 
-    const puts = oracle.safe().filter((id) => PUT.test(id) && !siteLedger.times.has(id));
+    const puts = oracle.safe().filter((id) => PUT.test(id) && !siteLedger.times.has(id) && !this.#lost.has(id));
     // First here, then there: a row leaves this device when it is committed.
     const queued = new Set((await tab.evaluate(() => globalThis.cyclePage?.queued() ?? [])).map((key) => `put ${key}`));
     const deadline = performance.now() + LEDGER_MS;
@@ -256,7 +257,8 @@ export class Cycles {
   }
 
   #lose(ids: readonly string[]): void {
-    for (const id of ids) this.#lost.push(`${id} on the device, at cycle ${this.#count + 1}`);
+    for (const id of ids)
+      if (!this.#lost.has(id)) this.#lost.set(id, `${id} on the device, at cycle ${this.#count + 1}`);
   }
 
   #changes(): readonly string[] {

@@ -3,7 +3,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Fleet } from "@openclaw/demo/fleet.ts";
-import { build } from "vite";
+import { buildTestPage } from "../browser/build-test-page.ts";
 import { type StaticServer, serveFolder } from "../browser/static-server.ts";
 import { SeededRandom } from "../simulation/seeded-random.ts";
 import { Cycles } from "./cycles.ts";
@@ -37,7 +37,7 @@ const SITE = "california";
 export async function run(plan: Plan): Promise<Outcome> {
   const { folder, seed, report, signal } = plan;
   const page = path.join(folder, "page");
-  await buildPage(page);
+  await buildTestPage(fileURLToPath(new URL("page", import.meta.url)), page);
   const fleet = await Fleet.open({
     folder: path.join(folder, "fleet"),
     page,
@@ -90,14 +90,4 @@ async function gatewaysOf(http: string): Promise<unknown> {
     }
     await sleep(100);
   }
-}
-
-async function buildPage(outDir: string): Promise<void> {
-  await build({
-    root: fileURLToPath(new URL("page", import.meta.url)),
-    configFile: false,
-    logLevel: "error",
-    resolve: { alias: [{ find: /^@automerge\/automerge$/, replacement: "@automerge/automerge/slim" }] },
-    build: { outDir, emptyOutDir: true, target: "es2024", modulePreload: { polyfill: false } },
-  });
 }
