@@ -64,6 +64,9 @@ export class GuestStore implements DeviceStore {
   failed(): ReturnType<ClientStore["failed"]> {
     return this.#device.failed();
   }
+  quarantined(): ReturnType<ClientStore["quarantined"]> {
+    return this.#device.quarantined();
+  }
   document(collection: string, document: string): ReturnType<ClientStore["document"]> {
     return this.#device.document(collection, document);
   }

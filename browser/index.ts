@@ -5,13 +5,14 @@ import { gatewaysOf, loadSite, type Site } from "./gateways.ts";
 import { GuestStore } from "./guest-store.ts";
 import { IndexedDbStore } from "./indexeddb-store.ts";
 import { mirrorTurn, webLockClaims } from "./link-locks.ts";
-import { browserClock, browserRandom } from "./ports.ts";
+import { browserClock, browserRandom, browserTurn } from "./ports.ts";
 import { StorageWatch } from "./storage-watch.ts";
 
 export type { Client, ClientStatus, StorageStatus } from "@openclaw/core/client/client.ts";
 export type { DocumentHandle, EditState } from "@openclaw/core/client/document-handle.ts";
 export type { Edit } from "@openclaw/core/client/edit.ts";
 export type { KeyEvent, KeyRow } from "@openclaw/core/client/key-row.ts";
+export type { Other, PresenceHandle } from "@openclaw/core/client/presence-handle.ts";
 export type { Rung } from "@openclaw/core/client/store.ts";
 
 export interface OpenClawOptions {
@@ -58,6 +59,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
     storage: watch,
     clock: browserClock,
     random: browserRandom,
+    nextTurn: browserTurn,
     connect: (ended) => gateways.connect(ended),
     gateways: () => gateways.states(),
     token,

@@ -10,6 +10,7 @@ import type {
   FailedRow,
   MirrorRow,
   OutboxRow,
+  QuarantinedRow,
 } from "@openclaw/core/client/store.ts";
 import { type ChangeHash, type LinkId, type Revision, type Seq, seq } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
@@ -75,6 +76,8 @@ export class IndexedDbStore implements DeviceStore {
         if (write.hubHolds !== undefined) await forgetAwaiting(step, write.hubHolds);
         for (const row of write.failed ?? []) await step.objectStore("failed").add({ ...row, ...compactRow(row) });
         await forgetFailed(step, write.forgetFailed ?? []);
+        for (const row of write.quarantined ?? []) await step.objectStore("quarantined").put(row, quarantineKey(row));
+        for (const row of write.released ?? []) await step.objectStore("quarantined").delete(quarantineKey(row));
         if (write.mirrorReset === true) await step.objectStore("mirror").clear();
         await mirror(step, write.mirrorPuts ?? [], write.mirrorDeletes ?? []);
         if (write.down !== undefined) await step.objectStore("cursors").put(write.down, "down");
@@ -130,6 +133,10 @@ export class IndexedDbStore implements DeviceStore {
 
   failed(): Promise<readonly FailedRow[]> {
     return this.#database.run((database) => database.getAll("failed"));
+  }
+
+  quarantined(): Promise<readonly QuarantinedRow[]> {
+    return this.#database.run((database) => database.getAll("quarantined"));
   }
 
   async document(collection: string, document: string): Promise<readonly DocumentChange[]> {
@@ -336,12 +343,15 @@ function storesOf(write: ClientWrite, changes: boolean): StoreName[] {
   if (changes) stores.push("changes");
   if (some(write.awaiting) || write.hubHolds !== undefined) stores.push("awaiting");
   if (some(write.failed) || some(write.forgetFailed)) stores.push("failed");
+  if (some(write.quarantined) || some(write.released)) stores.push("quarantined");
   if (write.mirrorReset === true || some(write.mirrorPuts) || some(write.mirrorDeletes)) stores.push("mirror");
   if (write.down !== undefined) stores.push("cursors");
   return stores;
 }
 
 const rowName = ({ link, seq: number }: Pick<OutboxRow, "link" | "seq">): string => `${link}/${number}`;
+const quarantineKey = ({ collection, document, hash }: Pick<QuarantinedRow, "collection" | "document" | "hash">) =>
+  [collection, document, hash] satisfies ClientSchema["quarantined"]["key"];
 const documentKey = (collection: string, document: string): string => JSON.stringify([collection, document]);
 const documentRange = (collection: string, document: string): IDBKeyRange =>
   IDBKeyRange.bound([collection, document], [collection, document, []]);

@@ -4,7 +4,14 @@
  */
 
 import { toHex } from "@openclaw/core/bytes.ts";
-import type { Awaiting, DownCursor, FailedRow, MirrorRow, OutboxRow } from "@openclaw/core/client/store.ts";
+import type {
+  Awaiting,
+  DownCursor,
+  FailedRow,
+  MirrorRow,
+  OutboxRow,
+  QuarantinedRow,
+} from "@openclaw/core/client/store.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import type { DBSchema, IDBPDatabase, IDBPTransaction } from "idb";
 
@@ -22,6 +29,7 @@ export interface ClientSchema extends DBSchema {
   awaiting: { key: [highest: number, lowest: number, ...name: BatchName]; value: readonly Awaiting[] };
   /** Under numbers that the database draws: the order in which they failed. */
   failed: { key: number; value: FailedRow };
+  quarantined: { key: [collection: string, document: string, hash: string]; value: QuarantinedRow };
   /** The origin is "" for the parent's own keys. */
   mirror: { key: [origin: string, key: ArrayBuffer]; value: MirrorRow };
   /** The one row "down". */
@@ -31,7 +39,16 @@ export interface ClientSchema extends DBSchema {
 }
 
 export type ClientDatabase = IDBPDatabase<ClientSchema>;
-export type StoreName = "links" | "outbox" | "changes" | "awaiting" | "failed" | "mirror" | "cursors" | "identity";
+export type StoreName =
+  | "links"
+  | "outbox"
+  | "changes"
+  | "awaiting"
+  | "failed"
+  | "quarantined"
+  | "mirror"
+  | "cursors"
+  | "identity";
 
 /** One version's change of the layout, within the transaction of the upgrade: all of it or nothing. Awaits nothing but its requests. */
 export type UpgradeStep = (
@@ -48,6 +65,7 @@ export const UPGRADES: readonly UpgradeStep[] = [
     database.createObjectStore("failed", { autoIncrement: true });
   },
   async (database) => {
+    database.createObjectStore("quarantined");
     const identity = toHex(crypto.getRandomValues(new Uint8Array(16)));
     await database.createObjectStore("identity").put(identity, "database");
   },

@@ -10,6 +10,14 @@ export const CHANGE_BYTES_MAX = 1_048_576;
 export const FRAME_BYTES_MAX = 4_194_304;
 /** Bytes at which a batch (a proposal, a push, a run of events, a log append) is closed. */
 export const BATCH_BYTES_MAX = 1_048_576;
+/** Bytes of what a client shows of itself in one topic (R11). */
+export const PRESENCE_VALUE_BYTES_MAX = 1_024;
+/** Topics in which one client is present, and those that it hears. */
+export const PRESENCE_TOPICS_MAX = 16;
+/** Presence is said, passed on and told at most once in this time, ms: twenty times a second. The newest wins. */
+export const PRESENCE_PACE_MS = 50;
+/** Bytes of the entries of one message of presence between gateways. */
+export const PRESENCE_GOSSIP_BYTES_MAX = 12_288;
 /** Bytes of a snapshot that are hashed, checked and resumed as one piece; the last piece may be shorter. */
 export const SNAPSHOT_PIECE_BYTES = 1_048_576;
 /** Items in a batch. */

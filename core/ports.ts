@@ -22,6 +22,9 @@ export interface Clock {
   after(ms: number, callback: () => void): () => void;
 }
 
+/** Resolves when whatever else waits for this thread has had its turn: input, painting, other work. */
+export type NextTurn = () => Promise<void>;
+
 export interface Random {
   /** Uniform in [0, 1). */
   unit(): number;

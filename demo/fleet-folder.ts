@@ -10,7 +10,7 @@ import { parseSiteToken, type SiteToken } from "@openclaw/edge-runtime/site-toke
 import * as z from "zod";
 import { freePorts } from "./ports.ts";
 import { Refusal } from "./refusal.ts";
-import { GATEWAYS, HUB, HUB_NODES, type SitePlan } from "./sites.ts";
+import { GATEWAYS, HUB, HUB_NODES, SITES_PREFIX, type SitePlan } from "./sites.ts";
 
 const FILE = "fleet.json";
 const HOST = "127.0.0.1";
@@ -60,7 +60,7 @@ export async function openFleetFolder(folder: string, options: FolderOptions): P
     hub = recordOf(folder, await create(folder, HUB, options.hubNodes ?? HUB_NODES, 0, options, {}));
     await write(hub);
   }
-  const subscribe = { collections: SHARED_COLLECTIONS, prefixes: [], mirrors: false };
+  const subscribe = { collections: SHARED_COLLECTIONS, prefixes: [SITES_PREFIX], mirrors: false };
   for (const [i, { name }] of options.sites.entries()) {
     if (clusters.some((cluster) => cluster.name === name)) continue;
     const parent = { token: await tokenFor(path.join(folder, HUB), name), subscribe };

@@ -7,6 +7,7 @@ import { loadQuakes } from "./quakes.ts";
 import { Refusal } from "./refusal.ts";
 import { replay } from "./replay.ts";
 import { SiteClient } from "./site-client.ts";
+import { publishSites } from "./site-directory.ts";
 import { type SitePlan, sitesFor } from "./sites.ts";
 
 /** Puts of one site under way at once in the live replay. */
@@ -31,6 +32,7 @@ async function live(options: Options, signal: AbortSignal): Promise<void> {
   say(`Starting ${fleet.nodes.length} nodes …`);
   try {
     await fleet.start(signal);
+    await publishSites(fleet, signal);
     say(whereToLook(fleet));
     await Promise.all(sites.map((site) => replayLive(fleet, site, quakes, options.speed, signal)));
     await new Promise<void>((resolve) => {

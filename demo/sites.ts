@@ -7,6 +7,8 @@ export interface SitePlan {
 }
 
 export const HUB = "hub";
+/** Keys of the hub that tell where each site's pages are; every site mirrors them, and the page shows them. */
+export const SITES_PREFIX = "sites/";
 /** A hub that lost one of its nodes goes on, and the sites look for another one of them. */
 export const HUB_NODES = 3;
 export const GATEWAYS = 3;

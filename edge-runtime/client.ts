@@ -11,7 +11,7 @@ import { childConnection } from "@openclaw/core/sync/connection.ts";
 import { createHost } from "./network/host.ts";
 import { dialSync } from "./network/sync-streams.ts";
 import { dialInTurn } from "./sync/dial-in-turn.ts";
-import { systemClock, systemRandom } from "./system-ports.ts";
+import { systemClock, systemRandom, systemTurn } from "./system-ports.ts";
 
 export interface OpenClawOptions extends Pick<ClientOptions, "subscribe" | "token" | "readYourWrites"> {
   /** Multiaddrs of the site's gateways, each with its `/p2p/…`. */
@@ -38,6 +38,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
     store: options.store ?? new MemoryClientStore(),
     clock: systemClock,
     random: systemRandom,
+    nextTurn: systemTurn,
     connect: async (ended) => childConnection(await dialler.dial(stopping.signal, ended)),
     gateways: () => dialler.states(),
     stopped: async () => {

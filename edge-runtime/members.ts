@@ -30,6 +30,8 @@ export interface DirectoryOptions {
   readonly joined: boolean;
   readonly clock: Clock;
   readonly log: NetworkLog;
+  /** `list` may say something else than before. */
+  readonly onList?: () => void;
   /** This node was removed: called once. */
   readonly onRemoved: () => void;
 }
@@ -131,6 +133,7 @@ export class MemberDirectory implements MembersDoor {
       ...configured.filter(({ node }) => !named.has(node)),
       ...current.map(({ node, peer, addresses, http }) => ({ node, peer, addresses, http })),
     ].sort((a, b) => (a.node < b.node ? -1 : 1));
+    this.#options.onList?.();
     this.#look();
   }
 

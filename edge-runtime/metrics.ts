@@ -5,6 +5,7 @@ import type { Replica } from "@openclaw/core/replica.ts";
 import { shedCount } from "@openclaw/core/state-machine/shed.ts";
 import type { UplinkState } from "@openclaw/core/sync/uplink-state.ts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { ClientPresenceCounts } from "./network/client-presence.ts";
 import type { LinkRefusals } from "./sync/link-refusals.ts";
 
 /** Seconds: from one fsync on a fast disk to an election and a retry. */
@@ -22,6 +23,8 @@ export interface MetricSources {
   readonly stateReads: () => number;
   /** Streams of clients and sites. */
   readonly children: () => number;
+  /** Of clients (R11). */
+  readonly presence: () => ClientPresenceCounts;
   readonly refusals: Pick<LinkRefusals, "counts" | "list">;
   /** Children that were refused since the start, by code. */
   readonly refused: () => ReadonlyMap<ErrorCode, number>;
@@ -36,7 +39,17 @@ export class Metrics {
   readonly #idempotent: Counter<"result">;
   #watchers: () => number = () => 0;
 
-  constructor({ replica, transportDrops, disk, stateReads, children, refusals, refused, uplink }: MetricSources) {
+  constructor({
+    replica,
+    transportDrops,
+    disk,
+    stateReads,
+    children,
+    presence,
+    refusals,
+    refused,
+    uplink,
+  }: MetricSources) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: LOOP_LAG_MS });
     this.#proposals = new Counter({
@@ -160,6 +173,17 @@ export class Metrics {
       registers,
       collect() {
         for (const [code, count] of refused()) this.set({ code }, count);
+      },
+    });
+    gauge("presence_entries", "Clients that are present in a topic, as this node knows", () => presence().entries);
+    new Gauge({
+      name: "openclaw_presence",
+      help: "Presence of clients since the start, by what became of it: messages between gateways (published, taken, and thrown away as strange, flooded, malformed); entries superseded by newer ones, old, left out because of full topics; and what clients were refused",
+      labelNames: ["what"],
+      registers,
+      collect() {
+        const { entries: _now, ...counts } = presence();
+        for (const [what, count] of Object.entries(counts)) this.set({ what }, count);
       },
     });
     gauge("watchers", "Open watches", () => this.#watchers());

@@ -25,11 +25,13 @@ import { createLog } from "./log.ts";
 import { MemberDirectory } from "./members.ts";
 import { Metrics } from "./metrics.ts";
 import { requireLoopback } from "./network/address.ts";
+import { ClientPresence, clientPresenceTopic } from "./network/client-presence.ts";
 import { loadCredential } from "./network/credential.ts";
 import { createHost, type Host } from "./network/host.ts";
 import { ClusterPublicKey, loadIdentity } from "./network/identity.ts";
 import { JoinService } from "./network/join-service.ts";
 import { keyring } from "./network/keyring.ts";
+import { MemberGossip } from "./network/member-gossip.ts";
 import { PRESENCE_TOPIC, PresenceGossip } from "./network/presence.ts";
 import type { RaftCounters } from "./network/raft-counters.ts";
 import { RaftTransport } from "./network/raft-transport.ts";
@@ -120,17 +122,6 @@ async function compose(
   };
 
   let leave = (): void => {};
-  const host = await createHost({
-    identity,
-    listen: config.listen,
-    bootstrap: bootstrapOf(config, remotePeer),
-    mdns: config.mdns,
-    topics: [PRESENCE_TOPIC],
-  });
-  started.push(async () => {
-    await host.stop();
-  });
-
   const http = advertised(config);
   const directory = new MemberDirectory({
     node: id,
@@ -139,11 +130,25 @@ async function compose(
     joined: config.joined,
     clock: systemClock,
     log,
+    onList: () => members.review(),
     onRemoved: () => {
       log.error("this node was removed from its cluster: it serves no longer");
       leave();
     },
   });
+  const members = new MemberGossip({
+    topics: [clientPresenceTopic(cluster)],
+    isMember: (peer) => directory.list().some((member) => member.peer === peer),
+  });
+  const host = await createHost({
+    identity,
+    listen: config.listen,
+    bootstrap: bootstrapOf(config, remotePeer),
+    mdns: config.mdns,
+    topics: [PRESENCE_TOPIC],
+    members,
+  });
+  started.push(async () => host.stop());
   started.push(() => directory.stop());
   const transport = await RaftTransport.open({
     host,
@@ -227,6 +232,9 @@ async function compose(
   started.push(async () => presence.stop());
   replica.onLeadership(() => presence.changed());
 
+  const clients = ClientPresence.open({ host, members, cluster, clock: systemClock, log });
+  started.push(() => clients.stop());
+
   const changeCheck = new ChangeCheck();
   started.push(() => changeCheck.stop());
   const documents = new Materialiser(replica);
@@ -239,6 +247,7 @@ async function compose(
     authority,
     changeCheck,
     sites,
+    presence: clients.gateway,
     clock: systemClock,
     refusals,
     log,
@@ -320,6 +329,7 @@ async function compose(
     transportDrops: () => droppedBy(transport.counters),
     stateReads: () => state.reads,
     children: () => children.size,
+    presence: () => clients.counts(),
     refusals,
     refused: () => children.refusals.byCode(),
     uplink: () => uplink?.status() ?? null,

@@ -1,6 +1,6 @@
-/** The clock and the random source of this process. */
+/** The clock, the random source and the turns of this process. */
 import { randomBytes } from "node:crypto";
-import type { Clock, Random } from "@openclaw/core/ports.ts";
+import type { Clock, NextTurn, Random } from "@openclaw/core/ports.ts";
 
 export const systemClock: Clock = {
   now: () => performance.now(),
@@ -10,6 +10,8 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+export const systemTurn: NextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** Drawn ahead, since a draw costs some 20 µs however short it is, and every command takes a salt. */
 const DRAWN_BYTES = 4_096;

@@ -7,6 +7,7 @@
 
 export type { Durability, Safety } from "@openclaw/core/client/durability.ts";
 export type { Stale } from "@openclaw/core/client/mirror-level.ts";
+export type { Other } from "@openclaw/core/client/presence-handle.ts";
 export type { DocumentView } from "./document-source.ts";
 export { DurabilityBadge, type DurabilityBadgeProps } from "./durability-badge.ts";
 export type { KeyOptions, TypedKeyOptions } from "./key-views.ts";
@@ -14,5 +15,6 @@ export { OpenClawProvider, type OpenClawProviderProps, useClient } from "./provi
 export { useDocument } from "./use-document.ts";
 export { type Durable, useDurability } from "./use-durability.ts";
 export { type KvView, useKv } from "./use-kv.ts";
+export { type PresenceView, usePresence } from "./use-presence.ts";
 export { type RangeView, useRange } from "./use-range.ts";
 export { useSyncStatus } from "./use-sync-status.ts";

@@ -9,6 +9,7 @@ import type { Keys } from "./keys.ts";
 import type { Leases } from "./leases.ts";
 import { callListener } from "./listener.ts";
 import type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
+import type { Presence } from "./presence.ts";
 import type { Restored } from "./restored.ts";
 import { Session } from "./session.ts";
 import type { FailedRow } from "./store.ts";
@@ -23,6 +24,8 @@ export class Client {
   readonly docs: Documents;
   /** Granted, and kept alive as long as this client can. */
   readonly leases: Leases;
+  /** Who else is there; of nothing that is stored. */
+  readonly presence: Presence;
   /** What recipes need besides its keys. */
   readonly ports: Pick<ClientOptions, "clock" | "random">;
   readonly #options: ClientOptions;
@@ -38,6 +41,7 @@ export class Client {
     this.kv = this.#session.keys;
     this.docs = this.#session.documents;
     this.leases = this.#session.leases;
+    this.presence = this.#session.presence;
     options.storage?.subscribe(() => this.#changed());
   }
 

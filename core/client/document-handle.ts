@@ -14,6 +14,16 @@ export interface EditState {
   readonly failure: OpenClawError | null;
 }
 
+/** A change that is no part of the document here, or not anywhere. */
+export interface QuarantinedChange {
+  readonly hash: ChangeHash;
+  /**
+   * CHANGE_INVALID, CHANGE_TOO_LARGE: what came is not that change; it is taken when the right bytes come. QUARANTINED:
+   * Automerge will not take it, or it follows one that is kept out.
+   */
+  readonly reason: OpenClawError;
+}
+
 /** An open document, ready to be read and changed. */
 export interface DocumentHandle<T> {
   readonly collection: string;
@@ -21,6 +31,8 @@ export interface DocumentHandle<T> {
   /** The document as it is now; the same object until it changes. */
   doc(): Automerge.Doc<T>;
   heads(): readonly ChangeHash[];
+  /** Changes that are on this device and not in `doc` yet: many at once are put in some at a time, each time with a call. */
+  unshown(): number;
   /**
    * Changes the document. It shows at once; how safe it is, the edit tells. An edit that changes nothing has no hashes.
    * @throws OpenClawError CHANGE_TOO_LARGE, OVERLOADED, STOPPED, CLIENT_STORAGE_FAILED
@@ -32,6 +44,8 @@ export interface DocumentHandle<T> {
   subscribe(listener: () => void): () => void;
   /** This device's own edits, oldest first: those not yet at the hub, and those of this page. */
   edits(): readonly EditState[];
+  /** Received changes that are kept out of it, and why; of those that were not on this device when it was opened, from then on. */
+  quarantined(): readonly QuarantinedChange[];
   /** Null while the change is not yet stored on this device. */
   rung(hash: ChangeHash): Rung | null;
   /** Resolves when the change is on that rung. @throws OpenClawError what it failed with */

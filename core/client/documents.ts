@@ -1,25 +1,31 @@
 /** The documents that are open: each is one in memory, however many handles an app has of it. */
 import { OpenClawError } from "../errors.ts";
 import type { DocumentChange } from "../ledger/record.ts";
+import type { NextTurn } from "../ports.ts";
 import { nameRefusal } from "../state-machine/document-rows.ts";
 import type { DocumentHandle } from "./document-handle.ts";
 import { type Content, type DocumentHost, OpenDocument } from "./open-document.ts";
+import { Slices } from "./slices.ts";
+import type { QuarantinedRow } from "./store.ts";
 
 /** Documents open at once; a further one is refused OVERLOADED. */
 const OPEN_MAX = 1_024;
 
 /** What documents need of their client. */
-export interface DocumentsHost extends DocumentHost {
+export interface DocumentsHost extends Omit<DocumentHost, "slices"> {
+  readonly nextTurn: NextTurn;
   /** Makes sure that the collection is part of what the parent streams. */
   subscribe(collection: string): void;
 }
 
 export class Documents {
   readonly #host: DocumentsHost;
+  readonly #slices: Slices;
   readonly #open = new Map<string, { readonly document: OpenDocument; readonly loaded: Promise<void> }>();
 
   constructor(host: DocumentsHost) {
     this.#host = host;
+    this.#slices = new Slices(host.clock, host.nextTurn);
   }
 
   /**
@@ -51,7 +57,7 @@ export class Documents {
 
   #begin(name: string, collection: string, id: string) {
     if (this.#open.size >= OPEN_MAX) throw new OpenClawError("OVERLOADED", `${OPEN_MAX} documents are open`);
-    const document = new OpenDocument(collection, id, this.#host, () => {
+    const document = new OpenDocument(collection, id, { ...this.#host, slices: this.#slices }, () => {
       // Another one may be open under that name by now.
       if (this.#open.get(name)?.document === document) this.#open.delete(name);
     });
@@ -60,9 +66,20 @@ export class Documents {
     return one;
   }
 
+  /** Resolves when what was received is shown as far as that more may come. */
+  room(): Promise<void> {
+    return this.#slices.room();
+  }
+
   /** Received changes that are stored: they show in the open document. */
   received(collection: string, id: string, changes: readonly DocumentChange[]): void {
     this.#open.get(nameOf(collection, id))?.document.receive(changes);
+  }
+
+  /** Of received changes these are kept out, which is written down. */
+  quarantined(rows: readonly QuarantinedRow[]): void {
+    for (const [name, own] of Map.groupBy(rows, (row) => nameOf(row.collection, row.document)))
+      this.#open.get(name)?.document.quarantined(own);
   }
 
   /** Rungs moved. */

@@ -16,8 +16,9 @@ import { isBare } from "../sync/run.ts";
 import type { Documents } from "./documents.ts";
 import type { Journal } from "./journal.ts";
 import type { Keys } from "./keys.ts";
+import type { Quarantines } from "./quarantines.ts";
 import type { Rungs } from "./rungs.ts";
-import type { ClientStore, ClientWrite, DownCursor } from "./store.ts";
+import type { ClientStore, DownCursor } from "./store.ts";
 import { covers, coversPrefix, fits, isEmpty, union } from "./subscription.ts";
 import { Taken } from "./taken.ts";
 import { type Place, snapshotAfter, takenOfPiece } from "./taken-snapshot.ts";
@@ -32,6 +33,7 @@ export interface DownHost {
   readonly rungs: Rungs;
   readonly documents: Documents;
   readonly keys: Keys;
+  readonly quarantines: Quarantines;
   /** Everything up to here is stored. */
   taken(cursor: Revision): void;
   /** The next step of a snapshot is stored. */
@@ -179,6 +181,8 @@ export class Down {
         const runs = takeRuns(this.#waiting);
         if (runs.length > 0) await this.#take(runs);
         else await this.#takeStep();
+        // What is stored is acknowledged at once; the rest waits here, within the parent's credit.
+        await this.#host.documents.room();
       }
     } catch (error) {
       if (error instanceof InvariantViolation) throw error;
@@ -199,9 +203,8 @@ export class Down {
     // But the first one: from then on it is known that the mirror holds all of what was asked for, if only nothing.
     const isKnown = this.#stored !== null && isSame(this.#stored.subscription, place.held);
     const unwritten = isKnown && runs.every(({ items }) => isBare(items)) && to - this.#written < UNWRITTEN_MAX;
-    if (!unwritten) await this.#write(taken.write(), place);
-    this.#place = place;
-    this.#show(taken);
+    if (unwritten) this.#place = place;
+    else await this.#keep(taken, place);
     this.#host.taken(to);
   }
 
@@ -214,25 +217,26 @@ export class Down {
       step.kind === "piece" && head !== undefined
         ? await takenOfPiece(this.#host.store, head, step.piece)
         : new Taken();
-    await this.#write(taken.write(), place);
-    this.#place = place;
-    this.#show(taken);
+    await this.#keep(taken, place);
     this.#host.snapshotTaken();
   }
 
-  async #write(write: ClientWrite, place: Place): Promise<void> {
+  /** Stores it, then shows it. */
+  async #keep(taken: Taken, place: Place): Promise<void> {
+    const { journal, quarantines, rungs, documents, keys } = this.#host;
+    const sifted = quarantines.sift(taken.documents.values());
     const down = this.#position(place);
-    await this.#host.journal.commit({ write: { ...write, ...(down === null ? {} : { down }) } });
+    const write = { ...taken.write(), ...sifted.write, changes: sifted.documents };
+    await journal.commit({ write: { ...write, ...(down === null ? {} : { down }) } });
     this.#written = place.cursor;
     if (down !== null) this.#stored = down;
-  }
-
-  #show(taken: Taken): void {
-    for (const { hashes, at } of taken.committed) this.#host.rungs.committed(hashes, at);
-    for (const { collection, document, changes } of taken.documents.values())
-      this.#host.documents.received(collection, document, changes);
-    this.#host.keys.received(taken.events, this.#place.cursor);
-    if (taken.committed.length > 0) this.#host.documents.rungsMoved();
+    this.#place = place;
+    quarantines.wrote(sifted.write);
+    for (const { hashes, at } of taken.committed) rungs.committed(hashes, at);
+    for (const { collection, document, changes } of sifted.documents) documents.received(collection, document, changes);
+    documents.quarantined(sifted.write.quarantined ?? []);
+    keys.received(taken.events, place.cursor);
+    if (taken.committed.length > 0) documents.rungsMoved();
   }
 }
 

@@ -1,6 +1,7 @@
 /** A document that is not on this device: asked of a gateway, and stored. */
 import type { DocumentChange } from "../ledger/record.ts";
 import type { Journal } from "./journal.ts";
+import type { Quarantines } from "./quarantines.ts";
 import type { Questions } from "./questions.ts";
 import type { Rungs } from "./rungs.ts";
 
@@ -10,13 +11,14 @@ export interface FetchHost {
   readonly ask: Questions["document"];
   readonly journal: Journal;
   readonly rungs: Rungs;
+  readonly quarantines: Quarantines;
   /** It cannot be asked for. It comes with the stream when the site can be reached again, as far as this session may see it. */
   failed(error: unknown): void;
 }
 
 /** Empty where it cannot be had. @throws OpenClawError CLIENT_STORAGE_FAILED */
 export async function fetchDocument(
-  { online, ask, journal, rungs, failed }: FetchHost,
+  { online, ask, journal, rungs, quarantines, failed }: FetchHost,
   collection: string,
   document: string,
 ): Promise<readonly DocumentChange[]> {
@@ -29,9 +31,11 @@ export async function fetchDocument(
     failed(error);
     return [];
   }
-  const { changes, at } = fetched;
-  if (changes.length === 0) return [];
-  await journal.commit({ write: { changes: [{ collection, document, changes }] } });
+  const { at } = fetched;
+  const { documents, write } = quarantines.sift([{ collection, document, changes: fetched.changes }]);
+  await journal.commit({ write: { ...write, changes: documents } });
+  quarantines.wrote(write);
+  const changes = documents.flatMap((received) => received.changes);
   // The site has them; what its hub has of them, the stream tells.
   const hashes = changes.map(({ hash }) => hash);
   if (life === rungs.life) rungs.committed(hashes, at);

@@ -193,6 +193,8 @@ function merged(writes: readonly ClientWrite[]): ClientWrite {
     awaiting: writes.flatMap((write) => write.awaiting ?? []),
     failed: writes.flatMap((write) => write.failed ?? []),
     forgetFailed: writes.flatMap((write) => write.forgetFailed ?? []),
+    quarantined: writes.flatMap((write) => write.quarantined ?? []),
+    released: writes.flatMap((write) => write.released ?? []),
     ...mirror,
     ...(down === undefined ? {} : { down }),
     ...(hubHolds === undefined ? {} : { hubHolds }),

@@ -3,7 +3,16 @@ import { compareBytes, toHex } from "../bytes.ts";
 import { type ChangeHash, type LinkId, type Revision, type Seq, seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { causalOrder } from "./causal-order.ts";
-import type { Awaiting, ClientStore, ClientWrite, DownCursor, FailedRow, MirrorRow, OutboxRow } from "./store.ts";
+import type {
+  Awaiting,
+  ClientStore,
+  ClientWrite,
+  DownCursor,
+  FailedRow,
+  MirrorRow,
+  OutboxRow,
+  QuarantinedRow,
+} from "./store.ts";
 
 export class MemoryClientStore implements ClientStore {
   readonly #outboxes = new Map<LinkId, Map<Seq, OutboxRow>>();
@@ -12,6 +21,7 @@ export class MemoryClientStore implements ClientStore {
   readonly #changes = new Map<string, Map<string, Map<ChangeHash, DocumentChange>>>();
   #awaiting: Awaiting[] = [];
   #failed: FailedRow[] = [];
+  readonly #quarantined = new Map<string, QuarantinedRow>();
   readonly #mirror = new Map<string, MirrorRow>();
   #down: DownCursor | null = null;
 
@@ -35,6 +45,8 @@ export class MemoryClientStore implements ClientStore {
     for (const { link, seq: forgotten } of write.forgetFailed ?? []) {
       this.#failed = this.#failed.filter((row) => row.link !== link || row.seq !== forgotten);
     }
+    for (const row of write.quarantined ?? []) this.#quarantined.set(quarantineName(row), row);
+    for (const row of write.released ?? []) this.#quarantined.delete(quarantineName(row));
     const holds: Revision | undefined = write.hubHolds;
     if (holds !== undefined) this.#awaiting = this.#awaiting.filter((row) => row.revision > holds);
     if (write.mirrorReset === true) this.#mirror.clear();
@@ -67,6 +79,10 @@ export class MemoryClientStore implements ClientStore {
 
   async failed(): Promise<readonly FailedRow[]> {
     return [...this.#failed];
+  }
+
+  async quarantined(): Promise<readonly QuarantinedRow[]> {
+    return [...this.#quarantined.values()];
   }
 
   async document(collection: string, document: string): Promise<readonly DocumentChange[]> {
@@ -107,3 +123,6 @@ function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
 /** A cluster's name has no slash, so two rows never share one. */
 const mirrorName = (row: { readonly key: Uint8Array; readonly origin: string | null }): string =>
   `${row.origin ?? ""}/${toHex(row.key)}`;
+
+const quarantineName = ({ collection, document, hash }: Pick<QuarantinedRow, "collection" | "document" | "hash">) =>
+  JSON.stringify([collection, document, hash]);

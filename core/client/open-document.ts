@@ -15,9 +15,11 @@ import { type Edit, LocalEdit } from "./edit.ts";
 import { genesis } from "./genesis.ts";
 import type { Draft } from "./journal.ts";
 import { callListener } from "./listener.ts";
+import type { Quarantines } from "./quarantines.ts";
 import type { Rungs } from "./rungs.ts";
-import { applied, soundDocument } from "./sound-document.ts";
-import type { ClientStore } from "./store.ts";
+import { type Showing, type Slices, Unshown } from "./slices.ts";
+import { applied, Quarantine, soundDocument } from "./sound-document.ts";
+import type { ClientStore, QuarantinedRow } from "./store.ts";
 
 /** Own edits that `edits()` tells of: the newest. */
 const EDITS_MAX = 1_000;
@@ -28,6 +30,10 @@ export interface DocumentHost {
   readonly rungs: Rungs;
   readonly clock: Clock;
   readonly actor: LinkId;
+  readonly slices: Slices;
+  readonly quarantines: Quarantines;
+  /** Automerge refused these, which are stored: that is written down. */
+  quarantine(rows: readonly QuarantinedRow[]): void;
   /** @throws OpenClawError OVERLOADED, STOPPED */
   assertRoom(): void;
   /** Stores changes and queues them for the parent. */
@@ -40,14 +46,17 @@ export interface DocumentHost {
 
 export type Content = Record<string, unknown>;
 
-export class OpenDocument {
+export class OpenDocument implements Showing {
   readonly #collection: string;
   readonly #id: string;
   readonly #host: DocumentHost;
   readonly #ended: () => void;
   #doc: Automerge.Doc<Content>;
-  /** Received while the stored changes are being read; null once they are. */
-  #early: DocumentChange[] | null = [];
+  /** Received, and so stored already. What is made here does not wait for it: it follows what is shown. */
+  readonly unshown: Unshown;
+  #quarantine = new Quarantine([]);
+  /** False while it is made of what is stored. */
+  #isBuilt = false;
   readonly #listeners = new Set<() => void>();
   #holders = 0;
   #reloading = false;
@@ -59,6 +68,7 @@ export class OpenDocument {
     this.#id = id;
     this.#host = host;
     this.#ended = ended;
+    this.unshown = new Unshown(host.slices);
     this.#doc = this.#empty();
   }
 
@@ -70,7 +80,7 @@ export class OpenDocument {
     if (changes.length === 0) changes = await this.#host.fetch(this.#collection, this.#id);
     const own = changes.filter(({ hash }) => rungs.isOwn(hash)).map(({ hash }) => hash);
     this.#own = [...own.slice(-EDITS_MAX), ...this.#own];
-    this.#build(changes);
+    await this.#build(changes);
   }
 
   /** Open for one more, from before its handle is ready. */
@@ -80,7 +90,9 @@ export class OpenDocument {
 
   release(): void {
     this.#holders--;
-    if (this.#holders === 0) this.#ended();
+    if (this.#holders > 0) return;
+    this.unshown.takeAll();
+    this.#ended();
   }
 
   /** Writes the initial content unless the document has some. */
@@ -96,22 +108,38 @@ export class OpenDocument {
   }
 
   receive(changes: readonly DocumentChange[]): void {
-    if (this.#early !== null) {
-      this.#early.push(...changes);
-      return;
-    }
     // What was made here comes back: it is in the document, which stays the same object.
     const own = new Set(this.#own);
     const news = changes.filter(({ hash }) => !own.has(hash));
     if (news.length === 0) return;
+    this.unshown.add(news);
+    this.#host.slices.want(this);
+  }
+
+  /** Received, and kept out. */
+  quarantined(rows: readonly QuarantinedRow[]): void {
+    this.#quarantine.keepOut(rows);
+    this.#changed();
+  }
+
+  show(limit: number): number {
+    if (!this.#isBuilt) return 0;
+    const taken = this.unshown.take(limit);
+    if (taken.some(({ hash }) => this.#quarantine.lacksBytes(hash))) {
+      // These are the right ones. What follows was left out with it, and is stored.
+      void this.#reload();
+      return taken.length;
+    }
+    const news = this.#quarantine.admitted(taken);
     try {
       this.#doc = applied(this.#doc, news);
     } catch {
       // Automerge may have taken half of it in: what would be made on top of that, nobody else could apply.
       void this.#reload();
-      return;
+      return taken.length;
     }
     this.#changed();
+    return taken.length;
   }
 
   rungsMoved(): void {
@@ -135,6 +163,8 @@ export class OpenDocument {
       // The app says what its documents hold; nothing here looks into them.
       doc: () => this.#doc as unknown as Automerge.Doc<T>,
       heads: () => headsOf(this.#doc),
+      unshown: () => this.unshown.size,
+      quarantined: () => this.#quarantine.changes,
       change,
       changeAt: (heads, edit) => {
         assertOpen();
@@ -210,7 +240,7 @@ export class OpenDocument {
   async #reload(): Promise<void> {
     if (this.#reloading) return;
     this.#reloading = true;
-    this.#early = [];
+    this.#isBuilt = false;
     let changes: readonly DocumentChange[];
     try {
       await this.#host.stored();
@@ -220,7 +250,7 @@ export class OpenDocument {
       this.#ended();
       return;
     }
-    this.#build(changes);
+    await this.#build(changes);
     const stored = new Set(changes.map(({ hash }) => hash));
     this.#own = this.#own.filter((hash) => stored.has(hash));
     this.#reloading = false;
@@ -228,13 +258,21 @@ export class OpenDocument {
   }
 
   /** The document anew, of what is stored and what came while that was read. */
-  #build(stored: readonly DocumentChange[]): void {
-    const early = this.#early ?? [];
-    this.#early = null;
+  async #build(stored: readonly DocumentChange[]): Promise<void> {
+    const { rungs, slices, quarantines } = this.#host;
+    const early = this.unshown.takeAll();
     const changes = early.length === 0 ? stored : causalOrder([...stored, ...early]);
-    const { doc, quarantined } = soundDocument(() => this.#empty(), changes);
-    this.#doc = doc;
-    for (const { hash, failure } of quarantined) this.#host.rungs.failed([hash], failure);
+    const [collection, document] = [this.#collection, this.#id];
+    const quarantine = new Quarantine(quarantines.of(collection, document));
+    this.#quarantine = quarantine;
+    this.#doc = await soundDocument(() => this.#empty(), changes, quarantine, slices);
+    for (const { hash, reason } of quarantine.changes) rungs.failed([hash], reason);
+    const found = [...quarantine.found].map(
+      ([hash, details]): QuarantinedRow => ({ collection, document, hash, code: "QUARANTINED", details }),
+    );
+    if (found.length > 0) this.#host.quarantine(found);
+    this.#isBuilt = true;
+    slices.want(this);
   }
 
   #empty(): Automerge.Doc<Content> {

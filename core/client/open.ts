@@ -5,6 +5,7 @@ import { allRows } from "./drain.ts";
 import type { ClientOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { drawLink } from "./own-link.ts";
+import { Quarantines } from "./quarantines.ts";
 import { Rungs } from "./rungs.ts";
 import type { OutboxRow } from "./store.ts";
 
@@ -20,7 +21,12 @@ export async function openClient(options: ClientOptions): Promise<Client> {
   const own = rows.filter((row) => row.link === link);
   const outbox = new Outbox(link, own[0]?.seq ?? (await store.nextSeq(link)));
   outbox.restore(own);
-  const [down, awaiting, failed] = await Promise.all([store.down(), store.awaiting(), store.failed()]);
+  const [down, awaiting, failed, quarantined] = await Promise.all([
+    store.down(),
+    store.awaiting(),
+    store.failed(),
+    store.quarantined(),
+  ]);
   const rungs = new Rungs();
   const upstream = down ?? { upstream: revision(0), upstreamEpoch: null };
   rungs.restore(rows, awaiting, failed, upstream, down?.cursor ?? revision(0));
@@ -29,6 +35,7 @@ export async function openClient(options: ClientOptions): Promise<Client> {
     rungs,
     down,
     failed,
+    quarantines: new Quarantines(quarantined),
     claim,
     release,
     foreign: rows.length - own.length,

@@ -1,7 +1,7 @@
 /** What a client is opened with, and what it says of itself. */
 import type { OpenClawError } from "../errors.ts";
 import type { ClusterId, LinkId, Revision } from "../ids.ts";
-import type { Clock, Random } from "../ports.ts";
+import type { Clock, NextTurn, Random } from "../ports.ts";
 import type { ChildConnection } from "../sync/message.ts";
 import type { GatewayState } from "../sync/rotation.ts";
 import type { Claim } from "./drain.ts";
@@ -31,6 +31,7 @@ export interface ClientOptions {
   readonly storage?: StoragePort;
   readonly clock: Clock;
   readonly random: Random;
+  readonly nextTurn: NextTurn;
   /**
    * One try at a connection to any gateway of the site; the client waits and tries again. `ended`: why the connection
    * before ended, or could not be had: another gateway may do better. Null when there was none, or it was ended here.
@@ -63,6 +64,8 @@ export interface ClientStatus {
   readonly unsynced: number;
   /** Edits that the site refused for good. */
   readonly failed: number;
+  /** Received changes that are kept out of their documents: their handles say why. At most 10,000 are counted. */
+  readonly quarantined: number;
   /** The site's ledger is mirrored here up to this revision. */
   readonly cursor: Revision;
   /** The site's parent holds the site's ledger up to this revision. */

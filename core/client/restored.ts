@@ -1,5 +1,6 @@
 import type { Claim } from "./drain.ts";
 import type { Outbox } from "./outbox.ts";
+import type { Quarantines } from "./quarantines.ts";
 import type { Rungs } from "./rungs.ts";
 import type { ClientStore, FailedRow } from "./store.ts";
 
@@ -9,6 +10,7 @@ export interface Restored {
   readonly rungs: Rungs;
   readonly down: Awaited<ReturnType<ClientStore["down"]>>;
   readonly failed: readonly FailedRow[];
+  readonly quarantines: Quarantines;
   readonly claim: Claim;
   readonly release: (() => void) | null;
   readonly foreign: number;

@@ -16,12 +16,14 @@ import { Leases, type LeasesHost } from "./leases.ts";
 import type { ClientMetrics, ClientOptions, ClientStatus, StorageStatus } from "./options.ts";
 import { Outbox, requireSent } from "./outbox.ts";
 import { drawLink } from "./own-link.ts";
+import { Presence } from "./presence.ts";
 import { Questions } from "./questions.ts";
 import { ReadSession } from "./read-session.ts";
 import type { Restored } from "./restored.ts";
 import { hashesOf, type Rungs } from "./rungs.ts";
 import { Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
+import type { QuarantinedRow } from "./store.ts";
 import { subscriptionOf } from "./subscription.ts";
 import { Upstream } from "./upstream.ts";
 
@@ -31,6 +33,7 @@ export class Session {
   readonly keys: Keys;
   readonly documents: Documents;
   readonly leases: Leases;
+  readonly presence: Presence;
   readonly reads: ReadSession;
   readonly upstream: Upstream;
   readonly settlement: Settlement;
@@ -56,7 +59,7 @@ export class Session {
   /** @param changed called when `status` did */
   constructor(options: ClientOptions, restored: Restored, changed: () => void) {
     const { store, clock, random } = options;
-    const { outbox, rungs, down } = restored;
+    const { outbox, rungs, down, quarantines } = restored;
     this.#options = options;
     this.#changed = changed;
     this.#restored = restored;
@@ -82,12 +85,16 @@ export class Session {
       ask: (...document: readonly [string, string]) => this.#questions.document(...document),
       journal: this.#journal,
       rungs,
+      quarantines,
       failed: (error: unknown) => this.#note(error),
     };
     this.documents = new Documents({
       store,
       rungs,
       clock,
+      nextTurn: options.nextTurn,
+      quarantines,
+      quarantine: (rows) => this.#quarantine(rows),
       actor: outbox.link,
       assertRoom,
       enqueue,
@@ -119,6 +126,7 @@ export class Session {
         rungs,
         documents: this.documents,
         keys: this.keys,
+        quarantines,
         taken: (cursor) => {
           this.#site.link?.taken(cursor);
           this.#changed();
@@ -159,6 +167,7 @@ export class Session {
       changed: () => this.#changed(),
       ended: (reason) => this.#ended(reason),
     });
+    this.presence = new Presence({ clock, link: () => this.#site.link });
     this.#questions = new Questions(this.#site, this.reads, clock, random);
     this.upstream = new Upstream({ rungs, clock, moved: () => this.#settled(), store: () => this.#storeUpstream() });
   }
@@ -174,6 +183,7 @@ export class Session {
       cluster: this.#cluster,
       unsynced: this.#journal.outbox.edits + this.#journal.unstored + this.#drainer.waiting,
       failed: this.settlement.failed.length,
+      quarantined: this.#restored.quarantines.size,
       cursor: this.#down.cursor,
       upstream: this.#rungs.upstream,
       storage: this.#options.storage?.status() ?? KEPT,
@@ -237,6 +247,7 @@ export class Session {
       events: (run) => this.#down.events(run),
       snapshot: (step) => this.#down.snapshot(step),
       holds: (upstream, epoch) => this.upstream.holds(upstream, epoch),
+      presence: (told) => this.presence.told(told),
     };
   }
 
@@ -246,6 +257,7 @@ export class Session {
     this.upstream.holds(welcome.upstream, welcome.upstreamEpoch);
     this.#drainer.start();
     this.keys.welcomed();
+    this.presence.welcomed();
     this.#changed();
   }
 
@@ -270,6 +282,7 @@ export class Session {
   async #ended(reason: OpenClawError | null): Promise<void> {
     this.#drainer.pause();
     this.keys.parted();
+    this.presence.parted();
     try {
       if (reason?.code === "WRONG_EPOCH") await this.#followEpoch();
       else if (reason?.code === "SESSION_EXPIRED") await this.#newLink();
@@ -331,6 +344,15 @@ export class Session {
 
   #want(more: Subscription): void {
     if (this.#down.want(more)) this.#site.restart();
+  }
+
+  /** Automerge refused them: not tried again, by the next session neither. */
+  async #quarantine(quarantined: readonly QuarantinedRow[]): Promise<void> {
+    const { quarantines } = this.#restored;
+    // Known from here on, whether or not it can be written down.
+    quarantines.wrote({ quarantined });
+    await this.#journal.commit({ write: { quarantined } }).catch((error: unknown) => this.#note(error));
+    this.#changed();
   }
 
   async #token(): Promise<string | null> {

@@ -1,53 +1,106 @@
-/** Puts changes into a document, and leaves out those that Automerge will not take. */
+/**
+ * Puts changes into a document, and leaves out those that Automerge will not take (a twin, D2; or one that passed the check,
+ * D1, and names what never was), with all that follow them.
+ */
 import * as Automerge from "@automerge/automerge/slim";
 import { OpenClawError } from "../errors.ts";
 import type { ChangeHash } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
-import { BATCH_ITEMS_MAX } from "../limits.ts";
-
-export interface SoundDocument<T> {
-  readonly doc: Automerge.Doc<T>;
-  /** What is not in it, and why: QUARANTINED. */
-  readonly quarantined: readonly { readonly hash: ChangeHash; readonly failure: OpenClawError }[];
-}
+import type { QuarantinedChange } from "./document-handle.ts";
+import type { Slices } from "./slices.ts";
+import type { QuarantinedRow } from "./store.ts";
 
 /** Throws what Automerge throws; `doc` may then be broken. */
 export function applied<T>(doc: Automerge.Doc<T>, changes: readonly DocumentChange[]): Automerge.Doc<T> {
-  let next = doc;
-  for (let at = 0; at < changes.length; at += BATCH_ITEMS_MAX) {
-    [next] = Automerge.applyChanges(
-      next,
-      changes.slice(at, at + BATCH_ITEMS_MAX).map(({ bytes }) => bytes),
-    );
-  }
+  const [next] = Automerge.applyChanges(
+    doc,
+    changes.map(({ bytes }) => bytes),
+  );
   return next;
 }
 
-/**
- * The document without the changes that Automerge will not apply (a twin, D2; or one that passed the check, D1, and
- * names what never was). What fails leaves the document broken: after it the others begin anew.
- */
-export function soundDocument<T>(empty: () => Automerge.Doc<T>, changes: readonly DocumentChange[]): SoundDocument<T> {
-  try {
-    return { doc: applied(empty(), changes), quarantined: [] };
-  } catch {
-    return oneByOne(empty, changes);
+/** What is left out of a document, and why. */
+export class Quarantine {
+  readonly #left = new Map<ChangeHash, QuarantinedChange>();
+  readonly #found = new Map<ChangeHash, string>();
+
+  constructor(rows: readonly QuarantinedRow[]) {
+    this.keepOut(rows);
+  }
+
+  /** Oldest first. */
+  get changes(): readonly QuarantinedChange[] {
+    return [...this.#left.values()];
+  }
+
+  /** Those that Automerge refused since this began, but not who follows them: with its words. */
+  get found(): ReadonlyMap<ChangeHash, string> {
+    return this.#found;
+  }
+
+  /** What came under that hash was not that change. */
+  lacksBytes(hash: ChangeHash): boolean {
+    const { reason } = this.#left.get(hash) ?? {};
+    return reason !== undefined && reason.code !== "QUARANTINED";
+  }
+
+  keepOut(rows: readonly Pick<QuarantinedRow, "hash" | "code" | "details">[]): void {
+    for (const { hash, code, details } of rows)
+      this.#left.set(hash, { hash, reason: new OpenClawError(code, `${hash}: ${details}`) });
+  }
+
+  refused(hash: ChangeHash, error: unknown): void {
+    const details = error instanceof Error ? error.message : String(error);
+    this.#found.set(hash, details);
+    this.keepOut([{ hash, code: "QUARANTINED", details }]);
+  }
+
+  /** Those that may be put in; of the others, who follows one that is left out is left out, too. */
+  admitted(changes: readonly DocumentChange[]): readonly DocumentChange[] {
+    return changes.filter(({ hash, deps }) => {
+      if (this.#left.has(hash)) return false;
+      const bad = deps.find((dep) => this.#left.has(dep));
+      if (bad !== undefined) this.keepOut([{ hash, code: "QUARANTINED", details: `follows ${bad}` }]);
+      return bad === undefined;
+    });
   }
 }
 
-function oneByOne<T>(empty: () => Automerge.Doc<T>, changes: readonly DocumentChange[]): SoundDocument<T> {
+/** @param changes each after what it depends on. @param quarantine is added to */
+export async function soundDocument<T>(
+  empty: () => Automerge.Doc<T>,
+  changes: readonly DocumentChange[],
+  quarantine: Quarantine,
+  slices: Slices,
+): Promise<Automerge.Doc<T>> {
   const good: DocumentChange[] = [];
-  const quarantined: { hash: ChangeHash; failure: OpenClawError }[] = [];
+  const goodOnes = async (): Promise<Automerge.Doc<T>> => {
+    let again = empty();
+    for await (const slice of slices.of(good)) again = applied(again, slice);
+    return again;
+  };
   let doc = empty();
-  for (const change of changes) {
+  for await (const slice of slices.of(changes)) {
+    const admitted = quarantine.admitted(slice);
     try {
-      doc = applied(doc, [change]);
-      good.push(change);
-    } catch (error) {
-      const details = `${change.hash}: ${error instanceof Error ? error.message : String(error)}`;
-      quarantined.push({ hash: change.hash, failure: new OpenClawError("QUARANTINED", details) });
-      doc = applied(empty(), good);
+      doc = applied(doc, admitted);
+      good.push(...admitted);
+      continue;
+    } catch {
+      // What fails leaves the document broken: the others begin anew.
+      doc = await goodOnes();
+    }
+    for (const change of admitted) {
+      if (quarantine.admitted([change]).length === 0) continue;
+      await slices.turn();
+      try {
+        doc = applied(doc, [change]);
+        good.push(change);
+      } catch (error) {
+        quarantine.refused(change.hash, error);
+        doc = await goodOnes();
+      }
     }
   }
-  return { doc, quarantined };
+  return doc;
 }

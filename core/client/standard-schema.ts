@@ -13,6 +13,11 @@ export interface StandardSchema<Input = unknown, Output = Input> {
   };
 }
 
+/** For what only the app understands. */
+export const ANY_VALUE: StandardSchema = {
+  "~standard": { version: 1, vendor: "openclaw", validate: (value) => ({ value }) },
+};
+
 type Checked<Output> = { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly Issue[] };
 
 interface Issue {

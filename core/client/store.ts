@@ -38,6 +38,19 @@ export interface Awaiting {
   } | null;
 }
 
+/** A received change that is kept out of its document. */
+export interface QuarantinedRow {
+  readonly collection: string;
+  readonly document: string;
+  readonly hash: ChangeHash;
+  /**
+   * CHANGE_INVALID, CHANGE_TOO_LARGE: what came under that hash is not that change, and is not stored. QUARANTINED: it is,
+   * and Automerge will not take it.
+   */
+  readonly code: Extract<ErrorCode, "CHANGE_INVALID" | "CHANGE_TOO_LARGE" | "QUARANTINED">;
+  readonly details: string;
+}
+
 export interface MirrorRow {
   readonly key: Uint8Array;
   /** Null for the parent's own key; else the origin cluster. */
@@ -77,6 +90,10 @@ export interface ClientWrite {
   /** Refused for good; the caller names them in `answered`, too. */
   readonly failed?: readonly FailedRow[];
   readonly forgetFailed?: readonly { readonly link: LinkId; readonly seq: Seq }[];
+  /** In the place of a row of the same change. */
+  readonly quarantined?: readonly QuarantinedRow[];
+  /** No longer kept out. */
+  readonly released?: readonly Pick<QuarantinedRow, "collection" | "document" | "hash">[];
   /** Awaiting edits of revision at most this are at the hub: forgotten here. */
   readonly hubHolds?: Revision;
   /** Present when the parent is in another epoch (L3): every mirror row goes before `mirrorPuts` come. */
@@ -98,6 +115,7 @@ export interface ClientStore {
   awaiting(): Promise<readonly Awaiting[]>;
   /** In the order in which they failed. */
   failed(): Promise<readonly FailedRow[]>;
+  quarantined(): Promise<readonly QuarantinedRow[]>;
   /** Every stored change of a document, in an order in which each follows what it depends on if that is stored. */
   document(collection: string, document: string): Promise<readonly DocumentChange[]>;
   documents(collection: string): Promise<readonly string[]>;

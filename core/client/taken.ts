@@ -71,10 +71,10 @@ export class Taken {
     this.#mirrored({ key, origin, row });
   }
 
+  /** But for the documents' changes, which are checked first. */
   write(): ClientWrite {
     const rows = [...this.#mirror.values()];
     return {
-      changes: [...this.documents.values()],
       mirrorPuts: rows.flatMap(({ row }) => (row === null ? [] : [row])),
       mirrorDeletes: rows.filter(({ row }) => row === null),
     };

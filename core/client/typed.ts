@@ -85,12 +85,12 @@ export class TypedKeys<Input, Output> {
 
   /** @throws OpenClawError VALUE_INVALID: nothing is queued; and as `Keys.put` */
   put(key: Bytes, value: Input): Edit {
-    return this.#keys.put(this.#full(key), this.#encoded(value));
+    return this.#keys.put(this.#full(key), encodedValue(value, this.#schema, this.#codec));
   }
 
   /** @throws OpenClawError VALUE_INVALID: nothing is queued; and as `Keys.compareAndSet` */
   compareAndSet(key: Bytes, expected: number, value: Input): Edit {
-    return this.#keys.compareAndSet(this.#full(key), expected, this.#encoded(value));
+    return this.#keys.compareAndSet(this.#full(key), expected, encodedValue(value, this.#schema, this.#codec));
   }
 
   /** @throws OpenClawError as `Keys.delete` */
@@ -104,21 +104,11 @@ export class TypedKeys<Input, Output> {
       listener(
         events.map((event) => ({
           key: event.key.slice(this.#prefix.length),
-          value: event.kind === "delete" ? null : decoded(event.value, this.#schema, this.#codec),
+          value: event.kind === "delete" ? null : decodedValue(event.value, this.#schema, this.#codec),
           event,
         })),
       ),
     );
-  }
-
-  /** Checked in the form in which it will be read: a Date, say, is a text by then. */
-  #encoded(value: Input): Uint8Array {
-    const bytes = coded(() => this.#codec.encode(value));
-    checked(
-      this.#schema,
-      coded(() => this.#codec.decode(bytes)),
-    );
-    return bytes;
   }
 
   #full(key: Bytes): Uint8Array {
@@ -132,9 +122,23 @@ export const typedRow = <Output>(
   prefixBytes: number,
   schema: StandardSchema<unknown, Output>,
   codec: ValueCodec,
-): TypedRow<Output> => ({ key: key.slice(prefixBytes), value: decoded(value, schema, codec), modRevision });
+): TypedRow<Output> => ({ key: key.slice(prefixBytes), value: decodedValue(value, schema, codec), modRevision });
 
-function decoded<Output>(
+/** Checked in the form in which it will be read: a Date, say, is a text by then. @throws OpenClawError VALUE_INVALID */
+export function encodedValue<Input, Output>(
+  value: Input,
+  schema: StandardSchema<Input, Output>,
+  codec: ValueCodec,
+): Uint8Array {
+  const bytes = coded(() => codec.encode(value));
+  checked(
+    schema,
+    coded(() => codec.decode(bytes)),
+  );
+  return bytes;
+}
+
+export function decodedValue<Output>(
   bytes: Uint8Array,
   schema: StandardSchema<unknown, Output>,
   codec: ValueCodec,

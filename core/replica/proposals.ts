@@ -5,7 +5,7 @@
  */
 
 import { toHex } from "../bytes.ts";
-import { invariant, OpenClawError } from "../errors.ts";
+import { invariant, OpenClawError, unreachable } from "../errors.ts";
 import { type Seq, type SessionId, seq } from "../ids.ts";
 import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX, RESULTS_MAX } from "../limits.ts";
 import type { Clock, Random } from "../ports.ts";
@@ -229,6 +229,7 @@ export class Proposals {
   }
 }
 
+/** Exhaustive: what is not asked for in a session runs again when it is offered again. */
 function isUser(body: Proposed): body is UserCommand | IdempotentCommand {
   switch (body.kind) {
     case "put":
@@ -238,10 +239,33 @@ function isUser(body: Proposed): body is UserCommand | IdempotentCommand {
     case "leaseKeepAlive":
     case "leaseRevoke":
     case "compact":
+    case "setHome":
+    case "addressed":
     case "change":
     case "idempotent":
       return true;
-    default:
+    case "openSession":
+    case "importLedger":
+    case "importSnapshot":
+    case "subscribe":
+    case "shed":
+    case "importCommands":
+    case "parentHolds":
+    case "succeedEpoch":
+    case "settleEpoch":
+    case "noteContender":
+    case "uplinkUsed":
+    case "allowUplink":
+    case "noteMember":
+    case "parentLacks":
+    case "raiseVersion":
+    case "enrolSite":
+    case "decideSite":
+    case "compareStates":
+    case "reportState":
+    case "stamp":
       return false;
+    default:
+      return unreachable(body);
   }
 }

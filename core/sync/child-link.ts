@@ -8,6 +8,7 @@ import type { LeaseId, Revision } from "../ids.ts";
 import type { LinkItem } from "../ledger/record.ts";
 import type { SnapshotStep } from "../ledger/snapshot.ts";
 import type { Clock } from "../ports.ts";
+import type { PresenceSaid, PresenceTold } from "../presence/session.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
 import { type Asked, ChildQuestions } from "./child-questions.ts";
 import {
@@ -63,6 +64,8 @@ export interface ChildLinkOwner {
   snapshot(step: SnapshotStep): void;
   /** `epoch`: the nonce in which the parent's parent said so. */
   holds(upstream: Revision, epoch: string | null): void;
+  /** Others where this client is (R11). Left out by an owner that never asks. */
+  presence?(told: PresenceTold): void;
   /** Called once, last. The reason is null when `close` was called here. */
   closed(reason: OpenClawError | null): void;
 }
@@ -163,6 +166,13 @@ export class ChildLink {
     return this.#questions.keepAlive(lease, timeoutMs);
   }
 
+  /** Says it if it can be said now: presence has no place in the stream, and what waits is replaced by what is newer. */
+  say(message: PresenceSaid): boolean {
+    if (this.#phase !== "open" || !this.#writable) return false;
+    this.#writable = this.#connection.send(message);
+    return true;
+  }
+
   close(): void {
     this.#end(null);
   }
@@ -198,6 +208,9 @@ export class ChildLink {
       case "kept":
       case "askFailed":
         return this.#questions.answered(message);
+      case "present":
+      case "presenceRefused":
+        return this.#owner.presence?.(message);
       case "missing":
         // An outcome MISSING says the same for what this child pushed; a parent that asks others comes with D3's second half.
         return;

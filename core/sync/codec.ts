@@ -12,7 +12,15 @@ import { encodeRun, readRun } from "../ledger/link-run.ts";
 import { changeHashBytes, readHash } from "../ledger/record-codec.ts";
 import { progressTuple, readProgress, readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot.ts";
 import { readSubscription, subscriptionTuple } from "../ledger/subscription.ts";
-import { BATCH_ITEMS_MAX } from "../limits.ts";
+import { BATCH_ITEMS_MAX, PRESENCE_TOPICS_MAX } from "../limits.ts";
+import {
+  ownPresenceTuple,
+  PRESENT_ENTRIES_MAX,
+  presentTuple,
+  readOwnPresence,
+  readPresent,
+} from "../presence/presence.ts";
+import { readTopic, topicTuple } from "../presence/topic.ts";
 import { outcomeTuple, readErrorCode, readOutcome } from "../state-machine/outcome-codec.ts";
 import { readUserCommand, userCommandTuple } from "../state-machine/user-command-codec.ts";
 import { answerTuple, queryTuple, readAnswer, readChangeHash, readQuery } from "./ask-codec.ts";
@@ -29,6 +37,8 @@ const CHILD = {
   pushSnapshot: 6,
   snapshotTaken: 7,
   goodbye: 8,
+  presence: 9,
+  hear: 10,
 } as const satisfies Record<ChildMessage["kind"], number>;
 const PARENT = {
   welcome: 0,
@@ -42,6 +52,8 @@ const PARENT = {
   goodbye: 8,
   kept: 9,
   snapshot: 10,
+  present: 11,
+  presenceRefused: 12,
 } as const satisfies Record<ParentMessage["kind"], number>;
 
 export function encodeChildMessage(message: ChildMessage): Uint8Array {
@@ -68,6 +80,10 @@ export function encodeChildMessage(message: ChildMessage): Uint8Array {
       return encodePooled([CHILD.keepAlive, message.id, message.lease]);
     case "ask":
       return encodePooled([CHILD.ask, message.id, modeTuple(message.mode), queryTuple(message.query)]);
+    case "presence":
+      return encodePooled([CHILD.presence, message.entries.map(ownPresenceTuple)]);
+    case "hear":
+      return encodePooled([CHILD.hear, message.topics.map(topicTuple)]);
     case "goodbye":
       return encodePooled([CHILD.goodbye, message.code, message.details]);
     default:
@@ -119,6 +135,12 @@ function readChildMessage(kind: number, reader: TupleReader): ChildMessage {
       const mode = readMode(reader.any());
       return { kind: "ask", id, mode, query: readQuery(reader.any()) };
     }
+    case CHILD.presence: {
+      const entries = limited(reader.list(), PRESENCE_TOPICS_MAX, "topics").map(readOwnPresence);
+      return { kind: "presence", entries };
+    }
+    case CHILD.hear:
+      return { kind: "hear", topics: limited(reader.list(), PRESENCE_TOPICS_MAX, "topics").map(readTopic) };
     case CHILD.goodbye:
       return { kind: "goodbye", code: readErrorCode(reader), details: reader.text() };
     default:
@@ -159,6 +181,10 @@ export function encodeParentMessage(message: ParentMessage): Uint8Array {
       return encodePooled([PARENT.askFailed, message.id, message.code, message.details]);
     case "missing":
       return encodePooled([PARENT.missing, message.collection, message.document, message.hashes.map(changeHashBytes)]);
+    case "present":
+      return encodePooled([PARENT.present, message.entries.map(presentTuple)]);
+    case "presenceRefused":
+      return encodePooled([PARENT.presenceRefused, topicTuple(message.topic), message.code, message.details]);
     case "goodbye":
       return encodePooled([PARENT.goodbye, message.code, message.details]);
     default:
@@ -219,6 +245,14 @@ function readParentMessage(kind: number, reader: TupleReader): ParentMessage {
       const document = reader.text();
       const hashes = limited(reader.list(), BATCH_ITEMS_MAX, "hashes").map(readChangeHash);
       return { kind: "missing", collection, document, hashes };
+    }
+    case PARENT.present: {
+      const entries = limited(reader.list(), PRESENT_ENTRIES_MAX, "entries").map(readPresent);
+      return { kind: "present", entries };
+    }
+    case PARENT.presenceRefused: {
+      const topic = readTopic(reader.any());
+      return { kind: "presenceRefused", topic, code: readErrorCode(reader), details: reader.text() };
     }
     case PARENT.goodbye:
       return { kind: "goodbye", code: readErrorCode(reader), details: reader.text() };

@@ -17,6 +17,9 @@
  *         ◄────────────────────────────────── answer | askFailed
  *   keepAlive {lease} ──────────────────────►
  *         ◄────────────────────────────────── kept | askFailed
+ *   presence {entries} ─────────────────────►  a client's, and of no other place in the stream (R11)
+ *   hear {topics} ──────────────────────────►
+ *         ◄────────────────────────────────── present {entries} | presenceRefused
  *   goodbye {code} ─────────────────────────►
  */
 import type { ErrorCode } from "../errors.ts";
@@ -25,11 +28,13 @@ import type { PositionToken } from "../ledger/position-token.ts";
 import type { DocumentChange, LinkItem } from "../ledger/record.ts";
 import type { SnapshotProgress, SnapshotStep } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";
+import type { OwnPresence, Present } from "../presence/presence.ts";
+import type { Topic } from "../presence/topic.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
 import type { Outcome, UserCommand } from "../state-machine/command.ts";
 import type { Query, QueryAnswers } from "../state-machine/query.ts";
 
-export const SYNC_VERSION = 4;
+export const SYNC_VERSION = 5;
 
 /** Reads a child may ask for; everything but the parent's own upkeep. */
 export type ChildQuery = Extract<
@@ -102,6 +107,10 @@ export type ChildMessage =
       readonly mode: ReadMode;
       readonly query: ChildQuery;
     }
+  /** What a client shows of itself where it is (R11). Newer than what it said before; what it does not say again in time ends. */
+  | { readonly kind: "presence"; readonly entries: readonly OwnPresence[] }
+  /** The topics in which a client wants to hear of others, from now on: all of them, and no other. */
+  | { readonly kind: "hear"; readonly topics: readonly Topic[] }
   /** The last frame before the child closes the stream for a reason that the parent should know of. */
   | { readonly kind: "goodbye"; readonly code: ErrorCode; readonly details: string };
 
@@ -159,6 +168,10 @@ export type ParentMessage =
       readonly document: string;
       readonly hashes: readonly ChangeHash[];
     }
+  /** Others in the topics that the client hears: at first all who are there, then whoever changed, with null for one who left. */
+  | { readonly kind: "present"; readonly entries: readonly Present[] }
+  /** It may not be present there, or not hear of others. */
+  | { readonly kind: "presenceRefused"; readonly topic: Topic; readonly code: ErrorCode; readonly details: string }
   /** The last frame before the parent closes the stream. */
   | { readonly kind: "goodbye"; readonly code: ErrorCode; readonly details: string };
 

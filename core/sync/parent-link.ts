@@ -5,6 +5,7 @@
 import { InvariantViolation, OpenClawError } from "../errors.ts";
 import { revision } from "../ids.ts";
 import type { Clock } from "../ports.ts";
+import type { PresenceSession, SessionOptions } from "../presence/session.ts";
 import { mayAsk } from "./admission.ts";
 import { answerTo } from "./answer.ts";
 import type { Principal } from "./authority.ts";
@@ -33,6 +34,8 @@ export interface ParentLinkOptions {
   readonly clock: Clock;
   /** Who the transport says is at the other end. */
   readonly remotePeer: string;
+  /** Where its clients meet others (R11); without it nobody is told of anybody. */
+  readonly presence?: PresenceDoor;
   /** The child is who it says; whether it may go on is another question (L3). */
   authenticated?(child: Hello): void;
   /** The child is in; tells who it is. */
@@ -41,11 +44,17 @@ export interface ParentLinkOptions {
   closed?(reason: OpenClawError | null): void;
 }
 
+export interface PresenceDoor {
+  join(options: SessionOptions): PresenceSession;
+}
+
 /** What a connection is once its child is admitted. */
 interface Admitted {
   readonly hello: Hello;
   readonly principal: Principal;
   readonly down: DownStream | null;
+  /** Null for a site. */
+  readonly presence: PresenceSession | null;
 }
 
 /** How far the parent's parent has its ledger, and in which of its epochs. */
@@ -136,6 +145,13 @@ export class ParentLink {
         return this.#ask(message, admitted);
       case "keepAlive":
         return this.#settle(message.id, this.#upkeep.keepAlive(message, admitted.principal));
+      case "presence":
+      case "hear":
+        try {
+          return admitted.presence?.received(message);
+        } catch (error) {
+          return this.fail(error);
+        }
     }
   }
 
@@ -164,7 +180,12 @@ export class ParentLink {
             send: (message) => !this.#expired(principal) && this.#send(message),
             failed: (error) => this.fail(error),
           });
-    this.#admitted = { hello, principal, down };
+    const { link: name, child } = hello;
+    const presence =
+      child.kind === "client"
+        ? (this.#options.presence?.join({ link: name, principal, send: (message) => this.#send(message) }) ?? null)
+        : null;
+    this.#admitted = { hello, principal, down, presence };
     this.#send({
       kind: "welcome",
       version: SYNC_VERSION,
@@ -234,6 +255,7 @@ export class ParentLink {
     if (this.#phase !== "open") return;
     this.#sendHolds();
     this.#admitted?.down?.wake();
+    this.#admitted?.presence?.drained();
     for (const go of this.#waitingToWrite.splice(0)) go();
   }
 
@@ -266,6 +288,7 @@ export class ParentLink {
     this.#cancelExpiry();
     this.#unfollow();
     this.#admitted?.down?.close();
+    this.#admitted?.presence?.close();
     for (const go of this.#waitingToWrite.splice(0)) go();
     this.#connection.close();
     this.#options.closed?.(reason);

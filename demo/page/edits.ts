@@ -1,24 +1,10 @@
-/** My latest edits and how far each is safe. What is typed without a pause is one edit, as safe as its least safe change. */
+/** My latest edits, and a mark on each that says how far it is safe. */
+import { type EditBadge, groupEdits, type ShownChange, summaryOf } from "./edit-groups.ts";
+import { timeElement } from "./time-element.ts";
 
-export type EditBadge = "saving" | "device" | "site" | "hub" | "refused";
-
-/** One change of mine, as the list shows it. */
-export interface ShownChange {
-  readonly badge: EditBadge;
-  readonly inserted: string;
-  readonly removed: number;
-  /** Seconds since 1970: what an Automerge change keeps. */
-  readonly time: number;
-}
-
-/** A pause that starts a new edit, s. */
-const PAUSE_S = 2;
 /** Edits listed. */
 const EDITS_MAX = 10;
-/** Characters of an edit that are shown. */
-const SHOWN_MAX = 60;
 
-const LEAST_SAFE_FIRST: readonly EditBadge[] = ["refused", "saving", "device", "site", "hub"];
 const MEANING: Record<EditBadge, string> = {
   saving: "being written to this device",
   device: "safe on this device only",
@@ -27,62 +13,25 @@ const MEANING: Record<EditBadge, string> = {
   refused: "refused by the site; on this device only",
 };
 
-interface EditGroup {
-  badge: EditBadge;
-  inserted: string;
-  removed: number;
-  time: number;
-}
-
 /** @param changes newest first; as many as are needed are read */
 export function showEdits(list: HTMLElement, changes: Iterable<ShownChange>): void {
-  const groups: EditGroup[] = [];
-  for (const change of changes) {
-    const group = groups.at(-1);
-    if (group !== undefined && group.time - change.time <= PAUSE_S) {
-      group.badge = leastSafe(group.badge, change.badge);
-      group.inserted = change.inserted + group.inserted;
-      group.removed += change.removed;
-      group.time = change.time;
-    } else if (groups.length < EDITS_MAX) {
-      groups.push({ ...change });
-    } else {
-      break;
-    }
-  }
-  list.replaceChildren(...groups.map(item));
+  list.replaceChildren(...groupEdits(changes, EDITS_MAX).map(item));
 }
 
-const leastSafe = (a: EditBadge, b: EditBadge): EditBadge =>
-  LEAST_SAFE_FIRST.indexOf(a) < LEAST_SAFE_FIRST.indexOf(b) ? a : b;
-
-function item(edit: EditGroup): HTMLLIElement {
-  const badge = document.createElement("span");
-  badge.className = "rung";
-  badge.dataset.rung = edit.badge;
-  badge.textContent = edit.badge;
-  badge.title = MEANING[edit.badge];
+function item(edit: ShownChange): HTMLLIElement {
   const what = document.createElement("span");
   what.className = "what";
-  what.textContent = summary(edit);
-  const time = document.createElement("time");
-  // The first change of a document is the same whoever makes it, and has no time.
-  if (edit.time > 0) {
-    const date = new Date(edit.time * 1_000);
-    time.dateTime = date.toISOString();
-    time.textContent = date.toLocaleTimeString();
-  }
+  what.textContent = summaryOf(edit);
   const item = document.createElement("li");
-  item.append(badge, what, time);
+  item.append(badgeElement(edit.badge), what, timeElement(edit.time));
   return item;
 }
 
-function summary({ inserted, removed }: EditGroup): string {
-  const text = inserted.replaceAll(/\s+/g, " ");
-  const shown = text.length > SHOWN_MAX ? `…${text.slice(-SHOWN_MAX)}` : text;
-  const parts = [
-    inserted === "" ? "" : `+ ${shown}`,
-    removed === 0 ? "" : `− ${removed} ${removed === 1 ? "character" : "characters"}`,
-  ];
-  return parts.filter((part) => part !== "").join("  ") || "began the log";
+export function badgeElement(badge: EditBadge): HTMLElement {
+  const element = document.createElement("span");
+  element.className = "rung";
+  element.dataset.rung = badge;
+  element.textContent = badge;
+  element.title = MEANING[badge];
+  return element;
 }

@@ -1,7 +1,7 @@
 /** The shift log as a document: its text, edits at any earlier heads, and what each of my changes did. */
 import * as Automerge from "@automerge/automerge/slim";
 import type { DocumentHandle, EditState } from "@openclaw/browser";
-import type { ShownChange } from "./edits.ts";
+import type { ShownChange } from "./edit-groups.ts";
 import type { SharedText } from "./shift-log.ts";
 import type { Hunk } from "./text-diff.ts";
 
@@ -61,9 +61,16 @@ export class LogDocument implements SharedText {
 
   /** My changes, newest first. */
   *shown(): Generator<ShownChange> {
-    for (const { hash, rung, failure } of this.edits().toReversed()) {
-      yield { ...this.#content(hash), badge: failure === null ? (rung ?? "saving") : "refused" };
-    }
+    for (const edit of this.edits().toReversed()) yield this.#shown(edit);
+  }
+
+  /** Those that are not at the hub yet, oldest first. */
+  notAtHub(): readonly ShownChange[] {
+    return this.edits().flatMap((edit) => (edit.rung === "hub" ? [] : [this.#shown(edit)]));
+  }
+
+  #shown({ hash, rung, failure }: EditState): ShownChange {
+    return { ...this.#content(hash), badge: failure === null ? (rung ?? "saving") : "refused" };
   }
 
   #content(hash: string): Pick<ShownChange, "inserted" | "removed" | "time"> {

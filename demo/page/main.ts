@@ -1,13 +1,19 @@
 /** The page of a site: its quakes, and the shift log that all sites share. */
 import wasmUrl from "@automerge/automerge/automerge.wasm?url";
 import { openClaw } from "@openclaw/browser";
+import { announcer } from "./announcer.ts";
 import { demoHooks } from "./demo-hooks.ts";
 import { showEdits } from "./edits.ts";
 import { followQuakes } from "./quake-view.ts";
 import { QUAKES_PREFIX } from "./quakes.ts";
 import { registerWorker } from "./register-worker.ts";
 import { bindTextarea } from "./shift-log.ts";
-import { setText, showLink, showUnsafe } from "./status-view.ts";
+import { followSites } from "./site-switch.ts";
+import { SITES_PREFIX } from "./sites.ts";
+import { setText, showLink } from "./status-view.ts";
+import { bindTheme } from "./theme.ts";
+import { unsafeChanges } from "./unsafe-changes.ts";
+import { showUnsafe, unsafeSentence } from "./unsafe-view.ts";
 
 const COLLECTION = "shift-log";
 const DOCUMENT = "main";
@@ -15,6 +21,8 @@ const DOCUMENT = "main";
 const RETRY_MS = 2_000;
 /** What changes within it is shown at once, ms: laying out a long text takes its time. */
 const SHOW_MS = 50;
+/** The same for what is not yet safe, ms: it is not to flicker with every key that is on its way. */
+const SHOW_UNSAFE_MS = 500;
 
 function element<T extends HTMLElement>(id: string, type: new () => T): T {
   const found = document.getElementById(id);
@@ -22,6 +30,7 @@ function element<T extends HTMLElement>(id: string, type: new () => T): T {
   return found;
 }
 
+bindTheme(element("theme", HTMLSelectElement));
 const link = element("link", HTMLElement);
 const notice = element("notice", HTMLElement);
 const tell = (error: unknown): void => {
@@ -44,7 +53,7 @@ async function open(): ReturnType<typeof openClaw> {
       return await openClaw({
         gateways: "/v1/gateways",
         automergeWasm: wasmUrl,
-        subscribe: { prefixes: [QUAKES_PREFIX], collections: [COLLECTION] },
+        subscribe: { prefixes: [QUAKES_PREFIX, SITES_PREFIX], collections: [COLLECTION], mirrors: true },
       });
     } catch (error) {
       if (!(error instanceof Error) || !("code" in error) || error.code !== "UNAVAILABLE") throw error;
@@ -52,6 +61,20 @@ async function open(): ReturnType<typeof openClaw> {
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
+}
+
+/** Runs `show` now, and after that once for all calls within a time. */
+function seldom(ms: number, show: () => void): () => void {
+  let waiting = false;
+  show();
+  return () => {
+    if (waiting) return;
+    waiting = true;
+    setTimeout(() => {
+      waiting = false;
+      show();
+    }, ms);
+  };
 }
 
 async function start(): Promise<void> {
@@ -74,27 +97,29 @@ async function start(): Promise<void> {
     map: element("map", HTMLElement),
   };
   followQuakes(client, quakes).catch(tell);
+  followSites(client, element("sites", HTMLElement));
 
   // Automerge is there by now; a static import would put it before everything else.
   const { LogDocument } = await import("./log-document.ts");
   const handle = await client.docs.open(COLLECTION, DOCUMENT, { initial: { text: "" } });
   const log = new LogDocument(handle);
   const showText = bindTextarea(element("log-text", HTMLTextAreaElement), log, tell);
-  const showLog = (): void => {
-    showText();
-    showUnsafe(element("unsafe", HTMLElement), log.edits());
-    showEdits(element("edits", HTMLElement), log.shown());
-  };
-  let drawing = false;
-  handle.subscribe(() => {
-    if (drawing) return;
-    drawing = true;
-    setTimeout(() => {
-      drawing = false;
-      showLog();
-    }, SHOW_MS);
-  });
-  showLog();
+  handle.subscribe(
+    seldom(SHOW_MS, () => {
+      showText();
+      showEdits(element("edits", HTMLElement), log.shown());
+    }),
+  );
+  const unsafePlaces = { title: element("unsafe", HTMLElement), list: element("unsafe-list", HTMLElement) };
+  const announce = announcer(element("announcer", HTMLElement));
+  handle.subscribe(
+    seldom(SHOW_UNSAFE_MS, () => {
+      const unsafe = unsafeChanges(log.notAtHub(), client.status().unsynced);
+      const written = log.edits().length > 0;
+      showUnsafe(unsafePlaces, unsafe, written);
+      if (written) announce(unsafeSentence(unsafe));
+    }),
+  );
   globalThis.openclawDemo = demoHooks(client, log);
 }
 

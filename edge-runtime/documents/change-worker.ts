@@ -1,11 +1,16 @@
 /** The thread in which Automerge runs: never on the main thread, and with a heap of its own to exhaust. */
 import { parentPort } from "node:worker_threads";
+import { inflateRawSync } from "node:zlib";
 import { decodeChange } from "@automerge/automerge";
+import { type ChangeFault, changeFault } from "@openclaw/core/documents/change-check.ts";
+import type { ChunkTools } from "@openclaw/core/documents/change-chunk.ts";
 import { invariant, OpenClawError, unreachable } from "@openclaw/core/errors.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
-import { inspectChange } from "./change-chunk.ts";
+import { sha256 } from "../storage/sha256.ts";
 import { DocumentCache } from "./document-cache.ts";
 import type { Job, JobAnswers, JobReply } from "./job.ts";
+
+const TOOLS: ChunkTools = { sha256, inflate };
 
 const documents = new DocumentCache();
 
@@ -27,32 +32,30 @@ function answer(job: Job): JobAnswers[keyof JobAnswers] {
 
 function checkAll(changes: readonly DocumentChange[]): JobAnswers["check"] {
   for (const [at, change] of changes.entries()) {
-    try {
-      checkOne(change);
-    } catch (error) {
-      if (!(error instanceof OpenClawError)) throw error;
-      return { at, code: error.code, details: error.details };
-    }
+    const fault = faultOf(change);
+    if (fault !== null) return { at, ...fault };
   }
   return null;
 }
 
-/** @throws OpenClawError CHANGE_INVALID, CHANGE_TOO_LARGE */
-function checkOne(change: DocumentChange): void {
-  const hash = inspectChange(change.bytes);
-  const disagree = (part: string) => new OpenClawError("CHANGE_INVALID", `its ${part} is not the one claimed`);
-  if (hash !== change.hash) throw disagree("hash");
-  let decoded: ReturnType<typeof decodeChange>;
+function faultOf(change: DocumentChange): ChangeFault | null {
+  const fault = changeFault(change, TOOLS);
+  if (fault !== null) return fault;
   try {
-    decoded = decodeChange(change.bytes);
-  } catch (error) {
-    throw new OpenClawError("CHANGE_INVALID", "Automerge cannot decode it", { cause: error });
+    decodeChange(change.bytes);
+  } catch {
+    return { code: "CHANGE_INVALID", details: "Automerge cannot decode it" };
   }
-  if (decoded.actor !== change.actor) throw disagree("actor");
-  if (decoded.seq !== change.seq) throw disagree("sequence number");
-  const deps = [...decoded.deps].sort();
-  const claimed = [...change.deps].sort();
-  if (deps.length !== claimed.length || deps.some((dep, i) => dep !== claimed[i])) throw disagree("dependencies");
+  return null;
+}
+
+function inflate(bytes: Uint8Array, limit: number): Uint8Array | null {
+  try {
+    return inflateRawSync(bytes, { maxOutputLength: limit });
+  } catch (error) {
+    if (error instanceof RangeError && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE") return null;
+    throw error;
+  }
 }
 
 invariant(parentPort !== null, "change-worker runs in a worker thread");

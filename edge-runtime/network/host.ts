@@ -2,7 +2,7 @@
  * The libp2p host of a node: TCP for nodes, WebSocket for browsers, Noise, Yamux, identify, ping, gossip. It admits
  * nobody by itself: each protocol checks who speaks (R10).
  */
-import { type GossipSub, gossipsub, StrictSign } from "@chainsafe/libp2p-gossipsub";
+import { type GossipSub, type GossipSubComponents, gossipsub, StrictSign } from "@chainsafe/libp2p-gossipsub";
 import { bootstrap } from "@libp2p/bootstrap";
 import { type Identify, identify } from "@libp2p/identify";
 import type { Libp2p } from "@libp2p/interface";
@@ -17,12 +17,15 @@ import { createLibp2p, type Libp2pOptions } from "libp2p";
 import { parseMultiaddr } from "./address.ts";
 import type { NodeIdentity } from "./identity.ts";
 import * as limits from "./limits.ts";
+import type { MemberGossip } from "./member-gossip.ts";
 import { gatheringEncrypter, gatheringMuxer } from "./write-gathering.ts";
 
 export interface HostServices extends Record<string, unknown> {
   readonly identify: Identify;
   readonly ping: Ping;
   readonly gossip: GossipSub;
+  /** Of a node only. */
+  readonly memberGossip?: GossipSub;
 }
 
 export type Host = Libp2p<HostServices>;
@@ -37,6 +40,8 @@ export interface HostOptions {
   readonly mdns?: boolean;
   /** Gossip topics; all others are refused (pitfall 48). */
   readonly topics: readonly string[];
+  /** Gossip among the members of the node's own cluster. */
+  readonly members?: MemberGossip;
 }
 
 /** Starts a host. @throws OpenClawError PORT_IN_USE naming the address, CONFIG_INVALID for an address that cannot be bound */
@@ -56,6 +61,7 @@ function libp2pOptions(options: HostOptions): Libp2pOptions<HostServices> {
     discovery.push(bootstrap({ list: [...options.bootstrap], timeout: 100 }));
   }
   if (options.mdns === true) discovery.push(mdns());
+  const { members } = options;
   return {
     privateKey: options.identity.privateKey,
     nodeInfo: { name: "openclaw", userAgent: "openclaw" },
@@ -100,6 +106,9 @@ function libp2pOptions(options: HostOptions): Libp2pOptions<HostServices> {
     },
     peerDiscovery: discovery,
     services: {
+      ...(members === undefined
+        ? {}
+        : { memberGossip: (components: GossipSubComponents) => members.service(components) }),
       identify: identify(),
       ping: ping(),
       gossip: gossipsub({

@@ -1,5 +1,5 @@
 /** X1. Every limit of the network, in one place: libp2p's and Yamux's defaults are either too small or none at all. */
-import { BATCH_BYTES_MAX, FRAME_BYTES_MAX } from "@openclaw/core/limits.ts";
+import { BATCH_BYTES_MAX, FRAME_BYTES_MAX, PRESENCE_GOSSIP_BYTES_MAX } from "@openclaw/core/limits.ts";
 
 // Connections
 /** Open connections of a host. A gateway has its peers, its parent and one connection for each browser. */
@@ -93,6 +93,14 @@ export const PRESENCE_EVERY_MS = 2_000;
 /** At most one publication in this time, however often the state changes. */
 export const PRESENCE_PAUSE_MS = 200;
 export const PRESENCE_EXPIRES_MS = 10_000;
+
+// Presence of clients (R11)
+/** Bytes of one message between gateways: its entries and what is around them. */
+export const PRESENCE_GOSSIP_MESSAGE_BYTES_MAX = PRESENCE_GOSSIP_BYTES_MAX + 4_096;
+/** Messages of one gateway a second: three times what it sends but when it stops. */
+export const PRESENCE_MESSAGES_PER_SECOND_MAX = 60;
+/** Streams, and connections, of peers that want to gossip and are no members, as far as this node knows. */
+export const PRESENCE_STRANGERS_MAX = 16;
 
 // Joining
 /** Join streams of a host, and of one connection. */

@@ -8,6 +8,8 @@ import { buildPage } from "../../demo/build-page.ts";
 import { type Cluster, Fleet } from "../../demo/fleet.ts";
 import { loadQuakes } from "../../demo/quakes.ts";
 import { SiteClient } from "../../demo/site-client.ts";
+import { publishSites } from "../../demo/site-directory.ts";
+import { overflowing, VIEWPORTS, violations } from "./axe.ts";
 import { complaints, launchChromium } from "./chromium.ts";
 
 const QUAKES = 30;
@@ -94,6 +96,32 @@ test("the page shows the site's quakes, and an edit climbs to the hub", async ()
   expect(found).toEqual([]);
 });
 
+test("every gateway's page is a link in every page, told by the hub; with all of it shown axe finds nothing", async () => {
+  await publishSites(fleet);
+  const { page, found } = await openPage(await device("links"), 1);
+  const sites = page.getByRole("navigation", { name: "Sites" });
+  await sites.getByText("Other sites and gateways").click({ timeout: CLIMB_MS });
+  const links = sites.getByRole("link");
+  expect(await links.evaluateAll((all) => all.map((link) => (link as HTMLAnchorElement).href))).toEqual(
+    site.urls.map((url) => `${url}/`),
+  );
+  expect(await sites.locator("[aria-current=page]").getAttribute("aria-label")).toBe("california, gateway 2");
+  expect(await sites.locator(".hint").textContent()).toMatch(/what is not\s+yet safe in this page stays with it/);
+  await expect.poll(() => page.locator("#quakes tr").count(), { timeout: CLIMB_MS }).toBe(QUAKES);
+  for (const viewport of VIEWPORTS) {
+    await page.setViewportSize(viewport);
+    for (const theme of ["light", "dark"]) {
+      await page.getByLabel("Theme").selectOption(theme);
+      expect(await violations(page), `${theme}, ${viewport.width} px`).toEqual([]);
+    }
+    expect(await overflowing(page), `${viewport.width} px`).toEqual([]);
+  }
+  await sites.getByRole("link", { name: "california, gateway 1" }).click();
+  await page.waitForURL(`${site.urls[0]}/`);
+  await page.getByText("Connected to this site").waitFor();
+  expect(found).toEqual([]);
+});
+
 test("what is typed at one gateway shows at another, and moves no caret", async () => {
   const [one, two] = [await openPage(await device("one"), 0), await openPage(await device("two"), 1)];
   await log(one.page).fill("Begin. End.");
@@ -141,6 +169,14 @@ test("the page reloads with every gateway dead, edits go on, and reach the hub w
   expect(await log(page).inputValue()).toBe("Before. ");
   await expect.poll(() => page.locator("#quakes tr").count(), { timeout: CLIMB_MS }).toBe(QUAKES);
   await expect.poll(() => page.locator("#map circle").count(), { timeout: CLIMB_MS }).toBe(map);
+  // Nor does it need a network.
+  await page.context().setOffline(true);
+  await page.reload();
+  await page.getByText("This device is offline").waitFor();
+  await expect.poll(() => log(page).inputValue(), { timeout: CLIMB_MS }).toBe("Before. ");
+  await expect.poll(() => page.locator("#quakes tr").count(), { timeout: CLIMB_MS }).toBe(QUAKES);
+  await page.context().setOffline(false);
+  await page.getByText("No gateway answers; trying again").waitFor();
   await log(page).press("Control+End");
   await log(page).pressSequentially("After.");
   // The list is drawn a moment later than the text: what it says is not yet about the last keys.

@@ -5,14 +5,8 @@ import type { BrowserContext, Page } from "playwright";
 import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { buildPage } from "../../demo/build-page.ts";
 import { complaints, launchChromium } from "./chromium.ts";
+import { DEAD_SITE } from "./dead-site.ts";
 import { type StaticServer, serveFolder } from "./static-server.ts";
-
-/** A site all of whose gateways are dead: nobody listens at port 9 of this machine. */
-const DEAD_SITE = {
-  cluster: "california",
-  gateways: ["/ip4/127.0.0.1/tcp/9/ws/p2p/12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf"],
-  http: [],
-};
 
 /** Ms for the page to show what it knows, on a busy machine. */
 const DRAWN_MS = 30_000;
@@ -108,10 +102,4 @@ test("a run of transactions is applied at its parents' heads, one change each", 
   expect(new Set(hashes).size).toBe(4);
   // The first is the empty text itself.
   expect(changes).toHaveLength(5);
-});
-
-test("it fits 360 pixels", async () => {
-  const { page } = await openPage();
-  await page.setViewportSize({ width: 360, height: 740 });
-  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
 });

@@ -66,6 +66,7 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
       expect(await store.nextSeq(a)).toBe(1);
       expect(await store.awaiting()).toEqual([]);
       expect(await store.failed()).toEqual([]);
+      expect(await store.quarantined()).toEqual([]);
       expect(await store.document("c", "d")).toEqual([]);
       expect(await store.documents("c")).toEqual([]);
       expect(await store.mirror(null, utf8(""), null)).toEqual([]);
@@ -157,6 +158,23 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
       expect(await store.failed()).toEqual(failed);
       await store.write({ forgetFailed: [{ link: a, seq: seq(1) }] });
       expect(await store.failed()).toEqual(failed.slice(1));
+    });
+
+    test("D1: what is kept out of a document is known after a restart, once, until it is released", async () => {
+      const row = (digit: string, details: string) => ({
+        collection: "log",
+        document: "today",
+        hash: hash(digit),
+        code: "CHANGE_INVALID" as const,
+        details,
+      });
+      await store.write({ quarantined: [row("1", "wrong checksum"), row("2", "wrong checksum")] });
+      await store.write({ quarantined: [row("1", "ends too early")] });
+      await reopen();
+      const found = [...(await store.quarantined())].sort((a, b) => (a.hash < b.hash ? -1 : 1));
+      expect(found).toEqual([row("1", "ends too early"), row("2", "wrong checksum")]);
+      await store.write({ released: [row("1", "")] });
+      expect(await store.quarantined()).toEqual([row("2", "wrong checksum")]);
     });
 
     test("a known change is kept once, and changes come back after what they depend on", async () => {

@@ -49,6 +49,9 @@ export class DeviceStore implements ClientStore {
   failed(): ReturnType<ClientStore["failed"]> {
     return this.#disk.failed();
   }
+  quarantined(): ReturnType<ClientStore["quarantined"]> {
+    return this.#disk.quarantined();
+  }
   document(collection: string, document: string): ReturnType<ClientStore["document"]> {
     return this.#disk.document(collection, document);
   }

@@ -101,6 +101,7 @@ export class Device {
       store,
       clock: process,
       random,
+      nextTurn: () => new Promise((resolve) => process.after(0, resolve)),
       connect: async (ended) => {
         await new Promise<void>((resolve) => process.after(5, resolve));
         if (ended !== null && (this.#client?.status().unsynced ?? 0) > 0) faults.count("client retry");

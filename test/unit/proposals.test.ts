@@ -3,6 +3,7 @@ import {
   type ActorId,
   type ChangeHash,
   type ClusterId,
+  type LeaseId,
   type LinkId,
   revision,
   type SessionId,
@@ -126,6 +127,39 @@ test("L4: the record of the largest command fits an import at every tier above",
     }),
   ).toBe(true);
 });
+
+/** A new kind is missed here by the compiler. */
+const USER_COMMANDS: Readonly<Record<UserCommand["kind"], UserCommand>> = {
+  put: { kind: "put", key: new Uint8Array(1), value: new Uint8Array(1) },
+  deleteRange: { kind: "deleteRange", keys: { kind: "key", key: new Uint8Array(1) } },
+  txn: { kind: "txn", compares: [], success: [], failure: [] },
+  leaseGrant: { kind: "leaseGrant", lease: 1 as LeaseId, ttlMs: 1_000 },
+  leaseKeepAlive: { kind: "leaseKeepAlive", lease: 1 as LeaseId },
+  leaseRevoke: { kind: "leaseRevoke", lease: 1 as LeaseId },
+  compact: { kind: "compact", revision: revision(1) },
+  setHome: { kind: "setHome", prefix: new Uint8Array(1), home: "hub", without: [] },
+  addressed: {
+    kind: "addressed",
+    to: "site" as ClusterId,
+    command: { kind: "put", key: new Uint8Array(1), value: new Uint8Array(1) },
+  },
+  change: change(1, 0, 1),
+};
+
+test.each(Object.entries(USER_COMMANDS))(
+  "Q1: a %s that is offered again is the same step of the session",
+  (_, body) => {
+    const clock = new VirtualClock();
+    const waiting = proposals(clock);
+    waiting.submit(body, "tester", 10_000).catch(() => undefined);
+    const [first] = waiting.take();
+    clock.step(2_000);
+    waiting.tick();
+    const [again] = waiting.take();
+    expect(first?.header.session).toMatchObject({ id: SESSION });
+    expect(again?.header.session).toEqual(first?.header.session);
+  },
+);
 
 test("X1: what was given up while nobody led is not kept", async () => {
   const clock = new VirtualClock();

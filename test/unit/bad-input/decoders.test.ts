@@ -4,6 +4,7 @@ import { decode, encode } from "@openclaw/core/codec.ts";
 import { isErrorCode, OpenClawError } from "@openclaw/core/errors.ts";
 import { index, isLinkId, isNodeId, PARTITION, revision, seq, term } from "@openclaw/core/ids.ts";
 import { decodeRecord, encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import { decodeGossip, encodeEntry, encodeGossip } from "@openclaw/core/presence/presence.ts";
 import { decodeEntries, encodeEntries } from "@openclaw/core/raft/entry-codec.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
 import { decodeMembership, encodeMembership } from "@openclaw/core/raft/membership-codec.ts";
@@ -69,6 +70,15 @@ const record = {
   events: [{ kind: "put", key, value, lease: null, numbers: null, encryption: null }],
 } as const;
 
+const presence = {
+  topic: { kind: "name", name: "lobby" },
+  seq: 3,
+  ttlMs: 10_000,
+  value,
+  link,
+  principal: "ana",
+} as const;
+
 interface Decoder {
   readonly name: string;
   readonly decode: (bytes: Uint8Array) => unknown;
@@ -123,6 +133,10 @@ const DECODERS: readonly Decoder[] = [
         hash,
         after: hash,
       }),
+      encodeChildMessage({
+        kind: "presence",
+        entries: [{ topic: { kind: "document", collection: "log", id: "today" }, seq: 3, ttlMs: 10_000, value }],
+      }),
       encodeChildMessage({ kind: "ask", id: 1, mode: { kind: "local" }, query: { kind: "get", origin: null, key } }),
     ],
   },
@@ -140,8 +154,13 @@ const DECODERS: readonly Decoder[] = [
         items: [{ kind: "skip", from: revision(1), to: revision(4), hash }],
         hash,
       }),
+      encodeParentMessage({
+        kind: "present",
+        entries: [{ topic: { kind: "name", name: "lobby" }, link, principal: "ana", value }],
+      }),
     ],
   },
+  { name: "gossip of presence", decode: decodeGossip, valid: [encodeGossip([encodeEntry(presence)])] },
 ];
 
 /** What MessagePack says most with least: arrays, maps, texts, bytes and extensions of any length that follow nothing. */

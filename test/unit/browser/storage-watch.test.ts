@@ -34,6 +34,7 @@ function visit(identity: () => Promise<string>, persistence?: { persisted: boole
     cluster: null,
     unsynced: 0,
     failed: 0,
+    quarantined: 0,
     cursor: revision(0),
     upstream: revision(0),
     storage: { persisted: null, loss: null },

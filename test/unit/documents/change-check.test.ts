@@ -1,11 +1,12 @@
 import { deflateRawSync } from "node:zlib";
 import * as Automerge from "@automerge/automerge";
 import { toHex } from "@openclaw/core/bytes.ts";
+import { PLAIN_TOOLS } from "@openclaw/core/documents/change-check.ts";
+import { CHANGE_ROWS_MAX, inspectChange } from "@openclaw/core/documents/change-chunk.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { ActorId, ChangeHash } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import { ChangeCheck, JOB_BYTES_MAX } from "@openclaw/edge-runtime/documents/change-check.ts";
-import { CHANGE_ROWS_MAX, inspectChange } from "@openclaw/edge-runtime/documents/change-chunk.ts";
 import { DocumentWorker } from "@openclaw/edge-runtime/documents/document-worker.ts";
 import type { Job, JobAnswer } from "@openclaw/edge-runtime/documents/job.ts";
 import fc from "fast-check";
@@ -32,7 +33,7 @@ class Watched extends DocumentWorker {
 
 const codeOf = (bytes: Uint8Array): string => {
   try {
-    inspectChange(bytes);
+    inspectChange(bytes, PLAIN_TOOLS);
     return "ok";
   } catch (error) {
     if (error instanceof OpenClawError) return error.code;
@@ -59,11 +60,11 @@ function deflatedForm({ bytes }: DocumentChange): DocumentChange {
 describe("D1: a change is bounded before Automerge sees it", () => {
   test("D1: a plain and a deflated change have the hash that Automerge gives them", () => {
     expect(change.bytes[8]).toBe(1);
-    expect(inspectChange(change.bytes)).toBe(change.hash);
-    expect(inspectChange(long.bytes)).toBe(long.hash);
+    expect(inspectChange(change.bytes, PLAIN_TOOLS).hash).toBe(change.hash);
+    expect(inspectChange(long.bytes, PLAIN_TOOLS).hash).toBe(long.hash);
     expect(deflated.bytes.length).toBeLessThan(1_000);
     expect(deflated.hash).toBe(long.hash);
-    expect(inspectChange(deflated.bytes)).toBe(long.hash);
+    expect(inspectChange(deflated.bytes, PLAIN_TOOLS).hash).toBe(long.hash);
   });
 
   test("D1: every change of a random document passes, and Automerge agrees on its hash", () => {
@@ -71,7 +72,7 @@ describe("D1: a change is bounded before Automerge sees it", () => {
       fc.property(fc.dictionary(fc.string({ minLength: 1 }), json, { maxKeys: 8 }), (entries) => {
         const { __proto__: _, ...usable } = entries;
         for (const each of changesOf("aabb", (draft) => Object.assign(draft, usable))) {
-          expect(inspectChange(each.bytes)).toBe(each.hash);
+          expect(inspectChange(each.bytes, PLAIN_TOOLS).hash).toBe(each.hash);
         }
       }),
       { numRuns: 60 },
@@ -150,7 +151,7 @@ describe("D1: what a change claims is what it is", () => {
 
   test("D1: well-formed columns that are no operations are refused by Automerge, and the worker goes on", async () => {
     const bytes = chunk(columnsBody([[0x42, [1, 99]]]));
-    const hash = inspectChange(bytes) as ChangeHash;
+    const hash = inspectChange(bytes, PLAIN_TOOLS).hash as ChangeHash;
     const refusal = await check.check([{ hash, actor: "aabb" as ActorId, seq: 1, deps: [], bytes }]);
     expect(refusal?.code).toBe("CHANGE_INVALID");
     expect(await check.check([described(change.bytes)])).toBeNull();

@@ -5,6 +5,7 @@ import {
   useClient,
   useDocument,
   useKv,
+  usePresence,
   useRange,
   useSyncStatus,
 } from "@openclaw/browser/react";
@@ -16,7 +17,13 @@ import { siteWithClient } from "../sync/site-with-client.ts";
 
 function App(): ReactNode {
   const log = useDocument<Log>("log", "today", { initial: EMPTY });
-  const kinds = [log.kind, useKv("a").kind, useRange("a").kind, useSyncStatus()?.link ?? "null"];
+  const kinds = [
+    log.kind,
+    useKv("a").kind,
+    useRange("a").kind,
+    usePresence(log.handle ?? "lobby").others.length,
+    useSyncStatus()?.link ?? "null",
+  ];
   return createElement(
     "p",
     null,
@@ -25,7 +32,7 @@ function App(): ReactNode {
   );
 }
 
-const HTML = '<p>true opening opening opening null<span data-rung="none"></span></p>';
+const HTML = '<p>true opening opening opening 0 null<span data-rung="none"></span></p>';
 
 test("rendered on a server, hooks are opening, with no client, one that is being opened, and one that is there", async () => {
   expect(typeof document).toBe("undefined");

@@ -125,6 +125,21 @@ const fromChild: readonly ChildMessage[] = [
   },
   { kind: "ask", id: 6, mode: { kind: "local" }, query: { kind: "position" } },
   { kind: "ask", id: 7, mode: { kind: "local" }, query: { kind: "lease", lease: LEASE } },
+  { kind: "presence", entries: [] },
+  {
+    kind: "presence",
+    entries: [
+      { topic: { kind: "document", collection: "log", id: "today" }, seq: 3, ttlMs: 10_000, value: bytes(1, 2) },
+      { topic: { kind: "name", name: "lobby" }, seq: 0, ttlMs: 1_000, value: null },
+    ],
+  },
+  {
+    kind: "hear",
+    topics: [
+      { kind: "name", name: "lobby" },
+      { kind: "document", collection: "log", id: "today" },
+    ],
+  },
 ];
 
 const outcomes = [
@@ -228,6 +243,19 @@ const fromParent: readonly ParentMessage[] = [
   },
   { kind: "askFailed", id: 7, code: "FORBIDDEN", details: "" },
   { kind: "kept", id: 8 },
+  {
+    kind: "present",
+    entries: [
+      { topic: { kind: "name", name: "lobby" }, link: linkId(nonce), principal: "ana", value: bytes() },
+      {
+        topic: { kind: "document", collection: "log", id: "today" },
+        link: linkId(nonce),
+        principal: "ben",
+        value: null,
+      },
+    ],
+  },
+  { kind: "presenceRefused", topic: { kind: "name", name: "lobby" }, code: "FORBIDDEN", details: "" },
   { kind: "missing", collection: "log", document: "today", hashes: [hash] },
   { kind: "goodbye", code: "STOPPED", details: "" },
 ];
@@ -274,10 +302,26 @@ describe("sync messages as bytes", () => {
       "hello",
       [0, SYNC_VERSION, "NOT A LINK", [0, null], null],
       [4, 1, true, [77]],
+      [9, [[["a", "b", "c"], 1, 10_000, null]]],
+      [9, [[[""], 1, 10_000, null]]],
+      [9, [[["a"], 1, 999, null]]],
+      [9, [[["a"], 1, 60_001, null]]],
+      [9, [[["a"], 1, 10_000, new Uint8Array(1_025)]]],
+      [9, [[["a"], -1, 10_000, null]]],
+      [10, ["a"]],
+      [10, [["a".repeat(256)]]],
     ] as const) {
       expect(codeOf(() => decodeChildMessage(encode(bad)))).toBe("MALFORMED_FRAME");
     }
-    for (const bad of [[4], [2, "NO_SUCH_CODE", "", 1], [5, 1, [0, null]], [99, 1]] as const) {
+    for (const bad of [
+      [4],
+      [2, "NO_SUCH_CODE", "", 1],
+      [5, 1, [0, null]],
+      [99, 1],
+      [11, [[["a"], "NO LINK", "", null]]],
+      [11, [[["a"], nonce, "a".repeat(257), null]]],
+      [11, [[["a"], nonce, "", new Uint8Array(1_025)]]],
+    ] as const) {
       expect(codeOf(() => decodeParentMessage(encode(bad)))).toBe("MALFORMED_FRAME");
     }
   });
@@ -288,6 +332,12 @@ describe("sync messages as bytes", () => {
     expect(codeOf(() => decodeChildMessage(encode([4, 1, false, [1, null, bytes(), null, 10_001]])))).toBe(
       "MALFORMED_FRAME",
     );
+    const topics = Array.from({ length: 17 }, (_, i) => [`t${i}`]);
+    expect(codeOf(() => decodeChildMessage(encode([10, topics])))).toBe("MALFORMED_FRAME");
+    const own = topics.map((topic) => [topic, 1, 10_000, null]);
+    expect(codeOf(() => decodeChildMessage(encode([9, own])))).toBe("MALFORMED_FRAME");
+    const present = Array.from({ length: 65 }, () => [["a"], nonce, "", null]);
+    expect(codeOf(() => decodeParentMessage(encode([11, present])))).toBe("MALFORMED_FRAME");
     const prefixes = Array.from({ length: 257 }, () => bytes(1));
     expect(
       codeOf(() => decodeChildMessage(encode([0, SYNC_VERSION, nonce, [0, null], [[prefixes, [], false], 0, null]]))),

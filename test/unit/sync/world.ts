@@ -28,6 +28,7 @@ import type { LedgerEvent } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
 import type { Random } from "@openclaw/core/ports.ts";
+import { PresenceGateway } from "@openclaw/core/presence/gateway.ts";
 import type { LedgerAdvance, ReplicaStatus } from "@openclaw/core/replica/contract.ts";
 import type { CommandResult, Outcome, SystemCommand, UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
@@ -277,6 +278,7 @@ export class TestCluster {
       connection: parentConnection(wire.parent),
       backend: this.backend,
       clock: this.#world.clock,
+      presence: this.#world.presence,
       remotePeer: "peer",
       closed: (reason) => {
         this.links.delete(link);
@@ -310,6 +312,7 @@ export class TestCluster {
 
 export class World {
   readonly clock = new VirtualClock();
+  readonly presence = new PresenceGateway({ clock: this.clock, publish: () => undefined });
   readonly random: Random;
   readonly wires = new Set<Wire>();
   readonly unreachable = new Set<ClusterId>();
@@ -354,6 +357,7 @@ export class World {
       store: new MemoryClientStore(),
       clock: this.clock,
       random: this.random,
+      nextTurn: () => Promise.resolve(),
       connect: async () => cluster.connect(),
       ...options,
     });

@@ -5,11 +5,11 @@
  *
  * Format: https://automerge.org/automerge-binary-format-spec/ (chunks, change chunks, columns).
  */
-import { createHash } from "node:crypto";
-import { inflateRawSync } from "node:zlib";
-import { compareBytes, concatBytes, toHex } from "@openclaw/core/bytes.ts";
-import { OpenClawError } from "@openclaw/core/errors.ts";
-import { CHANGE_BYTES_MAX } from "@openclaw/core/limits.ts";
+import { compareBytes, concatBytes, toHex } from "../bytes.ts";
+import { OpenClawError } from "../errors.ts";
+import { CHANGE_BYTES_MAX } from "../limits.ts";
+import type { Sha256 } from "../ports.ts";
+import { LebReader, unsignedLeb } from "./leb128.ts";
 
 /** Bytes of a change after inflating: eight times what may travel. */
 const CHANGE_INFLATED_BYTES_MAX = 8 * CHANGE_BYTES_MAX;
@@ -22,16 +22,29 @@ const MAGIC = Uint8Array.of(0x85, 0x6f, 0x4a, 0x83);
 const TYPE_CHANGE = 1;
 const TYPE_DEFLATED_CHANGE = 2;
 const HEADER_BYTES_MIN = 10;
+const HASH_BYTES = 32;
 
-const invalid = (details: string, cause?: unknown): OpenClawError =>
-  new OpenClawError("CHANGE_INVALID", details, { cause });
+const invalid = (details: string): OpenClawError => new OpenClawError("CHANGE_INVALID", details);
 const tooLarge = (details: string): OpenClawError => new OpenClawError("CHANGE_TOO_LARGE", details);
 
-/**
- * Checks the bounds of one change chunk and returns its hash, 64 hex digits.
- * @throws OpenClawError CHANGE_INVALID, CHANGE_TOO_LARGE
- */
-export function inspectChange(bytes: Uint8Array): string {
+/** What a runtime has for it: the fastest there is. */
+export interface ChunkTools {
+  readonly sha256: Sha256;
+  /** Raw DEFLATE (RFC 1951); null for what is longer than `limit` once inflated. @throws for what does not inflate */
+  inflate(bytes: Uint8Array, limit: number): Uint8Array | null;
+}
+
+/** What a change says of itself. */
+export interface ChunkHead {
+  /** 64 hex digits. */
+  readonly hash: string;
+  readonly actor: string;
+  readonly seq: number;
+  readonly deps: readonly string[];
+}
+
+/** Checks the bounds of one change chunk. @throws OpenClawError CHANGE_INVALID, CHANGE_TOO_LARGE */
+export function inspectChange(bytes: Uint8Array, { sha256, inflate }: ChunkTools): ChunkHead {
   if (bytes.length > CHANGE_BYTES_MAX) throw tooLarge(`${bytes.length} bytes`);
   if (bytes.length < HEADER_BYTES_MIN || compareBytes(bytes.subarray(0, 4), MAGIC) !== 0) {
     throw invalid("no Automerge chunk starts here");
@@ -42,48 +55,40 @@ export function inspectChange(bytes: Uint8Array): string {
   const length = header.unsigned();
   if (length !== bytes.length - header.offset) throw invalid("the chunk's length disagrees with its bytes");
   const contents = bytes.subarray(header.offset);
-  const body = type === TYPE_CHANGE ? contents : inflate(contents);
+  const body = type === TYPE_CHANGE ? contents : inflated(contents, inflate);
   // The checksum and the hash are those of the inflated chunk, written as type 1.
-  const hash = createHash("sha256")
-    .update(concatBytes([Uint8Array.of(TYPE_CHANGE), unsignedLeb(body.length)]))
-    .update(body)
-    .digest();
+  const hash = sha256(concatBytes([Uint8Array.of(TYPE_CHANGE), unsignedLeb(body.length), body]));
   if (compareBytes(bytes.subarray(4, 8), hash.subarray(0, 4)) !== 0) throw invalid("wrong checksum");
-  boundColumns(body);
-  return toHex(hash);
+  return { hash: toHex(hash), ...headOfBounded(body) };
 }
 
-function inflate(contents: Uint8Array): Uint8Array {
+function inflated(contents: Uint8Array, inflate: ChunkTools["inflate"]): Uint8Array {
+  let body: Uint8Array | null;
   try {
-    return inflateRawSync(contents, { maxOutputLength: CHANGE_INFLATED_BYTES_MAX });
+    body = inflate(contents, CHANGE_INFLATED_BYTES_MAX);
   } catch (error) {
-    if (error instanceof RangeError && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE") {
-      throw tooLarge(`inflates to more than ${CHANGE_INFLATED_BYTES_MAX} bytes`);
-    }
-    throw invalid("does not inflate", error);
+    throw new OpenClawError("CHANGE_INVALID", "does not inflate", { cause: error });
   }
+  if (body === null) throw tooLarge(`inflates to more than ${CHANGE_INFLATED_BYTES_MAX} bytes`);
+  return body;
 }
 
 /** Walks the body: dependencies, actor, counters, message, other actors, then the columns' directory and data. */
-function boundColumns(body: Uint8Array): void {
+function headOfBounded(body: Uint8Array): Omit<ChunkHead, "hash"> {
   const reader = new LebReader(body, 0);
-  const dependencies = reader.unsigned();
-  reader.skip(dependencies * 32);
-  reader.skip(reader.unsigned()); // actor
-  reader.unsigned(); // sequence number
+  const deps: string[] = [];
+  for (let left = reader.unsigned(); left > 0; left--) deps.push(toHex(reader.take(HASH_BYTES)));
+  const actor = toHex(reader.take(reader.unsigned()));
+  const seq = reader.unsigned();
   reader.unsigned(); // first operation
   reader.skipNumber(); // time, signed
   reader.skip(reader.unsigned()); // message
-  const actors = reader.unsigned();
-  for (let i = 0; i < actors; i++) reader.skip(reader.unsigned());
+  for (let left = reader.unsigned(); left > 0; left--) reader.skip(reader.unsigned()); // other actors
   const columns: { readonly specification: number; readonly length: number }[] = [];
-  const count = reader.unsigned();
-  for (let i = 0; i < count; i++) columns.push({ specification: reader.unsigned(), length: reader.unsigned() });
-  for (const { specification, length } of columns) {
-    const start = reader.offset;
-    reader.skip(length);
-    boundColumn(specification, body.subarray(start, start + length));
-  }
+  for (let left = reader.unsigned(); left > 0; left--)
+    columns.push({ specification: reader.unsigned(), length: reader.unsigned() });
+  for (const { specification, length } of columns) boundColumn(specification, reader.take(length));
+  return { actor, seq, deps };
 }
 
 function boundColumn(specification: number, data: Uint8Array): void {
@@ -133,64 +138,4 @@ function runLength(reader: LebReader, value: (repeats: number) => void): number 
   }
   for (let i = header; i < 0; i++) value(1);
   return -header;
-}
-
-/** LEB128, as in DWARF and WebAssembly. Every method @throws OpenClawError CHANGE_INVALID */
-class LebReader {
-  readonly #bytes: Uint8Array;
-  offset: number;
-
-  constructor(bytes: Uint8Array, offset: number) {
-    this.#bytes = bytes;
-    this.offset = offset;
-  }
-  get atEnd(): boolean {
-    return this.offset === this.#bytes.length;
-  }
-  skip(length: number): void {
-    if (length > this.#bytes.length - this.offset) throw invalid("ends too early");
-    this.offset += length;
-  }
-  unsigned(): number {
-    const { value } = this.#read();
-    return value;
-  }
-  signed(): number {
-    const { value, span, negative } = this.#read();
-    return negative ? value - span : value;
-  }
-  /** A number whose value does not matter: up to 64 bits. */
-  skipNumber(): void {
-    for (let i = 0; i < 10; i++) if ((this.#byte() & 0x80) === 0) return;
-    throw invalid("a number of more than 64 bits");
-  }
-  #byte(): number {
-    const byte = this.#bytes[this.offset];
-    if (byte === undefined) throw invalid("ends too early");
-    this.offset++;
-    return byte;
-  }
-  /** At most 49 bits, so that it is exact; nothing that we bound is larger. */
-  #read(): { value: number; span: number; negative: boolean } {
-    let value = 0;
-    let scale = 1;
-    for (let i = 0; i < 7; i++) {
-      const byte = this.#byte();
-      value += (byte & 0x7f) * scale;
-      scale *= 128;
-      if ((byte & 0x80) === 0) return { value, span: scale, negative: (byte & 0x40) !== 0 };
-    }
-    throw invalid("a count of more than 49 bits");
-  }
-}
-
-function unsignedLeb(value: number): Uint8Array {
-  const bytes: number[] = [];
-  let rest = value;
-  do {
-    const low = rest % 128;
-    rest = (rest - low) / 128;
-    bytes.push(rest > 0 ? low | 0x80 : low);
-  } while (rest > 0);
-  return Uint8Array.from(bytes);
 }

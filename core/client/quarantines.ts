@@ -1,0 +1,79 @@
+/**
+ * Received changes that are kept out of their documents (D1, D2), over restarts: so that nothing is given to Automerge that
+ * harms it, and nothing is tried again that failed. Bytes that are not the change of their hash are not kept: when the
+ * right ones come, they are taken.
+ */
+import { changeFault } from "../documents/change-check.ts";
+import type { ChangeHash } from "../ids.ts";
+import type { DocumentChange } from "../ledger/record.ts";
+import type { ClientWrite, QuarantinedRow } from "./store.ts";
+
+/** Rows on a device. What comes above that is kept out, too, and is not written down. */
+export const QUARANTINED_MAX = 10_000;
+
+export interface ReceivedChanges {
+  readonly collection: string;
+  readonly document: string;
+  readonly changes: readonly DocumentChange[];
+}
+
+/** What may be stored and shown, and what has to be written down of the rest. */
+export interface Sifted {
+  readonly documents: readonly ReceivedChanges[];
+  readonly write: Pick<ClientWrite, "quarantined" | "released">;
+}
+
+export class Quarantines {
+  readonly #byDocument = new Map<string, Map<ChangeHash, QuarantinedRow>>();
+  #size = 0;
+
+  constructor(stored: readonly QuarantinedRow[]) {
+    this.wrote({ quarantined: stored });
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  of(collection: string, document: string): readonly QuarantinedRow[] {
+    return [...(this.#byDocument.get(nameOf(collection, document))?.values() ?? [])];
+  }
+
+  sift(received: Iterable<ReceivedChanges>): Sifted {
+    const documents: ReceivedChanges[] = [];
+    const quarantined: QuarantinedRow[] = [];
+    const released: QuarantinedRow[] = [];
+    for (const { collection, document, changes } of received) {
+      const known = this.#byDocument.get(nameOf(collection, document));
+      const good: DocumentChange[] = [];
+      for (const change of changes) {
+        const fault = changeFault(change);
+        const row = known?.get(change.hash);
+        if (fault !== null) quarantined.push({ collection, document, hash: change.hash, ...fault });
+        else good.push(change);
+        if (fault === null && row !== undefined && row.code !== "QUARANTINED") released.push(row);
+      }
+      if (good.length > 0) documents.push({ collection, document, changes: good });
+    }
+    return { documents, write: { quarantined: this.#fitting(quarantined), released } };
+  }
+
+  /** That is stored now. */
+  wrote({ quarantined = [], released = [] }: Sifted["write"]): void {
+    for (const row of quarantined) {
+      const name = nameOf(row.collection, row.document);
+      const rows = this.#byDocument.get(name) ?? new Map<ChangeHash, QuarantinedRow>();
+      this.#byDocument.set(name, rows);
+      if (!rows.has(row.hash)) this.#size++;
+      rows.set(row.hash, row);
+    }
+    for (const { collection, document, hash } of released)
+      if (this.#byDocument.get(nameOf(collection, document))?.delete(hash) === true) this.#size--;
+  }
+
+  #fitting(rows: readonly QuarantinedRow[]): readonly QuarantinedRow[] {
+    return rows.slice(0, QUARANTINED_MAX - this.#size);
+  }
+}
+
+const nameOf = (collection: string, document: string): string => JSON.stringify([collection, document]);
