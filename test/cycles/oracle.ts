@@ -4,8 +4,7 @@
  */
 
 /** `made`: shown, and on no rung yet. The rungs are the client's own; `refused` is a failure of the site's. */
-export const BADGES = ["made", "device", "site", "hub", "refused"] as const;
-export type Badge = (typeof BADGES)[number];
+export type Badge = "made" | "device" | "site" | "hub" | "refused";
 
 /** A badge that an edit was shown with. The id is a change's hash or a key: `changeId`, `putId`. */
 export type Sighting = readonly [id: string, badge: Badge];
