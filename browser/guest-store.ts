@@ -7,7 +7,8 @@
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import type { ClientStore, ClientWrite } from "@openclaw/core/client/store.ts";
 import type { LinkId, Seq } from "@openclaw/core/ids.ts";
-import type { DeviceStore, IndexedDbStore } from "./indexeddb-store.ts";
+import type { DeviceStore } from "./device-store.ts";
+import type { IndexedDbStore } from "./indexeddb-store.ts";
 
 export class GuestStore implements DeviceStore {
   readonly #device: IndexedDbStore;

@@ -4,7 +4,6 @@ import { toHex } from "@openclaw/core/bytes.ts";
 import { causalOrder } from "@openclaw/core/client/causal-order.ts";
 import type {
   Awaiting,
-  ClientStore,
   ClientWrite,
   DownCursor,
   FailedRow,
@@ -19,6 +18,7 @@ import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { mapCommand } from "@openclaw/core/state-machine/operation-bytes.ts";
 import type { IDBPTransaction } from "idb";
 import { Database } from "./database.ts";
+import type { DeviceStore } from "./device-store.ts";
 import type { BatchName, ClientDatabase, ClientSchema, StoreName } from "./schema.ts";
 
 /** Documents whose stored hashes are remembered, so that a repeated change is not stored again; the oldest goes first. */
@@ -30,11 +30,6 @@ const CHANGE_ROWS_MAX = 512;
 const STRICT = { durability: "strict" } as const;
 
 type Step = IDBPTransaction<ClientSchema, StoreName[], "readwrite">;
-
-export interface DeviceStore extends ClientStore {
-  /** Drawn when the database was created: another one means that what was stored before is gone. @throws OpenClawError as `write` */
-  identity(): Promise<string>;
-}
 
 export class IndexedDbStore implements DeviceStore {
   readonly #database: Database;

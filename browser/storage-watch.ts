@@ -5,7 +5,7 @@
 import type { Client, StoragePort, StorageStatus } from "@openclaw/core/client/client.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { Clock } from "@openclaw/core/ports.ts";
-import type { DeviceStore } from "./indexeddb-store.ts";
+import type { DeviceStore } from "./device-store.ts";
 import { forget, recall, remember } from "./local-memory.ts";
 
 /** How often an idle page looks whether its database is still there, ms. A write notices at once. */
@@ -92,10 +92,16 @@ export class StorageWatch implements StoragePort {
   #lookAgain(end: (error: OpenClawError) => void): void {
     if (this.#cancelled) return;
     this.#cancel = this.#clock.after(LOOK_EVERY_MS, () => {
-      this.#store.identity().catch((error: unknown) => {
-        // What else may fail here shows at the next write.
-        if (error instanceof OpenClawError && error.code === "CLIENT_STORAGE_LOST") end(error);
-      });
+      this.#store.identity().then(
+        (identity) => {
+          // A worker that took a dead one's place does not know that it was another.
+          if (identity !== this.#identity) end(new OpenClawError("CLIENT_STORAGE_LOST", "another one is in its place"));
+        },
+        (error: unknown) => {
+          // What else may fail here shows at the next write.
+          if (error instanceof OpenClawError && error.code === "CLIENT_STORAGE_LOST") end(error);
+        },
+      );
       this.#lookAgain(end);
     });
   }

@@ -297,6 +297,17 @@ export const ERRORS = {
     status: 500,
     message: "what was stored on this device is gone: the browser, or somebody, cleared it; open the page anew",
   },
+  INSECURE_CONTEXT: {
+    retryable: false,
+    status: 500,
+    message:
+      "the page needs a secure context: open it over https, or on localhost, for else browsers have no locks between tabs",
+  },
+  BROWSER_TOO_OLD: {
+    retryable: false,
+    status: 500,
+    message: "the page needs a browser with IndexedDB, Web Locks, BroadcastChannel and workers; use a newer one",
+  },
   INTERNAL: { retryable: false, status: 500, message: "an unexpected error; the log of this node has it" },
 } as const satisfies Record<string, ErrorRow>;
 

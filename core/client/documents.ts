@@ -76,6 +76,11 @@ export class Documents {
     this.#open.get(nameOf(collection, id))?.document.receive(changes);
   }
 
+  /** Other sessions of this device have stored what this one was not told. @throws OpenClawError CLIENT_STORAGE_FAILED */
+  async reread(): Promise<void> {
+    for (const { document } of [...this.#open.values()]) await document.reread();
+  }
+
   /** Of received changes these are kept out, which is written down. */
   quarantined(rows: readonly QuarantinedRow[]): void {
     for (const [name, own] of Map.groupBy(rows, (row) => nameOf(row.collection, row.document)))

@@ -56,6 +56,15 @@ export class Drainer {
     return this.#waiting;
   }
 
+  /** So many more wait, as their session says. What comes while they are counted is counted wrongly until the next look. */
+  moved(rows: number): void {
+    this.#waiting = Math.max(0, this.#waiting + rows);
+  }
+
+  async recount(): Promise<void> {
+    this.#waiting = await this.#count();
+  }
+
   /** The site can be reached: looks now, and every while. */
   start(): void {
     this.#wanted = true;
@@ -95,7 +104,7 @@ export class Drainer {
       outbox.restore(rows);
       await settlement.abandon(outbox, null);
     });
-    this.#waiting = await this.#count();
+    await this.recount();
   }
 
   async #drainAll(): Promise<void> {
@@ -104,7 +113,7 @@ export class Drainer {
         if (this.#wanted) await this.#drain(link);
       });
     } finally {
-      this.#waiting = await this.#count();
+      await this.recount();
     }
   }
 

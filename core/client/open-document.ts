@@ -79,7 +79,7 @@ export class OpenDocument implements Showing {
     let changes = await store.document(this.#collection, this.#id);
     if (changes.length === 0) changes = await this.#host.fetch(this.#collection, this.#id);
     const own = changes.filter(({ hash }) => rungs.isOwn(hash)).map(({ hash }) => hash);
-    this.#own = [...own.slice(-EDITS_MAX), ...this.#own];
+    this.#own = [...new Set([...own.slice(-EDITS_MAX), ...this.#own])];
     await this.#build(changes);
   }
 
@@ -107,10 +107,17 @@ export class OpenDocument implements Showing {
     this.#changed();
   }
 
+  /** Takes up what is stored and does not show. @throws OpenClawError CLIENT_STORAGE_FAILED */
+  async reread(): Promise<void> {
+    this.receive(await this.#host.store.document(this.#collection, this.#id));
+  }
+
   receive(changes: readonly DocumentChange[]): void {
-    // What was made here comes back: it is in the document, which stays the same object.
     const own = new Set(this.#own);
     const news = changes.filter(({ hash }) => !own.has(hash));
+    // Another session of this device has made some.
+    this.#made(news.map(({ hash }) => hash).filter((hash) => this.#host.rungs.isOwn(hash)));
+    // What was made here comes back: it is in the document, which stays the same object.
     if (news.length === 0) return;
     this.unshown.add(news);
     this.#host.slices.want(this);
@@ -228,12 +235,16 @@ export class OpenDocument implements Showing {
       return edit;
     }
     rungs.made(hashes);
-    this.#own.push(...hashes);
-    if (this.#own.length > 2 * EDITS_MAX) this.#own = this.#own.slice(-EDITS_MAX);
+    this.#made(hashes);
     const command = { kind: "change", collection: this.#collection, document: this.#id, changes } as const;
     this.#host.enqueue({ command, edits: [edit], round: 0 });
     edit.device.catch(() => void this.#reload());
     return edit;
+  }
+
+  #made(hashes: readonly ChangeHash[]): void {
+    this.#own.push(...hashes);
+    if (this.#own.length > 2 * EDITS_MAX) this.#own = this.#own.slice(-EDITS_MAX);
   }
 
   /** What is shown is not what is stored, and goes back to it. Never rejects. */

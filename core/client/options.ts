@@ -4,6 +4,7 @@ import type { ClusterId, LinkId, Revision } from "../ids.ts";
 import type { Clock, NextTurn, Random } from "../ports.ts";
 import type { ChildConnection } from "../sync/message.ts";
 import type { GatewayState } from "../sync/rotation.ts";
+import type { NeighboursPort } from "./device-news.ts";
 import type { Claim } from "./drain.ts";
 import type { ClientStore } from "./store.ts";
 import type { Wanted } from "./subscription.ts";
@@ -52,6 +53,8 @@ export interface ClientOptions {
   readonly link?: LinkId;
   /** Granted to everyone unless given: right where one process has the store to itself. */
   readonly claim?: Claim;
+  /** Other sessions of this device, which show what this one has stored; none, unless given. */
+  readonly neighbours?: NeighboursPort;
   /** Called at the end of `stop`: lets go of what `connect` uses. */
   stopped?(): Promise<void>;
 }

@@ -108,6 +108,14 @@ export class Rungs {
     }
   }
 
+  /** Another session of this device has stored them. */
+  elsewhere(hashes: readonly ChangeHash[]): void {
+    for (const hash of hashes) {
+      this.#own.add(hash);
+      if (!this.#committed.has(hash)) this.#queued.add(hash);
+    }
+  }
+
   stored(hashes: readonly ChangeHash[]): void {
     for (const hash of hashes) {
       if (this.#unsaved.delete(hash)) this.#failed.delete(hash);

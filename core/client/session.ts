@@ -13,6 +13,7 @@ import { fetchDocument } from "./fetched.ts";
 import { type Draft, Journal } from "./journal.ts";
 import { Keys, type KeysHost } from "./keys.ts";
 import { Leases, type LeasesHost } from "./leases.ts";
+import { Neighbours, type NeighboursHost } from "./neighbours.ts";
 import type { ClientMetrics, ClientOptions, ClientStatus, StorageStatus } from "./options.ts";
 import { Outbox, requireSent } from "./outbox.ts";
 import { drawLink } from "./own-link.ts";
@@ -50,6 +51,7 @@ export class Session {
   readonly #releases: (() => void)[] = [];
   #cluster: ClusterId | null;
   readonly #drainer: Drainer;
+  readonly #neighbours: Neighbours;
   /** Resolves when the outcomes that came are stored. */
   #settling: Promise<unknown> = Promise.resolve();
   #stopped = false;
@@ -67,10 +69,11 @@ export class Session {
     this.reads = new ReadSession(options.readYourWrites ?? false);
     this.#cluster = (down?.cluster ?? null) as ClusterId | null;
     this.#own(outbox.link, restored.release);
-    this.#journal = new Journal(store, outbox, () => {
+    const queued = (): void => {
       this.#site.link?.wake();
       this.#changed();
-    });
+    };
+    this.#journal = new Journal(store, outbox, queued, (write) => this.#neighbours.wrote(write));
     this.settlement = new Settlement(store, this.#journal, rungs);
     this.settlement.restore(restored.failed);
     const assertRoom = (): void => {
@@ -153,7 +156,7 @@ export class Session {
       connect: () => options.connect(null),
       token: () => this.#token(),
     };
-    this.#drainer = new Drainer(drain, this.#links, restored.foreign, drained);
+    this.#drainer = new Drainer(drain, this.#links, restored.foreign.length, drained);
     this.#site = new SiteLink({
       connect: (ended) => options.connect(ended),
       clock,
@@ -170,6 +173,19 @@ export class Session {
     this.presence = new Presence({ clock, link: () => this.#site.link });
     this.#questions = new Questions(this.#site, this.reads, clock, random);
     this.upstream = new Upstream({ rungs, clock, moved: () => this.#settled(), store: () => this.#storeUpstream() });
+    const neighbours: NeighboursHost = {
+      store,
+      rungs,
+      own: this.#links,
+      documents: this.documents,
+      keys: this.keys,
+      settlement: this.settlement,
+      drainer: this.#drainer,
+      epoch: () => this.#down.epoch,
+      changed: () => this.#changed(),
+      failed: (error) => this.#note(error),
+    };
+    this.#neighbours = new Neighbours(neighbours, options.neighbours ?? null, restored.foreign);
   }
 
   /** This session's stream and actor. */
@@ -217,6 +233,7 @@ export class Session {
     } finally {
       // Also where storage is gone: a link that stayed claimed would be drained by nobody.
       this.settlement.stop();
+      this.#neighbours.stop();
       for (const release of this.#releases) release();
       await this.#options.store.close();
       await this.#options.stopped?.();

@@ -54,6 +54,14 @@ export class Settlement {
     this.#failed = failed;
   }
 
+  /** Another session of this device has stored what failed, or forgot it. */
+  elsewhere(failed: readonly FailedRow[], forgotten: readonly Pick<FailedRow, "link" | "seq">[]): void {
+    const isForgotten = (row: FailedRow): boolean =>
+      forgotten.some(({ link, seq }) => link === row.link && seq === row.seq);
+    for (const row of this.#failed) if (isForgotten(row)) this.#rungs.forgetFailed(hashesOf(row));
+    this.#failed = [...this.#failed, ...failed].filter((row) => !isForgotten(row));
+  }
+
   /** Those who wait for an outcome are told that it will not be seen here. */
   stop(): void {
     const error = new OpenClawError(
@@ -133,7 +141,11 @@ export class Settlement {
         refusals.push({ ...row, edits, code: outcome.code, details: outcome.details });
       }
     }
-    const answered = rows.map(({ row }) => row);
+    const answered = rows.map(({ row: { link, seq }, outcome }) => ({
+      link,
+      seq,
+      ...(outcome.ok ? { at: outcome.revision } : {}),
+    }));
     const failed = refusals.filter(isKept).map(({ edits: _, ...row }): FailedRow => row);
     try {
       const drafts = [...(await this.#withMissing(again, named, outbox)), ...unsent];

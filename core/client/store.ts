@@ -85,7 +85,12 @@ export interface ClientWrite {
     readonly changes: readonly DocumentChange[];
   }[];
   /** Rows answered: out of the outbox; those that succeeded go to `awaiting`. */
-  readonly answered?: readonly { readonly link: LinkId; readonly seq: Seq }[];
+  readonly answered?: readonly {
+    readonly link: LinkId;
+    readonly seq: Seq;
+    /** The parent's revision that holds it, for other sessions of this device; none where it was refused. */
+    readonly at?: Revision;
+  }[];
   readonly awaiting?: readonly Awaiting[];
   /** Refused for good; the caller names them in `answered`, too. */
   readonly failed?: readonly FailedRow[];
