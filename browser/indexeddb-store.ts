@@ -4,7 +4,6 @@ import { toHex } from "@openclaw/core/bytes.ts";
 import { causalOrder } from "@openclaw/core/client/causal-order.ts";
 import type {
   Awaiting,
-  ClientStore,
   ClientWrite,
   DownCursor,
   FailedRow,
@@ -19,7 +18,8 @@ import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { mapCommand } from "@openclaw/core/state-machine/operation-bytes.ts";
 import type { IDBPTransaction } from "idb";
 import { Database } from "./database.ts";
-import type { BatchName, ClientSchema, StoreName } from "./schema.ts";
+import type { DeviceStore } from "./device-store.ts";
+import type { BatchName, ClientDatabase, ClientSchema, StoreName } from "./schema.ts";
 
 /** Documents whose stored hashes are remembered, so that a repeated change is not stored again; the oldest goes first. */
 const KNOWN_DOCUMENTS_MAX = 256;
@@ -31,15 +31,21 @@ const STRICT = { durability: "strict" } as const;
 
 type Step = IDBPTransaction<ClientSchema, StoreName[], "readwrite">;
 
-export class IndexedDbStore implements ClientStore {
+export class IndexedDbStore implements DeviceStore {
   readonly #database: Database;
   readonly #instance = toHex(crypto.getRandomValues(new Uint8Array(16)));
   #count = 0;
   readonly #known = new Map<string, Set<ChangeHash>>();
+  /** Rows that this session has stored and that are not answered: what it can store again if the database is gone. */
+  readonly #unanswered = new Map<string, OutboxRow>();
 
   /** @param name of the database; two sites of one origin need two */
   constructor(name: string) {
-    this.#database = new Database(name);
+    this.#database = new Database(name, { replaced: (database) => this.#rescue(database) });
+  }
+
+  identity(): Promise<string> {
+    return this.#database.identity();
   }
 
   async write(write: ClientWrite): Promise<void> {
@@ -85,6 +91,8 @@ export class IndexedDbStore implements ClientStore {
       const known = this.#known.get(documentKey(collection, document));
       for (const change of changes) known?.add(change.hash);
     }
+    for (const row of write.enqueue ?? []) this.#unanswered.set(rowName(row), row);
+    for (const row of write.answered ?? []) this.#unanswered.delete(rowName(row));
   }
 
   outboxLinks(): Promise<readonly LinkId[]> {
@@ -186,6 +194,25 @@ export class IndexedDbStore implements ClientStore {
 
   close(): Promise<void> {
     return this.#database.close();
+  }
+
+  /** Into an empty database: the next session sends them, as those of a session that is over. */
+  async #rescue(database: ClientDatabase): Promise<void> {
+    if (this.#unanswered.size === 0) return;
+    const rows = [...this.#unanswered.values()];
+    const step = database.transaction(["links", "outbox", "changes"], "readwrite", STRICT);
+    try {
+      await enqueue(step, rows);
+      for (const { command } of rows) {
+        if (command.kind !== "change") continue;
+        const { collection, document, changes } = command;
+        await step.objectStore("changes").put(changes.map(compactChange), [collection, document, ...this.#nextName()]);
+      }
+    } catch (error) {
+      abort(step);
+      throw error;
+    }
+    await step.done;
   }
 
   #nextName(): BatchName {
@@ -344,6 +371,7 @@ function storesOf(write: ClientWrite, changes: boolean): StoreName[] {
   return stores;
 }
 
+const rowName = ({ link, seq: number }: Pick<OutboxRow, "link" | "seq">): string => `${link}/${number}`;
 const quarantineKey = ({ collection, document, hash }: Pick<QuarantinedRow, "collection" | "document" | "hash">) =>
   [collection, document, hash] satisfies ClientSchema["quarantined"]["key"];
 const documentKey = (collection: string, document: string): string => JSON.stringify([collection, document]);

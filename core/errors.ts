@@ -293,6 +293,11 @@ export const ERRORS = {
     status: 500,
     message: "this device's storage refused the write; the edit is not safe on this device",
   },
+  CLIENT_STORAGE_LOST: {
+    retryable: false,
+    status: 500,
+    message: "what was stored on this device is gone: the browser, or somebody, cleared it; open the page anew",
+  },
   INSECURE_CONTEXT: {
     retryable: false,
     status: 500,

@@ -15,7 +15,7 @@ import type { Restored } from "./restored.ts";
 import { Session } from "./session.ts";
 import type { Withdrawn } from "./upstream.ts";
 
-export type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
+export type { ClientMetrics, ClientOptions, ClientStatus, StoragePort, StorageStatus } from "./options.ts";
 
 export class Client {
   /** Key-values of the site, and mirrors of others'. */
@@ -45,6 +45,7 @@ export class Client {
     this.outbox = this.#session.entries;
     this.leases = this.#session.leases;
     this.presence = this.#session.presence;
+    options.storage?.subscribe(() => this.#changed());
   }
 
   /** This session's stream and actor. */

@@ -14,7 +14,7 @@ import { type Draft, Journal } from "./journal.ts";
 import { Keys, type KeysHost } from "./keys.ts";
 import { Leases, type LeasesHost } from "./leases.ts";
 import { Neighbours, type NeighboursHost } from "./neighbours.ts";
-import type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
+import type { ClientMetrics, ClientOptions, ClientStatus, StorageStatus } from "./options.ts";
 import { Outbox, requireSent } from "./outbox.ts";
 import { OutboxEntries } from "./outbox-entries.ts";
 import { drawLink } from "./own-link.ts";
@@ -27,6 +27,8 @@ import { Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
 import { subscriptionOf } from "./subscription.ts";
 import { Upstream } from "./upstream.ts";
+
+const KEPT: StorageStatus = { persisted: null, loss: null };
 
 export class Session {
   readonly keys: Keys;
@@ -218,6 +220,7 @@ export class Session {
       quarantined: this.#restored.quarantines.size,
       cursor: this.#down.cursor,
       upstream: this.#rungs.upstream,
+      storage: this.#options.storage?.status() ?? KEPT,
       lastError: this.#trouble ?? this.#site.lastError,
     };
   }

@@ -117,7 +117,7 @@ export interface ClientWrite {
 }
 
 export interface ClientStore {
-  /** Resolves when the write can no longer be lost: in a browser, at the `complete` of a strict transaction (S1). @throws OpenClawError CLIENT_STORAGE_FAILED */
+  /** Resolves when the write can no longer be lost: in a browser, at the `complete` of a strict transaction (S1). @throws OpenClawError CLIENT_STORAGE_FAILED, CLIENT_STORAGE_LOST */
   write(write: ClientWrite): Promise<void>;
   /** Links that have outbox rows, this page's or a dead one's (D4). */
   outboxLinks(): Promise<readonly LinkId[]>;
