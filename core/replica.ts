@@ -337,13 +337,13 @@ export class Replica {
     this.#parts.compaction.consider(raft).catch((error: unknown) => this.#fatal(error));
   }
 
-  /** State and log are the snapshot's. */
-  #installed(meta: SnapshotMeta, stored: StoredState, logStays: boolean): void {
+  /** State and log are the snapshot's. What is known of rounds is read before a later one is applied (C1). */
+  async #installed(meta: SnapshotMeta, stored: StoredState, logStays: boolean): Promise<void> {
     if (!logStays) this.#parts.retention.restart(meta.index, []);
     this.#running().snapshotInstalled(meta);
     this.#parts.applied.replace(stored);
     this.#parts.barriers.applied(meta.index);
-    this.#parts.upkeep.comparisons.open(stored).catch((error: unknown) => this.#fatal(error));
+    await this.#parts.upkeep.comparisons.open(stored);
   }
 
   /** What a heartbeat tells of this state; nothing of one that is wrong. */

@@ -63,7 +63,7 @@ const fitsHere = ({ os, cpu, libc }) =>
   !(libc ?? []).includes("musl");
 
 /** npm as it runs us, so that the versions agree; else the one on the path. */
-function npmCommand() {
+export function npmCommand() {
   const cli = process.env.npm_execpath;
   return cli?.endsWith("npm-cli.js") === true ? [process.execPath, cli] : ["npm"];
 }

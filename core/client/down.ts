@@ -113,7 +113,7 @@ export class Down {
     held = cursor === 0 ? this.#wanted : common(held, this.#wanted);
     this.#place = { cursor, held, snapshot };
     this.#written = cursor;
-    return { subscription: this.#wanted, cursor, epoch: this.epoch, hash: null, held, snapshot };
+    return { subscription: this.#wanted, cursor, epoch: this.epoch, hash: null, held, snapshot, record: null };
   }
 
   /** @throws OpenClawError WRONG_CLUSTER; WRONG_EPOCH: what is here is of another epoch, `forget` it */

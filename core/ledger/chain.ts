@@ -7,7 +7,7 @@
  */
 import { equalBytes } from "../bytes.ts";
 import { encode } from "../codec.ts";
-import { unreachable } from "../errors.ts";
+import { invariant, unreachable } from "../errors.ts";
 import type { ClusterId, Partition, Revision } from "../ids.ts";
 import type { Sha256 } from "../ports.ts";
 import type { LinkItem } from "./record.ts";
@@ -74,34 +74,43 @@ export function isContiguous(items: readonly LinkItem[]): boolean {
   return true;
 }
 
+/** The leaf of each item; null of a skip. */
+export const leavesOf = (sha256: Sha256, items: readonly LinkItem[]): readonly (Uint8Array | null)[] =>
+  items.map((item) => {
+    switch (item.kind) {
+      case "body":
+        return leafHash(sha256, item.record);
+      case "stub":
+        return item.leaf;
+      case "skip":
+        return null;
+      default:
+        return unreachable(item);
+    }
+  });
+
 /**
  * The hash at each item's last revision, each chained to the one before. A skip's own hash is taken over: nothing in it can
  * be checked, but whatever follows it is.
+ * @param leaves of the items, where they are known
  */
 export function hashesAlong(
   sha256: Sha256,
   previous: Uint8Array,
   partition: Partition,
   items: readonly LinkItem[],
+  leaves: readonly (Uint8Array | null)[] = leavesOf(sha256, items),
 ): Uint8Array[] {
   let hash = previous;
-  return items.map((item) => {
-    hash = hashAfterItem(sha256, hash, partition, item);
+  return items.map((item, place) => {
+    const leaf = leaves[place] ?? null;
+    if (item.kind === "skip") hash = item.hash;
+    else {
+      invariant(leaf !== null, "a body and a stub have a leaf");
+      hash = chainHash(sha256, hash, partition, item.revision, leaf);
+    }
     return hash;
   });
-}
-
-function hashAfterItem(sha256: Sha256, previous: Uint8Array, partition: Partition, item: LinkItem): Uint8Array {
-  switch (item.kind) {
-    case "body":
-      return chainHash(sha256, previous, partition, item.revision, leafHash(sha256, item.record));
-    case "stub":
-      return chainHash(sha256, previous, partition, item.revision, item.leaf);
-    case "skip":
-      return item.hash;
-    default:
-      return unreachable(item);
-  }
 }
 
 /** The hash after a run. */

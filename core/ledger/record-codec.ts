@@ -61,6 +61,20 @@ export function wayOf(bytes: Uint8Array): Pick<LedgerRecord, "origin" | "link" |
   return { origin: readOrigin(reader.any()), link: reader.that(isLinkId, "a link"), home: readHome(reader) };
 }
 
+/**
+ * The record that its origin wrote, out of those that were put around it on the way; a body that was read before.
+ * Null: it was told by none (S4).
+ */
+export function originalOf(bytes: Uint8Array): Uint8Array | null {
+  const reader = new TupleReader(decode(bytes.subarray(1 + SALT_BYTES)), "record");
+  const form = reader.count();
+  if (form === FORM.written) return bytes;
+  if (form === FORM.replaced) return null;
+  // Partition and revision, origin, link, home, and what took effect.
+  for (let field = 0; field < 6; field++) reader.any();
+  return originalOf(reader.bytes());
+}
+
 /** @throws OpenClawError MALFORMED_FRAME */
 export const decodeRecord = (bytes: Uint8Array): LedgerRecord => readRecord(bytes, 0, () => {});
 

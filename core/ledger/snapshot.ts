@@ -6,7 +6,7 @@
 import { decode, type Encodable, encode, limited, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, isClusterId, isNonce, type Revision, revision } from "../ids.ts";
-import { HOME_PREFIX_BYTES_MAX, HOMES_MAX, SNAPSHOT_ORIGINS_MAX, SNAPSHOT_ROWS_MAX } from "../limits.ts";
+import { HOME_PREFIX_BYTES_MAX, HOMES_KNOWN_MAX, SNAPSHOT_ORIGINS_MAX, SNAPSHOT_ROWS_MAX } from "../limits.ts";
 import type { DocumentChange, KeyNumbers } from "./record.ts";
 import {
   documentChangeTuple,
@@ -236,7 +236,7 @@ function readHead(value: Encodable): SnapshotHead {
   const subscription = reader.orNull((field) => readSubscription(field.any()));
   const kept = reader.orNull((field) => readSubscription(field.any()));
   const origins = limited(reader.list(), SNAPSHOT_ORIGINS_MAX, "origins").map(readOrigin);
-  const homes = limited(reader.list(), HOMES_MAX, "homes").map(readSnapshotHome);
+  const homes = limited(reader.list(), HOMES_KNOWN_MAX, "homes").map(readSnapshotHome);
   reader.end();
   return { at, hash, subscription, kept, origins, homes };
 }

@@ -139,6 +139,7 @@ export class PresenceSession {
   #take(own: OwnPresence): void {
     const { topic } = own;
     const key = topicKey(topic);
+    if (own.value === null && !this.#own.has(key)) return;
     if (!mayMeet(topic, this.#options.principal)) return this.#refuse(topic, new OpenClawError("FORBIDDEN", key));
     if (!this.#own.has(key) && this.#own.size >= PRESENCE_TOPICS_MAX)
       return this.#refuse(topic, new OpenClawError("OVERLOADED", `${PRESENCE_TOPICS_MAX} topics of one client`));

@@ -37,7 +37,7 @@ export interface ReplicaHooks {
   /** A batch is in the state; `record` makes it count here. */
   readonly applied: (raft: Raft, batch: Applied, record: () => void) => void;
   /** State and log are the snapshot's; the log is as it was if it stays. */
-  readonly installed: (meta: SnapshotMeta, stored: StoredState, logStays: boolean) => void;
+  readonly installed: (meta: SnapshotMeta, stored: StoredState, logStays: boolean) => Promise<void>;
   /** Nothing more may be applied to this state, or answered from it. */
   readonly diverged: () => void;
   readonly failed: (error: unknown) => void;

@@ -20,7 +20,8 @@ export interface SnapshotReceiverOptions {
   readonly staged: (message: RaftMessage) => void;
   /** The round that found our state to be wrong, in whose place the snapshot comes; null: it is only older. */
   readonly replaces: () => Index | null;
-  readonly installed: (meta: SnapshotMeta, stored: StoredState, logStays: boolean) => void;
+  /** Resolves when entries may be applied to it. */
+  readonly installed: (meta: SnapshotMeta, stored: StoredState, logStays: boolean) => Promise<void>;
 }
 
 export class SnapshotReceiver {
@@ -83,6 +84,6 @@ export class SnapshotReceiver {
     const round = replaces();
     const stored = round === null ? await state.install(meta) : await state.replace(meta, round);
     if (!logStays) await log.reset({ index: meta.index, term: meta.term });
-    if (running()) installed(meta, stored, logStays);
+    if (running()) await installed(meta, stored, logStays);
   }
 }

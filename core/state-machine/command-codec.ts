@@ -13,6 +13,7 @@ import { isKeyEvent, type KeyEvent } from "../ledger/record.ts";
 import { eventTuple, readEvent, readHash, SALT_BYTES } from "../ledger/record-codec.ts";
 import { readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot.ts";
 import { readSubscription, subscriptionTuple } from "../ledger/subscription.ts";
+import { readWitness, witnessTuple } from "../ledger/witness.ts";
 import { IDEMPOTENCY_KEY_CHARS_MAX } from "../limits.ts";
 import type {
   Command,
@@ -197,6 +198,7 @@ function bodyTuple(command: UserCommand | IdempotentCommand | SystemCommand): En
         command.from,
         command.cursor,
         command.parting,
+        command.kept === null ? null : witnessTuple(command.kept),
         ...lineageFields(command.lineage),
         command.holds,
         command.changes === null ? null : command.changes.map(eventTuple),
@@ -300,6 +302,7 @@ function readSystemBody(kind: number, reader: TupleReader): SystemCommand {
         from: reader.orNull((field) => field.that(isNonce, "a nonce")),
         cursor: revision(reader.count()),
         parting: revision(reader.count()),
+        kept: reader.orNull((field) => readWitness(field.any())),
         lineage: readLineage(reader),
         holds: readHolds(reader),
         changes: reader.orNull((field) => field.list().map(readKeyEvent)),

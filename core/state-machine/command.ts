@@ -4,6 +4,7 @@ import type { ClusterId, Epoch, Index, LeaseId, Lineage, LinkId, NodeId, Revisio
 import type { DocumentChange, Home, KeyEvent, LinkItem } from "../ledger/record.ts";
 import type { SnapshotStep } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";
+import type { Witness } from "../ledger/witness.ts";
 import type { Comparison, Finding } from "./finding.ts";
 import type { Contender } from "./life.ts";
 import type { MemberPlace, Refused } from "./member.ts";
@@ -156,8 +157,9 @@ export type SystemCommand =
   /**
    * L3: the link follows another life of its cluster from where both part; what was taken above is put aside. `from`: the
    * nonce of the one followed so far; null where no link tells, as after a restore. `cursor`: what was taken of that one when
-   * the differences were read; it may be shipping still. `parting`: where they part. `changes`: what makes of its mirror what
-   * it was there; null: that cannot be told, and a snapshot of the life that comes does it.
+   * the differences were read; it may be shipping still. `parting`: where they part. `kept`: the last record at or below it
+   * that is here, where no link compared it. `changes`: what makes of its mirror what it was at the parting; null: that cannot
+   * be told, and a snapshot of the life that comes does it.
    */
   | {
       readonly kind: "settleEpoch";
@@ -166,6 +168,7 @@ export type SystemCommand =
       readonly from: string | null;
       readonly cursor: Revision;
       readonly parting: Revision;
+      readonly kept: Witness | null;
       readonly lineage: Lineage;
       readonly holds: Revision | null;
       readonly changes: readonly KeyEvent[] | null;

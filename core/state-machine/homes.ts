@@ -2,16 +2,18 @@
  * Homes (Q3): at which cluster the keys of a prefix are written. One row holds them all, because apply asks it at every
  * command; it is made of `home` events alone, so that a replay of the ledger gives it again (L2).
  */
-import { compareBytes, equalBytes, prefixEnd, startsWith } from "../bytes.ts";
+import { compareBytes, equalBytes, prefixEnd, startsWith, toHex } from "../bytes.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import { unreachable } from "../errors.ts";
 import { type ClusterId, type Origin, type Revision, revision } from "../ids.ts";
-import type { Home, HomeEvent } from "../ledger/record.ts";
+import type { Home, HomeEvent, LedgerEvent } from "../ledger/record.ts";
 import { readCluster, readClusters } from "../ledger/record-codec.ts";
+import { HOMES_KNOWN_MAX } from "../limits.ts";
 import type { KeyCommand } from "./command.ts";
 import type { FormerlyPrivate, HomeRow } from "./home.ts";
 import { FORMERLY_PRIVATE_KEY, HOMES_KEY } from "./keyspace.ts";
 import type { KeySelector, Operation, Txn } from "./operation.ts";
+import { type Refusal, refused } from "./outcome.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 import type { StateView } from "./view.ts";
 
@@ -158,6 +160,19 @@ export const homesOf = (tx: Transaction): Homes => tx.read(HOMES_KEY, homesRow) 
 export function homesIn(view: StateView): Homes {
   const bytes = view.get(HOMES_KEY);
   return bytes === undefined ? NO_HOMES : homesRow.decode(bytes);
+}
+
+/** What the parent declares of further prefixes would not fit the head of a snapshot to those below (S4). */
+export function tooManyHomes(tx: Transaction, events: readonly LedgerEvent[]): Refusal | null {
+  const declared = events.flatMap((event) =>
+    event.kind === "home" && event.step.kind === "declare" ? [event.prefix] : [],
+  );
+  if (declared.length === 0) return null;
+  const { rows } = homesOf(tx);
+  const known = new Set([...rows.map((row) => row.prefix), ...declared].map(toHex));
+  return known.size > HOMES_KNOWN_MAX && known.size > rows.length
+    ? refused("OVERLOADED", `${known.size} prefixes have homes, at most ${HOMES_KNOWN_MAX}`)
+    : null;
 }
 
 /** A neighbour, and its revision that told. */

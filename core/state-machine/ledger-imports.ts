@@ -4,11 +4,19 @@ import type { ErrorCode } from "../errors.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
 import type { ClusterId, Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
-import { firstRevision, genesisHash, hashesAlong, isContiguous, lastRevision } from "../ledger/chain.ts";
+import {
+  firstRevision,
+  genesisHash,
+  hashesAlong,
+  isContiguous,
+  lastRevision,
+  leafHash,
+  leavesOf,
+} from "../ledger/chain.ts";
 import type { GapReason } from "../ledger/gap.ts";
-import { beginningOf, chainedTo, epochsOf, spanAt } from "../ledger/lineage.ts";
+import { chainedTo, epochsOf, spanAt } from "../ledger/lineage.ts";
 import { isKeyEvent, type LedgerEvent, type LedgerRecord, type LinkItem, mirrored } from "../ledger/record.ts";
-import { decodeBody, originOf } from "../ledger/record-codec.ts";
+import { decodeBody, originalOf, originOf } from "../ledger/record-codec.ts";
 import { BATCH_BYTES_MAX, HOME_PREFIX_BYTES_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import type { CommandResult, SystemCommand } from "./command.ts";
@@ -16,6 +24,7 @@ import { overPending } from "./document-plan.ts";
 import { changeRefusal, nameRefusal } from "./document-rows.ts";
 import { carryOut, planDocuments } from "./documents.ts";
 import type { Handover } from "./handover.ts";
+import { tooManyHomes } from "./homes.ts";
 import { keyRefusal, mirrorKey, valueRefusal } from "./key-rows.ts";
 import { ledgerLinkKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
@@ -26,6 +35,7 @@ import { carryOutForNeighbour, concernsUs } from "./neighbour-events.ts";
 import type { Refusal } from "./outcome.ts";
 import { refused } from "./outcome.ts";
 import type { QueuedCommands, Sender } from "./queued-commands.ts";
+import { otherThanTaken, partedBelow } from "./same-ledger.ts";
 import { isOurSite, shippingRefusal } from "./sites.ts";
 import { isReplacing } from "./stream-rows.ts";
 import type { Transaction } from "./transaction.ts";
@@ -49,6 +59,7 @@ export interface Importing {
 interface Body {
   readonly bytes: Uint8Array;
   readonly record: LedgerRecord;
+  readonly leaf: Uint8Array;
 }
 
 /** An item above the cursor. */
@@ -111,55 +122,34 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
   const { epoch, to } = span;
   const end = lastRevision(last);
   if (to !== null && end > to) return refuse("MALFORMED_FRAME", `items run past ${to}, where another epoch departed`);
+  const leaves = leavesOf(sha256, rest);
   const hashes = hashesAlong(
     sha256,
     chainedTo(sha256, command.cluster, PARTITION, epoch, cursor, row.hash),
     PARTITION,
     rest,
+    leaves,
   );
   if (
     !equalBytes(hashes.at(-1) ?? row.hash, command.hash) ||
     (end === to && !equalBytes(command.hash, hashOf(row, end)))
   )
     return refuse("FORK", `another hash at ${end}`);
+  const other = otherThanTaken(tx, { ...command, epoch }, cursor, rest, leaves);
+  if (other !== null) return refuse(other.code, other.details);
 
-  const opened = openAll(rest, hashes);
+  const opened = openAll(rest, hashes, leaves);
   if (!opened.ok) return refuse(opened.refusal.code, opened.refusal.details);
   for (const { body } of opened.items) {
     const wrong = body === null ? null : originRefusal(tx, command, body.record);
     if (wrong !== null) return refuse(wrong.code, wrong.details);
   }
+  if (command.side === "parent") {
+    const told = opened.items.flatMap(({ body }) => body?.record.events ?? []);
+    const full = tooManyHomes(tx, told);
+    if (full !== null) return refuse(full.code, full.details);
+  }
   return take(importing, { ...command, epoch }, row, opened.items);
-}
-
-/**
- * L3: what the sender has up to our cursor is what we took. Its items above would not tell: a skip's hash is taken over,
- * whatever it follows.
- */
-function partedBelow(
-  sha256: Sha256,
-  row: LedgerLinkRow,
-  { side, cluster, items, after }: ImportLedger,
-): Refusal | null {
-  const [first] = items;
-  if (first === undefined || row.cursor === 0) return null;
-  // A parent's connection begins where both ends agree, and its runs follow each other.
-  if (side === "parent" && after === null) return null;
-  const below = items.filter((item) => lastRevision(item) <= row.cursor);
-  const next = items[below.length];
-  if (next !== undefined && firstRevision(next) <= row.cursor)
-    return refused("GAP", `a skip from ${firstRevision(next)} on runs over ${row.cursor}`);
-  const at = revision(firstRevision(first) - 1);
-  // What a ledger begins with need not be told.
-  const follows = at === 0 ? beginningOf(sha256, cluster, PARTITION, row) : after;
-  if (follows === null)
-    return below.length === 0 ? null : refused("GAP", `an overlap from ${at + 1} on that follows nothing known`);
-  const span = spanAt(row, at + 1);
-  const before = span === null ? follows : chainedTo(sha256, cluster, PARTITION, span.epoch, at, follows);
-  const hash = below.length === 0 ? follows : hashesAlong(sha256, before, PARTITION, below).at(-1);
-  return hash === undefined || equalBytes(hash, row.hash)
-    ? null
-    : refused("FORK", `another hash at ${row.cursor}, which was taken`);
 }
 
 /** The hash where an epoch departed, as the sender told it. */
@@ -186,6 +176,7 @@ const beginning = ({ sha256 }: Importing, { cluster, epoch }: ImportLedger): Led
 function openAll(
   items: readonly LinkItem[],
   hashes: readonly Uint8Array[],
+  leaves: readonly (Uint8Array | null)[],
 ): { readonly ok: true; readonly items: readonly Opened[] } | { readonly ok: false; readonly refusal: Refusal } {
   const opened: Opened[] = [];
   for (const [i, item] of items.entries()) {
@@ -197,7 +188,9 @@ function openAll(
     }
     const record = readBody(item.revision, item.record);
     if ("code" in record) return { ok: false, refusal: record };
-    opened.push({ to: item.revision, hash, body: { bytes: item.record, record }, reason: "known" });
+    const leaf = leaves[i] ?? null;
+    invariant(leaf !== null, "a body has a leaf");
+    opened.push({ to: item.revision, hash, body: { bytes: item.record, record, leaf }, reason: "known" });
   }
   return { ok: true, items: opened };
 }
@@ -308,7 +301,8 @@ function take(
 }
 
 /** One revision here for what a body changes here; none if it changes nothing (L1, L4, L5). */
-function takeBody(importing: Importing, command: ImportLedger, { bytes, record }: Body): "taken" | "known" | Refusal {
+function takeBody(importing: Importing, command: ImportLedger, body: Body): "taken" | "known" | Refusal {
+  const { bytes, record } = body;
   const { tx, ledger } = importing;
   const { link } = command;
   const origin = originOf(record, link, command.epoch.nonce);
@@ -326,7 +320,7 @@ function takeBody(importing: Importing, command: ImportLedger, { bytes, record }
       `${full.name} holds ${full.plan.before.pending} changes whose dependencies are missing`,
     );
   }
-  if (!keysComeOtherwise) raiseMark(tx, origin, command.link);
+  if (!keysComeOtherwise) raiseMark(tx, origin, command.link, ledger.next, leafAtOrigin(importing.sha256, body));
 
   const sender: Sender | null =
     record.origin === null
@@ -348,6 +342,13 @@ function takeBody(importing: Importing, command: ImportLedger, { bytes, record }
   ledger.import({ origin, link, body: bytes, took: whole }, home, importing.salt);
   if (sender !== null) followUp(importing, sender, record, took);
   return "taken";
+}
+
+/** Of the record that the origin wrote; null where a snapshot tells of it. */
+function leafAtOrigin(sha256: Sha256, { bytes, record, leaf }: Body): Uint8Array | null {
+  if (record.origin === null) return leaf;
+  const original = originalOf(bytes);
+  return original === null ? null : leafHash(sha256, original);
 }
 
 /** What a neighbour asked for is done behind its record. */

@@ -16,7 +16,15 @@ import { contenderKey, contendersRange, ledgerLinkKey, leftLifeKey, streamKey } 
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import { contenderRow, leftLifeRow } from "./life-rows.ts";
 import { rewindLink } from "./link-gaps.ts";
-import { type LedgerLinkRow, ledgerLinkRow, lowerAllMarks, lowerMarks, noteParent, raiseMark } from "./link-rows.ts";
+import {
+  type LedgerLinkRow,
+  ledgerLinkRow,
+  lowerAllMarks,
+  lowerMarks,
+  noteParent,
+  noteWitness,
+  raiseMark,
+} from "./link-rows.ts";
 import { moveParentHolds } from "./position.ts";
 import { awaitSnapshot, streamOf } from "./stream-rows.ts";
 import type { Transaction } from "./transaction.ts";
@@ -92,6 +100,7 @@ export function settleEpoch(
   // A snapshot may be of less than what came, and all that follows it is news: also what the cluster passes on of others.
   if (command.changes === null) lowerAllMarks(tx, link);
   else lowerMarks(tx, cluster, link, command.parting);
+  if (command.kept !== null) noteWitness(tx, cluster, command.kept);
   if (command.holds !== null) moveParentHolds(tx, cluster, lineage.epoch.nonce, command.holds);
   if (command.changes === null) {
     awaitSnapshot(tx, link, command.holds === null ? null : (snapshot?.head.subscription ?? held));
@@ -100,7 +109,7 @@ export function settleEpoch(
   const origin = { cluster, epoch: lineage.epoch.nonce, revision: command.parting };
   const events = command.changes.filter((event) => mirrorKey(tx, cluster, event, origin.revision));
   if (events.length > 0) {
-    raiseMark(tx, origin, link);
+    raiseMark(tx, origin, link, ledger.next, null);
     // What the parent says is the home of everybody's keys goes on to our children (Q3).
     const homes = homesOf(tx);
     for (const home of ["site", "hub"] as const) {

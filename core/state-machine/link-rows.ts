@@ -6,6 +6,7 @@ import type { ClusterId, Lineage, LinkId, Origin, Revision } from "../ids.ts";
 import { isClusterId, isLinkId, linkOfCluster, revision } from "../ids.ts";
 import { ancestorTuples, epochTuple, readAncestors, readEpoch } from "../ledger/epoch-codec.ts";
 import { readHash } from "../ledger/record-codec.ts";
+import type { Witness } from "../ledger/witness.ts";
 import {
   LEDGER_LINKS,
   ledgerLinkKey,
@@ -15,6 +16,7 @@ import {
   originMarksOf,
   PARENT_KEY,
 } from "./keyspace.ts";
+import type { OriginMark } from "./query.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 import type { StateView } from "./view.ts";
 
@@ -60,28 +62,54 @@ export interface MarkRow {
   readonly mark: Revision;
   /** The link that brought the revision of the mark. */
   readonly link: LinkId;
+  /** Our revision then: of an origin's epochs, the one that was followed last has the highest. */
+  readonly at: Revision;
+  /**
+   * The last record that came as the origin wrote it: whoever goes on with the origin's ledger has it, too, or another one
+   * (L3). Null: what came was a snapshot, or was put aside.
+   */
+  readonly record: Pick<Witness, "revision" | "leaf"> | null;
 }
 
 export const markRow: RowCodec<MarkRow> = {
-  encode: ({ mark, link }) => encode([mark, link]),
+  encode: ({ mark, link, at, record }) =>
+    encode([mark, link, at, record === null ? null : [record.revision, record.leaf]]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "origin mark row");
-    return { mark: revision(reader.count()), link: reader.that(isLinkId, "a link") };
+    return {
+      mark: revision(reader.count()),
+      link: reader.that(isLinkId, "a link"),
+      at: revision(reader.count()),
+      record: reader.orNull((field) => {
+        const record = new TupleReader(field.any(), "record of an origin's mark");
+        return { revision: revision(record.count()), leaf: readHash(record) };
+      }),
+    };
   },
 };
 
 /** Epochs of an origin that are looked at. */
 const MARKS_MAX = 1_000;
 
-/** Of one origin, for each of its epochs. */
-export function marksOf(view: StateView, origin: ClusterId): { readonly epoch: string; readonly revision: Revision }[] {
+/** Of one origin, for each of its epochs; the one that was followed last comes first. */
+export function marksOf(view: StateView, origin: ClusterId): OriginMark[] {
   const { from, to } = originMarksOf(origin);
-  return view.scan(from, to, MARKS_MAX).map(({ key, value }) => {
+  const marks = view.scan(from, to, MARKS_MAX).map(({ key, value }) => {
     const epoch = utf8Text(key.subarray(from.length));
     invariant(epoch !== undefined, "a mark is an epoch's");
-    return { epoch, revision: markRow.decode(value).mark };
+    const { mark, record, at } = markRow.decode(value);
+    // A buffer of its own: an answer is posted between threads.
+    const witness = record === null ? null : { epoch, ...record, leaf: new Uint8Array(record.leaf) };
+    return { epoch, mark, at, witness };
   });
+  return marks
+    .sort((a, b) => (isLater(a, b) ? -1 : 1))
+    .map(({ epoch, mark, witness }) => ({ epoch, revision: mark, witness }));
 }
+
+/** True if that epoch of an origin was followed later. Both moved at one revision of ours: whose own is higher. */
+export const isLater = (a: Pick<MarkRow, "at" | "mark">, b: Pick<MarkRow, "at" | "mark">): boolean =>
+  a.at === b.at ? a.mark > b.mark : a.at > b.at;
 
 interface ParentRow {
   readonly cluster: ClusterId;
@@ -131,7 +159,9 @@ export const unsureUpTo = (tx: Transaction): Revision => tx.read(PARENT_KEY, par
 /** The link by which a cluster's revisions came last, or null. */
 export function linkTowards(tx: Transaction, cluster: ClusterId): LinkId | null {
   const { from, to } = originMarksOf(cluster);
-  return [...tx.rows(from, to, markRow)].at(-1)?.value.link ?? null;
+  let last: MarkRow | null = null;
+  for (const { value } of tx.rows(from, to, markRow)) if (last === null || isLater(value, last)) last = value;
+  return last?.link ?? null;
 }
 
 /** Those that ever shipped something. */
@@ -155,9 +185,23 @@ export function isPast(tx: Transaction, origin: Origin, snapshot: boolean): bool
 export const markOf = (tx: Transaction, { cluster, epoch }: Pick<Origin, "cluster" | "epoch">): MarkRow | undefined =>
   tx.read(originMarkKey(cluster, epoch), markRow);
 
-/** Moves an origin's high-water up to a revision that is being taken. */
-export const raiseMark = (tx: Transaction, origin: Origin, link: LinkId): void =>
-  tx.write(originMarkKey(origin.cluster, origin.epoch), markRow, { mark: origin.revision, link });
+/**
+ * Moves an origin's high-water up to a revision that is being taken.
+ * @param at our revision
+ * @param leaf of the record as its origin has it; null where it is told by no record of the origin's
+ */
+export function raiseMark(tx: Transaction, origin: Origin, link: LinkId, at: Revision, leaf: Uint8Array | null): void {
+  const { cluster, epoch, revision: mark } = origin;
+  const record = leaf === null ? (markOf(tx, origin)?.record ?? null) : { revision: mark, leaf };
+  tx.write(originMarkKey(cluster, epoch), markRow, { mark, link, at, record });
+}
+
+/** What was taken of an origin is compared by that record from now on. */
+export function noteWitness(tx: Transaction, cluster: ClusterId, { epoch, revision: at, leaf }: Witness): void {
+  const mark = markOf(tx, { cluster, epoch });
+  if (mark !== undefined && mark.record === null && at <= mark.mark)
+    tx.write(originMarkKey(cluster, epoch), markRow, { ...mark, record: { revision: at, leaf } });
+}
 
 /** What a link brought of an origin above a revision was put aside (L3): whoever tells of those revisions again brings news. */
 export const lowerMarks = (tx: Transaction, origin: ClusterId, link: LinkId, above: Revision): void =>
@@ -168,5 +212,8 @@ export const lowerAllMarks = (tx: Transaction, link: LinkId): void => lower(tx, 
 
 function lower(tx: Transaction, { from, to }: typeof ORIGIN_MARKS, link: LinkId, above: Revision): void {
   for (const { key, value } of [...tx.rows(from, to, markRow)])
-    if (value.link === link && value.mark > above) tx.write(key, markRow, { ...value, mark: above });
+    if (value.link === link && value.mark > above) {
+      const record = value.record !== null && value.record.revision > above ? null : value.record;
+      tx.write(key, markRow, { ...value, mark: above, record });
+    }
 }

@@ -4,31 +4,33 @@ import { invariant } from "../errors.ts";
 import { type ClusterId, isClusterId, isNonce, type LinkId, type Revision } from "../ids.ts";
 import { homesIn } from "./homes.ts";
 import { namesOfMark, ORIGIN_MARKS } from "./keyspace.ts";
-import { type MarkRow, markRow } from "./link-rows.ts";
+import { isLater, type MarkRow, markRow } from "./link-rows.ts";
 import { readPosition } from "./position.ts";
 import type { QueryAnswers } from "./query.ts";
 import { rowsOf } from "./row-pages.ts";
 import type { Transaction } from "./transaction.ts";
 import type { StateView } from "./view.ts";
 
-interface OriginMark {
+interface NewestMark {
   readonly cluster: ClusterId;
   readonly epoch: string;
   readonly mark: Revision;
   readonly link: LinkId;
+  readonly at: Revision;
 }
 
 /** A buffer of its own: an answer is posted between threads. */
 const own = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes);
 
-/** Of an origin that was met in several epochs, the one whose mark is highest. @param rows of ORIGIN_MARKS, in their order */
-export function newestMarks(rows: Iterable<{ readonly key: Uint8Array; readonly value: MarkRow }>): OriginMark[] {
-  const newest = new Map<ClusterId, OriginMark>();
+/** Of an origin that was met in several epochs, the one that was followed last. @param rows of ORIGIN_MARKS, in their order */
+export function newestMarks(rows: Iterable<{ readonly key: Uint8Array; readonly value: MarkRow }>): NewestMark[] {
+  const newest = new Map<ClusterId, NewestMark>();
   for (const { key, value } of rows) {
     const names = namesOfMark(key);
     const [cluster, epoch] = [utf8Text(names.cluster), utf8Text(names.epoch)];
     invariant(isClusterId(cluster) && isNonce(epoch), "a mark's row carries its names");
-    if ((newest.get(cluster)?.mark ?? -1) < value.mark) newest.set(cluster, { cluster, epoch, ...value });
+    const known = newest.get(cluster);
+    if (known === undefined || isLater(value, known)) newest.set(cluster, { cluster, epoch, ...value });
   }
   return [...newest.values()].sort((a, b) => (a.cluster < b.cluster ? -1 : 1));
 }

@@ -2,6 +2,7 @@
 import type { ActorId, Ancestor, ChangeHash, ClusterId, Epoch, LeaseId, LinkId, Revision, Seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import type { StreamState } from "../ledger/snapshot.ts";
+import type { Witness } from "../ledger/witness.ts";
 import type { Outcome } from "./command.ts";
 import type { Comparison } from "./finding.ts";
 import type { FormerlyPrivate, HomeRow } from "./home.ts";
@@ -74,6 +75,15 @@ export interface LinkState {
   readonly ancestors: readonly Ancestor[];
   /** A client's outcomes above its low-water mark, ascending. */
   readonly outcomes: readonly { readonly seq: Seq; readonly outcome: Outcome }[];
+}
+
+/** How far one epoch of an origin was taken, whichever link brought it (L4). */
+export interface OriginMark {
+  /** Its nonce. */
+  readonly epoch: string;
+  readonly revision: Revision;
+  /** The last record of it that is here as the origin wrote it; null: none is known. */
+  readonly witness: Witness | null;
 }
 
 /**
@@ -214,7 +224,8 @@ export interface QueryAnswers {
   commands: { readonly commands: readonly CommandState[]; readonly more: boolean };
   link: { readonly link: LinkState | null };
   links: { readonly links: readonly LinkState[] };
-  marks: { readonly marks: readonly { readonly epoch: string; readonly revision: Revision }[] };
+  /** That of the epoch that was followed last comes first. */
+  marks: { readonly marks: readonly OriginMark[] };
   contended: { readonly links: ReadonlyMap<LinkId, number> };
   lives: { readonly contenders: readonly Contender[]; readonly left: readonly LeftLife[] };
   /** Null: nothing was told yet. */

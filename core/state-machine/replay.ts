@@ -4,9 +4,10 @@
  * not tell (sessions, links, members, leases, log time) is left alone.
  */
 import { unreachable } from "../errors.ts";
+import { leafHash } from "../ledger/chain.ts";
 import type { KeyEvent, LedgerRecord } from "../ledger/record.ts";
-import { decodeRecord } from "../ledger/record-codec.ts";
-import type { StoredRecord } from "../ports.ts";
+import { decodeRecord, originalOf } from "../ledger/record-codec.ts";
+import type { Sha256, StoredRecord } from "../ports.ts";
 import { carryOut, planDocuments } from "./documents.ts";
 import { takeHomeStep } from "./homes.ts";
 import { keyRow, mirrorKey, setKey } from "./key-rows.ts";
@@ -16,13 +17,14 @@ import { Transaction } from "./transaction.ts";
 import type { StateView, Write } from "./view.ts";
 
 /** What these records, the first of which follows what `view` holds, write. @throws OpenClawError MALFORMED_FRAME */
-export function replay(view: StateView, records: readonly StoredRecord[]): Write[] {
+export function replay(sha256: Sha256, view: StateView, records: readonly StoredRecord[]): Write[] {
   const tx = new Transaction(view);
-  for (const { record } of records) takeAgain(tx, decodeRecord(record));
+  for (const { record } of records) takeAgain(sha256, tx, record);
   return tx.writes();
 }
 
-function takeAgain(tx: Transaction, record: LedgerRecord): void {
+function takeAgain(sha256: Sha256, tx: Transaction, bytes: Uint8Array): void {
+  const record = decodeRecord(bytes);
   const plans = planDocuments(tx, record.events);
   for (const event of record.events) {
     switch (event.kind) {
@@ -44,7 +46,10 @@ function takeAgain(tx: Transaction, record: LedgerRecord): void {
   for (const { plan } of plans) carryOut(tx, plan, record.revision);
   // No lower than what stands here. Where it was higher, what lies between changed nothing, and would change nothing again.
   // A snapshot's comes in several records, and only its end makes what lies before it past.
-  if (record.origin !== null && record.link !== null && !record.snapshot) raiseMark(tx, record.origin, record.link);
+  if (record.origin === null || record.link === null || record.snapshot) return;
+  const original = originalOf(bytes);
+  const leaf = original === null ? null : leafHash(sha256, original);
+  raiseMark(tx, record.origin, record.link, record.revision, leaf);
 }
 
 function takeKey(tx: Transaction, { origin, revision }: LedgerRecord, event: KeyEvent): void {

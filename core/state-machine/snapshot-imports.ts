@@ -373,7 +373,7 @@ function end(
         ? noteGap(tx, link, known, { to: head.at, hash: head.hash, reason, at }, compacted)
         : known;
     tx.write(ledgerLinkKey(link), ledgerLinkRow, row);
-    raiseMark(tx, { cluster, epoch: epoch.nonce, revision: head.at }, link);
+    raiseMark(tx, { cluster, epoch: epoch.nonce, revision: head.at }, link, at, null);
     // Of a parent, as only that one's are told.
     if (head.subscription !== null) takeHomes(importing, taker, command, head);
   }

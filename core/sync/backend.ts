@@ -6,7 +6,7 @@ import type { ErrorCode } from "../errors.ts";
 import type { HistoryAnswer, HistoryQuery } from "../history/history-query.ts";
 import type { ClusterId, Epoch, LeaseId, LinkId, Revision } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
-import type { LedgerSlice, StoredRecord } from "../ports.ts";
+import type { LedgerSlice, Sha256, StoredRecord } from "../ports.ts";
 import type { CommandResult, Outcome, SystemCommand } from "../state-machine/command.ts";
 import type { Answer, Position, Query } from "../state-machine/query.ts";
 import type { Authority, Principal } from "./authority.ts";
@@ -26,6 +26,7 @@ export interface SiteClaim {
 export interface ParentBackend {
   /** Who clients are. */
   readonly authority: Authority;
+  readonly sha256: Sha256;
   /** @throws OpenClawError UNKNOWN_CHILD, NOT_ADMITTED */
   verifySite(claim: SiteClaim): Promise<Principal>;
   /**

@@ -5,11 +5,12 @@ import { isNonce, type LinkId, type Revision } from "../ids.ts";
 import { epochsOf, partingOf } from "../ledger/lineage.ts";
 import { judge } from "../ledger/lives.ts";
 import type { SnapshotProgress } from "../ledger/snapshot.ts";
+import { lastOf, requireSame, type Witness } from "../ledger/witness.ts";
 import { CONTENDERS_MAX } from "../state-machine/link-epochs.ts";
 import type { LinkState } from "../state-machine/query.ts";
 import type { Principal } from "./authority.ts";
 import type { ParentBackend } from "./backend.ts";
-import { heldBy } from "./life-change.ts";
+import { heldBy, witnessesOf } from "./life-change.ts";
 import { type ChildIdentity, type ChildMessage, SYNC_VERSION } from "./message.ts";
 
 type Hello = Extract<ChildMessage, { kind: "hello" }>;
@@ -19,6 +20,8 @@ export interface Admission {
   readonly principal: Principal;
   /** What is kept of the child's link; null for one that has pushed nothing yet. */
   readonly link: LinkState | null;
+  /** A site's last record that is here and above the link's cursor. */
+  readonly record: Witness | null;
   /** A site's snapshot that is under way (S4). */
   readonly snapshot: SnapshotProgress | null;
   /** What is streamed to it. Null also for a site that has to settle first what it took of another life of ours. */
@@ -34,13 +37,15 @@ export async function admitChild(backend: ParentBackend, hello: Hello, principal
   if (child.kind === "client") {
     await requireOurs(backend, down);
     const { link } = await backend.read({ kind: "link", link: hello.link });
-    return { principal, link, snapshot: null, down };
+    return { principal, link, record: null, snapshot: null, down };
   }
   // Ahead is not a fork (L3): another node of ours may know more than this one.
   await backend.barrier();
   const link = await followed(backend, hello.link, child, principal);
   const { snapshot } = await backend.read({ kind: "stream", link: hello.link });
-  return { principal, link, snapshot, down: await resumable(backend, down) };
+  const { marks } = await backend.read({ kind: "marks", origin: child.cluster });
+  const record = lastOf(witnessesOf(marks), child, link?.cursor ?? 0);
+  return { principal, link, record, snapshot, down: await resumable(backend, down) };
 }
 
 /** @throws OpenClawError UNKNOWN_VERSION, NOT_ADMITTED, UNKNOWN_CHILD, WRONG_CLUSTER, UNAUTHENTICATED */
@@ -137,7 +142,9 @@ async function succeeded(
 
 /** Where a site's stream goes on. @throws OpenClawError FORK */
 async function resumable(backend: ParentBackend, down: Hello["down"]): Promise<Hello["down"]> {
-  if (down === null || down.epoch === null) return down;
+  if (down === null) return null;
+  if (down.record !== null) await requireSame(backend, backend.sha256, down.record);
+  if (down.epoch === null) return down;
   const ours = backend.position();
   const known = epochsOf(ours).find(({ nonce }) => nonce === down.epoch);
   if (known === undefined) return null;

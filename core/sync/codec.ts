@@ -12,6 +12,7 @@ import { encodeRun, readRun } from "../ledger/link-run.ts";
 import { changeHashBytes, readHash } from "../ledger/record-codec.ts";
 import { progressTuple, readProgress, readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot.ts";
 import { readSubscription, subscriptionTuple } from "../ledger/subscription.ts";
+import { readWitness, witnessTuple } from "../ledger/witness.ts";
 import { BATCH_ITEMS_MAX, PRESENCE_TOPICS_MAX } from "../limits.ts";
 import {
   ownPresenceTuple,
@@ -158,6 +159,7 @@ export function encodeParentMessage(message: ParentMessage): Uint8Array {
         ...lineageFields(message),
         message.cursor,
         message.hash,
+        message.record === null ? null : witnessTuple(message.record),
         outcomesTuple(message.outcomes),
         message.upstream,
         message.upstreamEpoch,
@@ -212,6 +214,7 @@ function readParentMessage(kind: number, reader: TupleReader): ParentMessage {
         ...readLineage(reader),
         cursor: reader.count(),
         hash: reader.orNull(readHash),
+        record: reader.orNull((field) => readWitness(field.any())),
         outcomes: readOutcomes(reader),
         upstream: revision(reader.count()),
         upstreamEpoch: readNonce(reader),
@@ -301,13 +304,14 @@ function readIdentity(value: Encodable): ChildIdentity {
 
 type Down = NonNullable<Extract<ChildMessage, { kind: "hello" }>["down"]>;
 
-const downTuple = ({ subscription, cursor, epoch, hash, held, snapshot }: Down): Encodable => [
+const downTuple = ({ subscription, cursor, epoch, hash, held, snapshot, record }: Down): Encodable => [
   subscriptionTuple(subscription),
   cursor,
   epoch,
   hash,
   subscriptionTuple(held),
   snapshot === null ? null : progressTuple(snapshot),
+  record === null ? null : witnessTuple(record),
 ];
 
 function readDown(value: Encodable): Down {
@@ -319,6 +323,7 @@ function readDown(value: Encodable): Down {
     hash: reader.orNull(readHash),
     held: readSubscription(reader.any()),
     snapshot: reader.orNull((field) => readProgress(field.any())),
+    record: reader.orNull((field) => readWitness(field.any())),
   };
   reader.end();
   return down;

@@ -4,13 +4,16 @@
  */
 import { equalBytes, toHex } from "../bytes.ts";
 import { OpenClawError } from "../errors.ts";
-import type { ClusterId, Revision } from "../ids.ts";
+import type { ClusterId, Origin, Revision } from "../ids.ts";
 import { linkOfCluster, revision } from "../ids.ts";
+import { leafHash } from "../ledger/chain.ts";
 import { type Span, spansOf } from "../ledger/lineage.ts";
 import type { Held } from "../ledger/lives.ts";
 import { isKeyEvent, type KeyEvent, type LedgerRecord } from "../ledger/record.ts";
-import { decodeRecord } from "../ledger/record-codec.ts";
+import { decodeRecord, originalOf } from "../ledger/record-codec.ts";
+import type { Witness } from "../ledger/witness.ts";
 import { BATCH_BYTES_MAX, EVENTS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
+import type { Sha256 } from "../ports.ts";
 import type { Replica } from "../replica.ts";
 import type { KeyValue } from "../state-machine/operation.ts";
 
@@ -44,6 +47,8 @@ export interface Differences {
   readonly listed: readonly TakenRevision[];
   /** What makes of the mirror what it was at the revision; null: too much for one decision, or that is no longer kept here. */
   readonly changes: readonly KeyEvent[] | null;
+  /** The last record of its cluster's that is here at or below the revision: the other life has it, too. */
+  readonly kept: Witness | null;
 }
 
 /**
@@ -52,6 +57,7 @@ export interface Differences {
  */
 export async function differencesAbove(
   source: DifferenceSource,
+  sha256: Sha256,
   cluster: ClusterId,
   life: Held,
   above: Revision,
@@ -62,6 +68,7 @@ export async function differencesAbove(
   const keys = new Map<string, Uint8Array>();
   let revisions = 0;
   let before: Revision | null = null;
+  let last: { readonly origin: Origin; readonly bytes: Uint8Array } | null = null;
   for (let next = Math.max(1, compacted); next <= end; ) {
     const { records } = await source.ledger(revision(next), BATCH_BYTES_MAX);
     if (records.length === 0) break;
@@ -69,17 +76,26 @@ export async function differencesAbove(
       next = stored.revision + 1;
       const record = decodeRecord(stored.record);
       const { origin } = record;
-      if (origin === null || origin.cluster !== cluster || origin.revision <= above) continue;
+      if (origin === null || origin.cluster !== cluster) continue;
       if (!isWithin(spans.get(origin.epoch), origin.revision)) continue;
+      if (origin.revision <= above) {
+        if (origin.revision > (last?.origin.revision ?? 0)) last = { origin, bytes: stored.record };
+        continue;
+      }
       before ??= revision(stored.revision - 1);
       revisions++;
       if (listed.length < LISTED_MAX) listed.push(takenRevision(record, origin.revision));
       for (const event of record.events) if (isKeyEvent(event)) keys.set(toHex(event.key), event.key);
     }
   }
-  const isAll = life.cursor <= above || (await isKept(source, cluster, above));
+  const isAll = life.cursor <= above || (await isKept(source, cluster, above, life.cursor));
   const changes = !isAll ? null : before === null ? [] : await changesBack(source, cluster, [...keys.values()], before);
-  return { revisions, listed, changes };
+  return { revisions, listed, changes, kept: last === null ? null : witnessIn(sha256, last.origin, last.bytes) };
+}
+
+function witnessIn(sha256: Sha256, { epoch, revision: at }: Origin, bytes: Uint8Array): Witness | null {
+  const original = originalOf(bytes);
+  return original === null ? null : { epoch, revision: at, leaf: leafHash(sha256, original) };
 }
 
 const isWithin = (span: Span | undefined, at: Revision): boolean =>
@@ -116,8 +132,13 @@ async function rowAt(
   }
 }
 
-/** True if every record is kept here that tells what the cluster's link brought above the revision. */
-async function isKept(source: DifferenceSource, cluster: ClusterId, above: Revision): Promise<boolean> {
+/** True if every record is kept here that tells what the cluster's link brought above the revision, up to `taken`. */
+async function isKept(
+  source: DifferenceSource,
+  cluster: ClusterId,
+  above: Revision,
+  taken: Revision,
+): Promise<boolean> {
   if (source.position().compacted <= 1) return true;
   const link = linkOfCluster(cluster);
   for (let next = above + 1; ; ) {
@@ -134,7 +155,7 @@ async function isKept(source: DifferenceSource, cluster: ClusterId, above: Revis
       if (item.reason === "compacted" || item.reason === "snapshot" || item.reason === "shed") return false;
       next = item.to + 1;
     }
-    if (items.length === 0 || at === null || next > at.cursor) return at !== null;
+    if (items.length === 0 || at === null || next > at.cursor) return at !== null && at.cursor >= taken;
   }
 }
 

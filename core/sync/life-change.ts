@@ -7,17 +7,25 @@ import type { Lineage } from "../ids.ts";
 import { type ClusterId, linkOfCluster, type Revision, revision } from "../ids.ts";
 import { epochsOf, partingOf } from "../ledger/lineage.ts";
 import type { Held } from "../ledger/lives.ts";
+import { isOf, type Witness } from "../ledger/witness.ts";
+import type { Sha256 } from "../ports.ts";
 import type { CommandResult, SystemCommand } from "../state-machine/command.ts";
 import type { Contender } from "../state-machine/life.ts";
-import type { LinkState } from "../state-machine/query.ts";
+import type { LinkState, OriginMark } from "../state-machine/query.ts";
 import { type DifferenceSource, type Differences, differencesAbove } from "./differences.ts";
 
 export type Propose = (command: SystemCommand) => Promise<CommandResult>;
 
+/** What is followed of a cluster, and how far it was taken, whichever link brought it. */
+export interface Followed extends Held {
+  /** The cursor of its own link: less, where that began anew behind a restore; null where no link tells. */
+  readonly linkedAt: Revision | null;
+}
+
 export interface LifeChange {
   readonly cluster: ClusterId;
   /** The life that is followed, and what was taken of it. */
-  readonly from: Held & { readonly linked: boolean };
+  readonly from: Followed;
   readonly to: Lineage;
   /** The last revision that both have. */
   readonly parting: Revision;
@@ -33,7 +41,7 @@ export async function heldOf(
   source: Pick<DifferenceSource, "read">,
   cluster: ClusterId,
   claimed: Lineage,
-): Promise<(Held & { readonly linked: boolean }) | null> {
+): Promise<Followed | null> {
   const { link } = await source.read({ kind: "link", link: linkOfCluster(cluster) });
   return heldBy(source, link, cluster, claimed);
 }
@@ -44,32 +52,43 @@ export async function heldBy(
   link: LinkState | null,
   cluster: ClusterId,
   claimed: Lineage,
-): Promise<(Held & { readonly linked: boolean }) | null> {
-  if (link !== null && link.epoch !== null)
-    return { epoch: link.epoch, ancestors: link.ancestors, cursor: revision(link.cursor), linked: true };
+): Promise<Followed | null> {
   const { marks } = await source.read({ kind: "marks", origin: cluster });
-  const [some] = marks;
-  if (some === undefined) return null;
-  const epochs = epochsOf(claimed);
-  const known = epochs.findLastIndex(({ nonce }) => marks.some((mark) => mark.epoch === nonce));
-  const epoch = epochs[known];
-  const mark = marks.find((one) => one.epoch === epoch?.nonce);
-  if (epoch === undefined || mark === undefined) {
-    const stranger = { counter: claimed.epoch.counter, nonce: some.epoch, parent: null, departure: revision(0) };
-    return { epoch: stranger, ancestors: [], cursor: some.revision, linked: false };
+  if (link !== null && link.epoch !== null) {
+    const { epoch, ancestors } = link;
+    const lineage = { epoch, ancestors };
+    const taken = marks.filter((mark) => isOf(lineage, mark)).map((mark) => mark.revision);
+    return { ...lineage, cursor: revision(Math.max(link.cursor, ...taken)), linkedAt: revision(link.cursor) };
   }
-  return { epoch, ancestors: claimed.ancestors.slice(0, known), cursor: mark.revision, linked: false };
+  const [last] = marks;
+  if (last === undefined) return null;
+  const epochs = epochsOf(claimed);
+  const known = epochs.findIndex(({ nonce }) => nonce === last.epoch);
+  const epoch = epochs[known];
+  if (epoch !== undefined)
+    return { epoch, ancestors: claimed.ancestors.slice(0, known), cursor: last.revision, linkedAt: null };
+  // Another life, or another cluster of that name; its ancestors are not known any more.
+  const stranger = { counter: claimed.epoch.counter, nonce: last.epoch, parent: null, departure: revision(0) };
+  return { epoch: stranger, ancestors: [], cursor: last.revision, linkedAt: null };
 }
+
+export const witnessesOf = (marks: readonly OriginMark[]): readonly Witness[] =>
+  marks.flatMap(({ witness }) => (witness === null ? [] : [witness]));
 
 export async function planChange(
   source: DifferenceSource,
+  sha256: Sha256,
   cluster: ClusterId,
   from: LifeChange["from"],
   to: Lineage,
 ): Promise<LifeChange> {
   const parted = partingOf(from, to);
   const parting = parted === null || parted === "same" ? revision(0) : parted.revision;
-  return { cluster, from, to, parting, taken: await differencesAbove(source, cluster, from, parting) };
+  const taken = await differencesAbove(source, sha256, cluster, from, parting);
+  const { marks } = await source.read({ kind: "marks", origin: cluster });
+  // Nobody knows where two lives part of which one is known by its name alone: a snapshot of the other says what stands there.
+  const isUnknown = parted === null && from.linkedAt === null && marks.length > 1;
+  return { cluster, from, to, parting, taken: isUnknown ? { ...taken, changes: null } : taken };
 }
 
 /** @param holds of our ledger, where the cluster is our parent @throws OpenClawError WRONG_EPOCH: somebody else decided meanwhile; GAP: more was taken */
@@ -83,9 +102,10 @@ export async function carryOutChange(
       kind: "settleEpoch",
       link: linkOfCluster(cluster),
       cluster,
-      from: from.linked ? from.epoch.nonce : null,
-      cursor: from.cursor,
+      from: from.linkedAt === null ? null : from.epoch.nonce,
+      cursor: from.linkedAt ?? from.cursor,
       parting,
+      kept: taken.kept,
       lineage: { epoch: to.epoch, ancestors: to.ancestors },
       holds,
       changes: taken.changes,
@@ -110,6 +130,7 @@ export interface Resolution extends LifeChange {
  */
 export async function planResolution(
   source: DifferenceSource,
+  sha256: Sha256,
   cluster: ClusterId,
   choice: string | null,
 ): Promise<Resolution> {
@@ -127,5 +148,5 @@ export async function planResolution(
       "BAD_REQUEST",
       `name the epoch to go on with: ${chosen.map(({ epoch }) => epoch.nonce).join(", ")}`,
     );
-  return { ...(await planChange(source, cluster, from, to)), to };
+  return { ...(await planChange(source, sha256, cluster, from, to)), to };
 }

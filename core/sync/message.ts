@@ -28,6 +28,7 @@ import type { PositionToken } from "../ledger/position-token.ts";
 import type { DocumentChange, LinkItem } from "../ledger/record.ts";
 import type { SnapshotProgress, SnapshotStep } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";
+import type { Witness } from "../ledger/witness.ts";
 import type { OwnPresence, Present } from "../presence/presence.ts";
 import type { Topic } from "../presence/topic.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
@@ -64,7 +65,8 @@ export type ChildMessage =
       /**
        * Null: no events wanted. `cursor`: the last parent's revision taken; `epoch`: the parent's epoch it belongs to, null at
        * first; `hash`: the parent's ledger hash there, which a site keeps; `held`: what it was taken with, nothing of which is
-       * not wanted any more; `snapshot`: the one under way.
+       * not wanted any more; `snapshot`: the one under way; `record`: the last one of the parent that is here and above the
+       * cursor, as after a restore without links.
        */
       readonly down: {
         readonly subscription: Subscription;
@@ -73,6 +75,7 @@ export type ChildMessage =
         readonly hash: Uint8Array | null;
         readonly held: Subscription;
         readonly snapshot: SnapshotProgress | null;
+        readonly record: Witness | null;
       } | null;
     }
   /** A site's ledger. `hash`: its ledger hash at the last item's revision. */
@@ -134,6 +137,8 @@ export type ParentMessage =
       readonly cursor: number;
       /** The ledger hash of a child site there, as the parent has it: another one at the child is a fork (L3). Null at 0, and for a client. */
       readonly hash: Uint8Array | null;
+      /** The child's last record that is here and above the cursor, as after a restore without links (L3); null where none is. */
+      readonly record: Witness | null;
       /** A client's outcomes that the parent still remembers, ascending. */
       readonly outcomes: readonly { readonly seq: Seq; readonly outcome: Outcome }[];
       readonly upstream: Revision;

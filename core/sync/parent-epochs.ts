@@ -8,14 +8,25 @@ import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, linkOfCluster, type Revision, revision } from "../ids.ts";
 import type { Parting } from "../ledger/lineage.ts";
 import { judge } from "../ledger/lives.ts";
+import { requireSame, type Witness } from "../ledger/witness.ts";
+import type { Sha256 } from "../ports.ts";
 import type { Position } from "../state-machine/query.ts";
 import type { Welcome } from "./child-link.ts";
 import type { DifferenceSource } from "./differences.ts";
-import { carryOutChange, heldOf, type LifeChange, type Propose, planChange, requireTaken } from "./life-change.ts";
+import {
+  carryOutChange,
+  heldOf,
+  type LifeChange,
+  type Propose,
+  planChange,
+  requireTaken,
+  witnessesOf,
+} from "./life-change.ts";
 
 export interface ParentEpochsOptions {
   readonly source: DifferenceSource;
   readonly parent: ClusterId;
+  readonly sha256: Sha256;
   /** Resolves when this node has applied all that its cluster committed. */
   barrier(): Promise<void>;
   readonly propose: Propose;
@@ -43,6 +54,12 @@ export class ParentEpochs {
   greet(): void {
     const { parentHolds, parentEpoch } = this.#options.source.position();
     this.#acknowledged = { parentHolds, parentEpoch };
+  }
+
+  /** The last record of the parent's that is here above our cursor in its ledger, as after a restore without links. */
+  async lastRecord(cursor: Revision): Promise<Witness | null> {
+    const { marks } = await this.#options.source.read({ kind: "marks", origin: this.#options.parent });
+    return witnessesOf(marks).find(({ revision: at }) => at > cursor) ?? null;
   }
 
   /**
@@ -77,7 +94,7 @@ export class ParentEpochs {
     }
     await this.#requireSameLedger(welcome);
     this.#refused = null;
-    const begins = verdict.kind === "first" || held?.linked === false;
+    const begins = verdict.kind === "first" || held?.linkedAt === null;
     // S3: it may be the parent again after another one was, and then what that one held counts no more.
     const isParentAgain = source.position().parentEpoch !== welcome.epoch.nonce;
     if (verdict.kind !== "behind" && (begins || verdict.kind === "successor" || isParentAgain))
@@ -117,8 +134,12 @@ export class ParentEpochs {
   }
 
   /** @throws OpenClawError FORK: the parent has another ledger of ours */
-  async #requireSameLedger({ cursor, hash }: Welcome): Promise<void> {
+  async #requireSameLedger({ cursor, hash, record }: Welcome): Promise<void> {
     await this.requireOurs(revision(cursor));
+    if (record !== null) {
+      await this.#catchUp(record.revision);
+      await requireSame(this.#options.source, this.#options.sha256, record);
+    }
     if (hash === null) return;
     const ours = await this.#hashAt(revision(cursor));
     if (ours !== null && !equalBytes(ours, hash))
@@ -159,10 +180,10 @@ export class ParentEpochs {
   }
 
   async #plan(welcome: Welcome): Promise<Adoption> {
-    const { source, parent } = this.#options;
+    const { source, parent, sha256 } = this.#options;
     const from = await heldOf(source, parent, welcome);
     if (from === null) throw new OpenClawError("NOT_FOUND", "nothing was taken of a parent yet");
-    const change = await planChange(source, parent, from, welcome);
+    const change = await planChange(source, sha256, parent, from, welcome);
     return { ...change, holds: revision(welcome.cursor), held: source.position().parentHolds };
   }
 }

@@ -164,7 +164,7 @@ export class ParentLink {
     this.#welcome(hello, admission);
   }
 
-  #welcome(hello: Hello, { principal, link, snapshot, down: wanted }: Admission): void {
+  #welcome(hello: Hello, { principal, link, record, snapshot, down: wanted }: Admission): void {
     if (this.#phase !== "admitting") return;
     this.#phase = "open";
     const { cluster, epoch, ancestors } = this.#backend.position();
@@ -194,6 +194,7 @@ export class ParentLink {
       ancestors,
       cursor: link?.cursor ?? 0,
       hash: link === null || link.epoch === null || link.cursor === 0 ? null : link.hash,
+      record,
       outcomes: link?.outcomes ?? [],
       ...this.#holdsSent,
       snapshot,

@@ -74,6 +74,7 @@ export class Uplink {
     this.#epochs = new ParentEpochs({
       source: replica,
       parent,
+      sha256: options.sha256,
       barrier: () => replica.barrier(PROPOSE_MS_MAX),
       propose: (command) => this.#propose(command),
     });
@@ -209,12 +210,14 @@ export class Uplink {
     this.#mirrorAge.taken(revision(link?.cursor ?? 0));
     const cursor = revision(link?.cursor ?? 0);
     const from = { link: linkOfCluster(parent), cluster: parent };
+    const record = await this.#epochs.lastRecord(cursor);
+    const hash = cursor === 0 ? null : (link?.hash ?? null);
     const wanted = await subscribed(replica, from, this.#options.subscription, cursor > 0, (one) => this.#propose(one));
     return {
       link: linkOfCluster(cluster),
       child: { kind: "site", cluster, epoch, ancestors, revision: end, credential },
       // Also where nothing is subscribed to: homes, commands and results come down whatever that is (Q2, Q3).
-      down: { ...wanted, cursor, epoch: link?.epoch?.nonce ?? null, hash: cursor === 0 ? null : (link?.hash ?? null) },
+      down: { ...wanted, cursor, epoch: link?.epoch?.nonce ?? null, hash, record },
     };
   }
 

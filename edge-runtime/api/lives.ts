@@ -6,6 +6,7 @@ import type { Differences } from "@openclaw/core/sync/differences.ts";
 import { carryOutChange, planResolution } from "@openclaw/core/sync/life-change.ts";
 import type { Adoption } from "@openclaw/core/sync/parent-epochs.ts";
 import type { FastifyInstance, FastifyRequest } from "fastify";
+import { sha256 } from "../storage/sha256.ts";
 import { requireAdmin } from "./admin.ts";
 import { failures, REQUEST_TIMEOUT_MS } from "./answers.ts";
 import type { ApiDeps } from "./deps.ts";
@@ -83,7 +84,7 @@ export function livesRoutes(app: FastifyInstance, { replica, uplink }: ApiDeps):
       const { epoch, dryRun: look } = request.body;
       await replica.barrier(REQUEST_TIMEOUT_MS);
       const plan = await alone(async () => {
-        const found = await planResolution(replica, siteOf(request.params.site), epoch ?? null);
+        const found = await planResolution(replica, sha256, siteOf(request.params.site), epoch ?? null);
         if (!look) await carryOutChange((command) => replica.propose(command, author(request)), found, null);
         return found;
       });

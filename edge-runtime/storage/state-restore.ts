@@ -78,7 +78,7 @@ export class StateRestore {
   /** Takes the records that follow, which are checked. Up to the departure they are the epoch's before, hashes included (L3). */
   take(records: readonly StoredRecord[]): void {
     this.#connection.exec("BEGIN IMMEDIATE");
-    this.#tables.state.write(replay(this.#tables.state, records));
+    this.#tables.state.write(replay(sha256, this.#tables.state, records));
     this.#addRecords(records);
     this.#connection.exec("COMMIT");
   }

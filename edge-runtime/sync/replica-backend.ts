@@ -6,6 +6,7 @@ import type { CommandResult } from "@openclaw/core/state-machine/command.ts";
 import type { Authority, Principal } from "@openclaw/core/sync/authority.ts";
 import type { EpochCommand, Import, ParentBackend, SiteClaim } from "@openclaw/core/sync/backend.ts";
 import type { ChangeCheck } from "../documents/change-check.ts";
+import { sha256 } from "../storage/sha256.ts";
 import type { ChildRefusals } from "./refusals.ts";
 import type { SiteRegistry } from "./site-registry.ts";
 
@@ -38,6 +39,7 @@ export function replicaBackend(options: BackendOptions): ParentBackend {
     barrier: () => replica.barrier(BARRIER_MS_MAX),
     read: (query) => replica.read(query),
     history: (query) => replica.history(query),
+    sha256,
     senderHash: (link, at) => senderHash((question) => replica.history(question), link, at),
     ledger: (from, maxBytes) => replica.ledger(from, maxBytes),
     position: () => replica.position(),

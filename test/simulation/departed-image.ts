@@ -9,6 +9,7 @@ import { replay } from "@openclaw/core/state-machine/replay.ts";
 import { restoredWrites } from "@openclaw/core/state-machine/restored.ts";
 import type { Image } from "./memory-image.ts";
 import { MemoryView } from "./memory-view.ts";
+import { sha256 } from "./sha256.ts";
 
 /**
  * @param ledger of the cluster that is restored; all of it is kept, so the departure is its end
@@ -24,7 +25,7 @@ export function departedImage(
   applied = 0,
 ): Image {
   const view = new MemoryView();
-  view.write(replay(view, ledger));
+  view.write(replay(sha256, view, ledger));
   const hash = ledger.at(-1)?.hash ?? beginning;
   view.write(
     restoredWrites(view, {

@@ -8,6 +8,7 @@ import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { carryOutChange, planResolution } from "@openclaw/core/sync/life-change.ts";
 import { TestCluster, World } from "../unit/sync/world.ts";
 import { SeededRandom } from "./seeded-random.ts";
+import { sha256 } from "./sha256.ts";
 
 export interface WalkResult {
   readonly injected: number;
@@ -111,7 +112,7 @@ class Walker {
   }
 
   async #resolve(parting: number | null): Promise<void> {
-    const plan = await planResolution(this.#hub, this.#site.id, this.#site.epoch.nonce);
+    const plan = await planResolution(this.#hub, sha256, this.#site.id, this.#site.epoch.nonce);
     if (parting !== null && plan.parting !== parting)
       this.#violated(`they part at ${parting}, told was ${plan.parting}`);
     this.#decided.push(this.#hub.position().revision);

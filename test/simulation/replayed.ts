@@ -7,6 +7,6 @@ import { MemoryView } from "./memory-view.ts";
 /** @param ledger from revision 1 on */
 export function replayedContent(ledger: readonly StoredRecord[], sha256: Sha256): Uint8Array {
   const view = new MemoryView();
-  view.write(replay(view, ledger));
+  view.write(replay(sha256, view, ledger));
   return contentHash(view, sha256).hash;
 }

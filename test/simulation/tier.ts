@@ -1,5 +1,4 @@
 /** A cluster as its children and its parent see it: each member is a gateway, and its leader has the uplink. */
-import { hash } from "node:crypto";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { senderHash } from "@openclaw/core/history/mirror.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
@@ -14,6 +13,7 @@ import { Uplink } from "@openclaw/core/sync/uplink.ts";
 import { Line } from "./line.ts";
 import type { MemoryCluster, MemoryMember } from "./memory-cluster.ts";
 import type { SeededRandom } from "./seeded-random.ts";
+import { sha256 } from "./sha256.ts";
 import type { ProcessClock, VirtualClock } from "./virtual-clock.ts";
 
 /** What of a cluster others see. */
@@ -109,7 +109,7 @@ export class Tier {
       subscription: up.subscription,
       clock: member.clock,
       random,
-      sha256: (bytes) => hash("sha256", bytes, "buffer"),
+      sha256,
       limits: { bytesPerSecond: null, bytesPerDay: null },
       traffic: () => ({ sent: 0, received: 0 }),
       connect: async () => watched(this.#connectUp(up.reach(parent), member.clock), up),
@@ -199,6 +199,7 @@ export class Tier {
   #backend({ replica }: MemoryMember): ParentBackend {
     return {
       authority: { authenticate: async () => ANYBODY },
+      sha256,
       verifySite: async ({ cluster }) => ({ ...ANYBODY, name: `site:${cluster}` }),
       checkChanges: async () => null,
       propose: (command, principal) => replica.propose(command, { principal, timeoutMs: PROPOSE_MS_MAX }),

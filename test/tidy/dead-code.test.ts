@@ -17,6 +17,7 @@ function entries(): ReadonlySet<string> {
     "test/fleet/main.ts",
     "test/fleet/sites.ts",
     "test/nemesis/main.ts",
+    "test/size/main.ts",
   ]);
   for (const file of projectFiles(/^package\.json$/)) {
     const { exports, bin, scripts } = JSON.parse(readText(file));

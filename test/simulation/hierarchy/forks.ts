@@ -4,6 +4,11 @@
  */
 import { equalBytes } from "@openclaw/core/bytes.ts";
 import type { ErrorCode } from "@openclaw/core/errors.ts";
+import { leafHash } from "@openclaw/core/ledger/chain.ts";
+import { epochsOf } from "@openclaw/core/ledger/lineage.ts";
+import { isOf, type Witness } from "@openclaw/core/ledger/witness.ts";
+import { sha256 } from "../sha256.ts";
+import type { Life } from "./life.ts";
 import type { Inhabitant, LinkAt } from "./place.ts";
 
 /** Codes that say that a life may not go on at a link. */
@@ -29,9 +34,12 @@ export class Forks {
     this.#violation = violation;
   }
 
-  /** Looks at both ends, as nobody in the world can. @param link what the hub has of the site; undefined: nothing */
-  look(site: Inhabitant, hub: Inhabitant, link: LinkAt | undefined): void {
-    const seen = link === undefined ? null : standingOf(site, link);
+  /** Looks at both ends, as nobody in the world can. @param name of the site */
+  look(site: Inhabitant, hub: Inhabitant, name: string): void {
+    const link = hub.links.get(name);
+    const record = hub.records.get(name);
+    const seen =
+      (link === undefined ? null : standingOf(site, link)) ?? (record === undefined ? null : recordOf(site, record));
     const known = this.#of(site, hub);
     if (known === undefined && seen !== null) this.#forks.push({ site, hub, ...seen, reported: false });
     if (known === undefined) return;
@@ -74,4 +82,19 @@ function standingOf({ life }: Inhabitant, { cursor, hash, epoch }: LinkAt): Pick
   if (own !== undefined && equalBytes(own.hash, hash)) return null;
   const same = life.epoch.nonce === epoch.nonce;
   return { codes: same ? ["FORK"] : ["EPOCH_BEHIND", "FORK"], parted: own !== undefined || !same };
+}
+
+/** The same by a record of the site's that a restored hub has, and no link tells of. */
+function recordOf({ life }: Inhabitant, witness: Witness): Pick<Fork, "codes" | "parted"> | null {
+  if (isOf(life.lineage, witness)) {
+    const own = life.ledger[witness.revision - 1];
+    return own !== undefined && isWrittenIn(life, witness) ? null : { codes: ["FORK"], parted: own !== undefined };
+  }
+  const isEarlier = epochsOf(life.lineage).some(({ nonce }) => nonce === witness.epoch);
+  return { codes: isEarlier ? ["EPOCH_BEHIND", "FORK"] : ["WRONG_EPOCH", "FORK"], parted: true };
+}
+
+export function isWrittenIn({ lineage, ledger }: Life, witness: Witness): boolean {
+  const own = ledger[witness.revision - 1];
+  return isOf(lineage, witness) && own !== undefined && equalBytes(leafHash(sha256, own.record), witness.leaf);
 }

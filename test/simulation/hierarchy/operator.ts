@@ -9,9 +9,10 @@ import { epochsOf } from "@openclaw/core/ledger/lineage.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import { carryOutChange, planResolution, type Resolution } from "@openclaw/core/sync/life-change.ts";
 import { SeededRandom } from "../seeded-random.ts";
+import { sha256 } from "../sha256.ts";
 import type { Trace } from "../trace.ts";
 import type { VirtualClock } from "../virtual-clock.ts";
-import { isForkCode } from "./forks.ts";
+import { isForkCode, isWrittenIn } from "./forks.ts";
 import type { Hierarchy, Site } from "./hierarchy.ts";
 import type { Inhabitant, Place } from "./place.ts";
 import { clusterOf, restored } from "./restore.ts";
@@ -57,7 +58,7 @@ export class Operator {
   #lookAt(site: Site, one: Inhabitant): void {
     const { world, trace } = this.#options;
     const hub = world.hub(site.parent).first;
-    if (hub !== null) world.forks.look(one, hub, hub.links.get(site.place.name));
+    if (hub !== null) world.forks.look(one, hub, site.place.name);
     const leader = one.life.cluster.leading();
     const error = leader === undefined ? null : (one.tier.uplinkOf(leader)?.status().lastError ?? null);
     if (error === null || !isForkCode(error.code) || this.#seen.has(error)) return;
@@ -89,7 +90,7 @@ export class Operator {
       const leader = hub.life.cluster.leading();
       if (leader === undefined) continue;
       try {
-        const plan = await planResolution(leader.replica, clusterOf(place.name), epoch.nonce);
+        const plan = await planResolution(leader.replica, sha256, clusterOf(place.name), epoch.nonce);
         this.#checkPlan(place, one, hub, plan);
         const options = { principal: "operator", timeoutMs: PROPOSE_MS };
         await carryOutChange((command) => leader.replica.propose(command, options), plan, null);
@@ -131,7 +132,9 @@ export class Operator {
   /** Whoever goes on must have what the hub has: the newest backup of the life that wrote it. */
   async #restore(place: Place, one: Inhabitant, hub: Inhabitant): Promise<void> {
     const link = hub.links.get(place.name);
+    const record = hub.records.get(place.name);
     const donor = place.inhabitants.find(({ life }) => {
+      if (record !== undefined) return isWrittenIn(life, record);
       const at = link === undefined ? undefined : life.ledger[link.cursor - 1];
       return at !== undefined && link !== undefined && equalBytes(at.hash, link.hash);
     });

@@ -5,9 +5,11 @@ import { utf8Text } from "@openclaw/core/bytes.ts";
 import { type Epoch, isLinkId, type LinkId, revision } from "@openclaw/core/ids.ts";
 import { isKeyEvent, type LinkItem } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
+import type { Witness } from "@openclaw/core/ledger/witness.ts";
 import type { Sha256 } from "@openclaw/core/ports.ts";
 import type { Position } from "@openclaw/core/state-machine/query.ts";
 import { query } from "@openclaw/core/state-machine/query-run.ts";
+import { witnessesOf } from "@openclaw/core/sync/life-change.ts";
 import { Callers } from "../callers.ts";
 import { callFaults } from "../checkers/calls.ts";
 import { lossFaults } from "../checkers/durability.ts";
@@ -22,7 +24,7 @@ import type { Trace } from "../trace.ts";
 import type { VirtualClock } from "../virtual-clock.ts";
 import { type Beginning, Life } from "./life.ts";
 import type { HierarchyPlan } from "./plan.ts";
-import { nonceOf } from "./restore.ts";
+import { clusterOf, nonceOf } from "./restore.ts";
 
 const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
 
@@ -53,6 +55,8 @@ export interface Inhabitant {
   readonly departure: number;
   /** What stands of its links in the newest state of it. */
   readonly links: Map<string, LinkAt>;
+  /** Of each other cluster the last record that is here above its link's cursor, as after a restore. */
+  readonly records: Map<string, Witness>;
 }
 
 /** The disks of an inhabitant at one moment, and what was under way there and then. */
@@ -149,6 +153,7 @@ export class Place {
     const inhabitant: Inhabitant = {
       ...{ life, tier, callers, history, departure: begins.ledger.length },
       links: new Map(known),
+      records: new Map(),
     };
     this.inhabitants.push(inhabitant);
     life.tell(`begins in epoch ${life.epoch.counter} at revision ${life.revision}`);
@@ -179,9 +184,13 @@ export class Place {
     return this.inhabitants.reduce((sum, { history }) => sum + history.answered, 0);
   }
 
-  #noteLinks({ links }: Inhabitant, { state }: MemoryMember): void {
+  #noteLinks({ links, records }: Inhabitant, { state }: MemoryMember): void {
     for (const other of this.#options.others) {
       const { link } = query(state.view, { kind: "link", link: linkOf(other) }, sha256);
+      const { marks } = query(state.view, { kind: "marks", origin: clusterOf(other) }, sha256);
+      const record = witnessesOf(marks).find(({ revision: at }) => at > (link?.cursor ?? 0));
+      if (record === undefined) records.delete(other);
+      else records.set(other, record);
       if (link === null || link.epoch === null) continue;
       links.set(other, { cursor: link.cursor, hash: link.hash, epoch: link.epoch });
     }

@@ -205,7 +205,16 @@ export const MUTANTS: readonly Mutant[] = [
   // Lives of sites and hubs
   lives("fork-behind-a-skip", "two copies of a site write one ledger in turns: a skip's hash was believed (rules L2, L3)", "state-machine/ledger-imports", "if (parted !== null) return refuse(parted.code, parted.details);", ""),
   lives("restored-site-goes-on-behind", "a site restored to before what its hub has goes on as if nothing were lost (CouchDB's checkpoints on a restored source; rule L3)", "ledger/lives", "return held.cursor <= parting.revision ?", "return held.cursor >= 0 ?"),
-  lives("mirror-keeps-the-life-that-was-left", "what was taken of the life that was left stays in the mirror (rule L3)", "sync/differences", "return { revisions, listed, changes };", "return { revisions, listed, changes: changes.slice(0, 0) };"),
+  lives("mirror-keeps-the-life-that-was-left", "what was taken of the life that was left stays in the mirror (rule L3)", "sync/differences", "return { revisions, listed, changes, kept:", "return { revisions, listed, changes: changes.slice(0, 0), kept:"),
   lives("rung-outlives-the-hub", "a site believes what a hub held before it was restored (rules L3, S3)", "state-machine/position", "if (known?.epoch === epoch) return;", "if (known !== undefined) return;"),
   lives("rung-of-another-hub", "a site that was moved and came back believes the hub between (rule S3)", "sync/parent-epochs", "const isParentAgain = source.position().parentEpoch !== welcome.epoch.nonce;", "const isParentAgain = source.position().parentEpoch === null;"),
+  {
+    name: "old-disk-is-taken-for-known",
+    bug: "a child set back to an old disk ships other data under numbers that a restored parent has (CouchDB's update_seq reuse, pitfall 36; rule L3)",
+    edits: [
+      { file: "core/sync/child-admission.ts", find: "const record = lastOf(witnessesOf(marks), child, link?.cursor ?? 0);", replace: "const record = lastOf(witnessesOf(marks).slice(0, 0), child, link?.cursor ?? 0);" },
+      { file: "core/state-machine/ledger-imports.ts", find: "if (other !== null) return refuse(other.code, other.details);", replace: "" },
+    ],
+    world: "hierarchy",
+  },
 ];

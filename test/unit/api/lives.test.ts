@@ -71,6 +71,7 @@ test("X1: a decision that reads all of the past is made alone", async () => {
   const answers = {
     lives: { contenders: [contender], left: [] },
     link: { link: { link: "shop", cursor: 5, hash, epoch: epoch("b"), ancestors: [] } },
+    marks: { marks: [] },
   };
   const node = await nodeOn({
     barrier: () => Promise.resolve(),

@@ -2,12 +2,13 @@
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { decode, encode } from "@openclaw/core/codec.ts";
 import { PARTITION, revision } from "@openclaw/core/ids.ts";
-import { hashAfter } from "@openclaw/core/ledger/chain.ts";
+import { genesisHash, hashAfter } from "@openclaw/core/ledger/chain.ts";
 import type { LedgerEvent } from "@openclaw/core/ledger/record.ts";
 import { encodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import { selectForChild } from "@openclaw/core/ledger/selection.ts";
 import type { SnapshotHead, SnapshotStep } from "@openclaw/core/ledger/snapshot.ts";
 import { NOTHING } from "@openclaw/core/ledger/subscription.ts";
+import { HOMES_KNOWN_MAX } from "@openclaw/core/limits.ts";
 import { outcomeTuple, readOutcome } from "@openclaw/core/state-machine/outcome-codec.ts";
 import { userCommandTuple } from "@openclaw/core/state-machine/user-command-codec.ts";
 import { describe, expect, test } from "vitest";
@@ -195,4 +196,28 @@ describe("in the name of another cluster", () => {
     expect(hub.import(central, subscribed, central.position.hash, "parent")).toMatchObject({ cursor: 2 });
     expect(hub.keys(central.cluster)).toEqual({ "config/b": "1" });
   });
+});
+
+test("X1: of a parent that declares more homes than a snapshot tells, nothing further is taken, and it hears why", () => {
+  const hub = new OneCluster("hub", epoch("a"));
+  const site = new OneCluster("shop", epoch("b"));
+  const declare = { kind: "declare", home: "hub", owner: null, waiting: [] } as const;
+  let hash = genesisHash(sha256, hub.cluster, PARTITION, hub.epoch.nonce);
+  const tells = (first: number, count: number) => {
+    const items = Array.from({ length: count }, (_, i) => {
+      const at = revision(first + i);
+      const head = { partition: PARTITION, revision: at, salt: new Uint8Array(16), home: "site", time: 0 } as const;
+      const events = [{ kind: "home", prefix: utf8(`p${at}/`), step: declare }] as const;
+      const record = encodeRecord({ ...head, origin: null, link: null, principal: "liar", events });
+      return { kind: "body", revision: at, record } as const;
+    });
+    const end = hashAfter(sha256, hash, PARTITION, items);
+    const taken = site.import(hub, items, end, "parent");
+    if (taken.kind === "imported") hash = end;
+    return taken;
+  };
+  for (let at = 1; at < HOMES_KNOWN_MAX; at += 256) expect(tells(at, 256)).toMatchObject({ kind: "imported" });
+  expect(tells(HOMES_KNOWN_MAX + 1, 1)).toMatchObject({ kind: "importRefused", code: "OVERLOADED" });
+  expect(site.query({ kind: "homes" }).homes).toHaveLength(HOMES_KNOWN_MAX);
+  expect(site.run(put("own", "1"))).toMatchObject({ ok: true });
 });

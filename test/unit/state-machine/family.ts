@@ -71,7 +71,7 @@ export function expectReplayable(...clusters: readonly OneCluster[]): void {
   for (const one of clusters) {
     const again = new MemoryView();
     again.write(initialWrites(one.cluster, one.epoch, sha256));
-    for (const record of one.ledger) again.write(replay(again, [record]));
+    for (const record of one.ledger) again.write(replay(sha256, again, [record]));
     expect(hexed(contentHash(again, sha256))).toEqual(hexed(contentHash(one.view, sha256)));
   }
 }

@@ -58,7 +58,7 @@ test("L2: a replay may be cut anywhere, and gives row for row what apply wrote",
       let rest: readonly StoredRecord[] = site.ledger;
       for (let cut = 0; rest.length > 0; cut++) {
         const length = lengths[cut % lengths.length] ?? 1;
-        view.write(replay(view, rest.slice(0, length)));
+        view.write(replay(sha256, view, rest.slice(0, length)));
         rest = rest.slice(length);
       }
       expect(rowsOf(view)).toEqual(rowsOf(site.view));

@@ -15,7 +15,7 @@ const TTL_MS = 5_000;
 
 /** What a restore makes of a cluster's ledger. */
 const restored = (from: OneCluster): OneCluster =>
-  restoredWith(from, revision(0), (again) => again.view.write(replay(again.view, from.ledger)));
+  restoredWith(from, revision(0), (again) => again.view.write(replay(sha256, again.view, from.ledger)));
 
 /** The same of a base, as it was sent. */
 const fromBase = (from: OneCluster): OneCluster =>

@@ -4,6 +4,7 @@ import { admitChild } from "@openclaw/core/sync/child-admission.ts";
 import { planResolution } from "@openclaw/core/sync/life-change.ts";
 import { SYNC_VERSION } from "@openclaw/core/sync/message.ts";
 import { describe, expect, test } from "vitest";
+import { sha256 } from "../state-machine/one-cluster.ts";
 import { ANYBODY } from "./anybody.ts";
 import { codeOf } from "./code-of.ts";
 import { cursorOf, errorOf, fleet, put, resolve, rowsOf } from "./lives.ts";
@@ -90,7 +91,7 @@ describe("L3: a site at its hub", () => {
     await world.elapse(1_000);
     expect(errorOf(again)).toMatchObject({ code: "EPOCH_BEHIND" });
     expect(await cursorOf(hub)).toBe(7);
-    const plan = await planResolution(hub, site.id, null);
+    const plan = await planResolution(hub, sha256, site.id, null);
     expect(plan).toMatchObject({ parting: 4, from: { cursor: 7 }, to: { revision: 5, code: "EPOCH_BEHIND" } });
     expect(plan.taken).toMatchObject({ revisions: 3 });
     expect(plan.taken.listed.map(({ revision: at }) => Number(at))).toEqual([5, 6, 7]);
@@ -297,5 +298,5 @@ test("L3: nothing but another life lowers what the parent holds", async () => {
   await propose(hub.epoch.nonce, 2);
   expect(site.position().parentHolds).toBe(5);
   await world.flush();
-  expect(await codeOf(planResolution(hub, site.id, null))).toBe("NOT_FOUND");
+  expect(await codeOf(planResolution(hub, sha256, site.id, null))).toBe("NOT_FOUND");
 });

@@ -185,6 +185,7 @@ describe("a parent", () => {
           hash: null,
           held: subscription,
           snapshot: null,
+          record: null,
         },
       }),
     );
@@ -291,6 +292,7 @@ describe("a child", () => {
       ancestors: [],
       cursor: 0,
       hash: null,
+      record: null,
       outcomes: [],
       upstream: revision(0),
       upstreamEpoch: null,

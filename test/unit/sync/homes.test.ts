@@ -115,3 +115,25 @@ test("Q2, S4: what may have run at the hub does not run again when its home come
   expect(await statuses(site)).toEqual(["OUTCOME_UNKNOWN"]);
   expect(await read(site, "config/a")).not.toEqual(["1", null]);
 });
+
+test("X1, S4: a tier between tells those below it of its own homes and of those above, 256 of each", async () => {
+  const world = new World();
+  const [central, region, site] = await Promise.all(
+    ["central", "region", "california"].map((name) => world.cluster(name)),
+  );
+  if (central === undefined || region === undefined || site === undefined) throw new Error("three tiers");
+  const declare = (at: TestCluster, prefix: string) =>
+    at.execute({ kind: "setHome", prefix: utf8(prefix), home: "hub", without: [] });
+  for (const at of [region, central])
+    for (let i = 0; i < 200; i++) expect(await declare(at, `${at.id}/${i}/`)).toMatchObject({ ok: true });
+  world.uplink(region, central);
+  await world.elapse(5_000);
+  expect((await region.read({ kind: "homes" })).homes).toHaveLength(400);
+  expect(await region.execute({ kind: "compact", revision: region.position().revision })).toMatchObject({ ok: true });
+  world.uplink(site, region);
+  await world.elapse(5_000);
+  expect(site.uplink?.status().lastError).toBeNull();
+  expect((await site.read({ kind: "homes" })).homes).toHaveLength(400);
+  // Of its own it declares no more, and says so.
+  expect(await declare(region, "one/more/")).toMatchObject({ ok: false, code: "OVERLOADED" });
+});

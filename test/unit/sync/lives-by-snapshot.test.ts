@@ -4,6 +4,7 @@ import { revision } from "@openclaw/core/ids.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import { planResolution } from "@openclaw/core/sync/life-change.ts";
 import { describe, expect, test } from "vitest";
+import { sha256 } from "../state-machine/one-cluster.ts";
 import { cursorOf, errorOf, fleet, put, resolve, rowsOf } from "./lives.ts";
 import { type TestCluster, World } from "./world.ts";
 
@@ -46,7 +47,7 @@ describe("L3, S4: a life of a site that is gone on with", () => {
       world.uplink(again, hub, {});
       await world.elapse(1_000);
       expect(errorOf(again)).toMatchObject({ code: "EPOCH_BEHIND" });
-      expect((await planResolution(hub, site.id, null)).taken.changes).toBeNull();
+      expect((await planResolution(hub, sha256, site.id, null)).taken.changes).toBeNull();
       await resolve(hub);
       await world.elapse(10_000);
       expect(errorOf(again)).toBeNull();

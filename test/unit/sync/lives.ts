@@ -3,6 +3,7 @@ import { utf8 } from "@openclaw/core/bytes.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
 import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { carryOutChange, planResolution } from "@openclaw/core/sync/life-change.ts";
+import { sha256 } from "../state-machine/one-cluster.ts";
 import { linkId, type TestCluster, World } from "./world.ts";
 
 export const put = (cluster: TestCluster, key: string, value = "v") =>
@@ -42,7 +43,7 @@ export const errorOf = (cluster: TestCluster) => cluster.uplink?.status().lastEr
 export const resolve = async (hub: TestCluster, choice: string | null = null) => {
   const [site] = [...hub.children];
   if (site === undefined) throw new Error("no site");
-  const plan = await planResolution(hub, site, choice);
+  const plan = await planResolution(hub, sha256, site, choice);
   await carryOutChange((command) => hub.propose(command, { principal: "operator" }), plan, null);
   return plan;
 };

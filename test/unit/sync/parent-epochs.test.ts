@@ -5,6 +5,7 @@ import { plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { SYNC_VERSION } from "@openclaw/core/sync/message.ts";
 import { ParentEpochs } from "@openclaw/core/sync/parent-epochs.ts";
 import { describe, expect, test } from "vitest";
+import { sha256 } from "../state-machine/one-cluster.ts";
 import { codeOf } from "./code-of.ts";
 import { type TestCluster, World } from "./world.ts";
 
@@ -190,6 +191,7 @@ describe("L3: a parent at its child", () => {
     const epochs = new ParentEpochs({
       source: site,
       parent: hub.id,
+      sha256,
       barrier: () => site.barrier(),
       propose: (command) => site.propose(command, { principal: "tester" }),
     });
@@ -205,6 +207,7 @@ describe("L3: a parent at its child", () => {
       ancestors: [],
       cursor: 7,
       hash: null,
+      record: null,
       outcomes: [],
       upstream: revision(0),
       upstreamEpoch: null,

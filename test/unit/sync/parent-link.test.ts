@@ -38,6 +38,7 @@ test("S4: a child that is behind a compaction gets a snapshot, and one at it goe
     hash: null,
     held: ALL,
     snapshot: null,
+    record: null,
   });
   const heard = await child.hello({ down: down(1) });
   expect(heard.slice(1)).toMatchObject([
@@ -118,6 +119,7 @@ describe("a parent's door", () => {
       hash: null,
       held: ALL,
       snapshot: null,
+      record: null,
     };
     expect(await child.hello({ down })).toMatchObject([{ kind: "goodbye", code: "WRONG_EPOCH" }]);
     const ahead = new Scripted(world, parent);
@@ -221,7 +223,15 @@ describe("pushes at a parent", () => {
 
 describe("events from a parent", () => {
   const subscription = { ...ALL, prefixes: [utf8("q/")] };
-  const down = { subscription, cursor: revision(0), epoch: null, hash: null, held: subscription, snapshot: null };
+  const down = {
+    subscription,
+    cursor: revision(0),
+    epoch: null,
+    hash: null,
+    held: subscription,
+    snapshot: null,
+    record: null,
+  };
   const put = (site: TestCluster, key: string) => site.execute({ kind: "put", key: utf8(key), value: utf8("v") });
   const shapes = (messages: readonly ParentMessage[]): string[] =>
     messages.flatMap((message) =>

@@ -191,11 +191,8 @@ export class TestCluster {
         const { origin, events } = decodeRecord(record);
         if (origin === null) this.ledgerEvents.push(...events);
       }
-      const advance = {
-        records: applied.records,
-        revision: applied.position.revision,
-        parentHolds: applied.position.parentHolds,
-      };
+      const { revision: at, parentHolds } = applied.position;
+      const advance = { records: applied.records, revision: at, parentHolds };
       for (const listener of [...this.#listeners]) listener(advance);
       const [first] = applied.results;
       if (first === undefined) throw new Error("no result");
@@ -261,6 +258,7 @@ export class TestCluster {
       barrier: () => this.barrier(),
       read: (query) => this.read(query),
       history: (query) => this.history(query),
+      sha256,
       senderHash: (link, at) => senderHash((question) => this.#state.history(question), link, at),
       ledger: (from, maxBytes) => this.ledger(from, maxBytes),
       position: () => this.position(),
