@@ -66,6 +66,8 @@ export class IndexedDbStore implements DeviceStore {
         for (const { collection, document, changes, name } of fresh) {
           await step.objectStore("changes").put(changes, [collection, document, ...name]);
         }
+        await drop(step, write.dropped ?? []);
+        await replace(step, write.replaced ?? []);
         await answer(step, write.answered ?? []);
         await addAwaiting(step, write.awaiting ?? [], awaitingName);
         if (write.hubHolds !== undefined) await forgetAwaiting(step, write.hubHolds);
@@ -82,6 +84,8 @@ export class IndexedDbStore implements DeviceStore {
       }
       await step.done;
     });
+    for (const { collection, document, changes } of write.dropped ?? [])
+      for (const { hash } of changes) this.#known.get(documentKey(collection, document))?.delete(hash);
     // Only now: a change that may still be rolled back must not make another write skip it.
     for (const { collection, document, changes } of fresh) {
       const known = this.#known.get(documentKey(collection, document));
@@ -268,6 +272,29 @@ async function enqueue(step: Step, rows: readonly OutboxRow[]): Promise<void> {
   }
 }
 
+/** Few at a time, as a person discards them: each is looked for by itself. */
+async function replace(step: Step, rows: readonly OutboxRow[]): Promise<void> {
+  for (const row of rows) {
+    // A packed row is found by its last number.
+    const cursor = await step.objectStore("outbox").openCursor(IDBKeyRange.bound([row.link, row.seq], [row.link, []]));
+    if (cursor === null || !cursor.value.some(({ seq: at }) => at === row.seq)) continue;
+    await cursor.update(cursor.value.map((one) => (one.seq === row.seq ? compactRow(row) : one)));
+  }
+}
+
+async function drop(step: Step, dropped: NonNullable<ClientWrite["dropped"]>): Promise<void> {
+  for (const { collection, document, changes } of dropped) {
+    const gone = new Set(changes.map(({ hash }) => hash));
+    let cursor = await step.objectStore("changes").openCursor(documentRange(collection, document));
+    while (cursor !== null) {
+      const left = cursor.value.filter(({ hash }) => !gone.has(hash));
+      if (left.length === 0) await cursor.delete();
+      else if (left.length < cursor.value.length) await cursor.update(left);
+      cursor = await cursor.continue();
+    }
+  }
+}
+
 async function answer(step: Step, answered: readonly { readonly link: LinkId; readonly seq: Seq }[]): Promise<void> {
   for (const [link, own] of Map.groupBy(answered, (row) => row.link)) {
     const numbers = new Set(own.map((row) => row.seq));
@@ -334,8 +361,8 @@ function storesOf(write: ClientWrite, changes: boolean): StoreName[] {
   const some = (list: readonly unknown[] | undefined): boolean => list !== undefined && list.length > 0;
   const stores: StoreName[] = [];
   if (some(write.enqueue)) stores.push("links");
-  if (some(write.enqueue) || some(write.answered)) stores.push("outbox");
-  if (changes) stores.push("changes");
+  if (some(write.enqueue) || some(write.answered) || some(write.replaced)) stores.push("outbox");
+  if (changes || some(write.dropped)) stores.push("changes");
   if (some(write.awaiting) || write.hubHolds !== undefined) stores.push("awaiting");
   if (some(write.failed) || some(write.forgetFailed)) stores.push("failed");
   if (some(write.quarantined) || some(write.released)) stores.push("quarantined");

@@ -1,6 +1,5 @@
 /** The worker's end of what crosses between a page and its worker: the device's store, and streams to the site. */
-import { type OpenClawError, unreachable } from "@openclaw/core/errors.ts";
-import { childConnection } from "@openclaw/core/sync/connection.ts";
+import { OpenClawError, unreachable } from "@openclaw/core/errors.ts";
 import type { ChildMessage, FrameConnection, ParentMessage } from "@openclaw/core/sync/message.ts";
 import type { GatewayState } from "@openclaw/core/sync/rotation.ts";
 import type { DeviceStore } from "./device-store.ts";
@@ -79,7 +78,9 @@ export class WorkerService {
 
   async #connect(id: number, ended: OpenClawError | null): Promise<void> {
     let frames: FrameConnection<Uint8Array, Uint8Array>;
+    let coding: Coding;
     try {
+      coding = await loadCoding();
       frames = await this.#site.connect(ended);
     } catch (error) {
       this.#post({ kind: "failed", id, error: errorData(error) }, []);
@@ -93,7 +94,18 @@ export class WorkerService {
     );
     this.#relays.set(id, end);
     this.#post({ kind: "connected", id }, []);
-    join(end, childConnection(frames));
+    join(end, coding.childConnection(frames));
+  }
+}
+
+type Coding = typeof import("@openclaw/core/sync/connection.ts");
+
+/** No document waits for it. It is asked for again at the next try. @throws OpenClawError UNAVAILABLE */
+async function loadCoding(): Promise<Coding> {
+  try {
+    return await import("@openclaw/core/sync/connection.ts");
+  } catch (error) {
+    throw new OpenClawError("UNAVAILABLE", "the code for a connection could not be loaded", { cause: error });
   }
 }
 

@@ -84,6 +84,14 @@ export interface ClientWrite {
     readonly document: string;
     readonly changes: readonly DocumentChange[];
   }[];
+  /** In the place of rows with the same link and number, as far as those are there. */
+  readonly replaced?: readonly OutboxRow[];
+  /** Changes that go, after those of this write have come. */
+  readonly dropped?: readonly {
+    readonly collection: string;
+    readonly document: string;
+    readonly changes: readonly Pick<DocumentChange, "hash">[];
+  }[];
   /** Rows answered: out of the outbox; those that succeeded go to `awaiting`. */
   readonly answered?: readonly {
     readonly link: LinkId;

@@ -19,11 +19,15 @@ export function chromiumPath(): string {
   return path;
 }
 
-/** @param profile a folder; the same one again is the same device */
-export function launchChromium(profile: string): Promise<BrowserContext> {
+/**
+ * @param profile a folder; the same one again is the same device
+ * @param serviceWorkers one runs in the process of some page, and would be stopped with it
+ */
+export function launchChromium(profile: string, serviceWorkers: "allow" | "block" = "allow"): Promise<BrowserContext> {
   return chromium.launchPersistentContext(profile, {
     executablePath: chromiumPath(),
     args: FLAGS,
+    serviceWorkers,
     viewport: { width: 1_280, height: 900 },
     reducedMotion: "reduce",
   });
