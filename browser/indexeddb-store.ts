@@ -4,7 +4,6 @@ import { toHex } from "@openclaw/core/bytes.ts";
 import { causalOrder } from "@openclaw/core/client/causal-order.ts";
 import type {
   Awaiting,
-  ClientStore,
   ClientWrite,
   DownCursor,
   FailedRow,
@@ -19,7 +18,8 @@ import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { mapCommand } from "@openclaw/core/state-machine/operation-bytes.ts";
 import type { IDBPTransaction } from "idb";
 import { Database } from "./database.ts";
-import type { BatchName, ClientSchema, StoreName } from "./schema.ts";
+import type { DeviceStore } from "./device-store.ts";
+import type { BatchName, ClientDatabase, ClientSchema, StoreName } from "./schema.ts";
 
 /** Documents whose stored hashes are remembered, so that a repeated change is not stored again; the oldest goes first. */
 const KNOWN_DOCUMENTS_MAX = 256;
@@ -31,15 +31,21 @@ const STRICT = { durability: "strict" } as const;
 
 type Step = IDBPTransaction<ClientSchema, StoreName[], "readwrite">;
 
-export class IndexedDbStore implements ClientStore {
+export class IndexedDbStore implements DeviceStore {
   readonly #database: Database;
   readonly #instance = toHex(crypto.getRandomValues(new Uint8Array(16)));
   #count = 0;
   readonly #known = new Map<string, Set<ChangeHash>>();
+  /** Rows that this session has stored and that are not answered: what it can store again if the database is gone. */
+  readonly #unanswered = new Map<string, OutboxRow>();
 
   /** @param name of the database; two sites of one origin need two */
   constructor(name: string) {
-    this.#database = new Database(name);
+    this.#database = new Database(name, { replaced: (database) => this.#rescue(database) });
+  }
+
+  identity(): Promise<string> {
+    return this.#database.identity();
   }
 
   async write(write: ClientWrite): Promise<void> {
@@ -60,6 +66,8 @@ export class IndexedDbStore implements ClientStore {
         for (const { collection, document, changes, name } of fresh) {
           await step.objectStore("changes").put(changes, [collection, document, ...name]);
         }
+        await drop(step, write.dropped ?? []);
+        await replace(step, write.replaced ?? []);
         await answer(step, write.answered ?? []);
         await addAwaiting(step, write.awaiting ?? [], awaitingName);
         if (write.hubHolds !== undefined) await forgetAwaiting(step, write.hubHolds);
@@ -76,11 +84,15 @@ export class IndexedDbStore implements ClientStore {
       }
       await step.done;
     });
+    for (const { collection, document, changes } of write.dropped ?? [])
+      for (const { hash } of changes) this.#known.get(documentKey(collection, document))?.delete(hash);
     // Only now: a change that may still be rolled back must not make another write skip it.
     for (const { collection, document, changes } of fresh) {
       const known = this.#known.get(documentKey(collection, document));
       for (const change of changes) known?.add(change.hash);
     }
+    for (const row of write.enqueue ?? []) this.#unanswered.set(rowName(row), row);
+    for (const row of write.answered ?? []) this.#unanswered.delete(rowName(row));
   }
 
   outboxLinks(): Promise<readonly LinkId[]> {
@@ -184,6 +196,25 @@ export class IndexedDbStore implements ClientStore {
     return this.#database.close();
   }
 
+  /** Into an empty database: the next session sends them, as those of a session that is over. */
+  async #rescue(database: ClientDatabase): Promise<void> {
+    if (this.#unanswered.size === 0) return;
+    const rows = [...this.#unanswered.values()];
+    const step = database.transaction(["links", "outbox", "changes"], "readwrite", STRICT);
+    try {
+      await enqueue(step, rows);
+      for (const { command } of rows) {
+        if (command.kind !== "change") continue;
+        const { collection, document, changes } = command;
+        await step.objectStore("changes").put(changes.map(compactChange), [collection, document, ...this.#nextName()]);
+      }
+    } catch (error) {
+      abort(step);
+      throw error;
+    }
+    await step.done;
+  }
+
   #nextName(): BatchName {
     return [this.#instance, this.#count++];
   }
@@ -238,6 +269,29 @@ async function enqueue(step: Step, rows: readonly OutboxRow[]): Promise<void> {
     const links = step.objectStore("links");
     await links.put(Math.max((await links.get(link)) ?? 1, last.seq + 1), link);
     await step.objectStore("outbox").put(own.map(compactRow), [link, last.seq]);
+  }
+}
+
+/** Few at a time, as a person discards them: each is looked for by itself. */
+async function replace(step: Step, rows: readonly OutboxRow[]): Promise<void> {
+  for (const row of rows) {
+    // A packed row is found by its last number.
+    const cursor = await step.objectStore("outbox").openCursor(IDBKeyRange.bound([row.link, row.seq], [row.link, []]));
+    if (cursor === null || !cursor.value.some(({ seq: at }) => at === row.seq)) continue;
+    await cursor.update(cursor.value.map((one) => (one.seq === row.seq ? compactRow(row) : one)));
+  }
+}
+
+async function drop(step: Step, dropped: NonNullable<ClientWrite["dropped"]>): Promise<void> {
+  for (const { collection, document, changes } of dropped) {
+    const gone = new Set(changes.map(({ hash }) => hash));
+    let cursor = await step.objectStore("changes").openCursor(documentRange(collection, document));
+    while (cursor !== null) {
+      const left = cursor.value.filter(({ hash }) => !gone.has(hash));
+      if (left.length === 0) await cursor.delete();
+      else if (left.length < cursor.value.length) await cursor.update(left);
+      cursor = await cursor.continue();
+    }
   }
 }
 
@@ -307,8 +361,8 @@ function storesOf(write: ClientWrite, changes: boolean): StoreName[] {
   const some = (list: readonly unknown[] | undefined): boolean => list !== undefined && list.length > 0;
   const stores: StoreName[] = [];
   if (some(write.enqueue)) stores.push("links");
-  if (some(write.enqueue) || some(write.answered)) stores.push("outbox");
-  if (changes) stores.push("changes");
+  if (some(write.enqueue) || some(write.answered) || some(write.replaced)) stores.push("outbox");
+  if (changes || some(write.dropped)) stores.push("changes");
   if (some(write.awaiting) || write.hubHolds !== undefined) stores.push("awaiting");
   if (some(write.failed) || some(write.forgetFailed)) stores.push("failed");
   if (some(write.quarantined) || some(write.released)) stores.push("quarantined");
@@ -317,6 +371,7 @@ function storesOf(write: ClientWrite, changes: boolean): StoreName[] {
   return stores;
 }
 
+const rowName = ({ link, seq: number }: Pick<OutboxRow, "link" | "seq">): string => `${link}/${number}`;
 const quarantineKey = ({ collection, document, hash }: Pick<QuarantinedRow, "collection" | "document" | "hash">) =>
   [collection, document, hash] satisfies ClientSchema["quarantined"]["key"];
 const documentKey = (collection: string, document: string): string => JSON.stringify([collection, document]);

@@ -1,8 +1,8 @@
 /** The worker's end of what crosses between a page and its worker: the device's store, and streams to the site. */
-import type { ClientStore } from "@openclaw/core/client/store.ts";
 import { OpenClawError, unreachable } from "@openclaw/core/errors.ts";
 import type { ChildMessage, FrameConnection, ParentMessage } from "@openclaw/core/sync/message.ts";
 import type { GatewayState } from "@openclaw/core/sync/rotation.ts";
+import type { DeviceStore } from "./device-store.ts";
 import { errorData, errorOf } from "./error-data.ts";
 import type { Gateway } from "./gateways.ts";
 import { join, RelayEnd, type RelayMessage } from "./relay.ts";
@@ -22,7 +22,7 @@ export interface TabSite {
 export type PostToPage = (message: WorkerMessage, transfer: readonly ArrayBuffer[]) => void;
 
 export class WorkerService {
-  readonly #store: Promise<ClientStore>;
+  readonly #store: Promise<DeviceStore>;
   readonly #site: TabSite;
   readonly #post: PostToPage;
   readonly #stop: () => Promise<void>;
@@ -32,7 +32,7 @@ export class WorkerService {
    * @param store calls wait for it, in order
    * @param stop lets go of everything but the store
    */
-  constructor(store: Promise<ClientStore>, site: TabSite, post: PostToPage, stop: () => Promise<void>) {
+  constructor(store: Promise<DeviceStore>, site: TabSite, post: PostToPage, stop: () => Promise<void>) {
     this.#store = store;
     this.#site = site;
     this.#post = post;
@@ -112,10 +112,12 @@ async function loadCoding(): Promise<Coding> {
 const handedOver = (message: RelayMessage<ParentMessage>): readonly ArrayBuffer[] =>
   message.kind === "frame" ? [...buffersOf(message.frame)] : [];
 
-function run(store: ClientStore, call: StoreCall): Promise<unknown> {
+function run(store: DeviceStore, call: StoreCall): Promise<unknown> {
   switch (call.method) {
     case "write":
       return store.write(...call.args);
+    case "identity":
+      return store.identity();
     case "outboxLinks":
       return store.outboxLinks();
     case "outbox":

@@ -18,6 +18,11 @@ export interface DocumentsHost extends Omit<DocumentHost, "slices"> {
   subscribe(collection: string): void;
 }
 
+export interface DocumentName {
+  readonly collection: string;
+  readonly document: string;
+}
+
 export class Documents {
   readonly #host: DocumentsHost;
   readonly #slices: Slices;
@@ -85,6 +90,27 @@ export class Documents {
   quarantined(rows: readonly QuarantinedRow[]): void {
     for (const [name, own] of Map.groupBy(rows, (row) => nameOf(row.collection, row.document)))
       this.#open.get(name)?.document.quarantined(own);
+  }
+
+  /** No edit is taken in them until the returned function is called. */
+  pause(names: readonly DocumentName[]): () => void {
+    const paused = this.#opened(names);
+    for (const document of paused) document.pause(1);
+    let isPaused = true;
+    return () => {
+      if (isPaused) for (const document of paused) document.pause(-1);
+      isPaused = false;
+    };
+  }
+
+  /** Some of their changes are stored no more: they go back to what is. */
+  async readAgain(names: readonly DocumentName[]): Promise<void> {
+    await Promise.all(this.#opened(names).map((document) => document.reload()));
+  }
+
+  #opened(names: readonly DocumentName[]): readonly OpenDocument[] {
+    const open = names.flatMap((name) => this.#open.get(nameOf(name.collection, name.document))?.document ?? []);
+    return [...new Set(open)];
   }
 
   /** Rungs moved. */

@@ -29,7 +29,8 @@ export interface DocumentHost {
   readonly store: ClientStore;
   readonly rungs: Rungs;
   readonly clock: Clock;
-  readonly actor: LinkId;
+  /** For documents that are built from here on. */
+  actor(): LinkId;
   readonly slices: Slices;
   readonly quarantines: Quarantines;
   /** Automerge refused these, which are stored: that is written down. */
@@ -60,6 +61,8 @@ export class OpenDocument implements Showing {
   readonly #listeners = new Set<() => void>();
   #holders = 0;
   #reloading = false;
+  #pauses = 0;
+  #loaded: Promise<void> = Promise.resolve();
   #own: ChangeHash[] = [];
   #edits: readonly EditState[] | null = null;
 
@@ -72,7 +75,12 @@ export class OpenDocument implements Showing {
     this.#doc = this.#empty();
   }
 
-  async load(): Promise<void> {
+  load(): Promise<void> {
+    this.#loaded = this.#load();
+    return this.#loaded;
+  }
+
+  async #load(): Promise<void> {
     const { store, rungs } = this.#host;
     // An earlier handle's last edits may still be on their way; read without them, their numbers would be used again.
     await this.#host.stored();
@@ -134,7 +142,7 @@ export class OpenDocument implements Showing {
     const taken = this.unshown.take(limit);
     if (taken.some(({ hash }) => this.#quarantine.lacksBytes(hash))) {
       // These are the right ones. What follows was left out with it, and is stored.
-      void this.#reload();
+      void this.reload();
       return taken.length;
     }
     const news = this.#quarantine.admitted(taken);
@@ -142,7 +150,7 @@ export class OpenDocument implements Showing {
       this.#doc = applied(this.#doc, news);
     } catch {
       // Automerge may have taken half of it in: what would be made on top of that, nobody else could apply.
-      void this.#reload();
+      void this.reload();
       return taken.length;
     }
     this.#changed();
@@ -151,6 +159,11 @@ export class OpenDocument implements Showing {
 
   rungsMoved(): void {
     if (this.#own.length > 0) this.#changed();
+  }
+
+  /** No edit is taken while there is one more that wants so than there are that do not any more. */
+  pause(count: 1 | -1): void {
+    this.#pauses += count;
   }
 
   /** For one that holds it. */
@@ -207,6 +220,7 @@ export class OpenDocument implements Showing {
 
   #change(make: (doc: Automerge.Doc<Content>, options: { time: number }) => Automerge.Doc<Content>): Edit {
     if (this.#reloading) throw new OpenClawError("CLIENT_STORAGE_FAILED", "the document is being read again");
+    if (this.#pauses > 0) throw new OpenClawError("OVERLOADED", "edits of the document are being discarded");
     this.#host.assertRoom();
     const before = headsOf(this.#doc);
     const time = Math.floor(this.#host.clock.wall() / 1_000);
@@ -217,7 +231,7 @@ export class OpenDocument implements Showing {
       assertTravels(changes);
     } catch (error) {
       // Automerge has no way back but to begin again from what is stored.
-      void this.#reload();
+      void this.reload();
       throw error;
     }
     const edit = this.#enqueue(changes);
@@ -238,7 +252,7 @@ export class OpenDocument implements Showing {
     this.#made(hashes);
     const command = { kind: "change", collection: this.#collection, document: this.#id, changes } as const;
     this.#host.enqueue({ command, edits: [edit], round: 0 });
-    edit.device.catch(() => void this.#reload());
+    edit.device.catch(() => void this.reload());
     return edit;
   }
 
@@ -248,9 +262,11 @@ export class OpenDocument implements Showing {
   }
 
   /** What is shown is not what is stored, and goes back to it. Never rejects. */
-  async #reload(): Promise<void> {
+  async reload(): Promise<void> {
     if (this.#reloading) return;
     this.#reloading = true;
+    // One at a time makes the document.
+    await this.#loaded.catch(() => undefined);
     this.#isBuilt = false;
     let changes: readonly DocumentChange[];
     try {
@@ -287,7 +303,7 @@ export class OpenDocument implements Showing {
   }
 
   #empty(): Automerge.Doc<Content> {
-    return Automerge.init<Content>({ actor: this.#host.actor });
+    return Automerge.init<Content>({ actor: this.#host.actor() });
   }
 
   #editStates(): readonly EditState[] {

@@ -11,8 +11,25 @@ import type { Wanted } from "./subscription.ts";
 
 export type LinkState = "online" | "connecting" | "offline";
 
+/** What is known of the device's storage itself. */
+export interface StorageStatus {
+  /** The browser has promised not to evict it; null while it was not asked, or knows no such promise. */
+  readonly persisted: boolean | null;
+  /** CLIENT_STORAGE_LOST: what was stored here before is gone; its details say what that was. Null while it is not. */
+  readonly loss: OpenClawError | null;
+}
+
+/** Who watches over the device's storage. */
+export interface StoragePort {
+  status(): StorageStatus;
+  /** Called once; `changed`, whenever `status` did. */
+  subscribe(changed: () => void): void;
+}
+
 export interface ClientOptions {
   readonly store: ClientStore;
+  /** Kept, as far as anybody knows, unless given. */
+  readonly storage?: StoragePort;
   readonly clock: Clock;
   readonly random: Random;
   readonly nextTurn: NextTurn;
@@ -56,6 +73,7 @@ export interface ClientStatus {
   readonly cursor: Revision;
   /** The site's parent holds the site's ledger up to this revision. */
   readonly upstream: Revision;
+  readonly storage: StorageStatus;
   readonly lastError: OpenClawError | null;
 }
 

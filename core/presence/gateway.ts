@@ -52,7 +52,7 @@ export class PresenceGateway {
     this.#host = {
       clock: options.clock,
       say: (session, own) => this.#say(session, own),
-      present: (session, topic) => this.#table.present(topicKey(topic)).filter(({ link }) => link !== session.link),
+      present: (topic) => this.#table.present(topicKey(topic)),
       find: (key, link) => this.#table.get(key, link),
       superseded: () => this.#counts.superseded++,
       refused: () => this.#counts.refused++,

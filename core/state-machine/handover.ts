@@ -45,7 +45,7 @@ export class Handover {
   /** An operator's word. @param authorOf of the revisions that it takes, each with a salt of its own */
   set(authorOf: (principal: string) => Author, principal: string, { prefix, home, without }: SetHome): Outcome {
     const row = homesOf(this.#tx).exactly(prefix);
-    const wrong = this.#refusal(row, prefix, home);
+    const wrong = this.#refusal(row, prefix, home, without);
     if (wrong !== null) return wrong;
     switch (home) {
       case "private":
@@ -53,6 +53,10 @@ export class Handover {
         break;
       case "site":
         if (row === null) break;
+        if (row.owner !== null) {
+          this.#takeOver(authorOf, principal, row.owner, row);
+          break;
+        }
         this.#declare(authorOf(principal), prefix, home, null, [], row.home);
         this.#commands.runWaiting(authorOf, this.#cluster);
         break;
@@ -80,8 +84,6 @@ export class Handover {
             this.#append(own, { kind: "home", prefix, step: { kind: "release", of: parent.revision } }, "site");
           return;
         }
-        // Read before the row goes: it tells whose mirror we read.
-        const adopted = step.home === "site" && before?.open === true ? before.owner : null;
         takeHomeStep(this.#tx, parent, this.#ledger.position.revision, { kind: "home", prefix, step });
         if (step.home === "hub") {
           if (before?.owner === null) this.#commands.refuseHeld();
@@ -89,7 +91,7 @@ export class Handover {
           else this.#declare(own, prefix, "hub", step.owner ?? owner, children);
           return;
         }
-        if (adopted !== null) this.#write(own, this.#mirrored(prefix, adopted), "site");
+        this.#adopt(own, before);
         this.#commands.giveUpUnsure(own);
         if (children.length > 0) this.#declare(own, prefix, "site", null, []);
         this.#commands.runWaiting(authorOf, null);
@@ -106,6 +108,18 @@ export class Handover {
         return;
       default:
         unreachable(step);
+    }
+  }
+
+  /**
+   * There is another parent: what the one before declared is each cluster's own again, as it was here last. What the new one
+   * declares it tells.
+   */
+  leaveParent(author: Author): void {
+    for (const row of homesOf(this.#tx).rows) {
+      if (row.owner === null) continue;
+      this.#declare(author, row.prefix, "site", null, []);
+      this.#adopt(author, row);
     }
   }
 
@@ -146,6 +160,23 @@ export class Handover {
     if (after?.waiting.length === 0) this.#allReleased(authorOf, author, after);
   }
 
+  /**
+   * The owner is gone, by an operator's word: what its mirror has is ours. Nobody knows what it ran of what we handed to it,
+   * so none of that runs here (Q2).
+   */
+  #takeOver(
+    authorOf: (principal: string) => Author,
+    principal: string,
+    owner: ClusterId,
+    { prefix, open }: HomeRow,
+  ): void {
+    const own = authorOf(`cluster:${this.#cluster}`);
+    const { revision: handed } = this.#ledger.position;
+    this.#declare(authorOf(principal), prefix, "site", null, []);
+    if (open) this.#write(own, this.#mirrored(prefix, owner), "site");
+    this.#commands.giveUp(own, handed);
+  }
+
   #allReleased(authorOf: (principal: string) => Author, author: Author, { prefix, owner, asked }: HomeRow): void {
     if (owner !== null) {
       this.#release(author, prefix, asked);
@@ -174,6 +205,18 @@ export class Handover {
     const leased = [...this.#own(prefix)].filter(({ lease }) => lease !== null);
     this.#delete(author, leased);
     this.#append(author, { kind: "home", prefix, step: { kind: "release", of } }, "site");
+  }
+
+  /** The prefix is ours again, and so are the keys that were read there; but those of a prefix around it that is not. */
+  #adopt(author: Author, before: HomeRow | null): void {
+    if (before === null || before.owner === null || !before.open) return;
+    const homes = homesOf(this.#tx);
+    const rows = [...this.#mirrored(before.prefix, before.owner)];
+    this.#write(
+      author,
+      rows.filter(({ key }) => (homes.rowOf(key)?.owner ?? null) === null),
+      "site",
+    );
   }
 
   /** The owner has what we had: from here on its mirror answers. */
@@ -228,9 +271,9 @@ export class Handover {
     }
   }
 
-  #refusal(row: HomeRow | null, prefix: Uint8Array, home: Home): Refusal | null {
+  #refusal(row: HomeRow | null, prefix: Uint8Array, home: Home, without: readonly ClusterId[]): Refusal | null {
     if (prefix.length > HOME_PREFIX_BYTES_MAX) return refused("BAD_REQUEST", `a prefix of ${prefix.length} bytes`);
-    if (row !== null && row.owner !== null) return refused("READ_ONLY", `${row.owner} declared it; move it there`);
+    if (row !== null && row.owner !== null) return this.#takeOverRefusal(row.owner, prefix, home, without);
     if (row === null && home !== "site" && homesOf(this.#tx).rows.length >= HOMES_MAX)
       return refused("OVERLOADED", `${HOMES_MAX} prefixes have homes`);
     if (row !== null && home !== "site" && row.home !== home)
@@ -246,6 +289,18 @@ export class Handover {
     if (row === null && home === "hub") return this.#sizeRefusal(prefix, [null, ...this.#children()]);
     // Each child makes the hub's keys its own.
     return row?.home === "hub" && home === "site" ? this.#sizeRefusal(prefix, [null]) : null;
+  }
+
+  #takeOverRefusal(owner: ClusterId, prefix: Uint8Array, home: Home, without: readonly ClusterId[]): Refusal | null {
+    if (home !== "site" || !without.includes(owner))
+      return refused(
+        "READ_ONLY",
+        `${owner} declared it; move it there, or to site without ${owner} if that is gone for good`,
+      );
+    // It would be ours and private, and was told to others.
+    if (homesOf(this.#tx).without(prefix).isPrivate(prefix))
+      return refused("NOT_EMPTY", "a prefix around it is private");
+    return this.#sizeRefusal(prefix, [owner]);
   }
 
   #isFullOfFormer(prefix: Uint8Array): boolean {

@@ -179,15 +179,36 @@ test("D4: what a tab that crashed has left shows in the others, one of them send
   expect(device.site.ledgerEvents.length - before).toBe(2);
 });
 
-test("what the site refuses one tab shows as refused in the others, until one of them forgets it", async () => {
+test("what the site refuses one tab shows as refused in the others, until one of them discards it", async () => {
   const { device, a, b } = await Device.with(["q/"]);
   const refused = a.kv.compareAndSet("q/1", 7, "never");
   await device.world.elapse(2_000);
   expect(await codeOf(refused.site)).toBe("COMPARE_FAILED");
-  expect(b.failed()).toMatchObject([{ link: a.link, code: "COMPARE_FAILED" }]);
+  expect(await b.outbox.list()).toMatchObject([{ link: a.link, refusal: { code: "COMPARE_FAILED" } }]);
   expect([a.status().failed, b.status().failed]).toEqual([1, 1]);
-  await b.forgetFailed(b.failed());
-  expect([a.failed(), b.failed()]).toEqual([[], []]);
+  await b.outbox.discard(await b.outbox.list(), () => {});
+  await device.world.flush();
+  expect([await a.outbox.list(), await b.outbox.list()]).toEqual([[], []]);
+});
+
+test("an edit of a document that one tab discards is gone in the others", async () => {
+  const { device, a, b } = await Device.with([]);
+  const handles = Promise.all([a, b].map((client) => client.docs.open<Log>("log", "today", { initial: EMPTY })));
+  await device.world.elapse(2_000);
+  const [one, two] = await handles;
+  for (const client of [a, b]) client.goOffline();
+  one?.change(append("typed"));
+  await device.world.flush();
+  expect(two?.doc().text).toBe("typed");
+  await a.outbox.discard(await a.outbox.list(), () => {});
+  await device.world.flush();
+  expect([one?.doc().text, two?.doc().text]).toEqual(["", ""]);
+  two?.change(append("anew"));
+  await device.world.flush();
+  for (const client of [a, b]) client.goOnline();
+  await device.world.elapse(5_000);
+  expect([one?.doc().text, two?.doc().text]).toEqual(["anew", "anew"]);
+  expect(b.status()).toMatchObject({ unsynced: 0, failed: 0 });
 });
 
 test("X1: what is too much to tell is read from the store", async () => {
@@ -245,7 +266,7 @@ test("L3: a revision of another epoch says nothing of a rung", async () => {
   const awaiting = device.tabs.told.flatMap((news) => (news.kind === "stored" ? news.awaiting : [])).slice(-1);
   const [document] = awaiting.map((one) => one.document);
   if (hash === undefined || document === undefined || document === null) throw new Error("nothing awaits");
-  const told = { kind: "stored", queued: [], answered: [], failed: [], forgotten: [] } as const;
+  const told = { kind: "stored", queued: [], answered: [], failed: [], forgotten: [], dropped: [] } as const;
   const news = awaiting.map((row) => ({ ...row, document: { ...document, hashes: [hash] } }));
   device.tabs.port().tell({ ...told, epoch: "f".repeat(32), awaiting: news });
   expect(two?.rung(hash)).toBe("device");

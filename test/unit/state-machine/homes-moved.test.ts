@@ -2,7 +2,7 @@ import { utf8 } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { selectForParent } from "@openclaw/core/ledger/selection.ts";
 import { describe, expect, test } from "vitest";
-import { converge, expectReplayable, falling, family, home, outcomeOf, settled, up } from "./family.ts";
+import { converge, expectReplayable, falling, family, home, outcomeOf, remove, settled, up } from "./family.ts";
 import { clusterId, epoch, header, hexed, leaseId, OneCluster, put, sha256, txn } from "./one-cluster.ts";
 
 describe("three tiers", () => {
@@ -94,6 +94,24 @@ describe("moving a home", () => {
     expect(outcomeOf(site, late)).toMatchObject({ ok: true, revision: site.key("config/a")?.modRevision });
     expect(site.run(put("config/a", "4"))).toMatchObject({ ok: true, response: null });
     expectReplayable(hub, site, other);
+  });
+
+  test("Q3: what goes to the sites within a prefix that stays the hub's is the hub's still", () => {
+    const { hub, site, all } = settled();
+    hub.run(home("config/keys/", "hub"));
+    all();
+    hub.run(put("config/keys/a", "1"));
+    all();
+    hub.run(home("config/keys/", "site"));
+    all();
+    expect(site.keys()).toEqual({ own: "shop" });
+    expect(site.query({ kind: "get", origin: null, key: utf8("config/keys/a") })).toMatchObject({ origin: "hub" });
+    hub.run(remove("config/keys/a"));
+    hub.run(home("config/", "site"));
+    all();
+    // Of what it would have taken then nothing is left to come back now.
+    expect(site.keys()).toEqual({ own: "shop" });
+    expectReplayable(hub, site);
   });
 
   test("Q3: a child that is gone is not waited for, if an operator says so", () => {
