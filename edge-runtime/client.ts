@@ -16,7 +16,10 @@ import { systemClock, systemRandom, systemTurn } from "./system-ports.ts";
 export interface OpenClawOptions extends Pick<ClientOptions, "subscribe" | "token" | "readYourWrites" | "freeze"> {
   /** Multiaddrs of the site's gateways, each with its `/p2p/…`. */
   readonly gateways: readonly string[];
-  /** Where edits wait that are not yet at the site; in memory, and gone with the process, unless given. */
+  /**
+   * Where edits wait that are not yet at the site, and what is mirrored: a `SqliteClientStore` keeps it in a file. In memory, and gone
+   * with the process, unless given.
+   */
   readonly store?: ClientOptions["store"];
 }
 
