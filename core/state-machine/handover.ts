@@ -5,7 +5,7 @@
  *   to the hub     hub: declare(hub), its own keys again ── child: release ── hub: the child's keys, …, open, what it held
  *   to the sites   hub: declare(site) ── child: the hub's keys, as its own, and what it had queued and the hub had not run
  */
-import { equalBytes, prefixEnd } from "../bytes.ts";
+import { equalBytes, prefixEnd, startsWith } from "../bytes.ts";
 import { unreachable } from "../errors.ts";
 import type { ClusterId, Revision } from "../ids.ts";
 import type { Home, HomeEvent } from "../ledger/record.ts";
@@ -86,7 +86,8 @@ export class Handover {
         }
         takeHomeStep(this.#tx, parent, this.#ledger.position.revision, { kind: "home", prefix, step });
         if (step.home === "hub") {
-          if (before?.owner === null) this.#commands.refuseHeld();
+          this.#giveUpWithin(own, prefix);
+          this.#commands.refuseHeld();
           if (children.length === 0) this.#release(own, prefix, parent.revision);
           else this.#declare(own, prefix, "hub", step.owner ?? owner, children);
           return;
@@ -207,6 +208,13 @@ export class Handover {
     this.#append(author, { kind: "home", prefix, step: { kind: "release", of } }, "site");
   }
 
+  /** What is the parent's is so with all that is within it, but for what is private here. */
+  #giveUpWithin(author: Author, prefix: Uint8Array): void {
+    for (const { prefix: within, home, owner } of homesOf(this.#tx).rows)
+      if (home === "hub" && owner === null && within.length > prefix.length && startsWith(within, prefix))
+        this.#declare(author, within, "site", null, []);
+  }
+
   /** The prefix is ours again, and so are the keys that were read there; but those of a prefix around it that is not. */
   #adopt(author: Author, before: HomeRow | null): void {
     if (before === null || before.owner === null || !before.open) return;
@@ -274,6 +282,9 @@ export class Handover {
   #refusal(row: HomeRow | null, prefix: Uint8Array, home: Home, without: readonly ClusterId[]): Refusal | null {
     if (prefix.length > HOME_PREFIX_BYTES_MAX) return refused("BAD_REQUEST", `a prefix of ${prefix.length} bytes`);
     if (row !== null && row.owner !== null) return this.#takeOverRefusal(row.owner, prefix, home, without);
+    const owner = homesOf(this.#tx).without(prefix).rowOf(prefix)?.owner ?? null;
+    if (owner !== null && home !== "site")
+      return refused("READ_ONLY", `${owner} declared what is around it; move it there`);
     if (row === null && home !== "site" && homesOf(this.#tx).rows.length >= HOMES_MAX)
       return refused("OVERLOADED", `${HOMES_MAX} prefixes have homes`);
     if (row !== null && home !== "site" && row.home !== home)

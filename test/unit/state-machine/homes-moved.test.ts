@@ -253,9 +253,25 @@ describe("moving a home", () => {
     expect(hub.run(home("config/", "site"))).toMatchObject({ ok: true });
   });
 
-  test("Q3: what its parent declared a site cannot change", () => {
+  test("Q3: what its parent declared a site cannot change, nor a part of it", () => {
     const { site } = settled();
     for (const where of ["site", "private", "hub"] as const)
       expect(site.run(home("config/", where))).toMatchObject({ ok: false, code: "READ_ONLY" });
+    for (const where of ["private", "hub"] as const)
+      expect(site.run(home("config/keys/", where))).toMatchObject({ ok: false, code: "READ_ONLY" });
+  });
+
+  test("Q3: a part that a site had declared for those below it becomes the parent's with all that is around it", () => {
+    const { hub, site, other, all } = family();
+    site.run(home("config/keys/", "hub"));
+    site.run(put("config/keys/a", "1"));
+    all();
+    hub.run(home("config/", "hub"));
+    all();
+    expect(site.query({ kind: "homes" }).homes).toMatchObject([{ owner: "hub", open: true }]);
+    expect(hub.keys()).toEqual({ "config/keys/a": "1" });
+    expect(site.keys()).toEqual({ own: "shop" });
+    expect(site.run(put("config/keys/a", "2"))).toMatchObject({ response: { kind: "queued" } });
+    expectReplayable(hub, site, other);
   });
 });
