@@ -32,6 +32,8 @@ export interface OpenClawOptions {
   readonly subscribe?: NonNullable<ClientOptions["subscribe"]>;
   /** Reads carry the highest position seen, so that no gateway answers with less than this page has written or read. */
   readonly readYourWrites?: boolean;
+  /** Snapshots of documents are frozen, so that who writes to one hears of it; in Vite's development server, unless given. */
+  readonly freeze?: boolean;
 }
 
 /**
@@ -75,6 +77,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
         watch.stop();
         await device.stop();
       },
+      freeze: options.freeze ?? isDevelopment(),
       ...(options.readYourWrites === undefined ? {} : { readYourWrites: options.readYourWrites }),
       ...(options.subscribe === undefined ? {} : { subscribe: options.subscribe }),
     }),
@@ -133,3 +136,6 @@ function followPage(client: Client, device: WorkerClient, neighbours: NewsChanne
   document.addEventListener("freeze", freeze, { signal });
   document.addEventListener("resume", resume, { signal });
 }
+
+/** In these very words, which Vite looks for. */
+const isDevelopment = (): boolean => (import.meta as { readonly env?: { readonly DEV?: boolean } }).env?.DEV === true;

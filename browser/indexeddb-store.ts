@@ -11,15 +11,14 @@ import type {
   OutboxRow,
   QuarantinedRow,
 } from "@openclaw/core/client/store.ts";
-import { type ChangeHash, type LinkId, type Revision, type Seq, seq } from "@openclaw/core/ids.ts";
+import { type ChangeHash, type LinkId, type Seq, seq } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import { BATCH_ITEMS_MAX } from "@openclaw/core/limits.ts";
-import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
-import { mapCommand } from "@openclaw/core/state-machine/operation-bytes.ts";
-import type { IDBPTransaction } from "idb";
+import { compact, compactChange, compactRow } from "./compact.ts";
 import { Database } from "./database.ts";
 import type { DeviceStore } from "./device-store.ts";
-import type { BatchName, ClientDatabase, ClientSchema, StoreName } from "./schema.ts";
+import { addAwaiting, answer, enqueue, forgetAwaiting, forgetFailed, replace } from "./outbox-rows.ts";
+import type { BatchName, ClientDatabase, ClientSchema, Step, StoreName } from "./schema.ts";
 
 /** Documents whose stored hashes are remembered, so that a repeated change is not stored again; the oldest goes first. */
 const KNOWN_DOCUMENTS_MAX = 256;
@@ -28,8 +27,6 @@ const CHANGE_ROWS_MAX = 512;
 
 /** Strict: `relaxed`, the default everywhere, completes before the disk has it (pitfall 40). */
 const STRICT = { durability: "strict" } as const;
-
-type Step = IDBPTransaction<ClientSchema, StoreName[], "readwrite">;
 
 export class IndexedDbStore implements DeviceStore {
   readonly #database: Database;
@@ -262,26 +259,6 @@ export class IndexedDbStore implements DeviceStore {
   }
 }
 
-async function enqueue(step: Step, rows: readonly OutboxRow[]): Promise<void> {
-  for (const [link, own] of Map.groupBy(rows, (row) => row.link)) {
-    const last = own.at(-1);
-    if (last === undefined) continue;
-    const links = step.objectStore("links");
-    await links.put(Math.max((await links.get(link)) ?? 1, last.seq + 1), link);
-    await step.objectStore("outbox").put(own.map(compactRow), [link, last.seq]);
-  }
-}
-
-/** Few at a time, as a person discards them: each is looked for by itself. */
-async function replace(step: Step, rows: readonly OutboxRow[]): Promise<void> {
-  for (const row of rows) {
-    // A packed row is found by its last number.
-    const cursor = await step.objectStore("outbox").openCursor(IDBKeyRange.bound([row.link, row.seq], [row.link, []]));
-    if (cursor === null || !cursor.value.some(({ seq: at }) => at === row.seq)) continue;
-    await cursor.update(cursor.value.map((one) => (one.seq === row.seq ? compactRow(row) : one)));
-  }
-}
-
 async function drop(step: Step, dropped: NonNullable<ClientWrite["dropped"]>): Promise<void> {
   for (const { collection, document, changes } of dropped) {
     const gone = new Set(changes.map(({ hash }) => hash));
@@ -292,51 +269,6 @@ async function drop(step: Step, dropped: NonNullable<ClientWrite["dropped"]>): P
       else if (left.length < cursor.value.length) await cursor.update(left);
       cursor = await cursor.continue();
     }
-  }
-}
-
-async function answer(step: Step, answered: readonly { readonly link: LinkId; readonly seq: Seq }[]): Promise<void> {
-  for (const [link, own] of Map.groupBy(answered, (row) => row.link)) {
-    const numbers = new Set(own.map((row) => row.seq));
-    const lowest = Math.min(...numbers);
-    const highest = Math.max(...numbers);
-    let cursor = await step.objectStore("outbox").openCursor(IDBKeyRange.bound([link, lowest], [link, []]));
-    while (cursor !== null && (cursor.value[0]?.seq ?? 0) <= highest) {
-      const left = cursor.value.filter((row) => !numbers.has(row.seq));
-      if (left.length === 0) await cursor.delete();
-      else if (left.length < cursor.value.length) await cursor.update(left);
-      cursor = await cursor.continue();
-    }
-  }
-}
-
-async function addAwaiting(step: Step, rows: readonly Awaiting[], name: BatchName): Promise<void> {
-  if (rows.length === 0) return;
-  const revisions = rows.map((row) => row.revision);
-  await step.objectStore("awaiting").put(rows, [Math.max(...revisions), Math.min(...revisions), ...name]);
-}
-
-async function forgetAwaiting(step: Step, holds: Revision): Promise<void> {
-  const store = step.objectStore("awaiting");
-  await store.delete(IDBKeyRange.upperBound([holds, []]));
-  // What is left ends above `holds`; rows that start at or below it lose a part.
-  for (const key of await store.getAllKeys()) {
-    if (key[1] > holds) continue;
-    const left = ((await store.get(key)) ?? []).filter((row) => row.revision > holds);
-    const lowest = Math.min(...left.map((row) => row.revision));
-    await store.delete(key);
-    await store.put(left, [key[0], lowest, key[2], key[3]]);
-  }
-}
-
-/** Refused rows are few, as a person looks at each: a walk over all of them will do. */
-async function forgetFailed(step: Step, forgotten: NonNullable<ClientWrite["forgetFailed"]>): Promise<void> {
-  if (forgotten.length === 0) return;
-  let cursor = await step.objectStore("failed").openCursor();
-  while (cursor !== null) {
-    const { link, seq: number } = cursor.value;
-    if (forgotten.some((row) => row.link === link && row.seq === number)) await cursor.delete();
-    cursor = await cursor.continue();
   }
 }
 
@@ -378,31 +310,7 @@ const documentKey = (collection: string, document: string): string => JSON.strin
 const documentRange = (collection: string, document: string): IDBKeyRange =>
   IDBKeyRange.bound([collection, document], [collection, document, []]);
 
-/** A view into a received frame would be stored with the whole frame: structured clone copies the buffer, not the view. */
-const compact = (bytes: Uint8Array): Uint8Array =>
-  bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
 const keyBuffer = (key: Uint8Array): ArrayBuffer => new Uint8Array(key).buffer;
-const compactChange = (change: DocumentChange): DocumentChange => ({ ...change, bytes: compact(change.bytes) });
-const compactRow = (row: OutboxRow): OutboxRow => ({ ...row, command: compactCommand(row.command) });
-
-function compactCommand(command: UserCommand): UserCommand {
-  switch (command.kind) {
-    case "put":
-    case "deleteRange":
-    case "txn":
-      return mapCommand(command, compact);
-    case "leaseGrant":
-    case "leaseKeepAlive":
-    case "leaseRevoke":
-    case "compact":
-    case "setHome":
-      return command;
-    case "addressed":
-      return { ...command, command: mapCommand(command.command, compact) };
-    case "change":
-      return { ...command, changes: command.changes.map(compactChange) };
-  }
-}
 
 /** Takes back what the step did. An aborted step rejects `done`, which the caller's own error already tells. */
 function abort(step: { abort(): void; readonly done: Promise<void> }): void {

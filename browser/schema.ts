@@ -49,6 +49,8 @@ export type StoreName =
   | "mirror"
   | "cursors"
   | "identity";
+/** One transaction of a write. */
+export type Step = IDBPTransaction<ClientSchema, StoreName[], "readwrite">;
 
 /** One version's change of the layout, within the transaction of the upgrade: all of it or nothing. Awaits nothing but its requests. */
 export type UpgradeStep = (

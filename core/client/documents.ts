@@ -6,7 +6,9 @@ import { nameRefusal } from "../state-machine/document-rows.ts";
 import type { DocumentHandle } from "./document-handle.ts";
 import { type Content, type DocumentHost, OpenDocument } from "./open-document.ts";
 import { Slices } from "./slices.ts";
+import type { StandardSchema } from "./standard-schema.ts";
 import type { QuarantinedRow } from "./store.ts";
+import { TypedDocuments } from "./typed-documents.ts";
 
 /** Documents open at once; a further one is refused OVERLOADED. */
 const OPEN_MAX = 1_024;
@@ -58,6 +60,14 @@ export class Documents {
       throw error;
     }
     return document.handle<T>();
+  }
+
+  /** Those of a collection whose content has a declared form, checked on this device. */
+  typed<Input extends object, Output>(
+    collection: string,
+    schema: StandardSchema<Input, Output>,
+  ): TypedDocuments<Input, Output> {
+    return new TypedDocuments(this, collection, schema);
   }
 
   #begin(name: string, collection: string, id: string) {

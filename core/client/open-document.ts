@@ -10,9 +10,11 @@ import { CHANGE_BYTES_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
 import { causalOrder } from "./causal-order.ts";
 import { changesSince, headsOf } from "./changes.ts";
-import type { DocumentHandle, EditState } from "./document-handle.ts";
+import type { DocumentHandle, EditOptions, EditState } from "./document-handle.ts";
 import { type Edit, LocalEdit } from "./edit.ts";
+import { frozen } from "./frozen.ts";
 import { genesis } from "./genesis.ts";
+import { historyOf, requireHeads } from "./history.ts";
 import type { Draft } from "./journal.ts";
 import { callListener } from "./listener.ts";
 import type { Quarantines } from "./quarantines.ts";
@@ -29,6 +31,8 @@ export interface DocumentHost {
   readonly store: ClientStore;
   readonly rungs: Rungs;
   readonly clock: Clock;
+  /** Snapshots are frozen, so that who writes to one hears of it. It costs a walk over what changed. */
+  readonly freeze: boolean;
   /** For documents that are built from here on. */
   actor(): LinkId;
   readonly slices: Slices;
@@ -173,29 +177,35 @@ export class OpenDocument implements Showing {
     const assertOpen = (): void => {
       if (closed) throw new OpenClawError("STOPPED", "the document's handle is closed");
     };
-    const change = (edit: (doc: T) => void): Edit => {
+    const change = (edit: (doc: T) => void, editOptions: EditOptions = {}): Edit => {
       assertOpen();
-      return this.#change((doc, options) => Automerge.change(doc, options, (draft) => edit(draft as unknown as T)));
+      return this.#change(editOptions, (doc, options) =>
+        Automerge.change(doc, options, (draft) => edit(draft as unknown as T)),
+      );
     };
     return {
       collection: this.#collection,
       id: this.#id,
       // The app says what its documents hold; nothing here looks into them.
-      doc: () => this.#doc as unknown as Automerge.Doc<T>,
+      doc: () => this.#snapshot(this.#doc) as unknown as Automerge.Doc<T>,
       heads: () => headsOf(this.#doc),
       unshown: () => this.unshown.size,
       quarantined: () => this.#quarantine.changes,
       change,
-      changeAt: (heads, edit) => {
+      changeAt: (heads, edit, editOptions = {}) => {
         assertOpen();
-        // Automerge takes unknown heads for no heads, and would make the change at the beginning of time.
-        if (!Automerge.hasHeads(this.#doc, [...heads]))
-          throw new OpenClawError("MISSING", "changes that are not on this device");
+        requireHeads(this.#doc, heads);
         // At the present heads it is a change like any other, without the cost of going back.
-        if (sameHeads(heads, headsOf(this.#doc))) return change(edit);
+        if (sameHeads(heads, headsOf(this.#doc))) return change(edit, editOptions);
         return this.#change(
+          editOptions,
           (doc, options) => Automerge.changeAt(doc, [...heads], options, (draft) => edit(draft as unknown as T)).newDoc,
         );
+      },
+      history: () => historyOf(this.#doc, (hash) => this.#host.rungs.rung(hash)),
+      at: (heads) => {
+        requireHeads(this.#doc, heads);
+        return this.#snapshot(Automerge.view(this.#doc, [...heads])) as unknown as Automerge.Doc<T>;
       },
       subscribe: (listener) => {
         const call = (): void => callListener(listener);
@@ -218,13 +228,16 @@ export class OpenDocument implements Showing {
     };
   }
 
-  #change(make: (doc: Automerge.Doc<Content>, options: { time: number }) => Automerge.Doc<Content>): Edit {
+  #change(
+    { message }: EditOptions,
+    make: (doc: Automerge.Doc<Content>, options: Automerge.ChangeOptions<Content>) => Automerge.Doc<Content>,
+  ): Edit {
     if (this.#reloading) throw new OpenClawError("CLIENT_STORAGE_FAILED", "the document is being read again");
     if (this.#pauses > 0) throw new OpenClawError("OVERLOADED", "edits of the document are being discarded");
     this.#host.assertRoom();
     const before = headsOf(this.#doc);
     const time = Math.floor(this.#host.clock.wall() / 1_000);
-    const next = make(this.#doc, { time });
+    const next = make(this.#doc, { time, ...(message === undefined ? {} : { message }) });
     const changes = changesSince(next, before);
     this.#doc = next;
     try {
@@ -302,8 +315,12 @@ export class OpenDocument implements Showing {
     slices.want(this);
   }
 
+  #snapshot(doc: Automerge.Doc<Content>): Automerge.Doc<Content> {
+    return this.#host.freeze ? frozen(doc) : doc;
+  }
+
   #empty(): Automerge.Doc<Content> {
-    return Automerge.init<Content>({ actor: this.#host.actor() });
+    return Automerge.init<Content>({ actor: this.#host.actor(), freeze: this.#host.freeze });
   }
 
   #editStates(): readonly EditState[] {

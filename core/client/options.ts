@@ -51,6 +51,8 @@ export interface ClientOptions {
   readonly readYourWrites?: boolean;
   /** This session's stream and actor. Drawn afresh unless given; never give one that another session may use (D4). */
   readonly link?: LinkId;
+  /** Snapshots of documents are frozen: for development. */
+  readonly freeze?: boolean;
   /** Granted to everyone unless given: right where one process has the store to itself. */
   readonly claim?: Claim;
   /** Other sessions of this device, which show what this one has stored; none, unless given. */

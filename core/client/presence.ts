@@ -80,7 +80,7 @@ export class Presence {
     for (const own of this.#own.values()) this.#renew(own, own.value);
     for (const topic of this.#open.values()) topic.refused(null);
     this.#unheard = this.#open.size > 0;
-    this.#say.due();
+    if (this.#unheard || this.#own.size > 0) this.#say.due();
     this.#againLater();
   }
 

@@ -104,6 +104,7 @@ export class Session {
       quarantine: (rows) =>
         quarantines.keepOut(this.#journal, rows).then(changed, (error: unknown) => this.#note(error)),
       actor: () => this.#actor,
+      freeze: options.freeze ?? false,
       assertRoom,
       enqueue,
       stored: () => this.#journal.commit({}),

@@ -174,15 +174,9 @@ export class Cycles {
       case "kill-browser":
         this.#tab = null;
         return device.kill();
-      case "crash-tab": {
+      case "crash-tab":
         this.#tab = null;
-        const crashed = tab.waitForEvent("crash");
-        const session = await tab.context().newCDPSession(tab);
-        // It never answers.
-        void perform(session.send("Page.crash"));
-        await crashed;
-        return tab.close();
-      }
+        return device.crash(tab);
       case "close-tab":
         this.#tab = null;
         return tab.close();

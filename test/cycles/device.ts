@@ -28,6 +28,7 @@ export class Device {
   readonly #url: string;
   readonly #shown: (sightings: readonly Sighting[]) => void;
   readonly #complaints: string[] = [];
+  readonly #crashed = new WeakSet<Page>();
   #running: Running | null = null;
   #offline = false;
 
@@ -54,7 +55,18 @@ export class Device {
 
   /** Those that are open and have not crashed. */
   get tabs(): readonly Page[] {
-    return this.#running?.context.pages().filter((page) => page.url().startsWith(this.#url)) ?? [];
+    const pages = this.#running?.context.pages() ?? [];
+    return pages.filter((page) => page.url().startsWith(this.#url) && !this.#crashed.has(page));
+  }
+
+  /** Ends the tab's renderer, and with it every tab that shares it. */
+  async crash(tab: Page): Promise<void> {
+    const crashed = tab.waitForEvent("crash", { timeout: OPEN_MS });
+    const session = await tab.context().newCDPSession(tab);
+    // It never answers.
+    session.send("Page.crash").catch(() => undefined);
+    await crashed;
+    for (const page of tab.context().pages()) if (this.#crashed.has(page)) await page.close();
   }
 
   /** A tab that is ready, in the browser that runs or a new one. */
@@ -136,6 +148,7 @@ export class Device {
       const [context] = browser.contexts();
       if (context === undefined) throw new Error("a browser without a context");
       await context.exposeBinding("cycleShown", (_source, sightings: readonly Sighting[]) => this.#shown(sightings));
+      context.on("page", (page) => page.on("crash", () => this.#crashed.add(page)));
       context.on("weberror", (error) => this.#complaints.push(String(error.error())));
       this.#running = { child, context };
       await this.#offer(context);

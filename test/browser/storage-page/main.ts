@@ -76,8 +76,11 @@ globalThis.storagePage = {
   count: (number) =>
     opened(database)
       .run(async (open) => {
-        await open.put("links", number, `link ${number}`);
-        return open.count("links");
+        const step = open.transaction("links", "readwrite");
+        await step.store.put(number, `link ${number}`);
+        const rows = await step.store.count();
+        await step.done;
+        return rows;
       })
       .catch(told),
 };

@@ -113,6 +113,17 @@ test("three tabs of two versions: the newer one opens as soon as a write of the 
   for (const database of [one, two, newer]) await database.close();
 });
 
+test("a tab that lets go a moment later is waited for (pitfall 42)", async () => {
+  const name = freshName();
+  await ofVersion1(name);
+  const writing = await openDB(name, 1);
+  const newer = new Database(name);
+  const opened = newer.identity();
+  setTimeout(() => writing.close(), 300);
+  expect(await opened).toMatch(/^[0-9a-f]{32}$/);
+  await newer.close();
+});
+
 test("a tab that does not let go is named, call after call, and nobody hangs; when it is closed, all goes on (pitfall 42)", async () => {
   const name = freshName();
   await ofVersion1(name);

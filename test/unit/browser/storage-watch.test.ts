@@ -110,6 +110,7 @@ test("the browser is asked to keep the storage when there is first something to 
   await watch.recognise();
   watch.follow(client, stop);
   become({ link: "online" });
+  await new Promise((resolve) => setTimeout(resolve));
   expect(persist).not.toHaveBeenCalled();
   expect(watch.status().persisted).toBeNull();
   become({ unsynced: 1 });

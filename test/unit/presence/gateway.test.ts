@@ -294,7 +294,9 @@ test("L1: where nobody is present nothing is published, and no timer runs", () =
   ana.hear(LOG);
   ana.say("here");
   ana.session.close();
+  expect(gateway.presence.counts()).toMatchObject({ entries: 1, topics: 1 });
   room.elapse(TTL_MS + 1_000);
+  expect(gateway.presence.counts()).toMatchObject({ entries: 0, topics: 0 });
   const published = gateway.published.length;
   room.elapse(3_600_000);
   expect(gateway.published.length).toBe(published);
