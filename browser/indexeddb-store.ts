@@ -89,6 +89,8 @@ export class IndexedDbStore implements DeviceStore {
       for (const change of changes) known?.add(change.hash);
     }
     for (const row of write.enqueue ?? []) this.#unanswered.set(rowName(row), row);
+    for (const row of write.replaced ?? [])
+      if (this.#unanswered.has(rowName(row))) this.#unanswered.set(rowName(row), row);
     for (const row of write.answered ?? []) this.#unanswered.delete(rowName(row));
   }
 

@@ -98,7 +98,8 @@ test("a connection that the browser closed is opened again (pitfall 41)", async 
 test("cleared under a page: what it had typed is stored again for the next session, and it is told (pitfall 43)", async () => {
   const name = freshName();
   const store = new IndexedDbStore(name);
-  await store.write({ enqueue: [put(1), put(2)] });
+  await store.write({ enqueue: [put(1), { ...put(2), command: { ...put(2).command, value: utf8("before") } }] });
+  await store.write({ replaced: [put(2)] });
   const command = { kind: "change", collection: "c", document: "d", changes: [change(1)] } as const;
   await store.write({ enqueue: [{ link, seq: seq(3), command }], changes: [command] });
   await store.write({ answered: [{ link, seq: seq(1) }] });
@@ -109,7 +110,7 @@ test("cleared under a page: what it had typed is stored again for the next sessi
     code: "CLIENT_STORAGE_LOST",
   });
   const next = new IndexedDbStore(name);
-  expect((await next.outbox(link, seq(1), 9)).map((row) => row.seq)).toEqual([2, 3]);
+  expect(await next.outbox(link, seq(1), 9)).toEqual([put(2), { link, seq: 3, command }]);
   expect(await next.nextSeq(link)).toBe(4);
   expect(await next.document("c", "d")).toEqual([change(1)]);
   // What the next session has sent does not come back.
