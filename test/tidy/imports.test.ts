@@ -16,7 +16,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** R9, DESIGN §2: what core may use of the outside. */
-const CORE_PACKAGES = ["@automerge/automerge", "msgpackr", "@noble/hashes", "fflate"];
+const CORE_PACKAGES = ["@automerge/automerge", "@noble/hashes", "fflate"];
 
 /** Runs in Node when the page is built, and is no part of it. */
 const PAGE_BUILD = /^demo\/page\/(vite\.config|precache)\.ts$/;
