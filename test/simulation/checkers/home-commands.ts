@@ -40,7 +40,7 @@ export interface Run {
 export const markedValue = (mark: string, branch: Branch): string => `${mark} ${branch}`;
 
 /** By their marks, what ran in a ledger of one cluster's own. */
-export function runsOf(ledger: readonly LedgerRecord[]): ReadonlyMap<string, readonly Run[]> {
+function runsOf(ledger: readonly LedgerRecord[]): ReadonlyMap<string, readonly Run[]> {
   const runs = new Map<string, Run[]>();
   for (const { revision, origin, principal, events } of ledger) {
     if (origin !== null || principal !== WRITER) continue;

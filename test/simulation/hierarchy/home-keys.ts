@@ -7,7 +7,7 @@ export const MOVABLE = ["m/", "m/n/", "o/"] as const;
 /** Private at each cluster, in all its life. */
 export const PRIVATE = "p/";
 /** Each cluster's own: a hub asks for them, too. */
-export const OWN = "a/";
+const OWN = "a/";
 
 export const NAMES = ["x", "y", "z"] as const;
 

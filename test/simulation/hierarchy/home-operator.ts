@@ -79,7 +79,7 @@ export class HomeOperator {
 }
 
 /** As the newest of its members has them. */
-export function homesAt({ life }: Inhabitant): readonly HomeRow[] {
+function homesAt({ life }: Inhabitant): readonly HomeRow[] {
   const ready = life.members.filter((member) => member.ready);
   const views = ready.map(({ state }) => state.view);
   const newest = views.sort((a, b) => revisionOf(b) - revisionOf(a))[0];
