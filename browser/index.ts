@@ -8,10 +8,11 @@ import { webLockClaims } from "./link-locks.ts";
 import { NewsChannel } from "./news-channel.ts";
 import { browserClock, browserRandom, browserTurn } from "./ports.ts";
 import { assertSurroundings, surroundings } from "./requirements.ts";
+import { StorageWatch } from "./storage-watch.ts";
 import { WorkerClient } from "./worker-client.ts";
 import { workerStarter } from "./worker-start.ts";
 
-export type { Client, ClientStatus } from "@openclaw/core/client/client.ts";
+export type { Client, ClientStatus, StorageStatus } from "@openclaw/core/client/client.ts";
 export type { DocumentHandle, EditState } from "@openclaw/core/client/document-handle.ts";
 export type { Edit } from "@openclaw/core/client/edit.ts";
 export type { KeyEvent, KeyRow } from "@openclaw/core/client/key-row.ts";
@@ -31,6 +32,8 @@ export interface OpenClawOptions {
   readonly subscribe?: NonNullable<ClientOptions["subscribe"]>;
   /** Reads carry the highest position seen, so that no gateway answers with less than this page has written or read. */
   readonly readYourWrites?: boolean;
+  /** Snapshots of documents are frozen, so that who writes to one hears of it; in Vite's development server, unless given. */
+  readonly freeze?: boolean;
 }
 
 /**
@@ -52,13 +55,15 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
   worker = device;
   // Heard from before the store is read.
   const neighbours = new NewsChannel(name);
-  // Against eviction (pitfall 43). Browsers may say no; the rungs tell what that would cost.
-  void navigator.storage?.persist?.().catch(() => false);
+  const watch = new StorageWatch(name, device.store, browserClock, navigator.storage as StorageManager | undefined);
+  const recognised = watch.recognise();
+  recognised.catch(() => undefined);
 
   const unfollow = new AbortController();
-  const opened = opening.then(({ openClient }) =>
+  const opened = Promise.all([opening, recognised]).then(([{ openClient }]) =>
     openClient({
       store: device.store,
+      storage: watch,
       clock: browserClock,
       random: browserRandom,
       nextTurn: browserTurn,
@@ -69,8 +74,10 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
       neighbours,
       stopped: async () => {
         unfollow.abort();
+        watch.stop();
         await device.stop();
       },
+      freeze: options.freeze ?? isDevelopment(),
       ...(options.readYourWrites === undefined ? {} : { readYourWrites: options.readYourWrites }),
       ...(options.subscribe === undefined ? {} : { subscribe: options.subscribe }),
     }),
@@ -82,6 +89,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
   });
   const client = await opened;
   followPage(client, device, neighbours, unfollow.signal);
+  watch.follow(client, () => client.stop());
   return client;
 }
 
@@ -128,3 +136,6 @@ function followPage(client: Client, device: WorkerClient, neighbours: NewsChanne
   document.addEventListener("freeze", freeze, { signal });
   document.addEventListener("resume", resume, { signal });
 }
+
+/** In these very words, which Vite looks for. */
+const isDevelopment = (): boolean => (import.meta as { readonly env?: { readonly DEV?: boolean } }).env?.DEV === true;

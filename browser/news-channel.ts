@@ -56,7 +56,7 @@ export class NewsChannel implements NeighboursPort {
   }
 }
 
-const LISTS = ["queued", "answered", "awaiting", "failed", "forgotten"] as const;
+const LISTS = ["queued", "answered", "awaiting", "failed", "forgotten", "dropped"] as const;
 
 /** False where it is none of ours: whatever runs on this origin may speak here. */
 function isNews(data: unknown): data is DeviceNews {

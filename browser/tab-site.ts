@@ -137,8 +137,12 @@ export class LeadingTabSite implements TabSite {
     else this.#endStreams(reason);
     this.#led = leads;
     for (const look of [...this.#waiting]) look();
-    // Needed at the first connection only, which asks again if this fails.
-    if (leads) this.#options.connection.prepare().catch(() => undefined);
+    if (leads) this.#prepare();
+  }
+
+  /** Needed at the first connection only, which asks again if this fails. */
+  #prepare(): void {
+    this.#options.connection.prepare().catch(() => undefined);
   }
 
   #drop(reason: OpenClawError): void {
@@ -181,7 +185,11 @@ export class LeadingTabSite implements TabSite {
       const opened = (error: OpenClawError | null): void => {
         cancel();
         this.#opening.delete(id);
-        if (error === null) return resolve(stream);
+        if (error === null) {
+          // So that it can take over without waiting for code, which comes from a site that may not answer then.
+          this.#prepare();
+          return resolve(stream);
+        }
         stream.end(error);
         reject(error);
       };

@@ -2,11 +2,12 @@
  * The page's end of its worker, which keeps the device's store and the streams to the site. When the worker dies another
  * one takes its place: calls that wait are made again, as each may be made twice, and streams end as when a gateway dies.
  */
-import type { ClientStore, DownCursor } from "@openclaw/core/client/store.ts";
+import type { DownCursor } from "@openclaw/core/client/store.ts";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import type { Clock } from "@openclaw/core/ports.ts";
 import type { ChildConnection, ChildMessage, ParentMessage } from "@openclaw/core/sync/message.ts";
 import type { GatewayState } from "@openclaw/core/sync/rotation.ts";
+import type { DeviceStore } from "./device-store.ts";
 import { errorData, errorOf } from "./error-data.ts";
 import type { Gateway } from "./gateways.ts";
 import { type CallStore, PortStore } from "./port-store.ts";
@@ -41,7 +42,7 @@ interface Waiting {
 }
 
 export class WorkerClient {
-  readonly store: ClientStore;
+  readonly store: DeviceStore;
   readonly #begin: StartWorker;
   readonly #clock: Clock;
   #gateways: readonly Gateway[];

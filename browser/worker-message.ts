@@ -2,20 +2,20 @@
  * What crosses between a page and its worker, one union a direction. Both ends are of one build: what is not of it is a bug
  * of ours, and ends the worker.
  */
-import type { ClientStore } from "@openclaw/core/client/store.ts";
 import { InvariantViolation } from "@openclaw/core/errors.ts";
 import type { ChildMessage, ParentMessage } from "@openclaw/core/sync/message.ts";
 import type { GatewayState } from "@openclaw/core/sync/rotation.ts";
+import type { DeviceStore } from "./device-store.ts";
 import type { ErrorData } from "./error-data.ts";
 import type { Gateway } from "./gateways.ts";
 import type { RelayMessage } from "./relay.ts";
 
-export type StoreMethod = keyof ClientStore;
+export type StoreMethod = keyof DeviceStore;
 
 export type StoreCall = {
   readonly [Method in StoreMethod]: {
     readonly method: Method;
-    readonly args: Parameters<ClientStore[Method]>;
+    readonly args: Parameters<DeviceStore[Method]>;
   };
 }[StoreMethod];
 

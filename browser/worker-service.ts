@@ -1,9 +1,8 @@
 /** The worker's end of what crosses between a page and its worker: the device's store, and streams to the site. */
-import type { ClientStore } from "@openclaw/core/client/store.ts";
-import { type OpenClawError, unreachable } from "@openclaw/core/errors.ts";
-import { childConnection } from "@openclaw/core/sync/connection.ts";
+import { OpenClawError, unreachable } from "@openclaw/core/errors.ts";
 import type { ChildMessage, FrameConnection, ParentMessage } from "@openclaw/core/sync/message.ts";
 import type { GatewayState } from "@openclaw/core/sync/rotation.ts";
+import type { DeviceStore } from "./device-store.ts";
 import { errorData, errorOf } from "./error-data.ts";
 import type { Gateway } from "./gateways.ts";
 import { join, RelayEnd, type RelayMessage } from "./relay.ts";
@@ -23,7 +22,7 @@ export interface TabSite {
 export type PostToPage = (message: WorkerMessage, transfer: readonly ArrayBuffer[]) => void;
 
 export class WorkerService {
-  readonly #store: Promise<ClientStore>;
+  readonly #store: Promise<DeviceStore>;
   readonly #site: TabSite;
   readonly #post: PostToPage;
   readonly #stop: () => Promise<void>;
@@ -33,7 +32,7 @@ export class WorkerService {
    * @param store calls wait for it, in order
    * @param stop lets go of everything but the store
    */
-  constructor(store: Promise<ClientStore>, site: TabSite, post: PostToPage, stop: () => Promise<void>) {
+  constructor(store: Promise<DeviceStore>, site: TabSite, post: PostToPage, stop: () => Promise<void>) {
     this.#store = store;
     this.#site = site;
     this.#post = post;
@@ -79,7 +78,9 @@ export class WorkerService {
 
   async #connect(id: number, ended: OpenClawError | null): Promise<void> {
     let frames: FrameConnection<Uint8Array, Uint8Array>;
+    let coding: Coding;
     try {
+      coding = await loadCoding();
       frames = await this.#site.connect(ended);
     } catch (error) {
       this.#post({ kind: "failed", id, error: errorData(error) }, []);
@@ -93,17 +94,30 @@ export class WorkerService {
     );
     this.#relays.set(id, end);
     this.#post({ kind: "connected", id }, []);
-    join(end, childConnection(frames));
+    join(end, coding.childConnection(frames));
+  }
+}
+
+type Coding = typeof import("@openclaw/core/sync/connection.ts");
+
+/** No document waits for it. It is asked for again at the next try. @throws OpenClawError UNAVAILABLE */
+async function loadCoding(): Promise<Coding> {
+  try {
+    return await import("@openclaw/core/sync/connection.ts");
+  } catch (error) {
+    throw new OpenClawError("UNAVAILABLE", "the code for a connection could not be loaded", { cause: error });
   }
 }
 
 const handedOver = (message: RelayMessage<ParentMessage>): readonly ArrayBuffer[] =>
   message.kind === "frame" ? [...buffersOf(message.frame)] : [];
 
-function run(store: ClientStore, call: StoreCall): Promise<unknown> {
+function run(store: DeviceStore, call: StoreCall): Promise<unknown> {
   switch (call.method) {
     case "write":
       return store.write(...call.args);
+    case "identity":
+      return store.identity();
     case "outboxLinks":
       return store.outboxLinks();
     case "outbox":

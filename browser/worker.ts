@@ -2,9 +2,9 @@
  * The worker of one page: the device's store, and streams to the site. It starts with what the page's first message says,
  * and ends with the page.
  */
-import type { ClientStore } from "@openclaw/core/client/store.ts";
 import { InvariantViolation } from "@openclaw/core/errors.ts";
 import { SiteConnection } from "./connection.ts";
+import type { DeviceStore } from "./device-store.ts";
 import { GuestStore } from "./guest-store.ts";
 import { IndexedDbStore } from "./indexeddb-store.ts";
 import { type MirrorTurn, mirrorTurn } from "./link-locks.ts";
@@ -56,7 +56,7 @@ function begin({ tab, name, gateways }: Extract<PageMessage, { kind: "start" }>)
   );
 }
 
-async function openStore(name: string, turn: MirrorTurn): Promise<ClientStore> {
+async function openStore(name: string, turn: MirrorTurn): Promise<DeviceStore> {
   const device = new IndexedDbStore(name);
   return turn.now ? device : GuestStore.open(device, turn.comes);
 }

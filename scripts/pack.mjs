@@ -33,6 +33,11 @@ async function packOne(node, name, work, folder) {
   for (const file of fs.readdirSync(built, { recursive: true })) {
     if (file.endsWith(".js")) nameCompiledWorkers(path.join(built, file));
   }
+  const worker = path.join(ROOT, name, "worker.ts");
+  if (fs.existsSync(worker)) {
+    fs.rmSync(path.join(built, "worker.js"));
+    await step(`Bundling the worker of ${name}`, node, ["--input-type=module", "-e", BUNDLE, worker, built]);
+  }
   const manifest = publishedManifest(JSON.parse(fs.readFileSync(path.join(ROOT, name, "package.json"), "utf8")));
   fs.writeFileSync(path.join(built, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
   fs.copyFileSync(path.join(ROOT, "LICENSE"), path.join(built, "LICENSE"));
@@ -40,6 +45,24 @@ async function packOne(node, name, work, folder) {
   await step(`Packing ${name}`, command, [...args, "pack", built, "--pack-destination", folder, "--loglevel=error"]);
   return path.join(folder, `${manifest.name.slice(1).replace("/", "-")}-${manifest.version}.tgz`);
 }
+
+/**
+ * A worker with all that it needs: a development server serves what a worker imports of packages as it is, and some of what
+ * libp2p needs is CommonJS. What only a connection needs is a file of its own.
+ */
+const BUNDLE = `
+import { build } from "vite";
+const [input, outDir] = process.argv.slice(1);
+const lib = { entry: input, formats: ["es"], fileName: () => "worker.js" };
+const rolldownOptions = { output: { chunkFileNames: "worker-[name].js" } };
+await build({
+  configFile: false,
+  logLevel: "warn",
+  publicDir: false,
+  define: { "process.env.NODE_ENV": '"production"' },
+  build: { outDir, emptyOutDir: false, target: "es2024", minify: false, lib, rolldownOptions },
+});
+`;
 
 async function step(title, command, args) {
   if (!(await runQuietly(title, command, args, () => "", { cwd: ROOT })))

@@ -1,6 +1,6 @@
 /** What sessions of one device tell each other of what they have stored. */
 import type { LinkId, Revision, Seq } from "../ids.ts";
-import type { Awaiting, FailedRow, OutboxRow } from "./store.ts";
+import type { Awaiting, ClientWrite, FailedRow, OutboxRow } from "./store.ts";
 
 export type RowName = { readonly link: LinkId; readonly seq: Seq };
 
@@ -16,6 +16,8 @@ export type DeviceNews =
       readonly awaiting: readonly Awaiting[];
       readonly failed: readonly FailedRow[];
       readonly forgotten: readonly RowName[];
+      /** Changes that were discarded. */
+      readonly dropped: NonNullable<ClientWrite["dropped"]>;
     }
   /** More than can be told, or some of it was not heard: it is in the store. */
   | { readonly kind: "reread" };

@@ -195,6 +195,8 @@ function merged(writes: readonly ClientWrite[]): ClientWrite {
   return {
     enqueue: writes.flatMap((write) => write.enqueue ?? []),
     changes: writes.flatMap((write) => write.changes ?? []),
+    replaced: writes.flatMap((write) => write.replaced ?? []),
+    dropped: writes.flatMap((write) => write.dropped ?? []),
     answered: writes.flatMap((write) => write.answered ?? []),
     awaiting: writes.flatMap((write) => write.awaiting ?? []),
     failed: writes.flatMap((write) => write.failed ?? []),

@@ -61,15 +61,25 @@ export class Neighbours {
 
   /** This session has stored it. */
   wrote(write: ClientWrite): void {
-    const { enqueue = [], answered = [], awaiting = [], failed = [], forgetFailed = [] } = write;
+    const { enqueue = [], answered = [], awaiting = [], failed = [], forgetFailed = [], dropped = [] } = write;
     const names = answered.map(({ link, seq: number, at = null }) => ({ link, seq: number, at }));
     // What it sent for a session that is over.
     this.#settle(names);
     if (this.#port === null) return;
-    if (enqueue.length + answered.length + awaiting.length + failed.length + forgetFailed.length === 0) return;
+    const parts = [enqueue, answered, awaiting, failed, forgetFailed, dropped];
+    if (parts.every((part) => part.length === 0)) return;
     const forgotten = forgetFailed.map(({ link, seq: number }) => ({ link, seq: number }));
     const epoch = this.#host.epoch();
-    const news: DeviceNews = { kind: "stored", epoch, queued: enqueue, answered: names, awaiting, failed, forgotten };
+    const news: DeviceNews = {
+      kind: "stored",
+      epoch,
+      queued: enqueue,
+      answered: names,
+      awaiting,
+      failed,
+      forgotten,
+      dropped,
+    };
     this.#port.tell(isTooMuch(enqueue) ? { kind: "reread" } : news);
   }
 
@@ -84,6 +94,7 @@ export class Neighbours {
     }
     for (const row of news.failed) rungs.failed(hashesOf(row), new OpenClawError(row.code, row.details));
     settlement.elsewhere(news.failed, news.forgotten);
+    this.#dropped(news.dropped);
     this.#queued(news.queued);
     drainer.moved(news.queued.length - answered.length);
     documents.rungsMoved();
@@ -98,6 +109,17 @@ export class Neighbours {
       if (command.kind === "change") documents.received(command.collection, command.document, command.changes);
       else this.#follow(row);
     }
+  }
+
+  #dropped(dropped: NonNullable<ClientWrite["dropped"]>): void {
+    if (dropped.length === 0) return;
+    const { rungs, documents } = this.#host;
+    for (const { changes } of dropped)
+      rungs.discarded(
+        changes.map(({ hash }) => hash),
+        new OpenClawError("DISCARDED"),
+      );
+    void documents.readAgain(dropped);
   }
 
   /** Shows a write of keys until the mirror does. */

@@ -32,7 +32,7 @@ interface Own {
   value: Uint8Array | null;
   seq: number;
   unsaid: boolean;
-  /** This gateway knows something of it. */
+  /** A gateway knows something of it. */
   known: boolean;
 }
 
@@ -77,13 +77,10 @@ export class Presence {
 
   /** A gateway answers: everything is said again, as it knows nothing. */
   welcomed(): void {
-    for (const own of this.#own.values()) {
-      this.#renew(own, own.value);
-      own.known = false;
-    }
+    for (const own of this.#own.values()) this.#renew(own, own.value);
     for (const topic of this.#open.values()) topic.refused(null);
     this.#unheard = this.#open.size > 0;
-    this.#say.due();
+    if (this.#unheard || this.#own.size > 0) this.#say.due();
     this.#againLater();
   }
 

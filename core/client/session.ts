@@ -14,8 +14,9 @@ import { type Draft, Journal } from "./journal.ts";
 import { Keys, type KeysHost } from "./keys.ts";
 import { Leases, type LeasesHost } from "./leases.ts";
 import { Neighbours, type NeighboursHost } from "./neighbours.ts";
-import type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
+import type { ClientMetrics, ClientOptions, ClientStatus, StorageStatus } from "./options.ts";
 import { Outbox, requireSent } from "./outbox.ts";
+import { OutboxEntries } from "./outbox-entries.ts";
 import { drawLink } from "./own-link.ts";
 import { Presence } from "./presence.ts";
 import { Questions } from "./questions.ts";
@@ -24,14 +25,16 @@ import type { Restored } from "./restored.ts";
 import { hashesOf, type Rungs } from "./rungs.ts";
 import { Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
-import type { QuarantinedRow } from "./store.ts";
 import { subscriptionOf } from "./subscription.ts";
 import { Upstream } from "./upstream.ts";
+
+const KEPT: StorageStatus = { persisted: null, loss: null };
 
 export class Session {
   readonly keys: Keys;
   readonly documents: Documents;
   readonly leases: Leases;
+  readonly entries: OutboxEntries;
   readonly presence: Presence;
   readonly reads: ReadSession;
   readonly upstream: Upstream;
@@ -53,6 +56,8 @@ export class Session {
   /** Resolves when the outcomes that came are stored. */
   #settling: Promise<unknown> = Promise.resolve();
   #stopped = false;
+  /** Of documents. Another one when some of its changes were discarded: their numbers are not used again (D2). */
+  #actor: LinkId;
   /** What went wrong besides the connection; null after a write that went well. */
   #trouble: OpenClawError | null = null;
 
@@ -66,6 +71,7 @@ export class Session {
     this.#rungs = rungs;
     this.reads = new ReadSession(options.readYourWrites ?? false);
     this.#cluster = (down?.cluster ?? null) as ClusterId | null;
+    this.#actor = outbox.link;
     this.#own(outbox.link, restored.release);
     const queued = (): void => {
       this.#site.link?.wake();
@@ -95,8 +101,10 @@ export class Session {
       clock,
       nextTurn: options.nextTurn,
       quarantines,
-      quarantine: (rows) => this.#quarantine(rows),
-      actor: outbox.link,
+      quarantine: (rows) =>
+        quarantines.keepOut(this.#journal, rows).then(changed, (error: unknown) => this.#note(error)),
+      actor: () => this.#actor,
+      freeze: options.freeze ?? false,
       assertRoom,
       enqueue,
       stored: () => this.#journal.commit({}),
@@ -168,6 +176,20 @@ export class Session {
       changed: () => this.#changed(),
       ended: (reason) => this.#ended(reason),
     });
+    this.entries = new OutboxEntries({
+      store,
+      journal: this.#journal,
+      rungs,
+      settlement: this.settlement,
+      documents: this.documents,
+      claim: restored.claim,
+      own: this.#links,
+      cluster: () => this.#cluster,
+      renewActor: () => {
+        this.#actor = drawLink(random);
+      },
+      changed: () => this.#drainer.look().then(() => this.#settled()),
+    });
     this.presence = new Presence({ clock, link: () => this.#site.link });
     this.#questions = new Questions(this.#site, this.reads, clock, random);
     this.upstream = new Upstream({ rungs, clock, moved: () => this.#settled(), store: () => this.#storeUpstream() });
@@ -186,8 +208,7 @@ export class Session {
     this.#neighbours = new Neighbours(neighbours, options.neighbours ?? null, restored.foreign);
   }
 
-  /** This session's stream and actor. */
-  get actor(): LinkId {
+  get name(): LinkId {
     return this.#restored.outbox.link;
   }
 
@@ -200,6 +221,7 @@ export class Session {
       quarantined: this.#restored.quarantines.size,
       cursor: this.#down.cursor,
       upstream: this.#rungs.upstream,
+      storage: this.#options.storage?.status() ?? KEPT,
       lastError: this.#trouble ?? this.#site.lastError,
     };
   }
@@ -358,15 +380,6 @@ export class Session {
 
   #want(more: Subscription): void {
     if (this.#down.want(more)) this.#site.restart();
-  }
-
-  /** Automerge refused them: not tried again, by the next session neither. */
-  async #quarantine(quarantined: readonly QuarantinedRow[]): Promise<void> {
-    const { quarantines } = this.#restored;
-    // Known from here on, whether or not it can be written down.
-    quarantines.wrote({ quarantined });
-    await this.#journal.commit({ write: { quarantined } }).catch((error: unknown) => this.#note(error));
-    this.#changed();
   }
 
   async #token(): Promise<string | null> {

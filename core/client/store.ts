@@ -84,6 +84,14 @@ export interface ClientWrite {
     readonly document: string;
     readonly changes: readonly DocumentChange[];
   }[];
+  /** In the place of rows with the same link and number, as far as those are there. */
+  readonly replaced?: readonly OutboxRow[];
+  /** Changes that go, after those of this write have come. */
+  readonly dropped?: readonly {
+    readonly collection: string;
+    readonly document: string;
+    readonly changes: readonly Pick<DocumentChange, "hash">[];
+  }[];
   /** Rows answered: out of the outbox; those that succeeded go to `awaiting`. */
   readonly answered?: readonly {
     readonly link: LinkId;
@@ -109,7 +117,7 @@ export interface ClientWrite {
 }
 
 export interface ClientStore {
-  /** Resolves when the write can no longer be lost: in a browser, at the `complete` of a strict transaction (S1). @throws OpenClawError CLIENT_STORAGE_FAILED */
+  /** Resolves when the write can no longer be lost: in a browser, at the `complete` of a strict transaction (S1). @throws OpenClawError CLIENT_STORAGE_FAILED, CLIENT_STORAGE_LOST */
   write(write: ClientWrite): Promise<void>;
   /** Links that have outbox rows, this page's or a dead one's (D4). */
   outboxLinks(): Promise<readonly LinkId[]>;

@@ -42,6 +42,13 @@ export function spansOf(lineage: Lineage): readonly Span[] {
 export const spanAt = (lineage: Lineage, at: number): Span | null =>
   spansOf(lineage).find(({ after, to }) => after < at && (to === null || at <= to)) ?? null;
 
+/** True if that ledger holds a revision of that epoch there, or would, if it went so far. */
+export const isOf = (
+  lineage: Lineage,
+  { epoch, revision: at }: { readonly epoch: string; readonly revision: Revision },
+): boolean =>
+  spansOf(lineage).some((span) => span.epoch.nonce === epoch && span.after < at && (span.to === null || at <= span.to));
+
 /** The lineage of a ledger that departs from this one, which has `hash` there. */
 export function departed({ epoch: before, ancestors }: Lineage, epoch: Epoch, hash: Uint8Array): Lineage {
   invariant(before.nonce === epoch.parent && epoch.counter > before.counter, "an epoch departs from the one before");

@@ -20,7 +20,8 @@ export const HASH_BYTES = 32;
 /** What a record adds at most to the events, or the body, that it holds. */
 const WRAP_BYTES_MAX = 16_384;
 
-const FORM = { written: 0, imported: 1, replaced: 2 } as const;
+/** How a record came to be; the first field of its tuple. */
+export const FORM = { written: 0, imported: 1, replaced: 2 } as const;
 const EVENT = { put: 0, delete: 1, change: 2, home: 3, command: 4, result: 5 } as const satisfies Record<
   LedgerEvent["kind"],
   number
@@ -59,20 +60,6 @@ export function wayOf(bytes: Uint8Array): Pick<LedgerRecord, "origin" | "link" |
   for (let field = 0; field < (isWritten ? 4 : 2); field++) reader.any();
   if (isWritten) return { origin: null, link: null, home: readHome(reader) };
   return { origin: readOrigin(reader.any()), link: reader.that(isLinkId, "a link"), home: readHome(reader) };
-}
-
-/**
- * The record that its origin wrote, out of those that were put around it on the way; a body that was read before.
- * Null: it was told by none (S4).
- */
-export function originalOf(bytes: Uint8Array): Uint8Array | null {
-  const reader = new TupleReader(decode(bytes.subarray(1 + SALT_BYTES)), "record");
-  const form = reader.count();
-  if (form === FORM.written) return bytes;
-  if (form === FORM.replaced) return null;
-  // Partition and revision, origin, link, home, and what took effect.
-  for (let field = 0; field < 6; field++) reader.any();
-  return originalOf(reader.bytes());
 }
 
 /** @throws OpenClawError MALFORMED_FRAME */

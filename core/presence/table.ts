@@ -37,6 +37,11 @@ export class PresenceTable {
     return this.#size;
   }
 
+  /** Those of which something is known. */
+  get topics(): number {
+    return this.#topics.size;
+  }
+
   put(entry: PresenceEntry, now: number): Put {
     const key = topicKey(entry.topic);
     const held = this.#topics.get(key)?.get(entry.link) ?? null;

@@ -45,7 +45,7 @@ export class Handover {
   /** An operator's word. @param authorOf of the revisions that it takes, each with a salt of its own */
   set(authorOf: (principal: string) => Author, principal: string, { prefix, home, without }: SetHome): Outcome {
     const row = homesOf(this.#tx).exactly(prefix);
-    const wrong = this.#refusal(row, prefix, home);
+    const wrong = this.#refusal(row, prefix, home, without);
     if (wrong !== null) return wrong;
     switch (home) {
       case "private":
@@ -53,6 +53,10 @@ export class Handover {
         break;
       case "site":
         if (row === null) break;
+        if (row.owner !== null) {
+          this.#takeOver(authorOf, principal, row.owner, row);
+          break;
+        }
         this.#declare(authorOf(principal), prefix, home, null, [], row.home);
         this.#commands.runWaiting(authorOf, this.#cluster);
         break;
@@ -157,6 +161,23 @@ export class Handover {
     if (after?.waiting.length === 0) this.#allReleased(authorOf, author, after);
   }
 
+  /**
+   * The owner is gone, by an operator's word: what its mirror has is ours. Nobody knows what it ran of what we handed to it,
+   * so none of that runs here (Q2).
+   */
+  #takeOver(
+    authorOf: (principal: string) => Author,
+    principal: string,
+    owner: ClusterId,
+    { prefix, open }: HomeRow,
+  ): void {
+    const own = authorOf(`cluster:${this.#cluster}`);
+    const { revision: handed } = this.#ledger.position;
+    this.#declare(authorOf(principal), prefix, "site", null, []);
+    if (open) this.#write(own, this.#mirrored(prefix, owner), "site");
+    this.#commands.giveUp(own, handed);
+  }
+
   #allReleased(authorOf: (principal: string) => Author, author: Author, { prefix, owner, asked }: HomeRow): void {
     if (owner !== null) {
       this.#release(author, prefix, asked);
@@ -258,9 +279,9 @@ export class Handover {
     }
   }
 
-  #refusal(row: HomeRow | null, prefix: Uint8Array, home: Home): Refusal | null {
+  #refusal(row: HomeRow | null, prefix: Uint8Array, home: Home, without: readonly ClusterId[]): Refusal | null {
     if (prefix.length > HOME_PREFIX_BYTES_MAX) return refused("BAD_REQUEST", `a prefix of ${prefix.length} bytes`);
-    if (row !== null && row.owner !== null) return refused("READ_ONLY", `${row.owner} declared it; move it there`);
+    if (row !== null && row.owner !== null) return this.#takeOverRefusal(row.owner, prefix, home, without);
     const owner = homesOf(this.#tx).without(prefix).rowOf(prefix)?.owner ?? null;
     if (owner !== null && home !== "site")
       return refused("READ_ONLY", `${owner} declared what is around it; move it there`);
@@ -279,6 +300,18 @@ export class Handover {
     if (row === null && home === "hub") return this.#sizeRefusal(prefix, [null, ...this.#children()]);
     // Each child makes the hub's keys its own.
     return row?.home === "hub" && home === "site" ? this.#sizeRefusal(prefix, [null]) : null;
+  }
+
+  #takeOverRefusal(owner: ClusterId, prefix: Uint8Array, home: Home, without: readonly ClusterId[]): Refusal | null {
+    if (home !== "site" || !without.includes(owner))
+      return refused(
+        "READ_ONLY",
+        `${owner} declared it; move it there, or to site without ${owner} if that is gone for good`,
+      );
+    // It would be ours and private, and was told to others.
+    if (homesOf(this.#tx).without(prefix).isPrivate(prefix))
+      return refused("NOT_EMPTY", "a prefix around it is private");
+    return this.#sizeRefusal(prefix, [owner]);
   }
 
   #isFullOfFormer(prefix: Uint8Array): boolean {

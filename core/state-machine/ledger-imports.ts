@@ -15,11 +15,12 @@ import {
 } from "../ledger/chain.ts";
 import type { GapReason } from "../ledger/gap.ts";
 import { chainedTo, epochsOf, spanAt } from "../ledger/lineage.ts";
+import { originalOf } from "../ledger/original.ts";
 import { isKeyEvent, type LedgerEvent, type LedgerRecord, type LinkItem, mirrored } from "../ledger/record.ts";
-import { decodeBody, originalOf, originOf } from "../ledger/record-codec.ts";
+import { decodeBody, originOf } from "../ledger/record-codec.ts";
 import { BATCH_BYTES_MAX, HOME_PREFIX_BYTES_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
-import type { CommandResult, SystemCommand } from "./command.ts";
+import type { CommandResult } from "./command.ts";
 import { overPending } from "./document-plan.ts";
 import { changeRefusal, nameRefusal } from "./document-rows.ts";
 import { carryOut, planDocuments } from "./documents.ts";
@@ -35,12 +36,10 @@ import { carryOutForNeighbour, concernsUs } from "./neighbour-events.ts";
 import type { Refusal } from "./outcome.ts";
 import { refused } from "./outcome.ts";
 import type { QueuedCommands, Sender } from "./queued-commands.ts";
-import { otherThanTaken, partedBelow } from "./same-ledger.ts";
+import { type ImportLedger, otherThanTaken, partedBelow } from "./same-ledger.ts";
 import { isOurSite, shippingRefusal } from "./sites.ts";
 import { isReplacing } from "./stream-rows.ts";
 import type { Transaction } from "./transaction.ts";
-
-export type ImportLedger = Extract<SystemCommand, { kind: "importLedger" }>;
 
 export interface Importing {
   readonly tx: Transaction;

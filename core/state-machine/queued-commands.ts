@@ -105,10 +105,14 @@ export class QueuedCommands {
    * makes the neighbour that it came from run its own.
    */
   giveUpUnsure(author: Author): void {
-    const unsure = unsureUpTo(this.#tx);
-    if (unsure === 0) return;
+    this.giveUp(author, unsureUpTo(this.#tx));
+  }
+
+  /** The same of all that was handed to the parent up to there. */
+  giveUp(author: Author, upTo: Revision): void {
+    if (upTo === 0) return;
     for (const { at, row } of waitingCommands(this.#tx))
-      if (at <= unsure && row.via === null && this.#isHere(row)) this.#settle(at, UNKNOWN);
+      if (at <= upTo && row.via === null && this.#isHere(row)) this.#settle(at, UNKNOWN);
     this.tellResults(author);
   }
 

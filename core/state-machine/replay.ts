@@ -5,8 +5,9 @@
  */
 import { unreachable } from "../errors.ts";
 import { leafHash } from "../ledger/chain.ts";
+import { originalOf } from "../ledger/original.ts";
 import type { KeyEvent, LedgerRecord } from "../ledger/record.ts";
-import { decodeRecord, originalOf } from "../ledger/record-codec.ts";
+import { decodeRecord } from "../ledger/record-codec.ts";
 import type { Sha256, StoredRecord } from "../ports.ts";
 import { carryOut, planDocuments } from "./documents.ts";
 import { takeHomeStep } from "./homes.ts";

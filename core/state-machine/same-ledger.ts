@@ -6,10 +6,12 @@ import { firstRevision, hashesAlong, lastRevision } from "../ledger/chain.ts";
 import { beginningOf, chainedTo, spanAt } from "../ledger/lineage.ts";
 import type { LinkItem } from "../ledger/record.ts";
 import type { Sha256 } from "../ports.ts";
-import type { ImportLedger } from "./ledger-imports.ts";
+import type { SystemCommand } from "./command.ts";
 import { type LedgerLinkRow, markOf } from "./link-rows.ts";
 import { type Refusal, refused } from "./outcome.ts";
 import type { Transaction } from "./transaction.ts";
+
+export type ImportLedger = Extract<SystemCommand, { kind: "importLedger" }>;
 
 /**
  * L3: what the sender has up to our cursor is what we took. Its items above would not tell: a skip's hash is taken over,

@@ -5,13 +5,14 @@ import { isNonce, type LinkId, type Revision } from "../ids.ts";
 import { epochsOf, partingOf } from "../ledger/lineage.ts";
 import { judge } from "../ledger/lives.ts";
 import type { SnapshotProgress } from "../ledger/snapshot.ts";
-import { lastOf, requireSame, type Witness } from "../ledger/witness.ts";
+import type { Witness } from "../ledger/witness.ts";
 import { CONTENDERS_MAX } from "../state-machine/link-epochs.ts";
 import type { LinkState } from "../state-machine/query.ts";
 import type { Principal } from "./authority.ts";
 import type { ParentBackend } from "./backend.ts";
 import { heldBy, witnessesOf } from "./life-change.ts";
 import { type ChildIdentity, type ChildMessage, SYNC_VERSION } from "./message.ts";
+import { lastOf, requireSame } from "./same-record.ts";
 
 type Hello = Extract<ChildMessage, { kind: "hello" }>;
 type Site = Extract<ChildIdentity, { kind: "site" }>;

@@ -5,9 +5,9 @@
 import { OpenClawError } from "../errors.ts";
 import type { Lineage } from "../ids.ts";
 import { type ClusterId, linkOfCluster, type Revision, revision } from "../ids.ts";
-import { epochsOf, partingOf } from "../ledger/lineage.ts";
+import { epochsOf, isOf, partingOf } from "../ledger/lineage.ts";
 import type { Held } from "../ledger/lives.ts";
-import { isOf, type Witness } from "../ledger/witness.ts";
+import type { Witness } from "../ledger/witness.ts";
 import type { Sha256 } from "../ports.ts";
 import type { CommandResult, SystemCommand } from "../state-machine/command.ts";
 import type { Contender } from "../state-machine/life.ts";

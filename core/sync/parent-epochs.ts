@@ -8,7 +8,7 @@ import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, linkOfCluster, type Revision, revision } from "../ids.ts";
 import type { Parting } from "../ledger/lineage.ts";
 import { judge } from "../ledger/lives.ts";
-import { requireSame, type Witness } from "../ledger/witness.ts";
+import type { Witness } from "../ledger/witness.ts";
 import type { Sha256 } from "../ports.ts";
 import type { Position } from "../state-machine/query.ts";
 import type { Welcome } from "./child-link.ts";
@@ -22,6 +22,7 @@ import {
   requireTaken,
   witnessesOf,
 } from "./life-change.ts";
+import { requireSame } from "./same-record.ts";
 
 export interface ParentEpochsOptions {
   readonly source: DifferenceSource;

@@ -80,6 +80,7 @@ function seldom(ms: number, show: () => void): () => void {
 
 async function start(): Promise<void> {
   const client = await open();
+  let lossTold: Error | null = null;
   const status = (): void => {
     const now = client.status();
     showLink(link, now);
@@ -88,6 +89,9 @@ async function start(): Promise<void> {
       document.title = `${now.cluster} · OpenClaw`;
     }
     if (now.lastError?.code === "CLIENT_STORAGE_FAILED") tell(now.lastError);
+    const { loss } = now.storage;
+    if (loss !== null && loss !== lossTold) tell(loss);
+    lossTold = loss;
   };
   client.subscribe(status);
   status();

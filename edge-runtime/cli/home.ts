@@ -19,6 +19,14 @@ const Answer = z.object({
   ),
 });
 
+const Looked = z.object({ owner: z.string(), keys: z.number() });
+
+interface SetOptions {
+  readonly without?: string[];
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
+
 export function addHome(program: Command): void {
   const home = program.command("home").description("list, and set, where the keys of a prefix are written");
   reaching(home.command("list"))
@@ -37,29 +45,45 @@ export function addHome(program: Command): void {
   )
     .description("say where the keys of a prefix are written")
     .option(
-      "--without <child>",
-      "with hub: a child that is gone, and will not release the prefix; repeat it",
+      "--without <cluster>",
+      "with hub: a child that is gone, and will not release the prefix; with site: the owner, where it is gone; repeat it",
       collected,
     )
+    .option("--dry-run", "say whose keys they are now, and change nothing")
     .option("--json", "as JSON")
     .addHelpText(
       "after",
       `${examples(
         "openclaw home set config/ hub --endpoint http://hub.example:8101",
         "openclaw home set payroll/ private --endpoint http://shop.example:8101",
+        "openclaw home set config/ site --without hub --dry-run --endpoint http://shop.example:8101",
       )}\n
 hub      asked of a hub: it owns the prefix, and the clusters below it read a mirror; what they write is queued for it
-site     each cluster has its own (the default)
+site     each cluster has its own (the default). Asked of a site whose hub is gone for good, with --without HUB: the mirror's
+         keys become its own, and what it queued for the hub is OUTCOME_UNKNOWN
 private  this cluster's own, and it never leaves it: only while there are no keys under the prefix`,
     )
-    .action(async (prefix: string, where: string, options: Reach & { without?: string[]; json?: boolean }) => {
-      const asked = { prefix, home: where, ...(options.without === undefined ? {} : { without: options.without }) };
+    .action(async (prefix: string, where: string, options: Reach & SetOptions) => {
+      const dryRun = options.dryRun === true;
+      const asked = {
+        prefix,
+        home: where,
+        dryRun,
+        ...(options.without === undefined ? {} : { without: options.without }),
+      };
       const body = Buffer.from(JSON.stringify(asked));
       const headers = { "content-type": "application/json" };
       const answer = await clientOf(options).json({ method: "PUT", path: "/v1/homes", body, headers });
-      print(options.json === true ? JSON.stringify(answer) : `${prefix} is ${where}`);
+      print(
+        options.json === true ? JSON.stringify(answer) : setText(prefix, where, dryRun ? Looked.parse(answer) : null),
+      );
     });
 }
+
+const setText = (prefix: string, where: string, looked: z.infer<typeof Looked> | null): string =>
+  looked === null
+    ? `${prefix} is ${where}`
+    : `${prefix} would be ${where}; it is ${looked.owner}'s now, which has ${looked.keys} keys there`;
 
 function homesText({ homes }: z.infer<typeof Answer>): string {
   if (homes.length === 0) return "every key is each cluster's own";

@@ -14,6 +14,7 @@ function entries(): ReadonlySet<string> {
     "test/bench/harness/docs-automerge-server.ts",
     "test/bench/harness/docs-client-main.ts",
     "test/history/check-history.ts",
+    "test/cycles/main.ts",
     "test/fleet/main.ts",
     "test/fleet/sites.ts",
     "test/nemesis/main.ts",

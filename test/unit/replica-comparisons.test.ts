@@ -268,36 +268,6 @@ describe("C1: a replica that differs from a majority", () => {
   });
 });
 
-test("C1: a replica whose state a snapshot replaced applies nothing before it knows what the rounds found", async () => {
-  const { cluster, leader, others } = await startedCluster(3, { retention: SHORT_LOG });
-  const [behind] = others;
-  if (behind === undefined) throw new Error("three have a follower");
-  cluster.network.isolate(behind.id);
-  await cluster.elapse(5_000);
-  for (let i = 0; i < 5; i++) expect(await run(cluster, leader, put(`key/${i}`, "x"))).toBe("ok");
-  const read = behind.state.read.bind(behind.state);
-  const held = Promise.withResolvers<void>();
-  let isRead = false;
-  behind.state.read = async (query) => {
-    if (query.kind !== "comparison") return read(query);
-    const answer = await read(query);
-    isRead = true;
-    await held.promise;
-    return answer;
-  };
-  cluster.network.heal();
-  await until(cluster, () => isRead);
-  const { applied } = behind.replica.status();
-  const round = compared(cluster, leader);
-  await until(cluster, () => leader.replica.status().comparison.round > 0);
-  await cluster.elapse(1_000);
-  expect(behind.replica.status().applied).toBe(applied);
-  held.resolve();
-  // What was read was of before the round: it is hashed all the same.
-  const { reports } = await round;
-  expect(reports.map(({ finding }) => finding.kind)).toEqual(["hash", "hash", "hash"]);
-});
-
 /** Seed 553162830194: the row of the round is older than the state that came in its place. */
 test("C1: one that was given another state does not take itself for wrong again after a power cut", async () => {
   const { cluster, leader, others } = await startedCluster(3);

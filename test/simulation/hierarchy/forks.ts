@@ -5,8 +5,8 @@
 import { equalBytes } from "@openclaw/core/bytes.ts";
 import type { ErrorCode } from "@openclaw/core/errors.ts";
 import { leafHash } from "@openclaw/core/ledger/chain.ts";
-import { epochsOf } from "@openclaw/core/ledger/lineage.ts";
-import { isOf, type Witness } from "@openclaw/core/ledger/witness.ts";
+import { epochsOf, isOf } from "@openclaw/core/ledger/lineage.ts";
+import type { Witness } from "@openclaw/core/ledger/witness.ts";
 import { sha256 } from "../sha256.ts";
 import type { Life } from "./life.ts";
 import type { Inhabitant, LinkAt } from "./place.ts";
@@ -50,11 +50,12 @@ export class Forks {
     }
   }
 
-  /** A link of that life was ended with this. */
-  told(site: Inhabitant, code: ErrorCode): void {
+  /** A link of that life was ended with this. @param hub that is there now */
+  told(site: Inhabitant, hub: Inhabitant | null, code: ErrorCode): void {
     // It may have been the hub before the one that answers now.
     const made = this.#forks.filter((fork) => fork.site === site);
-    const fork = made.find(({ codes }) => codes.includes(code));
+    const told = made.filter(({ codes }) => codes.includes(code));
+    const fork = told.find((one) => one.hub === hub) ?? told[0];
     if (fork !== undefined) fork.reported = true;
     else if (made.length === 0) this.#violation(`${site.life.shown} was told ${code}, and parted from nothing`);
     else this.#violation(`${site.life.shown} was told ${code}, not ${made.map(({ codes }) => codes).join(" or ")}`);

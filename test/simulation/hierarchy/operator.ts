@@ -64,7 +64,7 @@ export class Operator {
     if (error === null || !isForkCode(error.code) || this.#seen.has(error)) return;
     this.#seen.add(error);
     trace.tell("operator", `${one.life.shown}: ${error.code} ${error.details}`);
-    world.forks.told(one, error.code);
+    world.forks.told(one, hub, error.code);
     if (hub === null || this.#busy.has(site.place)) return;
     this.#busy.add(site.place);
     this.#resolve(site, one, hub, error).then(

@@ -196,3 +196,26 @@ test("Q2: of a command that is forgotten, another's, or never was, it is told wh
     expect([handle, answer.statusCode, answer.json().code]).toEqual([handle, status, code]);
   }
 });
+
+test("Q3: whose parent is gone says so, after a look, and has the prefix", async () => {
+  const hub = new OneCluster("hub");
+  const { node, exchange } = await siteOf(hub);
+  await node.put("own", "1");
+  await exchange();
+  hub.run(setHome);
+  hub.run(put("config/a", "1"));
+  for (let i = 0; i < 3; i++) await exchange();
+  const handle = (await ask(node, "PUT", "/v1/kv/config/rate", "5")).json().handle;
+  const set = (body: object) => ask(node, "PUT", "/v1/homes", { prefix: "config/", home: "site", ...body });
+  expect((await set({})).json()).toMatchObject({ code: "READ_ONLY", message: expect.stringContaining("without hub") });
+  expect((await set({ dryRun: true })).json()).toMatchObject({ code: "READ_ONLY" });
+  expect((await set({ dryRun: true, without: ["hub"] })).json()).toMatchObject({ dryRun: true, owner: "hub", keys: 1 });
+  expect((await ask(node, "GET", "/v1/homes")).json().homes).toHaveLength(1);
+  expect((await set({ without: ["hub"] })).json()).toMatchObject({ prefix: "config/", home: "site" });
+  expect((await ask(node, "GET", "/v1/homes")).json().homes).toEqual([]);
+  expect((await ask(node, "PUT", "/v1/kv/config/a", "2")).statusCode).toBe(200);
+  expect((await ask(node, "GET", `/v1/commands/${handle}`)).json()).toMatchObject({
+    status: "failed",
+    error: { code: "OUTCOME_UNKNOWN" },
+  });
+});

@@ -67,7 +67,7 @@ async function allTalk(device: Device, talks: readonly Conversation[], text: str
   expect(talks.map(({ heard }) => heard.at(-1))).toEqual(talks.map(() => text));
 }
 
-test("four tabs have one connection to the site, and each a stream of its own on it", async () => {
+test("D7: four tabs have one connection to the site, and each a stream of its own on it", async () => {
   const { device, talks } = await tabs(4);
   await allTalk(device, talks, "hello");
   expect(device.connected.size).toBe(1);
@@ -78,7 +78,7 @@ test("four tabs have one connection to the site, and each a stream of its own on
   expect(talks.map(({ connects }) => connects)).toEqual([1, 1, 1, 1]);
 });
 
-test("a leader that is killed is replaced at once", async () => {
+test("D7: a leader that is killed is replaced at once", async () => {
   const { device, all, talks } = await tabs(4);
   all[0]?.kill();
   await device.elapse(200);
@@ -86,7 +86,7 @@ test("a leader that is killed is replaced at once", async () => {
   await allTalk(device, talks.slice(1), "after");
 });
 
-test("a leader that is frozen is replaced in less than 2 s (pitfall 44), and lets go when it wakes", async () => {
+test("D7: a leader that is frozen is replaced in less than 2 s (pitfall 44), and lets go when it wakes", async () => {
   const { device, all, talks } = await tabs(4);
   all[0]?.stop();
   await device.elapse(1_600);
@@ -167,7 +167,7 @@ test("a device that is offline ends its streams, and comes back", async () => {
   expect(device.connected.size).toBe(1);
 });
 
-test("whatever tabs are killed, frozen and opened: those that run have one leader within 2 s, and all reach the site", async () => {
+test("D7: whatever tabs are killed, frozen and opened: those that run have one leader within 2 s, and all reach the site", async () => {
   for (let seed = 1; seed <= 40; seed++) {
     const { device, all, talks } = await tabs(4, seed);
     const { random } = device;

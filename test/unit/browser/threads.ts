@@ -1,11 +1,12 @@
 /** A page and its worker over a real `MessageChannel`, in one thread: whatever crosses is cloned, and comes in a later turn. */
 
+import type { DeviceStore } from "@openclaw/browser/device-store.ts";
 import type { Gateway } from "@openclaw/browser/gateways.ts";
 import { browserClock } from "@openclaw/browser/ports.ts";
 import { WorkerClient, type WorkerOwner } from "@openclaw/browser/worker-client.ts";
 import { pageMessage, workerMessage } from "@openclaw/browser/worker-message.ts";
 import { type TabSite, WorkerService } from "@openclaw/browser/worker-service.ts";
-import type { ClientStore } from "@openclaw/core/client/store.ts";
+import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 
 /** A site that nobody reaches. */
@@ -18,6 +19,13 @@ const NO_SITE: TabSite = {
   resume: () => undefined,
 };
 
+/** A device's store in memory, where nobody clears it. */
+export class DeviceMemoryStore extends MemoryClientStore implements DeviceStore {
+  async identity(): Promise<string> {
+    return "memory";
+  }
+}
+
 export interface Page {
   readonly client: WorkerClient;
   /** Workers started so far. */
@@ -27,7 +35,7 @@ export interface Page {
 }
 
 /** @param open what a worker that starts opens its store with */
-export function pageOver(open: () => Promise<ClientStore>, site: TabSite = NO_SITE): Page {
+export function pageOver(open: () => Promise<DeviceStore>, site: TabSite = NO_SITE): Page {
   let started = 0;
   let kill = (): void => undefined;
   const begin = (_: readonly Gateway[], owner: WorkerOwner) => {

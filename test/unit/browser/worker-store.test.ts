@@ -2,7 +2,6 @@
 import "fake-indexeddb/auto";
 import { IndexedDbStore } from "@openclaw/browser/indexeddb-store.ts";
 import { utf8 } from "@openclaw/core/bytes.ts";
-import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import type { ClientWrite, DownCursor } from "@openclaw/core/client/store.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isLinkId, revision, seq } from "@openclaw/core/ids.ts";
@@ -11,7 +10,7 @@ import { deleteDB } from "idb";
 import { expect, test } from "vitest";
 import { clientStoreContract } from "../../contracts/client-store.ts";
 import { codeOf } from "../sync/code-of.ts";
-import { pageOver } from "./threads.ts";
+import { DeviceMemoryStore, pageOver } from "./threads.ts";
 
 let count = 0;
 const link = "a".repeat(32);
@@ -39,7 +38,7 @@ const place = (cursor: number): DownCursor => ({
 });
 
 /** A store whose writes are done, and told of only when it is let. */
-class SilentStore extends MemoryClientStore {
+class SilentStore extends DeviceMemoryStore {
   silent = false;
   writes = 0;
   override async write(write: ClientWrite): Promise<void> {
@@ -50,7 +49,7 @@ class SilentStore extends MemoryClientStore {
 }
 
 test("an error keeps its code and its words on the way out of the worker", async () => {
-  const failing = new MemoryClientStore();
+  const failing = new DeviceMemoryStore();
   failing.write = () => Promise.reject(new OpenClawError("CLIENT_STORAGE_FAILED", "no space left"));
   const { client } = pageOver(async () => failing);
   await expect(client.store.write(put(1))).rejects.toMatchObject({
@@ -95,7 +94,7 @@ test("workers that die one after the other fail storage, and say so; nothing han
 });
 
 test("L4: a new worker whose store is at another place of the stream is not gone on with", async () => {
-  const device = new MemoryClientStore();
+  const device = new DeviceMemoryStore();
   const page = pageOver(async () => device);
   await page.client.store.write({ down: place(7) });
   page.kill();

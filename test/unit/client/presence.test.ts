@@ -76,6 +76,9 @@ describe("presence of a client", () => {
     ana.goOnline();
     await world.elapse(1_000);
     expect([names(a), names(b)]).toEqual([["ben 2"], ["ana 3"]]);
+    // Both go on saying so.
+    await world.elapse(30_000);
+    expect([names(a), names(b)]).toEqual([["ben 2"], ["ana 3"]]);
     world.cutAll();
     await world.flush();
     expect([names(a), names(b)]).toEqual([[], []]);
@@ -126,6 +129,26 @@ describe("presence of a client", () => {
     wire.child.unblock();
     await world.elapse(200);
     expect(b.others()).toMatchObject([{ value: 999 }]);
+  });
+
+  test("X1: a page that reads nothing for a while is told the newest when it reads again", async () => {
+    const { world, ana, ben } = await two();
+    const [, wire] = world.wires;
+    if (wire === undefined) throw new Error("ben's wire");
+    const [a, b] = [ana.presence.of("lobby"), ben.presence.of("lobby")];
+    a.set(0);
+    await world.elapse(200);
+    wire.parent.block();
+    const before = wire.parent.sent;
+    for (let at = 1; at <= 50; at++) {
+      a.set(at);
+      await world.elapse(50);
+    }
+    await world.elapse(200);
+    expect(wire.parent.sent - before).toBe(1);
+    wire.parent.unblock();
+    await world.elapse(200);
+    expect(b.others()).toMatchObject([{ value: 50 }]);
   });
 
   test("values that are none are refused here, and left out of others", async () => {
