@@ -89,6 +89,11 @@ export class Homes {
     return place ?? AT_SITE;
   }
 
+  /** Something that it names waits for old homes to release it. */
+  isHeld(command: KeyCommand): boolean {
+    return [...selectors(command)].some((keys) => this.#rowsOf(keys).some((row) => placeAt(row).kind === "held"));
+  }
+
   /** [from, to) cut where the home changes, in order. */
   stretches(from: Uint8Array, to: Uint8Array | null): readonly Stretch[] {
     const cuts = this.rows

@@ -134,6 +134,9 @@ export class QueuedCommands {
       if (row.via !== via || isForgotten(row, logTime)) continue;
       const command = readCommand(row.command);
       const place = command === null ? null : homesOf(this.#tx).placeOf(command);
+      // Both prefixes were held, and one has gone elsewhere: the parent answers what it has.
+      if (command !== null && place?.kind === "crossing" && via !== null && !homesOf(this.#tx).isHeld(command))
+        this.#settle(at, refused("CROSS_HOME"));
       if (command === null || place?.kind !== "here") continue;
       // A child to which the home has come back runs its own.
       if (row.relay !== null && row.relay.to !== null && place.home !== "hub") takeWaiting(this.#tx, at);

@@ -9,6 +9,8 @@ export interface Site {
   parent: string;
   /** It has had another one. */
   hasMoved: boolean;
+  /** Its hub compacted what it did not have: answers, and commands, may have been among it (SPEC.md, Q2). */
+  wasBehind: boolean;
 }
 
 export interface Hierarchy {

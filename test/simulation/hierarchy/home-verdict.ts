@@ -86,9 +86,10 @@ function askFaultsAt(world: Hierarchy, ask: TimedAsk, own: Looked, looked: reado
   const homes = looked.filter(({ place }) => place !== own.place);
   const others = homes.filter(({ one }) => !one.life.over && ask.began >= one.since);
   const failure = ask.settled?.ok === false ? ask.settled.code : null;
-  // No word came of the parent before, or of its life before.
+  // No word came of the parent before, or of its life before, or in what a snapshot replaced.
   const isMoved = world.sites.some(
-    ({ place, hasMoved, parent }) => place === own.place && (hasMoved || world.hub(parent).inhabitants.length > 1),
+    ({ place, hasMoved, wasBehind, parent }) =>
+      place === own.place && (hasMoved || wasBehind || world.hub(parent).inhabitants.length > 1),
   );
   const wrong =
     failure === null || (FAILS.has(failure) && (failure !== "OUTCOME_UNKNOWN" || isMoved))
@@ -128,14 +129,19 @@ function readingFaults(site: Site, above: Place, present: readonly Looked[]): re
 
 /**
  * Commands that still wait, at who runs now. One for a child that went to another hub waits until it is forgotten, also where
- * the child came back: it takes a snapshot then (S4), and not the records between (SPEC.md, Q2).
+ * the child came back: it takes a snapshot then (S4), and not the records between (SPEC.md, Q2). So it is behind a compaction, and
+ * where a hub was restored: what it held it does not know any more.
  */
 export function waiting(world: Hierarchy): readonly string[] {
   return world.places.flatMap((place) =>
     place.present.flatMap(({ life }) => {
       const member = life.members.find(({ ready }) => ready);
       const gone = ({ via }: CommandState): boolean =>
-        world.sites.some((site) => site.place.name === via && site.hasMoved);
+        world.sites.some(
+          (site) =>
+            (site.place.name === via && (site.hasMoved || site.wasBehind)) ||
+            (site.place === place && (site.wasBehind || world.hub(site.parent).inhabitants.length > 1)),
+        );
       return (member === undefined ? [] : waitingAt(member))
         .filter((command) => !gone(command))
         .map(({ revision: at, via }) => `${life.shown}'s ${at} waits at ${via ?? "its parent"}`);

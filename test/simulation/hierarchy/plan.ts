@@ -32,8 +32,15 @@ export type HierarchyStep = { readonly at: number } & (
   /** A copy of a whole cluster runs beside it. */
   | { readonly kind: "clone"; readonly site: number }
   | { readonly kind: "reparent"; readonly site: number }
-  /** Months pass while the uplink is cut, and the past is compacted meanwhile at both ends. */
-  | { readonly kind: "offline"; readonly site: number; readonly forMs: number; readonly days: number }
+  /** Months pass while the uplink is cut, and the site compacts its past. */
+  | {
+      readonly kind: "offline";
+      readonly site: number;
+      readonly forMs: number;
+      readonly days: number;
+      /** The hub compacts meanwhile what the site does not have: it gets a snapshot (S4). */
+      readonly behind: boolean;
+    }
   /** An operator moves the home of a prefix (Q3). */
   | {
       readonly kind: "home";
@@ -98,7 +105,16 @@ export function hierarchyPlan(seed: number): HierarchyPlan {
     [() => ({ kind: "rollBack", site: site(), ageMs: random.below(8_000, 500) }), 1.5],
     [() => ({ kind: "clone", site: site() }), 1.5],
     [() => ({ kind: "reparent", site: site() }), 1.5],
-    [() => ({ kind: "offline", site: site(), forMs: random.below(12_000, 3_000), days: random.below(120, 20) }), 2],
+    [
+      () => ({
+        kind: "offline",
+        site: site(),
+        forMs: random.below(12_000, 3_000),
+        days: random.below(120, 20),
+        behind: false,
+      }),
+      2,
+    ],
   ];
   // Each seed has some kinds only (swarm testing, Groce et al. 2012).
   const chosen = kinds.filter(() => random.chance(0.6));
@@ -108,6 +124,8 @@ export function hierarchyPlan(seed: number): HierarchyPlan {
   });
   const homes = homeSteps(new SeededRandom(seed).stream("homes"), sites.length);
   const compacts = steps.some(({ kind }) => kind === "offline");
+  // An operator who decides between two lives of a site is shown all that was taken: that is compacted there.
+  const behind = !steps.some(isOfLives) && new SeededRandom(seed).stream("behind").chance(0.7);
   return {
     seed,
     sites,
@@ -121,9 +139,13 @@ export function hierarchyPlan(seed: number): HierarchyPlan {
     retention: random.pick([retention(20, 4, 5), retention(100, 10, 20), retention(1e6, 1e6, 1e6)]),
     mirrors: random.chance(0.3),
     writers: homes === null ? 0 : 2,
-    steps: [...steps.filter((step) => !compacts || !needsAll(step)), ...(homes ?? [])].sort((a, b) => a.at - b.at),
+    steps: [...steps.filter((step) => !compacts || !needsAll(step)), ...(homes ?? [])]
+      .map((step) => (step.kind === "offline" ? { ...step, behind } : step))
+      .sort((a, b) => a.at - b.at),
   };
 }
+
+const isOfLives = ({ kind }: HierarchyStep): boolean => kind === "restore" || kind === "rollBack" || kind === "clone";
 
 /** Null: nobody knows of homes. */
 function homeSteps(random: SeededRandom, sites: number): readonly HierarchyStep[] | null {

@@ -1,13 +1,15 @@
 /** Does to the hierarchy what its plan says, step by step. */
 
 import { unreachable } from "@openclaw/core/errors.ts";
-import { revision } from "@openclaw/core/ids.ts";
+import type { Revision } from "@openclaw/core/ids.ts";
+import type { Position } from "@openclaw/core/state-machine/query.ts";
 import type { FaultCounts } from "../faults.ts";
 import { SeededRandom } from "../seeded-random.ts";
 import type { Trace } from "../trace.ts";
 import type { VirtualClock } from "../virtual-clock.ts";
 import type { Hierarchy, Site } from "./hierarchy.ts";
 import type { HomeOperator } from "./home-operator.ts";
+import type { Life } from "./life.ts";
 import { copyOf, type Inhabitant, type Place } from "./place.ts";
 import type { HierarchyPlan, HierarchyStep, Tiered } from "./plan.ts";
 import { restored } from "./restore.ts";
@@ -93,7 +95,7 @@ export class Troubles {
       case "reparent":
         return this.#reparent(this.#site(step.site));
       case "offline":
-        return this.#offline(this.#site(step.site), step.forMs, step.days);
+        return this.#offline(this.#site(step.site), step);
       case "home":
         return homes.move(step);
       default:
@@ -156,25 +158,30 @@ export class Troubles {
     });
   }
 
-  #offline({ place }: Site, forMs: number, days: number): void {
+  #offline(site: Site, { forMs, days, behind }: Extract<HierarchyStep, { kind: "offline" }>): void {
     const { faults, world } = this.#options;
-    this.#alone(place, ({ life, tier }) => {
+    this.#alone(site.place, ({ life, tier }) => {
       faults.count("months offline");
       tier.cutUplink(forMs);
       this.#at(forMs / 2, () => {
         for (const { present } of world.places)
           for (const other of present) for (const { clock } of other.life.members) clock.leap(days * DAY_MS);
-        const leader = life.cluster.leading();
-        if (leader === undefined) return;
-        const { parentHolds } = leader.replica.position();
         // What may be compacted of a child is what its parent has (S5).
-        leader.replica
-          .execute(
-            { kind: "compact", revision: revision(parentHolds) },
-            { principal: "operator", timeoutMs: COMPACT_MS },
-          )
-          .catch(() => undefined);
+        this.#compact(life, ({ parentHolds }) => parentHolds);
+        const hub = world.hub(site.parent).first;
+        if (!behind || hub === null) return;
+        for (const other of world.sites) other.wasBehind = true;
+        this.#compact(hub.life, ({ revision: newest }) => newest);
       });
     });
+  }
+
+  #compact({ cluster }: Life, upTo: (position: Position) => Revision): void {
+    const leader = cluster.leading();
+    if (leader === undefined) return;
+    const options = { principal: "operator", timeoutMs: COMPACT_MS };
+    leader.replica
+      .execute({ kind: "compact", revision: upTo(leader.replica.position()) }, options)
+      .catch(() => undefined);
   }
 }

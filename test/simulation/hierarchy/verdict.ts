@@ -55,6 +55,9 @@ async function mirrored(
   return faults;
 }
 
+/** One that is behind a compaction may have been in the other's place (S4, L2). */
+const REPLACED: ReadonlySet<string> = new Set(["snapshot", "shed", "compacted"]);
+
 /** Revisions of the place in whose stead a snapshot came (S4): their content is looked at in the state. */
 async function replaced(place: Place, mirror: Inhabitant): Promise<(revision: number) => boolean> {
   const [member] = mirror.life.members;
@@ -65,9 +68,7 @@ async function replaced(place: Place, mirror: Inhabitant): Promise<(revision: nu
     bytes: Number.MAX_SAFE_INTEGER,
   } as const;
   const { items } = member === undefined ? { items: [] } : await member.state.history(whole);
-  const gaps = items.flatMap((item) =>
-    item.kind === "gap" && (item.reason === "snapshot" || item.reason === "shed") ? [item] : [],
-  );
+  const gaps = items.flatMap((item) => (item.kind === "gap" && REPLACED.has(item.reason) ? [item] : []));
   return (at) => gaps.some(({ from, to }) => from <= at && at <= to);
 }
 

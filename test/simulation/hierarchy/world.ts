@@ -62,7 +62,7 @@ export class HierarchyWorld implements Hierarchy {
     );
     this.sites = plan.sites.map((size, i) => {
       const name = names[i] ?? "";
-      const whose = { parent: HUBS[0], hasMoved: false };
+      const whose = { parent: HUBS[0], hasMoved: false, wasBehind: false };
       const place = new Place({
         ...{ ...common, name, size, others: HUBS, below: [] },
         up: {

@@ -114,6 +114,20 @@ describe("moving a home", () => {
     expectReplayable(hub, site);
   });
 
+  test("Q2, Q3: what was held over two prefixes fails when one of them has gone to the sites", () => {
+    const { hub, all } = family();
+    for (const prefix of ["config/", "keys/"]) hub.run(home(prefix, "hub"));
+    const into = (key: string) =>
+      ({ kind: "put", key: utf8(key), value: utf8("1"), lease: null, previous: false }) as const;
+    expect(hub.run(txn([], [into("config/a"), into("keys/a")]))).toMatchObject({ response: { kind: "queued" } });
+    const held = hub.position.revision;
+    hub.run(home("keys/", "site"));
+    expect(outcomeOf(hub, held)).toBeNull();
+    all();
+    expect(outcomeOf(hub, held)).toMatchObject({ ok: false, code: "CROSS_HOME" });
+    expect(hub.keys()).toEqual({});
+  });
+
   test("Q3: a child that is gone is not waited for, if an operator says so", () => {
     const { hub, site } = family();
     hub.run(home("config/", "hub"));
