@@ -1,8 +1,9 @@
-/** Opens the sync stream to any gateway of the site, in the turn of a `Rotation`. */
+/**
+ * The one connection of a device to its site, and the sync streams on it: one for each session of this device that wants
+ * one. It goes to any gateway of the site, in the turn of a `Rotation`.
+ */
 
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { childConnection } from "@openclaw/core/sync/connection.ts";
-import type { ChildConnection } from "@openclaw/core/sync/message.ts";
 import { type GatewayState, Rotation } from "@openclaw/core/sync/rotation.ts";
 import type { Libp2p } from "libp2p";
 import { FrameStream } from "./frame-stream.ts";
@@ -13,13 +14,21 @@ export const SYNC_PROTOCOL = "/openclaw/sync/1";
 
 /** A gateway that has not answered by then is passed over, ms. */
 const DIAL_MS_MAX = 5_000;
+/** Sync streams on the connection: as many as a gateway takes. */
+const STREAMS_MAX = 32;
+
+type Connection = Awaited<ReturnType<Libp2p["dial"]>>;
 
 export class SiteConnection {
   #gateways: readonly Gateway[] = [];
   #host: Promise<Libp2p> | undefined;
   readonly #rotation: Rotation<Gateway>;
-  #stream: FrameStream | undefined;
-  #current: string | null = null;
+  #current: { readonly gateway: string; readonly connection: Connection } | null = null;
+  /** A dial under way, for all who want a stream meanwhile; resolves with why it failed, or null. */
+  #dialled: Promise<OpenClawError | null> | null = null;
+  readonly #streams = new Set<FrameStream>();
+  /** On which connection each caller's last stream was. */
+  readonly #lastOf = new Map<string, Connection>();
   #closed = false;
   /** Aborted and replaced when the device goes offline. */
   #dialling = new AbortController();
@@ -29,7 +38,7 @@ export class SiteConnection {
     this.#rotation = new Rotation(browserClock, browserRandom, this.#gateways, ({ peer }) => peer);
   }
 
-  /** The site has told of others; the open stream stays. */
+  /** The site has told of others; open streams stay. */
   setGateways(gateways: readonly Gateway[]): void {
     this.#gateways = dialable(gateways);
     this.#rotation.set(this.#gateways);
@@ -37,7 +46,7 @@ export class SiteConnection {
 
   /** Peer id of the gateway last connected to. */
   get gateway(): string | null {
-    return this.#current;
+    return this.#current?.gateway ?? null;
   }
 
   /** What is known of each gateway. */
@@ -50,18 +59,87 @@ export class SiteConnection {
     await this.#libp2p();
   }
 
-  /** One try at each gateway; the caller waits and tries again. @throws OpenClawError UNAVAILABLE */
-  async connect(ended: OpenClawError | null = null): Promise<ChildConnection> {
+  /**
+   * Opens a stream: on the connection that there is, else after one try at each gateway; the caller waits and tries again.
+   * @param caller who wants it, to tell whether it was on this connection before
+   * @param ended why the caller's last stream ended; null when there was none, or it was ended on purpose
+   * @throws OpenClawError UNAVAILABLE, OVERLOADED, STOPPED
+   */
+  async connect(caller: string, ended: OpenClawError | null): Promise<FrameStream> {
+    if (this.#closed) throw new OpenClawError("STOPPED");
+    if (this.#streams.size >= STREAMS_MAX)
+      throw new OpenClawError("OVERLOADED", `this device has ${STREAMS_MAX} sync streams`);
+    // Whoever dials takes the first stream; the others' come after it.
+    while (this.#dialled !== null) {
+      const failure = await this.#dialled;
+      if (failure !== null) throw failure;
+    }
+    const current = this.#current;
+    let why = ended;
+    if (current?.connection.status === "open") {
+      if (!this.#isAtFault(caller, ended)) {
+        try {
+          return await this.#stream(caller, current.connection);
+        } catch (error) {
+          // Somebody else found that out before, and has dialled.
+          if (this.#current !== current || this.#dialled !== null) return this.connect(caller, null);
+          why = asUnavailable(error);
+        }
+      }
+      current.connection.abort(why ?? new OpenClawError("UNAVAILABLE"));
+    } else if (current !== null) why ??= new OpenClawError("UNAVAILABLE", "the connection was lost");
+    this.#current = null;
+    const dialled = this.#dial(caller, why);
+    this.#dialled = dialled.then(() => null, asUnavailable);
+    try {
+      return await dialled;
+    } finally {
+      this.#dialled = null;
+    }
+  }
+
+  /** That caller will not come again. */
+  forget(caller: string): void {
+    this.#lastOf.delete(caller);
+  }
+
+  /** Drops every stream and the connection at once: the device is offline, say. */
+  async drop(reason: OpenClawError): Promise<void> {
+    this.#dialling.abort(reason);
+    this.#dialling = new AbortController();
+    this.#current = null;
+    for (const stream of [...this.#streams]) stream.cut(reason);
+    await this.#abortConnections(reason);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const stream of [...this.#streams]) stream.close();
+    const host = this.#host;
+    await (await host)?.stop();
+  }
+
+  /**
+   * The caller's conversation on this connection ended for a reason that another gateway may not have. What only this
+   * caller is told (it is not let in, say) moves nobody else's streams.
+   */
+  #isAtFault(caller: string, ended: OpenClawError | null): boolean {
+    if (ended === null || this.#lastOf.get(caller) !== this.#current?.connection) return false;
+    return ended.retryable || this.#streams.size === 0;
+  }
+
+  /** One try at each gateway. */
+  async #dial(caller: string, ended: OpenClawError | null): Promise<FrameStream> {
     const { signal } = this.#dialling;
     const failures: string[] = [];
-    const connection = await this.#rotation.dial(
+    const stream = await this.#rotation.dial(
       ended,
       async (gateway) => {
         if (this.#closed) throw new OpenClawError("STOPPED");
-        const stream = await this.#dial(gateway, signal);
-        this.#stream = stream;
-        this.#current = gateway.peer;
-        return childConnection(stream);
+        const connection = await this.#connection(gateway, signal);
+        const opened = await this.#stream(caller, connection);
+        this.#current = { gateway: gateway.peer, connection };
+        return opened;
       },
       async (peer, error) => {
         if (signal.aborted) throw asUnavailable(signal.reason);
@@ -70,34 +148,29 @@ export class SiteConnection {
         failures.push(`${peer}: ${error instanceof Error ? error.message : String(error)}`);
       },
     );
-    if (connection !== null) return connection;
+    if (stream !== null) return stream;
     throw new OpenClawError("UNAVAILABLE", failures.join("; ") || "no gateway has an address for browsers");
   }
 
-  /** Drops the stream and its connection at once: the device says that it is offline. */
-  async drop(): Promise<void> {
-    const reason = new OpenClawError("UNAVAILABLE", "this device is offline");
-    this.#dialling.abort(reason);
-    this.#dialling = new AbortController();
-    this.#stream?.cut(reason);
-    await this.#abortConnections(reason);
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-    this.#stream?.close();
-    const host = this.#host;
-    await (await host)?.stop();
-  }
-
-  async #dial(gateway: Gateway, dropped: AbortSignal): Promise<FrameStream> {
+  async #connection(gateway: Gateway, dropped: AbortSignal): Promise<Connection> {
     const [host, { multiaddr }] = await Promise.all([this.#libp2p(), import("@multiformats/multiaddr")]);
-    const signal = AbortSignal.any([dropped, AbortSignal.timeout(DIAL_MS_MAX)]);
     const addresses = gateway.addresses.map((address) => multiaddr(address));
-    const stream = new FrameStream(await host.dialProtocol(addresses, SYNC_PROTOCOL, { signal }));
-    if (!dropped.aborted) return stream;
-    stream.cut(asUnavailable(dropped.reason));
-    throw dropped.reason;
+    return host.dial(addresses, { signal: AbortSignal.any([dropped, AbortSignal.timeout(DIAL_MS_MAX)]) });
+  }
+
+  async #stream(caller: string, connection: Connection): Promise<FrameStream> {
+    const dropped = this.#dialling.signal;
+    const signal = AbortSignal.any([dropped, AbortSignal.timeout(DIAL_MS_MAX)]);
+    const stream: FrameStream = new FrameStream(await connection.newStream(SYNC_PROTOCOL, { signal }), () =>
+      this.#streams.delete(stream),
+    );
+    if (dropped.aborted) {
+      stream.cut(asUnavailable(dropped.reason));
+      throw dropped.reason;
+    }
+    this.#lastOf.set(caller, connection);
+    this.#streams.add(stream);
+    return stream;
   }
 
   /** @param peer of that gateway only; of all, unless given */

@@ -16,14 +16,17 @@ const CLOSE_MS_MAX = 1_000;
 
 export class FrameStream implements Frames {
   readonly #stream: GatewayStream;
+  readonly #gone: () => void;
   readonly #parser = new FrameParser();
   #handlers: Handlers | null = null;
   /** Null while open; then why it ended. */
   #ended: { readonly reason: Error | null } | null = null;
   #blocked = false;
 
-  constructor(stream: GatewayStream) {
+  /** @param gone called when it has ended */
+  constructor(stream: GatewayStream, gone: () => void = () => undefined) {
     this.#stream = stream;
+    this.#gone = gone;
     // A quiet link is kept alive, and found dead, by the protocol above.
     stream.inactivityTimeout = Number.MAX_SAFE_INTEGER;
     stream.addEventListener("message", (event) => this.#received(event.data));
@@ -100,6 +103,7 @@ export class FrameStream implements Frames {
   #end(reason: Error | null): void {
     if (this.#ended !== null) return;
     this.#ended = { reason };
+    this.#gone();
     this.#handlers?.closed(reason);
   }
 }

@@ -1,6 +1,7 @@
 /** The gateways of a site: given by the app, or asked of one of them and remembered for when none answers. */
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isName } from "@openclaw/core/ids.ts";
+import { recall, remember } from "./local-memory.ts";
 
 export interface Gateway {
   /** Its libp2p peer id: what the dialled connection must prove. */
@@ -26,10 +27,10 @@ const ANSWER_MS_MAX = 5_000;
  */
 export async function loadSite(url: string, token: string | null, onNews: (site: Site) => void): Promise<Site> {
   const name = `openclaw-gateways:${new URL(url, location.href).href}`;
-  const remembered = localStorage.getItem(name);
+  const remembered = recall(name);
   const asked = ask(url, token).then((answer) => {
     const site = parseSite(answer);
-    localStorage.setItem(name, answer);
+    remember(name, answer);
     return { site, news: answer !== remembered };
   });
   const known = remembered === null ? null : readable(remembered);

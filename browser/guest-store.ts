@@ -7,9 +7,10 @@
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import type { ClientStore, ClientWrite } from "@openclaw/core/client/store.ts";
 import type { LinkId, Seq } from "@openclaw/core/ids.ts";
+import type { DeviceStore } from "./device-store.ts";
 import type { IndexedDbStore } from "./indexeddb-store.ts";
 
-export class GuestStore implements ClientStore {
+export class GuestStore implements DeviceStore {
   readonly #device: IndexedDbStore;
   /** Null once this page keeps the mirror. */
   #own: MemoryClientStore | null;
@@ -46,6 +47,9 @@ export class GuestStore implements ClientStore {
     });
   }
 
+  identity(): Promise<string> {
+    return this.#device.identity();
+  }
   outboxLinks(): ReturnType<ClientStore["outboxLinks"]> {
     return this.#device.outboxLinks();
   }

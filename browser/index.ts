@@ -1,13 +1,18 @@
-/** OpenClaw in a browser: a client whose storage is IndexedDB and whose site is any of its gateways, over WebSocket. */
+/**
+ * OpenClaw in a browser: a client whose storage is IndexedDB and whose site is any of its gateways, over WebSocket. Both are
+ * kept by a worker; of several tabs one has the connection.
+ */
 import type { Client, ClientOptions } from "@openclaw/core/client/client.ts";
-import { SiteConnection } from "./connection.ts";
 import { gatewaysOf, loadSite, type Site } from "./gateways.ts";
-import { GuestStore } from "./guest-store.ts";
-import { IndexedDbStore } from "./indexeddb-store.ts";
-import { mirrorTurn, webLockClaims } from "./link-locks.ts";
+import { webLockClaims } from "./link-locks.ts";
+import { NewsChannel } from "./news-channel.ts";
 import { browserClock, browserRandom, browserTurn } from "./ports.ts";
+import { assertSurroundings, surroundings } from "./requirements.ts";
+import { StorageWatch } from "./storage-watch.ts";
+import { WorkerClient } from "./worker-client.ts";
+import { workerStarter } from "./worker-start.ts";
 
-export type { Client, ClientStatus } from "@openclaw/core/client/client.ts";
+export type { Client, ClientStatus, StorageStatus } from "@openclaw/core/client/client.ts";
 export type { DocumentHandle, EditState } from "@openclaw/core/client/document-handle.ts";
 export type { Edit } from "@openclaw/core/client/edit.ts";
 export type { KeyEvent, KeyRow } from "@openclaw/core/client/key-row.ts";
@@ -27,50 +32,64 @@ export interface OpenClawOptions {
   readonly subscribe?: NonNullable<ClientOptions["subscribe"]>;
   /** Reads carry the highest position seen, so that no gateway answers with less than this page has written or read. */
   readonly readYourWrites?: boolean;
+  /** Snapshots of documents are frozen, so that who writes to one hears of it; in Vite's development server, unless given. */
+  readonly freeze?: boolean;
 }
 
 /**
  * Opens what this device holds, online or not, and keeps in touch with the site from then on.
- * @throws OpenClawError CLIENT_STORAGE_FAILED; UNAVAILABLE at the first visit, when the gateways must be asked for and
+ * @throws OpenClawError INSECURE_CONTEXT, BROWSER_TOO_OLD; CLIENT_STORAGE_FAILED; UNAVAILABLE at the first visit, when the gateways must be asked for and
  * none answers
  */
 export async function openClaw(options: OpenClawOptions): Promise<Client> {
   const token = async (): Promise<string | null> =>
     typeof options.token === "function" ? options.token() : (options.token ?? null);
-  // Nothing here waits for another: WebAssembly, libp2p, the client's own code and the list of gateways.
+  assertSurroundings(surroundings());
+  // Nothing here waits for another: WebAssembly, the client's own code, the worker's and the list of gateways.
   const opening = loadClient(options.automergeWasm);
   opening.catch(() => undefined);
-  let connection: SiteConnection | undefined;
-  const site = await siteOf(options.gateways, await token(), (news) => connection?.setGateways(news.gateways));
-  const gateways = new SiteConnection(site.gateways);
-  connection = gateways;
-  // Needed at the first connection only, which asks again if this fails.
-  gateways.prepare().catch(() => undefined);
-  // Against eviction (pitfall 43). Browsers may say no; the rungs tell what that would cost.
-  void navigator.storage?.persist?.().catch(() => false);
+  let worker: WorkerClient | undefined;
+  const site = await siteOf(options.gateways, await token(), (news) => worker?.setGateways(news.gateways));
+  const name = options.name ?? site.cluster ?? "openclaw";
+  const device = new WorkerClient(site.gateways, workerStarter(name), browserClock);
+  worker = device;
+  // Heard from before the store is read.
+  const neighbours = new NewsChannel(name);
+  const watch = new StorageWatch(name, device.store, browserClock, navigator.storage as StorageManager | undefined);
+  const recognised = watch.recognise();
+  recognised.catch(() => undefined);
 
   const unfollow = new AbortController();
-  const name = options.name ?? site.cluster ?? "openclaw";
-  const [{ openClient }, turn] = await Promise.all([opening, mirrorTurn(name)]);
-  const device = new IndexedDbStore(name);
-  const client = await openClient({
-    store: turn.now ? device : await GuestStore.open(device, turn.comes),
-    clock: browserClock,
-    random: browserRandom,
-    nextTurn: browserTurn,
-    connect: (ended) => gateways.connect(ended),
-    gateways: () => gateways.states(),
-    token,
-    claim: webLockClaims(name),
-    stopped: async () => {
-      unfollow.abort();
-      turn.release();
-      await gateways.close();
-    },
-    ...(options.readYourWrites === undefined ? {} : { readYourWrites: options.readYourWrites }),
-    ...(options.subscribe === undefined ? {} : { subscribe: options.subscribe }),
+  const opened = Promise.all([opening, recognised]).then(([{ openClient }]) =>
+    openClient({
+      store: device.store,
+      storage: watch,
+      clock: browserClock,
+      random: browserRandom,
+      nextTurn: browserTurn,
+      connect: (ended) => device.connect(ended),
+      gateways: () => device.states(),
+      token,
+      claim: webLockClaims(name),
+      neighbours,
+      stopped: async () => {
+        unfollow.abort();
+        watch.stop();
+        await device.stop();
+      },
+      freeze: options.freeze ?? isDevelopment(),
+      ...(options.readYourWrites === undefined ? {} : { readYourWrites: options.readYourWrites }),
+      ...(options.subscribe === undefined ? {} : { subscribe: options.subscribe }),
+    }),
+  );
+  // A page that cannot open may try again, with a worker of its own.
+  opened.catch(() => {
+    neighbours.close();
+    return device.stop();
   });
-  followNetwork(client, gateways, unfollow.signal);
+  const client = await opened;
+  followPage(client, device, neighbours, unfollow.signal);
+  watch.follow(client, () => client.stop());
   return client;
 }
 
@@ -91,14 +110,32 @@ async function loadClient(automergeWasm: string): Promise<typeof import("@opencl
   return client;
 }
 
-/** The browser knows before any time-out that the network is gone, or back. */
-function followNetwork(client: Client, gateways: SiteConnection, signal: AbortSignal): void {
+/** What the browser says of the network and of this page, it knows before any time-out. */
+function followPage(client: Client, device: WorkerClient, neighbours: NewsChannel, signal: AbortSignal): void {
   const offline = (): void => {
     // A socket may outlive the announcement, and what is sent on it may even arrive: who is offline sends nothing.
-    void gateways.drop();
+    device.drop();
     client.goOffline();
   };
   addEventListener("offline", offline, { signal });
   addEventListener("online", () => client.goOnline(), { signal });
   if (!navigator.onLine) offline();
+  const visible = (): void => {
+    // Somebody looks: a wait between two tries ends. Who was told to stay offline does.
+    if (document.visibilityState === "visible" && client.status().link === "connecting") client.goOnline();
+  };
+  document.addEventListener("visibilitychange", visible, { signal });
+  const freeze = (): void => {
+    device.freeze();
+    neighbours.freeze();
+  };
+  const resume = (): void => {
+    device.resume();
+    neighbours.resume();
+  };
+  document.addEventListener("freeze", freeze, { signal });
+  document.addEventListener("resume", resume, { signal });
 }
+
+/** In these very words, which Vite looks for. */
+const isDevelopment = (): boolean => (import.meta as { readonly env?: { readonly DEV?: boolean } }).env?.DEV === true;

@@ -4,7 +4,6 @@ import { toHex } from "@openclaw/core/bytes.ts";
 import { causalOrder } from "@openclaw/core/client/causal-order.ts";
 import type {
   Awaiting,
-  ClientStore,
   ClientWrite,
   DownCursor,
   FailedRow,
@@ -12,14 +11,14 @@ import type {
   OutboxRow,
   QuarantinedRow,
 } from "@openclaw/core/client/store.ts";
-import { type ChangeHash, type LinkId, type Revision, type Seq, seq } from "@openclaw/core/ids.ts";
+import { type ChangeHash, type LinkId, type Seq, seq } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import { BATCH_ITEMS_MAX } from "@openclaw/core/limits.ts";
-import type { UserCommand } from "@openclaw/core/state-machine/command.ts";
-import { mapCommand } from "@openclaw/core/state-machine/operation-bytes.ts";
-import type { IDBPTransaction } from "idb";
+import { compact, compactChange, compactRow } from "./compact.ts";
 import { Database } from "./database.ts";
-import type { BatchName, ClientSchema, StoreName } from "./schema.ts";
+import type { DeviceStore } from "./device-store.ts";
+import { addAwaiting, answer, enqueue, forgetAwaiting, forgetFailed, replace } from "./outbox-rows.ts";
+import type { BatchName, ClientDatabase, ClientSchema, Step, StoreName } from "./schema.ts";
 
 /** Documents whose stored hashes are remembered, so that a repeated change is not stored again; the oldest goes first. */
 const KNOWN_DOCUMENTS_MAX = 256;
@@ -29,17 +28,21 @@ const CHANGE_ROWS_MAX = 512;
 /** Strict: `relaxed`, the default everywhere, completes before the disk has it (pitfall 40). */
 const STRICT = { durability: "strict" } as const;
 
-type Step = IDBPTransaction<ClientSchema, StoreName[], "readwrite">;
-
-export class IndexedDbStore implements ClientStore {
+export class IndexedDbStore implements DeviceStore {
   readonly #database: Database;
   readonly #instance = toHex(crypto.getRandomValues(new Uint8Array(16)));
   #count = 0;
   readonly #known = new Map<string, Set<ChangeHash>>();
+  /** Rows that this session has stored and that are not answered: what it can store again if the database is gone. */
+  readonly #unanswered = new Map<string, OutboxRow>();
 
   /** @param name of the database; two sites of one origin need two */
   constructor(name: string) {
-    this.#database = new Database(name);
+    this.#database = new Database(name, { replaced: (database) => this.#rescue(database) });
+  }
+
+  identity(): Promise<string> {
+    return this.#database.identity();
   }
 
   async write(write: ClientWrite): Promise<void> {
@@ -60,6 +63,8 @@ export class IndexedDbStore implements ClientStore {
         for (const { collection, document, changes, name } of fresh) {
           await step.objectStore("changes").put(changes, [collection, document, ...name]);
         }
+        await drop(step, write.dropped ?? []);
+        await replace(step, write.replaced ?? []);
         await answer(step, write.answered ?? []);
         await addAwaiting(step, write.awaiting ?? [], awaitingName);
         if (write.hubHolds !== undefined) await forgetAwaiting(step, write.hubHolds);
@@ -76,11 +81,15 @@ export class IndexedDbStore implements ClientStore {
       }
       await step.done;
     });
+    for (const { collection, document, changes } of write.dropped ?? [])
+      for (const { hash } of changes) this.#known.get(documentKey(collection, document))?.delete(hash);
     // Only now: a change that may still be rolled back must not make another write skip it.
     for (const { collection, document, changes } of fresh) {
       const known = this.#known.get(documentKey(collection, document));
       for (const change of changes) known?.add(change.hash);
     }
+    for (const row of write.enqueue ?? []) this.#unanswered.set(rowName(row), row);
+    for (const row of write.answered ?? []) this.#unanswered.delete(rowName(row));
   }
 
   outboxLinks(): Promise<readonly LinkId[]> {
@@ -184,6 +193,25 @@ export class IndexedDbStore implements ClientStore {
     return this.#database.close();
   }
 
+  /** Into an empty database: the next session sends them, as those of a session that is over. */
+  async #rescue(database: ClientDatabase): Promise<void> {
+    if (this.#unanswered.size === 0) return;
+    const rows = [...this.#unanswered.values()];
+    const step = database.transaction(["links", "outbox", "changes"], "readwrite", STRICT);
+    try {
+      await enqueue(step, rows);
+      for (const { command } of rows) {
+        if (command.kind !== "change") continue;
+        const { collection, document, changes } = command;
+        await step.objectStore("changes").put(changes.map(compactChange), [collection, document, ...this.#nextName()]);
+      }
+    } catch (error) {
+      abort(step);
+      throw error;
+    }
+    await step.done;
+  }
+
   #nextName(): BatchName {
     return [this.#instance, this.#count++];
   }
@@ -231,58 +259,16 @@ export class IndexedDbStore implements ClientStore {
   }
 }
 
-async function enqueue(step: Step, rows: readonly OutboxRow[]): Promise<void> {
-  for (const [link, own] of Map.groupBy(rows, (row) => row.link)) {
-    const last = own.at(-1);
-    if (last === undefined) continue;
-    const links = step.objectStore("links");
-    await links.put(Math.max((await links.get(link)) ?? 1, last.seq + 1), link);
-    await step.objectStore("outbox").put(own.map(compactRow), [link, last.seq]);
-  }
-}
-
-async function answer(step: Step, answered: readonly { readonly link: LinkId; readonly seq: Seq }[]): Promise<void> {
-  for (const [link, own] of Map.groupBy(answered, (row) => row.link)) {
-    const numbers = new Set(own.map((row) => row.seq));
-    const lowest = Math.min(...numbers);
-    const highest = Math.max(...numbers);
-    let cursor = await step.objectStore("outbox").openCursor(IDBKeyRange.bound([link, lowest], [link, []]));
-    while (cursor !== null && (cursor.value[0]?.seq ?? 0) <= highest) {
-      const left = cursor.value.filter((row) => !numbers.has(row.seq));
+async function drop(step: Step, dropped: NonNullable<ClientWrite["dropped"]>): Promise<void> {
+  for (const { collection, document, changes } of dropped) {
+    const gone = new Set(changes.map(({ hash }) => hash));
+    let cursor = await step.objectStore("changes").openCursor(documentRange(collection, document));
+    while (cursor !== null) {
+      const left = cursor.value.filter(({ hash }) => !gone.has(hash));
       if (left.length === 0) await cursor.delete();
       else if (left.length < cursor.value.length) await cursor.update(left);
       cursor = await cursor.continue();
     }
-  }
-}
-
-async function addAwaiting(step: Step, rows: readonly Awaiting[], name: BatchName): Promise<void> {
-  if (rows.length === 0) return;
-  const revisions = rows.map((row) => row.revision);
-  await step.objectStore("awaiting").put(rows, [Math.max(...revisions), Math.min(...revisions), ...name]);
-}
-
-async function forgetAwaiting(step: Step, holds: Revision): Promise<void> {
-  const store = step.objectStore("awaiting");
-  await store.delete(IDBKeyRange.upperBound([holds, []]));
-  // What is left ends above `holds`; rows that start at or below it lose a part.
-  for (const key of await store.getAllKeys()) {
-    if (key[1] > holds) continue;
-    const left = ((await store.get(key)) ?? []).filter((row) => row.revision > holds);
-    const lowest = Math.min(...left.map((row) => row.revision));
-    await store.delete(key);
-    await store.put(left, [key[0], lowest, key[2], key[3]]);
-  }
-}
-
-/** Refused rows are few, as a person looks at each: a walk over all of them will do. */
-async function forgetFailed(step: Step, forgotten: NonNullable<ClientWrite["forgetFailed"]>): Promise<void> {
-  if (forgotten.length === 0) return;
-  let cursor = await step.objectStore("failed").openCursor();
-  while (cursor !== null) {
-    const { link, seq: number } = cursor.value;
-    if (forgotten.some((row) => row.link === link && row.seq === number)) await cursor.delete();
-    cursor = await cursor.continue();
   }
 }
 
@@ -307,8 +293,8 @@ function storesOf(write: ClientWrite, changes: boolean): StoreName[] {
   const some = (list: readonly unknown[] | undefined): boolean => list !== undefined && list.length > 0;
   const stores: StoreName[] = [];
   if (some(write.enqueue)) stores.push("links");
-  if (some(write.enqueue) || some(write.answered)) stores.push("outbox");
-  if (changes) stores.push("changes");
+  if (some(write.enqueue) || some(write.answered) || some(write.replaced)) stores.push("outbox");
+  if (changes || some(write.dropped)) stores.push("changes");
   if (some(write.awaiting) || write.hubHolds !== undefined) stores.push("awaiting");
   if (some(write.failed) || some(write.forgetFailed)) stores.push("failed");
   if (some(write.quarantined) || some(write.released)) stores.push("quarantined");
@@ -317,37 +303,14 @@ function storesOf(write: ClientWrite, changes: boolean): StoreName[] {
   return stores;
 }
 
+const rowName = ({ link, seq: number }: Pick<OutboxRow, "link" | "seq">): string => `${link}/${number}`;
 const quarantineKey = ({ collection, document, hash }: Pick<QuarantinedRow, "collection" | "document" | "hash">) =>
   [collection, document, hash] satisfies ClientSchema["quarantined"]["key"];
 const documentKey = (collection: string, document: string): string => JSON.stringify([collection, document]);
 const documentRange = (collection: string, document: string): IDBKeyRange =>
   IDBKeyRange.bound([collection, document], [collection, document, []]);
 
-/** A view into a received frame would be stored with the whole frame: structured clone copies the buffer, not the view. */
-const compact = (bytes: Uint8Array): Uint8Array =>
-  bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
 const keyBuffer = (key: Uint8Array): ArrayBuffer => new Uint8Array(key).buffer;
-const compactChange = (change: DocumentChange): DocumentChange => ({ ...change, bytes: compact(change.bytes) });
-const compactRow = (row: OutboxRow): OutboxRow => ({ ...row, command: compactCommand(row.command) });
-
-function compactCommand(command: UserCommand): UserCommand {
-  switch (command.kind) {
-    case "put":
-    case "deleteRange":
-    case "txn":
-      return mapCommand(command, compact);
-    case "leaseGrant":
-    case "leaseKeepAlive":
-    case "leaseRevoke":
-    case "compact":
-    case "setHome":
-      return command;
-    case "addressed":
-      return { ...command, command: mapCommand(command.command, compact) };
-    case "change":
-      return { ...command, changes: command.changes.map(compactChange) };
-  }
-}
 
 /** Takes back what the step did. An aborted step rejects `done`, which the caller's own error already tells. */
 function abort(step: { abort(): void; readonly done: Promise<void> }): void {

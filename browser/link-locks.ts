@@ -6,12 +6,9 @@ import type { Claim } from "@openclaw/core/client/drain.ts";
 
 /** @param store the database's name: links of two sites are apart */
 export function webLockClaims(store: string): Claim {
-  return (link) => {
-    // Without Web Locks (an insecure origin) nobody can be shown to be dead: each session sends its own rows only.
-    const locks = navigator.locks as LockManager | undefined;
-    if (locks === undefined) return Promise.resolve(null);
-    return new Promise((resolve, reject) => {
-      locks
+  return (link) =>
+    new Promise((resolve, reject) => {
+      navigator.locks
         .request(`openclaw:${store}:${link}`, { ifAvailable: true }, (lock) => {
           if (lock === null) {
             resolve(null);
@@ -22,7 +19,6 @@ export function webLockClaims(store: string): Claim {
         })
         .catch(reject);
     });
-  };
 }
 
 /** Which of the pages of one device keeps the mirror: one at a time. */
@@ -37,9 +33,7 @@ export interface MirrorTurn {
 /** @param store the database's name */
 export async function mirrorTurn(store: string): Promise<MirrorTurn> {
   const { promise: over, resolve: release } = Promise.withResolvers<void>();
-  // Without Web Locks no page knows of another.
-  const locks = navigator.locks as LockManager | undefined;
-  if (locks === undefined) return { now: true, comes: Promise.resolve(), release };
+  const { locks } = navigator;
   const name = `openclaw:${store}:mirror`;
   const now = await new Promise<boolean>((resolve, reject) => {
     locks

@@ -1,8 +1,9 @@
 /**
- * The layout of a client's database, version 1. IndexedDB costs by the put, not by the byte (DESIGN §6), so that
- * whatever one call writes of one kind is one packed row.
+ * The layout of a client's database, and how an older one becomes it. IndexedDB costs by the put, not by the byte
+ * (DESIGN §6), so that whatever one call writes of one kind is one packed row.
  */
 
+import { toHex } from "@openclaw/core/bytes.ts";
 import type {
   Awaiting,
   DownCursor,
@@ -12,9 +13,7 @@ import type {
   QuarantinedRow,
 } from "@openclaw/core/client/store.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
-import type { DBSchema, IDBPDatabase } from "idb";
-
-export const SCHEMA_VERSION = 1;
+import type { DBSchema, IDBPDatabase, IDBPTransaction } from "idb";
 
 /** Tells rows of one kind apart: drawn per open database, then counted. No two tabs write the same one. */
 export type BatchName = [instance: string, count: number];
@@ -35,15 +34,64 @@ export interface ClientSchema extends DBSchema {
   mirror: { key: [origin: string, key: ArrayBuffer]; value: MirrorRow };
   /** The one row "down". */
   cursors: { key: string; value: DownCursor };
+  /** The one row "database": drawn when it was created, so that another one in its place is known for another one. */
+  identity: { key: string; value: string };
 }
 
 export type ClientDatabase = IDBPDatabase<ClientSchema>;
-export type StoreName = "links" | "outbox" | "changes" | "awaiting" | "failed" | "quarantined" | "mirror" | "cursors";
+export type StoreName =
+  | "links"
+  | "outbox"
+  | "changes"
+  | "awaiting"
+  | "failed"
+  | "quarantined"
+  | "mirror"
+  | "cursors"
+  | "identity";
+/** One transaction of a write. */
+export type Step = IDBPTransaction<ClientSchema, StoreName[], "readwrite">;
 
-/** Creates version 1 in an empty database. Each later version gets its own step here. */
-export function createSchema(database: ClientDatabase): void {
-  for (const name of ["links", "outbox", "changes", "awaiting", "quarantined", "mirror", "cursors"] as const) {
-    database.createObjectStore(name);
-  }
-  database.createObjectStore("failed", { autoIncrement: true });
+/** One version's change of the layout, within the transaction of the upgrade: all of it or nothing. Awaits nothing but its requests. */
+export type UpgradeStep = (
+  database: ClientDatabase,
+  upgrade: IDBPTransaction<ClientSchema, StoreName[], "versionchange">,
+) => void | Promise<void>;
+
+/** The step in place n leads from version n to n + 1; 0 is an empty database. A step that was released never changes. */
+export const UPGRADES: readonly UpgradeStep[] = [
+  (database) => {
+    for (const name of ["links", "outbox", "changes", "awaiting", "mirror", "cursors"] as const) {
+      database.createObjectStore(name);
+    }
+    database.createObjectStore("failed", { autoIncrement: true });
+  },
+  async (database) => {
+    database.createObjectStore("quarantined");
+    const identity = toHex(crypto.getRandomValues(new Uint8Array(16)));
+    await database.createObjectStore("identity").put(identity, "database");
+  },
+];
+
+/** The steps that an older database needs, at most once. */
+export function upgradeFrom(steps: readonly UpgradeStep[]) {
+  const upgrade = {
+    /** Why a step failed; the whole upgrade is taken back then. */
+    failure: null as unknown,
+    async run(
+      database: ClientDatabase,
+      from: number,
+      transaction: IDBPTransaction<ClientSchema, StoreName[], "versionchange">,
+    ): Promise<void> {
+      // Told by the opening of the database, which fails with it.
+      transaction.done.catch(() => undefined);
+      try {
+        for (const step of steps.slice(from)) await step(database, transaction);
+      } catch (error) {
+        upgrade.failure = error;
+        transaction.abort();
+      }
+    },
+  };
+  return upgrade;
 }

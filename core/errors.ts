@@ -99,6 +99,7 @@ export const ERRORS = {
     status: 410,
     message: "nothing is known of that command any more; it may have run, so read before writing again",
   },
+  DISCARDED: { retryable: false, status: 410, message: "the app dropped this edit before its site had it" },
   READ_ONLY: { retryable: false, status: 403, message: "this prefix is a mirror; write at its home" },
   // Authority
   UNAUTHENTICATED: { retryable: false, status: 401, message: "no valid token; send Authorization: Bearer" },
@@ -291,6 +292,22 @@ export const ERRORS = {
     retryable: false,
     status: 500,
     message: "this device's storage refused the write; the edit is not safe on this device",
+  },
+  CLIENT_STORAGE_LOST: {
+    retryable: false,
+    status: 500,
+    message: "what was stored on this device is gone: the browser, or somebody, cleared it; open the page anew",
+  },
+  INSECURE_CONTEXT: {
+    retryable: false,
+    status: 500,
+    message:
+      "the page needs a secure context: open it over https, or on localhost, for else browsers have no locks between tabs",
+  },
+  BROWSER_TOO_OLD: {
+    retryable: false,
+    status: 500,
+    message: "the page needs a browser with IndexedDB, Web Locks, BroadcastChannel and workers; use a newer one",
   },
   INTERNAL: { retryable: false, status: 500, message: "an unexpected error; the log of this node has it" },
 } as const satisfies Record<string, ErrorRow>;

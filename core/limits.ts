@@ -14,6 +14,8 @@ export const BATCH_BYTES_MAX = 1_048_576;
 export const PRESENCE_VALUE_BYTES_MAX = 1_024;
 /** Topics in which one client is present, and those that it hears. */
 export const PRESENCE_TOPICS_MAX = 16;
+/** Clients that are present in one topic. */
+export const PRESENCE_TOPIC_ENTRIES_MAX = 128;
 /** Presence is said, passed on and told at most once in this time, ms: twenty times a second. The newest wins. */
 export const PRESENCE_PACE_MS = 50;
 /** Bytes of the entries of one message of presence between gateways. */

@@ -32,6 +32,8 @@ export type ClusterRecord = z.infer<typeof clusterRecord>;
 
 export interface FolderOptions {
   readonly sites: readonly SitePlan[];
+  /** Nodes of the hub; three, unless given. */
+  readonly hubNodes?: number;
   /** Built page that the gateways serve. */
   readonly page: string;
   readonly ports: "any" | "preferred";
@@ -55,7 +57,7 @@ export async function openFleetFolder(folder: string, options: FolderOptions): P
 
   let hub = clusters.find(({ name }) => name === HUB);
   if (hub === undefined) {
-    hub = recordOf(folder, await create(folder, HUB, HUB_NODES, 0, options, {}));
+    hub = recordOf(folder, await create(folder, HUB, options.hubNodes ?? HUB_NODES, 0, options, {}));
     await write(hub);
   }
   const subscribe = { collections: SHARED_COLLECTIONS, prefixes: [SITES_PREFIX], mirrors: false };

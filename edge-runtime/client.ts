@@ -13,10 +13,13 @@ import { dialSync } from "./network/sync-streams.ts";
 import { dialInTurn } from "./sync/dial-in-turn.ts";
 import { systemClock, systemRandom, systemTurn } from "./system-ports.ts";
 
-export interface OpenClawOptions extends Pick<ClientOptions, "subscribe" | "token" | "readYourWrites"> {
+export interface OpenClawOptions extends Pick<ClientOptions, "subscribe" | "token" | "readYourWrites" | "freeze"> {
   /** Multiaddrs of the site's gateways, each with its `/p2p/…`. */
   readonly gateways: readonly string[];
-  /** Where edits wait that are not yet at the site; in memory, and gone with the process, unless given. */
+  /**
+   * Where edits wait that are not yet at the site, and what is mirrored: a `SqliteClientStore` keeps it in a file. In memory, and gone
+   * with the process, unless given.
+   */
   readonly store?: ClientOptions["store"];
 }
 

@@ -176,13 +176,14 @@ export class Metrics {
       },
     });
     gauge("presence_entries", "Clients that are present in a topic, as this node knows", () => presence().entries);
+    gauge("presence_topics", "Topics in which they are", () => presence().topics);
     new Gauge({
       name: "openclaw_presence",
       help: "Presence of clients since the start, by what became of it: messages between gateways (published, taken, and thrown away as strange, flooded, malformed); entries superseded by newer ones, old, left out because of full topics; and what clients were refused",
       labelNames: ["what"],
       registers,
       collect() {
-        const { entries: _now, ...counts } = presence();
+        const { entries: _entries, topics: _topics, ...counts } = presence();
         for (const [what, count] of Object.entries(counts)) this.set({ what }, count);
       },
     });

@@ -1,8 +1,8 @@
 "use client";
 /**
  * React hooks over a client: what they return is the same object until something changed, nothing is opened while
- * rendering, and on a server, where there is no device to read, everything is `opening`. Hooks read; the client, and the
- * handles of its documents, write.
+ * rendering, and on a server, where there is no device to read, everything is `opening`. Hooks read, and
+ * `usePresence` also says where this page is; the client, and the handles of its documents, write.
  */
 
 export type { Durability, Safety } from "@openclaw/core/client/durability.ts";

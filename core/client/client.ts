@@ -9,19 +9,21 @@ import type { Keys } from "./keys.ts";
 import type { Leases } from "./leases.ts";
 import { callListener } from "./listener.ts";
 import type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
+import type { OutboxEntries } from "./outbox-entries.ts";
 import type { Presence } from "./presence.ts";
 import type { Restored } from "./restored.ts";
 import { Session } from "./session.ts";
-import type { FailedRow } from "./store.ts";
 import type { Withdrawn } from "./upstream.ts";
 
-export type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
+export type { ClientMetrics, ClientOptions, ClientStatus, StoragePort, StorageStatus } from "./options.ts";
 
 export class Client {
   /** Key-values of the site, and mirrors of others'. */
   readonly kv: Keys;
   /** Documents that any tier may change, offline too. */
   readonly docs: Documents;
+  /** What is not at the site yet, and what the site refused. */
+  readonly outbox: OutboxEntries;
   /** Granted, and kept alive as long as this client can. */
   readonly leases: Leases;
   /** Who else is there; of nothing that is stored. */
@@ -40,13 +42,15 @@ export class Client {
     this.#session = new Session(options, restored, () => this.#changed());
     this.kv = this.#session.keys;
     this.docs = this.#session.documents;
+    this.outbox = this.#session.entries;
     this.leases = this.#session.leases;
     this.presence = this.#session.presence;
+    options.storage?.subscribe(() => this.#changed());
   }
 
   /** This session's stream and actor. */
   get link(): LinkId {
-    return this.#session.actor;
+    return this.#session.name;
   }
 
   /** The highest position that this session has written or read, for the `minRevision` of another; null before the first. */
@@ -77,17 +81,6 @@ export class Client {
   /** Calls back when revisions of the site's lose the rung `hub`: its parent was restored (L3). The returned function ends it. */
   onWithdrawn(listener: (withdrawn: Withdrawn) => void): () => void {
     return this.#session.upstream.onWithdrawn(listener);
-  }
-
-  /** Edits that the site refused for good, oldest first. They stay until they are forgotten: above 10,000 none is taken. */
-  failed(): readonly FailedRow[] {
-    return this.#session.settlement.failed;
-  }
-
-  /** @throws OpenClawError CLIENT_STORAGE_FAILED */
-  async forgetFailed(rows: readonly FailedRow[]): Promise<void> {
-    await this.#session.settlement.forgetFailed(rows);
-    this.#changed();
   }
 
   /** Lets go of the site: everything goes on here. */

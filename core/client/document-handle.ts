@@ -3,6 +3,7 @@ import type * as Automerge from "@automerge/automerge/slim";
 import type { OpenClawError } from "../errors.ts";
 import type { ChangeHash } from "../ids.ts";
 import type { Edit } from "./edit.ts";
+import type { HistoryEntry } from "./history.ts";
 import type { Rung } from "./store.ts";
 
 /** Where one of this device's own changes stands. */
@@ -24,11 +25,16 @@ export interface QuarantinedChange {
   readonly reason: OpenClawError;
 }
 
+export interface EditOptions {
+  /** Why, for whoever reads the history. */
+  readonly message?: string;
+}
+
 /** An open document, ready to be read and changed. */
 export interface DocumentHandle<T> {
   readonly collection: string;
   readonly id: string;
-  /** The document as it is now; the same object until it changes. */
+  /** The document as it is now; the same object until it changes. Not to be written to: in development it is frozen. */
   doc(): Automerge.Doc<T>;
   heads(): readonly ChangeHash[];
   /** Changes that are on this device and not in `doc` yet: many at once are put in some at a time, each time with a call. */
@@ -37,9 +43,13 @@ export interface DocumentHandle<T> {
    * Changes the document. It shows at once; how safe it is, the edit tells. An edit that changes nothing has no hashes.
    * @throws OpenClawError CHANGE_TOO_LARGE, OVERLOADED, STOPPED, CLIENT_STORAGE_FAILED
    */
-  change(edit: (doc: T) => void): Edit;
+  change(edit: (doc: T) => void, options?: EditOptions): Edit;
   /** Changes the document as it was at `heads`. @throws OpenClawError MISSING when one of them is not here */
-  changeAt(heads: readonly ChangeHash[], edit: (doc: T) => void): Edit;
+  changeAt(heads: readonly ChangeHash[], edit: (doc: T) => void, options?: EditOptions): Edit;
+  /** All changes that `doc` is made of, each after what it depends on. Made anew by each call. */
+  history(): readonly HistoryEntry[];
+  /** The document as it was at `heads`. @throws OpenClawError MISSING when one of them is not here */
+  at(heads: readonly ChangeHash[]): Automerge.Doc<T>;
   /** Calls back when the document or a rung changed; the returned function ends it. */
   subscribe(listener: () => void): () => void;
   /** This device's own edits, oldest first: those not yet at the hub, and those of this page. */

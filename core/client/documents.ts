@@ -6,7 +6,9 @@ import { nameRefusal } from "../state-machine/document-rows.ts";
 import type { DocumentHandle } from "./document-handle.ts";
 import { type Content, type DocumentHost, OpenDocument } from "./open-document.ts";
 import { Slices } from "./slices.ts";
+import type { StandardSchema } from "./standard-schema.ts";
 import type { QuarantinedRow } from "./store.ts";
+import { TypedDocuments } from "./typed-documents.ts";
 
 /** Documents open at once; a further one is refused OVERLOADED. */
 const OPEN_MAX = 1_024;
@@ -16,6 +18,11 @@ export interface DocumentsHost extends Omit<DocumentHost, "slices"> {
   readonly nextTurn: NextTurn;
   /** Makes sure that the collection is part of what the parent streams. */
   subscribe(collection: string): void;
+}
+
+export interface DocumentName {
+  readonly collection: string;
+  readonly document: string;
 }
 
 export class Documents {
@@ -55,6 +62,14 @@ export class Documents {
     return document.handle<T>();
   }
 
+  /** Those of a collection whose content has a declared form, checked on this device. */
+  typed<Input extends object, Output>(
+    collection: string,
+    schema: StandardSchema<Input, Output>,
+  ): TypedDocuments<Input, Output> {
+    return new TypedDocuments(this, collection, schema);
+  }
+
   #begin(name: string, collection: string, id: string) {
     if (this.#open.size >= OPEN_MAX) throw new OpenClawError("OVERLOADED", `${OPEN_MAX} documents are open`);
     const document = new OpenDocument(collection, id, { ...this.#host, slices: this.#slices }, () => {
@@ -76,10 +91,36 @@ export class Documents {
     this.#open.get(nameOf(collection, id))?.document.receive(changes);
   }
 
+  /** Other sessions of this device have stored what this one was not told. @throws OpenClawError CLIENT_STORAGE_FAILED */
+  async reread(): Promise<void> {
+    for (const { document } of [...this.#open.values()]) await document.reread();
+  }
+
   /** Of received changes these are kept out, which is written down. */
   quarantined(rows: readonly QuarantinedRow[]): void {
     for (const [name, own] of Map.groupBy(rows, (row) => nameOf(row.collection, row.document)))
       this.#open.get(name)?.document.quarantined(own);
+  }
+
+  /** No edit is taken in them until the returned function is called. */
+  pause(names: readonly DocumentName[]): () => void {
+    const paused = this.#opened(names);
+    for (const document of paused) document.pause(1);
+    let isPaused = true;
+    return () => {
+      if (isPaused) for (const document of paused) document.pause(-1);
+      isPaused = false;
+    };
+  }
+
+  /** Some of their changes are stored no more: they go back to what is. */
+  async readAgain(names: readonly DocumentName[]): Promise<void> {
+    await Promise.all(this.#opened(names).map((document) => document.reload()));
+  }
+
+  #opened(names: readonly DocumentName[]): readonly OpenDocument[] {
+    const open = names.flatMap((name) => this.#open.get(nameOf(name.collection, name.document))?.document ?? []);
+    return [...new Set(open)];
   }
 
   /** Rungs moved. */

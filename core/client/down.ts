@@ -16,7 +16,7 @@ import { isBare } from "../sync/run.ts";
 import type { Documents } from "./documents.ts";
 import type { Journal } from "./journal.ts";
 import type { Keys } from "./keys.ts";
-import type { Quarantines } from "./quarantines.ts";
+import type { Quarantines, ReceivedChanges } from "./quarantines.ts";
 import type { Rungs } from "./rungs.ts";
 import type { ClientStore, DownCursor } from "./store.ts";
 import { covers, coversPrefix, fits, isEmpty, union } from "./subscription.ts";
@@ -203,7 +203,8 @@ export class Down {
     // But the first one: from then on it is known that the mirror holds all of what was asked for, if only nothing.
     const isKnown = this.#stored !== null && isSame(this.#stored.subscription, place.held);
     const unwritten = isKnown && runs.every(({ items }) => isBare(items)) && to - this.#written < UNWRITTEN_MAX;
-    if (unwritten) this.#place = place;
+    // Bare revisions bring nothing but how far this is.
+    if (unwritten) this.#show(new Taken(), [], place);
     else await this.#keep(taken, place);
     this.#host.taken(to);
   }
@@ -223,18 +224,23 @@ export class Down {
 
   /** Stores it, then shows it. */
   async #keep(taken: Taken, place: Place): Promise<void> {
-    const { journal, quarantines, rungs, documents, keys } = this.#host;
+    const { journal, quarantines } = this.#host;
     const sifted = quarantines.sift(taken.documents.values());
     const down = this.#position(place);
     const write = { ...taken.write(), ...sifted.write, changes: sifted.documents };
     await journal.commit({ write: { ...write, ...(down === null ? {} : { down }) } });
     this.#written = place.cursor;
     if (down !== null) this.#stored = down;
-    this.#place = place;
     quarantines.wrote(sifted.write);
+    this.#show(taken, sifted.documents, place);
+    this.#host.documents.quarantined(sifted.write.quarantined ?? []);
+  }
+
+  #show(taken: Taken, received: readonly ReceivedChanges[], place: Place): void {
+    const { rungs, documents, keys } = this.#host;
+    this.#place = place;
     for (const { hashes, at } of taken.committed) rungs.committed(hashes, at);
-    for (const { collection, document, changes } of sifted.documents) documents.received(collection, document, changes);
-    documents.quarantined(sifted.write.quarantined ?? []);
+    for (const { collection, document, changes } of received) documents.received(collection, document, changes);
     keys.received(taken.events, place.cursor);
     if (taken.committed.length > 0) documents.rungsMoved();
   }

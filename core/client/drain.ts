@@ -8,6 +8,7 @@ import { RESULTS_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
 import { ChildLink } from "../sync/child-link.ts";
 import type { ChildConnection } from "../sync/message.ts";
+import { isNothing } from "./nothing.ts";
 import { Outbox, requireSent } from "./outbox.ts";
 import type { Settlement } from "./settlement.ts";
 import type { ClientStore, OutboxRow } from "./store.ts";
@@ -56,6 +57,15 @@ export class Drainer {
     return this.#waiting;
   }
 
+  /** So many more wait, as their session says. What comes while they are counted is counted wrongly until the next look. */
+  moved(rows: number): void {
+    this.#waiting = Math.max(0, this.#waiting + rows);
+  }
+
+  async recount(): Promise<void> {
+    this.#waiting = await this.#count();
+  }
+
   /** The site can be reached: looks now, and every while. */
   start(): void {
     this.#wanted = true;
@@ -71,6 +81,12 @@ export class Drainer {
   /** Looks no more until `start`; what is being sent goes on. */
   pause(): void {
     this.#cancel();
+  }
+
+  /** Rows of other sessions came, or went. */
+  async look(): Promise<void> {
+    await this.recount();
+    if (this.#wanted) this.start();
   }
 
   /** Nothing more is sent. Resolves when all that was answered is stored. */
@@ -95,7 +111,7 @@ export class Drainer {
       outbox.restore(rows);
       await settlement.abandon(outbox, null);
     });
-    this.#waiting = await this.#count();
+    await this.recount();
   }
 
   async #drainAll(): Promise<void> {
@@ -104,7 +120,7 @@ export class Drainer {
         if (this.#wanted) await this.#drain(link);
       });
     } finally {
-      this.#waiting = await this.#count();
+      await this.recount();
     }
   }
 
@@ -191,7 +207,8 @@ export class Drainer {
   async #count(): Promise<number> {
     let count = 0;
     for (const link of await this.#options.store.outboxLinks()) {
-      if (!this.#own.has(link)) count += (await allRows(this.#options.store, link)).length;
+      if (this.#own.has(link)) continue;
+      for (const { command } of await allRows(this.#options.store, link)) if (!isNothing(command)) count++;
     }
     return count;
   }

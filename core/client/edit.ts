@@ -3,11 +3,13 @@ import { InvariantViolation, invariant, type OpenClawError, unreachable } from "
 import type { ChangeHash, Revision } from "../ids.ts";
 import type { CommandResponse, Outcome, UserCommand } from "../state-machine/command.ts";
 import type { TxnResponse } from "../state-machine/operation.ts";
+import { isNothing } from "./nothing.ts";
 import { anotherLife, type Rungs } from "./rungs.ts";
 import type { Rung } from "./store.ts";
 
 /** Whether it changes what an app holds. What keeps leases, or cuts the past, is upkeep: nobody waits to see it saved. */
-export function isEdit({ kind }: UserCommand): boolean {
+export function isEdit(command: UserCommand): boolean {
+  const { kind } = command;
   switch (kind) {
     case "leaseGrant":
     case "leaseKeepAlive":
@@ -17,10 +19,11 @@ export function isEdit({ kind }: UserCommand): boolean {
       return false;
     case "put":
     case "deleteRange":
-    case "txn":
     case "addressed":
     case "change":
       return true;
+    case "txn":
+      return !isNothing(command);
     default:
       return unreachable(kind);
   }

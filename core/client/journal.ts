@@ -42,17 +42,22 @@ interface Waiting {
 export class Journal {
   readonly #store: ClientStore;
   readonly #queued: () => void;
+  readonly #wrote: (write: ClientWrite) => void;
   #outbox: Outbox;
   #waiting: Waiting[] = [];
   #running = false;
   /** Edits of the write in flight. */
   #writing = 0;
 
-  /** @param queued called when new rows are in the outbox */
-  constructor(store: ClientStore, outbox: Outbox, queued: () => void) {
+  /**
+   * @param queued called when new rows are in the outbox
+   * @param wrote called with what is stored
+   */
+  constructor(store: ClientStore, outbox: Outbox, queued: () => void, wrote: (write: ClientWrite) => void) {
     this.#store = store;
     this.#outbox = outbox;
     this.#queued = queued;
+    this.#wrote = wrote;
   }
 
   /** The outbox that drafts go to. */
@@ -131,6 +136,7 @@ export class Journal {
       ...batch.flatMap(({ part }) => (part.write === undefined ? [] : [part.write])),
     ]);
     await this.#store.write(write);
+    this.#wrote(write);
     this.#outbox = outbox;
     this.#writing = 0;
     for (const row of rows) outbox.add(row);
@@ -189,6 +195,8 @@ function merged(writes: readonly ClientWrite[]): ClientWrite {
   return {
     enqueue: writes.flatMap((write) => write.enqueue ?? []),
     changes: writes.flatMap((write) => write.changes ?? []),
+    replaced: writes.flatMap((write) => write.replaced ?? []),
+    dropped: writes.flatMap((write) => write.dropped ?? []),
     answered: writes.flatMap((write) => write.answered ?? []),
     awaiting: writes.flatMap((write) => write.awaiting ?? []),
     failed: writes.flatMap((write) => write.failed ?? []),

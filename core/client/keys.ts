@@ -6,7 +6,7 @@ import { type PositionToken, positionText } from "../ledger/position-token.ts";
 import { KEY_BYTES_MAX, RANGE_ROWS_MAX, VALUE_BYTES_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
-import type { KeyCommand } from "../state-machine/command.ts";
+import type { KeyCommand, UserCommand } from "../state-machine/command.ts";
 import { compareAndSet } from "../state-machine/compare-and-set.ts";
 import { plainRange, type RangeRequest, type RangeResponse, type Txn } from "../state-machine/operation.ts";
 import { mapTxn } from "../state-machine/operation-bytes.ts";
@@ -133,7 +133,7 @@ export class Keys {
   put(key: Bytes, value: Bytes): Edit {
     const command = { kind: "put", key: checkedKey(key), value: checkedValue(value) } as const;
     const edit = this.#write(command, this.#edit());
-    this.#overlay(command.key, command.value, edit);
+    this.#overlay(command.key, command.value, edit.site);
     return edit;
   }
 
@@ -141,7 +141,7 @@ export class Keys {
   delete(key: Bytes): Edit {
     const bytes = checkedKey(key);
     const edit = this.#write({ kind: "deleteRange", keys: { kind: "key", key: bytes } }, this.#edit());
-    this.#overlay(bytes, null, edit);
+    this.#overlay(bytes, null, edit.site);
     return edit;
   }
 
@@ -221,6 +221,13 @@ export class Keys {
     }
   }
 
+  /** Another session of this device has queued it; true if it shows here, until `site` resolves and the mirror is that far. */
+  elsewhere(command: UserCommand, site: Promise<Revision>): boolean {
+    if (command.kind === "put") return this.#overlay(command.key, command.value, site);
+    if (command.kind !== "deleteRange" || command.keys.kind !== "key") return false;
+    return this.#overlay(command.keys.key, null, site);
+  }
+
   get watched(): boolean {
     return this.#watchers.size > 0;
   }
@@ -276,9 +283,9 @@ export class Keys {
     return edit;
   }
 
-  /** Shows an own write until the mirror does. @param value null: deleted */
-  #overlay(key: Uint8Array, value: Uint8Array | null, edit: Edit): void {
-    if (!this.#host.covers(key, null) && !this.#live.show(key)) return;
+  /** Shows a write of this device until the mirror does; true if somebody may look. @param value null: deleted */
+  #overlay(key: Uint8Array, value: Uint8Array | null, site: Promise<Revision>): boolean {
+    if (!this.#host.covers(key, null) && !this.#live.show(key)) return false;
     const name = toHex(key);
     const row = (at: Revision): KeyRow | null => (value === null ? null : { key, value, modRevision: at });
     const overlay: Overlay = { key, row: row(revision(0)), at: null };
@@ -291,12 +298,13 @@ export class Keys {
       );
       this.#live.written(key);
     };
-    edit.site.then((at) => {
+    site.then((at) => {
       if (at <= this.#cursor) return remove();
       overlay.at = at;
       overlay.row = row(at);
       this.#live.written(key);
     }, remove);
+    return true;
   }
 
   #keep(name: string, overlays: readonly Overlay[]): void {

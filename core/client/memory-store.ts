@@ -35,6 +35,12 @@ export class MemoryClientStore implements ClientStore {
       const known = entry(documents, document, () => new Map<ChangeHash, DocumentChange>());
       for (const change of changes) if (!known.has(change.hash)) known.set(change.hash, change);
     }
+    for (const { collection, document, changes } of write.dropped ?? [])
+      for (const { hash } of changes) this.#changes.get(collection)?.get(document)?.delete(hash);
+    for (const row of write.replaced ?? []) {
+      const rows = this.#outboxes.get(row.link);
+      if (rows?.has(row.seq) === true) rows.set(row.seq, row);
+    }
     for (const { link, seq: answered } of write.answered ?? []) {
       const rows = this.#outboxes.get(link);
       rows?.delete(answered);

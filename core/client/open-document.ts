@@ -10,9 +10,11 @@ import { CHANGE_BYTES_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
 import { causalOrder } from "./causal-order.ts";
 import { changesSince, headsOf } from "./changes.ts";
-import type { DocumentHandle, EditState } from "./document-handle.ts";
+import type { DocumentHandle, EditOptions, EditState } from "./document-handle.ts";
 import { type Edit, LocalEdit } from "./edit.ts";
+import { frozen } from "./frozen.ts";
 import { genesis } from "./genesis.ts";
+import { historyOf, requireHeads } from "./history.ts";
 import type { Draft } from "./journal.ts";
 import { callListener } from "./listener.ts";
 import type { Quarantines } from "./quarantines.ts";
@@ -29,7 +31,10 @@ export interface DocumentHost {
   readonly store: ClientStore;
   readonly rungs: Rungs;
   readonly clock: Clock;
-  readonly actor: LinkId;
+  /** Snapshots are frozen, so that who writes to one hears of it. It costs a walk over what changed. */
+  readonly freeze: boolean;
+  /** For documents that are built from here on. */
+  actor(): LinkId;
   readonly slices: Slices;
   readonly quarantines: Quarantines;
   /** Automerge refused these, which are stored: that is written down. */
@@ -60,6 +65,8 @@ export class OpenDocument implements Showing {
   readonly #listeners = new Set<() => void>();
   #holders = 0;
   #reloading = false;
+  #pauses = 0;
+  #loaded: Promise<void> = Promise.resolve();
   #own: ChangeHash[] = [];
   #edits: readonly EditState[] | null = null;
 
@@ -72,14 +79,19 @@ export class OpenDocument implements Showing {
     this.#doc = this.#empty();
   }
 
-  async load(): Promise<void> {
+  load(): Promise<void> {
+    this.#loaded = this.#load();
+    return this.#loaded;
+  }
+
+  async #load(): Promise<void> {
     const { store, rungs } = this.#host;
     // An earlier handle's last edits may still be on their way; read without them, their numbers would be used again.
     await this.#host.stored();
     let changes = await store.document(this.#collection, this.#id);
     if (changes.length === 0) changes = await this.#host.fetch(this.#collection, this.#id);
     const own = changes.filter(({ hash }) => rungs.isOwn(hash)).map(({ hash }) => hash);
-    this.#own = [...own.slice(-EDITS_MAX), ...this.#own];
+    this.#own = [...new Set([...own.slice(-EDITS_MAX), ...this.#own])];
     await this.#build(changes);
   }
 
@@ -107,10 +119,17 @@ export class OpenDocument implements Showing {
     this.#changed();
   }
 
+  /** Takes up what is stored and does not show. @throws OpenClawError CLIENT_STORAGE_FAILED */
+  async reread(): Promise<void> {
+    this.receive(await this.#host.store.document(this.#collection, this.#id));
+  }
+
   receive(changes: readonly DocumentChange[]): void {
-    // What was made here comes back: it is in the document, which stays the same object.
     const own = new Set(this.#own);
     const news = changes.filter(({ hash }) => !own.has(hash));
+    // Another session of this device has made some.
+    this.#made(news.map(({ hash }) => hash).filter((hash) => this.#host.rungs.isOwn(hash)));
+    // What was made here comes back: it is in the document, which stays the same object.
     if (news.length === 0) return;
     this.unshown.add(news);
     this.#host.slices.want(this);
@@ -127,7 +146,7 @@ export class OpenDocument implements Showing {
     const taken = this.unshown.take(limit);
     if (taken.some(({ hash }) => this.#quarantine.lacksBytes(hash))) {
       // These are the right ones. What follows was left out with it, and is stored.
-      void this.#reload();
+      void this.reload();
       return taken.length;
     }
     const news = this.#quarantine.admitted(taken);
@@ -135,7 +154,7 @@ export class OpenDocument implements Showing {
       this.#doc = applied(this.#doc, news);
     } catch {
       // Automerge may have taken half of it in: what would be made on top of that, nobody else could apply.
-      void this.#reload();
+      void this.reload();
       return taken.length;
     }
     this.#changed();
@@ -146,6 +165,11 @@ export class OpenDocument implements Showing {
     if (this.#own.length > 0) this.#changed();
   }
 
+  /** No edit is taken while there is one more that wants so than there are that do not any more. */
+  pause(count: 1 | -1): void {
+    this.#pauses += count;
+  }
+
   /** For one that holds it. */
   handle<T extends object>(): DocumentHandle<T> {
     const own = new Set<() => void>();
@@ -153,29 +177,35 @@ export class OpenDocument implements Showing {
     const assertOpen = (): void => {
       if (closed) throw new OpenClawError("STOPPED", "the document's handle is closed");
     };
-    const change = (edit: (doc: T) => void): Edit => {
+    const change = (edit: (doc: T) => void, editOptions: EditOptions = {}): Edit => {
       assertOpen();
-      return this.#change((doc, options) => Automerge.change(doc, options, (draft) => edit(draft as unknown as T)));
+      return this.#change(editOptions, (doc, options) =>
+        Automerge.change(doc, options, (draft) => edit(draft as unknown as T)),
+      );
     };
     return {
       collection: this.#collection,
       id: this.#id,
       // The app says what its documents hold; nothing here looks into them.
-      doc: () => this.#doc as unknown as Automerge.Doc<T>,
+      doc: () => this.#snapshot(this.#doc) as unknown as Automerge.Doc<T>,
       heads: () => headsOf(this.#doc),
       unshown: () => this.unshown.size,
       quarantined: () => this.#quarantine.changes,
       change,
-      changeAt: (heads, edit) => {
+      changeAt: (heads, edit, editOptions = {}) => {
         assertOpen();
-        // Automerge takes unknown heads for no heads, and would make the change at the beginning of time.
-        if (!Automerge.hasHeads(this.#doc, [...heads]))
-          throw new OpenClawError("MISSING", "changes that are not on this device");
+        requireHeads(this.#doc, heads);
         // At the present heads it is a change like any other, without the cost of going back.
-        if (sameHeads(heads, headsOf(this.#doc))) return change(edit);
+        if (sameHeads(heads, headsOf(this.#doc))) return change(edit, editOptions);
         return this.#change(
+          editOptions,
           (doc, options) => Automerge.changeAt(doc, [...heads], options, (draft) => edit(draft as unknown as T)).newDoc,
         );
+      },
+      history: () => historyOf(this.#doc, (hash) => this.#host.rungs.rung(hash)),
+      at: (heads) => {
+        requireHeads(this.#doc, heads);
+        return this.#snapshot(Automerge.view(this.#doc, [...heads])) as unknown as Automerge.Doc<T>;
       },
       subscribe: (listener) => {
         const call = (): void => callListener(listener);
@@ -198,19 +228,23 @@ export class OpenDocument implements Showing {
     };
   }
 
-  #change(make: (doc: Automerge.Doc<Content>, options: { time: number }) => Automerge.Doc<Content>): Edit {
+  #change(
+    { message }: EditOptions,
+    make: (doc: Automerge.Doc<Content>, options: Automerge.ChangeOptions<Content>) => Automerge.Doc<Content>,
+  ): Edit {
     if (this.#reloading) throw new OpenClawError("CLIENT_STORAGE_FAILED", "the document is being read again");
+    if (this.#pauses > 0) throw new OpenClawError("OVERLOADED", "edits of the document are being discarded");
     this.#host.assertRoom();
     const before = headsOf(this.#doc);
     const time = Math.floor(this.#host.clock.wall() / 1_000);
-    const next = make(this.#doc, { time });
+    const next = make(this.#doc, { time, ...(message === undefined ? {} : { message }) });
     const changes = changesSince(next, before);
     this.#doc = next;
     try {
       assertTravels(changes);
     } catch (error) {
       // Automerge has no way back but to begin again from what is stored.
-      void this.#reload();
+      void this.reload();
       throw error;
     }
     const edit = this.#enqueue(changes);
@@ -228,18 +262,24 @@ export class OpenDocument implements Showing {
       return edit;
     }
     rungs.made(hashes);
-    this.#own.push(...hashes);
-    if (this.#own.length > 2 * EDITS_MAX) this.#own = this.#own.slice(-EDITS_MAX);
+    this.#made(hashes);
     const command = { kind: "change", collection: this.#collection, document: this.#id, changes } as const;
     this.#host.enqueue({ command, edits: [edit], round: 0 });
-    edit.device.catch(() => void this.#reload());
+    edit.device.catch(() => void this.reload());
     return edit;
   }
 
+  #made(hashes: readonly ChangeHash[]): void {
+    this.#own.push(...hashes);
+    if (this.#own.length > 2 * EDITS_MAX) this.#own = this.#own.slice(-EDITS_MAX);
+  }
+
   /** What is shown is not what is stored, and goes back to it. Never rejects. */
-  async #reload(): Promise<void> {
+  async reload(): Promise<void> {
     if (this.#reloading) return;
     this.#reloading = true;
+    // One at a time makes the document.
+    await this.#loaded.catch(() => undefined);
     this.#isBuilt = false;
     let changes: readonly DocumentChange[];
     try {
@@ -275,8 +315,12 @@ export class OpenDocument implements Showing {
     slices.want(this);
   }
 
+  #snapshot(doc: Automerge.Doc<Content>): Automerge.Doc<Content> {
+    return this.#host.freeze ? frozen(doc) : doc;
+  }
+
   #empty(): Automerge.Doc<Content> {
-    return Automerge.init<Content>({ actor: this.#host.actor });
+    return Automerge.init<Content>({ actor: this.#host.actor(), freeze: this.#host.freeze });
   }
 
   #editStates(): readonly EditState[] {

@@ -38,7 +38,7 @@ export async function openClient(options: ClientOptions): Promise<Client> {
     quarantines: new Quarantines(quarantined),
     claim,
     release,
-    foreign: rows.length - own.length,
+    foreign: rows.filter((row) => row.link !== link),
   });
   client.goOnline();
   return client;

@@ -4,14 +4,32 @@ import type { ClusterId, LinkId, Revision } from "../ids.ts";
 import type { Clock, NextTurn, Random } from "../ports.ts";
 import type { ChildConnection } from "../sync/message.ts";
 import type { GatewayState } from "../sync/rotation.ts";
+import type { NeighboursPort } from "./device-news.ts";
 import type { Claim } from "./drain.ts";
 import type { ClientStore } from "./store.ts";
 import type { Wanted } from "./subscription.ts";
 
 export type LinkState = "online" | "connecting" | "offline";
 
+/** What is known of the device's storage itself. */
+export interface StorageStatus {
+  /** The browser has promised not to evict it; null while it was not asked, or knows no such promise. */
+  readonly persisted: boolean | null;
+  /** CLIENT_STORAGE_LOST: what was stored here before is gone; its details say what that was. Null while it is not. */
+  readonly loss: OpenClawError | null;
+}
+
+/** Who watches over the device's storage. */
+export interface StoragePort {
+  status(): StorageStatus;
+  /** Called once; `changed`, whenever `status` did. */
+  subscribe(changed: () => void): void;
+}
+
 export interface ClientOptions {
   readonly store: ClientStore;
+  /** Kept, as far as anybody knows, unless given. */
+  readonly storage?: StoragePort;
   readonly clock: Clock;
   readonly random: Random;
   readonly nextTurn: NextTurn;
@@ -33,8 +51,12 @@ export interface ClientOptions {
   readonly readYourWrites?: boolean;
   /** This session's stream and actor. Drawn afresh unless given; never give one that another session may use (D4). */
   readonly link?: LinkId;
+  /** Snapshots of documents are frozen: for development. */
+  readonly freeze?: boolean;
   /** Granted to everyone unless given: right where one process has the store to itself. */
   readonly claim?: Claim;
+  /** Other sessions of this device, which show what this one has stored; none, unless given. */
+  readonly neighbours?: NeighboursPort;
   /** Called at the end of `stop`: lets go of what `connect` uses. */
   stopped?(): Promise<void>;
 }
@@ -53,6 +75,7 @@ export interface ClientStatus {
   readonly cursor: Revision;
   /** The site's parent holds the site's ledger up to this revision. */
   readonly upstream: Revision;
+  readonly storage: StorageStatus;
   readonly lastError: OpenClawError | null;
 }
 

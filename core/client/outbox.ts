@@ -106,9 +106,23 @@ export class Outbox implements PushSource {
     invariant(at >= this.#nextSeq, `row ${at} of an outbox that is at ${this.#nextSeq}`);
     this.#nextSeq = seq(at + 1);
     this.#rows.set(at, unanswered);
-    this.#bytes += commandBytes(command);
-    if (isEdit(command)) this.#edits++;
-    this.#responseBytes += responseBytesMax(command);
+    this.#count(command, 1);
+  }
+
+  /** Another command in the place of a row's, which keeps its number: those who wait for the one before. */
+  replace({ seq: at, command, link }: OutboxRow): readonly LocalEdit[] {
+    const before = link === this.link ? this.#rows.get(at) : undefined;
+    if (before === undefined) return [];
+    this.#count(before.row.command, -1);
+    this.#count(command, 1);
+    this.#rows.set(at, { row: { link, seq: at, command }, edits: [], round: 0 });
+    return before.edits;
+  }
+
+  #count(command: UserCommand, sign: 1 | -1): void {
+    this.#bytes += sign * commandBytes(command);
+    if (isEdit(command)) this.#edits += sign;
+    this.#responseBytes += sign * responseBytesMax(command);
   }
 
   /** Rows of an earlier session: whether the parent has run them is not known. */
@@ -123,9 +137,7 @@ export class Outbox implements PushSource {
     if (unanswered === undefined) return undefined;
     this.#rows.delete(at);
     this.#answered.delete(at);
-    this.#bytes -= commandBytes(unanswered.row.command);
-    if (isEdit(unanswered.row.command)) this.#edits--;
-    this.#responseBytes -= responseBytesMax(unanswered.row.command);
+    this.#count(unanswered.row.command, -1);
     return unanswered;
   }
 

@@ -1,6 +1,7 @@
 /** One topic in which this page hears of others, however many handles an app has of it. */
 import type { OpenClawError } from "../errors.ts";
 import type { LinkId } from "../ids.ts";
+import { PRESENCE_TOPIC_ENTRIES_MAX } from "../limits.ts";
 import type { Present } from "../presence/presence.ts";
 import type { Topic } from "../presence/topic.ts";
 
@@ -50,8 +51,10 @@ export class OpenTopic {
 
   /** Call `changed` when all that came at once is taken. */
   take(present: Present): void {
-    if (present.value === null) this.#present.delete(present.link);
-    else this.#present.set(present.link, present);
+    const { link, value } = present;
+    if (value === null) this.#present.delete(link);
+    else if (this.#present.has(link) || this.#present.size < PRESENCE_TOPIC_ENTRIES_MAX)
+      this.#present.set(link, present);
   }
 
   changed(): void {

@@ -32,11 +32,14 @@ interface Own {
   value: Uint8Array | null;
   seq: number;
   unsaid: boolean;
+  /** A gateway knows something of it. */
+  known: boolean;
 }
 
 export class Presence {
   readonly #host: PresenceHost;
   readonly #open = new Map<string, OpenTopic>();
+  /** Of topics that are open, and of those that it left and could not say so yet: no more than were open at once. */
   readonly #own = new Map<string, Own>();
   readonly #say: Throttle;
   /** The site was not told yet in which topics this page hears of others. */
@@ -77,7 +80,7 @@ export class Presence {
     for (const own of this.#own.values()) this.#renew(own, own.value);
     for (const topic of this.#open.values()) topic.refused(null);
     this.#unheard = this.#open.size > 0;
-    this.#say.due();
+    if (this.#unheard || this.#own.size > 0) this.#say.due();
     this.#againLater();
   }
 
@@ -129,11 +132,12 @@ export class Presence {
   }
 
   #set(key: string, topic: Topic, value: Uint8Array | null): void {
-    const own = this.#own.get(key) ?? { topic, value, seq: 0, unsaid: true };
+    const own = this.#own.get(key) ?? { topic, value, seq: 0, unsaid: true, known: false };
     this.#own.set(key, own);
     this.#renew(own, value);
-    if (!this.#isOpen() && value === null) this.#own.delete(key);
-    if (this.#isOpen()) this.#say.due();
+    // Who was not seen need not leave.
+    if (value === null && !(own.known && this.#isOpen())) this.#own.delete(key);
+    else if (this.#isOpen()) this.#say.due();
     this.#againLater();
   }
 
@@ -165,6 +169,7 @@ export class Presence {
     if (!link.say({ kind: "presence", entries })) return this.#say.due();
     for (const [key, own] of unsaid) {
       own.unsaid = false;
+      own.known = true;
       if (own.value === null) this.#own.delete(key);
     }
     if ([...this.#own.values()].some(({ unsaid: more }) => more)) this.#say.due();

@@ -6,6 +6,7 @@
 import { changeFault } from "../documents/change-check.ts";
 import type { ChangeHash } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
+import type { Journal } from "./journal.ts";
 import type { ClientWrite, QuarantinedRow } from "./store.ts";
 
 /** Rows on a device. What comes above that is kept out, too, and is not written down. */
@@ -56,6 +57,13 @@ export class Quarantines {
       if (good.length > 0) documents.push({ collection, document, changes: good });
     }
     return { documents, write: { quarantined: this.#fitting(quarantined), released } };
+  }
+
+  /** Automerge refused them, which are stored. Known from here on, whether or not that can be written down. */
+  async keepOut(journal: Pick<Journal, "commit">, quarantined: readonly QuarantinedRow[]): Promise<void> {
+    const write = { quarantined: this.#fitting(quarantined) };
+    this.wrote(write);
+    await journal.commit({ write });
   }
 
   /** That is stored now. */

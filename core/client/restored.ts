@@ -2,7 +2,7 @@ import type { Claim } from "./drain.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Quarantines } from "./quarantines.ts";
 import type { Rungs } from "./rungs.ts";
-import type { ClientStore, FailedRow } from "./store.ts";
+import type { ClientStore, FailedRow, OutboxRow } from "./store.ts";
 
 /** What the device held when the session began. */
 export interface Restored {
@@ -13,5 +13,6 @@ export interface Restored {
   readonly quarantines: Quarantines;
   readonly claim: Claim;
   readonly release: (() => void) | null;
-  readonly foreign: number;
+  /** Rows of other sessions. */
+  readonly foreign: readonly OutboxRow[];
 }

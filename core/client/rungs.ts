@@ -20,7 +20,7 @@ export class Rungs {
   readonly #own = new Set<ChangeHash>();
   /** Made here and not stored: not yet, or never, as `#failed` then says. */
   readonly #unsaved = new Set<ChangeHash>();
-  /** In an outbox of this device; or refused, and the app has forgotten that: on this device and nowhere else. */
+  /** In an outbox of this device. */
   readonly #queued = new Set<ChangeHash>();
   /** Committed by the site at this revision, and not known to be at the hub. */
   readonly #committed = new Map<ChangeHash, Revision>();
@@ -51,13 +51,22 @@ export class Rungs {
     this.#upstream = upstream;
     this.#upstreamEpoch = upstreamEpoch;
     this.#storedTo = storedTo;
-    for (const row of outbox) for (const hash of hashesOf(row)) this.#queued.add(hash);
+    this.restoreRows(outbox, failed);
     for (const { document, revision: at } of awaiting)
       for (const hash of document?.hashes ?? []) this.#committed.set(hash, at);
+    for (const hash of this.#committed.keys()) this.#own.add(hash);
+  }
+
+  /** Rows that wait, and refused ones, that another session, or another device, made. */
+  restoreRows(outbox: Iterable<OutboxRow>, failed: readonly FailedRow[]): void {
+    for (const row of outbox) for (const hash of hashesOf(row)) this.#queued.add(hash);
     for (const row of failed)
       for (const hash of hashesOf(row)) this.#failed.set(hash, new OpenClawError(row.code, row.details));
-    for (const hashes of [this.#queued, this.#committed.keys(), this.#failed.keys()])
-      for (const hash of hashes) this.#own.add(hash);
+    for (const hashes of [this.#queued, this.#failed.keys()])
+      for (const hash of hashes) {
+        this.#own.add(hash);
+        this.#unsaved.delete(hash);
+      }
   }
 
   isOwn(hash: ChangeHash): boolean {
@@ -108,6 +117,14 @@ export class Rungs {
     }
   }
 
+  /** Another session of this device has stored them. */
+  elsewhere(hashes: readonly ChangeHash[]): void {
+    for (const hash of hashes) {
+      this.#own.add(hash);
+      if (!this.#committed.has(hash)) this.#queued.add(hash);
+    }
+  }
+
   stored(hashes: readonly ChangeHash[]): void {
     for (const hash of hashes) {
       if (this.#unsaved.delete(hash)) this.#failed.delete(hash);
@@ -144,8 +161,21 @@ export class Rungs {
     }
   }
 
-  forgetFailed(hashes: readonly ChangeHash[]): void {
+  /** Refused ones wait for the site again. */
+  queuedAgain(hashes: readonly ChangeHash[]): void {
     for (const hash of hashes) if (this.#failed.delete(hash)) this.#queued.add(hash);
+  }
+
+  /** They are on this device no more, unless the site has them. */
+  discarded(hashes: readonly ChangeHash[], error: OpenClawError): void {
+    for (const hash of hashes) {
+      this.#queued.delete(hash);
+      this.#failed.delete(hash);
+      if (this.#committed.has(hash)) continue;
+      this.#unsaved.add(hash);
+      this.#failed.set(hash, error);
+      this.#reject(hash, error);
+    }
   }
 
   /**

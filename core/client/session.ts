@@ -13,8 +13,10 @@ import { fetchDocument } from "./fetched.ts";
 import { type Draft, Journal } from "./journal.ts";
 import { Keys, type KeysHost } from "./keys.ts";
 import { Leases, type LeasesHost } from "./leases.ts";
-import type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
+import { Neighbours, type NeighboursHost } from "./neighbours.ts";
+import type { ClientMetrics, ClientOptions, ClientStatus, StorageStatus } from "./options.ts";
 import { Outbox, requireSent } from "./outbox.ts";
+import { OutboxEntries } from "./outbox-entries.ts";
 import { drawLink } from "./own-link.ts";
 import { Presence } from "./presence.ts";
 import { Questions } from "./questions.ts";
@@ -23,14 +25,16 @@ import type { Restored } from "./restored.ts";
 import { hashesOf, type Rungs } from "./rungs.ts";
 import { Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
-import type { QuarantinedRow } from "./store.ts";
 import { subscriptionOf } from "./subscription.ts";
 import { Upstream } from "./upstream.ts";
+
+const KEPT: StorageStatus = { persisted: null, loss: null };
 
 export class Session {
   readonly keys: Keys;
   readonly documents: Documents;
   readonly leases: Leases;
+  readonly entries: OutboxEntries;
   readonly presence: Presence;
   readonly reads: ReadSession;
   readonly upstream: Upstream;
@@ -48,9 +52,12 @@ export class Session {
   readonly #releases: (() => void)[] = [];
   #cluster: ClusterId | null;
   readonly #drainer: Drainer;
+  readonly #neighbours: Neighbours;
   /** Resolves when the outcomes that came are stored. */
   #settling: Promise<unknown> = Promise.resolve();
   #stopped = false;
+  /** Of documents. Another one when some of its changes were discarded: their numbers are not used again (D2). */
+  #actor: LinkId;
   /** What went wrong besides the connection; null after a write that went well. */
   #trouble: OpenClawError | null = null;
 
@@ -64,11 +71,13 @@ export class Session {
     this.#rungs = rungs;
     this.reads = new ReadSession(options.readYourWrites ?? false);
     this.#cluster = (down?.cluster ?? null) as ClusterId | null;
+    this.#actor = outbox.link;
     this.#own(outbox.link, restored.release);
-    this.#journal = new Journal(store, outbox, () => {
+    const queued = (): void => {
       this.#site.link?.wake();
       this.#changed();
-    });
+    };
+    this.#journal = new Journal(store, outbox, queued, (write) => this.#neighbours.wrote(write));
     this.settlement = new Settlement(store, this.#journal, rungs);
     this.settlement.restore(restored.failed);
     const assertRoom = (): void => {
@@ -92,8 +101,10 @@ export class Session {
       clock,
       nextTurn: options.nextTurn,
       quarantines,
-      quarantine: (rows) => this.#quarantine(rows),
-      actor: outbox.link,
+      quarantine: (rows) =>
+        quarantines.keepOut(this.#journal, rows).then(changed, (error: unknown) => this.#note(error)),
+      actor: () => this.#actor,
+      freeze: options.freeze ?? false,
       assertRoom,
       enqueue,
       stored: () => this.#journal.commit({}),
@@ -151,7 +162,7 @@ export class Session {
       connect: () => options.connect(null),
       token: () => this.#token(),
     };
-    this.#drainer = new Drainer(drain, this.#links, restored.foreign, drained);
+    this.#drainer = new Drainer(drain, this.#links, restored.foreign.length, drained);
     this.#site = new SiteLink({
       connect: (ended) => options.connect(ended),
       clock,
@@ -165,13 +176,39 @@ export class Session {
       changed: () => this.#changed(),
       ended: (reason) => this.#ended(reason),
     });
+    this.entries = new OutboxEntries({
+      store,
+      journal: this.#journal,
+      rungs,
+      settlement: this.settlement,
+      documents: this.documents,
+      claim: restored.claim,
+      own: this.#links,
+      cluster: () => this.#cluster,
+      renewActor: () => {
+        this.#actor = drawLink(random);
+      },
+      changed: () => this.#drainer.look().then(() => this.#settled()),
+    });
     this.presence = new Presence({ clock, link: () => this.#site.link });
     this.#questions = new Questions(this.#site, this.reads, clock, random);
     this.upstream = new Upstream({ rungs, clock, moved: () => this.#settled(), store: () => this.#storeUpstream() });
+    const neighbours: NeighboursHost = {
+      store,
+      rungs,
+      own: this.#links,
+      documents: this.documents,
+      keys: this.keys,
+      settlement: this.settlement,
+      drainer: this.#drainer,
+      epoch: () => this.#down.epoch,
+      changed: () => this.#changed(),
+      failed: (error) => this.#note(error),
+    };
+    this.#neighbours = new Neighbours(neighbours, options.neighbours ?? null, restored.foreign);
   }
 
-  /** This session's stream and actor. */
-  get actor(): LinkId {
+  get name(): LinkId {
     return this.#restored.outbox.link;
   }
 
@@ -184,6 +221,7 @@ export class Session {
       quarantined: this.#restored.quarantines.size,
       cursor: this.#down.cursor,
       upstream: this.#rungs.upstream,
+      storage: this.#options.storage?.status() ?? KEPT,
       lastError: this.#trouble ?? this.#site.lastError,
     };
   }
@@ -214,6 +252,7 @@ export class Session {
     } finally {
       // Also where storage is gone: a link that stayed claimed would be drained by nobody.
       this.settlement.stop();
+      this.#neighbours.stop();
       for (const release of this.#releases) release();
       await this.#options.store.close();
       await this.#options.stopped?.();
@@ -341,15 +380,6 @@ export class Session {
 
   #want(more: Subscription): void {
     if (this.#down.want(more)) this.#site.restart();
-  }
-
-  /** Automerge refused them: not tried again, by the next session neither. */
-  async #quarantine(quarantined: readonly QuarantinedRow[]): Promise<void> {
-    const { quarantines } = this.#restored;
-    // Known from here on, whether or not it can be written down.
-    quarantines.wrote({ quarantined });
-    await this.#journal.commit({ write: { quarantined } }).catch((error: unknown) => this.#note(error));
-    this.#changed();
   }
 
   async #token(): Promise<string | null> {

@@ -54,6 +54,14 @@ export class Settlement {
     this.#failed = failed;
   }
 
+  /** Another session of this device has stored what failed; or it has tried it again, or discarded it. */
+  elsewhere(failed: readonly FailedRow[], forgotten: readonly Pick<FailedRow, "link" | "seq">[]): void {
+    const isForgotten = (row: FailedRow): boolean =>
+      forgotten.some(({ link, seq }) => link === row.link && seq === row.seq);
+    for (const row of this.#failed) if (isForgotten(row)) this.#rungs.queuedAgain(hashesOf(row));
+    this.#failed = [...this.#failed, ...failed].filter((row) => !isForgotten(row));
+  }
+
   /** Those who wait for an outcome are told that it will not be seen here. */
   stop(): void {
     const error = new OpenClawError(
@@ -63,10 +71,24 @@ export class Settlement {
     for (const { edits } of this.#journal.outbox.rows()) for (const edit of edits) edit.refused(error);
   }
 
-  async forgetFailed(rows: readonly FailedRow[]): Promise<void> {
-    await this.#journal.commit({ write: { forgetFailed: rows } });
+  /** Refused rows wait again, as new ones of this session. @throws OpenClawError OVERLOADED, CLIENT_STORAGE_FAILED */
+  async retry(rows: readonly FailedRow[]): Promise<void> {
+    if (this.#journal.outbox.full) throw new OpenClawError("OVERLOADED", "too many edits wait for the site");
+    const drafts = rows.map(({ command }): Draft => ({ command, edits: [], round: 0 }));
+    await this.#journal.commit({ drafts, write: { forgetFailed: rows } });
+    this.forget(rows);
+    for (const row of rows) this.#rungs.queuedAgain(hashesOf(row));
+  }
+
+  /** The store has forgotten them. */
+  forget(rows: readonly FailedRow[]): void {
     this.#failed = this.#failed.filter((row) => !rows.includes(row));
-    for (const row of rows) this.#rungs.forgetFailed(hashesOf(row));
+  }
+
+  /** @throws OpenClawError OVERLOADED: so many more are too many */
+  requireRoom(rows: number): void {
+    if (this.#failed.length + rows > FAILED_MAX)
+      throw new OpenClawError("OVERLOADED", `at most ${FAILED_MAX} refused edits are kept`);
   }
 
   /**
@@ -133,7 +155,11 @@ export class Settlement {
         refusals.push({ ...row, edits, code: outcome.code, details: outcome.details });
       }
     }
-    const answered = rows.map(({ row }) => row);
+    const answered = rows.map(({ row: { link, seq }, outcome }) => ({
+      link,
+      seq,
+      ...(outcome.ok ? { at: outcome.revision } : {}),
+    }));
     const failed = refusals.filter(isKept).map(({ edits: _, ...row }): FailedRow => row);
     try {
       const drafts = [...(await this.#withMissing(again, named, outbox)), ...unsent];

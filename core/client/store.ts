@@ -84,8 +84,21 @@ export interface ClientWrite {
     readonly document: string;
     readonly changes: readonly DocumentChange[];
   }[];
+  /** In the place of rows with the same link and number, as far as those are there. */
+  readonly replaced?: readonly OutboxRow[];
+  /** Changes that go, after those of this write have come. */
+  readonly dropped?: readonly {
+    readonly collection: string;
+    readonly document: string;
+    readonly changes: readonly Pick<DocumentChange, "hash">[];
+  }[];
   /** Rows answered: out of the outbox; those that succeeded go to `awaiting`. */
-  readonly answered?: readonly { readonly link: LinkId; readonly seq: Seq }[];
+  readonly answered?: readonly {
+    readonly link: LinkId;
+    readonly seq: Seq;
+    /** The parent's revision that holds it, for other sessions of this device; none where it was refused. */
+    readonly at?: Revision;
+  }[];
   readonly awaiting?: readonly Awaiting[];
   /** Refused for good; the caller names them in `answered`, too. */
   readonly failed?: readonly FailedRow[];
@@ -104,7 +117,7 @@ export interface ClientWrite {
 }
 
 export interface ClientStore {
-  /** Resolves when the write can no longer be lost: in a browser, at the `complete` of a strict transaction (S1). @throws OpenClawError CLIENT_STORAGE_FAILED */
+  /** Resolves when the write can no longer be lost: in a browser, at the `complete` of a strict transaction (S1). @throws OpenClawError CLIENT_STORAGE_FAILED, CLIENT_STORAGE_LOST */
   write(write: ClientWrite): Promise<void>;
   /** Links that have outbox rows, this page's or a dead one's (D4). */
   outboxLinks(): Promise<readonly LinkId[]>;

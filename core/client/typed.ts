@@ -143,8 +143,18 @@ export function decodedValue<Output>(
   schema: StandardSchema<unknown, Output>,
   codec: ValueCodec,
 ): TypedValue<Output> {
+  let value: unknown;
   try {
-    const value = coded(() => codec.decode(bytes));
+    value = coded(() => codec.decode(bytes));
+  } catch (error) {
+    if (!(error instanceof OpenClawError)) throw error;
+    return { ok: false, error };
+  }
+  return typedValue(schema, value);
+}
+
+export function typedValue<Output>(schema: StandardSchema<unknown, Output>, value: unknown): TypedValue<Output> {
+  try {
     return { ok: true, value: checked(schema, value) };
   } catch (error) {
     if (!(error instanceof OpenClawError)) throw error;

@@ -4,32 +4,44 @@
  */
 import { startsWith } from "../bytes.ts";
 import { unreachable } from "../errors.ts";
-import type { ClusterId } from "../ids.ts";
+import { type ClusterId, type Revision, revision } from "../ids.ts";
 import type { Sha256, StoredRecord } from "../ports.ts";
 import { leafHash } from "./chain.ts";
 import type { LedgerEvent, LedgerRecord, LinkItem } from "./record.ts";
 import { decodeRecord, wayOf } from "./record-codec.ts";
 import type { Subscription } from "./subscription.ts";
 
+/** Those that were the parent before. */
+export interface BeforeParent {
+  /** Up to there our ledger speaks to another one. */
+  readonly addressed: Revision;
+  readonly former: readonly ClusterId[];
+}
+
+export const NO_PARENT_BEFORE: BeforeParent = { addressed: revision(0), former: [] };
+
 /**
  * Up: everything but what the parent's own link brought, or the parent wrote (L5); what is private as its leaf alone (L2),
- * and so what another parent, before this one, was asked or told up to `addressed`. `records` are consecutive. Of a record
- * no more is read than decides that.
+ * and so what another parent, before this one, was asked or told. What such a one brought is of clusters that are not below
+ * us: a part of their keys only, and once here it would stand in the way of the rest, which they bring themselves (L4);
+ * changes of documents merge, and go up. `records` are consecutive. Of a record no more is read than decides that.
  */
 export function selectForParent(
   records: readonly StoredRecord[],
   parent: ClusterId,
   sha256: Sha256,
-  addressed = 0,
+  { addressed, former }: BeforeParent = NO_PARENT_BEFORE,
 ): LinkItem[] {
-  return select(records, ({ revision, record: bytes }) => {
+  return select(records, ({ revision: at, record: bytes }) => {
     const { origin, link, home } = wayOf(bytes);
     if (origin?.cluster === parent || (link !== null && String(link) === parent)) return null;
-    if (home === "private") return { kind: "stub", revision, leaf: leafHash(sha256, bytes), reason: "private" };
+    const isOfFormer = link !== null && former.some((one) => one === String(link));
+    if (isOfFormer && decodeRecord(bytes).events.every(({ kind }) => kind !== "change")) return null;
+    if (home === "private") return { kind: "stub", revision: at, leaf: leafHash(sha256, bytes), reason: "private" };
     // It ran there, or never will: a command runs once (Q2).
-    if (revision <= addressed && isForParent(decodeRecord(bytes)))
-      return { kind: "stub", revision, leaf: leafHash(sha256, bytes), reason: "filtered" };
-    return { kind: "body", revision, record: bytes };
+    if (at <= addressed && isForParent(decodeRecord(bytes)))
+      return { kind: "stub", revision: at, leaf: leafHash(sha256, bytes), reason: "filtered" };
+    return { kind: "body", revision: at, record: bytes };
   });
 }
 
@@ -61,14 +73,14 @@ export function selectForChild(
   child: ClusterId | null,
   subscription: Subscription,
 ): LinkItem[] {
-  return select(records, ({ revision, record: bytes }) => {
+  return select(records, ({ revision: at, record: bytes }) => {
     const record = recordOf(bytes);
     if (child !== null && !mayTravelTo(record, child)) return null;
     // A record travels whole or not at all: a part of it would have another leaf.
     const isWanted =
       (child !== null && concerns(record, child)) ||
       record.events.some((event) => subscribed(event, record, subscription));
-    return isWanted ? { kind: "body", revision, record: bytes } : null;
+    return isWanted ? { kind: "body", revision: at, record: bytes } : null;
   });
 }
 

@@ -21,10 +21,12 @@ export interface PresenceGatewayOptions {
   publish(message: Uint8Array): void;
 }
 
-/** Counted since the start, but for `entries`. */
+/** Counted since the start, but for `entries` and `topics`. */
 export interface PresenceCounts {
   /** Who is known of now, those included who just left. */
   readonly entries: number;
+  /** Where they are. */
+  readonly topics: number;
   /** Replaced by something newer before it was passed on: limits of pace. */
   readonly superseded: number;
   /** What came from elsewhere too late to be news. */
@@ -52,7 +54,7 @@ export class PresenceGateway {
     this.#host = {
       clock: options.clock,
       say: (session, own) => this.#say(session, own),
-      present: (session, topic) => this.#table.present(topicKey(topic)).filter(({ link }) => link !== session.link),
+      present: (topic) => this.#table.present(topicKey(topic)),
       find: (key, link) => this.#table.get(key, link),
       superseded: () => this.#counts.superseded++,
       refused: () => this.#counts.refused++,
@@ -74,7 +76,7 @@ export class PresenceGateway {
   }
 
   counts(): PresenceCounts {
-    return { entries: this.#table.size, ...this.#counts };
+    return { entries: this.#table.size, topics: this.#table.topics, ...this.#counts };
   }
 
   /** All who are connected here leave, and the others are told at once. */

@@ -29,8 +29,8 @@ export interface SessionHost {
   readonly clock: Clock;
   /** Why it is not taken, or null. */
   say(session: PresenceSession, own: OwnPresence): OpenClawError | null;
-  /** All who are there but this client. */
-  present(session: PresenceSession, topic: Topic): readonly Present[];
+  /** All who are there. */
+  present(topic: Topic): readonly Present[];
   /** What others see of a link now. */
   find(key: string, link: LinkId): Present | null;
   /** A value was replaced before anybody saw it. */
@@ -97,7 +97,7 @@ export class PresenceSession {
     }
   }
 
-  /** Somebody in a topic that it hears changed. */
+  /** Somebody in a topic that it hears changed, or it does itself. */
   changed({ topic, link, principal }: Unseen): void {
     if (link === this.#options.link) return;
     const key = topicKey(topic);
@@ -139,6 +139,7 @@ export class PresenceSession {
   #take(own: OwnPresence): void {
     const { topic } = own;
     const key = topicKey(topic);
+    if (own.value === null && !this.#own.has(key)) return;
     if (!mayMeet(topic, this.#options.principal)) return this.#refuse(topic, new OpenClawError("FORBIDDEN", key));
     if (!this.#own.has(key) && this.#own.size >= PRESENCE_TOPICS_MAX)
       return this.#refuse(topic, new OpenClawError("OVERLOADED", `${PRESENCE_TOPICS_MAX} topics of one client`));
@@ -170,7 +171,7 @@ export class PresenceSession {
         continue;
       }
       this.#heard.set(key, topic);
-      if (!before.has(key)) for (const present of this.#host.present(this, topic)) this.changed(present);
+      if (!before.has(key)) for (const present of this.#host.present(topic)) this.changed(present);
     }
     this.flush();
   }

@@ -3,13 +3,12 @@
  * said again in time ends, by this node's monotonic clock.
  */
 import type { LinkId } from "../ids.ts";
+import { PRESENCE_TOPIC_ENTRIES_MAX } from "../limits.ts";
 import type { PresenceEntry } from "./presence.ts";
 import { topicKey } from "./topic.ts";
 
 /** Entries of all topics; a further one is left out. */
 const ENTRIES_MAX = 4_096;
-/** Entries of one topic. */
-const TOPIC_ENTRIES_MAX = 128;
 
 /** What became of an entry. */
 export type Put =
@@ -36,6 +35,11 @@ export class PresenceTable {
 
   get size(): number {
     return this.#size;
+  }
+
+  /** Those of which something is known. */
+  get topics(): number {
+    return this.#topics.size;
   }
 
   put(entry: PresenceEntry, now: number): Put {
@@ -79,7 +83,7 @@ export class PresenceTable {
 
   #add(key: string, entry: PresenceEntry, now: number): Put {
     const links = this.#topics.get(key) ?? new Map<LinkId, Held>();
-    if (this.#size >= ENTRIES_MAX || links.size >= TOPIC_ENTRIES_MAX) return "full";
+    if (this.#size >= ENTRIES_MAX || links.size >= PRESENCE_TOPIC_ENTRIES_MAX) return "full";
     links.set(entry.link, { entry, until: now + entry.ttlMs });
     this.#topics.set(key, links);
     this.#size++;

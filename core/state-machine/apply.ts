@@ -21,7 +21,7 @@ import { expireLeases, runLeaseCommand } from "./leases.ts";
 import { type Importing, importLedger } from "./ledger-imports.ts";
 import type { Author } from "./ledger-writer.ts";
 import { LedgerWriter } from "./ledger-writer.ts";
-import { noteContender, type SucceedEpoch, settleEpoch, succeedEpoch } from "./link-epochs.ts";
+import { noteContender, settleEpoch, succeedEpoch } from "./link-epochs.ts";
 import { parentOf } from "./link-rows.ts";
 import type { Refused } from "./member.ts";
 import { noteConfiguration, noteMember } from "./members.ts";
@@ -162,10 +162,12 @@ class Machine {
         noteParentHolds(this.#tx, command, this.#ledger.position.revision);
         return { kind: "noted" };
       case "succeedEpoch":
-        return this.#succeedEpoch(command, header);
+        return this.#towardsParent(header, () =>
+          succeedEpoch(this.#tx, this.#ledger.position.revision, this.#sha256, command),
+        );
       case "settleEpoch": {
         const author = { principal: header.principal, time: header.time, salt: this.#salts(header) };
-        return settleEpoch(this.#tx, this.#ledger, this.#sha256, command, author);
+        return this.#towardsParent(header, () => settleEpoch(this.#tx, this.#ledger, this.#sha256, command, author));
       }
       case "noteContender":
         noteContender(this.#tx, command);
@@ -231,11 +233,14 @@ class Machine {
     return { kind: "idempotent", outcome, until, note, repeated: !ran && remembered !== null };
   }
 
-  #succeedEpoch(command: SucceedEpoch, header: CommandHeader): CommandResult {
+  /** Where another cluster is the parent from here on, nothing more comes of what was between the one before and us. */
+  #towardsParent(header: CommandHeader, run: () => CommandResult): CommandResult {
     const before = parentOf(this.#tx);
-    const result = succeedEpoch(this.#tx, this.#ledger.position.revision, this.#sha256, command);
-    if (before !== null && parentOf(this.#tx) !== before)
-      this.#commands.forgetParent(this.#authors(header)(`cluster:${this.#cluster}`));
+    const result = run();
+    if (before === null || parentOf(this.#tx) === before) return result;
+    const author = this.#authors(header)(`cluster:${this.#cluster}`);
+    this.#commands.forgetParent(author);
+    this.#handover.leaveParent(author);
     return result;
   }
 

@@ -5,7 +5,7 @@
  *   to the hub     hub: declare(hub), its own keys again ── child: release ── hub: the child's keys, …, open, what it held
  *   to the sites   hub: declare(site) ── child: the hub's keys, as its own, and what it had queued and the hub had not run
  */
-import { equalBytes, prefixEnd } from "../bytes.ts";
+import { equalBytes, prefixEnd, startsWith } from "../bytes.ts";
 import { unreachable } from "../errors.ts";
 import type { ClusterId, Revision } from "../ids.ts";
 import type { Home, HomeEvent } from "../ledger/record.ts";
@@ -58,7 +58,7 @@ export class Handover {
       case "site":
         if (row === null) break;
         if (row.owner !== null) {
-          this.#takeOver(authorOf, principal, row.owner, row);
+          this.#takeOver(authorOf, principal, row);
           break;
         }
         this.#declare(authorOf(principal), prefix, home, null, [], row.home);
@@ -88,16 +88,15 @@ export class Handover {
             this.#append(own, { kind: "home", prefix, step: { kind: "release", of: parent.revision } }, "site");
           return;
         }
-        // Read before the row goes: it tells whose mirror we read.
-        const adopted = step.home === "site" && before?.open === true ? before.owner : null;
         takeHomeStep(this.#tx, parent, this.#ledger.position.revision, { kind: "home", prefix, step });
         if (step.home === "hub") {
-          if (before?.owner === null) this.#commands.refuseHeld();
+          this.#giveUpWithin(own, prefix);
+          this.#commands.refuseHeld();
           if (children.length === 0) this.#release(own, prefix, parent.revision);
           else this.#declare(own, prefix, "hub", step.owner ?? owner, children);
           return;
         }
-        if (adopted !== null) this.#write(own, this.#mirrored(prefix, adopted), "site");
+        this.#adopt(own, before);
         this.#commands.giveUpUnsure(own);
         if (children.length > 0) this.#declare(own, prefix, "site", null, []);
         this.#commands.runWaiting(authorOf, null);
@@ -151,6 +150,20 @@ export class Handover {
     return next !== null;
   }
 
+  /**
+   * There is another parent: what the one before declared is each cluster's own again, as it was here last. What the new one
+   * declares it tells.
+   */
+  leaveParent(author: Author): void {
+    // What was forgotten in part may not come back; nobody moves away in the middle of that but once in a while.
+    while (this.forgetSome(() => author));
+    for (const row of homesOf(this.#tx).rows) {
+      if (row.owner === null) continue;
+      this.#declare(author, row.prefix, "site", null, []);
+      this.#adopt(author, row);
+    }
+  }
+
   /** A child has released a prefix, and what it had there was taken over. */
   fromChild(authorOf: (principal: string) => Author, teller: Teller, { prefix, step }: HomeEvent): void {
     const before = homesOf(this.#tx).exactly(prefix);
@@ -185,16 +198,11 @@ export class Handover {
    * The owner is gone, by an operator's word: what its mirror has is ours. Nobody knows what it ran of what we handed to it,
    * so none of that runs here (Q2).
    */
-  #takeOver(
-    authorOf: (principal: string) => Author,
-    principal: string,
-    owner: ClusterId,
-    { prefix, open }: HomeRow,
-  ): void {
+  #takeOver(authorOf: (principal: string) => Author, principal: string, row: HomeRow): void {
     const own = authorOf(`cluster:${this.#cluster}`);
     const { revision: handed } = this.#ledger.position;
-    this.#declare(authorOf(principal), prefix, "site", null, []);
-    if (open) this.#write(own, this.#mirrored(prefix, owner), "site");
+    this.#declare(authorOf(principal), row.prefix, "site", null, []);
+    this.#adopt(own, row);
     this.#commands.giveUp(own, handed);
   }
 
@@ -226,6 +234,25 @@ export class Handover {
     const leased = [...this.#own(prefix)].filter(({ lease }) => lease !== null);
     this.#delete(author, leased);
     this.#append(author, { kind: "home", prefix, step: { kind: "release", of } }, "site");
+  }
+
+  /** What is the parent's is so with all that is within it, but for what is private here. */
+  #giveUpWithin(author: Author, prefix: Uint8Array): void {
+    for (const { prefix: within, home, owner } of homesOf(this.#tx).rows)
+      if (home === "hub" && owner === null && within.length > prefix.length && startsWith(within, prefix))
+        this.#declare(author, within, "site", null, []);
+  }
+
+  /** The prefix is ours again, and so are the keys that were read there; but those of a prefix around it that is not. */
+  #adopt(author: Author, before: HomeRow | null): void {
+    if (before === null || before.owner === null || !before.open) return;
+    const homes = homesOf(this.#tx);
+    const rows = [...this.#mirrored(before.prefix, before.owner)];
+    this.#write(
+      author,
+      rows.filter(({ key }) => (homes.rowOf(key)?.owner ?? null) === null),
+      "site",
+    );
   }
 
   #append(author: Author, event: HomeEvent, home: Home): void {
@@ -295,6 +322,9 @@ export class Handover {
   #refusal(row: HomeRow | null, prefix: Uint8Array, home: Home, without: readonly ClusterId[]): Refusal | null {
     if (prefix.length > HOME_PREFIX_BYTES_MAX) return refused("BAD_REQUEST", `a prefix of ${prefix.length} bytes`);
     if (row !== null && row.owner !== null) return this.#takeOverRefusal(row.owner, prefix, home, without);
+    const owner = homesOf(this.#tx).without(prefix).rowOf(prefix)?.owner ?? null;
+    if (owner !== null && home !== "site")
+      return refused("READ_ONLY", `${owner} declared what is around it; move it there`);
     if (row === null && home !== "site" && homesOf(this.#tx).rows.length >= HOMES_MAX)
       return refused("OVERLOADED", `${HOMES_MAX} prefixes have homes`);
     if (row !== null && home !== "site" && row.home !== home)

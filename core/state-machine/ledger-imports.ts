@@ -31,7 +31,7 @@ import { ledgerLinkKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import { beginLink, noteBody, noteGap } from "./link-gaps.ts";
 import type { LedgerLinkRow } from "./link-rows.ts";
-import { isPast, ledgerLinkRow, markOf, noteParent, parentOf, raiseMark } from "./link-rows.ts";
+import { isPast, ledgerLinkRow, markOf, noteChild, noteParent, parentOf, raiseMark } from "./link-rows.ts";
 import { carryOutForNeighbour, concernsUs } from "./neighbour-events.ts";
 import type { Refusal } from "./outcome.ts";
 import { refused } from "./outcome.ts";
@@ -275,6 +275,7 @@ function take(
   const { tx, ledger } = importing;
   const { link } = command;
   if (command.side === "parent") noteParent(tx, command.cluster, ledger.position.revision);
+  else noteChild(tx, command.cluster);
   const begun = ledger.position.revision;
   let row = from;
   let refusal: Refusal | null = null;

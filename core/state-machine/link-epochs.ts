@@ -23,6 +23,7 @@ import {
   lowerMarks,
   noteParent,
   noteWitness,
+  parentOf,
   raiseMark,
 } from "./link-rows.ts";
 import { moveParentHolds } from "./position.ts";
@@ -64,10 +65,20 @@ export function succeedEpoch(tx: Transaction, ours: Revision, sha256: Sha256, co
       return refuse("FORK", `epoch ${row.epoch.nonce} is followed, not ${lineage.epoch.nonce}`);
   }
   if (command.holds !== null) {
-    noteParent(tx, cluster, ours);
+    becomeParent(tx, link, cluster, ours);
     moveParentHolds(tx, cluster, lineage.epoch.nonce, command.holds);
   }
   return { kind: "imported", cursor: row.cursor, outcomes: [] };
+}
+
+/** One that was it before told what is its own and is no longer so here: it tells again, in a snapshot (Q3, S4). */
+function becomeParent(tx: Transaction, link: LinkId, cluster: ClusterId, ours: Revision): void {
+  const before = parentOf(tx);
+  noteParent(tx, cluster, ours);
+  const cursor = tx.read(ledgerLinkKey(link), ledgerLinkRow)?.cursor ?? 0;
+  if (before === null || before === cluster || cursor === 0) return;
+  const { held, snapshot } = streamOf(tx, link);
+  awaitSnapshot(tx, link, snapshot?.head.subscription ?? held);
 }
 
 /** True if what was taken up to the parting is not what it left there. */
@@ -101,7 +112,10 @@ export function settleEpoch(
   if (command.changes === null) lowerAllMarks(tx, link);
   else lowerMarks(tx, cluster, link, command.parting);
   if (command.kept !== null) noteWitness(tx, cluster, command.kept);
-  if (command.holds !== null) moveParentHolds(tx, cluster, lineage.epoch.nonce, command.holds);
+  if (command.holds !== null) {
+    becomeParent(tx, link, cluster, ledger.position.revision);
+    moveParentHolds(tx, cluster, lineage.epoch.nonce, command.holds);
+  }
   if (command.changes === null) {
     awaitSnapshot(tx, link, command.holds === null ? null : (snapshot?.head.subscription ?? held));
     return { kind: "imported", cursor: row.cursor, outcomes: [] };

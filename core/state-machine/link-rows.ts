@@ -5,12 +5,13 @@ import { invariant } from "../errors.ts";
 import type { ClusterId, Lineage, LinkId, Origin, Revision } from "../ids.ts";
 import { isClusterId, isLinkId, linkOfCluster, revision } from "../ids.ts";
 import { ancestorTuples, epochTuple, readAncestors, readEpoch } from "../ledger/epoch-codec.ts";
-import { readHash } from "../ledger/record-codec.ts";
+import { readClusters, readHash } from "../ledger/record-codec.ts";
 import type { Witness } from "../ledger/witness.ts";
 import {
   LEDGER_LINKS,
   ledgerLinkKey,
   linkOfRow,
+  namesOfMark,
   ORIGIN_MARKS,
   originMarkKey,
   originMarksOf,
@@ -117,27 +118,34 @@ interface ParentRow {
   readonly since: Revision;
   /** The answer to what was handed upwards up to here may be lost: nobody knows whether it ran (Q2). */
   readonly unsure: Revision;
+  /** Those that were it before, and are no children. */
+  readonly former: readonly ClusterId[];
 }
 
 const parentRow: RowCodec<ParentRow> = {
-  encode: ({ cluster, since, unsure }) => encode([cluster, since, unsure]),
+  encode: ({ cluster, since, unsure, former }) => encode([cluster, since, unsure, former]),
   decode(bytes) {
     const reader = new TupleReader(decode(bytes), "parent row");
     const cluster = reader.that(isClusterId, "a cluster");
-    return { cluster, since: revision(reader.count()), unsure: revision(reader.count()) };
+    const [since, unsure] = [revision(reader.count()), revision(reader.count())];
+    return { cluster, since, unsure, former: readClusters(reader) };
   },
 };
 
 /** Null until it told something. */
 export const parentOf = (tx: Transaction): ClusterId | null => tx.read(PARENT_KEY, parentRow)?.cluster ?? null;
 
-/** How far the parent's ledger is here, and up to where ours speaks to another. */
-export function towardsParent(view: StateView): { readonly mirrored: Revision | null; readonly addressed: Revision } {
+/** How far the parent's ledger is here, up to where ours speaks to another, and who was the parent before. */
+export function towardsParent(view: StateView): {
+  readonly mirrored: Revision | null;
+  readonly addressed: Revision;
+  readonly former: readonly ClusterId[];
+} {
   const bytes = view.get(PARENT_KEY);
-  if (bytes === undefined) return { mirrored: null, addressed: revision(0) };
-  const { cluster, since } = parentRow.decode(bytes);
+  if (bytes === undefined) return { mirrored: null, addressed: revision(0), former: [] };
+  const { cluster, since, former } = parentRow.decode(bytes);
   const link = view.get(ledgerLinkKey(linkOfCluster(cluster)));
-  return { mirrored: link === undefined ? null : ledgerLinkRow.decode(link).cursor, addressed: since };
+  return { mirrored: link === undefined ? null : ledgerLinkRow.decode(link).cursor, addressed: since, former };
 }
 
 /** @param at where our ledger stands */
@@ -145,7 +153,15 @@ export function noteParent(tx: Transaction, cluster: ClusterId, at: Revision): v
   const known = tx.read(PARENT_KEY, parentRow);
   if (known?.cluster === cluster) return;
   const since = known === undefined ? revision(0) : at;
-  tx.write(PARENT_KEY, parentRow, { cluster, since, unsure: since });
+  const former = known === undefined ? [] : [...known.former, known.cluster].filter((one) => one !== cluster);
+  tx.write(PARENT_KEY, parentRow, { cluster, since, unsure: since, former });
+}
+
+/** It ships to us: whatever it was, it is a child. */
+export function noteChild(tx: Transaction, cluster: ClusterId): void {
+  const known = tx.read(PARENT_KEY, parentRow);
+  if (known?.former.includes(cluster) !== true) return;
+  tx.write(PARENT_KEY, parentRow, { ...known, former: known.former.filter((one) => one !== cluster) });
 }
 
 /** Some of the parent's records will not come: answers may have been among them (S4). */
@@ -164,14 +180,33 @@ export function linkTowards(tx: Transaction, cluster: ClusterId): LinkId | null 
   return last?.link ?? null;
 }
 
-/** Those that ever shipped something. */
+/** Whether it ever shipped something: what is meant for it, or for those below it, goes there. */
+export function isChild(tx: Transaction, cluster: ClusterId): boolean {
+  const parent = tx.read(PARENT_KEY, parentRow);
+  if (parent?.cluster === cluster || parent?.former.includes(cluster) === true) return false;
+  return tx.read(ledgerLinkKey(linkOfCluster(cluster)), ledgerLinkRow) !== undefined;
+}
+
+/**
+ * Those that ever shipped something. A parent that was left did not: it streamed. A restored cluster has no links: while it
+ * knows of no parent, all of whom it took something by their own links are children, and what moves waits for them, too.
+ */
 export function childrenOf(tx: Transaction): readonly ClusterId[] {
-  const parent = parentOf(tx);
+  const parent = tx.read(PARENT_KEY, parentRow);
+  const isParents = (name: ClusterId): boolean => parent?.cluster === name || parent?.former.includes(name) === true;
   const names = [...tx.rows(LEDGER_LINKS.from, LEDGER_LINKS.to, ledgerLinkRow)].map(({ key }) =>
     utf8Text(linkOfRow(key)),
   );
-  return names.filter((name) => isClusterId(name)).filter((name) => name !== parent);
+  const linked = names.filter((name) => isClusterId(name)).filter((name) => !isParents(name));
+  return parent === undefined ? [...new Set([...linked, ...tellers(tx)])] : linked;
 }
+
+/** Clusters whose newest records came over their own links. */
+const tellers = (tx: Transaction): readonly ClusterId[] =>
+  [...tx.rows(ORIGIN_MARKS.from, ORIGIN_MARKS.to, markRow)].flatMap(({ key, value }) => {
+    const name = utf8Text(namesOfMark(key).cluster);
+    return isClusterId(name) && name === String(value.link) ? [name] : [];
+  });
 
 /**
  * True if this revision of an origin was taken already, whichever link brought it. A snapshot (S4) is several records of one

@@ -210,13 +210,14 @@ export interface QueryAnswers {
   /**
    * In the order of their prefixes. `formerly`: what was private once, as far as it can still be told. `mirrored`: how far
    * the parent's ledger is here; null without a parent. `addressed`: what our ledger tells "the parent" up to there is for
-   * one before.
+   * one before. `former`: those.
    */
   homes: {
     readonly homes: readonly HomeRow[];
     readonly formerly: readonly FormerlyPrivate[];
     readonly mirrored: Revision | null;
     readonly addressed: Revision;
+    readonly former: readonly ClusterId[];
   };
   /** Null: it was forgotten, or never was. */
   command: { readonly command: CommandState | null };

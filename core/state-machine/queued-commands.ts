@@ -5,7 +5,7 @@
  */
 import { decode, encode } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
-import { type ClusterId, isClusterId, linkOfCluster, type Revision } from "../ids.ts";
+import { type ClusterId, isClusterId, type Revision } from "../ids.ts";
 import type { LedgerEvent } from "../ledger/record.ts";
 import { EVENTS_MAX, RECORD_BYTES_MAX, TXN_RESPONSE_BYTES_MAX } from "../limits.ts";
 import type { KeyCommand, Outcome } from "./command.ts";
@@ -22,9 +22,8 @@ import {
 } from "./command-rows.ts";
 import { homesOf, type Place } from "./homes.ts";
 import { keyCommandRefusal, runKeyCommand } from "./key-values.ts";
-import { ledgerLinkKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
-import { ledgerLinkRow, linkTowards, parentOf, unsureUpTo } from "./link-rows.ts";
+import { isChild, linkTowards, unsureUpTo } from "./link-rows.ts";
 import type { Operation, Txn } from "./operation.ts";
 import { middleTiers } from "./origins.ts";
 import { refused } from "./outcome.ts";
@@ -214,11 +213,9 @@ export class QueuedCommands {
   }
 
   #childTowards(to: ClusterId): ClusterId | null {
-    const parent = parentOf(this.#tx);
-    if (to === parent) return null;
-    if (this.#tx.read(ledgerLinkKey(linkOfCluster(to)), ledgerLinkRow) !== undefined) return to;
+    if (isChild(this.#tx, to)) return to;
     const link = linkTowards(this.#tx, to);
-    return isClusterId(link) && link !== parent ? link : null;
+    return isClusterId(link) && isChild(this.#tx, link) ? link : null;
   }
 
   #queue(

@@ -34,7 +34,7 @@ import { keyOfRow, keyRange, ledgerLinkKey } from "./keyspace.ts";
 import { type Importing, isToldBetter } from "./ledger-imports.ts";
 import type { Author } from "./ledger-writer.ts";
 import { beginLink, noteGap } from "./link-gaps.ts";
-import { ledgerLinkRow, markOf, noteParent, noteUnsure, raiseMark } from "./link-rows.ts";
+import { ledgerLinkRow, markOf, noteChild, noteParent, noteUnsure, raiseMark } from "./link-rows.ts";
 import { keyAfter } from "./row-pages.ts";
 import { noteShed } from "./shed.ts";
 import { shippingRefusal } from "./sites.ts";
@@ -70,6 +70,7 @@ export function importSnapshot(importing: Importing, taker: Taker, command: Impo
       const refusal = headRefusal(side, step.head) ?? begin(importing, command, step.head, cursor);
       if (refusal !== null) return refuse("MALFORMED_FRAME", refusal);
       if (side === "parent") noteParent(tx, cluster, importing.ledger.position.revision);
+      else noteChild(tx, cluster);
       if (known === undefined) {
         const hash = genesisHash(sha256, cluster, PARTITION, epoch.nonce);
         tx.write(key, ledgerLinkRow, { epoch, ancestors: [], cursor, hash, gap: null, marked: cursor, unmarked: 0 });

@@ -25,11 +25,14 @@ export const writeStream = (tx: Transaction, link: LinkId, stream: StreamState):
  * sender begins another one, and no record is taken before that.
  * @param subscription of the stream; null: everything, as a ledger goes up
  */
-export function awaitSnapshot(tx: Transaction, link: LinkId, subscription: Subscription | null): void {
+export function awaiting(subscription: Subscription | null): StreamState {
   const hash = new Uint8Array(HASH_BYTES);
   const head = { at: revision(0), hash, subscription, kept: null, origins: [], homes: [] };
-  writeStream(tx, link, { held: NOTHING, snapshot: { head, place: placeAt(sectionsOf(head), 0) } });
+  return { held: NOTHING, snapshot: { head, place: placeAt(sectionsOf(head), 0) } };
 }
+
+export const awaitSnapshot = (tx: Transaction, link: LinkId, subscription: Subscription | null): void =>
+  writeStream(tx, link, awaiting(subscription));
 
 /** True while what came over the link is between two revisions: only the rest of a snapshot can make it whole. */
 export function isReplacing(tx: Transaction, link: LinkId): boolean {

@@ -16,7 +16,7 @@ import type { Importing } from "./ledger-imports.ts";
 import { ledgerLinkRow, markRow } from "./link-rows.ts";
 import { newestMarks } from "./origins.ts";
 import type { Taker } from "./snapshot-imports.ts";
-import { streamOf, writeStream } from "./stream-rows.ts";
+import { awaiting, streamOf, writeStream } from "./stream-rows.ts";
 
 export type Subscribe = Extract<SystemCommand, { kind: "subscribe" }>;
 
@@ -27,8 +27,8 @@ const ROWS_MAX = 512;
 function subscribed(stream: StreamState, wanted: Subscription, begun: boolean): StreamState {
   const { held, snapshot } = stream;
   if (snapshot !== null && isSame(snapshot.head.subscription, wanted)) return stream;
-  // What was half replaced is of no revision: all of it has to come again.
-  if (snapshot !== null && isWhole(snapshot.head)) return { held: NOTHING, snapshot: null };
+  // What was half replaced is of no revision, nor are the homes told: all of it has to come again.
+  if (snapshot !== null && isWhole(snapshot.head)) return awaiting(wanted);
   return { held: begun ? common(held, wanted) : wanted, snapshot: null };
 }
 

@@ -46,7 +46,10 @@ export interface Differences {
   readonly revisions: number;
   /** The first of them; at most 1,000. */
   readonly listed: readonly TakenRevision[];
-  /** What makes of the mirror what it was at the revision; null: too much for one decision, or that is no longer kept here. */
+  /**
+   * What makes of the mirror what it was at the revision; null: too much for one decision, or that is no longer kept here, or
+   * homes moved since (Q3), which only the life that is followed can tell.
+   */
   readonly changes: readonly KeyEvent[] | null;
   /** The last record of its cluster's that is here at or below the revision: the other life has it, too. */
   readonly kept: Witness | null;
@@ -68,6 +71,7 @@ export async function differencesAbove(
   const listed: TakenRevision[] = [];
   const keys = new Map<string, Uint8Array>();
   let revisions = 0;
+  let homesMoved = false;
   let before: Revision | null = null;
   let last: { readonly origin: Origin; readonly bytes: Uint8Array } | null = null;
   for (let next = Math.max(1, compacted); next <= end; ) {
@@ -87,9 +91,10 @@ export async function differencesAbove(
       revisions++;
       if (listed.length < LISTED_MAX) listed.push(takenRevision(record, origin.revision));
       for (const event of record.events) if (isKeyEvent(event)) keys.set(toHex(event.key), event.key);
+      homesMoved ||= record.events.some((event) => event.kind === "home" && event.step.kind !== "release");
     }
   }
-  const isAll = life.cursor <= above || (await isKept(source, cluster, above, life.cursor));
+  const isAll = !homesMoved && (life.cursor <= above || (await isKept(source, cluster, above, life.cursor)));
   const changes = !isAll ? null : before === null ? [] : await changesBack(source, cluster, [...keys.values()], before);
   return { revisions, listed, changes, kept: last === null ? null : witnessIn(sha256, last.origin, last.bytes) };
 }

@@ -2,7 +2,7 @@
 import { OpenClawError } from "../errors.ts";
 import type { ClusterId, Revision } from "../ids.ts";
 import { spanAt } from "../ledger/lineage.ts";
-import { selectForParent } from "../ledger/selection.ts";
+import { type BeforeParent, selectForParent } from "../ledger/selection.ts";
 import { BATCH_ITEMS_MAX } from "../limits.ts";
 import type { LedgerSlice, Sha256 } from "../ports.ts";
 import type { Replica } from "../replica.ts";
@@ -21,12 +21,10 @@ export interface LedgerPush extends Push {
   readonly idle: boolean;
 }
 
-interface LedgerPushing {
+interface LedgerPushing extends BeforeParent {
   readonly replica: Pick<Replica, "ledger" | "position">;
   readonly parent: ClusterId;
   readonly sha256: Sha256;
-  /** What our ledger tells the parent up to there is for another one. */
-  readonly addressed: Revision;
 }
 
 /**
@@ -34,7 +32,7 @@ interface LedgerPushing {
  * @param pushed what was pushed last, or what the parent said that it has: spares a look into the ledger
  */
 export async function ledgerPush(
-  { replica, parent, sha256, addressed }: LedgerPushing,
+  { replica, parent, sha256, addressed, former }: LedgerPushing,
   after: Revision,
   pushed: LedgerEnd | null,
   slice: LedgerSlice,
@@ -43,7 +41,7 @@ export async function ledgerPush(
   const records = slice.records.slice(0, BATCH_ITEMS_MAX).filter((record) => record.revision <= to);
   const last = records.at(-1);
   if (last === undefined) return null;
-  const items = selectForParent(records, parent, sha256, addressed);
+  const items = selectForParent(records, parent, sha256, { addressed, former });
   const before = pushed?.revision === after ? pushed.hash : await hashAt(replica, after);
   return {
     to: last.revision,

@@ -99,7 +99,7 @@ export class ParentEpochs {
     // S3: it may be the parent again after another one was, and then what that one held counts no more.
     const isParentAgain = source.position().parentEpoch !== welcome.epoch.nonce;
     if (verdict.kind !== "behind" && (begins || verdict.kind === "successor" || isParentAgain))
-      await this.#succeed(welcome);
+      return await this.#succeed(welcome);
     if (verdict.kind !== "behind") return "goOn";
     const adoption = await this.#plan(welcome);
     await carryOutChange(this.#options.propose, adoption, adoption.holds);
@@ -173,11 +173,14 @@ export class ParentEpochs {
     }
   }
 
-  async #succeed({ epoch, ancestors, cursor }: Welcome): Promise<void> {
-    const { parent, propose } = this.#options;
+  async #succeed({ epoch, ancestors, cursor }: Welcome): Promise<"goOn" | "again"> {
+    const { parent, propose, source } = this.#options;
     const lineage = { epoch, ancestors };
     const link = linkOfCluster(parent);
     requireTaken(await propose({ kind: "succeedEpoch", link, cluster: parent, lineage, holds: revision(cursor) }));
+    // It was the parent before, and tells anew what is its own: that is to be asked for.
+    const { snapshot } = await source.read({ kind: "stream", link });
+    return snapshot !== null && snapshot.head.at === 0 ? "again" : "goOn";
   }
 
   async #plan(welcome: Welcome): Promise<Adoption> {

@@ -4,6 +4,7 @@
  */
 import { asOpenClawError, InvariantViolation, type OpenClawError } from "../errors.ts";
 import { linkOfCluster, type Revision, revision } from "../ids.ts";
+import { type BeforeParent, NO_PARENT_BEFORE } from "../ledger/selection.ts";
 import type { SystemCommand } from "../state-machine/command.ts";
 import { Backoff } from "./backoff.ts";
 import { ChildLink, type Hello, type Push, type Welcome } from "./child-link.ts";
@@ -52,7 +53,7 @@ export class Uplink {
   /** Where the last push ended, or the parent stood when it welcomed us. */
   #pushed: LedgerEnd | null = null;
   /** Up to there our ledger speaks to a parent before this one. */
-  #addressed = revision(0);
+  #before: BeforeParent = NO_PARENT_BEFORE;
   /** Bare revisions up to here waited long enough to go alone. */
   #bareTo = revision(0);
   #cancelBare: (() => void) | null = null;
@@ -273,10 +274,10 @@ export class Uplink {
   async #welcomed(link: ChildLink, welcome: Welcome): Promise<void> {
     try {
       const next = await this.#epochs.met(welcome);
-      const { addressed } = await this.#options.replica.read({ kind: "homes" });
+      const { addressed, former } = await this.#options.replica.read({ kind: "homes" });
       if (this.#link !== link) return;
       if (next === "again") return link.close();
-      this.#addressed = addressed;
+      this.#before = { addressed, former };
       this.#welcome = welcome;
       const { replica, parent, traffic } = this.#options;
       const epoch = welcome.epoch.nonce;
@@ -348,12 +349,7 @@ export class Uplink {
     await this.#budget.turn();
     const { pushBytes } = this.#budget;
     const slice = this.#news.after(after, pushBytes) ?? (await replica.ledger(revision(after + 1), pushBytes));
-    const push = await ledgerPush(
-      { ...this.#options, addressed: this.#addressed },
-      revision(after),
-      this.#pushed,
-      slice,
-    );
+    const push = await ledgerPush({ ...this.#options, ...this.#before }, revision(after), this.#pushed, slice);
     // L1: what came from the parent goes back as skips; those wait for something to go with, so that links fall silent.
     if (push === null || !push.idle || push.to <= this.#bareTo) {
       if (push !== null) this.#pushed = push.end;

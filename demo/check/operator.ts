@@ -20,7 +20,9 @@ interface DemoPage {
   /** Changes of the log that this device may not have stored yet. */
   unstored(): number;
   changeHashes(): readonly string[];
-  readonly client: { status(): unknown };
+  /** Of a change of the log; null while it is on none. */
+  rung(hash: string): string | null;
+  readonly client: { readonly link: string; status(): { readonly link: string } };
 }
 
 export interface OperatorState {

@@ -22,6 +22,8 @@ export interface DemoHooks {
   /** Changes of the log that this device may not have stored yet. */
   unstored(): number;
   changeHashes(): readonly string[];
+  /** Of a change of the log; null while it is on none. */
+  rung(hash: string): string | null;
 }
 
 declare global {
@@ -55,4 +57,5 @@ export const demoHooks = (client: Client, log: LogDocument): DemoHooks => ({
   unsynced: () => client.status().unsynced,
   unstored: () => log.edits().filter(({ rung }) => rung === null).length,
   changeHashes: () => log.changeHashes().sort(),
+  rung: (hash) => log.edits().find((edit) => edit.hash === hash)?.rung ?? null,
 });

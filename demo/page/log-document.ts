@@ -34,6 +34,19 @@ export class LogDocument implements SharedText {
     return this.#handle.heads();
   }
 
+  cursorAt(position: number): string {
+    const text = this.text();
+    return Automerge.getCursor(this.#handle.doc(), ["text"], position < text.length ? position : "end");
+  }
+
+  positionOf(cursor: string): number | null {
+    try {
+      return Automerge.getCursorPosition(this.#handle.doc(), ["text"], cursor);
+    } catch {
+      return null; // of a change that is not here yet, or none at all
+    }
+  }
+
   async edit({ at, removed, inserted }: Hunk, heads: readonly string[]): Promise<void> {
     await this.patch([[at, removed, inserted]], heads).device;
   }

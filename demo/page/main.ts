@@ -2,6 +2,7 @@
 import wasmUrl from "@automerge/automerge/automerge.wasm?url";
 import { openClaw } from "@openclaw/browser";
 import { announcer } from "./announcer.ts";
+import { bindCursors } from "./cursors.ts";
 import { demoHooks } from "./demo-hooks.ts";
 import { showEdits } from "./edits.ts";
 import { followQuakes } from "./quake-view.ts";
@@ -79,6 +80,7 @@ function seldom(ms: number, show: () => void): () => void {
 
 async function start(): Promise<void> {
   const client = await open();
+  let lossTold: Error | null = null;
   const status = (): void => {
     const now = client.status();
     showLink(link, now);
@@ -87,6 +89,9 @@ async function start(): Promise<void> {
       document.title = `${now.cluster} · OpenClaw`;
     }
     if (now.lastError?.code === "CLIENT_STORAGE_FAILED") tell(now.lastError);
+    const { loss } = now.storage;
+    if (loss !== null && loss !== lossTold) tell(loss);
+    lossTold = loss;
   };
   client.subscribe(status);
   status();
@@ -103,10 +108,18 @@ async function start(): Promise<void> {
   const { LogDocument } = await import("./log-document.ts");
   const handle = await client.docs.open(COLLECTION, DOCUMENT, { initial: { text: "" } });
   const log = new LogDocument(handle);
-  const showText = bindTextarea(element("log-text", HTMLTextAreaElement), log, tell);
+  const area = element("log-text", HTMLTextAreaElement);
+  const showText = bindTextarea(area, log, tell);
+  const showCursors = bindCursors(client, handle, log, {
+    area,
+    overlay: element("cursors", HTMLElement),
+    names: element("others", HTMLElement),
+    name: element("name", HTMLInputElement),
+  });
   handle.subscribe(
     seldom(SHOW_MS, () => {
       showText();
+      showCursors();
       showEdits(element("edits", HTMLElement), log.shown());
     }),
   );

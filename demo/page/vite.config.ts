@@ -29,5 +29,7 @@ export default defineConfig({
       },
     },
   },
+  // So that libp2p is a chunk of its own, which is loaded when it is needed.
+  worker: { format: "es" },
   plugins: [precache(publicFiles)],
 });

@@ -69,7 +69,7 @@ async function typed(page: Page, text: string): Promise<void> {
   await page.waitForTimeout(PAUSE_MS);
 }
 
-/** A device that has written at its site, and goes on offline. */
+/** A device at a site whose uplink is down, with somebody else in the log. */
 async function photograph(size: keyof typeof SIZES): Promise<void> {
   const page = await opened(browser, "california", size);
   await page.locator("#quakes tr").nth(99).waitFor();
@@ -79,17 +79,26 @@ async function photograph(size: keyof typeof SIZES): Promise<void> {
     await typed(page, "22:05  Station CLC is back; its battery was changed.\n");
     await typed(page, "22:31  Pump 2 is loud. Asked for an inspection.\n");
   } else {
-    await typed(page, "22:58  Inspection of pump 2 is due at 06:00.\n");
+    await typed(page, "\n22:58  Inspection of pump 2 is due at 06:00.\n");
   }
-  await page.context().setOffline(true);
-  await page.getByText("This device is offline").waitFor();
+  const other = await opened(browser, "california", size);
+  await other.getByLabel("My name").fill("Ada");
+  await other.getByLabel("Text of the shift log").click();
+  await other.keyboard.press("Control+Home");
+  await other.keyboard.press("End");
+  await page.locator(".caret[data-name=Ada]").waitFor();
+
+  await Promise.all(fleet.hub.nodes.map((node) => node.kill()));
   await area.press("Control+End");
   await area.pressSequentially("23:12  The uplink is down. Writing on.");
-  await page.locator("#unsafe-list").getByText("Writing on.").waitFor();
-  await page.locator("#unsafe-list [data-rung=saving]").waitFor({ state: "detached" });
+  await page.locator("#unsafe-list li:only-child", { hasText: "Writing on." }).locator("[data-rung=site]").waitFor();
   for (const theme of ["light", "dark"]) {
     await page.getByLabel("Theme").selectOption(theme);
+    await page.evaluate("scrollTo(0, 0)");
     await page.screenshot({ path: `${ROOT}docs/images/page-${size}-${theme}.png` });
   }
   await page.context().close();
+  await other.context().close();
+  for (const node of fleet.hub.nodes) node.start();
+  await Promise.all(fleet.hub.nodes.map((node) => node.ready()));
 }

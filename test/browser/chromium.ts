@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { type BrowserContext, chromium, type Page } from "playwright";
 
-const FLAGS = [
+export const FLAGS = [
   "--headless",
   "--no-sandbox",
   "--disable-gpu",
@@ -13,17 +13,21 @@ const FLAGS = [
   "--disable-sync",
 ];
 
-function chromiumPath(): string {
+export function chromiumPath(): string {
   const path = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
   if (!existsSync(path)) throw new Error(`no Chromium at ${path}: apt-get install chromium, or set CHROMIUM_PATH`);
   return path;
 }
 
-/** @param profile a folder; the same one again is the same device */
-export function launchChromium(profile: string): Promise<BrowserContext> {
+/**
+ * @param profile a folder; the same one again is the same device
+ * @param serviceWorkers one runs in the process of some page, and would be stopped with it
+ */
+export function launchChromium(profile: string, serviceWorkers: "allow" | "block" = "allow"): Promise<BrowserContext> {
   return chromium.launchPersistentContext(profile, {
     executablePath: chromiumPath(),
     args: FLAGS,
+    serviceWorkers,
     viewport: { width: 1_280, height: 900 },
     reducedMotion: "reduce",
   });

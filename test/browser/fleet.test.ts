@@ -136,6 +136,36 @@ test("what is typed at one gateway shows at another, and moves no caret", async 
   expect([...one.found, ...two.found]).toEqual([]);
 });
 
+test("R11: where somebody else is shows as a caret that keeps its place, and is gone when that page is", async () => {
+  const [one, two] = [await openPage(await device("one"), 0), await openPage(await device("two"), 1)];
+  await log(one.page).fill("Begin. End.");
+  await expect.poll(() => log(two.page).inputValue(), { timeout: CLIMB_MS }).toBe("Begin. End.");
+  await two.page.getByLabel("My name").fill("Ada");
+  await log(two.page).focus();
+  await log(two.page).evaluate((area: HTMLTextAreaElement) => area.setSelectionRange(7, 7));
+  const caret = one.page.locator(".caret[data-name=Ada]");
+  /** What stands before the caret. */
+  const before = () => caret.evaluateAll((all) => all.map((element) => element.previousSibling?.textContent));
+  await expect.poll(before, { timeout: CLIMB_MS }).toEqual(["Begin. "]);
+  expect(await one.page.locator("#others").textContent()).toBe("Also here: Ada");
+  // What is written before it moves it along.
+  await log(one.page).evaluate((area: HTMLTextAreaElement) => area.setSelectionRange(0, 0));
+  await log(one.page).pressSequentially("Now: ");
+  await expect.poll(before, { timeout: CLIMB_MS }).toEqual(["Now: Begin. "]);
+  const within = await one.page.locator(".surface").evaluate((surface) => {
+    const [area, drawn] = [surface.querySelector("textarea"), surface.querySelector(".caret")];
+    const [outer, inner] = [area?.getBoundingClientRect(), drawn?.getBoundingClientRect()];
+    if (outer === undefined || inner === undefined) return null;
+    return inner.left > outer.left && inner.right < outer.right && inner.top > outer.top && inner.bottom < outer.bottom;
+  });
+  expect(within).toBe(true);
+  expect(await violations(one.page)).toEqual([]);
+  await two.page.close();
+  await expect.poll(() => caret.count(), { timeout: CLIMB_MS }).toBe(0);
+  await expect.poll(() => one.page.locator("#others").textContent()).toBe("Nobody else is here");
+  expect([...one.found, ...two.found]).toEqual([]);
+});
+
 test("who is offline sends nothing, and catches up when back", async () => {
   const context = await device("one");
   const { page } = await openPage(context, 2);

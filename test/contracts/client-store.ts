@@ -177,6 +177,23 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
       expect(await store.quarantined()).toEqual([row("2", "wrong checksum")]);
     });
 
+    test("a row may be replaced in its place, and changes of a document dropped", async () => {
+      await store.write({ enqueue: [put(a, 1, "k1"), put(a, 2, "k2"), put(a, 3, "k3")] });
+      const named = { collection: "c", document: "d" };
+      await store.write({ changes: [{ ...named, changes: [change("1", 1, []), change("2", 2, ["1"])] }] });
+      await store.write({
+        replaced: [put(a, 2, "other"), put(a, 9, "none")],
+        dropped: [{ ...named, changes: [{ hash: hash("2") }] }],
+      });
+      await reopen();
+      expect(await store.outbox(a, seq(1), 9)).toEqual([put(a, 1, "k1"), put(a, 2, "other"), put(a, 3, "k3")]);
+      expect(await store.outboxLinks()).toEqual([a]);
+      expect(await store.document("c", "d")).toEqual([change("1", 1, [])]);
+      // It may come again, from somebody else.
+      await store.write({ changes: [{ ...named, changes: [change("2", 2, ["1"])] }] });
+      expect(await store.document("c", "d")).toHaveLength(2);
+    });
+
     test("a known change is kept once, and changes come back after what they depend on", async () => {
       await store.write({
         changes: [{ collection: "c", document: "d", changes: [change("3", 3, ["2"]), change("1", 1, [])] }],

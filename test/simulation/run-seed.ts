@@ -1,6 +1,7 @@
 /** One seed, from its first election to its last check. Everything in it follows from the seed and the options. */
 
 import { FAULTS, FaultCounts, HIERARCHY_FAULTS } from "./faults.ts";
+import { type HomeCounts, NO_HOMES } from "./hierarchy/home-verdict.ts";
 import { type HierarchyPlan, type HierarchyStep, hierarchyPlan } from "./hierarchy/plan.ts";
 import { HierarchyWorld } from "./hierarchy/world.ts";
 import { Schedule } from "./raft/schedule.ts";
@@ -34,6 +35,8 @@ export interface RunResult {
   readonly requests: Readonly<Record<string, number>>;
   /** Of the hierarchy: lives that parted from what their hub holds while both were there, and those of them that were told. */
   readonly forks: { readonly injected: number; readonly reported: number };
+  /** Of the hierarchy: of keys that have homes. */
+  readonly homes: HomeCounts;
   /** Equal for two runs that took the same course. */
   readonly traceHash: string;
   /** The schedule of faults that was taken, with the steps' numbers. */
@@ -75,7 +78,7 @@ interface Running {
   run(): Promise<void>;
 }
 
-type Told = Pick<RunResult, "leaderChanges" | "requests" | "forks">;
+type Told = Pick<RunResult, "leaderChanges" | "requests" | "forks" | "homes">;
 
 export function runSeed(seed: number, options: RunOptions): Promise<RunResult> {
   return options.world === "site" ? runSite(seed, options) : runHierarchy(seed, options);
@@ -93,7 +96,12 @@ async function runSite(seed: number, options: RunOptions): Promise<RunResult> {
       // A schedule that is being shortened is one of the whole world's.
       if (options.steps === undefined) for (const violation of raftViolations(seed)) simulation.violation(violation);
     },
-    ({ leaderChanges, requests }) => ({ leaderChanges, requests, forks: { injected: 0, reported: 0 } }),
+    ({ leaderChanges, requests }) => ({
+      leaderChanges,
+      requests,
+      forks: { injected: 0, reported: 0 },
+      homes: NO_HOMES,
+    }),
   );
 }
 
@@ -106,7 +114,7 @@ async function runHierarchy(seed: number, options: RunOptions): Promise<RunResul
     { seed, options, steps, faults },
     (clock, trace) => new HierarchyWorld(plan, clock, trace, faults),
     () => undefined,
-    ({ forks }) => ({ leaderChanges: 0, requests: {}, forks: forks.counts }),
+    ({ forks, homes }) => ({ leaderChanges: 0, requests: {}, forks: forks.counts, homes }),
   );
 }
 

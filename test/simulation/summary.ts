@@ -1,5 +1,6 @@
 /** What many seeds came to. */
 import { FAULTS, HIERARCHY_FAULTS } from "./faults.ts";
+import { NO_HOMES } from "./hierarchy/home-verdict.ts";
 import type { World } from "./run-seed.ts";
 import type { TimedResult } from "./worker-pool.ts";
 
@@ -13,6 +14,7 @@ export class Summary {
   readonly #world: World;
   readonly #faults: Map<string, number>;
   readonly #forks = { injected: 0, reported: 0 };
+  readonly #homes = new Map(Object.entries(NO_HOMES));
   #operations = 0;
   #virtualMs = 0;
   #failed = 0;
@@ -37,7 +39,7 @@ export class Summary {
     return [...this.#faults.values()].reduce((sum, count) => sum + count, 0);
   }
 
-  add({ violations, operations, leaderChanges, virtualMs, faults, forks, cpuMs }: TimedResult): void {
+  add({ violations, operations, leaderChanges, virtualMs, faults, forks, homes, cpuMs }: TimedResult): void {
     if (violations.length > 0) this.#failed++;
     this.#operations += operations;
     this.#virtualMs += virtualMs;
@@ -45,6 +47,7 @@ export class Summary {
     this.#cpuMs.push(cpuMs);
     this.#forks.injected += forks.injected;
     this.#forks.reported += forks.reported;
+    for (const [what, count] of Object.entries(homes)) this.#homes.set(what, (this.#homes.get(what) ?? 0) + count);
     for (const [fault, count] of Object.entries(faults))
       this.#faults.set(fault, (this.#faults.get(fault) ?? 0) + count);
   }
@@ -58,7 +61,7 @@ export class Summary {
       operations: this.#operations,
       ...(this.#world === "site"
         ? { leaderChanges: median(this.#leaderChanges) }
-        : { cycles: this.cycles, forks: this.#forks }),
+        : { cycles: this.cycles, forks: this.#forks, homes: Object.fromEntries(this.#homes) }),
       simulatedHours: rounded(simulatedHours),
       simulatedHoursPerSecond: rounded(simulatedHours / ((performance.now() - this.#began) / 1_000)),
       faults: Object.fromEntries(this.#faults),
@@ -70,7 +73,8 @@ export class Summary {
       `${this.seeds} seeds, ${this.#failed} with violations; ${this.#operations} operations`,
       this.#world === "site"
         ? `medians of a seed: ${median(this.#leaderChanges)} leader changes, ${Math.round(median(this.#cpuMs))} ms of CPU`
-        : `${this.cycles} cycles; forks: ${this.#forks.injected} injected, ${this.#forks.reported} reported`,
+        : `${this.cycles} cycles; forks: ${this.#forks.injected} injected, ${this.#forks.reported} reported; ` +
+          `homes: ${[...this.#homes].map(([what, count]) => `${count} ${what}`).join(", ")}`,
       ...[...this.#faults].map(([fault, count]) => `${String(count).padStart(10)}  ${fault}`),
     ];
   }

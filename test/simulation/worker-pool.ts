@@ -1,7 +1,9 @@
 /** Worker processes that run seeds, one at a time each: as many as there are cores. */
+
 import { type ChildProcess, fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
+import { NO_HOMES } from "./hierarchy/home-verdict.ts";
 import { type RunResult, stepsOf } from "./run-seed.ts";
 import type { Task } from "./worker.ts";
 
@@ -97,6 +99,7 @@ const failed = (task: Task, why: string): TimedResult => ({
   faults: {},
   requests: {},
   forks: { injected: 0, reported: 0 },
+  homes: NO_HOMES,
   traceHash: "",
   steps: stepsOf(task.seed, task),
   trace: [],

@@ -14,9 +14,11 @@ function entries(): ReadonlySet<string> {
     "test/bench/harness/docs-automerge-server.ts",
     "test/bench/harness/docs-client-main.ts",
     "test/history/check-history.ts",
+    "test/cycles/main.ts",
     "test/fleet/main.ts",
     "test/fleet/sites.ts",
     "test/nemesis/main.ts",
+    "test/size/main.ts",
   ]);
   for (const file of projectFiles(/^package\.json$/)) {
     const { exports, bin, scripts } = JSON.parse(readText(file));

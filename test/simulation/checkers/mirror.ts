@@ -1,6 +1,6 @@
 /** L2, L4, L5: what a cluster mirrors of another is the other's ledger, in order, each revision once and unaltered. */
 import { toHex } from "@openclaw/core/bytes.ts";
-import { isKeyEvent, type LedgerRecord } from "@openclaw/core/ledger/record.ts";
+import type { LedgerEvent, LedgerRecord } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { StoredRecord } from "@openclaw/core/ports.ts";
 
@@ -50,19 +50,28 @@ const isFrom = ({ origin }: LedgerRecord, { cluster }: Side): boolean => origin?
 const changes = ({ events }: LedgerRecord): readonly string[] =>
   events.flatMap((event) => (event.kind === "change" ? [event.change.hash] : []));
 
-/** The same keys in the same order, and no other changes. */
+/** What is of the original, in its order, and nothing else: what changed nothing at the mirror is not told there. */
 export function covers(original: LedgerRecord, mirrored: LedgerRecord): boolean {
   const own = new Set(changes(original));
+  const written = others(original);
+  let next = 0;
+  const follows = (event: string): boolean => {
+    next = written.indexOf(event, next) + 1;
+    return next > 0;
+  };
   return (
     original.principal === mirrored.principal &&
     original.time === mirrored.time &&
-    String(keys(original)) === String(keys(mirrored)) &&
+    others(mirrored).every(follows) &&
     changes(mirrored).every((hash) => own.has(hash))
   );
 }
 
-const keys = ({ events }: LedgerRecord): readonly string[] =>
-  events.flatMap((event) => {
-    if (!isKeyEvent(event)) return [];
-    return [`${event.kind} ${toHex(event.key)} ${event.kind === "put" ? toHex(event.value) : ""}`];
-  });
+/** All but changes. */
+const others = ({ events }: LedgerRecord): readonly string[] =>
+  events.flatMap((event) => (event.kind === "change" ? [] : [shown(event)]));
+
+const shown = (event: LedgerEvent): string =>
+  JSON.stringify(event, (name, value: unknown) =>
+    value instanceof Uint8Array ? toHex(value) : name === "lease" ? null : value,
+  );

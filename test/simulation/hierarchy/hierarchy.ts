@@ -7,6 +7,8 @@ export interface Site {
   readonly place: Place;
   /** By its name. */
   parent: string;
+  /** It has had another one. */
+  hasMoved: boolean;
 }
 
 export interface Hierarchy {

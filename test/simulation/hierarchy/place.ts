@@ -17,11 +17,13 @@ import { echoFaults } from "../checkers/echo.ts";
 import { doubleFaults } from "../checkers/exactly-once.ts";
 import { type Call, History, type LedgerWrite } from "../checkers/history.ts";
 import { orderFaults } from "../checkers/linearizability.ts";
+import { privateFaults } from "../checkers/private.ts";
 import type { MemoryMember } from "../memory-cluster.ts";
 import { SeededRandom } from "../seeded-random.ts";
 import { Tier, type TierUp } from "../tier.ts";
 import type { Trace } from "../trace.ts";
 import type { VirtualClock } from "../virtual-clock.ts";
+import { HomeWriters } from "./home-writers.ts";
 import { type Beginning, Life } from "./life.ts";
 import type { HierarchyPlan } from "./plan.ts";
 import { clusterOf, nonceOf } from "./restore.ts";
@@ -39,11 +41,16 @@ export interface PlaceOptions {
   readonly up: Omit<TierUp, "shipped" | "streamed"> | null;
   /** Clusters that it may have links with. */
   readonly others: readonly string[];
+  /** Those of them that may be below it. */
+  readonly below: readonly string[];
   /** More was applied in one of its lives. */
   readonly reached: (inhabitant: Inhabitant, position: Position) => void;
   /** A member lost its power, with so many children at it. */
   readonly lost: (children: number) => void;
 }
+
+/** Keys that callers ask for begin with it. */
+export const CALLED = "k";
 
 /** A life with all that is about it. */
 export interface Inhabitant {
@@ -51,6 +58,9 @@ export interface Inhabitant {
   readonly tier: Tier;
   readonly callers: Callers;
   readonly history: History;
+  readonly writers: HomeWriters;
+  /** When it began. */
+  readonly since: number;
   /** Its own revisions begin above it. */
   readonly departure: number;
   /** What stands of its links in the newest state of it. */
@@ -115,7 +125,7 @@ export class Place {
 
   /** A life begins here. */
   settle(begins: Beginning, pending: readonly Call[] = [], known: Inhabitant["links"] = new Map()): Inhabitant {
-    const { name, size, plan, clock, trace, violation, up, reached, lost } = this.#options;
+    const { name, size, plan, clock, trace, violation, up, below, reached, lost } = this.#options;
     const number = this.inhabitants.length + 1;
     const random = this.#random.stream(`life ${number}`);
     const life = new Life({
@@ -127,8 +137,8 @@ export class Place {
       },
       lost: (member) => lost(tier.lost(member)),
     });
-    const told = (from: string, to: string) => (items: readonly LinkItem[]) => {
-      for (const fault of echoFaults(from, to, items)) violation(fault);
+    const told = (from: string, to: string, faults: readonly string[], items: readonly LinkItem[]) => {
+      for (const fault of [...faults, ...echoFaults(from, to, items)]) violation(fault);
     };
     const tier = new Tier({
       ...{ cluster: life, clock, random: random.stream("lines"), delayMs: plan.networkMs },
@@ -137,8 +147,8 @@ export class Place {
           ? null
           : {
               ...up,
-              shipped: (items) => told(name, up.parent())(items),
-              streamed: (items) => told(up.parent(), name)(items),
+              shipped: (items) => told(name, up.parent(), privateFaults(life.shown, items, life.ledger), items),
+              streamed: (items) => told(up.parent(), name, privateFaults(up.parent(), items, null), items),
             },
     });
     const history = historyFrom(begins, pending);
@@ -149,9 +159,14 @@ export class Place {
       },
       plan.callers,
     );
+    const writers = new HomeWriters(
+      { life, clock, random: random.stream("writers"), thinkMs: plan.thinkMs, below: below.map(clusterOf) },
+      plan.writers,
+    );
     if (this.#callersEnded) callers.end();
+    if (this.#callersEnded) writers.end();
     const inhabitant: Inhabitant = {
-      ...{ life, tier, callers, history, departure: begins.ledger.length },
+      ...{ life, tier, callers, history, writers, since: clock.now(), departure: begins.ledger.length },
       links: new Map(known),
       records: new Map(),
     };
@@ -162,15 +177,19 @@ export class Place {
   }
 
   /** Its life is over, for good. */
-  leave({ life, callers }: Inhabitant): void {
+  leave({ life, callers, writers }: Inhabitant): void {
     callers.end();
+    writers.end();
     life.end();
   }
 
   /** Nobody asks for anything any more. */
   quiet(): void {
     this.#callersEnded = true;
-    for (const { callers } of this.inhabitants) callers.end();
+    for (const { callers, writers } of this.inhabitants) {
+      callers.end();
+      writers.end();
+    }
   }
 
   heal(): void {
@@ -233,13 +252,13 @@ function historyFrom({ ledger }: Beginning, pending: readonly Call[]): History {
   return history;
 }
 
-/** What a ledger holds of its own cluster's keys, in order. */
+/** What a ledger holds of those of its own cluster's keys that callers ask for, in order. */
 function writesOf(ledger: Life["ledger"] | Beginning["ledger"]): readonly LedgerWrite[] {
   return ledger.flatMap(({ revision: at, record }) => {
     const { origin, events } = decodeRecord(record);
     if (origin !== null) return [];
     return events.flatMap((event) => {
-      if (!isKeyEvent(event)) return [];
+      if (!isKeyEvent(event) || !utf8Text(event.key)?.startsWith(CALLED)) return [];
       const value = event.kind === "put" ? (utf8Text(event.value) ?? "") : null;
       return [{ key: utf8Text(event.key) ?? "", value, revision: at }];
     });

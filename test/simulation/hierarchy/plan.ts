@@ -1,6 +1,8 @@
 /** What a seed of the hierarchy is: its tiers, their habits, and the schedule of what happens to them. */
+import type { Home } from "@openclaw/core/ledger/record.ts";
 import type { RetentionLimits } from "@openclaw/core/replica/log-retention.ts";
 import { SeededRandom } from "../seeded-random.ts";
+import { MOVABLE } from "./home-keys.ts";
 
 /** A site, by its place; or the hub. */
 export type Tiered = { readonly tier: "site"; readonly site: number } | { readonly tier: "hub" };
@@ -32,6 +34,13 @@ export type HierarchyStep = { readonly at: number } & (
   | { readonly kind: "reparent"; readonly site: number }
   /** Months pass while the uplink is cut, and the past is compacted meanwhile at both ends. */
   | { readonly kind: "offline"; readonly site: number; readonly forMs: number; readonly days: number }
+  /** An operator moves the home of a prefix (Q3). */
+  | {
+      readonly kind: "home";
+      readonly place: string;
+      readonly prefix: string;
+      readonly home: Exclude<Home, "private">;
+    }
 );
 
 export interface HierarchyPlan {
@@ -48,12 +57,18 @@ export interface HierarchyPlan {
   readonly retention: RetentionLimits;
   /** Sites see each other's keys, by way of the hub. */
   readonly mirrors: boolean;
+  /** At each place, of keys that have homes. */
+  readonly writers: number;
   readonly steps: readonly HierarchyStep[];
 }
 
 /** Trouble comes until then, ms; then everything heals. */
 export const HIERARCHY_TROUBLE_MS = 40_000;
 const FIRST_STEP_MS = 2_000;
+const HOMES_MS = 1_000;
+/** All sites begin at the first. */
+export const HUBS: readonly [string, string] = ["hub", "other-hub"];
+export const siteName = (at: number): string => `site-${at + 1}`;
 
 const retention = (max: number, kept: number, between: number): RetentionLimits => ({
   ...{ entriesMax: max, bytesMax: 1e9, entriesKept: kept, bytesKept: 1e9, entriesBetween: between, bytesBetween: 1e9 },
@@ -91,6 +106,7 @@ export function hierarchyPlan(seed: number): HierarchyPlan {
     const at = random.below(HIERARCHY_TROUBLE_MS, FIRST_STEP_MS);
     return { at, ...random.weighted(chosen)() } as HierarchyStep;
   });
+  const homes = homeSteps(new SeededRandom(seed).stream("homes"), sites.length);
   const compacts = steps.some(({ kind }) => kind === "offline");
   return {
     seed,
@@ -104,8 +120,27 @@ export function hierarchyPlan(seed: number): HierarchyPlan {
     networkMs: random.pick([1, 5, 20]),
     retention: random.pick([retention(20, 4, 5), retention(100, 10, 20), retention(1e6, 1e6, 1e6)]),
     mirrors: random.chance(0.3),
-    steps: steps.filter((step) => !compacts || !needsAll(step)).sort((a, b) => a.at - b.at),
+    writers: homes === null ? 0 : 2,
+    steps: [...steps.filter((step) => !compacts || !needsAll(step)), ...(homes ?? [])].sort((a, b) => a.at - b.at),
   };
+}
+
+/** Null: nobody knows of homes. */
+function homeSteps(random: SeededRandom, sites: number): readonly HierarchyStep[] | null {
+  if (random.chance(0.25)) return null;
+  // Each seed moves some of them.
+  const prefixes = MOVABLE.filter(() => random.chance(0.7));
+  return Array.from({ length: prefixes.length === 0 ? 0 : random.below(14, 2) }, () => ({
+    at: random.below(HIERARCHY_TROUBLE_MS, HOMES_MS),
+    kind: "home" as const,
+    place: random.weighted([
+      [HUBS[0], 12],
+      [HUBS[1], 3],
+      [siteName(random.below(sites)), 1],
+    ]),
+    prefix: random.pick(prefixes),
+    home: random.pick(["hub", "site"] as const),
+  }));
 }
 
 /** A hub that knows nothing of a site wants its ledger from the beginning. */

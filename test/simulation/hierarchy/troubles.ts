@@ -7,6 +7,7 @@ import { SeededRandom } from "../seeded-random.ts";
 import type { Trace } from "../trace.ts";
 import type { VirtualClock } from "../virtual-clock.ts";
 import type { Hierarchy, Site } from "./hierarchy.ts";
+import type { HomeOperator } from "./home-operator.ts";
 import { copyOf, type Inhabitant, type Place } from "./place.ts";
 import type { HierarchyPlan, HierarchyStep, Tiered } from "./plan.ts";
 import { restored } from "./restore.ts";
@@ -17,6 +18,7 @@ export interface TroublesOptions {
   readonly clock: VirtualClock;
   readonly trace: Trace;
   readonly faults: FaultCounts;
+  readonly homes: HomeOperator;
 }
 
 const DAY_MS = 86_400_000;
@@ -47,7 +49,7 @@ export class Troubles {
   }
 
   #take(step: HierarchyStep): void {
-    const { trace, faults } = this.#options;
+    const { trace, faults, homes } = this.#options;
     trace.tell("troubles", JSON.stringify(step));
     switch (step.kind) {
       case "crash":
@@ -92,6 +94,8 @@ export class Troubles {
         return this.#reparent(this.#site(step.site));
       case "offline":
         return this.#offline(this.#site(step.site), step.forMs, step.days);
+      case "home":
+        return homes.move(step);
       default:
         return unreachable(step);
     }
@@ -144,6 +148,7 @@ export class Troubles {
     this.#alone(site.place, ({ life }) => {
       faults.count("site moved to another hub");
       site.parent = world.hubs.find(({ name }) => name !== site.parent)?.name ?? site.parent;
+      site.hasMoved = true;
       trace.tell(site.place.name, `moves to ${site.parent}`);
       // One member after the other, as an operator does; all of them, also when the trouble is over meanwhile.
       for (const [i, member] of life.members.entries())

@@ -1,13 +1,14 @@
 /** L2, L4, L5: what a hub has of a site, and a site of its hub, is what the other has, each revision once, whatever their lives. */
 
-import { EMPTY_BYTES, equalBytes, toHex } from "@openclaw/core/bytes.ts";
+import { EMPTY_BYTES, equalBytes, toHex, utf8Text } from "@openclaw/core/bytes.ts";
+import { linkOfCluster, revision } from "@openclaw/core/ids.ts";
 import { isKeyEvent, type LedgerRecord } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
-import { plainRange } from "@openclaw/core/state-machine/operation.ts";
+import { type KeyValue, plainRange } from "@openclaw/core/state-machine/operation.ts";
 import { covers } from "../checkers/mirror.ts";
 import { mirrorStateFaults } from "../checkers/mirror-state.ts";
 import type { Hierarchy } from "./hierarchy.ts";
-import type { Inhabitant, Place } from "./place.ts";
+import { CALLED, type Inhabitant, type Place } from "./place.ts";
 import { clusterOf } from "./restore.ts";
 
 export async function hierarchyFaults(world: Hierarchy): Promise<readonly string[]> {
@@ -16,29 +17,58 @@ export async function hierarchyFaults(world: Hierarchy): Promise<readonly string
     const [site, above] = [place.first, world.hub(parent)];
     const hub = above.first;
     if (site === null || hub === null) return [`nobody runs at ${place.name} or ${parent}`];
-    faults.push(...(await mirrored(place, site, hub)), ...(await mirrored(above, hub, site)));
+    faults.push(...(await mirrored(place, site, hub, travelsUp)), ...(await mirrored(above, hub, site, travelsDown)));
   }
   return faults;
 }
 
+/** What of a ledger is told to a hub, and what to a site: of keys that have homes that is home-verdict.ts. */
+const travelsUp = ({ home }: LedgerRecord): boolean => home !== "private";
+const travelsDown = ({ events }: LedgerRecord): boolean =>
+  events.some((event) => isKeyEvent(event) && isCalled(event.key));
+
+const isCalled = (key: Uint8Array): boolean => utf8Text(key)?.startsWith(CALLED) === true;
+
 /** @param source who runs at `place` */
-async function mirrored(place: Place, source: Inhabitant, mirror: Inhabitant): Promise<readonly string[]> {
-  const { faults, putBack } = lookAtLedger(place, source, mirror);
+async function mirrored(
+  place: Place,
+  source: Inhabitant,
+  mirror: Inhabitant,
+  travels: (record: LedgerRecord) => boolean,
+): Promise<readonly string[]> {
+  const { faults, putBack } = lookAtLedger(place, source, mirror, travels, await replaced(place, mirror));
   const link = mirror.links.get(place.name);
   const last = source.life.ledger[(link?.cursor ?? 0) - 1];
   if (link !== undefined && link.cursor > 0 && (last === undefined || !equalBytes(last.hash, link.hash)))
     faults.push(`${mirror.life.shown} has another hash of ${source.life.shown} at ${link.cursor}`);
-  const side = { cluster: place.name, ledger: source.life.ledger };
+  const side = { cluster: place.name, ledger: source.life.ledger.filter((stored) => travels(decoded(stored))) };
   for (const { state } of mirror.life.members) {
     const all = { kind: "range", origin: clusterOf(place.name), ...plainRange(EMPTY_BYTES, null, 10_000) } as const;
     const { rows } = await state.read(all);
+    const isTold = ({ key }: KeyValue): boolean => travels === travelsUp || isCalled(key);
     faults.push(
-      ...mirrorStateFaults(side, source.life.revision, rows, putBack).map(
+      ...mirrorStateFaults(side, source.life.revision, rows.filter(isTold), putBack).map(
         (fault) => `at ${mirror.life.shown}: ${fault}`,
       ),
     );
   }
   return faults;
+}
+
+/** Revisions of the place in whose stead a snapshot came (S4): their content is looked at in the state. */
+async function replaced(place: Place, mirror: Inhabitant): Promise<(revision: number) => boolean> {
+  const [member] = mirror.life.members;
+  const whole = {
+    kind: "mirror",
+    link: linkOfCluster(clusterOf(place.name)),
+    from: revision(1),
+    bytes: Number.MAX_SAFE_INTEGER,
+  } as const;
+  const { items } = member === undefined ? { items: [] } : await member.state.history(whole);
+  const gaps = items.flatMap((item) =>
+    item.kind === "gap" && (item.reason === "snapshot" || item.reason === "shed") ? [item] : [],
+  );
+  return (at) => gaps.some(({ from, to }) => from <= at && at <= to);
 }
 
 interface Looked {
@@ -48,7 +78,13 @@ interface Looked {
 }
 
 /** Each revision that the mirror took is one that a life of the place wrote; of the life that runs there it has all. */
-function lookAtLedger(place: Place, source: Inhabitant, mirror: Inhabitant): Looked {
+function lookAtLedger(
+  place: Place,
+  source: Inhabitant,
+  mirror: Inhabitant,
+  travels: (record: LedgerRecord) => boolean,
+  isReplaced: (revision: number) => boolean,
+): Looked {
   const faults: string[] = [];
   const putBack = new Set<string>();
   const lives = place.inhabitants.map(({ life }) => ({
@@ -66,6 +102,8 @@ function lookAtLedger(place: Place, source: Inhabitant, mirror: Inhabitant): Loo
       for (const event of record.events) if (isKeyEvent(event)) putBack.add(toHex(event.key));
       continue;
     }
+    // What was subscribed to lately comes as it stands (S4): no record tells it, and the state is looked at below.
+    if (record.snapshot) continue;
     const name = `${origin.epoch} ${origin.revision}`;
     const before = taken.get(name);
     if (before !== undefined)
@@ -81,9 +119,15 @@ function lookAtLedger(place: Place, source: Inhabitant, mirror: Inhabitant): Loo
   // By content: what was put aside of another life has a revision of that number, too.
   const byRevision = Map.groupBy(taken.values(), ({ origin }) => origin?.revision);
   for (const record of source.life.ledger.map(decoded)) {
-    const { revision, origin } = record;
-    if (origin === null && byRevision.get(revision)?.some((one) => covers(record, one)) !== true)
-      faults.push(`${mirror.life.shown} lacks revision ${revision} of ${source.life.shown}`);
+    const { revision: at, origin } = record;
+    if (
+      origin === null &&
+      !isReplaced(at) &&
+      travels(record) &&
+      record.events.some(isKeyEvent) &&
+      byRevision.get(at)?.some((one) => covers(record, one)) !== true
+    )
+      faults.push(`${mirror.life.shown} lacks revision ${at} of ${source.life.shown}`);
   }
   return { faults, putBack };
 }

@@ -8,9 +8,11 @@ import type { Trace } from "../trace.ts";
 import { elapse, type VirtualClock } from "../virtual-clock.ts";
 import { Forks } from "./forks.ts";
 import type { Hierarchy, Site } from "./hierarchy.ts";
+import { HomeOperator } from "./home-operator.ts";
+import { type HomeCounts, homeCounts, homeFaults, waiting } from "./home-verdict.ts";
 import { Operator } from "./operator.ts";
-import { Place } from "./place.ts";
-import { HIERARCHY_TROUBLE_MS, type HierarchyPlan } from "./plan.ts";
+import { CALLED, Place } from "./place.ts";
+import { HIERARCHY_TROUBLE_MS, type HierarchyPlan, HUBS, siteName } from "./plan.ts";
 import { clusterOf } from "./restore.ts";
 import { Rungs } from "./rungs.ts";
 import { Troubles } from "./troubles.ts";
@@ -25,8 +27,6 @@ const PEACE_MS = 3_000;
 /** The longest that a caller waits, ms. */
 const CALLS_END_MS = 7_000;
 const VIOLATIONS_MAX = 20;
-/** All sites begin at the first. */
-const HUBS: readonly [string, string] = ["hub", "other-hub"];
 
 export class HierarchyWorld implements Hierarchy {
   readonly violations: string[] = [];
@@ -38,6 +38,7 @@ export class HierarchyWorld implements Hierarchy {
   readonly #clock: VirtualClock;
   readonly #trace: Trace;
   readonly #operator: Operator;
+  readonly #homes: HomeOperator;
   readonly #troubles: Troubles;
 
   constructor(plan: HierarchyPlan, clock: VirtualClock, trace: Trace, faults: FaultCounts) {
@@ -48,11 +49,11 @@ export class HierarchyWorld implements Hierarchy {
     this.forks = new Forks(violation);
     const rungs = new Rungs(violation);
     const common = { plan, clock, trace, violation };
-    const names = plan.sites.map((_, i) => `site-${i + 1}`);
+    const names = plan.sites.map((_, i) => siteName(i));
     this.hubs = HUBS.map(
       (name) =>
         new Place({
-          ...{ ...common, name, size: plan.hub, up: null, others: names },
+          ...{ ...common, name, size: plan.hub, up: null, others: names, below: names },
           reached: ({ life, links }) => rungs.committed(life.epoch.nonce, links),
           lost: (children) => {
             if (children > 0) faults.count("hub failover");
@@ -61,13 +62,13 @@ export class HierarchyWorld implements Hierarchy {
     );
     this.sites = plan.sites.map((size, i) => {
       const name = names[i] ?? "";
-      const whose = { parent: HUBS[0] };
+      const whose = { parent: HUBS[0], hasMoved: false };
       const place = new Place({
-        ...{ ...common, name, size, others: HUBS },
+        ...{ ...common, name, size, others: HUBS, below: [] },
         up: {
           parent: () => clusterOf(whose.parent),
           reach: (parent) => this.hub(parent).first?.tier ?? null,
-          subscription: { prefixes: [utf8("k")], collections: [], mirrors: plan.mirrors },
+          subscription: { prefixes: [utf8(CALLED)], collections: [], mirrors: plan.mirrors },
         },
         reached: (_, { parentHolds, parentEpoch }) => rungs.told(name, parentHolds, parentEpoch),
         lost: () => undefined,
@@ -75,7 +76,8 @@ export class HierarchyWorld implements Hierarchy {
       return Object.assign(whose, { place });
     });
     this.#operator = new Operator({ world: this, clock, trace, seed: plan.seed });
-    this.#troubles = new Troubles({ world: this, plan, clock, trace, faults });
+    this.#homes = new HomeOperator({ world: this, clock, trace });
+    this.#troubles = new Troubles({ world: this, plan, clock, trace, faults, homes: this.#homes });
   }
 
   hub(name: string): Place {
@@ -92,6 +94,10 @@ export class HierarchyWorld implements Hierarchy {
     return this.places.reduce((sum, { operations }) => sum + operations, 0);
   }
 
+  get homes(): HomeCounts {
+    return homeCounts(this, this.#homes.moved);
+  }
+
   violation(text: string): void {
     this.#trace.tell("VIOLATION", text.split("\n")[0] ?? "");
     if (this.violations.length < VIOLATIONS_MAX) this.violations.push(text);
@@ -104,16 +110,20 @@ export class HierarchyWorld implements Hierarchy {
     this.#troubles.end();
     const heal = (): void => this.places.forEach((place) => void place.heal());
     heal();
+    this.#homes.settle();
     await elapse(this.#clock, PEACE_MS);
     for (const place of this.places) place.quiet();
     await elapse(this.#clock, CALLS_END_MS);
     await this.#eventually("lives that have one leader each", () => this.#led, HEALED_MS);
     await this.#eventually("tiers that have all of each other", () => this.#converged, CONVERGED_MS);
+    await this.#eventually("an end of what was queued", () => this.#converged && waiting(this).length === 0, HEALED_MS);
     this.#operator.end();
+    this.#homes.end();
     if (this.#failed) return;
     for (const fault of [
       ...this.places.flatMap((place) => place.judge()),
       ...(await this.#meanwhile(hierarchyFaults(this))),
+      ...homeFaults(this),
     ])
       this.violation(fault);
   }
@@ -143,18 +153,17 @@ export class HierarchyWorld implements Hierarchy {
 
   /** For whoever wonders why it does not converge. */
   get shown(): string {
-    return this.places
-      .flatMap(({ name, present }) =>
-        present.map((inhabitant) => {
-          const leader = inhabitant.life.cluster.leading();
-          const uplink = leader === undefined ? null : inhabitant.tier.uplinkOf(leader);
-          const links = [...inhabitant.links].map(([other, { cursor }]) => `${cursor} of ${other}`);
-          const error = uplink?.status().lastError;
-          const holds = leader?.replica.position().parentHolds;
-          return `${inhabitant.life.shown} at ${name}: revision ${inhabitant.life.revision}, parent holds ${holds}, took ${links.join(", ")}; ${error ?? "no error"}`;
-        }),
-      )
-      .join("\n");
+    const stands = this.places.flatMap(({ name, present }) =>
+      present.map((inhabitant) => {
+        const leader = inhabitant.life.cluster.leading();
+        const uplink = leader === undefined ? null : inhabitant.tier.uplinkOf(leader);
+        const links = [...inhabitant.links].map(([other, { cursor }]) => `${cursor} of ${other}`);
+        const error = uplink?.status().lastError;
+        const holds = leader?.replica.position().parentHolds;
+        return `${inhabitant.life.shown} at ${name}: revision ${inhabitant.life.revision}, parent holds ${holds}, took ${links.join(", ")}; ${error ?? "no error"}`;
+      }),
+    );
+    return [...stands, ...waiting(this)].join("\n");
   }
 
   async #eventually(what: string, holds: () => boolean, withinMs: number): Promise<void> {

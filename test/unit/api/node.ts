@@ -109,6 +109,7 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
       children: () => 2,
       presence: () => ({
         entries: 4,
+        topics: 3,
         superseded: 7,
         old: 0,
         full: 0,

@@ -6,6 +6,7 @@ import type { Gateway } from "@openclaw/browser/gateways.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isLinkId, revision } from "@openclaw/core/ids.ts";
 import { decodeChildMessage, encodeParentMessage } from "@openclaw/core/sync/codec.ts";
+import { childConnection } from "@openclaw/core/sync/connection.ts";
 import {
   type ChildConnection,
   type ChildMessage,
@@ -58,10 +59,23 @@ async function startPeer(node: string): Promise<Peer> {
   return peer;
 }
 
-function siteOf(...gateways: readonly Gateway[]): SiteConnection {
+/** As a caller sees it. */
+interface Site {
+  readonly gateway: string | null;
+  connect(ended?: OpenClawError | null, caller?: string): Promise<ChildConnection>;
+  drop(): Promise<void>;
+}
+
+function siteOf(...gateways: readonly Gateway[]): Site {
   const connection = new SiteConnection(gateways);
   connections.push(connection);
-  return connection;
+  return {
+    get gateway() {
+      return connection.gateway;
+    },
+    connect: async (ended = null, caller = "a tab") => childConnection(await connection.connect(caller, ended)),
+    drop: () => connection.drop(new OpenClawError("UNAVAILABLE", "this device is offline")),
+  };
 }
 
 const link = "a".repeat(32);
@@ -144,16 +158,58 @@ test("a gateway that answers but ended the last connection is not asked first ag
   expect(site.gateway).not.toBe(first);
 });
 
-test("a gateway that cannot be dialled costs no stream to another one", async () => {
+test("every session of a device has a stream of its own on one connection, dialled once", async () => {
   const [dead, alive] = [await startPeer("california-1"), await startPeer("california-2")];
   await dead.host.stop();
   const site = siteOf(dead, alive);
-  const open = await site.connect();
-  const { next, closed } = listen(open);
-  // Another session's outbox is drained over a stream of its own; here the dead one has its turn first.
-  await site.connect(new OpenClawError("UNAVAILABLE"));
-  open.send(hello);
-  expect(await Promise.race([next(), closed])).toMatchObject({ kind: "holds" });
+  const streams = await Promise.all(["a", "b", "c", "d"].map((tab) => site.connect(null, tab)));
+  for (const stream of streams) {
+    const { next } = listen(stream);
+    stream.send(hello);
+    expect(await next()).toMatchObject({ kind: "holds" });
+  }
+  expect(alive.host.getConnections()).toHaveLength(1);
+});
+
+test("when their gateway dies, all go to one other, and none of them ends the others' streams there", async () => {
+  const gateways = await Promise.all(["1", "2", "3"].map((node) => startPeer(`california-${node}`)));
+  const site = siteOf(...gateways);
+  const tabs = ["a", "b", "c", "d"];
+  const before = await Promise.all(tabs.map(async (tab) => listen(await site.connect(null, tab))));
+  const first = site.gateway;
+  await gateways.find(({ peer }) => peer === first)?.host.stop();
+  await Promise.all(before.map(({ closed }) => closed));
+  const streams = [];
+  for (const tab of tabs) streams.push(await site.connect(new OpenClawError("UNAVAILABLE", "the stream ended"), tab));
+  expect(site.gateway).not.toBe(first);
+  const second = gateways.find(({ peer }) => peer === site.gateway);
+  expect(second?.host.getConnections()).toHaveLength(1);
+  for (const stream of streams) {
+    const { next, closed } = listen(stream);
+    stream.send(hello);
+    expect(await Promise.race([next(), closed])).toMatchObject({ kind: "holds" });
+  }
+});
+
+test("who alone is refused moves nobody else; a gateway that answers and cannot serve is left by all", async () => {
+  const site = siteOf(await startPeer("california-1"), await startPeer("california-2"));
+  const [one, other] = [listen(await site.connect(null, "one")), await site.connect(null, "other")];
+  const first = site.gateway;
+  const heard = listen(other);
+  (await site.connect(new OpenClawError("UNAUTHENTICATED"), "one")).close();
+  expect(site.gateway).toBe(first);
+  other.send(hello);
+  expect(await heard.next()).toMatchObject({ kind: "holds" });
+  await site.connect(new OpenClawError("UNAVAILABLE", "no majority"), "one");
+  expect(site.gateway).not.toBe(first);
+  expect(await heard.closed).toMatchObject({ code: "UNAVAILABLE" });
+  expect(await one.closed).toMatchObject({ code: "UNAVAILABLE" });
+});
+
+test("X1: one more stream than a gateway takes is refused", async () => {
+  const site = siteOf(await startPeer("california-1"));
+  for (let i = 0; i < 32; i++) await site.connect(null, `tab ${i}`);
+  await expect(site.connect(null, "one more")).rejects.toMatchObject({ code: "OVERLOADED" });
 });
 
 test("going offline cuts the stream at once, and later a new one can be had", async () => {

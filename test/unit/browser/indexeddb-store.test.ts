@@ -1,5 +1,6 @@
 import "fake-indexeddb/auto";
 import { IndexedDbStore } from "@openclaw/browser/indexeddb-store.ts";
+import { UPGRADES } from "@openclaw/browser/schema.ts";
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { isActorId, isChangeHash, isLinkId, revision, seq } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
@@ -94,11 +95,49 @@ test("a connection that the browser closed is opened again (pitfall 41)", async 
   await store.close();
 });
 
+test("cleared under a page: what it had typed is stored again for the next session, and it is told (pitfall 43)", async () => {
+  const name = freshName();
+  const store = new IndexedDbStore(name);
+  await store.write({ enqueue: [put(1), put(2)] });
+  const command = { kind: "change", collection: "c", document: "d", changes: [change(1)] } as const;
+  await store.write({ enqueue: [{ link, seq: seq(3), command }], changes: [command] });
+  await store.write({ answered: [{ link, seq: seq(1) }] });
+  await deleteDB(name);
+
+  await expect(store.write({ enqueue: [put(4)] })).rejects.toMatchObject({ code: "CLIENT_STORAGE_LOST" });
+  await expect(store.write({ answered: [{ link, seq: seq(2) }] })).rejects.toMatchObject({
+    code: "CLIENT_STORAGE_LOST",
+  });
+  const next = new IndexedDbStore(name);
+  expect((await next.outbox(link, seq(1), 9)).map((row) => row.seq)).toEqual([2, 3]);
+  expect(await next.nextSeq(link)).toBe(4);
+  expect(await next.document("c", "d")).toEqual([change(1)]);
+  // What the next session has sent does not come back.
+  await next.write({ answered: [2, 3].map((number) => ({ link, seq: seq(number) })) });
+  await expect(store.identity()).rejects.toMatchObject({ code: "CLIENT_STORAGE_LOST" });
+  expect(await next.outboxLinks()).toEqual([]);
+  await store.close();
+  await next.close();
+});
+
+test("cleared under two pages: each stores its own again, and neither takes the other's new database for its own", async () => {
+  const name = freshName();
+  const [one, two] = [new IndexedDbStore(name), new IndexedDbStore(name)];
+  const other = checked("b".repeat(32), isLinkId);
+  await one.write({ enqueue: [put(1)] });
+  await two.write({ enqueue: [{ ...put(1), link: other }] });
+  await deleteDB(name);
+  for (const store of [one, two]) await expect(store.identity()).rejects.toMatchObject({ code: "CLIENT_STORAGE_LOST" });
+  const next = new IndexedDbStore(name);
+  expect(await next.outboxLinks()).toEqual([link, other]);
+  for (const store of [one, two, next]) await store.close();
+});
+
 test("a newer version is let in at once, and the older page is told to reload (pitfall 42)", async () => {
   const name = freshName();
   const store = new IndexedDbStore(name);
   await store.write({ enqueue: [put(1)] });
-  const newer = await openDB(name, 2);
+  const newer = await openDB(name, UPGRADES.length + 1);
   await expect(store.write({ enqueue: [put(2)] })).rejects.toMatchObject({
     code: "CLIENT_STORAGE_FAILED",
     details: expect.stringContaining("reload"),
@@ -114,7 +153,7 @@ test("a document of many rows is packed when it is read, and nothing of it is lo
     await store.write({ changes: [{ collection: "c", document: "d", changes: [change(number)] }] });
   }
   expect(await store.document("c", "d")).toHaveLength(600);
-  const database = await openDB(name, 1);
+  const database = await openDB(name);
   expect(await database.count("changes")).toBe(1);
   database.close();
   const changes = await store.document("c", "d");

@@ -68,7 +68,7 @@ describe("keys of a client", () => {
     expect(await codeOf(second.site)).toBe("COMPARE_FAILED");
     expect(await codeOf(third.site)).toBe("ok");
     expect(client.status()).toMatchObject({ unsynced: 0, failed: 1 });
-    await client.forgetFailed(client.failed());
+    await client.outbox.discard(await client.outbox.list(), () => {});
     expect(client.status().failed).toBe(0);
     expect(await site.get("a")).toBe("1");
   });
@@ -163,7 +163,7 @@ describe("rights", () => {
     expect(await codeOf(later.site)).toBe("ok");
     expect(handle.edits()).toMatchObject([{ rung: "device", failure: { code: "FORBIDDEN" } }]);
     expect(await codeOf(handle.settled(change.hashes[0] ?? ("" as never), "site"))).toBe("FORBIDDEN");
-    expect(client.failed().map(({ code }) => code)).toEqual(["FORBIDDEN", "FORBIDDEN"]);
+    expect((await client.outbox.list()).map(({ refusal }) => refusal?.code)).toEqual(["FORBIDDEN", "FORBIDDEN"]);
     expect(site.position().revision).toBe(2);
     const asked = codeOf(client.kv.get("b1", { consistency: "linearizable" }));
     await world.flush();

@@ -268,7 +268,7 @@ describe("D3: changes that the site lacks", () => {
     await world.elapse(60_000);
     expect(await codeOf(put.site)).toBe("ok");
     expect(drainer.status()).toMatchObject({ unsynced: 0, failed: 1 });
-    expect(drainer.failed()).toMatchObject([{ code: "MISSING", details: meta.deps[0] }]);
+    expect(await drainer.outbox.list()).toMatchObject([{ refusal: { code: "MISSING", details: meta.deps[0] } }]);
   });
 
   test("D1: a change that does not pass the check is refused; edits on top of it are refused with it, others go on", async () => {

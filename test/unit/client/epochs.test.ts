@@ -147,7 +147,7 @@ describe("a site that was restored", () => {
     await world.elapse(60_000);
     expect(await after.get("b")).toBe("newer");
     expect(next.status()).toMatchObject({ link: "online", unsynced: 0, failed: 1 });
-    expect(next.failed()[0]?.code).toBe("SESSION_EXPIRED");
+    expect((await next.outbox.list())[0]?.refusal?.code).toBe("SESSION_EXPIRED");
   });
 });
 

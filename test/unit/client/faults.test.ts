@@ -235,20 +235,4 @@ describe("outboxes", () => {
     ).toBe("ok");
     expect(client.status().unsynced).toBe(0);
   });
-
-  test("a refused change that was forgotten is on this device and nowhere else", async () => {
-    const world = new World();
-    const site = await world.cluster("california");
-    const client = await world.client(site);
-    const handle = await client.docs.open<Log>("log", "today", { initial: EMPTY });
-    await world.flush();
-    client.goOffline();
-    const bad = handle.change(append("bad"));
-    site.badChanges.add(bad.hashes[0] ?? "");
-    client.goOnline();
-    await world.elapse(2_000);
-    expect(await codeOf(bad.site)).toBe("CHANGE_INVALID");
-    await client.forgetFailed(client.failed());
-    expect(handle.rung(bad.hashes[0] ?? ("" as never))).toBe("device");
-  });
 });

@@ -76,6 +76,9 @@ describe("presence of a client", () => {
     ana.goOnline();
     await world.elapse(1_000);
     expect([names(a), names(b)]).toEqual([["ben 2"], ["ana 3"]]);
+    // Both go on saying so.
+    await world.elapse(30_000);
+    expect([names(a), names(b)]).toEqual([["ben 2"], ["ana 3"]]);
     world.cutAll();
     await world.flush();
     expect([names(a), names(b)]).toEqual([[], []]);
@@ -128,6 +131,26 @@ describe("presence of a client", () => {
     expect(b.others()).toMatchObject([{ value: 999 }]);
   });
 
+  test("X1: a page that reads nothing for a while is told the newest when it reads again", async () => {
+    const { world, ana, ben } = await two();
+    const [, wire] = world.wires;
+    if (wire === undefined) throw new Error("ben's wire");
+    const [a, b] = [ana.presence.of("lobby"), ben.presence.of("lobby")];
+    a.set(0);
+    await world.elapse(200);
+    wire.parent.block();
+    const before = wire.parent.sent;
+    for (let at = 1; at <= 50; at++) {
+      a.set(at);
+      await world.elapse(50);
+    }
+    await world.elapse(200);
+    expect(wire.parent.sent - before).toBe(1);
+    wire.parent.unblock();
+    await world.elapse(200);
+    expect(b.others()).toMatchObject([{ value: 50 }]);
+  });
+
   test("values that are none are refused here, and left out of others", async () => {
     const { world, ana, ben } = await two();
     const b = ben.presence.of(LOG, { schema: cursor });
@@ -177,6 +200,37 @@ describe("presence of a client", () => {
     const left = ben.presence.of("t0");
     await world.elapse(100);
     expect([b.others(), left.others()]).toMatchObject([[{ value: "moved" }], []]);
+  });
+
+  test("X1: topics that are left while the connection takes nothing do not pile up, and are left when it does", async () => {
+    const { world, ana, ben } = await two();
+    const b = Array.from({ length: 8 }, (_, i) => ben.presence.of(`t${i}`));
+    for (let i = 0; i < 8; i++) ana.presence.of(`t${i}`).set("here");
+    await world.elapse(200);
+    const handles = Array.from({ length: 8 }, (_, i) => ana.presence.of(`t${i}`));
+    const [wire] = world.wires;
+    if (wire === undefined) throw new Error("ana's wire");
+    wire.child.block();
+    // The frame after which the wire says that it is full.
+    handles[0]?.set("still here");
+    await world.elapse(100);
+    for (let i = 0; i < 100; i++) {
+      const handle = ana.presence.of(`more${i}`);
+      handle.set("here");
+      handle.close();
+    }
+    handles[7]?.set(null);
+    const more = ben.presence.of("more99");
+    await world.elapse(500);
+    const before = wire.child.sent;
+    wire.child.unblock();
+    await world.elapse(500);
+    expect(wire.child.sent - before).toBeLessThanOrEqual(3);
+    expect(b.map((handle) => handle.others().length)).toEqual([1, 1, 1, 1, 1, 1, 1, 0]);
+    expect(more.others()).toEqual([]);
+    ana.presence.of("more99").set("once more");
+    await world.elapse(200);
+    expect(more.others()).toMatchObject([{ value: "once more" }]);
   });
 
   test("two handles of one topic are one presence; an asynchronous schema is refused", async () => {

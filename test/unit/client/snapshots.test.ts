@@ -79,7 +79,7 @@ describe("S4: a client", () => {
     const client = await world.client(site, options(store));
     const events: string[] = [];
     client.kv.watch("q/", (some) => events.push(...told(some)));
-    expect(await seen(client, "q/")).toEqual(["q/1=v@1", "q/2=v@2", "q/gone=v@3"]);
+    expect(await seen(client, "q/")).toEqual(["q/1=v@1", "q/2=v@2", "q/gone=v@3", "q/own=mine@0"]);
     await world.elapse(60_000);
     expect(await seen(client, "q/")).toEqual(await there(site, "q/"));
     expect(await there(site, "q/own")).toEqual(["q/own=mine@7"]);

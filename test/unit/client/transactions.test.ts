@@ -37,7 +37,7 @@ describe("transactions of a client", () => {
     await world.flush();
     expect(await codeOf(edit.site)).toBe("NOT_FOUND");
     expect(await codeOf(edit.response)).toBe("NOT_FOUND");
-    expect(client.failed()).toMatchObject([{ code: "NOT_FOUND", command: { kind: "txn" } }]);
+    expect(await client.outbox.list()).toMatchObject([{ refusal: { code: "NOT_FOUND" }, command: { kind: "txn" } }]);
     const twice = { kind: "put", key: utf8("a"), value: utf8("1"), lease: null, previous: false } as const;
     expect(() => client.kv.txn({ kind: "txn", compares: [], success: [twice, twice], failure: [] })).toThrow(
       expect.objectContaining({ code: "DUPLICATE_KEY" }),

@@ -87,6 +87,18 @@ test("L5: what the parent brought, or wrote and another link brought, goes up as
   expect(verifyRun(sha256, genesis, 0, items, records.at(-1)?.hash ?? genesis)).toBe(true);
 });
 
+test("L5: of what a parent before this one brought, changes of documents go up, and nothing else", () => {
+  const records = ledger(
+    { event: put("own") },
+    { event: put("a"), origin: "east" },
+    { event: put("b"), origin: "nevada", link: "east" },
+    { event: edit("notes"), origin: "nevada", link: "east" },
+    { event: put("c"), origin: "california" },
+  );
+  const before = { addressed: revision(0), former: [clusterId("east")] };
+  expect(shape(selectForParent(records, clusterId("hub"), sha256, before))).toBe("1 2-3 4 5");
+});
+
 test("L5: what a child brought, or wrote and another link brought, never goes back to it", () => {
   const records = ledger(
     { event: edit("notes"), origin: "california" },

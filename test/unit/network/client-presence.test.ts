@@ -131,6 +131,22 @@ test("R10: a peer that is no member hears nothing and is not heard, until the no
   }, WAIT);
 });
 
+test("R10: what a member passes on of a peer that is none, as far as this node knows, is thrown away and counted", async () => {
+  const ga = await gateway(a, (peer) => peers([a, b]).has(peer));
+  const [gb, gc] = [await gateway(b), await gateway(c)];
+  await meet(ga, gb);
+  await meet(gb, gc);
+  const [ana, ben, cy] = [clientAt(ga, 1), clientAt(gb, 2), clientAt(gc, 3)];
+  await vi.waitFor(() => {
+    ben.say("ben");
+    cy.say("cy");
+    expect(ben.seen()).toEqual(["cy"]);
+    expect(ana.seen()).toEqual(["ben"]);
+    expect(ga.presence.counts().strange).toBeGreaterThan(0);
+  }, WAIT);
+  expect(ana.seen()).toEqual(["ben"]);
+});
+
 test("X1: garbage and floods of a member are counted, and harm nobody", async () => {
   const [ga, gb] = [await gateway(a), await gateway(b)];
   await meet(ga, gb);

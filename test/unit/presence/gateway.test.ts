@@ -99,6 +99,36 @@ test("R11: a stream that ends takes its client's presence with it, at once and e
   expect(seen(ben)).toEqual({});
 });
 
+test("R11: a client's own frame that is late changes nothing, and it still leaves with its stream", () => {
+  const room = new Room();
+  const gateway = room.gateway();
+  const [ana, ben] = [gateway.client(1), gateway.client(2)];
+  ben.hear(LOG);
+  ana.say("new", LOG, 5);
+  room.elapse(100);
+  ana.say("late", LOG, 3);
+  room.elapse(100);
+  expect(seen(ben)).toEqual({ 1: "new" });
+  ana.session.close();
+  room.elapse(100);
+  expect(seen(ben)).toEqual({});
+});
+
+test("R11: what happened in a topic that is not heard any more is not told", () => {
+  const room = new Room();
+  const gateway = room.gateway();
+  const [ana, ben, cy] = [gateway.client(1), gateway.client(2), gateway.client(3)];
+  ben.hear(LOG);
+  ana.say("one");
+  room.elapse(10);
+  // It waits for the pace.
+  cy.say("three");
+  ben.hear(LOBBY);
+  room.elapse(1_000);
+  expect(seen(ben)).toEqual({ 1: "one" });
+  expect(ben.told).toHaveLength(1);
+});
+
 test("R11: a client that moved on to another gateway stays when the first one notices", () => {
   const room = new Room();
   const [a, b] = [room.gateway(), room.gateway()];
@@ -161,10 +191,10 @@ test("X1: what comes faster than the pace is replaced by the newest, and counted
 test("X1: one message between gateways is bounded, and who says much makes nobody wait for ever", () => {
   const room = new Room();
   const a = room.gateway();
-  const loud = a.client(1);
-  for (let number = 2; number <= 60; number++) a.client(number).say("x".repeat(1_000));
-  for (let at = 0; at < 40; at++) {
-    loud.say("y".repeat(1_000));
+  const clients = Array.from({ length: 60 }, (_, i) => a.client(i + 1));
+  // Several times what fits a message, all of it again before the next one goes.
+  for (let at = 0; at < 20; at++) {
+    for (const client of clients) client.say("x".repeat(1_000));
     room.elapse(PRESENCE_PACE_MS);
   }
   const told = new Set(a.published.flatMap((message) => decodeGossip(message)).map(({ link: who }) => who));
@@ -264,7 +294,9 @@ test("L1: where nobody is present nothing is published, and no timer runs", () =
   ana.hear(LOG);
   ana.say("here");
   ana.session.close();
+  expect(gateway.presence.counts()).toMatchObject({ entries: 1, topics: 1 });
   room.elapse(TTL_MS + 1_000);
+  expect(gateway.presence.counts()).toMatchObject({ entries: 0, topics: 0 });
   const published = gateway.published.length;
   room.elapse(3_600_000);
   expect(gateway.published.length).toBe(published);

@@ -37,7 +37,7 @@ export class Room {
   }
 }
 
-export class TestGateway {
+class TestGateway {
   readonly presence: PresenceGateway;
   readonly published: Uint8Array[] = [];
 
@@ -57,7 +57,7 @@ export class TestGateway {
   }
 }
 
-export class TestClient {
+class TestClient {
   readonly told: PresenceTold[] = [];
   readonly session: PresenceSession;
   /** What it was told last of everybody else in a topic, by number. */

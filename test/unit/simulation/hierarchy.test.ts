@@ -27,7 +27,7 @@ describe("a simulated hierarchy", () => {
     }
   });
 
-  test(`L3, L4, S3: is whole after everything on seeds 1 to ${SEEDS}, and tells of every fork`, {
+  test(`L3, L4, Q2, Q3, S3: is whole after everything on seeds 1 to ${SEEDS}, and tells of every fork`, {
     timeout: TIMEOUT_MS,
   }, async () => {
     const results: TimedResult[] = [];
@@ -38,6 +38,12 @@ describe("a simulated hierarchy", () => {
     const injected = results.reduce((sum, { forks }) => sum + forks.injected, 0);
     expect(results.reduce((sum, { forks }) => sum + forks.reported, 0)).toBe(injected);
     expect(injected).toBeGreaterThan(0);
+    // Q2, Q3: in a world in which nothing moves, or is queued, nothing can go wrong with it.
+    for (const what of ["moves", "direct", "queued", "done", "failed", "unknown"] as const)
+      expect(
+        results.reduce((sum, { homes }) => sum + homes[what], 0),
+        what,
+      ).toBeGreaterThan(0);
   });
 });
 

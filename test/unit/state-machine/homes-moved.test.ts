@@ -2,7 +2,7 @@ import { utf8 } from "@openclaw/core/bytes.ts";
 import { revision } from "@openclaw/core/ids.ts";
 import { selectForParent } from "@openclaw/core/ledger/selection.ts";
 import { describe, expect, test } from "vitest";
-import { converge, expectReplayable, falling, family, home, outcomeOf, settled, up } from "./family.ts";
+import { converge, expectReplayable, falling, family, home, outcomeOf, remove, settled, up } from "./family.ts";
 import { clusterId, epoch, header, hexed, leaseId, OneCluster, put, sha256, txn } from "./one-cluster.ts";
 
 describe("three tiers", () => {
@@ -94,6 +94,24 @@ describe("moving a home", () => {
     expect(outcomeOf(site, late)).toMatchObject({ ok: true, revision: site.key("config/a")?.modRevision });
     expect(site.run(put("config/a", "4"))).toMatchObject({ ok: true, response: null });
     expectReplayable(hub, site, other);
+  });
+
+  test("Q3: what goes to the sites within a prefix that stays the hub's is the hub's still", () => {
+    const { hub, site, all } = settled();
+    hub.run(home("config/keys/", "hub"));
+    all();
+    hub.run(put("config/keys/a", "1"));
+    all();
+    hub.run(home("config/keys/", "site"));
+    all();
+    expect(site.keys()).toEqual({ own: "shop" });
+    expect(site.query({ kind: "get", origin: null, key: utf8("config/keys/a") })).toMatchObject({ origin: "hub" });
+    hub.run(remove("config/keys/a"));
+    hub.run(home("config/", "site"));
+    all();
+    // Of what it would have taken then nothing is left to come back now.
+    expect(site.keys()).toEqual({ own: "shop" });
+    expectReplayable(hub, site);
   });
 
   test("Q3: a child that is gone is not waited for, if an operator says so", () => {
@@ -235,9 +253,25 @@ describe("moving a home", () => {
     expect(hub.run(home("config/", "site"))).toMatchObject({ ok: true });
   });
 
-  test("Q3: what its parent declared a site cannot change", () => {
+  test("Q3: what its parent declared a site cannot change, nor a part of it", () => {
     const { site } = settled();
     for (const where of ["site", "private", "hub"] as const)
       expect(site.run(home("config/", where))).toMatchObject({ ok: false, code: "READ_ONLY" });
+    for (const where of ["private", "hub"] as const)
+      expect(site.run(home("config/keys/", where))).toMatchObject({ ok: false, code: "READ_ONLY" });
+  });
+
+  test("Q3: a part that a site had declared for those below it becomes the parent's with all that is around it", () => {
+    const { hub, site, other, all } = family();
+    site.run(home("config/keys/", "hub"));
+    site.run(put("config/keys/a", "1"));
+    all();
+    hub.run(home("config/", "hub"));
+    all();
+    expect(site.query({ kind: "homes" }).homes).toMatchObject([{ owner: "hub", open: true }]);
+    expect(hub.keys()).toEqual({ "config/keys/a": "1" });
+    expect(site.keys()).toEqual({ own: "shop" });
+    expect(site.run(put("config/keys/a", "2"))).toMatchObject({ response: { kind: "queued" } });
+    expectReplayable(hub, site, other);
   });
 });

@@ -80,7 +80,9 @@ test("Q2: to another hub a site says nothing that it said to the one before, and
   world.uplink(site, other);
   await world.elapse(5_000);
   expect(await statuses(site)).toEqual(["done", "OUTCOME_UNKNOWN"]);
-  expect(await read(other, "config/a")).toEqual([null, null]);
+  // What it had of the one before it has as its own, and hands over; what it asked for there is nobody's any more.
+  expect(await read(other, "config/a")).toEqual(["1", null]);
+  expect(await read(other, "config/b")).toEqual([null, null]);
   await put(site, "config/b", "2");
   await world.elapse(5_000);
   expect(await statuses(site)).toEqual(["done", "OUTCOME_UNKNOWN", "done"]);

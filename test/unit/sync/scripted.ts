@@ -24,7 +24,8 @@ export class Scripted {
     this.#world = world;
     world.wires.add(this.wire);
     const connection = parentConnection(this.wire.parent);
-    new ParentLink({ connection, backend: site.backend, clock: world.clock, remotePeer: "peer" });
+    const { clock, presence } = world;
+    new ParentLink({ connection, backend: site.backend, clock, presence, remotePeer: "peer" });
     this.wire.child.receive({
       message: (frame) => void this.heard.push(decodeParentMessage(frame)),
       drained: () => undefined,

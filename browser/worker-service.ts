@@ -1,0 +1,148 @@
+/** The worker's end of what crosses between a page and its worker: the device's store, and streams to the site. */
+import { OpenClawError, unreachable } from "@openclaw/core/errors.ts";
+import type { ChildMessage, FrameConnection, ParentMessage } from "@openclaw/core/sync/message.ts";
+import type { GatewayState } from "@openclaw/core/sync/rotation.ts";
+import type { DeviceStore } from "./device-store.ts";
+import { errorData, errorOf } from "./error-data.ts";
+import type { Gateway } from "./gateways.ts";
+import { join, RelayEnd, type RelayMessage } from "./relay.ts";
+import { buffersOf, type PageMessage, type StoreCall, type WorkerMessage } from "./worker-message.ts";
+
+/** How this tab gets its streams: over its own connection, or over that of the tab that leads. */
+export interface TabSite {
+  /** One try. @throws OpenClawError UNAVAILABLE, … */
+  connect(ended: OpenClawError | null): Promise<FrameConnection<Uint8Array, Uint8Array>>;
+  setGateways(gateways: readonly Gateway[]): void;
+  states(): readonly GatewayState[];
+  drop(): void;
+  freeze(): void;
+  resume(): void;
+}
+
+export type PostToPage = (message: WorkerMessage, transfer: readonly ArrayBuffer[]) => void;
+
+export class WorkerService {
+  readonly #store: Promise<DeviceStore>;
+  readonly #site: TabSite;
+  readonly #post: PostToPage;
+  readonly #stop: () => Promise<void>;
+  readonly #relays = new Map<number, RelayEnd<ParentMessage, ChildMessage>>();
+
+  /**
+   * @param store calls wait for it, in order
+   * @param stop lets go of everything but the store
+   */
+  constructor(store: Promise<DeviceStore>, site: TabSite, post: PostToPage, stop: () => Promise<void>) {
+    this.#store = store;
+    this.#site = site;
+    this.#post = post;
+    this.#stop = stop;
+    // Each call is told.
+    store.catch(() => undefined);
+  }
+
+  /** @param message any but the first */
+  take(message: Exclude<PageMessage, { kind: "start" }>): void {
+    switch (message.kind) {
+      case "call":
+        return this.#answer(
+          message.id,
+          this.#store.then((store) => run(store, message.call)),
+        );
+      case "connect":
+        return void this.#connect(message.id, message.ended === null ? null : errorOf(message.ended));
+      case "relay":
+        // One that has ended here may still be spoken to.
+        return this.#relays.get(message.id)?.take(message.message);
+      case "gateways":
+        return this.#site.setGateways(message.gateways);
+      case "drop":
+        return this.#site.drop();
+      case "freeze":
+        return this.#site.freeze();
+      case "resume":
+        return this.#site.resume();
+      case "stop":
+        return this.#answer(message.id, this.#stop());
+      default:
+        return unreachable(message);
+    }
+  }
+
+  #answer(id: number, answer: Promise<unknown>): void {
+    answer.then(
+      (value) => this.#post({ kind: "answer", id, answer: value }, []),
+      (error: unknown) => this.#post({ kind: "failed", id, error: errorData(error) }, []),
+    );
+  }
+
+  async #connect(id: number, ended: OpenClawError | null): Promise<void> {
+    let frames: FrameConnection<Uint8Array, Uint8Array>;
+    let coding: Coding;
+    try {
+      coding = await loadCoding();
+      frames = await this.#site.connect(ended);
+    } catch (error) {
+      this.#post({ kind: "failed", id, error: errorData(error) }, []);
+      return;
+    } finally {
+      this.#post({ kind: "gateways", states: this.#site.states() }, []);
+    }
+    const end = new RelayEnd<ParentMessage, ChildMessage>(
+      (message) => this.#post({ kind: "relay", id, message }, handedOver(message)),
+      () => this.#relays.delete(id),
+    );
+    this.#relays.set(id, end);
+    this.#post({ kind: "connected", id }, []);
+    join(end, coding.childConnection(frames));
+  }
+}
+
+type Coding = typeof import("@openclaw/core/sync/connection.ts");
+
+/** No document waits for it. It is asked for again at the next try. @throws OpenClawError UNAVAILABLE */
+async function loadCoding(): Promise<Coding> {
+  try {
+    return await import("@openclaw/core/sync/connection.ts");
+  } catch (error) {
+    throw new OpenClawError("UNAVAILABLE", "the code for a connection could not be loaded", { cause: error });
+  }
+}
+
+const handedOver = (message: RelayMessage<ParentMessage>): readonly ArrayBuffer[] =>
+  message.kind === "frame" ? [...buffersOf(message.frame)] : [];
+
+function run(store: DeviceStore, call: StoreCall): Promise<unknown> {
+  switch (call.method) {
+    case "write":
+      return store.write(...call.args);
+    case "identity":
+      return store.identity();
+    case "outboxLinks":
+      return store.outboxLinks();
+    case "outbox":
+      return store.outbox(...call.args);
+    case "nextSeq":
+      return store.nextSeq(...call.args);
+    case "awaiting":
+      return store.awaiting();
+    case "failed":
+      return store.failed();
+    case "quarantined":
+      return store.quarantined();
+    case "document":
+      return store.document(...call.args);
+    case "documents":
+      return store.documents(...call.args);
+    case "mirror":
+      return store.mirror(...call.args);
+    case "mirrored":
+      return store.mirrored();
+    case "down":
+      return store.down();
+    case "close":
+      return store.close();
+    default:
+      return unreachable(call);
+  }
+}

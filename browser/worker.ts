@@ -1,0 +1,62 @@
+/**
+ * The worker of one page: the device's store, and streams to the site. It starts with what the page's first message says,
+ * and ends with the page.
+ */
+import { InvariantViolation } from "@openclaw/core/errors.ts";
+import { SiteConnection } from "./connection.ts";
+import type { DeviceStore } from "./device-store.ts";
+import { GuestStore } from "./guest-store.ts";
+import { IndexedDbStore } from "./indexeddb-store.ts";
+import { type MirrorTurn, mirrorTurn } from "./link-locks.ts";
+import { browserClock, browserRandom } from "./ports.ts";
+import { tabLock } from "./tab-message.ts";
+import { LeadingTabSite } from "./tab-site.ts";
+import type { OpenChannel } from "./tab-stream.ts";
+import { type PageMessage, pageMessage, type WorkerMessage } from "./worker-message.ts";
+import { type PostToPage, WorkerService } from "./worker-service.ts";
+
+const post: PostToPage = (message: WorkerMessage, transfer) => postMessage(message, { transfer: [...transfer] });
+
+const openChannel: OpenChannel = (name, receive) => {
+  const channel = new BroadcastChannel(name);
+  channel.onmessage = ({ data }) => receive(data);
+  return { post: (message) => channel.postMessage(message), close: () => channel.close() };
+};
+
+let service: WorkerService | null = null;
+
+addEventListener("message", ({ data }: MessageEvent<unknown>) => {
+  const message = pageMessage(data);
+  if (message.kind !== "start") {
+    if (service === null) throw new InvariantViolation(`${message.kind} before start`);
+    service.take(message);
+  } else {
+    service = begin(message);
+  }
+});
+
+function begin({ tab, name, gateways }: Extract<PageMessage, { kind: "start" }>): WorkerService {
+  // Never let go of: who gets this lock knows that this worker is gone.
+  void navigator.locks.request(tabLock(name, tab), () => {
+    post({ kind: "ready" }, []);
+    return new Promise(() => undefined);
+  });
+  const connection = new SiteConnection(gateways);
+  const ports = { locks: navigator.locks, open: openChannel, clock: browserClock, random: browserRandom };
+  const site = new LeadingTabSite({ tab, store: name, connection, ...ports });
+  const turn = mirrorTurn(name);
+  return new WorkerService(
+    turn.then((its) => openStore(name, its)),
+    site,
+    post,
+    async () => {
+      (await turn).release();
+      await site.close();
+    },
+  );
+}
+
+async function openStore(name: string, turn: MirrorTurn): Promise<DeviceStore> {
+  const device = new IndexedDbStore(name);
+  return turn.now ? device : GuestStore.open(device, turn.comes);
+}

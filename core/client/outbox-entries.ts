@@ -1,0 +1,234 @@
+/**
+ * What of this device is not at its site yet, as an app sees it: what waits, of this page and of those before it, and what
+ * the site refused for good. Nothing leaves it unseen: an app tries it again, or discards it, with a copy kept first.
+ */
+import { changeFault } from "../documents/change-check.ts";
+import { OpenClawError } from "../errors.ts";
+import type { ChangeHash, LinkId, Seq } from "../ids.ts";
+import type { UserCommand } from "../state-machine/command.ts";
+import { withDependents } from "./dependents.ts";
+import type { Documents } from "./documents.ts";
+import { allRows, type Claim } from "./drain.ts";
+import type { Journal } from "./journal.ts";
+import { isNothing, NOTHING } from "./nothing.ts";
+import { decodeOutboxFile, encodeOutboxFile } from "./outbox-file.ts";
+import type { Rungs } from "./rungs.ts";
+import type { Settlement } from "./settlement.ts";
+import type { ClientStore, ClientWrite, FailedRow, OutboxRow } from "./store.ts";
+
+export interface OutboxEntry {
+  /** The session that made it, and its number there: together its name. */
+  readonly link: LinkId;
+  readonly seq: Seq;
+  readonly command: UserCommand;
+  /** Why the site refused it for good; null while it waits. */
+  readonly refusal: OpenClawError | null;
+}
+
+export interface Imported {
+  /** Rows that wait, or stand among the refused, on this device from now on. */
+  readonly taken: number;
+  /** Rows that this device had, or has had. */
+  readonly known: number;
+}
+
+export interface OutboxHost {
+  readonly store: ClientStore;
+  readonly journal: Journal;
+  readonly rungs: Rungs;
+  readonly settlement: Settlement;
+  readonly documents: Documents;
+  readonly claim: Claim;
+  /** Links of this session. */
+  readonly own: ReadonlySet<LinkId>;
+  cluster(): string | null;
+  /** Documents are edited under another actor from here on. */
+  renewActor(): void;
+  /** Rows came, or went, that this session did not make. */
+  changed(): Promise<void>;
+}
+
+type Row = OutboxRow | FailedRow;
+type Name = Pick<OutboxRow, "link" | "seq">;
+
+export class OutboxEntries {
+  readonly #host: OutboxHost;
+
+  constructor(host: OutboxHost) {
+    this.#host = host;
+  }
+
+  /** What waits, in its order, then what was refused, oldest first. @throws OpenClawError CLIENT_STORAGE_FAILED */
+  async list(): Promise<readonly OutboxEntry[]> {
+    return (await this.#rows()).map((row) => ({
+      link: row.link,
+      seq: row.seq,
+      command: row.command,
+      refusal: "code" in row ? new OpenClawError(row.code, row.details) : null,
+    }));
+  }
+
+  /** Sends refused ones again, as new edits; what waits is sent anyway. @throws OpenClawError CLIENT_STORAGE_FAILED */
+  async retry(entries: readonly Name[]): Promise<void> {
+    const { settlement, changed } = this.#host;
+    await settlement.retry(settlement.failed.filter(isAmong(entries)));
+    await changed();
+  }
+
+  /**
+   * Drops them, and of documents what follows them: all of it is given to `keep` first, as `import` takes it, and nothing
+   * is dropped before that has resolved. What the site has stays; what was under way may have come there, and then comes
+   * back with the stream.
+   * @throws OpenClawError OVERLOADED: one is just being sent, or of another open page; CLIENT_STORAGE_FAILED; what `keep`
+   * throws
+   */
+  async discard(entries: readonly Name[], keep: (exported: Uint8Array) => unknown): Promise<void> {
+    const { documents, own, claim, journal } = this.#host;
+    const releases: (() => void)[] = [];
+    try {
+      for (let kept = new Set<string>(); ; ) {
+        const rows = await this.#falling(entries);
+        const links = new Set(rows.filter((row) => !("code" in row)).map(({ link }) => link));
+        for (const link of links) {
+          if (own.has(link)) continue;
+          const release = await claim(link);
+          if (release === null) throw new OpenClawError("OVERLOADED", "it is being sent, or of another open page");
+          releases.push(release);
+        }
+        if (rows.some((row) => !kept.has(nameOf(row)))) {
+          await keep(this.#file([], rows.map(discarded)));
+          kept = new Set(rows.map(nameOf));
+        }
+        const resume = documents.pause(documentsOf(rows));
+        releases.push(resume);
+        // An edit that was made while that was kept may follow one of them.
+        await journal.commit({});
+        const now = await this.#falling(entries);
+        if (now.every((row) => kept.has(nameOf(row)))) return await this.#drop(now);
+        resume();
+      }
+    } finally {
+      for (const release of releases) release();
+    }
+  }
+
+  /** All of it, as `import` takes it. @throws OpenClawError CLIENT_STORAGE_FAILED */
+  async export(): Promise<Uint8Array> {
+    const rows = await this.#rows();
+    return this.#file(
+      rows.filter((row) => !("code" in row)),
+      rows.filter((row) => "code" in row),
+    );
+  }
+
+  /**
+   * Takes what was exported on another device, or at another origin of the site: each waits here under the name that it had,
+   * so that the site runs it once, whoever sends it first, and a second import adds nothing.
+   * @throws OpenClawError BAD_REQUEST, CHANGE_INVALID, CHANGE_TOO_LARGE, WRONG_CLUSTER: nothing was taken;
+   * CLIENT_STORAGE_FAILED
+   */
+  async import(exported: Uint8Array): Promise<Imported> {
+    const { store, journal, rungs, settlement, changed, cluster } = this.#host;
+    const file = decodeOutboxFile(exported);
+    const here = cluster();
+    if (file.cluster !== null && here !== null && file.cluster !== here)
+      throw new OpenClawError("WRONG_CLUSTER", `an outbox for ${file.cluster}; this device holds data of ${here}`);
+    const all: readonly Row[] = [...file.waiting, ...file.refused];
+    for (const { command } of all) requireSound(command);
+    await journal.commit({});
+    const next = new Map<LinkId, Seq>();
+    for (const { link } of file.waiting) if (!next.has(link)) next.set(link, await store.nextSeq(link));
+    const waiting = file.waiting.filter(({ link, seq }) => seq >= (next.get(link) ?? 1)).sort((a, b) => a.seq - b.seq);
+    const refused = file.refused.filter((row) => !settlement.failed.some(isAmong([row])));
+    settlement.requireRoom(refused.length);
+    const taken: readonly Row[] = [...waiting, ...refused];
+    const changes = taken.flatMap(({ command }) => (command.kind === "change" ? [command] : []));
+    await journal.commit({ write: { enqueue: waiting, failed: refused, changes } });
+    rungs.restoreRows(waiting, refused);
+    settlement.restore([...settlement.failed, ...refused]);
+    for (const command of changes) this.#host.documents.received(command.collection, command.document, command.changes);
+    await changed();
+    return { taken: taken.length, known: all.length - taken.length };
+  }
+
+  async #rows(): Promise<readonly Row[]> {
+    const { store, journal, settlement } = this.#host;
+    // What is on its way into the store is part of it.
+    await journal.commit({});
+    const rows: OutboxRow[] = [];
+    for (const link of await store.outboxLinks()) rows.push(...(await allRows(store, link)));
+    return [...rows.filter(({ command }) => !isNothing(command)), ...settlement.failed];
+  }
+
+  async #falling(entries: readonly Name[]): Promise<readonly Row[]> {
+    return withDependents(await this.#rows(), isAmong(entries), (hash) => this.#isOnlyHere(hash));
+  }
+
+  #isOnlyHere(hash: ChangeHash): boolean {
+    return this.#host.rungs.rung(hash) === "device";
+  }
+
+  async #drop(rows: readonly Row[]): Promise<void> {
+    const { journal, rungs, settlement, documents, renewActor, changed } = this.#host;
+    const waiting = rows.filter((row) => !("code" in row));
+    const refused = rows.filter((row) => "code" in row);
+    // A row that was sent again with what the site might lack may name what it has.
+    const changes = rows.flatMap(({ command }) =>
+      command.kind === "change"
+        ? [{ ...command, changes: command.changes.filter(({ hash }) => this.#isOnlyHere(hash)) }]
+        : [],
+    );
+    // A number is never missing from a stream: a command that does nothing takes the place of what is dropped.
+    const replaced = waiting.map(({ link, seq }): OutboxRow => ({ link, seq, command: NOTHING }));
+    const dropped = changes.map(({ collection, document, changes: own }) => ({
+      collection,
+      document,
+      changes: own.map(({ hash }) => ({ hash })),
+    }));
+    const write: ClientWrite = { replaced, forgetFailed: refused, dropped };
+    await journal.commit({ write });
+    // The site may have told meanwhile that it has some of them: those are the document's as anybody's are.
+    const theirs = changes.map((command) => ({
+      ...command,
+      changes: command.changes.filter(({ hash }) => !this.#isOnlyHere(hash)),
+    }));
+    if (theirs.some((command) => command.changes.length > 0)) await journal.commit({ write: { changes: theirs } });
+    const discarding = new OpenClawError("DISCARDED");
+    for (const row of replaced) for (const edit of journal.outbox.replace(row)) edit.refused(discarding);
+    settlement.forget(refused);
+    rungs.discarded(
+      changes.flatMap((command) => command.changes.map(({ hash }) => hash)),
+      discarding,
+    );
+    renewActor();
+    await documents.readAgain(documentsOf(rows));
+    await changed();
+  }
+
+  #file(waiting: readonly OutboxRow[], refused: readonly FailedRow[]): Uint8Array {
+    return encodeOutboxFile({ cluster: this.#host.cluster(), waiting, refused });
+  }
+}
+
+const nameOf = ({ link, seq }: Name): string => `${link} ${seq}`;
+
+function isAmong(entries: readonly Name[]): (row: Name) => boolean {
+  const names = new Set(entries.map(nameOf));
+  return (row) => names.has(nameOf(row));
+}
+
+const discarded = (row: Row): FailedRow => ("code" in row ? row : { ...row, code: "DISCARDED", details: "" });
+
+const documentsOf = (rows: readonly Row[]) =>
+  rows.flatMap(({ command }) =>
+    command.kind === "change" ? [{ collection: command.collection, document: command.document }] : [],
+  );
+
+/** @throws OpenClawError CHANGE_INVALID, CHANGE_TOO_LARGE */
+function requireSound(command: UserCommand): void {
+  if (command.kind !== "change") return;
+  for (const change of command.changes) {
+    const fault = changeFault(change);
+    if (fault !== null) throw new OpenClawError(fault.code, `${change.hash}: ${fault.details}`);
+  }
+}

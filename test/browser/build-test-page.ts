@@ -1,0 +1,13 @@
+/** Builds a page that a test drives: an index.html and what it loads. */
+import { build } from "vite";
+
+/** @param root folder of the index.html */
+export async function buildTestPage(root: string, outDir: string): Promise<void> {
+  await build({
+    root,
+    configFile: false,
+    logLevel: "error",
+    resolve: { alias: [{ find: /^@automerge\/automerge$/, replacement: "@automerge/automerge/slim" }] },
+    build: { outDir, emptyOutDir: true, target: "es2024", modulePreload: { polyfill: false } },
+  });
+}

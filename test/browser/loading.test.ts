@@ -1,0 +1,64 @@
+/** What a page waits for before its first document opens, and what it loads beside that. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { BrowserContext, Page, Route } from "playwright";
+import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { buildPage } from "../../demo/build-page.ts";
+import { launchChromium } from "./chromium.ts";
+import { DEAD_SITE } from "./dead-site.ts";
+import { type StaticServer, serveFolder } from "./static-server.ts";
+
+const LOADED_MS = 60_000;
+const LIBP2P = /\/libp2p-host-[\w-]+\.js$/;
+const WASM = /\.wasm$/;
+
+let folder: string;
+let dist: string;
+let server: StaticServer;
+let context: BrowserContext;
+let page: Page;
+
+beforeAll(async () => {
+  dist = await buildPage();
+});
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "openclaw-loading-"));
+  server = await serveFolder(dist, { "/v1/gateways": DEAD_SITE });
+  context = await launchChromium(join(folder, "profile"));
+  page = await context.newPage();
+});
+afterEach(async () => {
+  await context.close();
+  await server.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Requests for such files, which nobody answers until they are let go of. */
+async function held(pattern: RegExp): Promise<Route[]> {
+  const routes: Route[] = [];
+  await context.route(pattern, (route) => {
+    routes.push(route);
+  });
+  return routes;
+}
+const isOpen = (): Promise<boolean> => page.evaluate(() => globalThis.openclawDemo !== undefined);
+
+test("a document opens without libp2p", async () => {
+  const libp2p = await held(LIBP2P);
+  await page.goto(server.url);
+  await expect.poll(isOpen, { timeout: LOADED_MS }).toBe(true);
+  await expect.poll(() => libp2p.length, { timeout: LOADED_MS }).toBeGreaterThan(0);
+  await page.getByLabel("Text of the shift log").pressSequentially("Before the network.");
+  await expect.poll(() => page.evaluate(() => globalThis.openclawDemo?.unstored())).toBe(0);
+});
+
+test("libp2p and Automerge's WebAssembly are loaded side by side, and no document opens without the second", async () => {
+  const [libp2p, wasm] = [await held(LIBP2P), await held(WASM)];
+  await page.goto(server.url);
+  // Neither has an answer yet.
+  await expect.poll(() => [libp2p.length > 0, wasm.length > 0], { timeout: LOADED_MS }).toEqual([true, true]);
+  expect(await isOpen()).toBe(false);
+  await Promise.all([...libp2p, ...wasm].map((route) => route.continue()));
+  await expect.poll(isOpen, { timeout: LOADED_MS }).toBe(true);
+});

@@ -1,0 +1,67 @@
+/** A page and its worker over a real `MessageChannel`, in one thread: whatever crosses is cloned, and comes in a later turn. */
+
+import type { DeviceStore } from "@openclaw/browser/device-store.ts";
+import type { Gateway } from "@openclaw/browser/gateways.ts";
+import { browserClock } from "@openclaw/browser/ports.ts";
+import { WorkerClient, type WorkerOwner } from "@openclaw/browser/worker-client.ts";
+import { pageMessage, workerMessage } from "@openclaw/browser/worker-message.ts";
+import { type TabSite, WorkerService } from "@openclaw/browser/worker-service.ts";
+import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
+import { OpenClawError } from "@openclaw/core/errors.ts";
+
+/** A site that nobody reaches. */
+const NO_SITE: TabSite = {
+  connect: () => Promise.reject(new OpenClawError("UNAVAILABLE", "no site")),
+  setGateways: () => undefined,
+  states: () => [],
+  drop: () => undefined,
+  freeze: () => undefined,
+  resume: () => undefined,
+};
+
+/** A device's store in memory, where nobody clears it. */
+export class DeviceMemoryStore extends MemoryClientStore implements DeviceStore {
+  async identity(): Promise<string> {
+    return "memory";
+  }
+}
+
+export interface Page {
+  readonly client: WorkerClient;
+  /** Workers started so far. */
+  started(): number;
+  /** Ends the worker without a word; what it was doing goes on, and is not heard. */
+  kill(): void;
+}
+
+/** @param open what a worker that starts opens its store with */
+export function pageOver(open: () => Promise<DeviceStore>, site: TabSite = NO_SITE): Page {
+  let started = 0;
+  let kill = (): void => undefined;
+  const begin = (_: readonly Gateway[], owner: WorkerOwner) => {
+    started++;
+    const { port1: page, port2: worker } = new MessageChannel();
+    const service = new WorkerService(
+      open(),
+      site,
+      (message, transfer) => worker.postMessage(message, [...transfer]),
+      async () => undefined,
+    );
+    worker.onmessage = ({ data }) => {
+      const message = pageMessage(data);
+      if (message.kind !== "start") service.take(message);
+    };
+    page.onmessage = ({ data }) => owner.message(workerMessage(data));
+    const end = (): void => {
+      page.close();
+      worker.close();
+    };
+    kill = () => {
+      end();
+      owner.died("killed");
+    };
+    return { post: (message: unknown) => page.postMessage(message), end };
+  };
+  const client = new WorkerClient([], begin, browserClock);
+  return { client, started: () => started, kill: () => kill() };
+}

@@ -1,0 +1,242 @@
+import type { Client } from "@openclaw/core/client/client.ts";
+import type { DocumentHandle } from "@openclaw/core/client/document-handle.ts";
+import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
+import { decodeOutboxFile, encodeOutboxFile } from "@openclaw/core/client/outbox-file.ts";
+import { describe, expect, test } from "vitest";
+import { changesOf } from "../documents/changes.ts";
+import { codeOf } from "../sync/code-of.ts";
+import { type TestCluster, World } from "../sync/world.ts";
+import { append, EMPTY, type Log } from "./log.ts";
+
+const open = (client: Client): Promise<DocumentHandle<Log>> =>
+  client.docs.open<Log>("log", "today", { initial: EMPTY });
+
+const nowhere = (): void => {};
+
+async function offlineClient(store = new MemoryClientStore()) {
+  const world = new World();
+  const site = await world.cluster("california");
+  const client = await world.client(site, { store });
+  const handle = await open(client);
+  await world.flush();
+  client.goOffline();
+  return { world, site, store, client, handle };
+}
+
+/** Types offline, each edit a row of its own. */
+async function type(world: World, handle: DocumentHandle<Log>, ...texts: readonly string[]) {
+  const edits = [];
+  for (const text of texts) {
+    edits.push(handle.change(append(text)));
+    await world.flush();
+  }
+  return edits;
+}
+
+const changesAt = async (site: TestCluster) =>
+  (await site.read({ kind: "document", collection: "log", document: "today", after: 0, limit: 10_000 })).changes;
+
+/** A document with an edit that the site refused, and one on top of it. */
+async function refusedClient() {
+  const { world, site, store, client, handle } = await offlineClient();
+  const [bad] = await type(world, handle, "bad", " on top");
+  site.badChanges.add(bad?.hashes[0] ?? "");
+  client.goOnline();
+  await world.elapse(2_000);
+  return { world, site, store, client, handle };
+}
+
+describe("the outbox", () => {
+  test("lists what waits and what was refused, of earlier sessions too", async () => {
+    const { world, site, store, client, handle } = await offlineClient();
+    await type(world, handle, "one");
+    client.kv.put("a", "1");
+    await world.flush();
+    expect(await client.outbox.list()).toMatchObject([
+      { command: { kind: "change" }, refusal: null },
+      { command: { kind: "put" }, refusal: null },
+    ]);
+    world.unreachable.add(site.id);
+    const next = await world.client(site, { store });
+    expect(await next.outbox.list()).toHaveLength(2);
+  });
+
+  test("a refused edit is tried again, and arrives once the site takes it", async () => {
+    const { world, site, client, handle } = await refusedClient();
+    expect(client.status()).toMatchObject({ failed: 2, unsynced: 0 });
+    site.badChanges.clear();
+    await client.outbox.retry(await client.outbox.list());
+    expect(handle.edits().map(({ failure }) => failure)).toEqual([null, null, null]);
+    await world.elapse(2_000);
+    expect(client.status()).toMatchObject({ failed: 0, unsynced: 0 });
+    expect(handle.edits().map(({ rung }) => rung)).toEqual(["site", "site", "site"]);
+    expect(await changesAt(site)).toHaveLength(3);
+  });
+
+  test("what is discarded is given to keep first, goes with what follows it, and leaves no hole in the sequence", async () => {
+    const { world, site, store, client, handle } = await refusedClient();
+    const [first] = await client.outbox.list();
+    if (first === undefined) throw new Error("an edit was refused");
+    let kept: Uint8Array | null = null;
+    await client.outbox.discard([first], (exported) => {
+      expect(handle.doc().text).toBe("bad on top");
+      kept = exported;
+    });
+    expect(decodeOutboxFile(kept ?? new Uint8Array()).refused).toHaveLength(2);
+    expect(handle.doc().text).toBe("");
+    expect(client.status()).toMatchObject({ failed: 0, unsynced: 0 });
+    const edit = handle.change(append("good"));
+    await world.elapse(2_000);
+    expect(await codeOf(edit.site)).toBe("ok");
+    const changes = await changesAt(site);
+    expect(changes).toHaveLength(2);
+    // D2: the numbers of what was dropped are not used again.
+    expect(changes.at(-1)?.actor).not.toBe(client.link);
+    await client.stop();
+    const next = await open(await world.client(site, { store }));
+    expect(next.doc().text).toBe("good");
+    expect(next.edits().map(({ rung, failure }) => [rung, failure])).toEqual([
+      ["site", null],
+      ["site", null],
+    ]);
+  });
+
+  test("what waits is discarded, too: what follows it is not sent, and the rest arrives in its order", async () => {
+    const { world, site, client, handle } = await offlineClient();
+    await type(world, handle, "one");
+    const first = client.kv.put("a", "1");
+    const [second] = await type(world, handle, " two");
+    client.kv.put("b", "2");
+    await world.flush();
+    const waiting = await client.outbox.list();
+    await client.outbox.discard(waiting.slice(0, 1), nowhere);
+    expect(handle.doc().text).toBe("");
+    expect(client.status().unsynced).toBe(2);
+    client.goOnline();
+    await world.elapse(2_000);
+    expect(await codeOf(first.site)).toBe("ok");
+    expect(await codeOf(second?.site ?? Promise.resolve(0))).toBe("DISCARDED");
+    expect([await site.get("a"), await site.get("b")]).toEqual(["1", "2"]);
+    expect(await changesAt(site)).toHaveLength(1);
+    expect(client.status()).toMatchObject({ failed: 0, unsynced: 0 });
+    await type(world, handle, "anew");
+    await world.elapse(2_000);
+    expect(await changesAt(site)).toHaveLength(2);
+  });
+
+  test("a key's write that is discarded does not take place; and nothing goes where it could not be kept", async () => {
+    const { world, site, client } = await offlineClient();
+    const put = client.kv.put("a", "1");
+    await world.flush();
+    const waiting = await client.outbox.list();
+    const full = () => Promise.reject(new Error("the disk is full"));
+    await expect(client.outbox.discard(waiting, full)).rejects.toThrow("the disk is full");
+    expect(await client.outbox.list()).toHaveLength(1);
+    await client.outbox.discard(waiting, nowhere);
+    client.goOnline();
+    await world.elapse(2_000);
+    expect(await site.get("a")).toBeNull();
+    expect(await codeOf(put.site)).toBe("DISCARDED");
+  });
+
+  test("an edit made while that is being kept goes with what it follows, and is kept first", async () => {
+    const { world, client, handle } = await offlineClient();
+    await type(world, handle, "one");
+    const kept: number[] = [];
+    await client.outbox.discard(await client.outbox.list(), async (exported) => {
+      kept.push(decodeOutboxFile(exported).refused.length);
+      if (kept.length === 1) await type(world, handle, " two");
+    });
+    expect(kept).toEqual([1, 2]);
+    expect(handle.doc().text).toBe("");
+    expect(await client.outbox.list()).toEqual([]);
+  });
+
+  test("what the site has is nobody's to discard", async () => {
+    const { world, site, client, handle } = await offlineClient();
+    const [edit] = await type(world, handle, "one");
+    const waiting = await client.outbox.list();
+    const [row] = waiting;
+    if (row?.command.kind !== "change") throw new Error("a change waits");
+    // Another way to the site: by a copy of the outbox.
+    await site.execute(row.command);
+    client.docs.received("log", "today", []);
+    await world.client(site);
+    client.goOnline();
+    await world.flush();
+    await codeOf(edit?.site ?? Promise.resolve(0));
+    await expect(client.outbox.discard(waiting, nowhere)).resolves.toBeUndefined();
+    expect(handle.doc().text).toBe("one");
+    expect(await changesAt(site)).toHaveLength(2);
+  });
+});
+
+describe("an exported outbox", () => {
+  test("Q2: is taken at another device, where the site runs each once, whoever sends it first; twice adds nothing", async () => {
+    const { world, site, client, handle } = await offlineClient();
+    await type(world, handle, "typed here");
+    client.kv.put("a", "1");
+    await world.flush();
+    const exported = await client.outbox.export();
+
+    const other = await world.client(site);
+    expect(await other.outbox.import(exported)).toEqual({ taken: 2, known: 0 });
+    expect(await other.outbox.import(exported)).toEqual({ taken: 0, known: 2 });
+    const theirs = await (async () => {
+      const opening = open(other);
+      await world.elapse(60_000);
+      return opening;
+    })();
+    expect(theirs.doc().text).toBe("typed here");
+    expect(await site.get("a")).toBe("1");
+    expect(other.status()).toMatchObject({ unsynced: 0, failed: 0 });
+    const { revision } = site.position();
+    client.goOnline();
+    await world.elapse(60_000);
+    expect(client.status()).toMatchObject({ unsynced: 0, failed: 0 });
+    expect(site.position().revision).toBe(revision);
+  });
+
+  test("what was discarded comes back by it, among the refused, and may be tried again", async () => {
+    const { world, site, client, handle } = await offlineClient();
+    await type(world, handle, "one");
+    let kept = new Uint8Array();
+    await client.outbox.discard(await client.outbox.list(), (exported) => {
+      kept = exported.slice();
+    });
+    expect(handle.doc().text).toBe("");
+    expect(await client.outbox.import(kept)).toEqual({ taken: 1, known: 0 });
+    expect(await client.outbox.import(kept)).toEqual({ taken: 0, known: 1 });
+    expect(handle.doc().text).toBe("one");
+    expect(await client.outbox.list()).toMatchObject([{ refusal: { code: "DISCARDED" } }]);
+    await client.outbox.retry(await client.outbox.list());
+    client.goOnline();
+    await world.elapse(2_000);
+    expect(await changesAt(site)).toHaveLength(2);
+    expect(handle.edits().map(({ rung }) => rung)).toEqual(["site", "site"]);
+  });
+
+  test("that was cut, altered, made up, or is for another site is refused, and nothing of it is taken", async () => {
+    const { world, client, handle } = await offlineClient();
+    await type(world, handle, "one");
+    const exported = await client.outbox.export();
+    const other = await world.client(await world.cluster("alaska"));
+    await world.flush();
+    expect(await codeOf(other.outbox.import(exported))).toBe("WRONG_CLUSTER");
+    for (const at of [0, 20, 60, exported.length - 1]) {
+      const altered = exported.slice();
+      altered[at] = (altered[at] ?? 0) ^ 1;
+      expect(await codeOf(other.outbox.import(altered)), `byte ${at}`).toBe("BAD_REQUEST");
+    }
+    expect(await codeOf(other.outbox.import(exported.subarray(0, 100)))).toBe("BAD_REQUEST");
+    const [change] = changesOf("aabb", (draft) => Object.assign(draft, { text: "x" }));
+    const [row] = decodeOutboxFile(exported).waiting;
+    if (change === undefined || row === undefined) throw new Error("a change was made");
+    const bytes = change.bytes.slice();
+    bytes[4] = (bytes[4] ?? 0) ^ 1;
+    const command = { kind: "change", collection: "c", document: "d", changes: [{ ...change, bytes }] } as const;
+    const hostile = encodeOutboxFile({ cluster: null, waiting: [{ ...row, command }], refused: [] });
+    expect(await codeOf(other.outbox.import(hostile))).toBe("CHANGE_INVALID");
+    expect(await other.outbox.list()).toEqual([]);
+  });
+});
