@@ -228,6 +228,8 @@ export type CommandResult =
   | { readonly kind: "sessionOpened" }
   /** `cursor`: the last item the link is past, whether or not this import moved it. `outcomes`: one a command, of a client's link; an entry is null where it was trimmed as already done and no longer remembered. */
   | { readonly kind: "imported"; readonly cursor: number; readonly outcomes: readonly (Outcome | null)[] }
+  /** A ledger brought more than one command does (Q3): a part of it was done. Proposed again, it goes on. */
+  | { readonly kind: "unfinished"; readonly cursor: number }
   /** `GAP`, `FORK`, `WRONG_EPOCH`, …; `cursor` is what to rewind to. */
   | { readonly kind: "importRefused"; readonly code: ErrorCode; readonly cursor: number; readonly details: string }
   /** Of a snapshot's step, or a subscription. `more`: it was too much for one command; proposed again, it goes on. */

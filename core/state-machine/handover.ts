@@ -18,6 +18,7 @@ import { KeyWrites } from "./key-writes.ts";
 import { keyOfRow, keyRange, keyRowKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import { childrenOf } from "./link-rows.ts";
+import { movingOf, noteMoving } from "./moving.ts";
 import { rowBytes } from "./operation.ts";
 import { accepted, type Refusal, refused } from "./outcome.ts";
 import type { QueuedCommands } from "./queued-commands.ts";
@@ -26,6 +27,9 @@ import type { Transaction } from "./transaction.ts";
 
 /** Bytes of the rows that one move takes along. */
 const MOVED_BYTES_MAX = 64 * 1_048_576;
+/** Rows that one import forgets, or takes over, and bytes of them: those who hold more than their hub knew go on in the next. */
+const MOVED_AT_ONCE_MAX = 1_024;
+const MOVED_AT_ONCE_BYTES = 4 * 1_048_576;
 
 type SetHome = Extract<UserCommand, { kind: "setHome" }>;
 
@@ -54,7 +58,7 @@ export class Handover {
       case "site":
         if (row === null) break;
         if (row.owner !== null) {
-          this.#takeOver(authorOf, principal, row.owner, row);
+          this.#takeOver(authorOf, principal, row);
           break;
         }
         this.#declare(authorOf(principal), prefix, home, null, [], row.home);
@@ -102,7 +106,9 @@ export class Handover {
         takeHomeStep(this.#tx, parent, this.#ledger.position.revision, { kind: "home", prefix, step });
         // What it did not declare it cannot open.
         if (before === null || before.owner === null) return;
-        this.#forgetOwn(own, prefix);
+        // The owner has what we had: from here on its mirror answers.
+        noteMoving(this.#tx, { prefix, origin: null }, prefix);
+        this.forgetSome(authorOf);
         if (children.length > 0) this.#append(own, { kind: "home", prefix, step }, "site");
         return;
       case "release":
@@ -112,11 +118,45 @@ export class Handover {
     }
   }
 
+  /** Some of our own keys that others' answer for by now. True: there are more, and nothing of the parent is taken before. */
+  forgetSome(authorOf: (principal: string) => Author): boolean {
+    const left = movingOf(this.#tx).find(({ origin }) => origin === null);
+    if (left === undefined) return false;
+    const { rows, next } = this.#some(left.prefix, null, left.from);
+    this.#delete(authorOf(`cluster:${this.#cluster}`), rows);
+    noteMoving(this.#tx, left, next);
+    return this.isForgetting;
+  }
+
+  get isForgetting(): boolean {
+    return movingOf(this.#tx).some(({ origin }) => origin === null);
+  }
+
+  /**
+   * A child is to release a prefix: some of what it has there is ours, where we have nothing. True: there is more, and its
+   * record is not taken before.
+   */
+  takeSome(authorOf: (principal: string) => Author, child: ClusterId, { prefix, step }: HomeEvent): boolean {
+    const row = homesOf(this.#tx).exactly(prefix);
+    if (step.kind !== "release" || row === null || row.home === "private" || step.of < row.declared) return false;
+    const isOurs = row.owner === null;
+    // Past its own release a middle tier owns nothing under the prefix.
+    if (!isOurs && row.waiting.length === 0) return false;
+    const left = movingOf(this.#tx).find(({ origin, prefix: of }) => origin === child && equalBytes(of, prefix));
+    const { rows, next } = this.#some(prefix, child, left?.from ?? prefix);
+    const missing = rows.filter(({ key }) => this.#tx.read(keyRowKey(null, key), keyRow) === undefined);
+    this.#write(authorOf(`cluster:${this.#cluster}`), missing, isOurs ? "hub" : "site");
+    noteMoving(this.#tx, { prefix, origin: child }, next);
+    return next !== null;
+  }
+
   /**
    * There is another parent: what the one before declared is each cluster's own again, as it was here last. What the new one
    * declares it tells.
    */
   leaveParent(author: Author): void {
+    // What was forgotten in part may not come back; nobody moves away in the middle of that but once in a while.
+    while (this.forgetSome(() => author));
     for (const row of homesOf(this.#tx).rows) {
       if (row.owner === null) continue;
       this.#declare(author, row.prefix, "site", null, []);
@@ -124,20 +164,13 @@ export class Handover {
     }
   }
 
-  /** A child has released a prefix: what it had there is ours, where we have nothing. */
+  /** A child has released a prefix, and what it had there was taken over. */
   fromChild(authorOf: (principal: string) => Author, teller: Teller, { prefix, step }: HomeEvent): void {
-    const child = teller.cluster;
     const before = homesOf(this.#tx).exactly(prefix);
     if (step.kind !== "release" || before === null || before.home === "private") return;
     // An answer to an earlier declaration: since then the home was away, and was the child's again.
     if (step.of < before.declared) return;
     const own = authorOf(`cluster:${this.#cluster}`);
-    const isOurs = before.owner === null;
-    const missing = [...this.#mirrored(prefix, child)].filter(
-      ({ key }) => this.#tx.read(keyRowKey(null, key), keyRow) === undefined,
-    );
-    // Past its own release a middle tier owns nothing under the prefix.
-    if (isOurs || before.waiting.length > 0) this.#write(own, missing, isOurs ? "hub" : "site");
     takeHomeStep(this.#tx, teller, this.#ledger.position.revision, { kind: "home", prefix, step });
     const after = homesOf(this.#tx).exactly(prefix);
     if (before.waiting.length > 0 && after?.waiting.length === 0) this.#allReleased(authorOf, own, after);
@@ -165,16 +198,11 @@ export class Handover {
    * The owner is gone, by an operator's word: what its mirror has is ours. Nobody knows what it ran of what we handed to it,
    * so none of that runs here (Q2).
    */
-  #takeOver(
-    authorOf: (principal: string) => Author,
-    principal: string,
-    owner: ClusterId,
-    { prefix, open }: HomeRow,
-  ): void {
+  #takeOver(authorOf: (principal: string) => Author, principal: string, row: HomeRow): void {
     const own = authorOf(`cluster:${this.#cluster}`);
     const { revision: handed } = this.#ledger.position;
-    this.#declare(authorOf(principal), prefix, "site", null, []);
-    if (open) this.#write(own, this.#mirrored(prefix, owner), "site");
+    this.#declare(authorOf(principal), row.prefix, "site", null, []);
+    this.#adopt(own, row);
     this.#commands.giveUp(own, handed);
   }
 
@@ -227,11 +255,6 @@ export class Handover {
     );
   }
 
-  /** The owner has what we had: from here on its mirror answers. */
-  #forgetOwn(author: Author, prefix: Uint8Array): void {
-    this.#delete(author, this.#own(prefix));
-  }
-
   #append(author: Author, event: HomeEvent, home: Home): void {
     takeHomeStep(this.#tx, null, this.#ledger.append(author, [event], home), event);
   }
@@ -268,9 +291,26 @@ export class Handover {
     return this.#under(prefix, origin);
   }
 
-  /** Rows of the prefix, but those of a longer one that has a home of its own. */
-  *#under(prefix: Uint8Array, origin: ClusterId | null): Generator<MovedRow> {
-    const { from, to } = keyRange(origin, prefix, prefixEnd(prefix) ?? null);
+  /** As many rows as one import moves, and the key of the next one; null: that is all. */
+  #some(
+    prefix: Uint8Array,
+    origin: ClusterId | null,
+    from: Uint8Array,
+  ): { readonly rows: readonly MovedRow[]; readonly next: Uint8Array | null } {
+    const rows: MovedRow[] = [];
+    let bytes = 0;
+    for (const row of this.#under(prefix, origin, from)) {
+      bytes += rowBytes(row);
+      if (rows.length > 0 && (rows.length === MOVED_AT_ONCE_MAX || bytes > MOVED_AT_ONCE_BYTES))
+        return { rows, next: row.key };
+      rows.push(row);
+    }
+    return { rows, next: null };
+  }
+
+  /** Rows of the prefix, but those of a longer one that has a home of its own. @param first key */
+  *#under(prefix: Uint8Array, origin: ClusterId | null, first: Uint8Array = prefix): Generator<MovedRow> {
+    const { from, to } = keyRange(origin, first, prefixEnd(prefix) ?? null);
     const homes = homesOf(this.#tx);
     for (const { key: row, value } of this.#tx.rows(from, to, keyRow)) {
       const key = keyOfRow(origin, row);
@@ -308,6 +348,8 @@ export class Handover {
         "READ_ONLY",
         `${owner} declared it; move it there, or to site without ${owner} if that is gone for good`,
       );
+    if (movingOf(this.#tx).some((left) => left.origin === null && equalBytes(left.prefix, prefix)))
+      return refused("OVERLOADED", "what was here before the move is still being removed");
     // It would be ours and private, and was told to others.
     if (homesOf(this.#tx).without(prefix).isPrivate(prefix))
       return refused("NOT_EMPTY", "a prefix around it is private");

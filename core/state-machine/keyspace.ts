@@ -69,6 +69,7 @@ const TAG = {
   leaseDue: 0x14,
   homes: 0x18,
   formerlyPrivate: 0x19,
+  moving: 0x1a,
   document: 0x20,
   change: 0x21,
   accepted: 0x22,
@@ -113,6 +114,7 @@ export const CLIENTS_KEY: Uint8Array = Uint8Array.of(TAG.clients);
 export const PARENT_KEY: Uint8Array = Uint8Array.of(TAG.parent);
 export const HOMES_KEY: Uint8Array = Uint8Array.of(TAG.homes);
 export const FORMERLY_PRIVATE_KEY: Uint8Array = Uint8Array.of(TAG.formerlyPrivate);
+export const MOVING_KEY: Uint8Array = Uint8Array.of(TAG.moving);
 
 const HOMES_RANGE: KeyRange = { from: HOMES_KEY, to: Uint8Array.of(TAG.homes + 1) };
 

@@ -99,6 +99,8 @@ export function importLedger(importing: Importing, command: ImportLedger): Comma
   if (known === undefined && command.epoch.parent !== null)
     return refuse("WRONG_EPOCH", "it is not known what the epoch departed from");
   if (isReplacing(tx, command.link)) return refuse("GAP", "a snapshot that is under way comes first");
+  if (command.side === "parent" && importing.handover.forgetSome(importing.authorOf))
+    return { kind: "unfinished", cursor };
   if (!isContiguous(command.items)) return refuse("MALFORMED_FRAME", "items do not follow each other");
   const first = command.items[0];
   const last = command.items.at(-1);
@@ -277,8 +279,13 @@ function take(
   const begun = ledger.position.revision;
   let row = from;
   let refusal: Refusal | null = null;
+  let isUnfinished = false;
   for (const { to, hash, body, reason } of items) {
     const taken = body === null ? "known" : takeBody(importing, command, body);
+    if (taken === "unfinished") {
+      isUnfinished = true;
+      break;
+    }
     if (typeof taken === "object") {
       refusal = taken;
       break;
@@ -295,13 +302,15 @@ function take(
   }
   importing.commands.tellResults(importing.authorOf(`cluster:${importing.cluster}`));
   const { cursor } = row;
+  if (isUnfinished || (command.side === "parent" && importing.handover.isForgetting))
+    return { kind: "unfinished", cursor };
   return refusal === null
     ? { kind: "imported", cursor, outcomes: [] }
     : { kind: "importRefused", code: refusal.code, cursor, details: refusal.details };
 }
 
 /** One revision here for what a body changes here; none if it changes nothing (L1, L4, L5). */
-function takeBody(importing: Importing, command: ImportLedger, body: Body): "taken" | "known" | Refusal {
+function takeBody(importing: Importing, command: ImportLedger, body: Body): "taken" | "known" | "unfinished" | Refusal {
   const { bytes, record } = body;
   const { tx, ledger } = importing;
   const { link } = command;
@@ -310,6 +319,7 @@ function takeBody(importing: Importing, command: ImportLedger, body: Body): "tak
   // What we wrote ourselves has come back: we have it.
   if (origin.cluster === importing.cluster) return "known";
   if (isPast(tx, origin, record.snapshot)) return "known";
+  if (isLongRelease(importing, command, record)) return "unfinished";
   const keysComeOtherwise = isToldBetter(tx, command.side, command.cluster, origin.cluster);
   const all = record.events.map(mirrored);
   const plans = planDocuments(tx, all);
@@ -342,6 +352,17 @@ function takeBody(importing: Importing, command: ImportLedger, body: Body): "tak
   ledger.import({ origin, link, body: bytes, took: whole }, home, importing.salt);
   if (sender !== null) followUp(importing, sender, record, took);
   return "taken";
+}
+
+/** True while a child's release has more to bring than one command takes over (Q3). A step of a home is alone in its record. */
+function isLongRelease(
+  { handover, authorOf }: Importing,
+  { side, cluster }: ImportLedger,
+  record: LedgerRecord,
+): boolean {
+  const [event] = record.events;
+  if (side === "parent" || record.origin !== null || event?.kind !== "home") return false;
+  return handover.takeSome(authorOf, cluster, event);
 }
 
 /** Of the record that the origin wrote; null where a snapshot tells of it. */

@@ -7,6 +7,7 @@ import type { ClusterId, LeaseId, Lineage, Revision } from "../ids.ts";
 import { keyRow } from "./key-rows.ts";
 import { ANCESTORS_KEY, keyOfRow, keyRange, leaseKeyKey, POSITION_KEY } from "./keyspace.ts";
 import { EVENT_OVERHEAD_BYTES, type LeaseRow, markRow, writeLease } from "./lease-rows.ts";
+import { noteLeftOver } from "./moving.ts";
 import { ancestorsRow, positionRow } from "./position.ts";
 import { Transaction } from "./transaction.ts";
 import type { StateView, Write } from "./view.ts";
@@ -44,6 +45,7 @@ export function restoredWrites(view: StateView, restored: Restored): Write[] {
     writeLease(tx, lease, { ...row, ...held, due }, undefined);
     if (nextDue === null || due < nextDue) nextDue = due;
   }
+  noteLeftOver(tx);
   const { cluster, lineage, revision, hash, applyVersion, compacted } = restored;
   tx.write(ANCESTORS_KEY, ancestorsRow, lineage.ancestors);
   const position = { cluster, epoch: lineage.epoch, revision, hash, logTime: 0, applyVersion, nextDue, compacted };

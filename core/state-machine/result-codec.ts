@@ -20,6 +20,7 @@ const RESULT = {
   compared: 8,
   snapshotTaken: 9,
   siteNoted: 12,
+  unfinished: 13,
 } as const satisfies Record<CommandResult["kind"], number>;
 
 export function resultTuple(result: CommandResult): Encodable {
@@ -32,6 +33,8 @@ export function resultTuple(result: CommandResult): Encodable {
       return [RESULT.sessionOpened];
     case "imported":
       return [RESULT.imported, result.cursor, result.outcomes.map((one) => (one === null ? null : outcomeTuple(one)))];
+    case "unfinished":
+      return [RESULT.unfinished, result.cursor];
     case "importRefused":
       return [RESULT.importRefused, result.code, result.cursor, result.details];
     case "snapshotTaken":
@@ -76,6 +79,8 @@ function readResultOfKind(reader: TupleReader): CommandResult {
       const outcomes = reader.list().map((one) => (one === null ? null : readOutcome(one)));
       return { kind: "imported", cursor, outcomes };
     }
+    case RESULT.unfinished:
+      return { kind: "unfinished", cursor: reader.count() };
     case RESULT.importRefused: {
       const code = readErrorCode(reader);
       return { kind: "importRefused", code, cursor: reader.count(), details: reader.text() };

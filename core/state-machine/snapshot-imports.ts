@@ -90,6 +90,8 @@ export function importSnapshot(importing: Importing, taker: Taker, command: Impo
       // Of the epoch that wrote its revision (L3): a later one may have departed above it.
       const span = known === undefined ? null : spanAt(known, snapshot.head.at);
       const of = { ...command, epoch: span?.epoch ?? epoch };
+      if (side === "parent" && step.kind === "end" && importing.handover.forgetSome(importing.authorOf))
+        return { kind: "snapshotTaken", cursor, more: true };
       return step.kind === "end"
         ? end(importing, taker, of, snapshot, refuse)
         : take(importing, taker, of, snapshot, step.piece, refuse);
@@ -379,7 +381,7 @@ function end(
     if (head.subscription !== null) takeHomes(importing, taker, command, head);
   }
   writeStream(tx, link, { held: head.subscription ?? NOTHING, snapshot: null });
-  return { kind: "snapshotTaken", cursor: head.at, more: false };
+  return { kind: "snapshotTaken", cursor: head.at, more: importing.handover.isForgetting };
 }
 
 const keyName = (key: Uint8Array): string => Reflect.apply(String.fromCharCode, null, key);

@@ -2,7 +2,7 @@
  * What a parent streams, taken into this cluster: in its order, each import wholly before the next, and acknowledged when
  * it is replicated (S4). Runs of nothing wait a while for one that brings something: they move a cursor and nothing else.
  */
-import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
+import { asOpenClawError, InvariantViolation, type OpenClawError } from "../errors.ts";
 import type { ClusterId, Lineage, LinkId } from "../ids.ts";
 import { type Span, spansOf } from "../ledger/lineage.ts";
 import type { LinkItem } from "../ledger/record.ts";
@@ -12,7 +12,7 @@ import type { Clock } from "../ports.ts";
 import type { CommandResult, SystemCommand } from "../state-machine/command.ts";
 import type { ChildLink, EventRun } from "./child-link.ts";
 import { isBare, joinRuns } from "./run.ts";
-import { takeStep } from "./snapshot-taking.ts";
+import { takeRun, takeStep } from "./snapshot-taking.ts";
 
 /** How long revisions that bring nothing may wait for one that does, before the cursor moves past them alone, ms. */
 const BARE_IMPORT_MS = 5_000;
@@ -105,12 +105,7 @@ export class DownImports {
     const runs = takeRuns(this.#waiting, spansOf(lineage));
     const { to, hash } = runs.at(-1) ?? first;
     const items = runs.reduce<readonly LinkItem[]>((all, run) => joinRuns(all, run.items), []);
-    const result = await propose({
-      ...{ kind: "importLedger", side: "parent", link, cluster: parent, epoch, items, hash },
-      // A connection begins where both ends agree (L3), and its runs follow each other.
-      after: null,
-    });
-    if (result.kind === "importRefused") throw new OpenClawError(result.code, result.details);
+    await takeRun(propose, { link, cluster: parent, epoch, items, hash });
     // The next connection has a credit of its own.
     if (!this.#closed) taken.taken(to);
   }

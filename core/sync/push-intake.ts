@@ -84,21 +84,24 @@ export class PushIntake {
       }
       const result = this.#options.backend.propose(command, pusher.principal.name);
       return {
-        outcome: result.then(
-          (done) => ({ result: done }),
-          (error: unknown) => ({ error }),
-        ),
+        outcome: result
+          .then((first) => (first.kind === "unfinished" ? this.#wholly(command, pusher.principal) : first))
+          .then(
+            (done) => ({ result: done }),
+            (error: unknown) => ({ error }),
+          ),
       };
     } catch (error) {
       return { outcome: Promise.resolve({ error }) };
     }
   }
 
-  /** A piece that is too much for one command goes on where it stopped, before anything that follows it. */
+  /** What is too much for one command goes on where it stopped, before anything that follows it. */
   async #wholly(command: Import, principal: Principal): Promise<CommandResult> {
     for (;;) {
       const result = await this.#options.backend.propose(command, principal.name);
-      if (result.kind !== "snapshotTaken" || !result.more) return result;
+      const isDone = result.kind === "snapshotTaken" ? !result.more : result.kind !== "unfinished";
+      if (isDone) return result;
     }
   }
 

@@ -1,10 +1,11 @@
-/** Takes the steps of a parent's snapshot into this cluster, one after the other, each wholly before the next (S4). */
+/** Takes what a parent streams into this cluster, runs and steps of a snapshot, each wholly before the next (S4). */
 import { OpenClawError } from "../errors.ts";
 import type { ClusterId, Epoch, LinkId } from "../ids.ts";
 import type { SnapshotStep } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";
 import type { CommandResult, SystemCommand } from "../state-machine/command.ts";
 
+type ImportLedger = Extract<SystemCommand, { kind: "importLedger" }>;
 type Propose = (command: SystemCommand) => Promise<CommandResult>;
 
 /** What is taken comes over this link, from that cluster. */
@@ -12,6 +13,11 @@ export interface Sender {
   readonly link: LinkId;
   readonly cluster: ClusterId;
 }
+
+/** What one command does not do in one go. @throws OpenClawError what it is refused with */
+export const takeRun = (propose: Propose, run: Omit<ImportLedger, "kind" | "side" | "after">): Promise<void> =>
+  // A connection begins where both ends agree (L3), and its runs follow each other.
+  wholly(propose, { kind: "importLedger", side: "parent", ...run, after: null });
 
 /** @throws OpenClawError what the step is refused with */
 export const takeStep = (propose: Propose, from: Sender, epoch: Epoch, step: SnapshotStep): Promise<void> =>
@@ -25,6 +31,7 @@ async function wholly(propose: Propose, command: SystemCommand): Promise<void> {
   for (;;) {
     const result = await propose(command);
     if (result.kind === "importRefused") throw new OpenClawError(result.code, result.details);
-    if (result.kind !== "snapshotTaken" || !result.more) return;
+    const isDone = result.kind === "snapshotTaken" ? !result.more : result.kind !== "unfinished";
+    if (isDone) return;
   }
 }

@@ -3,7 +3,8 @@ import { baseParts } from "@openclaw/core/history/base.ts";
 import { decodeBasePart, encodeBasePart } from "@openclaw/core/history/base-codec.ts";
 import { type Revision, revision } from "@openclaw/core/ids.ts";
 import { departed } from "@openclaw/core/ledger/lineage.ts";
-import { selectForParent } from "@openclaw/core/ledger/selection.ts";
+import { selectForChild, selectForParent } from "@openclaw/core/ledger/selection.ts";
+import { NOTHING } from "@openclaw/core/ledger/subscription.ts";
 import { leaseOfRow } from "@openclaw/core/state-machine/keyspace.ts";
 import { replay } from "@openclaw/core/state-machine/replay.ts";
 import { restoredWrites } from "@openclaw/core/state-machine/restored.ts";
@@ -118,4 +119,35 @@ describe("L3: a restored state", () => {
     expect(again.position.revision).toBe(revision(3));
     expect(again.key("a", site.cluster)).toMatchObject({ modRevision: 3, version: 3 });
   });
+});
+
+test("Q3: goes on removing what a parent's mirror answers for, where that was cut", () => {
+  const hub = new OneCluster("hub", epoch("a"));
+  const shop = new OneCluster("shop", epoch("b"));
+  const carry = (from: OneCluster, to: OneCluster, side: "child" | "parent") => {
+    const { cursor } = to.query({ kind: "link", link: linkId(from.cluster) }).link ?? { cursor: 0 };
+    const records = from.ledger.slice(cursor);
+    const items =
+      side === "child" ? selectForParent(records, to.cluster, sha256) : selectForChild(records, to.cluster, NOTHING);
+    return items.length === 0 ? "nothing" : to.import(from, items, from.position.hash, side).kind;
+  };
+  shop.run(put("own", "1"));
+  carry(shop, hub, "child");
+  const puts = (part: number) =>
+    Array.from({ length: 100 }, (_, i) => {
+      const key = utf8(`config/${part}/${i}`);
+      return { kind: "put", key, value: utf8("v"), lease: null, previous: false } as const;
+    });
+  for (let part = 0; part < 15; part++) shop.run(txn([], puts(part)));
+  hub.run({ kind: "setHome", prefix: utf8("config/"), home: "hub", without: [] });
+  expect(carry(hub, shop, "parent")).toBe("imported");
+  while (carry(shop, hub, "child") === "unfinished") expect(hub.query({ kind: "homes" }).homes[0]?.open).toBe(false);
+  expect(carry(hub, shop, "parent")).toBe("unfinished");
+  const again = restored(shop);
+  expect(Object.keys(again.keys())).toHaveLength(15 * 100 + 1 - 1_024);
+  hub.run(put("config/new", "1"));
+  again.system({ kind: "succeedEpoch", link: linkId("hub"), cluster: hub.cluster, lineage: hub.position, holds: null });
+  while (carry(hub, again, "parent") === "unfinished") expect(again.ledger.length).toBeLessThan(100);
+  expect(Object.keys(again.keys())).toEqual(["own"]);
+  expect(again.query({ kind: "get", origin: null, key: utf8("config/new") }).row).not.toBeNull();
 });

@@ -77,6 +77,21 @@ describe("S4: a site takes what its parent streams", () => {
     expect(steps.told).toEqual([]);
   });
 
+  test("and proposes what one entry does not do again, before it acknowledges it and before what follows", async () => {
+    const { all, told, proposed, answer } = imports();
+    all.begin();
+    all.events(body(1));
+    all.events(body(2));
+    const first = proposed[0]?.command;
+    await answer({ kind: "unfinished", cursor: 0 });
+    await answer({ kind: "unfinished", cursor: 1 });
+    expect(proposed.map(({ command }) => command)).toEqual([first]);
+    expect(told).toEqual([]);
+    await answer(imported(1));
+    expect(told).toEqual([1]);
+    expect(proposed).toMatchObject([{ command: { items: [{ revision: 2 }] } }]);
+  });
+
   test("and is level with it at the end of a snapshot", async () => {
     const { all, told, answer } = imports();
     all.begin();
