@@ -120,6 +120,8 @@ function libp2pOptions(options: HostOptions): Libp2pOptions<HostServices> {
         maxInboundDataLength: 4 * limits.GOSSIP_BYTES_MAX,
         maxOutboundBufferSize: 256 * limits.GOSSIP_BYTES_MAX,
         maxTopicBytesPerPeer: 16_384,
+        // A plant's nodes, and all sites behind one router, have one address: above ten the default would not listen to any.
+        scoreParams: { IPColocationFactorWeight: 0 },
         decodeRpcLimits: {
           maxSubscriptions: 16,
           maxMessages: 256,

@@ -6,7 +6,7 @@ import { ClusterKey } from "@openclaw/edge-runtime/network/identity.ts";
 import { PRESENCE_EXPIRES_MS, PRESENCE_ROWS_MAX } from "@openclaw/edge-runtime/network/limits.ts";
 import { PRESENCE_TOPIC, type Presence, PresenceGossip } from "@openclaw/edge-runtime/network/presence.ts";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { Libp2pCluster, type Member, MemoryLog, systemClock } from "./libp2p-cluster.ts";
+import { Libp2pCluster, type Member, MemoryLog, nodeId, systemClock } from "./libp2p-cluster.ts";
 
 const WAIT = { timeout: 25_000, interval: 20 };
 
@@ -111,6 +111,29 @@ test("R11: three nodes in a line hear of each other, of changes, and of a node t
   tc.clock.skip(PRESENCE_EXPIRES_MS + 1);
   await vi.waitFor(() => expect(seen(tc.gossip)).toEqual([`${b}@1`, `${c}@1`]), WAIT);
 });
+
+test("R11: many nodes behind one address are all heard, and go on being heard", async () => {
+  const [hub, ...sites] = await Promise.all(
+    Array.from({ length: 16 }, (_, i) => cluster.member(nodeId(`site-${i}`))).map(async (making) => {
+      const member = await making;
+      cluster.members.set(member.node, member);
+      return { node: member.node, told: await teller(member.node) };
+    }),
+  );
+  if (hub === undefined) throw new Error("a hub");
+  for (const { node } of sites) await connect(node, hub.node);
+  const all = (at: number) => sites.map(({ node }) => `${node}@${at}`).sort();
+  const heard = () => seen(hub.told.gossip).filter((row) => !row.startsWith(`${hub.node}@`));
+  await vi.waitFor(() => expect(heard()).toEqual(all(1)), WAIT);
+  // Peers are scored once a second: who is not listened to would be known by then.
+  for (let round = 2; round < 7; round++) {
+    for (const { told } of sites) {
+      told.revision = round;
+      told.gossip.changed();
+    }
+    await vi.waitFor(() => expect(heard()).toEqual(all(round)), WAIT);
+  }
+}, 120_000);
 
 test("R10: only nodes with a credential of a known cluster appear, and garbage changes nothing", async () => {
   const [a, b, c] = cluster.nodes;
