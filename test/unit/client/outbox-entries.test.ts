@@ -197,6 +197,22 @@ describe("an exported outbox", () => {
     expect(site.position().revision).toBe(revision);
   });
 
+  test("Q2: has no hole where something was discarded: the site runs what is behind it", async () => {
+    const { world, site, client } = await offlineClient();
+    for (const key of ["a", "b", "c"]) {
+      client.kv.put(key, "1");
+      await world.flush();
+    }
+    await client.outbox.discard((await client.outbox.list()).slice(1, 2), nowhere);
+    const exported = await client.outbox.export();
+    await client.stop();
+    const other = await world.client(site);
+    expect(await other.outbox.import(exported)).toEqual({ taken: 2, known: 0 });
+    await world.elapse(120_000);
+    expect([await site.get("a"), await site.get("b"), await site.get("c")]).toEqual(["1", null, "1"]);
+    expect(other.status()).toMatchObject({ unsynced: 0, failed: 0 });
+  });
+
   test("what was discarded comes back by it, among the refused, and may be tried again", async () => {
     const { world, site, client, handle } = await offlineClient();
     await type(world, handle, "one");
