@@ -152,6 +152,22 @@ describe("the outbox", () => {
     expect(await client.outbox.list()).toEqual([]);
   });
 
+  test("D2: what was discarded too late comes back with the stream, and is shown where it is", async () => {
+    const { world, client, handle } = await offlineClient();
+    client.goOnline();
+    await world.elapse(2_000);
+    await handle.change(append("sent")).device;
+    const [row] = await client.outbox.list();
+    if (row === undefined) throw new Error("an edit waits");
+    await client.outbox.discard([row], nowhere);
+    await world.elapse(2_000);
+    expect(handle.doc().text).toBe("sent");
+    expect(handle.edits().map(({ rung, failure }) => [rung, failure])).toEqual([
+      ["site", null],
+      ["site", null],
+    ]);
+  });
+
   test("what the site has is nobody's to discard", async () => {
     const { world, site, client, handle } = await offlineClient();
     const [edit] = await type(world, handle, "one");
