@@ -119,9 +119,17 @@ export class OpenDocument implements Showing {
     this.#changed();
   }
 
-  /** Takes up what is stored and does not show. @throws OpenClawError CLIENT_STORAGE_FAILED */
+  /** Takes up what is stored and does not show, and lets go of what is discarded. @throws OpenClawError CLIENT_STORAGE_FAILED */
   async reread(): Promise<void> {
-    this.receive(await this.#host.store.document(this.#collection, this.#id));
+    const { store, rungs } = this.#host;
+    const waiting = this.#own.filter((hash) => rungs.rung(hash) === "device");
+    const changes = await store.document(this.#collection, this.#id);
+    this.receive(changes);
+    const stored = new Set(changes.map(({ hash }) => hash));
+    const gone = waiting.filter((hash) => !stored.has(hash));
+    if (gone.length === 0) return;
+    rungs.discarded(gone, new OpenClawError("DISCARDED"));
+    await this.reload();
   }
 
   receive(changes: readonly DocumentChange[]): void {
