@@ -8,6 +8,19 @@ import { codeOf } from "../sync/code-of.ts";
 import { type TestCluster, World } from "../sync/world.ts";
 import { append, EMPTY, type Log } from "./log.ts";
 
+/** A store that tells what it read when it is let. */
+class SlowReads extends MemoryClientStore {
+  told: Promise<void> | null = null;
+  reads = 0;
+  override async document(collection: string, document: string) {
+    const changes = await super.document(collection, document);
+    if (this.told === null) return changes;
+    this.reads++;
+    await this.told;
+    return changes;
+  }
+}
+
 const open = (client: Client): Promise<DocumentHandle<Log>> =>
   client.docs.open<Log>("log", "today", { initial: EMPTY });
 
@@ -166,6 +179,24 @@ describe("the outbox", () => {
       ["site", null],
       ["site", null],
     ]);
+  });
+
+  test("of two that are discarded at once neither is shown, though the document was being read when the second went", async () => {
+    const store = new SlowReads();
+    const { world, client, handle } = await offlineClient(store);
+    await type(world, handle, "one", " two");
+    const [first, second] = (await client.outbox.list()).slice(-2);
+    if (first === undefined || second === undefined) throw new Error("two edits wait");
+    const { promise, resolve } = Promise.withResolvers<void>();
+    store.told = promise;
+    const discarded = [client.outbox.discard([second], nowhere)];
+    await world.flush();
+    expect(store.reads).toBe(1);
+    discarded.push(client.outbox.discard([first], nowhere));
+    await world.flush();
+    resolve();
+    await Promise.all(discarded);
+    expect(handle.doc().text).toBe("");
   });
 
   test("what the site has is nobody's to discard", async () => {
