@@ -68,6 +68,8 @@ export class IndexedDbStore implements DeviceStore {
         await answer(step, write.answered ?? []);
         await addAwaiting(step, write.awaiting ?? [], awaitingName);
         if (write.hubHolds !== undefined) await forgetAwaiting(step, write.hubHolds);
+        // The write may be made a second time: a name stands there once.
+        await forgetFailed(step, write.failed ?? []);
         for (const row of write.failed ?? []) await step.objectStore("failed").add({ ...row, ...compactRow(row) });
         await forgetFailed(step, write.forgetFailed ?? []);
         for (const row of write.quarantined ?? []) await step.objectStore("quarantined").put(row, quarantineKey(row));

@@ -79,6 +79,22 @@ test("a full device is told as CLIENT_STORAGE_FAILED, and what was there stays (
   await store.close();
 });
 
+test("S1: a write that is made twice, as by a worker in a dead one's place, is there once", async () => {
+  const name = freshName();
+  const write = {
+    enqueue: [put(2)],
+    answered: [{ link, seq: seq(1) }],
+    failed: [{ ...put(1), code: "FORBIDDEN" as const, details: "" }],
+  };
+  for (let time = 0; time < 2; time++) {
+    const store = new IndexedDbStore(name);
+    await store.write(write);
+    expect(await store.failed()).toEqual(write.failed);
+    expect(await store.outbox(link, seq(1), 9)).toEqual(write.enqueue);
+    await store.close();
+  }
+});
+
 test("a connection that the browser closed is opened again (pitfall 41)", async () => {
   const open = vi.spyOn(indexedDB, "open");
   const store = new IndexedDbStore(freshName());
