@@ -116,8 +116,12 @@ export class WorkerClient {
   async stop(): Promise<void> {
     if (this.#failure !== null) return;
     const id = this.#nextId++;
-    await this.#wait({ kind: "stop", id });
-    this.#fail(new OpenClawError("STOPPED", "the client is stopped"));
+    try {
+      await this.#wait({ kind: "stop", id });
+    } finally {
+      // A worker that could not let go of something lets go of it as it ends.
+      this.#fail(new OpenClawError("STOPPED", "the client is stopped"));
+    }
   }
 
   async #call(call: StoreCall): Promise<unknown> {

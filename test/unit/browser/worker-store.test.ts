@@ -129,6 +129,16 @@ test("S1: a write that moved the place, and that the worker died over, is not ta
   expect([await page.client.store.down(), device.writes]).toEqual([place(8), 3]);
 });
 
+test("a worker that cannot let go of everything is ended all the same", async () => {
+  const page = pageOver(
+    async () => new DeviceMemoryStore(),
+    undefined,
+    () => Promise.reject(new OpenClawError("UNAVAILABLE", "its code could not be loaded")),
+  );
+  expect(await codeOf(page.client.stop())).toBe("UNAVAILABLE");
+  expect(await codeOf(page.client.store.down())).toBe("STOPPED");
+});
+
 test("X1: calls that wait for a worker are bounded", async () => {
   const page = pageOver(() => new Promise(() => undefined));
   const codes: string[] = [];
