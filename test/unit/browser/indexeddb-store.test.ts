@@ -178,6 +178,18 @@ test("a document of many rows is packed when it is read, and nothing of it is lo
   await store.close();
 });
 
+test("L4: a change that another tab dropped, and that the site brings back, is stored", async () => {
+  const name = freshName();
+  const [one, two] = [new IndexedDbStore(name), new IndexedDbStore(name)];
+  const changes = [{ collection: "c", document: "d", changes: [change(1), change(2)] }];
+  await one.write({ changes });
+  expect(await two.document("c", "d")).toHaveLength(2);
+  await one.write({ dropped: [{ collection: "c", document: "d", changes: [change(2)] }] });
+  await two.write({ changes });
+  expect(await one.document("c", "d")).toEqual([change(1), change(2)]);
+  for (const store of [one, two]) await store.close();
+});
+
 test("half of an answered row's revisions at the hub leaves the other half awaiting", async () => {
   const store = new IndexedDbStore(freshName());
   const awaiting = [1, 2, 3, 4].map((at) => ({ link, seq: seq(at), revision: revision(at), document: null }));
