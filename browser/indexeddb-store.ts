@@ -33,6 +33,8 @@ export class IndexedDbStore implements DeviceStore {
   readonly #instance = toHex(crypto.getRandomValues(new Uint8Array(16)));
   #count = 0;
   readonly #known = new Map<string, Set<ChangeHash>>();
+  /** Since when nobody has dropped changes: what is known to be stored is so as of then. */
+  #drops = "";
   /** Rows that this session has stored and that are not answered: what it can store again if the database is gone. */
   readonly #unanswered = new Map<string, OutboxRow>();
 
@@ -48,9 +50,9 @@ export class IndexedDbStore implements DeviceStore {
   async write(write: ClientWrite): Promise<void> {
     const fresh: { collection: string; document: string; changes: readonly DocumentChange[]; name: BatchName }[] = [];
     for (const { collection, document, changes } of write.changes ?? []) {
-      const known = await this.#knownHashes(collection, document);
-      const unknown = changes.filter((change) => !known.has(change.hash)).map(compactChange);
-      if (unknown.length > 0) fresh.push({ collection, document, changes: unknown, name: this.#nextName() });
+      const unknown = await this.#unknown(collection, document, changes);
+      if (unknown.length === 0) continue;
+      fresh.push({ collection, document, changes: unknown.map(compactChange), name: this.#nextName() });
     }
     const awaitingName = this.#nextName();
     const stores = storesOf(write, fresh.length > 0);
@@ -68,6 +70,8 @@ export class IndexedDbStore implements DeviceStore {
         await answer(step, write.answered ?? []);
         await addAwaiting(step, write.awaiting ?? [], awaitingName);
         if (write.hubHolds !== undefined) await forgetAwaiting(step, write.hubHolds);
+        // The write may be made a second time: a name stands there once.
+        await forgetFailed(step, write.failed ?? []);
         for (const row of write.failed ?? []) await step.objectStore("failed").add({ ...row, ...compactRow(row) });
         await forgetFailed(step, write.forgetFailed ?? []);
         for (const row of write.quarantined ?? []) await step.objectStore("quarantined").put(row, quarantineKey(row));
@@ -218,6 +222,23 @@ export class IndexedDbStore implements DeviceStore {
     return [this.#instance, this.#count++];
   }
 
+  /** Those that are not stored. Another tab may have dropped some that were, and the site brings them back. */
+  async #unknown(
+    collection: string,
+    document: string,
+    changes: readonly DocumentChange[],
+  ): Promise<readonly DocumentChange[]> {
+    const known = await this.#knownHashes(collection, document);
+    const unknown = changes.filter(({ hash }) => !known.has(hash));
+    if (unknown.length === changes.length) return unknown;
+    const drops = await this.#database.run(async (database) => (await database.get("identity", "drops")) ?? "");
+    if (drops === this.#drops) return unknown;
+    this.#drops = drops;
+    this.#known.clear();
+    const stored = await this.#knownHashes(collection, document);
+    return changes.filter(({ hash }) => !stored.has(hash));
+  }
+
   async #knownHashes(collection: string, document: string): Promise<ReadonlySet<ChangeHash>> {
     const key = documentKey(collection, document);
     const known = this.#known.get(key);
@@ -262,6 +283,8 @@ export class IndexedDbStore implements DeviceStore {
 }
 
 async function drop(step: Step, dropped: NonNullable<ClientWrite["dropped"]>): Promise<void> {
+  if (dropped.length === 0) return;
+  await step.objectStore("identity").put(toHex(crypto.getRandomValues(new Uint8Array(16))), "drops");
   for (const { collection, document, changes } of dropped) {
     const gone = new Set(changes.map(({ hash }) => hash));
     let cursor = await step.objectStore("changes").openCursor(documentRange(collection, document));
@@ -297,6 +320,7 @@ function storesOf(write: ClientWrite, changes: boolean): StoreName[] {
   if (some(write.enqueue)) stores.push("links");
   if (some(write.enqueue) || some(write.answered) || some(write.replaced)) stores.push("outbox");
   if (changes || some(write.dropped)) stores.push("changes");
+  if (some(write.dropped)) stores.push("identity");
   if (some(write.awaiting) || write.hubHolds !== undefined) stores.push("awaiting");
   if (some(write.failed) || some(write.forgetFailed)) stores.push("failed");
   if (some(write.quarantined) || some(write.released)) stores.push("quarantined");

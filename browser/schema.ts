@@ -34,7 +34,10 @@ export interface ClientSchema extends DBSchema {
   mirror: { key: [origin: string, key: ArrayBuffer]; value: MirrorRow };
   /** The one row "down". */
   cursors: { key: string; value: DownCursor };
-  /** The one row "database": drawn when it was created, so that another one in its place is known for another one. */
+  /**
+   * "database": drawn when it was created, so that another one in its place is known for another one. "drops": drawn
+   * when changes were dropped last, so that other tabs forget that those are stored.
+   */
   identity: { key: string; value: string };
 }
 

@@ -116,8 +116,12 @@ export class WorkerClient {
   async stop(): Promise<void> {
     if (this.#failure !== null) return;
     const id = this.#nextId++;
-    await this.#wait({ kind: "stop", id });
-    this.#fail(new OpenClawError("STOPPED", "the client is stopped"));
+    try {
+      await this.#wait({ kind: "stop", id });
+    } finally {
+      // A worker that could not let go of something lets go of it as it ends.
+      this.#fail(new OpenClawError("STOPPED", "the client is stopped"));
+    }
   }
 
   async #call(call: StoreCall): Promise<unknown> {
@@ -198,9 +202,18 @@ export class WorkerClient {
       if (this.#worker !== worker) return;
       this.#isChecking = false;
       // Of two tabs one keeps the mirror on the device (L4), the other lost the one that it had in its worker.
-      if (!isSamePlace(stored, place)) return this.#fail(lost(`${why}, and with it this page's mirror`));
+      if (!this.#places(place).some((known) => isSamePlace(stored, known)))
+        return this.#fail(lost(`${why}, and with it this page's mirror`));
     }
     for (const { message } of this.#calls.values()) this.#worker?.post(message);
+  }
+
+  /** Where the store may be: a write that was not answered may be done. */
+  #places(last: DownCursor): readonly DownCursor[] {
+    const unanswered = [...this.#calls.values()].flatMap(({ message }) =>
+      message.kind === "call" && message.call.method === "write" ? (message.call.args[0].down ?? []) : [],
+    );
+    return [last, ...unanswered];
   }
 
   /** The place that the new worker's store is at; null also where it cannot be read. */
@@ -236,5 +249,9 @@ export class WorkerClient {
 const lost = (why: string): OpenClawError =>
   new OpenClawError("CLIENT_STORAGE_FAILED", `this page's worker died: ${why}; reload the page`);
 
+/** Of another tab, which brings something else, it is not the same. What is compared was written here, or is a copy of it. */
 const isSamePlace = (one: DownCursor | null, other: DownCursor): boolean =>
-  one !== null && one.cluster === other.cluster && one.epoch === other.epoch && one.cursor === other.cursor;
+  one !== null && placeText(one) === placeText(other);
+
+const placeText = ({ cluster, epoch, cursor, subscription, snapshot }: DownCursor): string =>
+  JSON.stringify([cluster, epoch, cursor, subscription, snapshot]);

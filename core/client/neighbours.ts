@@ -12,7 +12,7 @@ import { allRows, type Drainer } from "./drain.ts";
 import type { Keys } from "./keys.ts";
 import { hashesOf, type Rungs } from "./rungs.ts";
 import type { Settlement } from "./settlement.ts";
-import type { ClientStore, ClientWrite, OutboxRow } from "./store.ts";
+import type { ClientStore, ClientWrite, FailedRow, OutboxRow } from "./store.ts";
 
 /** Bytes of commands in one piece of news. */
 const NEWS_BYTES_MAX = BATCH_BYTES_MAX;
@@ -92,7 +92,7 @@ export class Neighbours {
     if (news.epoch === epoch()) {
       for (const { document, revision } of news.awaiting) rungs.committed(document?.hashes ?? [], revision);
     }
-    for (const row of news.failed) rungs.failed(hashesOf(row), new OpenClawError(row.code, row.details));
+    this.#refused(news.failed);
     settlement.elsewhere(news.failed, news.forgotten);
     this.#dropped(news.dropped);
     this.#queued(news.queued);
@@ -108,6 +108,17 @@ export class Neighbours {
       rungs.elsewhere(hashesOf(row));
       if (command.kind === "change") documents.received(command.collection, command.document, command.changes);
       else this.#follow(row);
+    }
+  }
+
+  #refused(rows: readonly FailedRow[]): void {
+    const { rungs, documents } = this.#host;
+    for (const row of rows) {
+      const { command, code, details } = row;
+      rungs.elsewhere(hashesOf(row));
+      rungs.failed(hashesOf(row), new OpenClawError(code, details));
+      // Of an imported one this session has not heard before.
+      if (command.kind === "change") documents.received(command.collection, command.document, command.changes);
     }
   }
 
@@ -170,7 +181,14 @@ export class Neighbours {
         this.#followed.get(name)?.reject(notTold());
         this.#followed.delete(name);
       }
-      settlement.restore(await store.failed());
+      const failed = await store.failed();
+      const names = new Set(failed.map(nameOf));
+      settlement.elsewhere(
+        [],
+        settlement.failed.filter((row) => !names.has(nameOf(row))),
+      );
+      settlement.restore(failed);
+      this.#refused(failed);
       await documents.reread();
       await drainer.recount();
     }

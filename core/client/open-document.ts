@@ -64,7 +64,10 @@ export class OpenDocument implements Showing {
   #isBuilt = false;
   readonly #listeners = new Set<() => void>();
   #holders = 0;
-  #reloading = false;
+  /** While it goes back to what is stored; for good where that cannot be read. */
+  #reloading: Promise<void> | null = null;
+  /** What is stored has to be read once more. */
+  #isStale = false;
   #pauses = 0;
   #loaded: Promise<void> = Promise.resolve();
   #own: ChangeHash[] = [];
@@ -119,9 +122,17 @@ export class OpenDocument implements Showing {
     this.#changed();
   }
 
-  /** Takes up what is stored and does not show. @throws OpenClawError CLIENT_STORAGE_FAILED */
+  /** Takes up what is stored and does not show, and lets go of what is discarded. @throws OpenClawError CLIENT_STORAGE_FAILED */
   async reread(): Promise<void> {
-    this.receive(await this.#host.store.document(this.#collection, this.#id));
+    const { store, rungs } = this.#host;
+    const waiting = this.#own.filter((hash) => rungs.rung(hash) === "device");
+    const changes = await store.document(this.#collection, this.#id);
+    this.receive(changes);
+    const stored = new Set(changes.map(({ hash }) => hash));
+    const gone = waiting.filter((hash) => !stored.has(hash));
+    if (gone.length === 0) return;
+    rungs.discarded(gone, new OpenClawError("DISCARDED"));
+    await this.reload();
   }
 
   receive(changes: readonly DocumentChange[]): void {
@@ -232,7 +243,7 @@ export class OpenDocument implements Showing {
     { message }: EditOptions,
     make: (doc: Automerge.Doc<Content>, options: Automerge.ChangeOptions<Content>) => Automerge.Doc<Content>,
   ): Edit {
-    if (this.#reloading) throw new OpenClawError("CLIENT_STORAGE_FAILED", "the document is being read again");
+    if (this.#reloading !== null) throw new OpenClawError("CLIENT_STORAGE_FAILED", "the document is being read again");
     if (this.#pauses > 0) throw new OpenClawError("OVERLOADED", "edits of the document are being discarded");
     this.#host.assertRoom();
     const before = headsOf(this.#doc);
@@ -274,26 +285,35 @@ export class OpenDocument implements Showing {
     if (this.#own.length > 2 * EDITS_MAX) this.#own = this.#own.slice(-EDITS_MAX);
   }
 
-  /** What is shown is not what is stored, and goes back to it. Never rejects. */
-  async reload(): Promise<void> {
-    if (this.#reloading) return;
-    this.#reloading = true;
+  /** What is shown is not what is stored, and goes back to what that is from now on. Never rejects. */
+  reload(): Promise<void> {
+    this.#isStale = true;
+    this.#reloading ??= this.#reload();
+    return this.#reloading;
+  }
+
+  async #reload(): Promise<void> {
     // One at a time makes the document.
     await this.#loaded.catch(() => undefined);
-    this.#isBuilt = false;
-    let changes: readonly DocumentChange[];
-    try {
-      await this.#host.stored();
-      changes = await this.#host.store.document(this.#collection, this.#id);
-    } catch {
-      // Storage is gone altogether. Handles refuse every edit; who opens the document again hears why.
-      this.#ended();
-      return;
+    while (this.#isStale) {
+      this.#isStale = false;
+      this.#isBuilt = false;
+      let changes: readonly DocumentChange[];
+      try {
+        await this.#host.stored();
+        changes = await this.#host.store.document(this.#collection, this.#id);
+      } catch {
+        // Storage is gone altogether. Handles refuse every edit; who opens the document again hears why. Nobody waits for
+        // room that this one takes.
+        this.unshown.takeAll();
+        this.#ended();
+        return;
+      }
+      await this.#build(changes);
+      const stored = new Set(changes.map(({ hash }) => hash));
+      this.#own = this.#own.filter((hash) => stored.has(hash));
     }
-    await this.#build(changes);
-    const stored = new Set(changes.map(({ hash }) => hash));
-    this.#own = this.#own.filter((hash) => stored.has(hash));
-    this.#reloading = false;
+    this.#reloading = null;
     this.#changed();
   }
 

@@ -60,7 +60,7 @@ export class OutboxEntries {
 
   /** What waits, in its order, then what was refused, oldest first. @throws OpenClawError CLIENT_STORAGE_FAILED */
   async list(): Promise<readonly OutboxEntry[]> {
-    return (await this.#rows()).map((row) => ({
+    return (await this.#rows()).filter(isSomething).map((row) => ({
       link: row.link,
       seq: row.seq,
       command: row.command,
@@ -112,7 +112,10 @@ export class OutboxEntries {
     }
   }
 
-  /** All of it, as `import` takes it. @throws OpenClawError CLIENT_STORAGE_FAILED */
+  /**
+   * All of it, as `import` takes it; also what stands for what was discarded, so that no stream has a hole (Q2).
+   * @throws OpenClawError CLIENT_STORAGE_FAILED
+   */
   async export(): Promise<Uint8Array> {
     const rows = await this.#rows();
     return this.#file(
@@ -148,7 +151,8 @@ export class OutboxEntries {
     settlement.restore([...settlement.failed, ...refused]);
     for (const command of changes) this.#host.documents.received(command.collection, command.document, command.changes);
     await changed();
-    return { taken: taken.length, known: all.length - taken.length };
+    const edits = taken.filter(isSomething).length;
+    return { taken: edits, known: all.filter(isSomething).length - edits };
   }
 
   async #rows(): Promise<readonly Row[]> {
@@ -157,7 +161,7 @@ export class OutboxEntries {
     await journal.commit({});
     const rows: OutboxRow[] = [];
     for (const link of await store.outboxLinks()) rows.push(...(await allRows(store, link)));
-    return [...rows.filter(({ command }) => !isNothing(command)), ...settlement.failed];
+    return [...rows, ...settlement.failed];
   }
 
   async #falling(entries: readonly Name[]): Promise<readonly Row[]> {
@@ -211,6 +215,8 @@ export class OutboxEntries {
 }
 
 const nameOf = ({ link, seq }: Name): string => `${link} ${seq}`;
+
+const isSomething = ({ command }: Row): boolean => !isNothing(command);
 
 function isAmong(entries: readonly Name[]): (row: Name) => boolean {
   const names = new Set(entries.map(nameOf));

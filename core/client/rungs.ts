@@ -121,6 +121,7 @@ export class Rungs {
   elsewhere(hashes: readonly ChangeHash[]): void {
     for (const hash of hashes) {
       this.#own.add(hash);
+      if (this.#unsaved.delete(hash)) this.#failed.delete(hash);
       if (!this.#committed.has(hash)) this.#queued.add(hash);
     }
   }
@@ -140,9 +141,11 @@ export class Rungs {
     }
   }
 
-  /** The site holds them at `at`: an outcome says so, or an event that brought them. */
+  /** The site holds them at `at`: an outcome says so, or an event that brought them. They are stored here. */
   committed(hashes: readonly ChangeHash[], at: Revision): void {
     for (const hash of hashes) {
+      // One that was discarded when it was on its way there has come back.
+      this.#unsaved.delete(hash);
       this.#queued.delete(hash);
       this.#failed.delete(hash);
       const known = this.#committed.get(hash);
@@ -152,8 +155,10 @@ export class Rungs {
     if (this.#committed.size > COMMITTED_MAX) this.#forgetOldest();
   }
 
+  /** They are stored on this device, and refused, or kept out of their document. */
   failed(hashes: readonly ChangeHash[], error: OpenClawError): void {
     for (const hash of hashes) {
+      this.#unsaved.delete(hash);
       this.#queued.delete(hash);
       if (this.#committed.has(hash)) continue;
       this.#failed.set(hash, error);

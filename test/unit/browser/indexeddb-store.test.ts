@@ -79,6 +79,22 @@ test("a full device is told as CLIENT_STORAGE_FAILED, and what was there stays (
   await store.close();
 });
 
+test("S1: a write that is made twice, as by a worker in a dead one's place, is there once", async () => {
+  const name = freshName();
+  const write = {
+    enqueue: [put(2)],
+    answered: [{ link, seq: seq(1) }],
+    failed: [{ ...put(1), code: "FORBIDDEN" as const, details: "" }],
+  };
+  for (let time = 0; time < 2; time++) {
+    const store = new IndexedDbStore(name);
+    await store.write(write);
+    expect(await store.failed()).toEqual(write.failed);
+    expect(await store.outbox(link, seq(1), 9)).toEqual(write.enqueue);
+    await store.close();
+  }
+});
+
 test("a connection that the browser closed is opened again (pitfall 41)", async () => {
   const open = vi.spyOn(indexedDB, "open");
   const store = new IndexedDbStore(freshName());
@@ -160,6 +176,18 @@ test("a document of many rows is packed when it is read, and nothing of it is lo
   const changes = await store.document("c", "d");
   expect(changes.map((found) => found.seq)).toEqual(Array.from({ length: 600 }, (_, i) => i + 1));
   await store.close();
+});
+
+test("L4: a change that another tab dropped, and that the site brings back, is stored", async () => {
+  const name = freshName();
+  const [one, two] = [new IndexedDbStore(name), new IndexedDbStore(name)];
+  const changes = [{ collection: "c", document: "d", changes: [change(1), change(2)] }];
+  await one.write({ changes });
+  expect(await two.document("c", "d")).toHaveLength(2);
+  await one.write({ dropped: [{ collection: "c", document: "d", changes: [change(2)] }] });
+  await two.write({ changes });
+  expect(await one.document("c", "d")).toEqual([change(1), change(2)]);
+  for (const store of [one, two]) await store.close();
 });
 
 test("half of an answered row's revisions at the hub leaves the other half awaiting", async () => {

@@ -34,8 +34,15 @@ export interface Page {
   kill(): void;
 }
 
-/** @param open what a worker that starts opens its store with */
-export function pageOver(open: () => Promise<DeviceStore>, site: TabSite = NO_SITE): Page {
+/**
+ * @param open what a worker that starts opens its store with
+ * @param stop lets go of everything else
+ */
+export function pageOver(
+  open: () => Promise<DeviceStore>,
+  site: TabSite = NO_SITE,
+  stop: () => Promise<void> = async () => undefined,
+): Page {
   let started = 0;
   let kill = (): void => undefined;
   const begin = (_: readonly Gateway[], owner: WorkerOwner) => {
@@ -45,7 +52,7 @@ export function pageOver(open: () => Promise<DeviceStore>, site: TabSite = NO_SI
       open(),
       site,
       (message, transfer) => worker.postMessage(message, [...transfer]),
-      async () => undefined,
+      stop,
     );
     worker.onmessage = ({ data }) => {
       const message = pageMessage(data);

@@ -106,6 +106,39 @@ test("L4: a new worker whose store is at another place of the stream is not gone
   expect(await device.down()).toEqual(place(5));
 });
 
+test("L4: nor one whose mirror is of something else, at the same place", async () => {
+  const device = new DeviceMemoryStore();
+  const page = pageOver(async () => device);
+  await page.client.store.write({ down: { ...place(7), subscription: { ...NOTHING, prefixes: [utf8("a/")] } } });
+  // Another tab keeps the device's mirror, of other prefixes.
+  await device.write({ down: { ...place(7), subscription: { ...NOTHING, prefixes: [utf8("b/")] } } });
+  page.kill();
+  expect(await codeOf(page.client.store.mirrored())).toBe("CLIENT_STORAGE_FAILED");
+});
+
+test("S1: a write that moved the place, and that the worker died over, is not taken for another tab's", async () => {
+  const device = new SilentStore();
+  const page = pageOver(async () => device);
+  await page.client.store.write({ down: place(7) });
+  device.silent = true;
+  const dying = page.client.store.write({ ...put(1), down: place(8) });
+  await expect.poll(() => device.writes).toBe(2);
+  device.silent = false;
+  page.kill();
+  await dying;
+  expect([await page.client.store.down(), device.writes]).toEqual([place(8), 3]);
+});
+
+test("a worker that cannot let go of everything is ended all the same", async () => {
+  const page = pageOver(
+    async () => new DeviceMemoryStore(),
+    undefined,
+    () => Promise.reject(new OpenClawError("UNAVAILABLE", "its code could not be loaded")),
+  );
+  expect(await codeOf(page.client.stop())).toBe("UNAVAILABLE");
+  expect(await codeOf(page.client.store.down())).toBe("STOPPED");
+});
+
 test("X1: calls that wait for a worker are bounded", async () => {
   const page = pageOver(() => new Promise(() => undefined));
   const codes: string[] = [];

@@ -211,6 +211,65 @@ test("an edit of a document that one tab discards is gone in the others", async 
   expect(b.status()).toMatchObject({ unsynced: 0, failed: 0 });
 });
 
+test("an edit that one tab discards and imports again is on the rung device in the others, too", async () => {
+  const { device, a, b } = await Device.with([]);
+  const [one, two] = await both(device, a, b);
+  for (const client of [a, b]) client.goOffline();
+  one?.change(append("typed"));
+  await device.world.flush();
+  let kept = new Uint8Array();
+  await a.outbox.discard(await a.outbox.list(), (exported) => {
+    kept = exported.slice();
+  });
+  await device.world.flush();
+  await a.outbox.import(kept);
+  await device.world.flush();
+  expect(two?.doc().text).toBe("typed");
+  expect(two?.edits()).toEqual(one?.edits());
+  expect(two?.edits().at(-1)).toMatchObject({ rung: "device", failure: { code: "DISCARDED" } });
+  await a.outbox.retry(await a.outbox.list());
+  await device.world.flush();
+  expect(two?.edits()).toEqual(one?.edits());
+  expect(two?.edits().at(-1)).toMatchObject({ rung: "device", failure: null });
+});
+
+test("an edit that is discarded and an edit that is refused while a tab does not hear are so there when it does", async () => {
+  const { device, a } = await Device.with([]);
+  const heard: ((news: DeviceNews) => void)[] = [];
+  const silent = { tell: () => undefined, close: () => undefined };
+  const listen = (listener: (news: DeviceNews) => void): void => void heard.push(listener);
+  const frozen = await device.open({ neighbours: { ...silent, listen } });
+  await device.world.elapse(2_000);
+  const [one, two] = await both(device, a, frozen);
+  const tellAgain = async (): Promise<void> => {
+    for (const listener of heard) listener({ kind: "reread" });
+    await device.world.flush();
+  };
+  for (const client of [a, frozen]) client.goOffline();
+  one?.change(append("to go"));
+  await device.world.flush();
+  await tellAgain();
+  expect(two?.doc().text).toBe("to go");
+  const [edit] = (await a.outbox.list()).slice(-1);
+  if (edit === undefined) throw new Error("an edit waits");
+  await a.outbox.discard([edit], () => {});
+  await device.world.flush();
+  const bad = one?.change(append("bad"));
+  await device.world.flush();
+  await tellAgain();
+  expect([one?.doc().text, two?.doc().text]).toEqual(["bad", "bad"]);
+  expect(two?.edits()).toEqual(one?.edits());
+  const [hash] = bad?.hashes ?? [];
+  if (hash === undefined) throw new Error("an edit was made");
+  device.site.badChanges.add(hash);
+  a.goOnline();
+  await device.world.elapse(2_000);
+  a.goOffline();
+  expect(one?.edits().at(-1)?.failure).not.toBeNull();
+  await tellAgain();
+  expect(two?.edits().at(-1)).toMatchObject({ rung: "device", failure: { code: one?.edits().at(-1)?.failure?.code } });
+});
+
 test("X1: what is too much to tell is read from the store", async () => {
   const { device, a, b } = await Device.with(["q/"]);
   await device.site.execute({ kind: "put", key: new TextEncoder().encode("q/0"), value: new Uint8Array([0x30]) });

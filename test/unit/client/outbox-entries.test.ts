@@ -8,6 +8,19 @@ import { codeOf } from "../sync/code-of.ts";
 import { type TestCluster, World } from "../sync/world.ts";
 import { append, EMPTY, type Log } from "./log.ts";
 
+/** A store that tells what it read when it is let. */
+class SlowReads extends MemoryClientStore {
+  told: Promise<void> | null = null;
+  reads = 0;
+  override async document(collection: string, document: string) {
+    const changes = await super.document(collection, document);
+    if (this.told === null) return changes;
+    this.reads++;
+    await this.told;
+    return changes;
+  }
+}
+
 const open = (client: Client): Promise<DocumentHandle<Log>> =>
   client.docs.open<Log>("log", "today", { initial: EMPTY });
 
@@ -152,6 +165,40 @@ describe("the outbox", () => {
     expect(await client.outbox.list()).toEqual([]);
   });
 
+  test("D2: what was discarded too late comes back with the stream, and is shown where it is", async () => {
+    const { world, client, handle } = await offlineClient();
+    client.goOnline();
+    await world.elapse(2_000);
+    await handle.change(append("sent")).device;
+    const [row] = await client.outbox.list();
+    if (row === undefined) throw new Error("an edit waits");
+    await client.outbox.discard([row], nowhere);
+    await world.elapse(2_000);
+    expect(handle.doc().text).toBe("sent");
+    expect(handle.edits().map(({ rung, failure }) => [rung, failure])).toEqual([
+      ["site", null],
+      ["site", null],
+    ]);
+  });
+
+  test("of two that are discarded at once neither is shown, though the document was being read when the second went", async () => {
+    const store = new SlowReads();
+    const { world, client, handle } = await offlineClient(store);
+    await type(world, handle, "one", " two");
+    const [first, second] = (await client.outbox.list()).slice(-2);
+    if (first === undefined || second === undefined) throw new Error("two edits wait");
+    const { promise, resolve } = Promise.withResolvers<void>();
+    store.told = promise;
+    const discarded = [client.outbox.discard([second], nowhere)];
+    await world.flush();
+    expect(store.reads).toBe(1);
+    discarded.push(client.outbox.discard([first], nowhere));
+    await world.flush();
+    resolve();
+    await Promise.all(discarded);
+    expect(handle.doc().text).toBe("");
+  });
+
   test("what the site has is nobody's to discard", async () => {
     const { world, site, client, handle } = await offlineClient();
     const [edit] = await type(world, handle, "one");
@@ -195,6 +242,22 @@ describe("an exported outbox", () => {
     await world.elapse(60_000);
     expect(client.status()).toMatchObject({ unsynced: 0, failed: 0 });
     expect(site.position().revision).toBe(revision);
+  });
+
+  test("Q2: has no hole where something was discarded: the site runs what is behind it", async () => {
+    const { world, site, client } = await offlineClient();
+    for (const key of ["a", "b", "c"]) {
+      client.kv.put(key, "1");
+      await world.flush();
+    }
+    await client.outbox.discard((await client.outbox.list()).slice(1, 2), nowhere);
+    const exported = await client.outbox.export();
+    await client.stop();
+    const other = await world.client(site);
+    expect(await other.outbox.import(exported)).toEqual({ taken: 2, known: 0 });
+    await world.elapse(120_000);
+    expect([await site.get("a"), await site.get("b"), await site.get("c")]).toEqual(["1", null, "1"]);
+    expect(other.status()).toMatchObject({ unsynced: 0, failed: 0 });
   });
 
   test("what was discarded comes back by it, among the refused, and may be tried again", async () => {
