@@ -1,0 +1,75 @@
+/** Q3: a home that moves again, or whose owner is lost, while what moved before is done in part. */
+import { utf8 } from "@openclaw/core/bytes.ts";
+import { selectForChild, selectForParent } from "@openclaw/core/ledger/selection.ts";
+import { NOTHING } from "@openclaw/core/ledger/subscription.ts";
+import { keyRange } from "@openclaw/core/state-machine/keyspace.ts";
+import { expect, test } from "vitest";
+import { expectReplayable, home } from "./family.ts";
+import { epoch, linkId, OneCluster, put, sha256, txn } from "./one-cluster.ts";
+
+const PARTS = 15;
+const KEYS = PARTS * 100;
+
+/** A site with more keys under `config/` than one entry moves, and its hub. */
+function pair() {
+  const hub = new OneCluster("hub", epoch("a"));
+  const shop = new OneCluster("shop", epoch("b"));
+  shop.run(put("own", "1"));
+  for (let part = 0; part < PARTS; part++) {
+    const puts = Array.from({ length: 100 }, (_, i) => {
+      const key = utf8(`config/${part}/${i}`);
+      return { kind: "put", key, value: utf8("v"), lease: null, previous: false } as const;
+    });
+    shop.run(txn([], puts));
+  }
+  wholly(rise(shop, hub));
+  return { hub, shop };
+}
+
+const cursorOf = (at: OneCluster, of: OneCluster): number =>
+  at.query({ kind: "link", link: linkId(of.cluster) }).link?.cursor ?? 0;
+
+/** Tells the parent all that is new, in one run, which may be proposed again. */
+function rise(child: OneCluster, parent: OneCluster) {
+  const cursor = cursorOf(parent, child);
+  const items = selectForParent(child.ledger.slice(cursor), parent.cluster, sha256);
+  const { hash } = child.position;
+  const after = child.ledger[cursor - 1]?.hash;
+  return () => parent.import(child, items, hash, "child", after).kind;
+}
+
+function fall(parent: OneCluster, child: OneCluster) {
+  const items = selectForChild(parent.ledger.slice(cursorOf(child, parent)), child.cluster, NOTHING);
+  const { hash } = parent.position;
+  return () => child.import(parent, items, hash, "parent").kind;
+}
+
+function wholly(propose: () => string): void {
+  for (let time = 0; time < 10; time++) {
+    const kind = propose();
+    if (kind === "imported") return;
+    expect(kind).toBe("unfinished");
+  }
+  throw new Error("it does not come to an end");
+}
+
+/** Of the cluster's own rows. */
+const keysOf = (cluster: OneCluster): number => {
+  const { from, to } = keyRange(null, utf8("config/"), utf8("config0"));
+  return cluster.view.scan(from, to, 10_000).length;
+};
+
+test("opened at the hub and back at the sites, heard of in one run: none of the site's keys is lost", () => {
+  const { hub, shop } = pair();
+  hub.run(home("config/", "hub"));
+  wholly(fall(hub, shop));
+  wholly(rise(shop, hub));
+  expect(hub.query({ kind: "homes" }).homes).toMatchObject([{ open: true }]);
+  expect(hub.run(home("config/", "site"))).toMatchObject({ ok: true });
+  wholly(fall(hub, shop));
+  expect(shop.query({ kind: "homes" }).homes).toEqual([]);
+  hub.run(put("later", "1"));
+  wholly(fall(hub, shop));
+  expect(keysOf(shop)).toBe(KEYS);
+  expectReplayable(hub, shop);
+});
