@@ -137,11 +137,16 @@ export class Handover {
    * record is not taken before.
    */
   takeSome(authorOf: (principal: string) => Author, child: ClusterId, { prefix, step }: HomeEvent): boolean {
+    if (step.kind !== "release") return false;
     const row = homesOf(this.#tx).exactly(prefix);
-    if (step.kind !== "release" || row === null || row.home === "private" || step.of < row.declared) return false;
-    const isOurs = row.owner === null;
+    const isOurs = row?.owner === null;
+    const isAsked = row !== null && row.home !== "private" && step.of >= row.declared;
     // Past its own release a middle tier owns nothing under the prefix.
-    if (!isOurs && row.waiting.length === 0) return false;
+    if (!isAsked || (!isOurs && row.waiting.length === 0)) {
+      // It may have been taken in part before the home moved away: the next release begins anew.
+      noteMoving(this.#tx, { prefix, origin: child }, null);
+      return false;
+    }
     const left = movingOf(this.#tx).find(({ origin, prefix: of }) => origin === child && equalBytes(of, prefix));
     const { rows, next } = this.#some(prefix, child, left?.from ?? prefix);
     const missing = rows.filter(({ key }) => this.#tx.read(keyRowKey(null, key), keyRow) === undefined);

@@ -73,3 +73,22 @@ test("opened at the hub and back at the sites, heard of in one run: none of the 
   expect(keysOf(shop)).toBe(KEYS);
   expectReplayable(hub, shop);
 });
+
+test("back at the sites while the hub had taken a part: when it moves again, the hub takes all of it", () => {
+  const { hub, shop } = pair();
+  hub.run(home("config/", "hub"));
+  wholly(fall(hub, shop));
+  const release = rise(shop, hub);
+  expect(release()).toBe("unfinished");
+  expect(hub.run(home("config/", "site"))).toMatchObject({ ok: true });
+  wholly(release);
+  wholly(fall(hub, shop));
+  shop.run(put("config/0/new", "1"));
+  wholly(rise(shop, hub));
+  expect(hub.run(home("config/", "hub"))).toMatchObject({ ok: true });
+  wholly(fall(hub, shop));
+  wholly(rise(shop, hub));
+  expect(hub.query({ kind: "homes" }).homes).toMatchObject([{ open: true }]);
+  expect(keysOf(hub)).toBe(KEYS + 1);
+  expectReplayable(hub, shop);
+});
