@@ -58,6 +58,9 @@ export class Handover {
       case "site":
         if (row === null) break;
         if (row.owner !== null) {
+          // Nobody else goes on with it where the owner is gone; said again, it does.
+          if (this.forgetSome(authorOf))
+            return refused("OVERLOADED", "what was here before the move is still being removed; say it again");
           this.#takeOver(authorOf, principal, row);
           break;
         }
@@ -353,8 +356,6 @@ export class Handover {
         "READ_ONLY",
         `${owner} declared it; move it there, or to site without ${owner} if that is gone for good`,
       );
-    if (movingOf(this.#tx).some((left) => left.origin === null && equalBytes(left.prefix, prefix)))
-      return refused("OVERLOADED", "what was here before the move is still being removed");
     // It would be ours and private, and was told to others.
     if (homesOf(this.#tx).without(prefix).isPrivate(prefix))
       return refused("NOT_EMPTY", "a prefix around it is private");

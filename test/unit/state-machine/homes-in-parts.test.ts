@@ -5,7 +5,7 @@ import { NOTHING } from "@openclaw/core/ledger/subscription.ts";
 import { keyRange } from "@openclaw/core/state-machine/keyspace.ts";
 import { expect, test } from "vitest";
 import { expectReplayable, home } from "./family.ts";
-import { epoch, linkId, OneCluster, put, sha256, txn } from "./one-cluster.ts";
+import { clusterId, epoch, linkId, OneCluster, put, sha256, txn } from "./one-cluster.ts";
 
 const PARTS = 15;
 const KEYS = PARTS * 100;
@@ -91,4 +91,20 @@ test("back at the sites while the hub had taken a part: when it moves again, the
   expect(hub.query({ kind: "homes" }).homes).toMatchObject([{ open: true }]);
   expect(keysOf(hub)).toBe(KEYS + 1);
   expectReplayable(hub, shop);
+});
+
+test("the hub is gone for good while the site removes its own: an operator's word still makes the mirror's keys its own", () => {
+  const { hub, shop } = pair();
+  hub.run(home("config/", "hub"));
+  wholly(fall(hub, shop));
+  wholly(rise(shop, hub));
+  hub.run({ kind: "deleteRange", keys: { kind: "key", key: utf8("config/9/99") } });
+  expect(fall(hub, shop)()).toBe("unfinished");
+  expect(shop.run(home("config/", "site"))).toMatchObject({ code: "READ_ONLY" });
+  const word = () => shop.run(home("config/", "site", clusterId("hub")));
+  const outcome = word();
+  expect(outcome.ok || outcome.code === "OVERLOADED").toBe(true);
+  expect(outcome.ok ? outcome : word()).toMatchObject({ ok: true });
+  expect(shop.query({ kind: "homes" }).homes).toEqual([]);
+  expectReplayable(shop);
 });
