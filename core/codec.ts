@@ -20,7 +20,7 @@ export const encode = (value: Encodable): Uint8Array<ArrayBuffer> => encoder.enc
 export const encodePooled = (value: Encodable): Uint8Array => encoder.encodePooled(value);
 
 /**
- * Decodes bytes of a peer or a disk, which hold only what `encode` writes.
+ * Decodes bytes of a peer or a disk.
  * @throws OpenClawError MALFORMED_FRAME
  */
 export const decode = (bytes: Uint8Array): Encodable => new Decoder(bytes).whole();

@@ -161,7 +161,11 @@ export class Encoder {
   }
 }
 
-/** Reads one value, and all of the bytes. @throws OpenClawError MALFORMED_FRAME for what no `Encoder` writes */
+/**
+ * Reads one value, and all of the bytes. A longer form than the shortest is read, too, and what is not UTF-8 in a text as
+ * U+FFFD: where the very bytes count, they are compared with what `Encoder` gives (`decodeBody`).
+ * @throws OpenClawError MALFORMED_FRAME for what is no `Encodable` of safe integers
+ */
 export class Decoder {
   readonly #bytes: Uint8Array;
   #at = 0;

@@ -26,6 +26,7 @@ import {
   parentOf,
   raiseMark,
 } from "./link-rows.ts";
+import { forgetTaking } from "./moving.ts";
 import { moveParentHolds } from "./position.ts";
 import { awaitSnapshot, streamOf } from "./stream-rows.ts";
 import type { Transaction } from "./transaction.ts";
@@ -108,6 +109,7 @@ export function settleEpoch(
   const row = known === undefined ? from : leave(tx, link, known, parting, ledger.position.revision);
   tx.write(ledgerLinkKey(link), ledgerLinkRow, { ...row, ...lineageOf(lineage) });
   tx.remove(contenderKey(link, lineage.epoch.nonce));
+  forgetTaking(tx, cluster);
   // A snapshot may be of less than what came, and all that follows it is news: also what the cluster passes on of others.
   if (command.changes === null) lowerAllMarks(tx, link);
   else lowerMarks(tx, cluster, link, command.parting);

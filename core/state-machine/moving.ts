@@ -46,6 +46,11 @@ export function noteMoving(
   else tx.write(MOVING_KEY, movingRow, left);
 }
 
+/** What was taken of a child in part is of a life that it left: its next release begins anew. */
+export function forgetTaking(tx: Transaction, child: ClusterId): void {
+  for (const left of movingOf(tx)) if (left.origin === child) noteMoving(tx, left, null);
+}
+
 /** After a restore: our own keys under the prefixes whose owner's mirror answers are what was not forgotten yet. */
 export function noteLeftOver(tx: Transaction): void {
   for (const { prefix, owner, open } of homesOf(tx).rows) {

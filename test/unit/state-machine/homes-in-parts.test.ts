@@ -1,8 +1,12 @@
 /** Q3: a home that moves again, or whose owner is lost, while what moved before is done in part. */
 import { utf8 } from "@openclaw/core/bytes.ts";
+import { revision } from "@openclaw/core/ids.ts";
+import { departed } from "@openclaw/core/ledger/lineage.ts";
 import { selectForChild, selectForParent } from "@openclaw/core/ledger/selection.ts";
 import { NOTHING } from "@openclaw/core/ledger/subscription.ts";
 import { keyRange } from "@openclaw/core/state-machine/keyspace.ts";
+import { movingOf } from "@openclaw/core/state-machine/moving.ts";
+import { Transaction } from "@openclaw/core/state-machine/transaction.ts";
 import { expect, test } from "vitest";
 import { expectReplayable, home } from "./family.ts";
 import { clusterId, epoch, linkId, OneCluster, put, sha256, txn } from "./one-cluster.ts";
@@ -91,6 +95,34 @@ test("back at the sites while the hub had taken a part: when it moves again, the
   expect(hub.query({ kind: "homes" }).homes).toMatchObject([{ open: true }]);
   expect(keysOf(hub)).toBe(KEYS + 1);
   expectReplayable(hub, shop);
+});
+
+test("L3: another life of the site is followed while the hub had taken a part: its release begins anew", () => {
+  const { hub, shop } = pair();
+  hub.run(home("config/", "hub"));
+  wholly(fall(hub, shop));
+  expect(rise(shop, hub)()).toBe("unfinished");
+  const left = () => movingOf(new Transaction(hub.view));
+  expect(left()).toMatchObject([{ origin: "shop" }]);
+  const cursor = revision(cursorOf(hub, shop));
+  const parting = revision(cursor - 1);
+  const hash = shop.ledger[parting - 1]?.hash;
+  if (hash === undefined) throw new Error("no record there");
+  const next = { ...epoch("c", 2), parent: shop.epoch.nonce, departure: parting };
+  const settled = hub.system({
+    kind: "settleEpoch",
+    link: linkId("shop"),
+    cluster: shop.cluster,
+    from: shop.epoch.nonce,
+    cursor,
+    parting,
+    kept: null,
+    lineage: departed(shop.position, next, hash),
+    holds: null,
+    changes: [],
+  });
+  expect(settled).toMatchObject({ kind: "imported", cursor: parting });
+  expect(left()).toEqual([]);
 });
 
 test("the hub is gone for good while the site removes its own: an operator's word still makes the mirror's keys its own", () => {
