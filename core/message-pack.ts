@@ -165,6 +165,8 @@ export class Encoder {
 export class Decoder {
   readonly #bytes: Uint8Array;
   #at = 0;
+  /** Values that the lists around this place still hold, each a byte at least. */
+  #owed = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
@@ -265,10 +267,14 @@ export class Decoder {
   }
 
   #array(length: number, depth: number): readonly Encodable[] {
-    // Each value takes a byte at least: what says that it holds more costs nothing.
-    if (length > this.#bytes.length - this.#at) throw malformed("it ends too early");
+    // Each value takes a byte at least: what says that it holds more costs nothing, and lists within lists no more than one.
+    if (length > this.#bytes.length - this.#at - this.#owed) throw malformed("it ends too early");
     const values = new Array<Encodable>(length);
-    for (let i = 0; i < length; i++) values[i] = this.#value(depth + 1);
+    this.#owed += length;
+    for (let i = 0; i < length; i++) {
+      this.#owed--;
+      values[i] = this.#value(depth + 1);
+    }
     return values;
   }
 }

@@ -58,6 +58,9 @@ export class Handover {
       case "site":
         if (row === null) break;
         if (row.owner !== null) {
+          // Nobody else goes on with it where the owner is gone; said again, it does.
+          if (this.forgetSome(authorOf))
+            return refused("OVERLOADED", "what was here before the move is still being removed; say it again");
           this.#takeOver(authorOf, principal, row);
           break;
         }
@@ -137,11 +140,16 @@ export class Handover {
    * record is not taken before.
    */
   takeSome(authorOf: (principal: string) => Author, child: ClusterId, { prefix, step }: HomeEvent): boolean {
+    if (step.kind !== "release") return false;
     const row = homesOf(this.#tx).exactly(prefix);
-    if (step.kind !== "release" || row === null || row.home === "private" || step.of < row.declared) return false;
-    const isOurs = row.owner === null;
+    const isOurs = row?.owner === null;
+    const isAsked = row !== null && row.home !== "private" && step.of >= row.declared;
     // Past its own release a middle tier owns nothing under the prefix.
-    if (!isOurs && row.waiting.length === 0) return false;
+    if (!isAsked || (!isOurs && row.waiting.length === 0)) {
+      // It may have been taken in part before the home moved away: the next release begins anew.
+      noteMoving(this.#tx, { prefix, origin: child }, null);
+      return false;
+    }
     const left = movingOf(this.#tx).find(({ origin, prefix: of }) => origin === child && equalBytes(of, prefix));
     const { rows, next } = this.#some(prefix, child, left?.from ?? prefix);
     const missing = rows.filter(({ key }) => this.#tx.read(keyRowKey(null, key), keyRow) === undefined);
@@ -348,8 +356,6 @@ export class Handover {
         "READ_ONLY",
         `${owner} declared it; move it there, or to site without ${owner} if that is gone for good`,
       );
-    if (movingOf(this.#tx).some((left) => left.origin === null && equalBytes(left.prefix, prefix)))
-      return refused("OVERLOADED", "what was here before the move is still being removed");
     // It would be ours and private, and was told to others.
     if (homesOf(this.#tx).without(prefix).isPrivate(prefix))
       return refused("NOT_EMPTY", "a prefix around it is private");

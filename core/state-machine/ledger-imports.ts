@@ -281,6 +281,8 @@ function take(
   let refusal: Refusal | null = null;
   let isUnfinished = false;
   for (const { to, hash, body, reason } of items) {
+    // What a step of the parent's began is done before its next record says something else of the same keys (Q3).
+    if (command.side === "parent" && importing.handover.isForgetting) break;
     const taken = body === null ? "known" : takeBody(importing, command, body);
     if (taken === "unfinished") {
       isUnfinished = true;

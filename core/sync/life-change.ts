@@ -138,7 +138,9 @@ export async function planResolution(
   const chosen = contenders.filter(({ epoch }) => choice === null || epoch.nonce.startsWith(choice));
   const [to] = chosen;
   const from = to === undefined ? null : await heldOf(source, cluster, to);
-  if (to === undefined || from === null)
+  // A refusal that was on its way while another decided is noted behind it: that life is followed by now.
+  const isFollowed = from !== null && from.linkedAt !== null && from.epoch.nonce === to?.epoch.nonce;
+  if (to === undefined || from === null || isFollowed)
     throw new OpenClawError(
       "NOT_FOUND",
       `no ${choice === null ? "other life" : `life ${choice}`} of ${cluster} was refused here`,

@@ -78,3 +78,13 @@ test("X1: maps, extensions, long integers, fractions and deep nests are refused;
   refused(encode(nested(33)));
   refused(new Array(100_000).fill(0x91));
 });
+
+test("X1: lists within lists that each claim all bytes behind them are refused at the second, before they take memory", () => {
+  const bytes = new Uint8Array(1_000);
+  const view = new DataView(bytes.buffer);
+  for (let at = 0; at < 200; at += 5) {
+    bytes[at] = 0xdd;
+    view.setUint32(at + 1, bytes.length - at - 5);
+  }
+  expect(() => decode(bytes)).toThrow(expect.objectContaining({ details: "it ends too early" }));
+});

@@ -116,6 +116,21 @@ describe("L3: a site at its hub", () => {
     expect(await rowsOf(hub, site.id)).not.toHaveProperty("old");
   });
 
+  // Simulated hierarchy, seed 980960022685: the dry run would have put aside all of the life that was followed.
+  test("is no other life any more where a refusal is noted behind the decision", async () => {
+    const { world, hub, site } = await fleet(5, 0);
+    const again = await site.restored(4);
+    world.uplink(again, hub, {});
+    await world.elapse(1_000);
+    const { to } = await resolve(hub);
+    await world.elapse(10_000);
+    expect(errorOf(again)).toBeNull();
+    await hub.propose({ kind: "noteContender", link: linkId("california"), contender: to }, { principal: "x" });
+    expect(await codeOf(planResolution(hub, sha256, site.id, null))).toBe("NOT_FOUND");
+    await world.elapse(1_000);
+    expect(await rowsOf(hub, site.id)).toEqual(await rowsOf(again, null));
+  });
+
   // Simulated hierarchy, seed 78854763413: the site was told the cursor of the life that had been left, and took it for a fork.
   test("is told of its link as of one moment, also while an operator decides", async () => {
     const { world, hub, site } = await fleet(5, 0);
