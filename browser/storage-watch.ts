@@ -71,6 +71,7 @@ export class StorageWatch implements StoragePort {
       stop().catch(() => undefined);
     };
     const look = (): void => {
+      if (this.#cancelled) return;
       const { unsynced, lastError } = client.status();
       if (lastError?.code === "CLIENT_STORAGE_LOST") return end(lastError);
       if (unsynced !== this.#unsynced) {

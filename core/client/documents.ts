@@ -16,6 +16,8 @@ const OPEN_MAX = 1_024;
 /** What documents need of their client. */
 export interface DocumentsHost extends Omit<DocumentHost, "slices"> {
   readonly nextTurn: NextTurn;
+  /** Documents that are built from here on are edited under another actor: numbers of what was discarded are not used again (D2). */
+  renewActor(): void;
   /** Makes sure that the collection is part of what the parent streams. */
   subscribe(collection: string): void;
 }
@@ -93,6 +95,7 @@ export class Documents {
 
   /** Other sessions of this device have stored what this one was not told. @throws OpenClawError CLIENT_STORAGE_FAILED */
   async reread(): Promise<void> {
+    this.#host.renewActor();
     for (const { document } of [...this.#open.values()]) await document.reread();
   }
 
@@ -115,6 +118,7 @@ export class Documents {
 
   /** Some of their changes are stored no more: they go back to what is. */
   async readAgain(names: readonly DocumentName[]): Promise<void> {
+    this.#host.renewActor();
     await Promise.all(this.#opened(names).map((document) => document.reload()));
   }
 

@@ -120,6 +120,8 @@ export class Journal {
       const first = part.write?.mirrorReset === true || part.outbox !== undefined;
       if (count > 0 && (drafts > BATCH_ITEMS_MAX || first)) break;
       count++;
+      // Changes that go do so after all that come in the same write: one that comes behind them comes in the next.
+      if ((part.write?.dropped?.length ?? 0) > 0) break;
     }
     return this.#waiting.splice(0, count);
   }

@@ -42,8 +42,6 @@ export interface OutboxHost {
   /** Links of this session. */
   readonly own: ReadonlySet<LinkId>;
   cluster(): string | null;
-  /** Documents are edited under another actor from here on. */
-  renewActor(): void;
   /** Rows came, or went, that this session did not make. */
   changed(): Promise<void>;
 }
@@ -173,7 +171,7 @@ export class OutboxEntries {
   }
 
   async #drop(rows: readonly Row[]): Promise<void> {
-    const { journal, rungs, settlement, documents, renewActor, changed } = this.#host;
+    const { journal, rungs, settlement, documents, changed } = this.#host;
     const waiting = rows.filter((row) => !("code" in row));
     const refused = rows.filter((row) => "code" in row);
     // A row that was sent again with what the site might lack may name what it has.
@@ -204,7 +202,6 @@ export class OutboxEntries {
       changes.flatMap((command) => command.changes.map(({ hash }) => hash)),
       discarding,
     );
-    renewActor();
     await documents.readAgain(documentsOf(rows));
     await changed();
   }

@@ -104,6 +104,9 @@ export class Session {
       quarantine: (rows) =>
         quarantines.keepOut(this.#journal, rows).then(changed, (error: unknown) => this.#note(error)),
       actor: () => this.#actor,
+      renewActor: () => {
+        this.#actor = drawLink(random);
+      },
       freeze: options.freeze ?? false,
       assertRoom,
       enqueue,
@@ -185,9 +188,6 @@ export class Session {
       claim: restored.claim,
       own: this.#links,
       cluster: () => this.#cluster,
-      renewActor: () => {
-        this.#actor = drawLink(random);
-      },
       changed: () => this.#drainer.look().then(() => this.#settled()),
     });
     this.presence = new Presence({ clock, link: () => this.#site.link });

@@ -100,6 +100,7 @@ test("storage that is gone under an idle page is noticed, and ends its session o
   expect(changed).toHaveBeenCalledTimes(1);
   become({ lastError: gone });
   expect(stop).toHaveBeenCalledTimes(1);
+  become({ lastError: null, unsynced: 1 });
   const next = visit(same("two"));
   await next.watch.recognise();
   expect(next.watch.status().loss).toBeNull();

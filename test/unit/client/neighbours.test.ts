@@ -270,6 +270,28 @@ test("an edit that is discarded and an edit that is refused while a tab does not
   expect(two?.edits().at(-1)).toMatchObject({ rung: "device", failure: { code: one?.edits().at(-1)?.failure?.code } });
 });
 
+test("D2: numbers of what another tab discarded are not used again by the tab that made it", async () => {
+  const { device, a, b } = await Device.with([]);
+  const [one] = await both(device, a, b);
+  a.goOffline();
+  const bad = one?.change(append("bad"));
+  await device.world.flush();
+  const [hash] = bad?.hashes ?? [];
+  if (hash === undefined) throw new Error("an edit was made");
+  device.site.badChanges.add(hash);
+  const actors = async () => (await device.store.document("log", "today")).slice(-1).map(({ actor }) => actor);
+  const before = await actors();
+  a.goOnline();
+  await device.world.elapse(2_000);
+  await b.outbox.discard(await b.outbox.list(), () => {});
+  await device.world.flush();
+  expect(one?.doc().text).toBe("");
+  one?.change(append("anew"));
+  await device.world.flush();
+  expect(one?.doc().text).toBe("anew");
+  expect(await actors()).not.toEqual(before);
+});
+
 test("X1: what is too much to tell is read from the store", async () => {
   const { device, a, b } = await Device.with(["q/"]);
   await device.site.execute({ kind: "put", key: new TextEncoder().encode("q/0"), value: new Uint8Array([0x30]) });

@@ -1,11 +1,15 @@
 import type { Client } from "@openclaw/core/client/client.ts";
 import type { DocumentHandle } from "@openclaw/core/client/document-handle.ts";
+import { Journal } from "@openclaw/core/client/journal.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
+import { Outbox } from "@openclaw/core/client/outbox.ts";
 import { decodeOutboxFile, encodeOutboxFile } from "@openclaw/core/client/outbox-file.ts";
+import { isLinkId, seq } from "@openclaw/core/ids.ts";
 import { describe, expect, test } from "vitest";
 import { changesOf } from "../documents/changes.ts";
 import { codeOf } from "../sync/code-of.ts";
 import { type TestCluster, World } from "../sync/world.ts";
+import { HeldStore } from "./held-store.ts";
 import { append, EMPTY, type Log } from "./log.ts";
 
 /** A store that tells what it read when it is let. */
@@ -197,6 +201,23 @@ describe("the outbox", () => {
     resolve();
     await Promise.all(discarded);
     expect(handle.doc().text).toBe("");
+  });
+
+  test("L4: a change that comes back while it is being discarded is stored, as the cursor says", async () => {
+    const store = new HeldStore();
+    const link = "a".repeat(32);
+    if (!isLinkId(link)) throw new Error("no link");
+    const journal = new Journal(store, new Outbox(link, seq(1)), nowhere, nowhere);
+    const document = { collection: "log", document: "today" };
+    const changes = [{ ...document, changes: changesOf("aabb", (draft) => Object.assign(draft, { text: "x" })) }];
+    await journal.commit({ write: { changes } });
+    store.holding = true;
+    const writes = [journal.commit({}), journal.commit({ write: { dropped: changes } })];
+    writes.push(journal.commit({ write: { changes } }));
+    await Promise.resolve();
+    store.release();
+    await Promise.all(writes);
+    expect(await store.document("log", "today")).toHaveLength(1);
   });
 
   test("what the site has is nobody's to discard", async () => {
