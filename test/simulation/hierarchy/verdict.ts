@@ -17,7 +17,10 @@ export async function hierarchyFaults(world: Hierarchy): Promise<readonly string
     const [site, above] = [place.first, world.hub(parent)];
     const hub = above.first;
     if (site === null || hub === null) return [`nobody runs at ${place.name} or ${parent}`];
-    faults.push(...(await mirrored(place, site, hub, travelsUp)), ...(await mirrored(above, hub, site, travelsDown)));
+    faults.push(
+      ...(await mirrored(place, site, above, hub, travelsUp)),
+      ...(await mirrored(above, hub, place, site, travelsDown)),
+    );
   }
   return faults;
 }
@@ -29,14 +32,15 @@ const travelsDown = ({ events }: LedgerRecord): boolean =>
 
 const isCalled = (key: Uint8Array): boolean => utf8Text(key)?.startsWith(CALLED) === true;
 
-/** @param source who runs at `place` */
+/** @param source who runs at `place` @param mirror who runs at `where` */
 async function mirrored(
   place: Place,
   source: Inhabitant,
+  where: Place,
   mirror: Inhabitant,
   travels: (record: LedgerRecord) => boolean,
 ): Promise<readonly string[]> {
-  const { faults, putBack } = lookAtLedger(place, source, mirror, travels, await replaced(place, mirror));
+  const { faults, putBack } = lookAtLedger(place, source, mirror, travels, await replaced(place, where));
   const link = mirror.links.get(place.name);
   const last = source.life.ledger[(link?.cursor ?? 0) - 1];
   if (link !== undefined && link.cursor > 0 && (last === undefined || !equalBytes(last.hash, link.hash)))
@@ -58,17 +62,23 @@ async function mirrored(
 /** One that is behind a compaction may have been in the other's place (S4, L2). */
 const REPLACED: ReadonlySet<string> = new Set(["snapshot", "shed", "compacted"]);
 
-/** Revisions of the place in whose stead a snapshot came (S4): their content is looked at in the state. */
-async function replaced(place: Place, mirror: Inhabitant): Promise<(revision: number) => boolean> {
-  const [member] = mirror.life.members;
+/**
+ * Revisions of the place in whose stead a snapshot came (S4): their content is looked at in the state. What a life before
+ * took so, one that was restored from its backup has without a word of the link.
+ */
+async function replaced(place: Place, where: Place): Promise<(revision: number) => boolean> {
   const whole = {
     kind: "mirror",
     link: linkOfCluster(clusterOf(place.name)),
     from: revision(1),
     bytes: Number.MAX_SAFE_INTEGER,
   } as const;
-  const { items } = member === undefined ? { items: [] } : await member.state.history(whole);
-  const gaps = items.flatMap((item) => (item.kind === "gap" && REPLACED.has(item.reason) ? [item] : []));
+  const gaps: { readonly from: number; readonly to: number }[] = [];
+  for (const { life } of where.inhabitants) {
+    const [member] = life.members;
+    const { items } = member === undefined ? { items: [] } : await member.state.history(whole);
+    for (const item of items) if (item.kind === "gap" && REPLACED.has(item.reason)) gaps.push(item);
+  }
   return (at) => gaps.some(({ from, to }) => from <= at && at <= to);
 }
 
