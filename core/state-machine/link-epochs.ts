@@ -19,6 +19,7 @@ import { rewindLink } from "./link-gaps.ts";
 import {
   type LedgerLinkRow,
   ledgerLinkRow,
+  linkTowards,
   lowerAllMarks,
   lowerMarks,
   noteParent,
@@ -76,8 +77,8 @@ export function succeedEpoch(tx: Transaction, ours: Revision, sha256: Sha256, co
 function becomeParent(tx: Transaction, link: LinkId, cluster: ClusterId, ours: Revision): void {
   const before = parentOf(tx);
   noteParent(tx, cluster, ours);
-  const cursor = tx.read(ledgerLinkKey(link), ledgerLinkRow)?.cursor ?? 0;
-  if (before === null || before === cluster || cursor === 0) return;
+  // After a restore no link tells that it was: what was taken of it does, and what it told is known (L4), and not told again.
+  if (before === null || before === cluster || linkTowards(tx, cluster) === null) return;
   const { held, snapshot } = streamOf(tx, link);
   awaitSnapshot(tx, link, snapshot?.head.subscription ?? held);
 }

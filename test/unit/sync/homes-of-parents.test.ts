@@ -77,6 +77,29 @@ describe("Q3: a site that moves to another hub", () => {
     expect(await read(site, "config/b")).toEqual(["2", "hub"]);
   });
 
+  // Simulated hierarchy, seed 696949234536: both wrote, as no link told that the first one had been the parent.
+  test("and back, restored meanwhile, has the homes of the first one again", async () => {
+    const { world, site, hub, other, goOver, declare } = await fleet();
+    await declare(hub);
+    await goOver(other);
+    await site.uplink?.stop();
+    const again = await site.restored(site.position().revision);
+    world.uplink(again, other);
+    await world.elapse(10_000);
+    expect(await homesOf(again)).toEqual([]);
+    await put(again, "config/b", "2");
+    await again.uplink?.stop();
+    await world.flush();
+    world.uplink(again, hub);
+    await world.elapse(20_000);
+    expect(await homesOf(again)).toEqual([["hub", true]]);
+    expect(await read(again, "config/a")).toEqual(["1", "hub"]);
+    expect(await again.execute({ kind: "put", key: utf8("config/a"), value: utf8("3") })).toMatchObject({
+      ok: true,
+      response: { kind: "queued" },
+    });
+  });
+
   test("L5: says nothing of what the one before streamed: its neighbours bring that themselves", async () => {
     const { site, hub, other, goOver, declare } = await fleet();
     await put(hub, "config/hubs", "1");
