@@ -112,7 +112,7 @@ export class Operator {
   }
 
   /** What the dry run itemises is what the hub took above the parting, and nothing else. */
-  #checkPlan({ name }: Place, { life }: Inhabitant, hub: Inhabitant, { parting, taken, from }: Resolution): void {
+  #checkPlan({ name }: Place, { life }: Inhabitant, hub: Inhabitant, { parting, taken, from, to }: Resolution): void {
     // What an epoch wrote above where the next one departed is of a life that was left before.
     const epochs = epochsOf(from);
     const ends = new Map(epochs.map(({ nonce }, i) => [nonce, epochs[i + 1]?.departure ?? Number.POSITIVE_INFINITY]));
@@ -122,10 +122,12 @@ export class Operator {
       .filter(
         (origin) => origin !== null && origin.revision > parting && origin.revision <= (ends.get(origin.epoch) ?? 0),
       );
-    if (parting !== life.epoch.departure || above.length !== taken.revisions)
+    // Restored twice before anybody decided: both part where the first life that the hub did not follow began.
+    const departed = epochsOf(to).find(({ nonce }) => !ends.has(nonce))?.departure;
+    if (parting !== departed || above.length !== taken.revisions)
       this.#options.world.violation(
         `the dry run says that ${taken.revisions} revisions of ${name} above ${parting} are put aside; ` +
-          `${life.shown} departed at ${life.epoch.departure}, and ${hub.life.shown} has ${above.length} above`,
+          `${life.shown} departed at ${departed}, and ${hub.life.shown} has ${above.length} above`,
       );
   }
 
