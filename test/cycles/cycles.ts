@@ -202,8 +202,8 @@ export class Cycles {
         break;
       case "kill-gateway":
       case "kill-all-gateways": {
-        // One that is on its way back would never get there.
-        if (this.#returning.size > 0) return;
+        // One that is on its way back would never get there. The end of the run tells if it does not.
+        await Promise.allSettled(this.#returning);
         const nodes = trouble === "kill-gateway" ? [random.pick(site.nodes)] : site.nodes;
         await Promise.all(nodes.map((node) => node.kill()));
         for (const node of nodes) node.start();
