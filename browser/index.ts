@@ -3,14 +3,14 @@
  * kept by a worker; of several tabs one has the connection.
  */
 import type { Client, ClientOptions } from "@openclaw/core/client/client.ts";
-import { gatewaysOf, loadSite, type Site } from "./gateways.ts";
-import { webLockClaims } from "./link-locks.ts";
-import { NewsChannel } from "./news-channel.ts";
+import { gatewaysOf, loadSite, type Site } from "./connection/gateways.ts";
 import { browserClock, browserRandom, browserTurn } from "./ports.ts";
 import { assertSurroundings, surroundings } from "./requirements.ts";
-import { StorageWatch } from "./storage-watch.ts";
-import { WorkerClient } from "./worker-client.ts";
-import { workerStarter } from "./worker-start.ts";
+import { StorageWatch } from "./storage/storage-watch.ts";
+import { webLockClaims } from "./tabs/link-locks.ts";
+import { NewsChannel } from "./tabs/news-channel.ts";
+import { WorkerClient } from "./worker/worker-client.ts";
+import { workerStarter } from "./worker/worker-start.ts";
 
 export type { Client, ClientStatus, StorageStatus } from "@openclaw/core/client/client.ts";
 export type { DocumentHandle, EditState } from "@openclaw/core/client/document-handle.ts";

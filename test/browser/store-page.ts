@@ -1,5 +1,5 @@
 /** What the store's browser test runs in the page. */
-import { IndexedDbStore } from "@openclaw/browser/indexeddb-store.ts";
+import { IndexedDbStore } from "@openclaw/browser/storage/indexeddb-store.ts";
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { isLinkId, revision, seq } from "@openclaw/core/ids.ts";
 

@@ -3,8 +3,8 @@
 import wasmUrl from "@automerge/automerge/automerge.wasm?url";
 import * as Automerge from "@automerge/automerge/slim";
 import { type Client, openClaw } from "@openclaw/browser";
-import { Database } from "@openclaw/browser/database.ts";
-import { UPGRADES } from "@openclaw/browser/schema.ts";
+import { Database } from "@openclaw/browser/storage/database.ts";
+import { UPGRADES } from "@openclaw/browser/storage/schema.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 
 /** Nobody listens at port 9 of this machine. */

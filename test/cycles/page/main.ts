@@ -3,7 +3,7 @@
 import wasmUrl from "@automerge/automerge/automerge.wasm?url";
 import * as Automerge from "@automerge/automerge/slim";
 import { type Client, openClaw } from "@openclaw/browser";
-import { IndexedDbStore } from "@openclaw/browser/indexeddb-store.ts";
+import { IndexedDbStore } from "@openclaw/browser/storage/indexeddb-store.ts";
 import { utf8Text } from "@openclaw/core/bytes.ts";
 import { allRows } from "@openclaw/core/client/drain.ts";
 import type { OutboxRow } from "@openclaw/core/client/store.ts";

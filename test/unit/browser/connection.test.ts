@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SiteConnection, SYNC_PROTOCOL } from "@openclaw/browser/connection.ts";
-import type { Gateway } from "@openclaw/browser/gateways.ts";
+import { SiteConnection, SYNC_PROTOCOL } from "@openclaw/browser/connection/connection.ts";
+import type { Gateway } from "@openclaw/browser/connection/gateways.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isLinkId, revision } from "@openclaw/core/ids.ts";
 import { decodeChildMessage, encodeParentMessage } from "@openclaw/core/sync/codec.ts";

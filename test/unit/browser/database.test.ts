@@ -1,6 +1,6 @@
 import "fake-indexeddb/auto";
-import { Database } from "@openclaw/browser/database.ts";
-import { UPGRADES, type UpgradeStep } from "@openclaw/browser/schema.ts";
+import { Database } from "@openclaw/browser/storage/database.ts";
+import { UPGRADES, type UpgradeStep } from "@openclaw/browser/storage/schema.ts";
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { isLinkId, seq } from "@openclaw/core/ids.ts";
 import { openDB } from "idb";

@@ -2,9 +2,9 @@
  * A device with tabs, in virtual time: its locks, its channels, and the workers of its tabs, each of which may be killed, or
  * stopped for a while. The site echoes, and says how many connections it has.
  */
-import type { Locks } from "@openclaw/browser/leadership.ts";
-import { LeadingTabSite, type OwnConnection } from "@openclaw/browser/tab-site.ts";
-import type { OpenChannel } from "@openclaw/browser/tab-stream.ts";
+import type { Locks } from "@openclaw/browser/tabs/leadership.ts";
+import { LeadingTabSite, type OwnConnection } from "@openclaw/browser/tabs/tab-site.ts";
+import type { OpenChannel } from "@openclaw/browser/tabs/tab-stream.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { FrameConnection } from "@openclaw/core/sync/message.ts";
 import { SeededRandom } from "../../simulation/seeded-random.ts";

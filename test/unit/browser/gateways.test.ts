@@ -1,4 +1,4 @@
-import { parseSite } from "@openclaw/browser/gateways.ts";
+import { parseSite } from "@openclaw/browser/connection/gateways.ts";
 import { expect, test } from "vitest";
 
 test("the addresses that a browser can dial are put together by gateway", () => {

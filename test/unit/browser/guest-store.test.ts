@@ -1,7 +1,7 @@
 import "fake-indexeddb/auto";
-import { GuestStore } from "@openclaw/browser/guest-store.ts";
-import { IndexedDbStore } from "@openclaw/browser/indexeddb-store.ts";
-import { mirrorTurn } from "@openclaw/browser/link-locks.ts";
+import { GuestStore } from "@openclaw/browser/storage/guest-store.ts";
+import { IndexedDbStore } from "@openclaw/browser/storage/indexeddb-store.ts";
+import { mirrorTurn } from "@openclaw/browser/tabs/link-locks.ts";
 import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import type { ClientStore, ClientWrite } from "@openclaw/core/client/store.ts";
 import { isLinkId, revision, seq } from "@openclaw/core/ids.ts";

@@ -1,6 +1,6 @@
 import "fake-indexeddb/auto";
-import { IndexedDbStore } from "@openclaw/browser/indexeddb-store.ts";
-import { UPGRADES } from "@openclaw/browser/schema.ts";
+import { IndexedDbStore } from "@openclaw/browser/storage/indexeddb-store.ts";
+import { UPGRADES } from "@openclaw/browser/storage/schema.ts";
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { isActorId, isChangeHash, isLinkId, revision, seq } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";

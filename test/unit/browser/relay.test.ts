@@ -1,4 +1,4 @@
-import { join, RelayEnd, type RelayMessage } from "@openclaw/browser/relay.ts";
+import { join, RelayEnd, type RelayMessage } from "@openclaw/browser/worker/relay.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { FrameConnection } from "@openclaw/core/sync/message.ts";
 import { expect, test } from "vitest";

@@ -1,4 +1,4 @@
-import { StorageWatch } from "@openclaw/browser/storage-watch.ts";
+import { StorageWatch } from "@openclaw/browser/storage/storage-watch.ts";
 import type { ClientStatus } from "@openclaw/core/client/client.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { revision } from "@openclaw/core/ids.ts";

@@ -1,5 +1,5 @@
 /** Tabs of one device: which of them leads, and how the others get to the site. */
-import { FRAMES_MAX } from "@openclaw/browser/relay.ts";
+import { FRAMES_MAX } from "@openclaw/browser/worker/relay.ts";
 import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { expect, test } from "vitest";

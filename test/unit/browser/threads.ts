@@ -1,11 +1,11 @@
 /** A page and its worker over a real `MessageChannel`, in one thread: whatever crosses is cloned, and comes in a later turn. */
 
-import type { DeviceStore } from "@openclaw/browser/device-store.ts";
-import type { Gateway } from "@openclaw/browser/gateways.ts";
+import type { Gateway } from "@openclaw/browser/connection/gateways.ts";
 import { browserClock } from "@openclaw/browser/ports.ts";
-import { WorkerClient, type WorkerOwner } from "@openclaw/browser/worker-client.ts";
-import { pageMessage, workerMessage } from "@openclaw/browser/worker-message.ts";
-import { type TabSite, WorkerService } from "@openclaw/browser/worker-service.ts";
+import type { DeviceStore } from "@openclaw/browser/storage/device-store.ts";
+import { WorkerClient, type WorkerOwner } from "@openclaw/browser/worker/worker-client.ts";
+import { pageMessage, workerMessage } from "@openclaw/browser/worker/worker-message.ts";
+import { type TabSite, WorkerService } from "@openclaw/browser/worker/worker-service.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 

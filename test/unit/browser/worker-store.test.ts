@@ -1,6 +1,6 @@
 /** The device's store as a page has it: behind a port, in a worker that may die. */
 import "fake-indexeddb/auto";
-import { IndexedDbStore } from "@openclaw/browser/indexeddb-store.ts";
+import { IndexedDbStore } from "@openclaw/browser/storage/indexeddb-store.ts";
 import { utf8 } from "@openclaw/core/bytes.ts";
 import type { ClientWrite, DownCursor } from "@openclaw/core/client/store.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";

@@ -2,8 +2,8 @@
  * What the tabs of one device tell each other, over a channel that all of them hear. They may run different builds: the
  * names of the channels and locks carry the version of these messages, so that only those of one version hear each other.
  */
-import type { ErrorData } from "./error-data.ts";
-import { isErrorData } from "./error-data.ts";
+import type { ErrorData } from "../worker/error-data.ts";
+import { isErrorData } from "../worker/error-data.ts";
 
 const TAB_VERSION = 1;
 

@@ -2,9 +2,9 @@
 import { OpenClawError, unreachable } from "@openclaw/core/errors.ts";
 import type { ChildMessage, FrameConnection, ParentMessage } from "@openclaw/core/sync/message.ts";
 import type { GatewayState } from "@openclaw/core/sync/rotation.ts";
-import type { DeviceStore } from "./device-store.ts";
+import type { Gateway } from "../connection/gateways.ts";
+import type { DeviceStore } from "../storage/device-store.ts";
 import { errorData, errorOf } from "./error-data.ts";
-import type { Gateway } from "./gateways.ts";
 import { join, RelayEnd, type RelayMessage } from "./relay.ts";
 import { buffersOf, type PageMessage, type StoreCall, type WorkerMessage } from "./worker-message.ts";
 

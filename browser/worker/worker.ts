@@ -3,15 +3,15 @@
  * and ends with the page.
  */
 import { InvariantViolation } from "@openclaw/core/errors.ts";
-import { SiteConnection } from "./connection.ts";
-import type { DeviceStore } from "./device-store.ts";
-import { GuestStore } from "./guest-store.ts";
-import { IndexedDbStore } from "./indexeddb-store.ts";
-import { type MirrorTurn, mirrorTurn } from "./link-locks.ts";
-import { browserClock, browserRandom } from "./ports.ts";
-import { tabLock } from "./tab-message.ts";
-import { LeadingTabSite } from "./tab-site.ts";
-import type { OpenChannel } from "./tab-stream.ts";
+import { SiteConnection } from "../connection/connection.ts";
+import { browserClock, browserRandom } from "../ports.ts";
+import type { DeviceStore } from "../storage/device-store.ts";
+import { GuestStore } from "../storage/guest-store.ts";
+import { IndexedDbStore } from "../storage/indexeddb-store.ts";
+import { type MirrorTurn, mirrorTurn } from "../tabs/link-locks.ts";
+import { tabLock } from "../tabs/tab-message.ts";
+import { LeadingTabSite } from "../tabs/tab-site.ts";
+import type { OpenChannel } from "../tabs/tab-stream.ts";
 import { type PageMessage, pageMessage, type WorkerMessage } from "./worker-message.ts";
 import { type PostToPage, WorkerService } from "./worker-service.ts";
 

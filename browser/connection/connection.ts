@@ -6,9 +6,9 @@
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type GatewayState, Rotation } from "@openclaw/core/sync/rotation.ts";
 import type { Libp2p } from "libp2p";
+import { browserClock, browserRandom } from "../ports.ts";
 import { FrameStream } from "./frame-stream.ts";
 import type { Gateway } from "./gateways.ts";
-import { browserClock, browserRandom } from "./ports.ts";
 
 export const SYNC_PROTOCOL = "/openclaw/sync/1";
 

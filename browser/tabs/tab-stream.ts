@@ -1,7 +1,7 @@
 /** A stream to the site that one tab has of another: frames over a channel that only the two hear. */
 import type { OpenClawError } from "@openclaw/core/errors.ts";
-import { isErrorData } from "./error-data.ts";
-import { RelayEnd, type RelayMessage } from "./relay.ts";
+import { isErrorData } from "../worker/error-data.ts";
+import { RelayEnd, type RelayMessage } from "../worker/relay.ts";
 
 export interface Channel {
   post(message: unknown): void;

@@ -5,9 +5,9 @@
 import { InvariantViolation } from "@openclaw/core/errors.ts";
 import type { ChildMessage, ParentMessage } from "@openclaw/core/sync/message.ts";
 import type { GatewayState } from "@openclaw/core/sync/rotation.ts";
-import type { DeviceStore } from "./device-store.ts";
+import type { Gateway } from "../connection/gateways.ts";
+import type { DeviceStore } from "../storage/device-store.ts";
 import type { ErrorData } from "./error-data.ts";
-import type { Gateway } from "./gateways.ts";
 import type { RelayMessage } from "./relay.ts";
 
 export type StoreMethod = keyof DeviceStore;

@@ -1,7 +1,7 @@
 /** The gateways of a site: given by the app, or asked of one of them and remembered for when none answers. */
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isName } from "@openclaw/core/ids.ts";
-import { recall, remember } from "./local-memory.ts";
+import { recall, remember } from "../storage/local-memory.ts";
 
 export interface Gateway {
   /** Its libp2p peer id: what the dialled connection must prove. */

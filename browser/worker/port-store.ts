@@ -1,7 +1,7 @@
 /** A client's store that is elsewhere: every call is handed on. */
 import type { ClientWrite } from "@openclaw/core/client/store.ts";
 import type { LinkId, Seq } from "@openclaw/core/ids.ts";
-import type { DeviceStore } from "./device-store.ts";
+import type { DeviceStore } from "../storage/device-store.ts";
 import type { StoreMethod } from "./worker-message.ts";
 
 export type CallStore = <Method extends StoreMethod>(

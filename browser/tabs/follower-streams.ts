@@ -1,9 +1,9 @@
 /** The leader's side: streams that it opens on its connection for other tabs, whose frames it passes on. */
 import type { OpenClawError } from "@openclaw/core/errors.ts";
 import type { FrameConnection } from "@openclaw/core/sync/message.ts";
-import { errorData, errorOf } from "./error-data.ts";
+import { errorData, errorOf } from "../worker/error-data.ts";
+import { join } from "../worker/relay.ts";
 import type { Locks } from "./leadership.ts";
-import { join } from "./relay.ts";
 import { streamChannel, type TabMessage, tabLock } from "./tab-message.ts";
 import { failAll, type OpenChannel, type TabStream, tabStream } from "./tab-stream.ts";
 

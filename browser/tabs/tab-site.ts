@@ -6,13 +6,13 @@ import { OpenClawError, unreachable } from "@openclaw/core/errors.ts";
 import type { Clock, Random } from "@openclaw/core/ports.ts";
 import type { FrameConnection } from "@openclaw/core/sync/message.ts";
 import type { GatewayState } from "@openclaw/core/sync/rotation.ts";
-import { errorData, errorOf } from "./error-data.ts";
+import type { Gateway } from "../connection/gateways.ts";
+import { errorData, errorOf } from "../worker/error-data.ts";
+import type { TabSite } from "../worker/worker-service.ts";
 import { FollowerStreams } from "./follower-streams.ts";
-import type { Gateway } from "./gateways.ts";
 import { Leadership, type Locks } from "./leadership.ts";
 import { leaderLock, streamChannel, type TabMessage, tabMessage, tabsChannel } from "./tab-message.ts";
 import { type Channel, failAll, type OpenChannel, type TabStream, tabStream } from "./tab-stream.ts";
-import type { TabSite } from "./worker-service.ts";
 
 /** A leader is known by then, or the try has failed, ms. */
 const LEADER_MS_MAX = 5_000;

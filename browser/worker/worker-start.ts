@@ -1,6 +1,6 @@
 /** Starts a page's worker, and notices when it is gone, however that came about. */
-import { browserClock } from "./ports.ts";
-import { tabLock } from "./tab-message.ts";
+import { browserClock } from "../ports.ts";
+import { tabLock } from "../tabs/tab-message.ts";
 import type { StartWorker } from "./worker-client.ts";
 import { type PageMessage, workerMessage } from "./worker-message.ts";
 
