@@ -21,7 +21,8 @@ export const MISSED_BY = { first: 16.0, all: 22.6 };
 const BROWSER = fileURLToPath(new URL("../../browser", import.meta.url));
 const APP = "virtual:first-app.ts";
 /** Loaded for a connection: imported where it is dialled, and nowhere else. */
-const FOR_A_CONNECTION = /\/browser\/connection\/libp2p-host\.ts$|\/core\/sync\/connection\.ts$|\/@multiformats\/multiaddr\//;
+const FOR_A_CONNECTION =
+  /\/browser\/connection\/libp2p-host\.ts$|\/core\/sync\/connection\.ts$|\/@multiformats\/multiaddr\//;
 
 export interface WeighedFile {
   readonly name: string;
