@@ -1,4 +1,4 @@
-/** Which rows fall with others: of a document, those with a change that follows one of theirs. */
+/** Which rows fall with others: of a document, those with a change that is one of theirs, sent again, or follows one. */
 import type { ChangeHash } from "../ids.ts";
 import { hashesOf } from "./rungs.ts";
 import type { OutboxRow } from "./store.ts";
@@ -27,4 +27,5 @@ export function withDependents<Row extends OutboxRow>(
 }
 
 const follows = ({ command }: OutboxRow, hashes: ReadonlySet<ChangeHash>): boolean =>
-  command.kind === "change" && command.changes.some(({ deps }) => deps.some((dep) => hashes.has(dep)));
+  command.kind === "change" &&
+  command.changes.some(({ hash, deps }) => hashes.has(hash) || deps.some((dep) => hashes.has(dep)));

@@ -25,6 +25,11 @@ export interface Draft {
 export interface JournalPart {
   readonly drafts?: readonly Draft[];
   readonly write?: ClientWrite;
+  /**
+   * A write made of what is known once everything before it is stored, and of nothing that comes behind it: a step by itself.
+   * Whoever awaited `commit` of a part before it has gone on by then.
+   */
+  readonly late?: () => ClientWrite;
   /** Drafts go to this outbox from here on: the parent forgot the one before. */
   readonly outbox?: Outbox;
 }
@@ -117,11 +122,10 @@ export class Journal {
     for (const { part } of this.#waiting) {
       drafts += part.drafts?.length ?? 0;
       // A reset of the mirror, or of the outbox, comes before the rows of its own write: nothing may be in front of it.
-      const first = part.write?.mirrorReset === true || part.outbox !== undefined;
+      const first = part.write?.mirrorReset === true || part.outbox !== undefined || part.late !== undefined;
       if (count > 0 && (drafts > BATCH_ITEMS_MAX || first)) break;
       count++;
-      // Changes that go do so after all that come in the same write: one that comes behind them comes in the next.
-      if ((part.write?.dropped?.length ?? 0) > 0) break;
+      if (part.late !== undefined) break;
     }
     return this.#waiting.splice(0, count);
   }
@@ -135,7 +139,7 @@ export class Journal {
     const changes = rows.flatMap(({ row: { command } }) => (command.kind === "change" ? [command] : []));
     const write = merged([
       { enqueue: rows.map(({ row }) => row), changes },
-      ...batch.flatMap(({ part }) => (part.write === undefined ? [] : [part.write])),
+      ...batch.flatMap(({ part: { write = {}, late } }) => (late === undefined ? [write] : [write, late()])),
     ]);
     await this.#store.write(write);
     this.#wrote(write);

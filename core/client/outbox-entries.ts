@@ -12,7 +12,7 @@ import { allRows, type Claim } from "./drain.ts";
 import type { Journal } from "./journal.ts";
 import { isNothing, NOTHING } from "./nothing.ts";
 import { decodeOutboxFile, encodeOutboxFile } from "./outbox-file.ts";
-import type { Rungs } from "./rungs.ts";
+import { hashesOf, type Rungs } from "./rungs.ts";
 import type { Settlement } from "./settlement.ts";
 import type { ClientStore, ClientWrite, FailedRow, OutboxRow } from "./store.ts";
 
@@ -102,7 +102,7 @@ export class OutboxEntries {
         // An edit that was made while that was kept may follow one of them.
         await journal.commit({});
         const now = await this.#falling(entries);
-        if (now.every((row) => kept.has(nameOf(row)))) return await this.#drop(now);
+        if (now.every((row) => kept.has(nameOf(row))) && (await this.#drop(now))) return;
         resume();
       }
     } finally {
@@ -170,40 +170,48 @@ export class OutboxEntries {
     return this.#host.rungs.rung(hash) === "device";
   }
 
-  async #drop(rows: readonly Row[]): Promise<void> {
+  /** False if meanwhile one of them was sent again under another number: nothing was dropped. */
+  async #drop(rows: readonly Row[]): Promise<boolean> {
     const { journal, rungs, settlement, documents, changed } = this.#host;
-    const waiting = rows.filter((row) => !("code" in row));
     const refused = rows.filter((row) => "code" in row);
-    // A row that was sent again with what the site might lack may name what it has.
-    const changes = rows.flatMap(({ command }) =>
-      command.kind === "change"
-        ? [{ ...command, changes: command.changes.filter(({ hash }) => this.#isOnlyHere(hash)) }]
-        : [],
-    );
     // A number is never missing from a stream: a command that does nothing takes the place of what is dropped.
-    const replaced = waiting.map(({ link, seq }): OutboxRow => ({ link, seq, command: NOTHING }));
-    const dropped = changes.map(({ collection, document, changes: own }) => ({
-      collection,
-      document,
-      changes: own.map(({ hash }) => ({ hash })),
-    }));
-    const write: ClientWrite = { replaced, forgetFailed: refused, dropped };
-    await journal.commit({ write });
-    // The site may have told meanwhile that it has some of them: those are the document's as anybody's are.
-    const theirs = changes.map((command) => ({
-      ...command,
-      changes: command.changes.filter(({ hash }) => !this.#isOnlyHere(hash)),
-    }));
-    if (theirs.some((command) => command.changes.length > 0)) await journal.commit({ write: { changes: theirs } });
+    const replaced = rows
+      .filter((row) => !("code" in row))
+      .map(({ link, seq }): OutboxRow => ({ link, seq, command: NOTHING }));
+    const step: { dropped: NonNullable<ClientWrite["dropped"]> | null } = { dropped: null };
+    // In one step with what decides it: what the site told of before is the document's as anybody's changes are.
+    const late = (): ClientWrite => {
+      step.dropped = this.#isSentAgain(rows) ? null : rows.flatMap((row) => this.#droppedOf(row));
+      return step.dropped === null ? {} : { replaced, forgetFailed: refused, dropped: step.dropped };
+    };
+    await journal.commit({ late });
+    const { dropped } = step;
+    if (dropped === null) return false;
     const discarding = new OpenClawError("DISCARDED");
     for (const row of replaced) for (const edit of journal.outbox.replace(row)) edit.refused(discarding);
     settlement.forget(refused);
     rungs.discarded(
-      changes.flatMap((command) => command.changes.map(({ hash }) => hash)),
+      dropped.flatMap(({ changes }) => changes.map(({ hash }) => hash)),
       discarding,
     );
     await documents.readAgain(documentsOf(rows));
     await changed();
+    return true;
+  }
+
+  /** Of a row that was sent again with what the site might lack, the site may have some. */
+  #droppedOf({ command }: Row): NonNullable<ClientWrite["dropped"]> {
+    if (command.kind !== "change") return [];
+    const { collection, document } = command;
+    return [{ collection, document, changes: command.changes.filter(({ hash }) => this.#isOnlyHere(hash)) }];
+  }
+
+  /** The site lacked what one of them follows (D3), or forgot this session: it waits anew. */
+  #isSentAgain(rows: readonly Row[]): boolean {
+    const isOne = isAmong(rows);
+    const hashes = new Set(rows.flatMap(hashesOf).filter((hash) => this.#isOnlyHere(hash)));
+    const { outbox } = this.#host.journal;
+    return [...outbox.rows()].some(({ row }) => !isOne(row) && hashesOf(row).some((hash) => hashes.has(hash)));
   }
 
   #file(waiting: readonly OutboxRow[], refused: readonly FailedRow[]): Uint8Array {

@@ -25,6 +25,23 @@ class SlowReads extends MemoryClientStore {
   }
 }
 
+/** A store that is asked for an outbox while something else goes on, and that tells after each write what a crash would leave. */
+class Interrupted extends HeldStore {
+  before: (() => Promise<void>) | null = null;
+  readonly left: number[] = [];
+
+  override async outbox(...question: Parameters<HeldStore["outbox"]>) {
+    const rows = await super.outbox(...question);
+    await this.before?.();
+    return rows;
+  }
+
+  override async write(...write: Parameters<HeldStore["write"]>): Promise<void> {
+    await super.write(...write);
+    this.left.push((await this.document("log", "today")).length);
+  }
+}
+
 const open = (client: Client): Promise<DocumentHandle<Log>> =>
   client.docs.open<Log>("log", "today", { initial: EMPTY });
 
@@ -203,6 +220,21 @@ describe("the outbox", () => {
     expect(handle.doc().text).toBe("");
   });
 
+  test("D3: what waits under two names, as what was sent again does, goes with both", async () => {
+    const { world, client, handle } = await offlineClient();
+    await type(world, handle, "one");
+    const waiting = (await client.outbox.list()).slice(-1);
+    const [row] = waiting;
+    const other = "b".repeat(32);
+    if (row === undefined || !isLinkId(other)) throw new Error("an edit waits");
+    const again = { link: other, seq: seq(1), command: row.command };
+    await client.outbox.import(encodeOutboxFile({ cluster: null, waiting: [again], refused: [] }));
+    await client.outbox.discard(waiting, nowhere);
+    expect((await client.outbox.list()).some(({ command }) => command === row.command)).toBe(false);
+    expect(await client.outbox.list()).toHaveLength(0);
+    expect(handle.doc().text).toBe("");
+  });
+
   test("L4: a change that comes back while it is being discarded is stored, as the cursor says", async () => {
     const store = new HeldStore();
     const link = "a".repeat(32);
@@ -212,12 +244,40 @@ describe("the outbox", () => {
     const changes = [{ ...document, changes: changesOf("aabb", (draft) => Object.assign(draft, { text: "x" })) }];
     await journal.commit({ write: { changes } });
     store.holding = true;
-    const writes = [journal.commit({}), journal.commit({ write: { dropped: changes } })];
+    const writes = [journal.commit({}), journal.commit({ late: () => ({ dropped: changes }) })];
     writes.push(journal.commit({ write: { changes } }));
     await Promise.resolve();
     store.release();
     await Promise.all(writes);
     expect(await store.document("log", "today")).toHaveLength(1);
+  });
+
+  test("S1: what the site tells of while it is being discarded is at no time missing on the device", async () => {
+    const store = new Interrupted();
+    const { world, client, handle } = await offlineClient(store);
+    await type(world, handle, "one");
+    const waiting = await client.outbox.list();
+    const told = Promise.withResolvers<void>();
+    let looks = 0;
+    store.before = async () => {
+      // The second look is the last before it goes; what the site tells now is on its way into the store then.
+      if (++looks < 2) return;
+      store.before = null;
+      store.holding = true;
+      client.goOnline();
+      await world.elapse(500);
+      told.resolve();
+    };
+    const discarded = client.outbox.discard(waiting, nowhere);
+    await told.promise;
+    await world.flush();
+    store.left.length = 0;
+    store.release();
+    await discarded;
+    await world.elapse(2_000);
+    expect(handle.doc().text).toBe("one");
+    expect(store.left.length).toBeGreaterThan(1);
+    expect(new Set(store.left)).toEqual(new Set([2]));
   });
 
   test("what the site has is nobody's to discard", async () => {
