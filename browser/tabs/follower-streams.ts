@@ -35,6 +35,8 @@ export class FollowerStreams {
     this.#watch(tab);
     try {
       const frames = await connect(tab, ended === null ? null : errorOf(ended));
+      // That tab went meanwhile, and nobody would end its stream.
+      if (!this.#watched.has(tab)) return frames.close();
       const stream: TabStream = tabStream(open, streamChannel(store, id), () => this.#streams.delete(stream));
       this.#streams.set(stream, tab);
       join(stream, frames);

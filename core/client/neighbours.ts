@@ -87,9 +87,10 @@ export class Neighbours {
     if (news.kind === "reread") return this.#reread();
     const { rungs, settlement, drainer, documents, changed, epoch } = this.#host;
     const answered = news.answered.filter(({ link }) => !this.#host.own.has(link));
-    this.#settle(answered);
     // Of another epoch a revision says nothing (L3): this session meets the site there itself.
-    if (news.epoch === epoch()) {
+    const isKnown = news.epoch === epoch();
+    this.#settle(isKnown ? answered : answered.map((row) => ({ ...row, at: null })));
+    if (isKnown) {
       for (const { document, revision } of news.awaiting) rungs.committed(document?.hashes ?? [], revision);
     }
     this.#refused(news.failed);

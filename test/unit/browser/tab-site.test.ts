@@ -135,6 +135,21 @@ test("a tab that dies leaves no stream behind at the leader", async () => {
   await allTalk(device, talks.slice(0, 1), "after");
 });
 
+test("a tab that dies while the leader opens its stream leaves none behind", async () => {
+  // A stream is opened in 5 ms: the death falls before, in the midst of that, and behind it.
+  for (let at = 0; at < 12; at++) {
+    const device = new Device();
+    const leader = device.open("tab 0");
+    await device.elapse(50);
+    const follower = device.open("tab 1");
+    follower.site.connect(null).catch(() => undefined);
+    await device.elapse(at);
+    follower.kill();
+    await device.elapse(50);
+    expect(leader.connection.size, `killed after ${at} ms`).toBe(0);
+  }
+});
+
 test("X1: a follower that takes nothing is let go of, and comes again when it runs", async () => {
   const { device, all, talks } = await tabs(2);
   all[1]?.stop();

@@ -1,9 +1,10 @@
 /** Sessions of one device: what one has stored, the others show, and follow to the site. */
 
-import { utf8Text } from "@openclaw/core/bytes.ts";
+import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import type { Client, ClientOptions } from "@openclaw/core/client/client.ts";
 import type { DeviceNews, NeighboursPort } from "@openclaw/core/client/device-news.ts";
 import type { DocumentHandle } from "@openclaw/core/client/document-handle.ts";
+import { revision } from "@openclaw/core/ids.ts";
 import { expect, test } from "vitest";
 import { codeOf } from "../sync/code-of.ts";
 import { type TestCluster, World } from "../sync/world.ts";
@@ -335,6 +336,27 @@ test("a tab that did not hear for a while takes up all of it from the store", as
   expect(rungs(two)?.at(-1)).toBe("device");
   // Two of the one, and how the other began the document: told to nobody, it was counted when the first was online.
   expect([a.status().unsynced, frozen.status().unsynced]).toEqual([3, 3]);
+});
+
+test("L3: a revision of another epoch says nothing of when a key's write shows", async () => {
+  const { device, a, b } = await Device.with(["k/"]);
+  await device.site.execute({ kind: "put", key: utf8("k/0"), value: new Uint8Array() });
+  await device.world.elapse(2_000);
+  await device.site.execute({ kind: "deleteRange", keys: { kind: "key", key: utf8("k/0") } });
+  await device.world.elapse(2_000);
+  for (const client of [a, b]) client.goOffline();
+  const edit = a.kv.put("k/1", "typed");
+  await device.world.flush();
+  expect(await rows(b, "k/")).toEqual(["k/1=typed@0"]);
+  const row = device.tabs.told.flatMap((news) => (news.kind === "stored" ? news.queued : [])).at(-1);
+  if (row === undefined) throw new Error("nothing is queued");
+  // Told by a session that met the site in an epoch whose revisions were far ahead.
+  const answered = [{ link: row.link, seq: row.seq, at: revision(1_000_000) }];
+  const told = { kind: "stored", queued: [], awaiting: [], failed: [], forgotten: [], dropped: [] } as const;
+  device.tabs.port().tell({ ...told, epoch: "f".repeat(32), answered });
+  await device.world.flush();
+  expect(await rows(b, "k/")).toEqual([]);
+  edit.site.catch(() => undefined);
 });
 
 test("L3: a revision of another epoch says nothing of a rung", async () => {
