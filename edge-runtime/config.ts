@@ -21,6 +21,7 @@ import { SNAPSHOT_BYTES_PER_SECOND } from "@openclaw/core/replica/snapshot-sende
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import type { PublicKey } from "./api/auth.ts";
+import type { CertificateFiles } from "./certificate.ts";
 import { emptyNodeBytes } from "./storage/disk-use.ts";
 import { STATE_CACHE_BYTES } from "./storage/state-protocol.ts";
 
@@ -130,6 +131,11 @@ const ConfigFile = z
       })
       .prefault({}),
     page: z.string().min(1).nullable().default(null),
+    /** PEM files: with them the API is https, and browsers may dial `/tls/ws`. */
+    tls: z
+      .strictObject({ certificate: z.string().min(1), key: z.string().min(1) })
+      .nullable()
+      .default(null),
     auth: z.strictObject({ publicKey: PublicKeyField }).nullable().default(null),
     snapshots: z
       .strictObject({
@@ -184,6 +190,12 @@ const ConfigFile = z
     repeated(file.members.map(({ peer }) => peer)).forEach(
       (at) => void complain(["members", at, "peer"], "named twice"),
     );
+    const own = file.members.findIndex(({ node }) => node === file.node);
+    if (file.tls !== null && file.members[own]?.http.startsWith("http:") === true)
+      complain(["members", own, "http"], "with tls the API is https://…");
+    file.listen.forEach((text, at) => {
+      if (file.tls === null && isSecureWebSocket(text)) complain(["listen", at], "a certificate is wanted: tls");
+    });
     const least = emptyNodeBytes(file.memory.logBytes);
     if (file.disk.budgetBytes !== null && file.disk.budgetBytes < least)
       complain(["disk", "budgetBytes"], `a node that holds nothing needs ${least} bytes (of them memory.logBytes)`);
@@ -225,6 +237,8 @@ export interface NodeConfig {
   /** What the link to the parent may use; null: all there is. */
   readonly uplink: { readonly bytesPerSecond: number | null; readonly bytesPerDay: number | null };
   readonly page: string | null;
+  /** Null: http and ws only. */
+  readonly tls: CertificateFiles | null;
   readonly auth: { readonly publicKey: PublicKey } | null;
   readonly snapshots: { readonly bytesPerSecond: number };
   readonly memory: { readonly stateCacheBytes: number; readonly logBytes: number };
@@ -276,6 +290,8 @@ export function parseConfig(text: string, file: string): NodeConfig {
     identity: absolute(checked.identity),
     credential: absolute(checked.credential),
     page: checked.page === null ? null : absolute(checked.page),
+    tls:
+      checked.tls === null ? null : { certificate: absolute(checked.tls.certificate), key: absolute(checked.tls.key) },
   };
 }
 
@@ -313,6 +329,8 @@ function refuseInsecureBind(
 
 export const isLoopbackHost = (host: string): boolean =>
   host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+
+const isSecureWebSocket = (text: string): boolean => /\/(wss|tls\/ws)(\/|$)/.test(text);
 
 function isMultiaddr(text: string): boolean {
   try {

@@ -30,6 +30,8 @@ export interface MetricSources {
   readonly refused: () => ReadonlyMap<ErrorCode, number>;
   /** Null without a parent. */
   readonly uplink: () => Pick<UplinkState, "connected" | "phase" | "use" | "left"> | null;
+  /** Of the certificate for browsers; null without one. */
+  readonly certificateExpires: () => Date | null;
 }
 
 export class Metrics {
@@ -49,6 +51,7 @@ export class Metrics {
     refusals,
     refused,
     uplink,
+    certificateExpires,
   }: MetricSources) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: LOOP_LAG_MS });
@@ -187,6 +190,11 @@ export class Metrics {
         for (const [what, count] of Object.entries(counts)) this.set({ what }, count);
       },
     });
+    gauge(
+      "certificate_expires_seconds",
+      "When browsers take the certificate no longer, Unix time; 0 without one",
+      () => (certificateExpires()?.getTime() ?? 0) / 1_000,
+    );
     gauge("watchers", "Open watches", () => this.#watchers());
     gauge("uplink_connected", "1 while the parent is connected; 0 also without a parent", () =>
       uplink()?.connected ? 1 : 0,

@@ -18,6 +18,8 @@ import type { Logger } from "pino";
 import { buildApi } from "./api/app.ts";
 import { openAuthority, tokenAuthority } from "./api/auth.ts";
 import type { ApiAuthority, MemberPresence } from "./api/deps.ts";
+import { listen, renewCertificate } from "./api/listen.ts";
+import { Certificate } from "./certificate.ts";
 import { isLoopbackHost, type NodeConfig } from "./config.ts";
 import { ChangeCheck } from "./documents/change-check.ts";
 import { Materialiser } from "./documents/materialise.ts";
@@ -140,8 +142,11 @@ async function compose(
     topics: [clientPresenceTopic(cluster)],
     isMember: (peer) => directory.list().some((member) => member.peer === peer),
   });
+  const certificate = await Certificate.open(config.tls, systemClock, log);
+  if (certificate !== null) started.push(async () => certificate.stop());
   const host = await createHost({
     identity,
+    certificate: certificate?.pem ?? null,
     listen: config.listen,
     bootstrap: bootstrapOf(config, remotePeer),
     mdns: config.mdns,
@@ -333,6 +338,7 @@ async function compose(
     refusals,
     refused: () => children.refusals.byCode(),
     uplink: () => uplink?.status() ?? null,
+    certificateExpires: () => certificate?.expires ?? null,
   });
   const app = await buildApi({
     replica,
@@ -344,6 +350,7 @@ async function compose(
     disk,
     refusals,
     metrics,
+    certificate: certificate?.pem ?? null,
     origins: config.http.origins,
     page: config.page,
     log,
@@ -365,7 +372,11 @@ async function compose(
     failed: failure.promise,
   };
   options.extend?.(app, running);
-  const address = await listen(app, config);
+  certificate?.follow((pem) => {
+    renewCertificate(app, pem);
+    host.services.certificate.renew(pem);
+  });
+  const address = await listen(app, config.http);
   log.info({ http: address, revision: replica.position().revision }, "node started");
   return { ...running, http: address };
 }
@@ -386,14 +397,3 @@ const membersHeard = (presence: PresenceGossip, cluster: ClusterId): readonly Me
     .rows()
     .filter((row) => row.cluster === cluster)
     .map(({ node, revision, ageMs }) => ({ node, revision, ageMs }));
-
-async function listen(app: FastifyInstance, { http }: NodeConfig): Promise<string> {
-  try {
-    return await app.listen({ host: http.host, port: http.port });
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EADDRINUSE") {
-      throw new OpenClawError("PORT_IN_USE", `http ${http.host}:${http.port}`, { cause: error });
-    }
-    throw error;
-  }
-}

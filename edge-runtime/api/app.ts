@@ -18,6 +18,7 @@ import { kvListRoute } from "./kv-list.ts";
 import { leaseRoutes } from "./leases.ts";
 import { ledgerRoute } from "./ledger.ts";
 import { leftLivesRoute } from "./left-lives.ts";
+import { createApiServer } from "./listen.ts";
 import { livesRoutes } from "./lives.ts";
 import { memberRoutes } from "./members.ts";
 import { operationRoutes } from "./operation.ts";
@@ -29,11 +30,6 @@ import { txnRoute } from "./txn.ts";
 import { ROUTABLE_KEY_CHARS_MAX, routableUrl } from "./url-bytes.ts";
 import { verifyRoutes } from "./verify.ts";
 import { watchRoutes } from "./watch.ts";
-
-/** Ms a client may take to send a request: a slow sender holds a socket, not a handler. */
-const RECEIVE_MS_MAX = 30_000;
-/** Sockets of one node; Node closes what comes beyond. */
-const CONNECTIONS_MAX = 4_096;
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -63,13 +59,12 @@ export async function buildApi(deps: ApiDeps): Promise<FastifyInstance> {
     // A logger for each request costs more than its put, and would only add a number to the few lines that requests write.
     childLoggerFactory: (logger) => logger,
     forceCloseConnections: true,
-    requestTimeout: RECEIVE_MS_MAX,
+    serverFactory: (handler) => createApiServer(deps.certificate, handler),
     rewriteUrl: (request) => routableUrl(request.url ?? "/"),
     routerOptions: { maxParamLength: ROUTABLE_KEY_CHARS_MAX },
     // A misspelt parameter is told, not dropped.
     ajv: { customOptions: { removeAdditional: false } },
   });
-  app.server.maxConnections = CONNECTIONS_MAX;
   app.decorateRequest("principal");
   answerErrors(app, deps.onFatal);
   answerInTime(app);

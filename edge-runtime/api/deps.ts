@@ -8,6 +8,7 @@ import type { Authority, Principal } from "@openclaw/core/sync/authority.ts";
 import type { Adoption } from "@openclaw/core/sync/parent-epochs.ts";
 import type { UplinkState } from "@openclaw/core/sync/uplink-state.ts";
 import type { FastifyBaseLogger } from "fastify";
+import type { Pem } from "../certificate.ts";
 import type { Materialiser } from "../documents/materialise.ts";
 import type { Metrics } from "../metrics.ts";
 import type { LinkRefusals } from "../sync/link-refusals.ts";
@@ -96,6 +97,8 @@ export interface ApiDeps {
   readonly disk: Pick<DiskBudget, "status">;
   readonly refusals: Pick<LinkRefusals, "list">;
   readonly metrics: Metrics;
+  /** For https; null for http. */
+  readonly certificate: Pem | null;
   /** Origins, besides the members' own, whose pages may call this node: `https://shop.example`. */
   readonly origins: readonly string[];
   /** A folder served at /; null for none. */

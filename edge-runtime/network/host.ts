@@ -5,7 +5,7 @@
 import { type GossipSub, type GossipSubComponents, gossipsub, StrictSign } from "@chainsafe/libp2p-gossipsub";
 import { bootstrap } from "@libp2p/bootstrap";
 import { type Identify, identify } from "@libp2p/identify";
-import type { Libp2p } from "@libp2p/interface";
+import type { Libp2p, Libp2pEvents, TypedEventTarget } from "@libp2p/interface";
 import { mdns } from "@libp2p/mdns";
 import { noise } from "@libp2p/noise";
 import { type Ping, ping } from "@libp2p/ping";
@@ -14,6 +14,7 @@ import { webSockets } from "@libp2p/websockets";
 import { yamux } from "@libp2p/yamux";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { createLibp2p, type Libp2pOptions } from "libp2p";
+import type { Pem } from "../certificate.ts";
 import { parseMultiaddr } from "./address.ts";
 import type { NodeIdentity } from "./identity.ts";
 import * as limits from "./limits.ts";
@@ -26,6 +27,12 @@ export interface HostServices extends Record<string, unknown> {
   readonly gossip: GossipSub;
   /** Of a node only. */
   readonly memberGossip?: GossipSub;
+  readonly certificate: CertificateRenewal;
+}
+
+/** How the listeners hear of a certificate that was renewed: libp2p's own event, which only its parts can send. */
+export interface CertificateRenewal {
+  renew(pem: Pem): void;
 }
 
 export type Host = Libp2p<HostServices>;
@@ -36,6 +43,8 @@ export interface HostOptions {
   readonly listen: readonly string[];
   /** Addresses with `/p2p/…` that are dialled once at start, so that gossip finds somebody. */
   readonly bootstrap?: readonly string[];
+  /** For addresses that end in `/tls/ws`; absent or null: there are none. */
+  readonly certificate?: Pem | null;
   /** Announce and find peers on the local network. */
   readonly mdns?: boolean;
   /** Gossip topics; all others are refused (pitfall 48). */
@@ -72,7 +81,10 @@ function libp2pOptions(options: HostOptions): Libp2pOptions<HostServices> {
         outboundSocketInactivityTimeout: limits.SOCKET_IDLE_MS,
         maxConnections: limits.CONNECTIONS_MAX,
       }),
-      webSockets({ maxBufferedAmount: limits.STREAM_WINDOW_BYTES_MAX }),
+      webSockets({
+        maxBufferedAmount: limits.STREAM_WINDOW_BYTES_MAX,
+        ...(options.certificate ? { https: { ...options.certificate } } : {}),
+      }),
     ],
     connectionEncrypters: [gatheringEncrypter(noise())],
     streamMuxers: [
@@ -109,6 +121,9 @@ function libp2pOptions(options: HostOptions): Libp2pOptions<HostServices> {
       ...(members === undefined
         ? {}
         : { memberGossip: (components: GossipSubComponents) => members.service(components) }),
+      certificate: ({ events }: { readonly events: TypedEventTarget<Libp2pEvents> }): CertificateRenewal => ({
+        renew: (detail) => void events.safeDispatchEvent("certificate:renew", { detail }),
+      }),
       identify: identify(),
       ping: ping(),
       gossip: gossipsub({

@@ -22,11 +22,16 @@ export function chromiumPath(): string {
 /**
  * @param profile a folder; the same one again is the same device
  * @param serviceWorkers one runs in the process of some page, and would be stopped with it
+ * @param flags besides those that all have
  */
-export function launchChromium(profile: string, serviceWorkers: "allow" | "block" = "allow"): Promise<BrowserContext> {
+export function launchChromium(
+  profile: string,
+  serviceWorkers: "allow" | "block" = "allow",
+  flags: readonly string[] = [],
+): Promise<BrowserContext> {
   return chromium.launchPersistentContext(profile, {
     executablePath: chromiumPath(),
-    args: FLAGS,
+    args: [...FLAGS, ...flags],
     serviceWorkers,
     viewport: { width: 1_280, height: 900 },
     reducedMotion: "reduce",

@@ -21,6 +21,7 @@ members:
   - { node: california-1, peer: ${PEER}, addresses: [/ip4/127.0.0.1/tcp/9101], http: "http://127.0.0.1:8101" }
   - { node: california-2, peer: ${OTHER}, addresses: [/ip4/127.0.0.1/tcp/9102], http: "http://127.0.0.1:8102/" }
 `;
+const SECURE = `${YAML.replace('"http://127.0.0.1:8101"', '"https://127.0.0.1:8101"')}tls: { certificate: site.crt, key: /keys/site.key }\n`;
 const FILE = "/etc/openclaw/node.yaml";
 
 const read = (text: string): NodeConfig => parseConfig(text, FILE);
@@ -68,13 +69,25 @@ page: ./page
 auth: { publicKey: { kty: OKP, crv: Ed25519, x: abc } }
 `;
     expect(read(text)).toMatchObject({
+      tls: null,
       parent: { cluster: "hub", subscribe: { collections: [], prefixes: [], mirrors: false } },
       page: "/etc/openclaw/page",
       auth: { publicKey: { kty: "OKP" } },
     });
   });
 
+  test("may have a certificate: then the API is https, and browsers dial wss", () => {
+    const text = SECURE.replace("/tcp/9201/ws", "/tcp/9201/tls/ws");
+    expect(read(text)).toMatchObject({ tls: { certificate: "/etc/openclaw/site.crt", key: "/keys/site.key" } });
+  });
+
   test.each<[string, string, string]>([
+    ["plain http beside a certificate", SECURE.replace("https:", "http:"), "members.0.http: with tls the API is https"],
+    [
+      "wss without a certificate",
+      YAML.replace("/tcp/9201/ws", "/tcp/9201/wss"),
+      "node.yaml:10: listen.1: a certificate is wanted",
+    ],
     ["a missing field", YAML.replace(/^node: .*\n/m, ""), "node.yaml:1: node: a node's name"],
     [
       "an unknown field",
