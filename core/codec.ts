@@ -93,6 +93,10 @@ export class TupleReader {
     }
     return read(this);
   }
+  /** True while a field is left: of a tuple that was shorter once. */
+  get more(): boolean {
+    return this.#next < this.#fields.length;
+  }
   end(): void {
     if (this.#next !== this.#fields.length) throw this.#wrong("no further field");
   }

@@ -67,6 +67,8 @@ export const SNAPSHOT_ROWS_BYTES_MAX = 2 * 1_048_576 + 65_536;
 export const SNAPSHOT_ORIGINS_MAX = 10_000;
 /** Collections, and prefixes, that one subscription may name. */
 export const SUBSCRIPTION_ITEMS_MAX = 256;
+/** Single documents that one subscription may name: as many as a client opens at once. */
+export const SUBSCRIPTION_DOCUMENTS_MAX = 1_024;
 
 /** Ancestors that are remembered. Whoever stands in an older epoch is no relation any more. */
 export const ANCESTORS_MAX = 256;

@@ -1,6 +1,8 @@
 /** The documents that are open: each is one in memory, however many handles an app has of it. */
 import { OpenClawError } from "../errors.ts";
+import type { DocumentName } from "../ledger/document-names.ts";
 import type { DocumentChange } from "../ledger/record.ts";
+import { SUBSCRIPTION_DOCUMENTS_MAX } from "../limits.ts";
 import type { NextTurn } from "../ports.ts";
 import { nameRefusal } from "../state-machine/document-rows.ts";
 import type { DocumentHandle } from "./document-handle.ts";
@@ -10,21 +12,16 @@ import type { StandardSchema } from "./standard-schema.ts";
 import type { QuarantinedRow } from "./store.ts";
 import { TypedDocuments } from "./typed-documents.ts";
 
-/** Documents open at once; a further one is refused OVERLOADED. */
-const OPEN_MAX = 1_024;
+/** Documents open at once, all of which are streamed; a further one is refused OVERLOADED. */
+const OPEN_MAX = SUBSCRIPTION_DOCUMENTS_MAX;
 
 /** What documents need of their client. */
 export interface DocumentsHost extends Omit<DocumentHost, "slices"> {
   readonly nextTurn: NextTurn;
   /** Documents that are built from here on are edited under another actor: numbers of what was discarded are not used again (D2). */
   renewActor(): void;
-  /** Makes sure that the collection is part of what the parent streams. */
-  subscribe(collection: string): void;
-}
-
-export interface DocumentName {
-  readonly collection: string;
-  readonly document: string;
+  /** Makes sure that the document is part of what the parent streams. */
+  subscribe(name: DocumentName): void;
 }
 
 export class Documents {
@@ -54,8 +51,8 @@ export class Documents {
     document.hold();
     try {
       await loaded;
-      // After it was fetched: a wider subscription is a new connection. That brings all there is, and what came meanwhile.
-      this.#host.subscribe(collection);
+      // After it was fetched: the first subscription of a session is a new connection. It brings what came meanwhile.
+      this.#host.subscribe({ collection, document: id });
       if (options.initial !== undefined) document.begin({ ...options.initial } as Content);
     } catch (error) {
       document.release();
@@ -81,6 +78,10 @@ export class Documents {
     const one = { document, loaded: document.load() };
     this.#open.set(name, one);
     return one;
+  }
+
+  isOpen({ collection, document }: DocumentName): boolean {
+    return this.#open.has(nameOf(collection, document));
   }
 
   /** Resolves when what was received is shown as far as that more may come. */

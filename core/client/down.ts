@@ -4,14 +4,15 @@
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import { type ClusterId, type Epoch, isClusterId, PARTITION, type Revision, revision } from "../ids.ts";
+import type { DocumentName } from "../ledger/document-names.ts";
 import type { PositionToken } from "../ledger/position-token.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
 import { common, isSame } from "../ledger/scope.ts";
 import type { SnapshotStep } from "../ledger/snapshot.ts";
 import { isWhole } from "../ledger/snapshot.ts";
-import { NOTHING, type Subscription } from "../ledger/subscription.ts";
+import { bringsDocument, NOTHING, type Subscription } from "../ledger/subscription.ts";
 import { SUBSCRIPTION_ITEMS_MAX } from "../limits.ts";
-import type { EventRun, Hello } from "../sync/child-link.ts";
+import type { ChildLink, EventRun, Hello } from "../sync/child-link.ts";
 import { isBare } from "../sync/run.ts";
 import type { Documents } from "./documents.ts";
 import type { Journal } from "./journal.ts";
@@ -19,7 +20,7 @@ import type { Keys } from "./keys.ts";
 import type { Quarantines, ReceivedChanges } from "./quarantines.ts";
 import type { Rungs } from "./rungs.ts";
 import type { ClientStore, DownCursor } from "./store.ts";
-import { covers, coversPrefix, fits, isEmpty, union } from "./subscription.ts";
+import { covers, coversPrefix, fits, isEmpty, union, withRoom } from "./subscription.ts";
 import { Taken } from "./taken.ts";
 import { type Place, snapshotAfter, takenOfPiece } from "./taken-snapshot.ts";
 
@@ -39,11 +40,17 @@ export interface DownHost {
   /** The next step of a snapshot is stored. */
   snapshotTaken(): void;
   failed(error: OpenClawError): void;
+  /** The connection that there is. */
+  link(): Pick<ChildLink, "open" | "subscribe"> | null;
+  /** Ends it, and makes another one. */
+  restart(): void;
 }
 
 export class Down {
   readonly #host: DownHost;
   #wanted: Subscription;
+  /** What the parent was asked for last over this connection; null: for nothing, or there is none. */
+  #asked: Subscription | null = null;
   /** What is here: `held` as of the cursor. Moves when it is stored, so that nobody reads less than was told. */
   #place: Place;
   #written: Revision;
@@ -61,7 +68,7 @@ export class Down {
     this.#place =
       stored === null ? BEGINNING : { cursor: stored.cursor, held: stored.subscription, snapshot: stored.snapshot };
     // What earlier sessions wanted gives way: a subscription is never given up while its session lives.
-    const both = union(this.#place.held, wanted);
+    const both = withRoom(union(this.#place.held, wanted), (name) => bringsDocument(wanted, name));
     this.#wanted = fits(both) ? both : fitting(wanted);
     this.#written = this.#place.cursor;
   }
@@ -88,11 +95,34 @@ export class Down {
     return this.#stored !== null && coversPrefix(this.#stored.subscription, prefix, mirrored);
   }
 
-  /** True if the stream has to begin anew to bring it. @throws OpenClawError OVERLOADED: one stream brings no more */
-  want(more: Subscription): boolean {
-    if (covers(this.#wanted, more)) return false;
+  /** @throws OpenClawError OVERLOADED: one stream brings no more */
+  want(more: Subscription): void {
+    if (covers(this.#wanted, more)) return;
     this.#wanted = fitting(union(this.#wanted, more));
-    return true;
+    this.turn();
+  }
+
+  /**
+   * A document that is opened is kept up to date from now on, and after it is closed. Of more than one stream brings, those
+   * give way that were opened longest ago and are not open: what is here of them stays.
+   */
+  wantDocument(name: DocumentName): void {
+    // Also one that is wanted already: it was opened last.
+    const both = union(this.#wanted, { ...NOTHING, documents: [name] });
+    this.#wanted = fitting(withRoom(both, (one) => this.#host.documents.isOpen(one)));
+    this.turn();
+  }
+
+  /** Has the stream bring what is wanted, where it does not; one that begins later is asked for what is wanted by then. */
+  turn(): void {
+    const link = this.#host.link();
+    if (link?.open !== true || isEmpty(this.#wanted)) return;
+    // Nothing is streamed: that begins with a connection.
+    if (this.#asked === null) return this.#host.restart();
+    // What is half replaced is made whole first; at its end this is looked at again.
+    if (this.#place.snapshot !== null || isSame(this.#asked, this.#wanted)) return;
+    this.#asked = this.#wanted;
+    link.subscribe(this.#wanted);
   }
 
   /**
@@ -101,19 +131,24 @@ export class Down {
    */
   async hello(): Promise<Hello["down"]> {
     await this.#storing;
+    this.#asked = null;
     if (isEmpty(this.#wanted)) return null;
     const { cursor } = this.#place;
     let { held, snapshot } = this.#place;
-    if (snapshot !== null && !isSame(snapshot.head.subscription, this.#wanted)) {
+    const begun = snapshot?.head.subscription ?? null;
+    // What it was begun with comes first, however much is wanted by now: a large one would never be done.
+    const subscription = begun !== null && covers(this.#wanted, begun) ? begun : this.#wanted;
+    if (snapshot !== null && subscription !== begun) {
       // What was half replaced is of no revision: all of it has to come again.
       if (isWhole(snapshot.head)) held = NOTHING;
       snapshot = null;
     }
     // A stream from the first revision on brings whatever it is asked for; a later one what it brought so far.
-    held = cursor === 0 ? this.#wanted : common(held, this.#wanted);
+    held = cursor === 0 ? subscription : common(held, subscription);
     this.#place = { cursor, held, snapshot };
     this.#written = cursor;
-    return { subscription: this.#wanted, cursor, epoch: this.epoch, hash: null, held, snapshot, record: null };
+    this.#asked = subscription;
+    return { subscription, cursor, epoch: this.epoch, hash: null, held, snapshot, record: null };
   }
 
   /** @throws OpenClawError WRONG_CLUSTER; WRONG_EPOCH: what is here is of another epoch, `forget` it */
@@ -220,6 +255,7 @@ export class Down {
         : new Taken();
     await this.#keep(taken, place);
     this.#host.snapshotTaken();
+    this.turn();
   }
 
   /** Stores it, then shows it. */

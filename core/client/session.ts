@@ -3,7 +3,6 @@
  */
 import { asOpenClawError, OpenClawError } from "../errors.ts";
 import { type ClusterId, type LinkId, type Revision, seq } from "../ids.ts";
-import type { Subscription } from "../ledger/subscription.ts";
 import type { ChildLinkOwner, Welcome } from "../sync/child-link.ts";
 import { followEpoch } from "./another-epoch.ts";
 import { Documents } from "./documents.ts";
@@ -111,7 +110,7 @@ export class Session {
       assertRoom,
       enqueue,
       stored: () => this.#journal.commit({}),
-      subscribe: (collection) => this.#want({ prefixes: [], collections: [collection], mirrors: false }),
+      subscribe: (name) => this.#down.wantDocument(name),
       fetch: (...document) => fetchDocument(fetching, ...document),
     });
     this.keys = new Keys({
@@ -127,7 +126,7 @@ export class Session {
       mirrored: () => this.#down.position(this.#down.cursor),
       covers: (prefix, origin) => this.#down.coversPrefix(prefix, origin !== null),
       subscribePrefix: (prefix, origin) =>
-        this.#want({ prefixes: [prefix], collections: [], mirrors: origin !== null }),
+        this.#down.want({ prefixes: [prefix], collections: [], mirrors: origin !== null }),
     });
     const keepAlive: LeasesHost["keepAlive"] = (lease, timeoutMs) => this.#site.keepAlive(lease, timeoutMs);
     this.leases = new Leases({ rungs, clock, random, assertRoom, enqueue, keepAlive, ask });
@@ -148,6 +147,8 @@ export class Session {
           this.#changed();
         },
         failed: (error) => this.#site.link?.fail(error),
+        link: () => this.#site.link,
+        restart: () => this.#site.restart(),
       },
       down,
       subscriptionOf(options.subscribe ?? {}),
@@ -294,6 +295,7 @@ export class Session {
     this.#drainer.start();
     this.keys.welcomed();
     this.presence.welcomed();
+    this.#down.turn();
     this.#changed();
   }
 
@@ -376,10 +378,6 @@ export class Session {
         this.#changed();
       },
     );
-  }
-
-  #want(more: Subscription): void {
-    if (this.#down.want(more)) this.#site.restart();
   }
 
   async #token(): Promise<string | null> {

@@ -3,9 +3,10 @@
  * aside there, for whoever gets the one must come to the same as who got the other (D2, D3). A page is told by its place
  * alone, so that any node goes on from where another one stopped.
  */
-import { utf8Text } from "../bytes.ts";
+import { compareBytes, utf8Text } from "../bytes.ts";
 import { invariant } from "../errors.ts";
 import type { Revision } from "../ids.ts";
+import type { DocumentName } from "../ledger/document-names.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { changeHashBytes } from "../ledger/record-codec.ts";
 import type { DocumentPart } from "../ledger/snapshot.ts";
@@ -25,19 +26,19 @@ type Question = Extract<HistoryQuery, { kind: "changes" }>;
 /** Documents looked at between two pauses. */
 const PAUSE_DOCUMENTS = 16;
 
-interface Named {
-  readonly collection: string;
-  readonly document: string;
+interface Looked extends DocumentName {
+  readonly since: Revision;
 }
 
 export function* changesAt(state: StateView, question: Question): Generator<void, HistoryAnswers["changes"]> {
-  const { at, since, after } = question;
+  const { at, after } = question;
   const documents: DocumentPart[] = [];
   let room = { changes: SNAPSHOT_ROWS_MAX, bytes: BATCH_BYTES_MAX };
   let looked = 0;
-  for (const named of documentsFrom(state, question)) {
+  for (const { collection, document, since } of documentsFrom(state, question)) {
     if (++looked % PAUSE_DOCUMENTS === 0) yield;
-    const keys = new DocumentKeys(named.collection, named.document);
+    const named = { collection, document };
+    const keys = new DocumentKeys(collection, document);
     const all = yield* inOrder(state, keys, at, since);
     const begun = after !== null && isSame(named, after) ? after.after : 0;
     const page: DocumentChange[] = [];
@@ -58,17 +59,24 @@ export function* changesAt(state: StateView, question: Question): Generator<void
   return { documents, next: null };
 }
 
-const isSame = (a: Named, b: Named): boolean => a.collection === b.collection && a.document === b.document;
+const isSame = (a: DocumentName, b: DocumentName): boolean =>
+  a.collection === b.collection && a.document === b.document;
 
 /** From the one that the place is in on, in the order of their rows. */
-function* documentsFrom(state: StateView, { collection, after }: Question): Generator<Named> {
-  const { from, to } = collection === null ? DOCUMENTS : documentsRange(collection);
-  const begin = after === null ? from : new DocumentKeys(after.collection, after.document).document;
-  for (const { key } of rowsOf(state, begin, to)) {
+function* documentsFrom(state: StateView, { of, after }: Question): Generator<Looked> {
+  const place = after === null ? null : new DocumentKeys(after.collection, after.document).document;
+  if (of.kind === "documents") {
+    const rows = of.documents.map((one) => ({ one, row: new DocumentKeys(one.collection, one.document).document }));
+    for (const { one, row } of rows.sort((a, b) => compareBytes(a.row, b.row)))
+      if (place === null || compareBytes(place, row) <= 0) yield one;
+    return;
+  }
+  const { from, to } = of.collection === null ? DOCUMENTS : documentsRange(of.collection);
+  for (const { key } of rowsOf(state, place ?? from, to)) {
     const names = namesOfDocument(key);
     const [named, document] = [utf8Text(names.collection), utf8Text(names.document)];
     invariant(named !== undefined && document !== undefined, "a document's names are UTF-8");
-    yield { collection: named, document };
+    yield { collection: named, document, since: of.since };
   }
 }
 

@@ -1,5 +1,6 @@
 /** What can be asked of the past: of the state as it was after one of its revisions. */
 import type { ClusterId, LeaseId, Lineage, LinkId, Revision } from "../ids.ts";
+import type { DocumentName } from "../ledger/document-names.ts";
 import type { LedgerFault } from "../ledger/fault.ts";
 import type { GapReason } from "../ledger/gap.ts";
 import type { DocumentPart, DocumentPlace } from "../ledger/snapshot.ts";
@@ -29,13 +30,12 @@ export type HistoryQuery =
     }
   /**
    * Every change known by `at`, wherever it stands, in an order in which each that stands follows what it depends on; but
-   * for those known by `since`. `collection` null: of all. `after`: where the page before it ended.
+   * for those known by `since`. `after`: where the page before it ended.
    */
   | {
       readonly kind: "changes";
-      readonly collection: string | null;
+      readonly of: ChangesOf;
       readonly at: Revision;
-      readonly since: Revision;
       readonly after: DocumentPlace | null;
     }
   /** Which revision is the first to keep, so that no more than that is kept; null bounds nothing. */
@@ -44,6 +44,11 @@ export type HistoryQuery =
   | { readonly kind: "mirror"; readonly link: LinkId; readonly from: Revision; readonly bytes: number }
   /** Which revision was the last one at a wall time, ms since 1970. */
   | { readonly kind: "revisionAt"; readonly time: number };
+
+export type ChangesOf =
+  /** Null: of all. */
+  | { readonly kind: "collection"; readonly collection: string | null; readonly since: Revision }
+  | { readonly kind: "documents"; readonly documents: readonly (DocumentName & { readonly since: Revision })[] };
 
 /** What one revision left under a key. */
 export interface Version {

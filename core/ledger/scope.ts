@@ -3,7 +3,8 @@
  * away, can be said exactly (S4).
  */
 import { compareBytes, EMPTY_BYTES, equalBytes, prefixEnd } from "../bytes.ts";
-import type { Subscription } from "./subscription.ts";
+import { type DocumentName, DocumentNames } from "./document-names.ts";
+import { bringsDocument, namedIn, type Subscription } from "./subscription.ts";
 
 /** Keys with from ≤ key < to; `to` null: to the end. */
 export interface KeyInterval {
@@ -18,39 +19,55 @@ export interface Scope {
   readonly mirrored: readonly KeyInterval[];
   /** Ascending. Null: all. */
   readonly collections: readonly string[] | null;
+  /** Of no collection that is in it whole. Each once, in one order. */
+  readonly documents: readonly DocumentName[];
 }
 
 /** @param subscription null: everything, as a ledger goes up */
 export function scopeOf(subscription: Subscription | null): Scope {
   if (subscription === null) {
     const all = [{ from: EMPTY_BYTES, to: null }];
-    return { own: all, mirrored: all, collections: null };
+    return { own: all, mirrored: all, collections: null, documents: [] };
   }
   const own = joined(subscription.prefixes.map((prefix) => ({ from: prefix, to: prefixEnd(prefix) ?? null })));
-  return { own, mirrored: subscription.mirrors ? own : [], collections: [...new Set(subscription.collections)].sort() };
+  const collections = [...new Set(subscription.collections)].sort();
+  const named = subscription.documents === undefined ? [] : namedIn(subscription).sorted();
+  const documents = outside(named, collections);
+  return { own, mirrored: subscription.mirrors ? own : [], collections, documents };
 }
 
 /** What is in `wide` and not in `narrow`. */
 export function without(wide: Scope, narrow: Scope): Scope {
   const { collections: known } = narrow;
+  const named = new DocumentNames(narrow.documents);
   return {
     own: subtracted(wide.own, narrow.own),
     mirrored: subtracted(wide.mirrored, narrow.mirrored),
     collections: known === null ? [] : (wide.collections?.filter((one) => !known.includes(one)) ?? null),
+    documents: outside(wide.documents, known).filter((one) => !named.has(one)),
   };
 }
 
 /** What is in either. */
-export const together = (a: Scope, b: Scope): Scope => ({
-  own: joined([...a.own, ...b.own]),
-  mirrored: joined([...a.mirrored, ...b.mirrored]),
-  collections:
-    a.collections === null || b.collections === null ? null : [...new Set([...a.collections, ...b.collections])].sort(),
-});
+export function together(a: Scope, b: Scope): Scope {
+  const collections =
+    a.collections === null || b.collections === null ? null : [...new Set([...a.collections, ...b.collections])].sort();
+  return {
+    own: joined([...a.own, ...b.own]),
+    mirrored: joined([...a.mirrored, ...b.mirrored]),
+    collections,
+    documents: outside(new DocumentNames([...a.documents, ...b.documents]).sorted(), collections),
+  };
+}
+
+/** Those of no collection that is there whole. */
+const outside = (documents: readonly DocumentName[], collections: readonly string[] | null): readonly DocumentName[] =>
+  collections === null ? [] : documents.filter(({ collection }) => !collections.includes(collection));
 
 export const hasNoKeys = ({ own, mirrored }: Scope): boolean => own.length === 0 && mirrored.length === 0;
 
-export const isNothing = (scope: Scope): boolean => hasNoKeys(scope) && scope.collections?.length === 0;
+export const isNothing = (scope: Scope): boolean =>
+  hasNoKeys(scope) && scope.collections?.length === 0 && scope.documents.length === 0;
 
 /** The subscription to what both bring. */
 export function common(a: Subscription, b: Subscription): Subscription {
@@ -61,15 +78,22 @@ export function common(a: Subscription, b: Subscription): Subscription {
   };
   for (const prefix of a.prefixes) add(prefix, b.prefixes);
   for (const prefix of b.prefixes) add(prefix, a.prefixes);
+  const collections = a.collections.filter((collection) => b.collections.includes(collection));
+  const documents = [
+    ...(a.documents ?? []).filter((one) => bringsDocument(b, one)),
+    ...(b.documents ?? []).filter((one) => a.collections.includes(one.collection)),
+  ].filter(({ collection }) => !collections.includes(collection));
   return {
     prefixes: narrower,
-    collections: a.collections.filter((collection) => b.collections.includes(collection)),
+    collections,
     mirrors: a.mirrors && b.mirrors,
+    ...(documents.length === 0 ? {} : { documents }),
   };
 }
 
 /** True if both bring the same, however it is said. */
 export function isSame(a: Subscription | null, b: Subscription | null): boolean {
+  if (a === b) return true;
   const [one, other] = [scopeOf(a), scopeOf(b)];
   return (
     isNothing(without(one, other)) &&

@@ -9,7 +9,7 @@ import type { Sha256, StoredRecord } from "../ports.ts";
 import { leafHash } from "./chain.ts";
 import type { LedgerEvent, LedgerRecord, LinkItem } from "./record.ts";
 import { decodeRecord, wayOf } from "./record-codec.ts";
-import type { Subscription } from "./subscription.ts";
+import { bringsDocument, type Subscription } from "./subscription.ts";
 
 /** Those that were the parent before. */
 export interface BeforeParent {
@@ -129,7 +129,7 @@ function subscribed(event: LedgerEvent, record: LedgerRecord, subscription: Subs
   switch (event.kind) {
     case "change":
       // A document has no home: whoever wrote the change, it is part of the document.
-      return subscription.collections.includes(event.collection);
+      return bringsDocument(subscription, event);
     case "put":
     case "delete":
       if (record.origin !== null && !subscription.mirrors) return false;

@@ -7,6 +7,7 @@ import { decode, type Encodable, encode, limited, TupleReader } from "../codec.t
 import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, isClusterId, isNonce, type Revision, revision } from "../ids.ts";
 import { HOME_PREFIX_BYTES_MAX, HOMES_KNOWN_MAX, SNAPSHOT_ORIGINS_MAX, SNAPSHOT_ROWS_MAX } from "../limits.ts";
+import type { DocumentName } from "./document-names.ts";
 import type { DocumentChange, KeyNumbers } from "./record.ts";
 import {
   documentChangeTuple,
@@ -51,7 +52,9 @@ export type SnapshotSection =
       readonly to: Uint8Array | null;
     }
   /** Null: of every collection. */
-  | { readonly kind: "documents"; readonly collection: string | null };
+  | { readonly kind: "documents"; readonly collection: string | null }
+  /** These, of collections that are not in it whole. One section: many small ones come in one piece. */
+  | { readonly kind: "named"; readonly documents: readonly DocumentName[] };
 
 /** Everything before it is taken. `from` is a key, or a place among documents; empty at the beginning of a section. */
 export interface SnapshotPlace {
@@ -114,7 +117,7 @@ export const scopeOfHomes = (
 ): Scope => scopeOf({ ...NOTHING, prefixes: homes.filter((home) => home.owner === owner).map(({ prefix }) => prefix) });
 
 export function sectionsOf(head: SnapshotHead): readonly SnapshotSection[] {
-  const { own, mirrored, collections } = snapshotScope(head);
+  const { own, mirrored, collections, documents } = snapshotScope(head);
   const others = [null, ...head.origins.map(({ cluster }) => cluster)];
   return [
     ...others.flatMap((origin) => {
@@ -126,6 +129,7 @@ export function sectionsOf(head: SnapshotHead): readonly SnapshotSection[] {
       ];
     }),
     ...(collections ?? [null]).map((collection) => ({ kind: "documents", collection }) as const),
+    ...(documents.length === 0 ? [] : [{ kind: "named", documents } as const]),
   ];
 }
 

@@ -172,7 +172,7 @@ const isPlace = (a: SnapshotPlace, b: SnapshotPlace): boolean => a.section === b
 /** A piece of keys may have been taken in part. */
 function continues(section: SnapshotSection, place: SnapshotPlace, { section: at, from, to }: SnapshotPiece): boolean {
   if (at !== place.section) return false;
-  if (section.kind === "documents") return equalBytes(from, place.from);
+  if (section.kind !== "keys") return equalBytes(from, place.from);
   const end = to ?? section.to;
   return compareBytes(from, place.from) <= 0 && (end === null || compareBytes(place.from, end) < 0);
 }
@@ -187,12 +187,13 @@ function pieceRefusal(
   if (bytes > SNAPSHOT_ROWS_BYTES_MAX) return malformed(`a piece of ${bytes} bytes`);
   if (documents.reduce((sum, { changes }) => sum + changes.length, 0) > SNAPSHOT_ROWS_MAX)
     return malformed(`more than ${SNAPSHOT_ROWS_MAX} changes in a piece`);
-  if (section.kind === "documents") {
+  if (section.kind !== "keys") {
     if (rows.length > 0) return malformed("keys among documents");
     for (const { collection, document, changes } of documents) {
       const wrong = nameRefusal(collection, document) ?? changes.map(changeRefusal).find((one) => one !== null) ?? null;
       if (wrong !== null) return wrong;
-      if (section.collection !== null && collection !== section.collection) return malformed("another collection");
+      if (section.kind === "named" || (section.collection !== null && collection !== section.collection))
+        return malformed("another collection");
     }
     return null;
   }

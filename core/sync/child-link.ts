@@ -7,6 +7,7 @@ import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts
 import type { LeaseId, Revision } from "../ids.ts";
 import type { LinkItem } from "../ledger/record.ts";
 import type { SnapshotStep } from "../ledger/snapshot.ts";
+import type { Subscription } from "../ledger/subscription.ts";
 import type { Clock } from "../ports.ts";
 import type { PresenceSaid, PresenceTold } from "../presence/session.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
@@ -154,6 +155,11 @@ export class ChildLink {
     if (this.#phase !== "open") return;
     this.#untakenSteps--;
     this.#connection.send({ kind: "snapshotTaken" });
+  }
+
+  /** From now on the stream is to bring that; said of a stream that brings something. */
+  subscribe(subscription: Subscription): void {
+    if (this.#phase === "open") this.#connection.send({ kind: "subscribe", subscription });
   }
 
   /** @throws OpenClawError UNAVAILABLE, OVERLOADED, and what the parent refuses it with */

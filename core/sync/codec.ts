@@ -40,6 +40,7 @@ const CHILD = {
   goodbye: 8,
   presence: 9,
   hear: 10,
+  subscribe: 11,
 } as const satisfies Record<ChildMessage["kind"], number>;
 const PARENT = {
   welcome: 0,
@@ -77,6 +78,8 @@ export function encodeChildMessage(message: ChildMessage): Uint8Array {
       return encodePooled([CHILD.taken, message.cursor]);
     case "snapshotTaken":
       return encodePooled([CHILD.snapshotTaken]);
+    case "subscribe":
+      return encodePooled([CHILD.subscribe, subscriptionTuple(message.subscription)]);
     case "keepAlive":
       return encodePooled([CHILD.keepAlive, message.id, message.lease]);
     case "ask":
@@ -129,6 +132,8 @@ function readChildMessage(kind: number, reader: TupleReader): ChildMessage {
       return { kind: "taken", cursor: revision(reader.count()) };
     case CHILD.snapshotTaken:
       return { kind: "snapshotTaken" };
+    case CHILD.subscribe:
+      return { kind: "subscribe", subscription: readSubscription(reader.any()) };
     case CHILD.keepAlive:
       return { kind: "keepAlive", id: reader.count(), lease: reader.that(isLeaseId, "a lease") };
     case CHILD.ask: {

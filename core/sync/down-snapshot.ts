@@ -1,17 +1,23 @@
 /** Which snapshot a child needs before the ledger's records can go on from its cursor (S4). */
 import { type ClusterId, type Revision, revision } from "../ids.ts";
+import { HASH_BYTES } from "../ledger/record-codec.ts";
 import { isNothing, isSame, scopeOf, without } from "../ledger/scope.ts";
 import { isWhole, type SnapshotHead, type SnapshotProgress } from "../ledger/snapshot.ts";
+import { bringsDocument } from "../ledger/subscription.ts";
 import type { Principal } from "./authority.ts";
 import type { ChildMessage } from "./message.ts";
 import {
   anotherCluster,
   isCompacted,
   isStillTold,
+  type Since,
   type SnapshotBackend,
   SnapshotSource,
   snapshotHead,
 } from "./snapshot-source.ts";
+
+/** Revisions that are told one by one to a client that has none. */
+const FROM_BEGINNING_MAX = 4_096;
 
 type Down = NonNullable<Extract<ChildMessage, { kind: "hello" }>["down"]>;
 
@@ -35,16 +41,46 @@ export async function snapshotFor(to: To, down: Down): Promise<SnapshotSource | 
     if (isWhole(snapshot.head)) return to.backend.position().revision === 0 ? null : wholeSnapshot(to, down);
   }
   const { compacted } = to.backend.position();
-  if (cursor + 1 < compacted) return wholeSnapshot(to, down);
+  if (cursor + 1 < compacted || (cursor === 0 && isLong(to))) return wholeSnapshot(to, down);
   // What a ledger holds from its first record on, it tells of any scope.
   if (cursor === 0 || isNothing(without(scopeOf(subscription), scopeOf(held)))) return null;
+  return addedSnapshot(to, down);
+}
+
+/** What is wanted and not held, as of the cursor. */
+async function addedSnapshot(to: To, down: Down): Promise<SnapshotSource> {
+  const { subscription, held: kept, cursor: at } = down;
   try {
-    const head = await snapshotHead(to.backend, { at: cursor, subscription, kept: held, receiver: to.child });
+    const head = await snapshotHead(to.backend, { at, subscription, kept, receiver: to.child });
     return await sourceOf(to, head, down);
   } catch (error) {
     if (!isCompacted(error)) throw error;
     return wholeSnapshot(to, down);
   }
+}
+
+/** A client that opens for the first time has no use for what was, and its gateway none for reading all of that. */
+const isLong = ({ backend, child }: To): boolean => child === null && backend.position().revision > FROM_BEGINNING_MAX;
+
+/**
+ * With which a stream turns to another subscription: the child holds `held` as of its cursor, and nothing that is not wanted.
+ * An empty one where nothing is added, or nothing was sent yet: it says from where on.
+ * @throws OpenClawError OVERLOADED, UNAVAILABLE
+ */
+export async function turningSnapshot(to: To, down: Down): Promise<SnapshotSource> {
+  const due = await snapshotFor(to, down);
+  if (due !== null) return due;
+  const { subscription, cursor } = down;
+  if (cursor > 0) return addedSnapshot(to, down);
+  const none = {
+    at: cursor,
+    hash: new Uint8Array(HASH_BYTES),
+    subscription,
+    kept: subscription,
+    origins: [],
+    homes: [],
+  };
+  return sourceOf(to, none, down);
 }
 
 /** All of the scope as it is now. */
@@ -66,8 +102,8 @@ async function sourceOf({ backend, principal, child }: To, from: SnapshotHead | 
   });
 }
 
-/** Of a collection that the child held, it has every change up to its cursor. */
-const sinceOf =
-  ({ held, cursor }: Down) =>
-  (collection: string | null) =>
-    collection !== null && held.collections.includes(collection) ? cursor : revision(0);
+/** Of what the child held, it has every change up to its cursor. */
+const sinceOf = ({ held, cursor }: Down): Since => ({
+  collection: (one) => (one !== null && held.collections.includes(one) ? cursor : revision(0)),
+  document: (one) => (bringsDocument(held, one) ? cursor : revision(0)),
+});

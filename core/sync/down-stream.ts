@@ -8,6 +8,7 @@ import { OpenClawError } from "../errors.ts";
 import { type ClusterId, type Revision, revision } from "../ids.ts";
 import { spansOf } from "../ledger/lineage.ts";
 import type { LinkItem } from "../ledger/record.ts";
+import { common } from "../ledger/scope.ts";
 import { recordOf, selectForChild } from "../ledger/selection.ts";
 import type { SnapshotStep } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";
@@ -16,7 +17,7 @@ import type { Clock, StoredRecord } from "../ports.ts";
 import { mayReadEvent } from "./admission.ts";
 import type { Principal } from "./authority.ts";
 import type { ParentBackend } from "./backend.ts";
-import { snapshotFor, wholeSnapshot } from "./down-snapshot.ts";
+import { snapshotFor, turningSnapshot, wholeSnapshot } from "./down-snapshot.ts";
 import { type ChildMessage, EVENTS_IN_FLIGHT_MAX, type ParentMessage } from "./message.ts";
 import { joinRuns, runEnd } from "./run.ts";
 import { isCompacted, type SnapshotSource } from "./snapshot-source.ts";
@@ -57,6 +58,9 @@ export class DownStream {
   #asked: Wanted | null;
   /** What it holds of all that is sent. */
   #heldScope: Subscription;
+  #subscription: Subscription;
+  /** What the stream turns to, once what is under way is sent; null: it stays as it is. */
+  #next: Subscription | null = null;
   #snapshot: SnapshotSource | null = null;
   #stepsInFlight = 0;
   #writable = true;
@@ -69,6 +73,7 @@ export class DownStream {
     this.#sentTo = options.down.cursor;
     this.#asked = options.down;
     this.#heldScope = options.down.held;
+    this.#subscription = options.down.subscription;
   }
 
   /** There may be something to read, or room to send it. */
@@ -82,6 +87,12 @@ export class DownStream {
     const live = !this.#reading && this.#follows && records[0]?.revision === this.#readTo + 1 && fitsFrame(records);
     if (live && this.#maySend()) this.#pass(records);
     else if (!this.#reading) void this.#read();
+  }
+
+  /** From here on it is to bring that: of what is new first what stood (S4). */
+  subscribe(subscription: Subscription): void {
+    this.#next = subscription;
+    if (!this.#reading) void this.#read();
   }
 
   /** @throws OpenClawError MALFORMED_FRAME for a cursor that was never sent */
@@ -121,8 +132,9 @@ export class DownStream {
         if (this.#asked !== null) {
           this.#snapshot = await snapshotFor(this.#options, this.#asked);
           this.#asked = null;
-          if (this.#snapshot === null) this.#heldScope = this.#options.down.subscription;
+          if (this.#snapshot === null) this.#heldScope = this.#subscription;
         } else if (this.#snapshot !== null) await this.#sendStep(this.#snapshot);
+        else if (this.#next !== null) await this.#turn(this.#next);
         else if (this.#readTo >= this.#options.backend.position().revision || !(await this.#readPage())) break;
       }
     } catch (error) {
@@ -172,7 +184,7 @@ export class DownStream {
     this.#stepsInFlight++;
     if (step.kind === "end") {
       this.#snapshot = null;
-      this.#heldScope = this.#options.down.subscription;
+      this.#heldScope = this.#subscription;
       this.#readTo = step.at;
       this.#sentTo = step.at;
     }
@@ -180,8 +192,28 @@ export class DownStream {
   }
 
   async #beginWhole(): Promise<void> {
+    this.#snapshot = await wholeSnapshot(this.#options, this.#standing());
+  }
+
+  /** To another subscription, as of what was sent: what was read beyond that is read again behind it, as it may be wanted. */
+  async #turn(subscription: Subscription): Promise<void> {
+    this.#next = null;
+    this.#forgetHeld();
+    this.#heldScope = common(this.#heldScope, subscription);
+    this.#subscription = subscription;
+    this.#snapshot = await turningSnapshot(this.#options, this.#standing());
+  }
+
+  /** As the child would ask for it. */
+  #standing(): Wanted {
     const { down } = this.#options;
-    this.#snapshot = await wholeSnapshot(this.#options, { ...down, held: this.#heldScope, cursor: this.#sentTo });
+    return {
+      ...down,
+      subscription: this.#subscription,
+      held: this.#heldScope,
+      cursor: this.#sentTo,
+      snapshot: null,
+    };
   }
 
   #forgetHeld(): void {
@@ -191,8 +223,8 @@ export class DownStream {
   }
 
   #pass(records: readonly StoredRecord[]): void {
-    const { principal, child, down } = this.#options;
-    const selected = selectForChild(records, child, down.subscription).map((item): LinkItem => {
+    const { principal, child } = this.#options;
+    const selected = selectForChild(records, child, this.#subscription).map((item): LinkItem => {
       if (item.kind !== "body" || mayRead(item.record, principal)) return item;
       const hash = hashAt(records, item.revision);
       return { kind: "skip", from: item.revision, to: item.revision, hash };

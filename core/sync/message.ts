@@ -12,6 +12,7 @@
  *   taken {cursor} ─────────────────────────►  credit for more events
  *         ◄────────────────────────────────── snapshot {step}: what the parent's ledger no longer tells
  *   snapshotTaken ──────────────────────────►  credit for more steps
+ *   subscribe {subscription} ───────────────►  a client's, while the stream goes on: a snapshot of what is new, and on
  *         ◄────────────────────────────────── holds {upstream}: how far the parent's own parent has it
  *   ask {question} ─────────────────────────►
  *         ◄────────────────────────────────── answer | askFailed
@@ -35,7 +36,7 @@ import type { ReadMode } from "../replica/read-mode.ts";
 import type { Outcome, UserCommand } from "../state-machine/command.ts";
 import type { Query, QueryAnswers } from "../state-machine/query.ts";
 
-export const SYNC_VERSION = 5;
+export const SYNC_VERSION = 6;
 
 /** Reads a child may ask for; everything but the parent's own upkeep. */
 export type ChildQuery = Extract<
@@ -99,6 +100,11 @@ export type ChildMessage =
   | { readonly kind: "taken"; readonly cursor: Revision }
   /** The next step of the parent's snapshot is stored. */
   | { readonly kind: "snapshotTaken" }
+  /**
+   * A client wants that from now on. It is answered by a snapshot of what is added, as of where the stream is by then (S4),
+   * which may be empty: its head says from where on the stream is of it. Of two that wait the later one counts.
+   */
+  | { readonly kind: "subscribe"; readonly subscription: Subscription }
   /**
    * Past everything that waits to be pushed: a backlog must not let a lease end. It has no place in the stream, as twice is
    * as good as once.

@@ -141,6 +141,11 @@ export class ParentLink {
         } catch (error) {
           return this.fail(error);
         }
+      case "subscribe":
+        // What a site's cursor was reached with is replicated there: it says so with its cursor.
+        if (admitted.down === null || admitted.hello.child.kind === "site")
+          return this.fail(new OpenClawError("MALFORMED_FRAME", "a subscription to no stream, or a site's"));
+        return admitted.down.subscribe(message.subscription);
       case "ask":
         return this.#ask(message, admitted);
       case "keepAlive":

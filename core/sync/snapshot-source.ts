@@ -5,7 +5,9 @@
  */
 import { equalBytes } from "../bytes.ts";
 import { OpenClawError } from "../errors.ts";
+import type { ChangesOf } from "../history/history-query.ts";
 import type { ClusterId, LinkId, Revision } from "../ids.ts";
+import type { DocumentName, DocumentNames } from "../ledger/document-names.ts";
 import {
   decodeDocumentPlace,
   encodeDocumentPlace,
@@ -20,7 +22,7 @@ import {
   sectionsOf,
   snapshotScope,
 } from "../ledger/snapshot.ts";
-import type { Subscription } from "../ledger/subscription.ts";
+import { NOTHING, namedIn, type Subscription } from "../ledger/subscription.ts";
 import { BATCH_BYTES_MAX, SNAPSHOT_ORIGINS_MAX, SNAPSHOT_ROWS_MAX } from "../limits.ts";
 import { Homes, wasPrivate } from "../state-machine/homes.ts";
 import { plainRange } from "../state-machine/operation.ts";
@@ -34,6 +36,12 @@ export type SnapshotBackend = Pick<ParentBackend, "read" | "history" | "ledger" 
 export interface SnapshotReader {
   mayReadKey(key: Uint8Array, origin: ClusterId | null): boolean;
   mayReadDocument: Principal["mayReadDocument"];
+}
+
+/** Up to where the receiver knows the changes of a document, or of every document of a collection (null: of all). */
+export interface Since {
+  collection(collection: string | null): Revision;
+  document(document: DocumentName): Revision;
 }
 
 const all = (): boolean => true;
@@ -108,8 +116,9 @@ export class SnapshotSource {
   readonly #backend: SnapshotBackend;
   readonly #sections: readonly SnapshotSection[];
   readonly #reader: SnapshotReader;
-  /** Changes of a collection that the receiver has are known to it up to here. */
-  readonly #since: (collection: string | null) => Revision;
+  readonly #since: Since;
+  /** Those that the receiver has, up to the same revision. */
+  readonly #kept: DocumentNames;
   #place: SnapshotPlace;
   #begun: boolean;
 
@@ -117,17 +126,13 @@ export class SnapshotSource {
    * @param from where it goes on; the beginning for one that begins. Its head is the one that the receiver knows.
    * @param reader what the receiver may read
    */
-  constructor(
-    backend: SnapshotBackend,
-    from: SnapshotHead | SnapshotProgress,
-    since: (collection: string | null) => Revision,
-    reader: SnapshotReader,
-  ) {
+  constructor(backend: SnapshotBackend, from: SnapshotHead | SnapshotProgress, since: Since, reader: SnapshotReader) {
     this.head = "head" in from ? from.head : from;
     this.#backend = backend;
     this.#sections = sectionsOf(this.head);
     this.#reader = reader;
     this.#since = since;
+    this.#kept = namedIn(this.head.kept ?? NOTHING);
     this.#begun = "head" in from;
     this.#place = "head" in from ? from.place : placeAt(this.#sections, 0);
   }
@@ -141,7 +146,7 @@ export class SnapshotSource {
     }
     const section = this.#sections[this.#place.section];
     if (section === undefined) return { kind: "end", at: head.at };
-    const piece = await (section.kind === "keys" ? this.#keys(section) : this.#documents(section.collection));
+    const piece = await (section.kind === "keys" ? this.#keys(section) : this.#documents(section));
     this.#place = placeAfter(this.#sections, piece);
     return { kind: "piece", at: head.at, piece };
   }
@@ -176,20 +181,27 @@ export class SnapshotSource {
     };
   }
 
-  async #documents(collection: string | null): Promise<SnapshotPiece> {
+  async #documents(section: Exclude<SnapshotSection, { kind: "keys" }>): Promise<SnapshotPiece> {
     const place = this.#place;
+    const since = this.#since;
+    const of: ChangesOf =
+      section.kind === "documents"
+        ? { kind: "collection", collection: section.collection, since: since.collection(section.collection) }
+        : { kind: "documents", documents: section.documents.map((one) => ({ ...one, since: since.document(one) })) };
     const { documents, next } = await this.#backend.history({
       kind: "changes",
-      collection,
+      of,
       at: this.head.at,
-      since: this.#since(collection),
       after: decodeDocumentPlace(place.from),
     });
     return {
       ...place,
       to: next === null ? null : encodeDocumentPlace(next),
       rows: [],
-      documents: documents.filter(({ collection: of, document }) => this.#reader.mayReadDocument(of, document)),
+      // A collection that is wanted whole may be one that single documents were wanted of.
+      documents: documents.filter(
+        (one) => !this.#kept.has(one) && this.#reader.mayReadDocument(one.collection, one.document),
+      ),
     };
   }
 }

@@ -1,7 +1,7 @@
 /** Takes what a parent streams into this cluster, runs and steps of a snapshot, each wholly before the next (S4). */
 import { OpenClawError } from "../errors.ts";
 import type { ClusterId, Epoch, LinkId } from "../ids.ts";
-import type { SnapshotStep } from "../ledger/snapshot.ts";
+import type { SnapshotHead, SnapshotStep } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";
 import type { CommandResult, SystemCommand } from "../state-machine/command.ts";
 
@@ -20,8 +20,15 @@ export const takeRun = (propose: Propose, run: Omit<ImportLedger, "kind" | "side
   wholly(propose, { kind: "importLedger", side: "parent", ...run, after: null });
 
 /** @throws OpenClawError what the step is refused with */
-export const takeStep = (propose: Propose, from: Sender, epoch: Epoch, step: SnapshotStep): Promise<void> =>
-  wholly(propose, { kind: "importSnapshot", side: "parent", ...from, epoch, step });
+export async function takeStep(propose: Propose, from: Sender, epoch: Epoch, step: SnapshotStep): Promise<void> {
+  // Only a client asks for them; a member that is a version behind could not read the command.
+  if (step.kind === "begin" && namesDocuments(step.head))
+    throw new OpenClawError("MALFORMED_FRAME", "single documents, to a cluster");
+  await wholly(propose, { kind: "importSnapshot", side: "parent", ...from, epoch, step });
+}
+
+const namesDocuments = ({ subscription, kept }: SnapshotHead): boolean =>
+  subscription?.documents !== undefined || kept?.documents !== undefined;
 
 /** Deletes what came over the link and is not wanted any more. @throws OpenClawError what that is refused with */
 export const subscribeTo = (propose: Propose, from: Sender, subscription: Subscription): Promise<void> =>

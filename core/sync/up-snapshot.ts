@@ -90,6 +90,7 @@ export class UpSnapshot {
 
   async #from(from: SnapshotHead | SnapshotProgress, after: Revision): Promise<SnapshotSource> {
     const { at } = "head" in from ? from.head : from;
-    return new SnapshotSource(this.#backend, from, () => after, await anotherCluster(this.#backend, at));
+    const since = { collection: () => after, document: () => after };
+    return new SnapshotSource(this.#backend, from, since, await anotherCluster(this.#backend, at));
   }
 }

@@ -231,7 +231,7 @@ async function giveUp(
 async function untilFirst(host: RecipeHost, prefix: Uint8Array, own: Ownership, wait: Wait): Promise<void> {
   const { clock, random } = host.ports;
   const backoff = new Backoff(clock, random, RETRY_MS_FIRST, RETRY_MS_MAX);
-  // Who is first at once watches nothing: a subscription to another prefix begins the client's stream anew.
+  // Who is first at once watches nothing: a subscription to another prefix is asked of the gateway.
   let news: News | null = null;
   try {
     for (;;) {

@@ -24,10 +24,10 @@ const put = (key: string): LedgerEvent => ({
   numbers: null,
   encryption: null,
 });
-const edit = (collection: string): LedgerEvent => ({
+const edit = (collection: string, document = "log"): LedgerEvent => ({
   kind: "change",
   collection,
-  document: "log",
+  document,
   change: {
     hash: checked("1".repeat(64), isChangeHash),
     actor: checked("aa", isActorId),
@@ -109,6 +109,20 @@ test("L5: what a child brought, or wrote and another link brought, never goes ba
   const subscription = wants({ collections: ["notes"] });
   expect(shape(selectForChild(records, clusterId("california"), subscription))).toBe("1-1 2 3-4");
   expect(shape(selectForChild(records, null, subscription))).toBe("1 2 3 4");
+});
+
+test("S4: a single document comes, whoever wrote to it, and no other of its collection or of its name", () => {
+  const records = ledger(
+    { event: edit("notes", "a") },
+    { event: edit("notes", "b") },
+    { event: edit("drafts", "a") },
+    { event: edit("notes", "a"), origin: "alaska" },
+  );
+  const documents = [{ collection: "notes", document: "a" }];
+  const items = selectForChild(records, null, wants({ documents }));
+  expect(shape(items)).toBe("1 2-3 4");
+  expect(verifyRun(sha256, genesis, 0, items, records.at(-1)?.hash ?? genesis)).toBe(true);
+  expect(shape(selectForChild(records, null, wants({ documents, collections: ["drafts"] })))).toBe("1 2-2 3 4");
 });
 
 test("a child gets what it subscribed to: own keys by prefix, mirrors if it asked, documents by collection", () => {

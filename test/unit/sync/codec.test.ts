@@ -88,6 +88,11 @@ const fromChild: readonly ChildMessage[] = [
       record: { epoch: nonce, revision: revision(8), leaf: hash32 },
     },
   },
+  { kind: "subscribe", subscription: { prefixes: [bytes(1)], collections: ["log"], mirrors: true } },
+  {
+    kind: "subscribe",
+    subscription: { prefixes: [], collections: [], mirrors: false, documents: [{ collection: "log", document: "d" }] },
+  },
   { kind: "pushLedger", items, hash: hash32, after: null },
   { kind: "pushLedger", items, hash: hash32, after: hash32 },
   {
@@ -312,6 +317,10 @@ describe("sync messages as bytes", () => {
       [9, [[["a"], -1, 10_000, null]]],
       [10, ["a"]],
       [10, [["a".repeat(256)]]],
+      [11, [[], [], false, []]],
+      [11, [[], [], false, [["log"]]]],
+      [11, [[], [], false, [["log", "d"]], null]],
+      [11, [[], [], false, Array.from({ length: 1_025 }, (_, i) => ["log", `${i}`])]],
     ] as const) {
       expect(codeOf(() => decodeChildMessage(encode(bad)))).toBe("MALFORMED_FRAME");
     }
