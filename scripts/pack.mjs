@@ -10,6 +10,8 @@ import { CannotGoOn, install, npmCommand, ROOT, script } from "./install.mjs";
 
 /** Each before those that depend on it. */
 const PACKAGES = ["core", "browser"];
+/** Files that a page starts by their URL. */
+const WORKERS = { browser: "worker/worker.ts" };
 
 /** @returns {Promise<string[]>} paths of the tarballs. @throws CannotGoOn */
 async function pack(node, folder) {
@@ -33,10 +35,12 @@ async function packOne(node, name, work, folder) {
   for (const file of fs.readdirSync(built, { recursive: true })) {
     if (file.endsWith(".js")) nameCompiledWorkers(path.join(built, file));
   }
-  const worker = path.join(ROOT, name, "worker.ts");
-  if (fs.existsSync(worker)) {
-    fs.rmSync(path.join(built, "worker.js"));
-    await step(`Bundling the worker of ${name}`, node, ["--input-type=module", "-e", BUNDLE, worker, built]);
+  const worker = WORKERS[name];
+  if (worker !== undefined) {
+    const output = path.join(built, path.dirname(worker));
+    fs.rmSync(path.join(output, "worker.js"));
+    const input = path.join(ROOT, name, worker);
+    await step(`Bundling the worker of ${name}`, node, ["--input-type=module", "-e", BUNDLE, input, output]);
   }
   const manifest = publishedManifest(JSON.parse(fs.readFileSync(path.join(ROOT, name, "package.json"), "utf8")));
   fs.writeFileSync(path.join(built, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);

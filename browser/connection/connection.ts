@@ -5,9 +5,10 @@
 
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type GatewayState, Rotation } from "@openclaw/core/sync/rotation.ts";
-import type { Libp2p } from "libp2p";
 import { browserClock, browserRandom } from "../ports.ts";
+import type { Dialer } from "./dialer.ts";
 import { FrameStream } from "./frame-stream.ts";
+import type { GatewayConnection } from "./gateway-connection.ts";
 import type { Gateway } from "./gateways.ts";
 
 export const SYNC_PROTOCOL = "/openclaw/sync/1";
@@ -16,19 +17,21 @@ export const SYNC_PROTOCOL = "/openclaw/sync/1";
 const DIAL_MS_MAX = 5_000;
 /** Sync streams on the connection: as many as a gateway takes. */
 const STREAMS_MAX = 32;
-
-type Connection = Awaited<ReturnType<Libp2p["dial"]>>;
+/** What is not flushed by then when this ends is dropped, ms. */
+const CLOSE_MS_MAX = 1_000;
 
 export class SiteConnection {
   #gateways: readonly Gateway[] = [];
-  #host: Promise<Libp2p> | undefined;
+  #dialer: Promise<Dialer> | undefined;
+  /** Open ones: the current one, and any that is tried. */
+  readonly #connections = new Set<GatewayConnection>();
   readonly #rotation: Rotation<Gateway>;
-  #current: { readonly gateway: string; readonly connection: Connection } | null = null;
+  #current: { readonly gateway: string; readonly connection: GatewayConnection } | null = null;
   /** A dial under way, for all who want a stream meanwhile; resolves with why it failed, or null. */
   #dialled: Promise<OpenClawError | null> | null = null;
   readonly #streams = new Set<FrameStream>();
   /** On which connection each caller's last stream was. */
-  readonly #lastOf = new Map<string, Connection>();
+  readonly #lastOf = new Map<string, GatewayConnection>();
   #closed = false;
   /** Aborted and replaced when the device goes offline. */
   #dialling = new AbortController();
@@ -56,7 +59,7 @@ export class SiteConnection {
 
   /** Loads libp2p before it is needed. */
   async prepare(): Promise<void> {
-    await this.#libp2p();
+    await this.#loaded();
   }
 
   /**
@@ -76,7 +79,7 @@ export class SiteConnection {
     }
     const current = this.#current;
     let why = ended;
-    if (current?.connection.status === "open") {
+    if (current?.connection.isOpen === true) {
       if (!this.#isAtFault(caller, ended)) {
         try {
           return await this.#stream(caller, current.connection);
@@ -104,19 +107,24 @@ export class SiteConnection {
   }
 
   /** Drops every stream and the connection at once: the device is offline, say. */
-  async drop(reason: OpenClawError): Promise<void> {
+  drop(reason: OpenClawError): void {
     this.#dialling.abort(reason);
     this.#dialling = new AbortController();
     this.#current = null;
     for (const stream of [...this.#streams]) stream.cut(reason);
-    await this.#abortConnections(reason);
+    for (const connection of [...this.#connections]) connection.abort(reason);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#dialling.abort(new OpenClawError("STOPPED"));
     for (const stream of [...this.#streams]) stream.close();
-    const host = this.#host;
-    await (await host)?.stop();
+    const signal = AbortSignal.timeout(CLOSE_MS_MAX);
+    await Promise.all(
+      [...this.#connections].map((connection) =>
+        connection.close(signal).catch((error: unknown) => connection.abort(asUnavailable(error))),
+      ),
+    );
   }
 
   /**
@@ -137,14 +145,17 @@ export class SiteConnection {
       async (gateway) => {
         if (this.#closed) throw new OpenClawError("STOPPED");
         const connection = await this.#connection(gateway, signal);
-        const opened = await this.#stream(caller, connection);
-        this.#current = { gateway: gateway.peer, connection };
-        return opened;
+        try {
+          const opened = await this.#stream(caller, connection);
+          this.#current = { gateway: gateway.peer, connection };
+          return opened;
+        } catch (error) {
+          connection.abort(asUnavailable(error));
+          throw error;
+        }
       },
       async (peer, error) => {
         if (signal.aborted) throw asUnavailable(signal.reason);
-        // A connection that a dead gateway left behind would be taken again at the next try.
-        await this.#abortConnections(asUnavailable(error), peer);
         failures.push(`${peer}: ${error instanceof Error ? error.message : String(error)}`);
       },
     );
@@ -152,16 +163,20 @@ export class SiteConnection {
     throw new OpenClawError("UNAVAILABLE", failures.join("; ") || "no gateway has an address for browsers");
   }
 
-  async #connection(gateway: Gateway, dropped: AbortSignal): Promise<Connection> {
-    const [host, { multiaddr }] = await Promise.all([this.#libp2p(), import("@multiformats/multiaddr")]);
-    const addresses = gateway.addresses.map((address) => multiaddr(address));
-    return host.dial(addresses, { signal: AbortSignal.any([dropped, AbortSignal.timeout(DIAL_MS_MAX)]) });
+  async #connection(gateway: Gateway, dropped: AbortSignal): Promise<GatewayConnection> {
+    const dialer = await this.#loaded();
+    const signal = AbortSignal.any([dropped, AbortSignal.timeout(DIAL_MS_MAX)]);
+    const connection = await dialer.dial(gateway.addresses, (ended) => this.#connections.delete(ended), signal);
+    if (dropped.aborted) connection.abort(asUnavailable(dropped.reason));
+    dropped.throwIfAborted();
+    if (connection.isOpen) this.#connections.add(connection);
+    return connection;
   }
 
-  async #stream(caller: string, connection: Connection): Promise<FrameStream> {
+  async #stream(caller: string, connection: GatewayConnection): Promise<FrameStream> {
     const dropped = this.#dialling.signal;
     const signal = AbortSignal.any([dropped, AbortSignal.timeout(DIAL_MS_MAX)]);
-    const stream: FrameStream = new FrameStream(await connection.newStream(SYNC_PROTOCOL, { signal }), () =>
+    const stream: FrameStream = new FrameStream(await connection.newStream(SYNC_PROTOCOL, signal), () =>
       this.#streams.delete(stream),
     );
     if (dropped.aborted) {
@@ -173,22 +188,13 @@ export class SiteConnection {
     return stream;
   }
 
-  /** @param peer of that gateway only; of all, unless given */
-  async #abortConnections(reason: Error, peer?: string): Promise<void> {
-    const host = await this.#host;
-    for (const connection of host?.getConnections() ?? [])
-      if (peer === undefined || connection.remotePeer.toString() === peer) connection.abort(reason);
-  }
-
-  #libp2p(): Promise<Libp2p> {
-    this.#host ??= import("./libp2p-host.ts").then(({ createHost }) =>
-      createHost(() => this.#gateways.flatMap((gateway) => gateway.addresses)),
-    );
+  #loaded(): Promise<Dialer> {
+    this.#dialer ??= import("./dialer.ts").then(({ createDialer }) => createDialer());
     // A chunk that could not be loaded is asked for again at the next try.
-    this.#host.catch(() => {
-      this.#host = undefined;
+    this.#dialer.catch(() => {
+      this.#dialer = undefined;
     });
-    return this.#host;
+    return this.#dialer;
   }
 }
 

@@ -5,7 +5,7 @@
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { encodeFrame, FrameParser } from "@openclaw/core/sync/frame.ts";
 import type { FrameConnection } from "@openclaw/core/sync/message.ts";
-import type { GatewayStream } from "./libp2p-host.ts";
+import type { GatewayStream } from "./gateway-connection.ts";
 
 type Frames = FrameConnection<Uint8Array, Uint8Array>;
 type Handlers = Parameters<Frames["receive"]>[0];

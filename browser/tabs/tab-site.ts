@@ -29,7 +29,7 @@ export interface OwnConnection {
   setGateways(gateways: readonly Gateway[]): void;
   states(): readonly GatewayState[];
   forget(caller: string): void;
-  drop(reason: OpenClawError): Promise<void>;
+  drop(reason: OpenClawError): void;
   close(): Promise<void>;
 }
 
@@ -133,7 +133,7 @@ export class LeadingTabSite implements TabSite {
     const reason = new OpenClawError("UNAVAILABLE", "another tab of this device leads");
     // What this tab had of the leader before, or as the leader, is over.
     if (this.#led) this.#followers.end(reason);
-    if (this.#led) void this.#options.connection.drop(reason);
+    if (this.#led) this.#options.connection.drop(reason);
     else this.#endStreams(reason);
     this.#led = leads;
     for (const look of [...this.#waiting]) look();
@@ -146,7 +146,7 @@ export class LeadingTabSite implements TabSite {
   }
 
   #drop(reason: OpenClawError): void {
-    void this.#options.connection.drop(reason);
+    this.#options.connection.drop(reason);
     this.#endStreams(reason);
   }
 

@@ -10,7 +10,7 @@ import { DEAD_SITE } from "./dead-site.ts";
 import { type StaticServer, serveFolder } from "./static-server.ts";
 
 const LOADED_MS = 60_000;
-const LIBP2P = /\/libp2p-host-[\w-]+\.js$/;
+const LIBP2P = /\/dialer-[\w-]+\.js$/;
 const WASM = /\.wasm$/;
 
 let folder: string;

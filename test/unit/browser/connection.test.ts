@@ -74,7 +74,7 @@ function siteOf(...gateways: readonly Gateway[]): Site {
       return connection.gateway;
     },
     connect: async (ended = null, caller = "a tab") => childConnection(await connection.connect(caller, ended)),
-    drop: () => connection.drop(new OpenClawError("UNAVAILABLE", "this device is offline")),
+    drop: async () => connection.drop(new OpenClawError("UNAVAILABLE", "this device is offline")),
   };
 }
 

@@ -1,5 +1,6 @@
 /** What an app loads: the limits, and that what a connection needs is not among what a document waits for. */
 import { beforeAll, expect, test } from "vitest";
+import { codeExample } from "../../integration/readme.ts";
 import { LIMITS, MISSED_BY, type Weight, weigh } from "../../size/weigh.ts";
 
 /** KB that a figure may be off by before it must be written down anew. */
@@ -15,6 +16,10 @@ test.each(["first", "all"] as const)("%s: within the limit, but for what is know
   expect(weight[which]).toBeLessThanOrEqual(known + ROUNDING);
   // What was saved must not be spent again.
   if (MISSED_BY[which] > 0) expect(weight[which]).toBeGreaterThanOrEqual(known - ROUNDING);
+});
+
+test("what is weighed is built as docs/first-app.md says", async () => {
+  expect(await codeExample("docs/first-app.md", "first-app-vite")).toContain('worker: { format: "es" }');
 });
 
 test("libp2p is not among what is loaded before the first document opens; Automerge and its WebAssembly are apart", () => {
