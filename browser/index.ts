@@ -67,6 +67,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
       clock: browserClock,
       random: browserRandom,
       nextTurn: browserTurn,
+      inspection: device.inspection,
       connect: (ended) => device.connect(ended),
       gateways: () => device.states(),
       token,

@@ -4,10 +4,12 @@ import "@automerge/automerge";
 import { generateKeyPair } from "@libp2p/crypto/keys";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { Client, ClientOptions } from "@openclaw/core/client/client.ts";
+import { inspectionWith } from "@openclaw/core/client/inspection.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import { openClient } from "@openclaw/core/client/open.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { childConnection } from "@openclaw/core/sync/connection.ts";
+import { NODE_TOOLS } from "./documents/chunk-tools.ts";
 import { createHost } from "./network/host.ts";
 import { dialSync } from "./network/sync-streams.ts";
 import { dialInTurn } from "./sync/dial-in-turn.ts";
@@ -42,6 +44,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
     clock: systemClock,
     random: systemRandom,
     nextTurn: systemTurn,
+    inspection: inspectionWith(NODE_TOOLS),
     connect: async (ended) => childConnection(await dialler.dial(stopping.signal, ended)),
     gateways: () => dialler.states(),
     stopped: async () => {

@@ -2,6 +2,7 @@
  * The page's end of its worker, which keeps the device's store and the streams to the site. When the worker dies another
  * one takes its place: calls that wait are made again, as each may be made twice, and streams end as when a gateway dies.
  */
+import type { Finding, InspectedRecord, Inspection } from "@openclaw/core/client/inspection.ts";
 import type { DownCursor } from "@openclaw/core/client/store.ts";
 import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
 import type { Clock } from "@openclaw/core/ports.ts";
@@ -12,7 +13,7 @@ import type { DeviceStore } from "../storage/device-store.ts";
 import { errorData, errorOf } from "./error-data.ts";
 import { type CallStore, PortStore } from "./port-store.ts";
 import { RelayEnd } from "./relay.ts";
-import type { PageMessage, StoreCall, WorkerMessage } from "./worker-message.ts";
+import type { PageMessage, StoreCall, Suspect, WorkerMessage } from "./worker-message.ts";
 
 export interface WorkerHandle {
   post(message: Exclude<PageMessage, { kind: "start" }>): void;
@@ -36,13 +37,14 @@ const DEATHS_MAX = 3;
 const DEATHS_MS = 60_000;
 
 interface Waiting {
-  readonly message: Extract<PageMessage, { kind: "call" | "stop" }>;
+  readonly message: Extract<PageMessage, { kind: "call" | "inspect" | "stop" }>;
   readonly resolve: (answer: unknown) => void;
   readonly reject: (error: OpenClawError) => void;
 }
 
 export class WorkerClient {
   readonly store: DeviceStore;
+  readonly inspection: Inspection;
   readonly #begin: StartWorker;
   readonly #clock: Clock;
   #gateways: readonly Gateway[];
@@ -67,6 +69,10 @@ export class WorkerClient {
     this.#clock = clock;
     // The call map of `StoreCall` pairs each method with its answer, and both ends are compiled against it.
     this.store = new PortStore(((method, args) => this.#call({ method, args } as StoreCall)) as CallStore);
+    this.inspection = {
+      records: async (records) => (await this.#inspect({ kind: "records", records })) as readonly InspectedRecord[],
+      changes: async (changes) => (await this.#inspect({ kind: "changes", changes })) as readonly Finding[],
+    };
     this.#start();
   }
 
@@ -128,6 +134,11 @@ export class WorkerClient {
     const answer = await this.#wait({ kind: "call", id: this.#nextId++, call });
     if (call.method === "write" && call.args[0].down !== undefined) this.#place = call.args[0].down;
     return answer;
+  }
+
+  /** A worker that dies of it is given it again, and then counts as one that always dies. */
+  #inspect(suspect: Suspect): Promise<unknown> {
+    return this.#wait({ kind: "inspect", id: this.#nextId++, suspect });
   }
 
   #wait(message: Waiting["message"]): Promise<unknown> {

@@ -3,6 +3,7 @@
  * of ours, and ends the worker.
  */
 import { InvariantViolation } from "@openclaw/core/errors.ts";
+import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import type { ChildMessage, ParentMessage } from "@openclaw/core/sync/message.ts";
 import type { GatewayState } from "@openclaw/core/sync/rotation.ts";
 import type { Gateway } from "../connection/gateways.ts";
@@ -19,6 +20,11 @@ export type StoreCall = {
   };
 }[StoreMethod];
 
+/** What came from a site, to be read and checked. */
+export type Suspect =
+  | { readonly kind: "records"; readonly records: readonly Uint8Array[] }
+  | { readonly kind: "changes"; readonly changes: readonly DocumentChange[] };
+
 export type PageMessage =
   /** The first one. `tab`: drawn for this worker; it holds the lock of that name while it lives. `name`: of the database. */
   | {
@@ -28,6 +34,7 @@ export type PageMessage =
       readonly gateways: readonly Gateway[];
     }
   | { readonly kind: "call"; readonly id: number; readonly call: StoreCall }
+  | { readonly kind: "inspect"; readonly id: number; readonly suspect: Suspect }
   /** One try at a stream to the site; `ended`: why the one before ended. */
   | { readonly kind: "connect"; readonly id: number; readonly ended: ErrorData | null }
   /** Of the connection that was asked for under that number. */
@@ -44,9 +51,9 @@ export type PageMessage =
 export type WorkerMessage =
   /** It holds its lock. */
   | { readonly kind: "ready" }
-  /** Of a call, or a stop. */
+  /** Of a call, an inspection, or a stop. */
   | { readonly kind: "answer"; readonly id: number; readonly answer: unknown }
-  /** Of a call, or a connect. */
+  /** Of a call, an inspection, or a connect. */
   | { readonly kind: "failed"; readonly id: number; readonly error: ErrorData }
   | { readonly kind: "connected"; readonly id: number }
   | { readonly kind: "relay"; readonly id: number; readonly message: RelayMessage<ParentMessage> }
@@ -55,6 +62,7 @@ export type WorkerMessage =
 const PAGE_KINDS: ReadonlySet<string> = new Set<PageMessage["kind"]>([
   "start",
   "call",
+  "inspect",
   "connect",
   "relay",
   "gateways",
@@ -95,7 +103,7 @@ const isOf = <Message extends { readonly kind: string }>(data: unknown, kinds: R
 /** Below it a copy costs no more than handing over, bytes. */
 const HANDED_OVER_MIN = 4_096;
 
-/** The buffers of what a gateway sent: each frame has one of its own, which nobody else holds. */
+/** The buffers of what a gateway sent, or a page: each frame and message has one of its own, which nobody else holds. */
 export function buffersOf(value: unknown, found: Set<ArrayBuffer> = new Set()): Set<ArrayBuffer> {
   if (value instanceof Uint8Array) {
     if (value.buffer instanceof ArrayBuffer && value.buffer.byteLength >= HANDED_OVER_MIN) found.add(value.buffer);

@@ -1,4 +1,5 @@
 /** The worker's end of what crosses between a page and its worker: the device's store, and streams to the site. */
+import type { Inspection } from "@openclaw/core/client/inspection.ts";
 import { OpenClawError, unreachable } from "@openclaw/core/errors.ts";
 import type { ChildMessage, FrameConnection, ParentMessage } from "@openclaw/core/sync/message.ts";
 import type { GatewayState } from "@openclaw/core/sync/rotation.ts";
@@ -6,7 +7,7 @@ import type { Gateway } from "../connection/gateways.ts";
 import type { DeviceStore } from "../storage/device-store.ts";
 import { errorData, errorOf } from "./error-data.ts";
 import { join, RelayEnd, type RelayMessage } from "./relay.ts";
-import { buffersOf, type PageMessage, type StoreCall, type WorkerMessage } from "./worker-message.ts";
+import { buffersOf, type PageMessage, type StoreCall, type Suspect, type WorkerMessage } from "./worker-message.ts";
 
 /** How this tab gets its streams: over its own connection, or over that of the tab that leads. */
 export interface TabSite {
@@ -49,6 +50,8 @@ export class WorkerService {
           message.id,
           this.#store.then((store) => run(store, message.call)),
         );
+      case "inspect":
+        return this.#answer(message.id, inspect(message.suspect), buffersOf);
       case "connect":
         return void this.#connect(message.id, message.ended === null ? null : errorOf(message.ended));
       case "relay":
@@ -69,9 +72,14 @@ export class WorkerService {
     }
   }
 
-  #answer(id: number, answer: Promise<unknown>): void {
+  /** @param handedOver what of the answer is the page's from then on */
+  #answer(
+    id: number,
+    answer: Promise<unknown>,
+    handedOver: (value: unknown) => Iterable<ArrayBuffer> = () => [],
+  ): void {
     answer.then(
-      (value) => this.#post({ kind: "answer", id, answer: value }, []),
+      (value) => this.#post({ kind: "answer", id, answer: value }, [...handedOver(value)]),
       (error: unknown) => this.#post({ kind: "failed", id, error: errorData(error) }, []),
     );
   }
@@ -106,6 +114,20 @@ async function loadCoding(): Promise<Coding> {
     return await import("@openclaw/core/sync/connection.ts");
   } catch (error) {
     throw new OpenClawError("UNAVAILABLE", "the code for a connection could not be loaded", { cause: error });
+  }
+}
+
+/** Nobody waits for it before the site has sent something. @throws OpenClawError UNAVAILABLE, MALFORMED_FRAME */
+async function inspect(suspect: Suspect): Promise<unknown> {
+  const { inspection } = await loadInspection();
+  return suspect.kind === "records" ? inspection.records(suspect.records) : inspection.changes(suspect.changes);
+}
+
+async function loadInspection(): Promise<{ readonly inspection: Inspection }> {
+  try {
+    return await import("./plain-inspection.ts");
+  } catch (error) {
+    throw new OpenClawError("UNAVAILABLE", "the code that checks changes could not be loaded", { cause: error });
   }
 }
 

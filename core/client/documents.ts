@@ -128,9 +128,10 @@ export class Documents {
     return [...new Set(open)];
   }
 
-  /** Rungs moved. */
-  rungsMoved(): void {
-    for (const { document } of this.#open.values()) document.rungsMoved();
+  /** Rungs moved of changes of these, or of any, unless given. */
+  rungsMoved(names?: readonly DocumentName[]): void {
+    const moved = names === undefined ? [...this.#open.values()].map(({ document }) => document) : this.#opened(names);
+    for (const document of moved) document.rungsMoved();
   }
 }
 

@@ -4,9 +4,9 @@
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import { type ClusterId, type Epoch, isClusterId, PARTITION, type Revision, revision } from "../ids.ts";
+import { lastRevision } from "../ledger/chain.ts";
 import type { DocumentName } from "../ledger/document-names.ts";
 import type { PositionToken } from "../ledger/position-token.ts";
-import { decodeRecord } from "../ledger/record-codec.ts";
 import { common, isSame } from "../ledger/scope.ts";
 import type { SnapshotStep } from "../ledger/snapshot.ts";
 import { isWhole } from "../ledger/snapshot.ts";
@@ -15,6 +15,7 @@ import { SUBSCRIPTION_ITEMS_MAX } from "../limits.ts";
 import type { ChildLink, EventRun, Hello } from "../sync/child-link.ts";
 import { isBare } from "../sync/run.ts";
 import type { Documents } from "./documents.ts";
+import type { Inspection } from "./inspection.ts";
 import type { Journal } from "./journal.ts";
 import type { Keys } from "./keys.ts";
 import type { Quarantines, ReceivedChanges } from "./quarantines.ts";
@@ -26,9 +27,12 @@ import { type Place, snapshotAfter, takenOfPiece } from "./taken-snapshot.ts";
 
 /** Bare revisions that may be taken without being written down: a restart asks for them again. */
 const UNWRITTEN_MAX = 4_096;
+/** Items that are read, stored and shown in one step: whoever types has a turn between two, and so has the device's store. */
+export const STEP_ITEMS_MAX = 256;
 const BEGINNING: Place = { cursor: revision(0), held: NOTHING, snapshot: null };
 
 export interface DownHost {
+  readonly inspection: Inspection;
   readonly journal: Journal;
   readonly store: Pick<ClientStore, "mirror">;
   readonly rungs: Rungs;
@@ -46,6 +50,8 @@ export interface DownHost {
   restart(): void;
 }
 
+type Run = Pick<EventRun, "items" | "to">;
+
 export class Down {
   readonly #host: DownHost;
   #wanted: Subscription;
@@ -59,7 +65,7 @@ export class Down {
   /** What storage says. */
   #stored: DownCursor | null;
   /** Bounded by the credit that the parent has. */
-  #waiting: (EventRun | SnapshotStep)[] = [];
+  #waiting: (Run | SnapshotStep)[] = [];
   #storing: Promise<void> | null = null;
 
   constructor(host: DownHost, stored: DownCursor | null, wanted: Subscription) {
@@ -199,8 +205,8 @@ export class Down {
     return { cluster: this.#cluster, epoch, cursor, subscription: held, snapshot, ...this.#upstream() };
   }
 
-  events(run: EventRun): void {
-    this.#waiting.push(run);
+  events(run: Run): void {
+    this.#waiting.push(...stepsOf(run));
     this.#storing ??= this.#store();
   }
 
@@ -229,11 +235,11 @@ export class Down {
     }
   }
 
-  async #take(runs: readonly EventRun[]): Promise<void> {
+  async #take(runs: readonly Run[]): Promise<void> {
     const to = runs.at(-1)?.to ?? this.#place.cursor;
+    const bodies = runs.flatMap(({ items }) => items.flatMap((item) => (item.kind === "body" ? [item.record] : [])));
     const taken = new Taken();
-    for (const { items } of runs)
-      for (const item of items) if (item.kind === "body") taken.record(decodeRecord(item.record));
+    if (bodies.length > 0) for (const read of await this.#host.inspection.records(bodies)) taken.record(read);
     const place = { ...this.#place, cursor: to };
     // But the first one: from then on it is known that the mirror holds all of what was asked for, if only nothing.
     const isKnown = this.#stored !== null && isSame(this.#stored.subscription, place.held);
@@ -250,9 +256,7 @@ export class Down {
     const place = snapshotAfter(this.#place, step);
     const { head } = this.#place.snapshot ?? {};
     const taken =
-      step.kind === "piece" && head !== undefined
-        ? await takenOfPiece(this.#host.store, head, step.piece)
-        : new Taken();
+      step.kind === "piece" && head !== undefined ? await takenOfPiece(this.#host, head, step.piece) : new Taken();
     await this.#keep(taken, place);
     this.#host.snapshotTaken();
     this.turn();
@@ -278,15 +282,30 @@ export class Down {
     for (const { hashes, at } of taken.committed) rungs.committed(hashes, at);
     for (const { collection, document, changes } of received) documents.received(collection, document, changes);
     keys.received(taken.events, place.cursor);
-    if (taken.committed.length > 0) documents.rungsMoved();
+    documents.rungsMoved([...taken.documents.values()]);
   }
 }
 
-/** The runs that come before the next step of a snapshot. */
-function takeRuns(waiting: (EventRun | SnapshotStep)[]): EventRun[] {
-  const runs: EventRun[] = [];
+/** A run in parts of one step each. */
+function stepsOf(run: Run): readonly Run[] {
+  const steps: Run[] = [];
+  let rest = run.items;
+  for (; rest.length > STEP_ITEMS_MAX; rest = rest.slice(STEP_ITEMS_MAX)) {
+    const items = rest.slice(0, STEP_ITEMS_MAX);
+    const last = items.at(-1);
+    if (last !== undefined) steps.push({ items, to: lastRevision(last) });
+  }
+  return [...steps, { items: rest, to: run.to }];
+}
+
+/** The runs that come before the next step of a snapshot, as far as one step goes. */
+function takeRuns(waiting: (Run | SnapshotStep)[]): readonly Run[] {
+  const runs: Run[] = [];
+  let items = 0;
   for (const one of waiting) {
     if (!("items" in one)) break;
+    items += one.items.length;
+    if (runs.length > 0 && items > STEP_ITEMS_MAX) break;
     runs.push(one);
   }
   waiting.splice(0, runs.length);

@@ -1,7 +1,8 @@
 /** A document that is not on this device: asked of a gateway, and stored. */
 import type { DocumentChange } from "../ledger/record.ts";
+import type { Inspection } from "./inspection.ts";
 import type { Journal } from "./journal.ts";
-import type { Quarantines } from "./quarantines.ts";
+import { inspectedChange, type Quarantines } from "./quarantines.ts";
 import type { Questions } from "./questions.ts";
 import type { Rungs } from "./rungs.ts";
 
@@ -9,6 +10,7 @@ export interface FetchHost {
   /** Nobody waits for a site that cannot be reached. */
   online(): boolean;
   readonly ask: Questions["document"];
+  readonly inspection: Inspection;
   readonly journal: Journal;
   readonly rungs: Rungs;
   readonly quarantines: Quarantines;
@@ -18,7 +20,7 @@ export interface FetchHost {
 
 /** Empty where it cannot be had. @throws OpenClawError CLIENT_STORAGE_FAILED */
 export async function fetchDocument(
-  { online, ask, journal, rungs, quarantines, failed }: FetchHost,
+  { online, ask, inspection, journal, rungs, quarantines, failed }: FetchHost,
   collection: string,
   document: string,
 ): Promise<readonly DocumentChange[]> {
@@ -32,7 +34,9 @@ export async function fetchDocument(
     return [];
   }
   const { at } = fetched;
-  const { documents, write } = quarantines.sift([{ collection, document, changes: fetched.changes }]);
+  const findings = await inspection.changes(fetched.changes);
+  const inspected = fetched.changes.map((change, i) => inspectedChange(change, findings[i]));
+  const { documents, write } = quarantines.sift([{ collection, document, changes: inspected }]);
   await journal.commit({ write: { ...write, changes: documents } });
   quarantines.wrote(write);
   const changes = documents.flatMap((received) => received.changes);

@@ -70,7 +70,8 @@ export class OpenDocument implements Showing {
   #isStale = false;
   #pauses = 0;
   #loaded: Promise<void> = Promise.resolve();
-  #own: ChangeHash[] = [];
+  /** Made on this device, oldest first. */
+  #own = new Set<ChangeHash>();
   #edits: readonly EditState[] | null = null;
 
   constructor(collection: string, id: string, host: DocumentHost, ended: () => void) {
@@ -94,7 +95,7 @@ export class OpenDocument implements Showing {
     let changes = await store.document(this.#collection, this.#id);
     if (changes.length === 0) changes = await this.#host.fetch(this.#collection, this.#id);
     const own = changes.filter(({ hash }) => rungs.isOwn(hash)).map(({ hash }) => hash);
-    this.#own = [...new Set([...own.slice(-EDITS_MAX), ...this.#own])];
+    this.#own = new Set([...own.slice(-EDITS_MAX), ...this.#own]);
     await this.#build(changes);
   }
 
@@ -125,7 +126,7 @@ export class OpenDocument implements Showing {
   /** Takes up what is stored and does not show, and lets go of what is discarded. @throws OpenClawError CLIENT_STORAGE_FAILED */
   async reread(): Promise<void> {
     const { store, rungs } = this.#host;
-    const waiting = this.#own.filter((hash) => rungs.rung(hash) === "device");
+    const waiting = [...this.#own].filter((hash) => rungs.rung(hash) === "device");
     const changes = await store.document(this.#collection, this.#id);
     this.receive(changes);
     const stored = new Set(changes.map(({ hash }) => hash));
@@ -136,8 +137,7 @@ export class OpenDocument implements Showing {
   }
 
   receive(changes: readonly DocumentChange[]): void {
-    const own = new Set(this.#own);
-    const news = changes.filter(({ hash }) => !own.has(hash));
+    const news = changes.filter(({ hash }) => !this.#own.has(hash));
     // Another session of this device has made some.
     this.#made(news.map(({ hash }) => hash).filter((hash) => this.#host.rungs.isOwn(hash)));
     // What was made here comes back: it is in the document, which stays the same object.
@@ -173,7 +173,7 @@ export class OpenDocument implements Showing {
   }
 
   rungsMoved(): void {
-    if (this.#own.length > 0) this.#changed();
+    if (this.#own.size > 0) this.#changed();
   }
 
   /** No edit is taken while there is one more that wants so than there are that do not any more. */
@@ -281,8 +281,8 @@ export class OpenDocument implements Showing {
   }
 
   #made(hashes: readonly ChangeHash[]): void {
-    this.#own.push(...hashes);
-    if (this.#own.length > 2 * EDITS_MAX) this.#own = this.#own.slice(-EDITS_MAX);
+    for (const hash of hashes) this.#own.add(hash);
+    if (this.#own.size > 2 * EDITS_MAX) this.#own = new Set([...this.#own].slice(-EDITS_MAX));
   }
 
   /** What is shown is not what is stored, and goes back to what that is from now on. Never rejects. */
@@ -311,7 +311,7 @@ export class OpenDocument implements Showing {
       }
       await this.#build(changes);
       const stored = new Set(changes.map(({ hash }) => hash));
-      this.#own = this.#own.filter((hash) => stored.has(hash));
+      for (const hash of this.#own) if (!stored.has(hash)) this.#own.delete(hash);
     }
     this.#reloading = null;
     this.#changed();
@@ -345,7 +345,7 @@ export class OpenDocument implements Showing {
 
   #editStates(): readonly EditState[] {
     const { rungs } = this.#host;
-    this.#edits ??= this.#own
+    this.#edits ??= [...this.#own]
       .slice(-EDITS_MAX)
       .map((hash) => ({ hash, rung: rungs.rung(hash), failure: rungs.failure(hash) }));
     return this.#edits;

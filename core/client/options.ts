@@ -6,6 +6,7 @@ import type { ChildConnection } from "../sync/message.ts";
 import type { GatewayState } from "../sync/rotation.ts";
 import type { NeighboursPort } from "./device-news.ts";
 import type { Claim } from "./drain.ts";
+import type { Inspection } from "./inspection.ts";
 import type { ClientStore } from "./store.ts";
 import type { Wanted } from "./subscription.ts";
 
@@ -33,6 +34,8 @@ export interface ClientOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly nextTurn: NextTurn;
+  /** Reads and checks what comes from the site, and from files: off the page in a browser. */
+  readonly inspection: Inspection;
   /**
    * One try at a connection to any gateway of the site; the client waits and tries again. `ended`: why the connection
    * before ended, or could not be had: another gateway may do better. Null when there was none, or it was ended here.

@@ -2,13 +2,13 @@
  * What of this device is not at its site yet, as an app sees it: what waits, of this page and of those before it, and what
  * the site refused for good. Nothing leaves it unseen: an app tries it again, or discards it, with a copy kept first.
  */
-import { changeFault } from "../documents/change-check.ts";
 import { OpenClawError } from "../errors.ts";
 import type { ChangeHash, LinkId, Seq } from "../ids.ts";
 import type { UserCommand } from "../state-machine/command.ts";
 import { withDependents } from "./dependents.ts";
 import type { Documents } from "./documents.ts";
 import { allRows, type Claim } from "./drain.ts";
+import type { Inspection } from "./inspection.ts";
 import type { Journal } from "./journal.ts";
 import { isNothing, NOTHING } from "./nothing.ts";
 import { decodeOutboxFile, encodeOutboxFile } from "./outbox-file.ts";
@@ -34,6 +34,7 @@ export interface Imported {
 
 export interface OutboxHost {
   readonly store: ClientStore;
+  readonly inspection: Inspection;
   readonly journal: Journal;
   readonly rungs: Rungs;
   readonly settlement: Settlement;
@@ -135,7 +136,7 @@ export class OutboxEntries {
     if (file.cluster !== null && here !== null && file.cluster !== here)
       throw new OpenClawError("WRONG_CLUSTER", `an outbox for ${file.cluster}; this device holds data of ${here}`);
     const all: readonly Row[] = [...file.waiting, ...file.refused];
-    for (const { command } of all) requireSound(command);
+    await requireSound(this.#host.inspection, all);
     await journal.commit({});
     const next = new Map<LinkId, Seq>();
     for (const { link } of file.waiting) if (!next.has(link)) next.set(link, await store.nextSeq(link));
@@ -236,10 +237,8 @@ const documentsOf = (rows: readonly Row[]) =>
   );
 
 /** @throws OpenClawError CHANGE_INVALID, CHANGE_TOO_LARGE */
-function requireSound(command: UserCommand): void {
-  if (command.kind !== "change") return;
-  for (const change of command.changes) {
-    const fault = changeFault(change);
-    if (fault !== null) throw new OpenClawError(fault.code, `${change.hash}: ${fault.details}`);
-  }
+async function requireSound(inspection: Inspection, rows: readonly Row[]): Promise<void> {
+  const changes = rows.flatMap(({ command }) => (command.kind === "change" ? command.changes : []));
+  for (const [i, fault] of (await inspection.changes(changes)).entries())
+    if (fault !== null) throw new OpenClawError(fault.code, `${changes[i]?.hash}: ${fault.details}`);
 }

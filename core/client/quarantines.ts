@@ -3,9 +3,10 @@
  * harms it, and nothing is tried again that failed. Bytes that are not the change of their hash are not kept: when the
  * right ones come, they are taken.
  */
-import { changeFault } from "../documents/change-check.ts";
+import { invariant } from "../errors.ts";
 import type { ChangeHash } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
+import type { Finding } from "./inspection.ts";
 import type { Journal } from "./journal.ts";
 import type { ClientWrite, QuarantinedRow } from "./store.ts";
 
@@ -16,6 +17,17 @@ export interface ReceivedChanges {
   readonly collection: string;
   readonly document: string;
   readonly changes: readonly DocumentChange[];
+}
+
+export interface InspectedChange {
+  readonly change: DocumentChange;
+  readonly finding: Finding;
+}
+
+export interface InspectedChanges {
+  readonly collection: string;
+  readonly document: string;
+  readonly changes: readonly InspectedChange[];
 }
 
 /** What may be stored and shown, and what has to be written down of the rest. */
@@ -40,19 +52,18 @@ export class Quarantines {
     return [...(this.#byDocument.get(nameOf(collection, document))?.values() ?? [])];
   }
 
-  sift(received: Iterable<ReceivedChanges>): Sifted {
+  sift(received: Iterable<InspectedChanges>): Sifted {
     const documents: ReceivedChanges[] = [];
     const quarantined: QuarantinedRow[] = [];
     const released: QuarantinedRow[] = [];
     for (const { collection, document, changes } of received) {
       const known = this.#byDocument.get(nameOf(collection, document));
       const good: DocumentChange[] = [];
-      for (const change of changes) {
-        const fault = changeFault(change);
+      for (const { change, finding } of changes) {
         const row = known?.get(change.hash);
-        if (fault !== null) quarantined.push({ collection, document, hash: change.hash, ...fault });
+        if (finding !== null) quarantined.push({ collection, document, hash: change.hash, ...finding });
         else good.push(change);
-        if (fault === null && row !== undefined && row.code !== "QUARANTINED") released.push(row);
+        if (finding === null && row !== undefined && row.code !== "QUARANTINED") released.push(row);
       }
       if (good.length > 0) documents.push({ collection, document, changes: good });
     }
@@ -82,6 +93,12 @@ export class Quarantines {
   #fitting(rows: readonly QuarantinedRow[]): readonly QuarantinedRow[] {
     return rows.slice(0, QUARANTINED_MAX - this.#size);
   }
+}
+
+/** Nothing passes for checked that nobody has checked. */
+export function inspectedChange(change: DocumentChange, finding: Finding | undefined): InspectedChange {
+  invariant(finding !== undefined, "a finding for each change");
+  return { change, finding };
 }
 
 const nameOf = (collection: string, document: string): string => JSON.stringify([collection, document]);

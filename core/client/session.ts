@@ -3,6 +3,7 @@
  */
 import { asOpenClawError, OpenClawError } from "../errors.ts";
 import { type ClusterId, type LinkId, type Revision, seq } from "../ids.ts";
+import type { DocumentName } from "../ledger/document-names.ts";
 import type { ChildLinkOwner, Welcome } from "../sync/child-link.ts";
 import { followEpoch } from "./another-epoch.ts";
 import { Documents } from "./documents.ts";
@@ -62,7 +63,7 @@ export class Session {
 
   /** @param changed called when `status` did */
   constructor(options: ClientOptions, restored: Restored, changed: () => void) {
-    const { store, clock, random } = options;
+    const { store, clock, random, inspection } = options;
     const { outbox, rungs, down, quarantines } = restored;
     this.#options = options;
     this.#changed = changed;
@@ -86,12 +87,11 @@ export class Session {
     };
     const enqueue = (draft: Draft): void => this.#enqueue(draft);
     const ask: KeysHost["ask"] = (query, mode) => this.#questions.ask(query, mode);
+    const parts = { store, inspection, journal: this.#journal, rungs, quarantines };
     const fetching = {
       online: () => this.#site.state === "online",
       ask: (...document: readonly [string, string]) => this.#questions.document(...document),
-      journal: this.#journal,
-      rungs,
-      quarantines,
+      ...parts,
       failed: (error: unknown) => this.#note(error),
     };
     this.documents = new Documents({
@@ -132,12 +132,9 @@ export class Session {
     this.leases = new Leases({ rungs, clock, random, assertRoom, enqueue, keepAlive, ask });
     this.#down = new Down(
       {
-        journal: this.#journal,
-        store,
-        rungs,
+        ...parts,
         documents: this.documents,
         keys: this.keys,
-        quarantines,
         taken: (cursor) => {
           this.#site.link?.taken(cursor);
           this.#changed();
@@ -181,9 +178,7 @@ export class Session {
       ended: (reason) => this.#ended(reason),
     });
     this.entries = new OutboxEntries({
-      store,
-      journal: this.#journal,
-      rungs,
+      ...parts,
       settlement: this.settlement,
       documents: this.documents,
       claim: restored.claim,
@@ -264,7 +259,7 @@ export class Session {
     const { outbox } = this.#journal;
     const settle = (outcomes: Parameters<Settlement["settle"]>[1], to: number): void => {
       const settled = this.settlement.settle(outbox, outcomes, to).then(
-        () => this.#settled(),
+        (moved) => this.#settled(moved),
         (error: unknown) => this.#fail(error),
       );
       this.#settling = Promise.all([this.#settling, settled]);
@@ -304,9 +299,9 @@ export class Session {
     if (release !== null) this.#releases.push(release);
   }
 
-  #settled(): void {
+  #settled(moved?: readonly DocumentName[]): void {
     this.#site.link?.wake();
-    this.documents.rungsMoved();
+    this.documents.rungsMoved(moved);
     this.#changed();
   }
 
@@ -367,7 +362,7 @@ export class Session {
         this.#trouble = null;
         this.#rungs.stored(hashesOf(draft));
         for (const edit of draft.edits) edit.stored();
-        if (draft.command.kind === "change") this.documents.rungsMoved();
+        if (draft.command.kind === "change") this.documents.rungsMoved([draft.command]);
         this.#changed();
       },
       (error: unknown) => {

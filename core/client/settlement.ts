@@ -4,6 +4,7 @@
  */
 import { OpenClawError } from "../errors.ts";
 import { type ChangeHash, isChangeHash, type Seq } from "../ids.ts";
+import type { DocumentName } from "../ledger/document-names.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import type { Outcome, UserCommand } from "../state-machine/command.ts";
 import { comparedOutcome } from "../state-machine/compare-and-set.ts";
@@ -93,16 +94,17 @@ export class Settlement {
 
   /**
    * Takes the outcomes of rows up to `to`. A row among those without one gets none any more: the parent forgot it.
+   * @returns the documents of changes whose rungs moved
    * @throws OpenClawError CLIENT_STORAGE_FAILED: nothing is settled, and the outcomes come again
    */
-  async settle(outbox: Outbox, outcomes: readonly Answered[], to: number): Promise<void> {
+  async settle(outbox: Outbox, outcomes: readonly Answered[], to: number): Promise<readonly DocumentName[]> {
     const told = new Set(outcomes.map(({ seq }) => seq));
     const silent: Answered[] = [];
     for (const { row } of outbox.rows()) {
       if (row.seq > to) break;
       if (!told.has(row.seq)) silent.push({ seq: row.seq, outcome: EXPIRED });
     }
-    await this.#take(outbox, [...outcomes, ...silent], null);
+    return this.#take(outbox, [...outcomes, ...silent], null);
   }
 
   /**
@@ -124,7 +126,7 @@ export class Settlement {
     } while (old.size > 0);
   }
 
-  async #take(outbox: Outbox, outcomes: readonly Answered[], fresh: Outbox | null): Promise<void> {
+  async #take(outbox: Outbox, outcomes: readonly Answered[], fresh: Outbox | null): Promise<readonly DocumentName[]> {
     const rows = outcomes.flatMap(({ seq, outcome }) => {
       const unanswered = outbox.answer(seq);
       if (unanswered === undefined) return [];
@@ -132,7 +134,7 @@ export class Settlement {
       const told = unanswered.edits.some((edit) => edit instanceof LocalTxnEdit);
       return [{ ...unanswered, outcome: told ? outcome : comparedOutcome(unanswered.row.command, outcome) }];
     });
-    if (rows.length === 0 && fresh === null) return;
+    if (rows.length === 0 && fresh === null) return [];
     const awaiting: Awaiting[] = [];
     const refusals: (FailedRow & { readonly edits: readonly LocalEdit[] })[] = [];
     const again: Unanswered[] = [];
@@ -182,6 +184,7 @@ export class Settlement {
       this.#rungs.failed(hashesOf(row), error);
       for (const edit of row.edits) edit.refused(error);
     }
+    return rows.flatMap(({ row: { command } }) => (command.kind === "change" ? [command] : []));
   }
 
   /** The refused changes, document by document, each after what it depends on that the parent may lack. */

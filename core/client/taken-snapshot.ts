@@ -13,6 +13,7 @@ import {
 } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";
 import { NOTHING } from "../ledger/subscription.ts";
+import type { Inspection } from "./inspection.ts";
 import { mirrorName } from "./journal.ts";
 import type { ClientStore, MirrorRow } from "./store.ts";
 import { Taken } from "./taken.ts";
@@ -61,7 +62,7 @@ const unframed = (subscription: Subscription): Subscription => ({
 
 /** What the mirror has of the piece's keys, and the piece has not, is gone. */
 export async function takenOfPiece(
-  store: Pick<ClientStore, "mirror">,
+  { store, inspection }: { readonly store: Pick<ClientStore, "mirror">; readonly inspection: Inspection },
   head: SnapshotHead,
   piece: SnapshotPiece,
 ): Promise<Taken> {
@@ -80,6 +81,6 @@ export async function takenOfPiece(
     }
     for (const { key } of before.values()) taken.difference(key, origin, null, head.at);
   }
-  for (const part of piece.documents) taken.part(part, head.at);
+  for (const part of piece.documents) taken.part(part, await inspection.changes(part.changes), head.at);
   return taken;
 }

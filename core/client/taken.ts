@@ -1,13 +1,14 @@
 /** What was taken of a stream, sorted by what it concerns: one write, and what is told once that is stored. */
 import type { ChangeHash, Revision } from "../ids.ts";
-import type { DocumentChange, LedgerRecord } from "../ledger/record.ts";
 import type { DocumentPart } from "../ledger/snapshot.ts";
+import type { Finding, InspectedRecord } from "./inspection.ts";
 import { mirrorName } from "./journal.ts";
 import type { KeyEvent } from "./key-row.ts";
+import { type InspectedChange, inspectedChange } from "./quarantines.ts";
 import type { ClientWrite, MirrorRow } from "./store.ts";
 
 export class Taken {
-  readonly documents = new Map<string, { collection: string; document: string; changes: DocumentChange[] }>();
+  readonly documents = new Map<string, { collection: string; document: string; changes: InspectedChange[] }>();
   readonly committed: { readonly hashes: readonly ChangeHash[]; readonly at: Revision }[] = [];
   readonly events: KeyEvent[] = [];
   readonly #mirror = new Map<
@@ -15,16 +16,16 @@ export class Taken {
     { readonly key: Uint8Array; readonly origin: string | null; readonly row: MirrorRow | null }
   >();
 
-  record(record: LedgerRecord): void {
+  record({ record, findings }: InspectedRecord): void {
     const origin = record.origin?.cluster ?? null;
     const at = record.origin?.revision ?? record.revision;
     const { principal, time, snapshot } = record;
     const hashes: ChangeHash[] = [];
-    for (const event of record.events) {
+    for (const [i, event] of record.events.entries()) {
       if (event.kind === "change") hashes.push(event.change.hash);
       switch (event.kind) {
         case "change":
-          this.#change(event.collection, event.document, event.change);
+          this.#change(event.collection, event.document, inspectedChange(event.change, findings[i]));
           break;
         case "put": {
           const { key, value } = event;
@@ -51,8 +52,9 @@ export class Taken {
   }
 
   /** What a snapshot has of a document, as of one of the site's revisions. */
-  part({ collection, document, changes }: DocumentPart, at: Revision): void {
-    for (const change of changes) this.#change(collection, document, change);
+  part({ collection, document, changes }: DocumentPart, findings: readonly Finding[], at: Revision): void {
+    for (const [i, change] of changes.entries())
+      this.#change(collection, document, inspectedChange(change, findings[i]));
     if (changes.length > 0) this.committed.push({ hashes: changes.map(({ hash }) => hash), at });
   }
 
@@ -71,7 +73,7 @@ export class Taken {
     this.#mirrored({ key, origin, row });
   }
 
-  /** But for the documents' changes, which are checked first. */
+  /** But for the documents' changes, which are sifted first. */
   write(): ClientWrite {
     const rows = [...this.#mirror.values()];
     return {
@@ -80,7 +82,7 @@ export class Taken {
     };
   }
 
-  #change(collection: string, document: string, change: DocumentChange): void {
+  #change(collection: string, document: string, change: InspectedChange): void {
     const name = JSON.stringify([collection, document]);
     const known = this.documents.get(name);
     if (known === undefined) this.documents.set(name, { collection, document, changes: [change] });

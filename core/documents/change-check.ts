@@ -18,7 +18,7 @@ export interface ChangeFault {
 }
 
 /** Null for what may be given to Automerge. */
-export function changeFault(change: DocumentChange, tools: ChunkTools = PLAIN_TOOLS): ChangeFault | null {
+export function changeFault(change: DocumentChange, tools: ChunkTools): ChangeFault | null {
   try {
     const { hash, actor, seq, deps } = inspectChange(change.bytes, tools);
     if (hash !== change.hash) return disagrees("hash");

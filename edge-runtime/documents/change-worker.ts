@@ -1,16 +1,12 @@
 /** The thread in which Automerge runs: never on the main thread, and with a heap of its own to exhaust. */
 import { parentPort } from "node:worker_threads";
-import { inflateRawSync } from "node:zlib";
 import { decodeChange } from "@automerge/automerge";
 import { type ChangeFault, changeFault } from "@openclaw/core/documents/change-check.ts";
-import type { ChunkTools } from "@openclaw/core/documents/change-chunk.ts";
 import { invariant, OpenClawError, unreachable } from "@openclaw/core/errors.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
-import { sha256 } from "../storage/sha256.ts";
+import { NODE_TOOLS } from "./chunk-tools.ts";
 import { DocumentCache } from "./document-cache.ts";
 import type { Job, JobAnswers, JobReply } from "./job.ts";
-
-const TOOLS: ChunkTools = { sha256, inflate };
 
 const documents = new DocumentCache();
 
@@ -39,7 +35,7 @@ function checkAll(changes: readonly DocumentChange[]): JobAnswers["check"] {
 }
 
 function faultOf(change: DocumentChange): ChangeFault | null {
-  const fault = changeFault(change, TOOLS);
+  const fault = changeFault(change, NODE_TOOLS);
   if (fault !== null) return fault;
   try {
     decodeChange(change.bytes);
@@ -47,15 +43,6 @@ function faultOf(change: DocumentChange): ChangeFault | null {
     return { code: "CHANGE_INVALID", details: "Automerge cannot decode it" };
   }
   return null;
-}
-
-function inflate(bytes: Uint8Array, limit: number): Uint8Array | null {
-  try {
-    return inflateRawSync(bytes, { maxOutputLength: limit });
-  } catch (error) {
-    if (error instanceof RangeError && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE") return null;
-    throw error;
-  }
 }
 
 invariant(parentPort !== null, "change-worker runs in a worker thread");

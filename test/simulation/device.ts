@@ -1,5 +1,6 @@
 /** A device with a client on it: it edits keys and documents offline and online, dies, and comes back to what it stored. */
 import "@automerge/automerge";
+import { inspection } from "@openclaw/browser/worker/plain-inspection.ts";
 import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
 import type { Client } from "@openclaw/core/client/client.ts";
 import type { Edit } from "@openclaw/core/client/edit.ts";
@@ -102,6 +103,7 @@ export class Device {
       clock: process,
       random,
       nextTurn: () => new Promise((resolve) => process.after(0, resolve)),
+      inspection,
       connect: async (ended) => {
         await new Promise<void>((resolve) => process.after(5, resolve));
         if (ended !== null && (this.#client?.status().unsynced ?? 0) > 0) faults.count("client retry");

@@ -157,9 +157,9 @@ test("the right bytes of a change that came with wrong ones are taken, with what
 test("D1: what a change is said to be is compared with its bytes", () => {
   const [change] = honest("aabb", 1);
   if (change === undefined) throw new Error("a change was made");
-  expect(changeFault(change)).toBeNull();
+  expect(changeFault(change, PLAIN_TOOLS)).toBeNull();
   for (const lie of [{ hash: HASH("1") }, { seq: 2 }, { deps: [HASH("2")] }, { actor: "ffff" as never }])
-    expect(changeFault({ ...change, ...lie })?.code).toBe("CHANGE_INVALID");
+    expect(changeFault({ ...change, ...lie }, PLAIN_TOOLS)?.code).toBe("CHANGE_INVALID");
 });
 
 test("X1: above its limit more is kept out, and not written down", () => {
@@ -172,7 +172,8 @@ test("X1: above its limit more is kept out, and not written down", () => {
     details: "",
   }));
   const quarantines = new Quarantines(rows);
-  expect(quarantines.sift([{ ...named, changes: [wrongChecksum()] }])).toEqual({
+  const change = wrongChecksum();
+  expect(quarantines.sift([{ ...named, changes: [{ change, finding: changeFault(change, PLAIN_TOOLS) }] }])).toEqual({
     documents: [],
     write: { quarantined: [], released: [] },
   });

@@ -4,6 +4,7 @@
  */
 import { founding } from "@openclaw/core/raft/membership.ts";
 import "@automerge/automerge";
+import { inspection } from "@openclaw/browser/worker/plain-inspection.ts";
 import { toHex } from "@openclaw/core/bytes.ts";
 import type { Client, ClientOptions } from "@openclaw/core/client/client.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
@@ -356,6 +357,7 @@ export class World {
       clock: this.clock,
       random: this.random,
       nextTurn: () => Promise.resolve(),
+      inspection,
       connect: async () => cluster.connect(),
       ...options,
     });
@@ -379,10 +381,7 @@ export class World {
   /** Delivers so many frames, or all there are. Time stands still. */
   async deliver(frames: number): Promise<void> {
     await settle();
-    for (let delivered = 0; delivered < frames; delivered++) {
-      if (![...this.wires].some((wire) => wire.deliver())) return;
-      await settle();
-    }
+    for (let left = frames; left > 0 && [...this.wires].some((wire) => wire.deliver()); left--) await settle();
   }
 
   /** Lets time pass, delivering everything as it goes. */
