@@ -20,6 +20,9 @@ export const PRESENCE_TOPIC_ENTRIES_MAX = 128;
 export const PRESENCE_PACE_MS = 50;
 /** Bytes of the entries of one message of presence between gateways. */
 export const PRESENCE_GOSSIP_BYTES_MAX = 12_288;
+/** Changes that are shown before they are committed (D5), and bytes of them, in one message: what somebody types. */
+export const PROVISIONAL_CHANGES_MAX = 8;
+export const PROVISIONAL_BYTES_MAX = 12_288;
 /** Bytes of a snapshot that are hashed, checked and resumed as one piece; the last piece may be shorter. */
 export const SNAPSHOT_PIECE_BYTES = 1_048_576;
 /** Items in a batch. */

@@ -6,6 +6,7 @@ import { shedCount } from "@openclaw/core/state-machine/shed.ts";
 import type { UplinkState } from "@openclaw/core/sync/uplink-state.ts";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { ClientPresenceCounts } from "./network/client-presence.ts";
+import type { ProvisionalGossipCounts } from "./network/provisional-gossip.ts";
 import type { LinkRefusals } from "./sync/link-refusals.ts";
 
 /** Seconds: from one fsync on a fast disk to an election and a retry. */
@@ -25,6 +26,8 @@ export interface MetricSources {
   readonly children: () => number;
   /** Of clients (R11). */
   readonly presence: () => ClientPresenceCounts;
+  /** D5. */
+  readonly provisional: () => ProvisionalGossipCounts;
   readonly refusals: Pick<LinkRefusals, "counts" | "list">;
   /** Children that were refused since the start, by code. */
   readonly refused: () => ReadonlyMap<ErrorCode, number>;
@@ -48,6 +51,7 @@ export class Metrics {
     stateReads,
     children,
     presence,
+    provisional,
     refusals,
     refused,
     uplink,
@@ -195,6 +199,15 @@ export class Metrics {
       "When browsers take the certificate no longer, Unix time; 0 without one",
       () => (certificateExpires()?.getTime() ?? 0) / 1_000,
     );
+    new Gauge({
+      name: "openclaw_provisional",
+      help: "Changes shown before they are committed, since the start: commands offered by this node's clients and heard from other gateways, what was shown to a client, what one did not read, what was lost at a limit, and messages between gateways (published, and thrown away as strange, flooded, malformed)",
+      labelNames: ["what"],
+      registers,
+      collect() {
+        for (const [what, count] of Object.entries(provisional())) this.set({ what }, count);
+      },
+    });
     gauge("watchers", "Open watches", () => this.#watchers());
     gauge("uplink_connected", "1 while the parent is connected; 0 also without a parent", () =>
       uplink()?.connected ? 1 : 0,

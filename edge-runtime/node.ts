@@ -6,7 +6,6 @@
 import { mkdir } from "node:fs/promises";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { Retention } from "@openclaw/core/history/retention.ts";
-import type { ClusterId } from "@openclaw/core/ids.ts";
 import { founding } from "@openclaw/core/raft/membership.ts";
 import { agreementText } from "@openclaw/core/replica/comparisons.ts";
 import { DiskBudget } from "@openclaw/core/replica/disk-budget.ts";
@@ -17,7 +16,7 @@ import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { buildApi } from "./api/app.ts";
 import { openAuthority, tokenAuthority } from "./api/auth.ts";
-import type { ApiAuthority, MemberPresence } from "./api/deps.ts";
+import type { ApiAuthority } from "./api/deps.ts";
 import { listen, renewCertificate } from "./api/listen.ts";
 import { Certificate } from "./certificate.ts";
 import { isLoopbackHost, type NodeConfig } from "./config.ts";
@@ -35,6 +34,7 @@ import { JoinService } from "./network/join-service.ts";
 import { keyring } from "./network/keyring.ts";
 import { MemberGossip } from "./network/member-gossip.ts";
 import { PRESENCE_TOPIC, PresenceGossip } from "./network/presence.ts";
+import { ProvisionalGossip, provisionalTopic } from "./network/provisional-gossip.ts";
 import type { RaftCounters } from "./network/raft-counters.ts";
 import { RaftTransport } from "./network/raft-transport.ts";
 import { encodeSiteCredential } from "./network/site-credential.ts";
@@ -139,7 +139,7 @@ async function compose(
     },
   });
   const members = new MemberGossip({
-    topics: [clientPresenceTopic(cluster)],
+    topics: [clientPresenceTopic(cluster), provisionalTopic(cluster)],
     isMember: (peer) => directory.list().some((member) => member.peer === peer),
   });
   const certificate = await Certificate.open(config.tls, systemClock, log);
@@ -239,6 +239,8 @@ async function compose(
 
   const clients = ClientPresence.open({ host, members, cluster, clock: systemClock, log });
   started.push(() => clients.stop());
+  const provisional = ProvisionalGossip.open({ host, members, cluster, clock: systemClock, log });
+  started.push(async () => provisional.stop());
 
   const changeCheck = new ChangeCheck();
   started.push(() => changeCheck.stop());
@@ -253,6 +255,7 @@ async function compose(
     changeCheck,
     sites,
     presence: clients.gateway,
+    provisional: provisional.gateway,
     clock: systemClock,
     refusals,
     log,
@@ -335,6 +338,7 @@ async function compose(
     stateReads: () => state.reads,
     children: () => children.size,
     presence: () => clients.counts(),
+    provisional: () => provisional.counts(),
     refusals,
     refused: () => children.refusals.byCode(),
     uplink: () => uplink?.status() ?? null,
@@ -344,7 +348,7 @@ async function compose(
     replica,
     authority,
     documents,
-    presence: () => membersHeard(presence, cluster),
+    presence: () => presence.rowsOf(cluster),
     members: directory,
     uplink,
     disk,
@@ -391,9 +395,3 @@ async function authorityOf(config: NodeConfig): Promise<ApiAuthority> {
 
 const droppedBy = ({ droppedFull, droppedUnreachable, droppedTooLarge }: RaftCounters): number =>
   droppedFull + droppedUnreachable + droppedTooLarge;
-
-const membersHeard = (presence: PresenceGossip, cluster: ClusterId): readonly MemberPresence[] =>
-  presence
-    .rows()
-    .filter((row) => row.cluster === cluster)
-    .map(({ node, revision, ageMs }) => ({ node, revision, ageMs }));

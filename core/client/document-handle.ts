@@ -36,9 +36,15 @@ export interface DocumentHandle<T> {
   readonly id: string;
   /** The document as it is now; the same object until it changes. Not to be written to: in development it is frozen. */
   doc(): Automerge.Doc<T>;
+  /** Of `doc`: also of what is provisional. */
   heads(): readonly ChangeHash[];
   /** Changes that are on this device and not in `doc` yet: many at once are put in some at a time, each time with a call. */
   unshown(): number;
+  /**
+   * Changes that are in `doc` and that its site has not committed (D5): others', shown while they are on their way. They are
+   * not stored, and go again if they are not committed in time. What is edited meanwhile is sent with those that it follows.
+   */
+  provisional(): number;
   /**
    * Changes the document. It shows at once; how safe it is, the edit tells. An edit that changes nothing has no hashes.
    * @throws OpenClawError CHANGE_TOO_LARGE, OVERLOADED, STOPPED, CLIENT_STORAGE_FAILED
@@ -52,7 +58,10 @@ export interface DocumentHandle<T> {
   at(heads: readonly ChangeHash[]): Automerge.Doc<T>;
   /** Calls back when the document or a rung changed; the returned function ends it. */
   subscribe(listener: () => void): () => void;
-  /** This device's own edits, oldest first: those not yet at the hub, and those of this page. */
+  /**
+   * This device's own edits, oldest first: those not yet at the hub, and those of this page; also what one of them follows and
+   * was provisional then.
+   */
   edits(): readonly EditState[];
   /** Received changes that are kept out of it, and why; of those that were not on this device when it was opened, from then on. */
   quarantined(): readonly QuarantinedChange[];

@@ -4,8 +4,11 @@ import type { DocumentName } from "../ledger/document-names.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { SUBSCRIPTION_DOCUMENTS_MAX } from "../limits.ts";
 import type { NextTurn } from "../ports.ts";
+import type { ProvisionalChanges } from "../provisional/message.ts";
 import { nameRefusal } from "../state-machine/document-rows.ts";
 import type { DocumentHandle } from "./document-handle.ts";
+import { Foresight } from "./foresight.ts";
+import type { Inspection } from "./inspection.ts";
 import { type Content, type DocumentHost, OpenDocument } from "./open-document.ts";
 import { Slices } from "./slices.ts";
 import type { StandardSchema } from "./standard-schema.ts";
@@ -18,6 +21,7 @@ const OPEN_MAX = SUBSCRIPTION_DOCUMENTS_MAX;
 /** What documents need of their client. */
 export interface DocumentsHost extends Omit<DocumentHost, "slices"> {
   readonly nextTurn: NextTurn;
+  readonly inspection: Inspection;
   /** Documents that are built from here on are edited under another actor: numbers of what was discarded are not used again (D2). */
   renewActor(): void;
   /** Makes sure that the document is part of what the parent streams. */
@@ -27,11 +31,13 @@ export interface DocumentsHost extends Omit<DocumentHost, "slices"> {
 export class Documents {
   readonly #host: DocumentsHost;
   readonly #slices: Slices;
+  readonly #foresight: Foresight;
   readonly #open = new Map<string, { readonly document: OpenDocument; readonly loaded: Promise<void> }>();
 
   constructor(host: DocumentsHost) {
     this.#host = host;
     this.#slices = new Slices(host.clock, host.nextTurn);
+    this.#foresight = new Foresight(host.nextTurn, host.inspection);
   }
 
   /**
@@ -92,6 +98,12 @@ export class Documents {
   /** Received changes that are stored: they show in the open document. */
   received(collection: string, id: string, changes: readonly DocumentChange[]): void {
     this.#open.get(nameOf(collection, id))?.document.receive(changes);
+  }
+
+  /** Others' that are not committed (D5): they show in the open document. */
+  provisional({ collection, document: id, changes }: ProvisionalChanges): void {
+    const open = this.#open.get(nameOf(collection, id));
+    if (open !== undefined) this.#foresight.add(open.document, changes);
   }
 
   /** Other sessions of this device have stored what this one was not told. @throws OpenClawError CLIENT_STORAGE_FAILED */

@@ -154,7 +154,8 @@ export class Down {
     this.#place = { cursor, held, snapshot };
     this.#written = cursor;
     this.#asked = subscription;
-    return { subscription, cursor, epoch: this.epoch, hash: null, held, snapshot, record: null };
+    const provisional = true;
+    return { subscription, cursor, epoch: this.epoch, hash: null, held, snapshot, record: null, provisional };
   }
 
   /** @throws OpenClawError WRONG_CLUSTER; WRONG_EPOCH: what is here is of another epoch, `forget` it */

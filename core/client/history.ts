@@ -14,7 +14,7 @@ export interface HistoryEntry {
   readonly time: number;
   /** What its author gave `change`; null for nothing. */
   readonly message: string | null;
-  /** Null while it is not yet stored on this device. */
+  /** Null while it is not yet stored on this device, as a provisional one (D5). */
   readonly rung: Rung | null;
 }
 

@@ -17,6 +17,7 @@ import { genesis } from "./genesis.ts";
 import { historyOf, requireHeads } from "./history.ts";
 import type { Draft } from "./journal.ts";
 import { callListener } from "./listener.ts";
+import { Provisional } from "./provisional.ts";
 import type { Quarantines } from "./quarantines.ts";
 import type { Rungs } from "./rungs.ts";
 import { type Showing, type Slices, Unshown } from "./slices.ts";
@@ -59,6 +60,8 @@ export class OpenDocument implements Showing {
   #doc: Automerge.Doc<Content>;
   /** Received, and so stored already. What is made here does not wait for it: it follows what is shown. */
   readonly unshown: Unshown;
+  /** Shown, and not stored (D5). */
+  readonly #provisional: Provisional;
   #quarantine = new Quarantine([]);
   /** False while it is made of what is stored. */
   #isBuilt = false;
@@ -80,6 +83,7 @@ export class OpenDocument implements Showing {
     this.#host = host;
     this.#ended = ended;
     this.unshown = new Unshown(host.slices);
+    this.#provisional = new Provisional(host.clock, host.rungs, () => void this.reload());
     this.#doc = this.#empty();
   }
 
@@ -108,6 +112,7 @@ export class OpenDocument implements Showing {
     this.#holders--;
     if (this.#holders > 0) return;
     this.unshown.takeAll();
+    this.#provisional.clear();
     this.#ended();
   }
 
@@ -142,8 +147,28 @@ export class OpenDocument implements Showing {
     this.#made(news.map(({ hash }) => hash).filter((hash) => this.#host.rungs.isOwn(hash)));
     // What was made here comes back: it is in the document, which stays the same object.
     if (news.length === 0) return;
-    this.unshown.add(news);
-    this.#host.slices.want(this);
+    const { shown, rest } = this.#provisional.stored(news);
+    if (rest.length > 0) {
+      this.unshown.add(rest);
+      this.#host.slices.want(this);
+    }
+    if (shown.length > 0) this.#changed();
+  }
+
+  /** D5. Others' changes that are not committed. What cannot be shown at once shows when it is stored. */
+  foresee(changes: readonly DocumentChange[]): void {
+    if (this.#holders <= 0 || !this.#isBuilt || this.#reloading !== null || this.unshown.size > 0) return;
+    const news = this.#provisional.showable(changes, this.#doc, this.#quarantine);
+    if (news.length === 0) return;
+    try {
+      this.#doc = applied(this.#doc, news);
+    } catch {
+      this.#provisional.distrust();
+      void this.reload();
+      return;
+    }
+    this.#provisional.showing(news);
+    this.#changed();
   }
 
   /** Received, and kept out. */
@@ -201,6 +226,7 @@ export class OpenDocument implements Showing {
       doc: () => this.#snapshot(this.#doc) as unknown as Automerge.Doc<T>,
       heads: () => headsOf(this.#doc),
       unshown: () => this.unshown.size,
+      provisional: () => this.#provisional.size,
       quarantined: () => this.#quarantine.changes,
       change,
       changeAt: (heads, edit, editOptions = {}) => {
@@ -266,15 +292,20 @@ export class OpenDocument implements Showing {
   /** Nothing to store, or to wait for, when nothing changed. */
   #enqueue(changes: readonly DocumentChange[]): Edit {
     const { rungs } = this.#host;
-    const hashes = changes.map(({ hash }) => hash);
-    const edit = new LocalEdit(hashes, rungs);
+    const edit = new LocalEdit(
+      changes.map(({ hash }) => hash),
+      rungs,
+    );
     if (changes.length === 0) {
       edit.committed(rungs.upstream, null);
       return edit;
     }
+    // What they follow, and is stored nowhere here, comes with them: whoever made it may never send it (D5).
+    const sent = [...this.#provisional.takeUnder(changes), ...changes];
+    const hashes = sent.map(({ hash }) => hash);
     rungs.made(hashes);
     this.#made(hashes);
-    const command = { kind: "change", collection: this.#collection, document: this.#id, changes } as const;
+    const command = { kind: "change", collection: this.#collection, document: this.#id, changes: sent } as const;
     this.#host.enqueue({ command, edits: [edit], round: 0 });
     edit.device.catch(() => void this.reload());
     return edit;
@@ -298,6 +329,7 @@ export class OpenDocument implements Showing {
     while (this.#isStale) {
       this.#isStale = false;
       this.#isBuilt = false;
+      this.#provisional.clear();
       let changes: readonly DocumentChange[];
       try {
         await this.#host.stored();

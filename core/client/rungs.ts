@@ -8,6 +8,8 @@ const rank = (rung: Rung | null): number => (rung === null ? 0 : ORDER[rung]);
 
 /** Committed changes whose own revision is remembered. */
 const COMMITTED_MAX = 20_000;
+/** Provisional changes that are remembered, also those that never came: what one of them says after that is of no use. */
+const PROVISIONAL_MAX = 4_096;
 
 interface Waiter {
   readonly rung: Rung;
@@ -20,6 +22,8 @@ export class Rungs {
   readonly #own = new Set<ChangeHash>();
   /** Made here and not stored: not yet, or never, as `#failed` then says. */
   readonly #unsaved = new Set<ChangeHash>();
+  /** Others', shown before they are committed (D5): on no rung, and not stored. Oldest first. */
+  readonly #provisional = new Set<ChangeHash>();
   /** In an outbox of this device. */
   readonly #queued = new Set<ChangeHash>();
   /** Committed by the site at this revision, and not known to be at the hub. */
@@ -66,6 +70,7 @@ export class Rungs {
       for (const hash of hashes) {
         this.#own.add(hash);
         this.#unsaved.delete(hash);
+        this.#provisional.delete(hash);
       }
   }
 
@@ -88,7 +93,7 @@ export class Rungs {
 
   /** Null while it is on no rung: not yet, or never, stored on this device. */
   rung(hash: ChangeHash): Rung | null {
-    if (this.#unsaved.has(hash)) return null;
+    if (this.#unsaved.has(hash) || this.#provisional.has(hash)) return null;
     const at = this.#committed.get(hash);
     if (at !== undefined) return at <= this.#upstream ? "hub" : "site";
     if (this.#queued.has(hash) || this.#failed.has(hash) || this.#storedTo === null) return "device";
@@ -110,11 +115,27 @@ export class Rungs {
     return least;
   }
 
+  /** Made here, or what that was made upon (D5). */
   made(hashes: readonly ChangeHash[]): void {
     for (const hash of hashes) {
       this.#own.add(hash);
       this.#unsaved.add(hash);
+      this.#provisional.delete(hash);
     }
+  }
+
+  /** Others' that show, and are nowhere. */
+  provisional(hashes: readonly ChangeHash[]): void {
+    for (const hash of hashes) this.#provisional.add(hash);
+    for (const hash of this.#provisional) {
+      if (this.#provisional.size <= PROVISIONAL_MAX) break;
+      this.#provisional.delete(hash);
+    }
+  }
+
+  /** They are stored here. */
+  received(hashes: readonly ChangeHash[]): void {
+    for (const hash of hashes) this.#provisional.delete(hash);
   }
 
   /** Another session of this device has stored them. */
@@ -122,6 +143,7 @@ export class Rungs {
     for (const hash of hashes) {
       this.#own.add(hash);
       if (this.#unsaved.delete(hash)) this.#failed.delete(hash);
+      this.#provisional.delete(hash);
       if (!this.#committed.has(hash)) this.#queued.add(hash);
     }
   }
@@ -146,6 +168,7 @@ export class Rungs {
     for (const hash of hashes) {
       // One that was discarded when it was on its way there has come back.
       this.#unsaved.delete(hash);
+      this.#provisional.delete(hash);
       this.#queued.delete(hash);
       this.#failed.delete(hash);
       const known = this.#committed.get(hash);

@@ -99,6 +99,7 @@ export class Session {
       rungs,
       clock,
       nextTurn: options.nextTurn,
+      inspection,
       quarantines,
       quarantine: (rows) =>
         quarantines.keepOut(this.#journal, rows).then(changed, (error: unknown) => this.#note(error)),
@@ -280,6 +281,7 @@ export class Session {
       snapshot: (step) => this.#down.snapshot(step),
       holds: (upstream, epoch) => this.upstream.holds(upstream, epoch),
       presence: (told) => this.presence.told(told),
+      provisional: (changes) => this.documents.provisional(changes),
     };
   }
 

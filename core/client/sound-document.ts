@@ -44,6 +44,11 @@ export class Quarantine {
     return reason !== undefined && reason.code !== "QUARANTINED";
   }
 
+  /** Whether one that is not stored may be put in: nothing is noted of it. */
+  admits({ hash, deps }: DocumentChange): boolean {
+    return ![hash, ...deps].some((one) => this.#left.has(one));
+  }
+
   keepOut(rows: readonly Pick<QuarantinedRow, "hash" | "code" | "details">[]): void {
     for (const { hash, code, details } of rows)
       this.#left.set(hash, { hash, reason: new OpenClawError(code, `${hash}: ${details}`) });

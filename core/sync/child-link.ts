@@ -10,6 +10,7 @@ import type { SnapshotStep } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";
 import type { Clock } from "../ports.ts";
 import type { PresenceSaid, PresenceTold } from "../presence/session.ts";
+import type { ProvisionalChanges } from "../provisional/message.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
 import { type Asked, ChildQuestions } from "./child-questions.ts";
 import {
@@ -67,6 +68,8 @@ export interface ChildLinkOwner {
   holds(upstream: Revision, epoch: string | null): void;
   /** Others where this client is (R11). Left out by an owner that never asks. */
   presence?(told: PresenceTold): void;
+  /** Others' changes that are not committed (D5). Left out by an owner that never asks. */
+  provisional?(changes: ProvisionalChanges): void;
   /** Called once, last. The reason is null when `close` was called here. */
   closed(reason: OpenClawError | null): void;
 }
@@ -217,6 +220,8 @@ export class ChildLink {
       case "present":
       case "presenceRefused":
         return this.#owner.presence?.(message);
+      case "provisional":
+        return this.#owner.provisional?.(message);
       case "missing":
         // An outcome MISSING says the same for what this child pushed; a parent that asks others comes with D3's second half.
         return;

@@ -22,6 +22,7 @@ import {
   readPresent,
 } from "../presence/presence.ts";
 import { readTopic, topicTuple } from "../presence/topic.ts";
+import { provisionalTuple, readProvisional } from "../provisional/message.ts";
 import { outcomeTuple, readErrorCode, readOutcome } from "../state-machine/outcome-codec.ts";
 import { readUserCommand, userCommandTuple } from "../state-machine/user-command-codec.ts";
 import { answerTuple, queryTuple, readAnswer, readChangeHash, readQuery } from "./ask-codec.ts";
@@ -56,6 +57,7 @@ const PARENT = {
   snapshot: 10,
   present: 11,
   presenceRefused: 12,
+  provisional: 13,
 } as const satisfies Record<ParentMessage["kind"], number>;
 
 export function encodeChildMessage(message: ChildMessage): Uint8Array {
@@ -192,6 +194,8 @@ export function encodeParentMessage(message: ParentMessage): Uint8Array {
       return encodePooled([PARENT.present, message.entries.map(presentTuple)]);
     case "presenceRefused":
       return encodePooled([PARENT.presenceRefused, topicTuple(message.topic), message.code, message.details]);
+    case "provisional":
+      return encodePooled([PARENT.provisional, provisionalTuple(message)]);
     case "goodbye":
       return encodePooled([PARENT.goodbye, message.code, message.details]);
     default:
@@ -262,6 +266,8 @@ function readParentMessage(kind: number, reader: TupleReader): ParentMessage {
       const topic = readTopic(reader.any());
       return { kind: "presenceRefused", topic, code: readErrorCode(reader), details: reader.text() };
     }
+    case PARENT.provisional:
+      return { kind: "provisional", ...readProvisional(reader.any()) };
     case PARENT.goodbye:
       return { kind: "goodbye", code: readErrorCode(reader), details: reader.text() };
     default:
@@ -309,7 +315,7 @@ function readIdentity(value: Encodable): ChildIdentity {
 
 type Down = NonNullable<Extract<ChildMessage, { kind: "hello" }>["down"]>;
 
-const downTuple = ({ subscription, cursor, epoch, hash, held, snapshot, record }: Down): Encodable => [
+const downTuple = ({ subscription, cursor, epoch, hash, held, snapshot, record, provisional }: Down): Encodable => [
   subscriptionTuple(subscription),
   cursor,
   epoch,
@@ -317,6 +323,7 @@ const downTuple = ({ subscription, cursor, epoch, hash, held, snapshot, record }
   subscriptionTuple(held),
   snapshot === null ? null : progressTuple(snapshot),
   record === null ? null : witnessTuple(record),
+  ...(provisional === undefined ? [] : [provisional]),
 ];
 
 function readDown(value: Encodable): Down {
@@ -329,10 +336,13 @@ function readDown(value: Encodable): Down {
     held: readSubscription(reader.any()),
     snapshot: reader.orNull((field) => readProgress(field.any())),
     record: reader.orNull((field) => readWitness(field.any())),
+    ...(reader.more ? { provisional: reader.that(isTrue, "true") } : {}),
   };
   reader.end();
   return down;
 }
+
+const isTrue = (value: unknown): value is true => value === true;
 
 const outcomesTuple = (outcomes: Extract<ParentMessage, { kind: "pushed" }>["outcomes"]): Encodable =>
   outcomes.map((one) => [one.seq, outcomeTuple(one.outcome)]);

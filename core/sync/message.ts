@@ -21,6 +21,7 @@
  *   presence {entries} ─────────────────────►  a client's, and of no other place in the stream (R11)
  *   hear {topics} ──────────────────────────►
  *         ◄────────────────────────────────── present {entries} | presenceRefused
+ *         ◄────────────────────────────────── provisional {changes}: others', not committed, to who asked for them (D5)
  *   goodbye {code} ─────────────────────────►
  */
 import type { ErrorCode } from "../errors.ts";
@@ -32,6 +33,7 @@ import type { Subscription } from "../ledger/subscription.ts";
 import type { Witness } from "../ledger/witness.ts";
 import type { OwnPresence, Present } from "../presence/presence.ts";
 import type { Topic } from "../presence/topic.ts";
+import type { ProvisionalChanges } from "../provisional/message.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
 import type { Outcome, UserCommand } from "../state-machine/command.ts";
 import type { Query, QueryAnswers } from "../state-machine/query.ts";
@@ -67,7 +69,8 @@ export type ChildMessage =
        * Null: no events wanted. `cursor`: the last parent's revision taken; `epoch`: the parent's epoch it belongs to, null at
        * first; `hash`: the parent's ledger hash there, which a site keeps; `held`: what it was taken with, nothing of which is
        * not wanted any more; `snapshot`: the one under way; `record`: the last one of the parent that is here and above the
-       * cursor, as after a restore without links.
+       * cursor, as after a restore without links; `provisional`: also what is not committed yet (D5), which a site never
+       * takes. It is left out where it is not wanted, so that a parent that does not know of it reads the same.
        */
       readonly down: {
         readonly subscription: Subscription;
@@ -77,6 +80,7 @@ export type ChildMessage =
         readonly held: Subscription;
         readonly snapshot: SnapshotProgress | null;
         readonly record: Witness | null;
+        readonly provisional?: true;
       } | null;
     }
   /** A site's ledger. `hash`: its ledger hash at the last item's revision. */
@@ -183,6 +187,8 @@ export type ParentMessage =
   | { readonly kind: "present"; readonly entries: readonly Present[] }
   /** It may not be present there, or not hear of others. */
   | { readonly kind: "presenceRefused"; readonly topic: Topic; readonly code: ErrorCode; readonly details: string }
+  /** Another client's changes, which the parent has checked and is about to propose (D5): in no place of the stream. */
+  | ({ readonly kind: "provisional" } & ProvisionalChanges)
   /** The last frame before the parent closes the stream. */
   | { readonly kind: "goodbye"; readonly code: ErrorCode; readonly details: string };
 

@@ -4,8 +4,10 @@
  */
 import { InvariantViolation, OpenClawError } from "../errors.ts";
 import { revision } from "../ids.ts";
+import type { Subscription } from "../ledger/subscription.ts";
 import type { Clock } from "../ports.ts";
 import type { PresenceSession, SessionOptions } from "../presence/session.ts";
+import type { ProvisionalSession, ViewerOptions } from "../provisional/gateway.ts";
 import { mayAsk } from "./admission.ts";
 import { answerTo } from "./answer.ts";
 import type { Principal } from "./authority.ts";
@@ -36,12 +38,18 @@ export interface ParentLinkOptions {
   readonly remotePeer: string;
   /** Where its clients meet others (R11); without it nobody is told of anybody. */
   readonly presence?: PresenceDoor;
+  /** Where its clients see what others are about to change (D5); without it they see what is committed. */
+  readonly provisional?: ProvisionalDoor;
   /** The child is who it says; whether it may go on is another question (L3). */
   authenticated?(child: Hello): void;
   /** The child is in; tells who it is. */
   admitted?(child: Hello): void;
   /** Called once, last. Null when the child just left. */
   closed?(reason: OpenClawError | null): void;
+}
+
+export interface ProvisionalDoor {
+  join(options: ViewerOptions): ProvisionalSession;
 }
 
 export interface PresenceDoor {
@@ -55,6 +63,8 @@ interface Admitted {
   readonly down: DownStream | null;
   /** Null for a site. */
   readonly presence: PresenceSession | null;
+  /** Null for a site. */
+  readonly provisional: ProvisionalSession | null;
 }
 
 /** How far the parent's parent has its ledger, and in which of its epochs. */
@@ -67,6 +77,8 @@ export class ParentLink {
   readonly #clock: Clock;
   #phase: "waiting" | "admitting" | "open" | "closed" = "waiting";
   #admitted: Admitted | null = null;
+  /** Of what its client sees provisional changes; null: of nothing. */
+  #subscription: Subscription | null = null;
   readonly #pushes: PushIntake;
   #asks = 0;
   readonly #upkeep: LeaseUpkeep;
@@ -85,6 +97,7 @@ export class ParentLink {
       backend: options.backend,
       open: () => this.#phase === "open",
       answer: (message) => this.#send(message),
+      checked: (changes) => this.#admitted?.provisional?.offer(changes),
       failed: (error) => this.fail(error),
     });
     this.#upkeep = new LeaseUpkeep(options.backend, (kept) => this.#send(kept));
@@ -145,6 +158,7 @@ export class ParentLink {
         // What a site's cursor was reached with is replicated there: it says so with its cursor.
         if (admitted.down === null || admitted.hello.child.kind === "site")
           return this.fail(new OpenClawError("MALFORMED_FRAME", "a subscription to no stream, or a site's"));
+        if (this.#subscription !== null) this.#subscription = message.subscription;
         return admitted.down.subscribe(message.subscription);
       case "ask":
         return this.#ask(message, admitted);
@@ -190,7 +204,8 @@ export class ParentLink {
       child.kind === "client"
         ? (this.#options.presence?.join({ link: name, principal, send: (message) => this.#send(message) }) ?? null)
         : null;
-    this.#admitted = { hello, principal, down, presence };
+    const provisional = child.kind === "client" ? this.#joinProvisional(principal, wanted) : null;
+    this.#admitted = { hello, principal, down, presence, provisional };
     this.#send({
       kind: "welcome",
       version: SYNC_VERSION,
@@ -211,6 +226,17 @@ export class ParentLink {
     });
     down?.wake();
     this.#options.admitted?.(hello);
+  }
+
+  #joinProvisional(principal: Principal, wanted: Hello["down"]): ProvisionalSession | null {
+    const send: ViewerOptions["send"] = (changes) => {
+      if (!this.#writable || this.#expired(principal)) return false;
+      this.#send({ kind: "provisional", ...changes });
+      return true;
+    };
+    this.#subscription = wanted?.provisional === true ? wanted.subscription : null;
+    const subscription = (): Subscription | null => this.#subscription;
+    return this.#options.provisional?.join({ principal, subscription, send }) ?? null;
   }
 
   #ask(ask: Ask, { hello, principal }: Admitted): void {
@@ -295,6 +321,7 @@ export class ParentLink {
     this.#unfollow();
     this.#admitted?.down?.close();
     this.#admitted?.presence?.close();
+    this.#admitted?.provisional?.close();
     for (const go of this.#waitingToWrite.splice(0)) go();
     this.#connection.close();
     this.#options.closed?.(reason);

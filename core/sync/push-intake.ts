@@ -5,7 +5,8 @@
 import { InvariantViolation, OpenClawError } from "../errors.ts";
 import { seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
-import { BATCH_ITEMS_MAX } from "../limits.ts";
+import { BATCH_ITEMS_MAX, PROVISIONAL_CHANGES_MAX } from "../limits.ts";
+import type { ProvisionalChanges } from "../provisional/message.ts";
 import type { CommandResult, ImportedCommand, Outcome } from "../state-machine/command.ts";
 import { commandRefusal, type Refusal } from "./admission.ts";
 import type { Principal } from "./authority.ts";
@@ -24,6 +25,8 @@ export interface PushIntakeOptions {
   readonly backend: Pick<ParentBackend, "propose" | "checkChanges" | "senderHash">;
   readonly open: () => boolean;
   readonly answer: (message: ParentMessage) => void;
+  /** Checked changes of one command, in a push of few: it is about to be proposed (D5). */
+  readonly checked: (changes: ProvisionalChanges) => void;
   /** The connection cannot go on. */
   readonly failed: (error: unknown) => void;
 }
@@ -136,12 +139,19 @@ export class PushIntake {
     const changes = judged.flatMap(changesOf);
     if (changes.length === 0) return judged;
     // D1. All at once when they are all good, which is nearly always; else one command after another finds the bad ones.
-    if (changes.length <= BATCH_ITEMS_MAX && (await backend.checkChanges(changes)) === null) return judged;
-    for (const [at, command] of judged.entries()) {
-      const refusal = await backend.checkChanges(changesOf(command));
-      if (refusal !== null) judged[at] = refused(refusal);
-    }
+    const isGood = changes.length <= BATCH_ITEMS_MAX && (await backend.checkChanges(changes)) === null;
+    if (!isGood)
+      for (const [at, command] of judged.entries()) {
+        const refusal = await backend.checkChanges(changesOf(command));
+        if (refusal !== null) judged[at] = refused(refusal);
+      }
+    if (changes.length <= PROVISIONAL_CHANGES_MAX) this.#tell(judged);
     return judged;
+  }
+
+  #tell(judged: readonly ImportedCommand[]): void {
+    const { open, checked } = this.#options;
+    if (open()) for (const command of judged) if (command.kind === "change") checked(command);
   }
 
   #answer(message: PushMessage, result: CommandResult): void {

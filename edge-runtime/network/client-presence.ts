@@ -9,6 +9,7 @@ import type { ClusterId } from "@openclaw/core/ids.ts";
 import type { Clock } from "@openclaw/core/ports.ts";
 import { type PresenceCounts, PresenceGateway } from "@openclaw/core/presence/gateway.ts";
 import { decodeGossip } from "@openclaw/core/presence/presence.ts";
+import { Pace } from "@openclaw/core/provisional/pace.ts";
 import { asError } from "./frame.ts";
 import type { Host } from "./host.ts";
 import * as limits from "./limits.ts";
@@ -34,12 +35,6 @@ export interface ClientPresenceCounts extends PresenceCounts {
   readonly strange: number;
   readonly flooded: number;
   readonly malformed: number;
-}
-
-interface Pace {
-  /** Monotonic: when this second began. */
-  readonly since: number;
-  messages: number;
 }
 
 export class ClientPresence {
@@ -123,12 +118,8 @@ export class ClientPresence {
   }
 
   #inPace(author: string): boolean {
-    const now = this.#options.clock.now();
-    let pace = this.#paces.get(author);
-    if (pace === undefined || now - pace.since >= 1_000) {
-      pace = { since: now, messages: 0 };
-      this.#paces.set(author, pace);
-    }
-    return ++pace.messages <= limits.PRESENCE_MESSAGES_PER_SECOND_MAX;
+    const pace = this.#paces.get(author) ?? new Pace(this.#options.clock, limits.PRESENCE_MESSAGES_PER_SECOND_MAX);
+    this.#paces.set(author, pace);
+    return pace.take();
   }
 }

@@ -99,6 +99,8 @@ export const PRESENCE_EXPIRES_MS = 10_000;
 export const PRESENCE_GOSSIP_MESSAGE_BYTES_MAX = PRESENCE_GOSSIP_BYTES_MAX + 4_096;
 /** Messages of one gateway a second: three times what it sends but when it stops. */
 export const PRESENCE_MESSAGES_PER_SECOND_MAX = 60;
+/** Messages of provisional changes (D5) of one gateway a second: twice what it sends. */
+export const PROVISIONAL_MESSAGES_PER_SECOND_MAX = 500;
 /** Streams, and connections, of peers that want to gossip and are no members, as far as this node knows. */
 export const PRESENCE_STRANGERS_MAX = 16;
 

@@ -128,6 +128,11 @@ export class PresenceGossip {
       .filter(({ ageMs }) => ageMs <= limits.PRESENCE_EXPIRES_MS);
   }
 
+  /** The same of one cluster. */
+  rowsOf(cluster: ClusterId): readonly PresenceRow[] {
+    return this.rows().filter((row) => row.cluster === cluster);
+  }
+
   /** Calls back when a row came, changed or went; the returned function ends it. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);

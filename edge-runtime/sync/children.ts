@@ -4,7 +4,7 @@ import type { ClusterId } from "@openclaw/core/ids.ts";
 import type { Clock } from "@openclaw/core/ports.ts";
 import type { Authority } from "@openclaw/core/sync/authority.ts";
 import { parentConnection } from "@openclaw/core/sync/connection.ts";
-import { ParentLink, type PresenceDoor } from "@openclaw/core/sync/parent-link.ts";
+import { ParentLink, type PresenceDoor, type ProvisionalDoor } from "@openclaw/core/sync/parent-link.ts";
 import type { ChangeCheck } from "../documents/change-check.ts";
 import type { Host } from "../network/host.ts";
 import type { NetworkLog } from "../network/network-log.ts";
@@ -22,6 +22,8 @@ export interface ChildrenOptions {
   readonly sites: Pick<SiteRegistry, "admit" | "refusal" | "follow">;
   /** Where clients meet others. */
   readonly presence: PresenceDoor;
+  /** Where they see what others are about to change. */
+  readonly provisional: ProvisionalDoor;
   readonly clock: Clock;
   readonly refusals: LinkRefusals;
   readonly log: NetworkLog;
@@ -73,7 +75,7 @@ export class Children {
   }
 
   async #handle(): Promise<void> {
-    const { host, clock, presence, refusals, log } = this.#options;
+    const { host, clock, presence, provisional, refusals, log } = this.#options;
     const backend = replicaBackend({ ...this.#options, refusals: this.refusals });
     const overloaded = (error: OpenClawError, peer: string): void => this.refusals.note(null, error, peer);
     const taken = (stream: SyncStream): void => {
@@ -85,6 +87,7 @@ export class Children {
         backend,
         clock,
         presence,
+        provisional,
         remotePeer,
         authenticated: ({ child: who }) => {
           child.authenticated = who.kind === "site" ? who.cluster : null;

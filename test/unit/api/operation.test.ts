@@ -96,6 +96,8 @@ describe("what an operator sees", () => {
       /openclaw_presence_topics 3/,
       /openclaw_presence\{what="superseded"\} 7/,
       /openclaw_presence\{what="malformed"\} 2/,
+      /openclaw_provisional\{what="shown"\} 4/,
+      /openclaw_provisional\{what="limited"\} 3/,
       /openclaw_watchers 0/,
       /openclaw_uplink_lag_revisions 2/,
       /nodejs_eventloop_lag_p99_seconds/,

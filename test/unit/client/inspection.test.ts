@@ -4,13 +4,13 @@ import { inspection as plain } from "@openclaw/browser/worker/plain-inspection.t
 import { STEP_ITEMS_MAX } from "@openclaw/core/client/down.ts";
 import type { Inspection } from "@openclaw/core/client/inspection.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
+import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import { expect, test } from "vitest";
 import { World } from "../sync/world.ts";
 import { append, EMPTY, type Log } from "./log.ts";
 
 /** An inspection that takes as long as the test says. */
 class Held implements Inspection {
-  readonly changes = plain.changes;
   /** Records of each call so far. */
   readonly calls: number[] = [];
   holding = false;
@@ -18,8 +18,18 @@ class Held implements Inspection {
 
   async records(records: readonly Uint8Array[]): ReturnType<Inspection["records"]> {
     this.calls.push(records.length);
-    if (this.holding) await new Promise<void>((resolve) => this.#held.push(resolve));
+    await this.#turn();
     return plain.records(records);
+  }
+
+  /** Also those that are provisional (D5). */
+  async changes(changes: readonly DocumentChange[]): ReturnType<Inspection["changes"]> {
+    await this.#turn();
+    return plain.changes(changes);
+  }
+
+  async #turn(): Promise<void> {
+    if (this.holding) await new Promise<void>((resolve) => this.#held.push(resolve));
   }
 
   release(): void {
@@ -43,7 +53,7 @@ async function readerAndWriter() {
   return { world, site, inspection, store, writer, reader, left, right };
 }
 
-test("D1, S1: nothing is stored, shown or acknowledged before it was checked", async () => {
+test("D1, D5, S1: nothing is stored, shown or acknowledged before it was checked", async () => {
   const { world, inspection, store, reader, left, right } = await readerAndWriter();
   const { cursor } = reader.status();
   const stored = await store.document("log", "today");

@@ -63,6 +63,16 @@ const piece = {
   documents: [{ collection: "log", document: "d", changes: [] }],
 } as const;
 
+const bare = {
+  subscription: { prefixes: [], collections: ["log"], mirrors: false },
+  cursor: revision(0),
+  epoch: null,
+  hash: null,
+  held: { prefixes: [], collections: [], mirrors: false },
+  snapshot: null,
+  record: null,
+};
+
 const fromChild: readonly ChildMessage[] = [
   { kind: "goodbye", code: "FORK", details: "another hash" },
   { kind: "hello", version: SYNC_VERSION, link: linkId(nonce), child: { kind: "client", token: "t" }, down: null },
@@ -92,6 +102,13 @@ const fromChild: readonly ChildMessage[] = [
   {
     kind: "subscribe",
     subscription: { prefixes: [], collections: [], mirrors: false, documents: [{ collection: "log", document: "d" }] },
+  },
+  {
+    kind: "hello",
+    version: SYNC_VERSION,
+    link: linkId(nonce),
+    child: { kind: "client", token: null },
+    down: { ...bare, provisional: true },
   },
   { kind: "pushLedger", items, hash: hash32, after: null },
   { kind: "pushLedger", items, hash: hash32, after: hash32 },
@@ -263,6 +280,7 @@ const fromParent: readonly ParentMessage[] = [
     ],
   },
   { kind: "presenceRefused", topic: { kind: "name", name: "lobby" }, code: "FORBIDDEN", details: "" },
+  { kind: "provisional", collection: "log", document: "today", changes: [change] },
   { kind: "missing", collection: "log", document: "today", hashes: [hash] },
   { kind: "goodbye", code: "STOPPED", details: "" },
 ];
@@ -332,6 +350,8 @@ describe("sync messages as bytes", () => {
       [11, [[["a"], "NO LINK", "", null]]],
       [11, [[["a"], nonce, "a".repeat(257), null]]],
       [11, [[["a"], nonce, "", new Uint8Array(1_025)]]],
+      [13, ["log", "", []]],
+      [13, ["log", "today", [[1]]]],
     ] as const) {
       expect(codeOf(() => decodeParentMessage(encode(bad)))).toBe("MALFORMED_FRAME");
     }

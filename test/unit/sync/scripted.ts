@@ -24,8 +24,7 @@ export class Scripted {
     this.#world = world;
     world.wires.add(this.wire);
     const connection = parentConnection(this.wire.parent);
-    const { clock, presence } = world;
-    new ParentLink({ connection, backend: site.backend, clock, presence, remotePeer: "peer" });
+    new ParentLink({ connection, backend: site.backend, ...world.doors, remotePeer: "peer" });
     this.wire.child.receive({
       message: (frame) => void this.heard.push(decodeParentMessage(frame)),
       drained: () => undefined,

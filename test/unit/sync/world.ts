@@ -29,7 +29,6 @@ import type { LedgerEvent } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
 import type { Random } from "@openclaw/core/ports.ts";
-import { PresenceGateway } from "@openclaw/core/presence/gateway.ts";
 import type { LedgerAdvance, ReplicaStatus } from "@openclaw/core/replica/contract.ts";
 import type { CommandResult, Outcome, SystemCommand, UserCommand } from "@openclaw/core/state-machine/command.ts";
 import { encodeCommands } from "@openclaw/core/state-machine/command-codec.ts";
@@ -49,6 +48,7 @@ import { SeededRandom } from "../../simulation/seeded-random.ts";
 import { settle, VirtualClock } from "../../simulation/virtual-clock.ts";
 import { sha256 } from "../state-machine/one-cluster.ts";
 import { ANYBODY } from "./anybody.ts";
+import { type Doors, doors } from "./doors.ts";
 import { Wire } from "./wire.ts";
 
 export function clusterId(text: string): ClusterId {
@@ -276,8 +276,7 @@ export class TestCluster {
     const link = new ParentLink({
       connection: parentConnection(wire.parent),
       backend: this.backend,
-      clock: this.#world.clock,
-      presence: this.#world.presence,
+      ...this.#world.doors,
       remotePeer: "peer",
       closed: (reason) => {
         this.links.delete(link);
@@ -311,7 +310,7 @@ export class TestCluster {
 
 export class World {
   readonly clock = new VirtualClock();
-  readonly presence = new PresenceGateway({ clock: this.clock, publish: () => undefined });
+  doors: Doors = doors(this.clock);
   readonly random: Random;
   readonly wires = new Set<Wire>();
   readonly unreachable = new Set<ClusterId>();
