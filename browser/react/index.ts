@@ -8,11 +8,11 @@
 export type { Durability, Safety } from "@openclaw/core/client/durability.ts";
 export type { Stale } from "@openclaw/core/client/mirror-level.ts";
 export type { Other } from "@openclaw/core/client/presence-handle.ts";
-export type { DocumentView } from "./document-source.ts";
+export type { DocumentView, TypedDocumentView } from "./document-source.ts";
 export { DurabilityBadge, type DurabilityBadgeProps } from "./durability-badge.ts";
 export type { KeyOptions, TypedKeyOptions } from "./key-views.ts";
 export { OpenClawProvider, type OpenClawProviderProps, useClient } from "./provider.ts";
-export { useDocument } from "./use-document.ts";
+export { type DocumentOptions, type TypedDocumentOptions, useDocument } from "./use-document.ts";
 export { type Durable, useDurability } from "./use-durability.ts";
 export { type KvView, useKv } from "./use-kv.ts";
 export { type PresenceView, usePresence } from "./use-presence.ts";

@@ -36,7 +36,7 @@ export class TypedDocuments<Input extends object, Output> {
 }
 
 /** An edit that would make a document unfit is refused whole, VALUE_INVALID; one that is unfit already may be mended step by step. */
-function typedHandle<Input extends object, Output>(
+export function typedHandle<Input extends object, Output>(
   handle: DocumentHandle<Input>,
   schema: StandardSchema<Input, Output>,
 ): TypedDocumentHandle<Input, Output> {
