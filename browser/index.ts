@@ -6,13 +6,14 @@ import type { Client, ClientOptions } from "@openclaw/core/client/client.ts";
 import { gatewaysOf, loadSite, type Site } from "./connection/gateways.ts";
 import { browserClock, browserRandom, browserTurn } from "./ports.ts";
 import { assertSurroundings, surroundings } from "./requirements.ts";
+import { Elsewhere } from "./storage/elsewhere.ts";
 import { StorageWatch } from "./storage/storage-watch.ts";
 import { webLockClaims } from "./tabs/link-locks.ts";
 import { NewsChannel } from "./tabs/news-channel.ts";
 import { WorkerClient } from "./worker/worker-client.ts";
 import { workerStarter } from "./worker/worker-start.ts";
 
-export type { Client, ClientStatus, StorageStatus } from "@openclaw/core/client/client.ts";
+export type { Client, ClientStatus, StorageStatus, Unsynced } from "@openclaw/core/client/client.ts";
 export type { DocumentHandle, EditState } from "@openclaw/core/client/document-handle.ts";
 export type { Edit } from "@openclaw/core/client/edit.ts";
 export type { KeyEvent, KeyRow } from "@openclaw/core/client/key-row.ts";
@@ -26,8 +27,18 @@ export interface OpenClawOptions {
   readonly automergeWasm: string;
   /** A bearer token, or what gives a fresh one at each connection; none where the site asks for none. */
   readonly token?: string | (() => Promise<string | null>);
-  /** Of the database; unless given, the site's name where it is known, else `openclaw`. */
+  /** Of the database; unless given, the site's name where it is known and the device does not roam, else `openclaw`. */
   readonly name?: string;
+  /**
+   * Whether this device's documents go along when a gateway of another site answers; `none`, unless given, refuses that with
+   * WRONG_CLUSTER. Writes of keys wait for their own site either way.
+   */
+  readonly roaming?: NonNullable<ClientOptions["roaming"]>;
+  /**
+   * The domain of this site's gateways, such as `shop.example` of `gw1.shop.example` and `gw2.shop.example`: a page at one of them
+   * then says what waits on this device at another (`status().storage.elsewhere`). Unless given, this host's other ports.
+   */
+  readonly sharedDomain?: string;
   /** What to mirror on this device from the start. */
   readonly subscribe?: NonNullable<ClientOptions["subscribe"]>;
   /** Reads carry the highest position seen, so that no gateway answers with less than this page has written or read. */
@@ -50,12 +61,21 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
   opening.catch(() => undefined);
   let worker: WorkerClient | undefined;
   const site = await siteOf(options.gateways, await token(), (news) => worker?.setGateways(news.gateways));
-  const name = options.name ?? site.cluster ?? "openclaw";
+  const { roaming = "none" } = options;
+  const name = options.name ?? (roaming === "none" ? site.cluster : null) ?? "openclaw";
   const device = new WorkerClient(site.gateways, workerStarter(name), browserClock);
   worker = device;
   // Heard from before the store is read.
   const neighbours = new NewsChannel(name);
-  const watch = new StorageWatch(name, device.store, browserClock, navigator.storage as StorageManager | undefined);
+  const elsewhere = new Elsewhere({
+    jar: document,
+    location,
+    database: name,
+    domain: options.sharedDomain ?? null,
+    clock: browserClock,
+  });
+  const persistence = navigator.storage as StorageManager | undefined;
+  const watch = new StorageWatch(name, device.store, browserClock, persistence, elsewhere);
   const recognised = watch.recognise();
   recognised.catch(() => undefined);
 
@@ -79,6 +99,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
         await device.stop();
       },
       freeze: options.freeze ?? isDevelopment(),
+      roaming,
       ...(options.readYourWrites === undefined ? {} : { readYourWrites: options.readYourWrites }),
       ...(options.subscribe === undefined ? {} : { subscribe: options.subscribe }),
     }),
@@ -89,7 +110,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
     return device.stop();
   });
   const client = await opened;
-  followPage(client, device, neighbours, unfollow.signal);
+  followPage(client, device, neighbours, watch, unfollow.signal);
   watch.follow(client, () => client.stop());
   return client;
 }
@@ -112,7 +133,13 @@ async function loadClient(automergeWasm: string): Promise<typeof import("@opencl
 }
 
 /** What the browser says of the network and of this page, it knows before any time-out. */
-function followPage(client: Client, device: WorkerClient, neighbours: NewsChannel, signal: AbortSignal): void {
+function followPage(
+  client: Client,
+  device: WorkerClient,
+  neighbours: NewsChannel,
+  watch: StorageWatch,
+  signal: AbortSignal,
+): void {
   const offline = (): void => {
     // A socket may outlive the announcement, and what is sent on it may even arrive: who is offline sends nothing.
     device.drop();
@@ -122,6 +149,7 @@ function followPage(client: Client, device: WorkerClient, neighbours: NewsChanne
   addEventListener("online", () => client.goOnline(), { signal });
   if (!navigator.onLine) offline();
   const visible = (): void => {
+    watch.look();
     // Somebody looks: a wait between two tries ends. Who was told to stay offline does.
     if (document.visibilityState === "visible" && client.status().link === "connecting") client.goOnline();
   };

@@ -15,7 +15,8 @@ import { dialSync } from "./network/sync-streams.ts";
 import { dialInTurn } from "./sync/dial-in-turn.ts";
 import { systemClock, systemRandom, systemTurn } from "./system-ports.ts";
 
-export interface OpenClawOptions extends Pick<ClientOptions, "subscribe" | "token" | "readYourWrites" | "freeze"> {
+export interface OpenClawOptions
+  extends Pick<ClientOptions, "subscribe" | "token" | "readYourWrites" | "freeze" | "roaming"> {
   /** Multiaddrs of the site's gateways, each with its `/p2p/…`. */
   readonly gateways: readonly string[];
   /**

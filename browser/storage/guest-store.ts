@@ -74,6 +74,9 @@ export class GuestStore implements DeviceStore {
   documents(collection: string): ReturnType<ClientStore["documents"]> {
     return this.#device.documents(collection);
   }
+  collections(): ReturnType<ClientStore["collections"]> {
+    return this.#device.collections();
+  }
   mirror(...range: Parameters<ClientStore["mirror"]>): ReturnType<ClientStore["mirror"]> {
     return (this.#own ?? this.#device).mirror(...range);
   }

@@ -165,6 +165,19 @@ export class IndexedDbStore implements DeviceStore {
     });
   }
 
+  collections(): Promise<readonly string[]> {
+    return this.#database.run(async (database) => {
+      const collections: string[] = [];
+      let cursor = await database.transaction("changes").store.openKeyCursor();
+      while (cursor !== null) {
+        const collection = cursor.key[0];
+        collections.push(collection);
+        cursor = await cursor.continue([collection, []] as never);
+      }
+      return collections;
+    });
+  }
+
   mirror(origin: string | null, from: Uint8Array, to: Uint8Array | null): Promise<readonly MirrorRow[]> {
     const range = IDBKeyRange.bound(
       [origin ?? "", keyBuffer(from)],

@@ -1,11 +1,12 @@
 /**
- * Watches over a device's storage (pitfall 43): asks the browser to keep it once there is something to protect, and notices
- * when it is gone. A browser evicts a site's database in silence, so a record outside of it says that there was one.
+ * Watches over a device's storage (pitfall 43): asks the browser to keep it once there is something to protect, notices
+ * when it is gone, and what waits in that of another origin. A browser evicts a site's database in silence, so a record outside of it says that there was one.
  */
 import type { Client, StoragePort, StorageStatus } from "@openclaw/core/client/client.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { Clock } from "@openclaw/core/ports.ts";
 import type { DeviceStore } from "./device-store.ts";
+import type { Elsewhere } from "./elsewhere.ts";
 import { forget, recall, remember } from "./local-memory.ts";
 
 /** How often an idle page looks whether its database is still there, ms. A write notices at once. */
@@ -26,7 +27,8 @@ export class StorageWatch implements StoragePort {
   readonly #store: Pick<DeviceStore, "identity">;
   readonly #clock: Clock;
   readonly #persistence: Persistence;
-  #status: StorageStatus = { persisted: null, loss: null };
+  readonly #elsewhere: Elsewhere;
+  #status: StorageStatus = { persisted: null, loss: null, elsewhere: [] };
   #identity = "";
   #unsynced = 0;
   #asked = false;
@@ -35,11 +37,18 @@ export class StorageWatch implements StoragePort {
   #cancelled = false;
 
   /** @param name of the database */
-  constructor(name: string, store: Pick<DeviceStore, "identity">, clock: Clock, persistence: Persistence) {
+  constructor(
+    name: string,
+    store: Pick<DeviceStore, "identity">,
+    clock: Clock,
+    persistence: Persistence,
+    elsewhere: Elsewhere,
+  ) {
     this.#name = `openclaw-device:${name}`;
     this.#store = store;
     this.#clock = clock;
     this.#persistence = persistence;
+    this.#elsewhere = elsewhere;
   }
 
   status(): StorageStatus {
@@ -66,6 +75,7 @@ export class StorageWatch implements StoragePort {
       this.stop();
       // Told now, and not once more at the next visit, which finds a database with another name.
       forget(this.#name);
+      this.#elsewhere.tell(0);
       this.#lose(`${error.details}; ${waited(this.#unsynced)}`);
       // It fails for the reason that was just told.
       stop().catch(() => undefined);
@@ -78,21 +88,32 @@ export class StorageWatch implements StoragePort {
         this.#unsynced = unsynced;
         this.#record();
       }
+      this.#elsewhere.tell(unsynced);
       if (unsynced > 0) void this.#protect();
     };
     client.subscribe(look);
     look();
+    this.look();
     this.#lookAgain(end);
+  }
+
+  /** Looks what waits at other origins. */
+  look(): void {
+    if (this.#cancelled || !this.#elsewhere.look()) return;
+    this.#status = { ...this.#status, elsewhere: this.#elsewhere.found };
+    this.#changed();
   }
 
   stop(): void {
     this.#cancelled = true;
     this.#cancel();
+    this.#elsewhere.stop();
   }
 
   #lookAgain(end: (error: OpenClawError) => void): void {
     if (this.#cancelled) return;
     this.#cancel = this.#clock.after(LOOK_EVERY_MS, () => {
+      this.look();
       this.#store.identity().then(
         (identity) => {
           // A worker that took a dead one's place does not know that it was another.

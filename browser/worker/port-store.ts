@@ -46,6 +46,9 @@ export class PortStore implements DeviceStore {
   documents(collection: string): ReturnType<DeviceStore["documents"]> {
     return this.#call("documents", [collection]);
   }
+  collections(): ReturnType<DeviceStore["collections"]> {
+    return this.#call("collections", []);
+  }
   mirror(...range: Parameters<DeviceStore["mirror"]>): ReturnType<DeviceStore["mirror"]> {
     return this.#call("mirror", range);
   }

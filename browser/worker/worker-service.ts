@@ -156,6 +156,8 @@ function run(store: DeviceStore, call: StoreCall): Promise<unknown> {
       return store.document(...call.args);
     case "documents":
       return store.documents(...call.args);
+    case "collections":
+      return store.collections();
     case "mirror":
       return store.mirror(...call.args);
     case "mirrored":

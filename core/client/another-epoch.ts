@@ -17,7 +17,7 @@ import { hashesOf, type Rungs } from "./rungs.ts";
 import type { ClientStore, MirrorRow } from "./store.ts";
 import { unconfirmedChanges } from "./unconfirmed.ts";
 
-export interface EpochHost {
+export interface SiteChangeHost {
   readonly store: ClientStore;
   readonly journal: Journal;
   readonly rungs: Rungs;
@@ -28,6 +28,9 @@ export interface EpochHost {
   readonly down: Down;
   /** Resolves when the outcomes that came are stored. */
   settled(): Promise<unknown>;
+}
+
+export interface EpochHost extends SiteChangeHost {
   /** What waits goes on under another name. */
   newLink(): Promise<void>;
 }
@@ -36,6 +39,7 @@ export interface EpochHost {
 export async function followEpoch(host: EpochHost): Promise<void> {
   const { store, journal, rungs, keys, documents, session, drainer, down } = host;
   await drainer.stop();
+  await down.rest();
   // What the site said before counts for the epoch in which it said so.
   await host.settled();
   rungs.withdraw();
@@ -55,7 +59,8 @@ export async function followEpoch(host: EpochHost): Promise<void> {
   documents.rungsMoved();
 }
 
-const deletion = ({ key, origin, modRevision }: MirrorRow): KeyEvent => ({
+/** As a watcher of keys hears that one is not there any more. */
+export const deletion = ({ key, origin, modRevision }: MirrorRow): KeyEvent => ({
   kind: "delete",
   key,
   value: EMPTY_BYTES,

@@ -1,8 +1,8 @@
-/** Puts changes in an order in which each follows what it depends on, as far as that is among them (Kahn's algorithm). */
+/** Changes in an order in which each follows what it depends on, as far as that is among them. */
 import type { ChangeHash } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 
-/** Repetitions of a hash are dropped; changes that wait for nothing keep the order given. */
+/** Kahn's algorithm. Repetitions of a hash are dropped; changes that wait for nothing keep the order given. */
 export function causalOrder(changes: Iterable<DocumentChange>): readonly DocumentChange[] {
   const byHash = new Map<ChangeHash, DocumentChange>();
   for (const change of changes) if (!byHash.has(change.hash)) byHash.set(change.hash, change);
@@ -31,4 +31,11 @@ export function causalOrder(changes: Iterable<DocumentChange>): readonly Documen
     }
   }
   return ordered;
+}
+
+/** The heads that are among the changes, and all that they follow. @param changes each after what it depends on */
+export function ancestorsOf(changes: readonly DocumentChange[], heads: readonly ChangeHash[]): ReadonlySet<ChangeHash> {
+  const found = new Set(heads);
+  for (const { hash, deps } of changes.toReversed()) if (found.has(hash)) for (const dep of deps) found.add(dep);
+  return found;
 }

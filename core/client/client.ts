@@ -8,6 +8,7 @@ import type { Documents } from "./documents.ts";
 import type { Keys } from "./keys.ts";
 import type { Leases } from "./leases.ts";
 import { callListener } from "./listener.ts";
+import type { Roamed } from "./meeting.ts";
 import type { ClientMetrics, ClientOptions, ClientStatus } from "./options.ts";
 import type { OutboxEntries } from "./outbox-entries.ts";
 import type { Presence } from "./presence.ts";
@@ -15,7 +16,7 @@ import type { Restored } from "./restored.ts";
 import { Session } from "./session.ts";
 import type { Withdrawn } from "./upstream.ts";
 
-export type { ClientMetrics, ClientOptions, ClientStatus, StoragePort, StorageStatus } from "./options.ts";
+export type { ClientMetrics, ClientOptions, ClientStatus, StoragePort, StorageStatus, Unsynced } from "./options.ts";
 
 export class Client {
   /** Key-values of the site, and mirrors of others'. */
@@ -81,6 +82,11 @@ export class Client {
   /** Calls back when revisions of the site's lose the rung `hub`: its parent was restored (L3). The returned function ends it. */
   onWithdrawn(listener: (withdrawn: Withdrawn) => void): () => void {
     return this.#session.upstream.onWithdrawn(listener);
+  }
+
+  /** Calls back when this device follows another site than before (`roaming`). The returned function ends it. */
+  onRoamed(listener: (roamed: Roamed) => void): () => void {
+    return this.#session.meeting.onRoamed(listener);
   }
 
   /** Lets go of the site: everything goes on here. */

@@ -20,7 +20,7 @@ import type { Journal } from "./journal.ts";
 import type { Keys } from "./keys.ts";
 import type { Quarantines, ReceivedChanges } from "./quarantines.ts";
 import type { Rungs } from "./rungs.ts";
-import type { ClientStore, DownCursor } from "./store.ts";
+import type { ClientStore, DownCursor, SiteLife } from "./store.ts";
 import { covers, coversPrefix, fits, isEmpty, union, withRoom } from "./subscription.ts";
 import { Taken } from "./taken.ts";
 import { type Place, snapshotAfter, takenOfPiece } from "./taken-snapshot.ts";
@@ -60,17 +60,20 @@ export class Down {
   /** What is here: `held` as of the cursor. Moves when it is stored, so that nobody reads less than was told. */
   #place: Place;
   #written: Revision;
-  #cluster: ClusterId | null = null;
+  #cluster: string | null = null;
   #epoch: Epoch | null = null;
   /** What storage says. */
   #stored: DownCursor | null;
   /** Bounded by the credit that the parent has. */
   #waiting: (Run | SnapshotStep)[] = [];
   #storing: Promise<void> | null = null;
+  /** This device came from another site, and has not offered this one all its documents. */
+  #isUnmatched: boolean;
 
   constructor(host: DownHost, stored: DownCursor | null, wanted: Subscription) {
     this.#host = host;
     this.#stored = stored;
+    this.#isUnmatched = stored?.unmatched === true;
     this.#place =
       stored === null ? BEGINNING : { cursor: stored.cursor, held: stored.subscription, snapshot: stored.snapshot };
     // What earlier sessions wanted gives way: a subscription is never given up while its session lives.
@@ -83,15 +86,29 @@ export class Down {
     return this.#place.cursor;
   }
 
+  /** The site's name; null before one was met. */
+  get cluster(): string | null {
+    return this.#cluster ?? this.#stored?.cluster ?? null;
+  }
+
   /** Nonce of the epoch in which the site is known here; null before it was met. */
   get epoch(): string | null {
     return this.#epoch?.nonce ?? this.#stored?.epoch ?? null;
   }
 
+  /** The site that is followed, in the epoch in which it is known here; null before it was met. */
+  get site(): SiteLife | null {
+    const { cluster, epoch } = this;
+    return cluster === null || epoch === null ? null : { cluster, epoch };
+  }
+
+  get isUnmatched(): boolean {
+    return this.#isUnmatched;
+  }
+
   /** A revision of the ledger that the site was last met with; null before it was. */
   position(at: Revision): PositionToken | null {
-    const cluster = this.#cluster ?? this.#stored?.cluster ?? null;
-    const { epoch } = this;
+    const { cluster, epoch } = this;
     if (!isClusterId(cluster) || epoch === null) return null;
     return { cluster, partition: PARTITION, epoch, revision: at };
   }
@@ -160,9 +177,12 @@ export class Down {
 
   /** @throws OpenClawError WRONG_CLUSTER; WRONG_EPOCH: what is here is of another epoch, `forget` it */
   welcomed(cluster: ClusterId, epoch: Epoch): void {
-    const knownCluster = this.#cluster ?? this.#stored?.cluster ?? cluster;
+    const knownCluster = this.cluster ?? cluster;
     if (knownCluster !== cluster)
-      throw new OpenClawError("WRONG_CLUSTER", `this device holds data of ${knownCluster}, not of ${cluster}`);
+      throw new OpenClawError(
+        "WRONG_CLUSTER",
+        `this device holds data of ${knownCluster}, not of ${cluster}: another \`name\` keeps them apart, \`roaming\` takes its documents along`,
+      );
     const known = this.epoch ?? epoch.nonce;
     if (known !== epoch.nonce)
       throw new OpenClawError("WRONG_EPOCH", `this device knew epoch ${known}, the site is in ${epoch.nonce}`);
@@ -182,21 +202,43 @@ export class Down {
     }
   }
 
+  /** What the connection that is over has brought is stored, or is not taken. */
+  async rest(): Promise<void> {
+    this.#waiting = [];
+    await this.#storing;
+  }
+
   /** L3: the parent is in another epoch. The stream begins from nothing. */
   forget(): void {
+    this.#cluster = this.cluster;
     this.#epoch = null;
     this.#stored = null;
     this.#place = BEGINNING;
   }
 
-  /** What stands in storage, with how far the parent's parent is now; null while nothing does. */
-  stored(): DownCursor | null {
-    return this.#stored === null ? null : { ...this.#stored, ...this.#upstream() };
+  /** Another site is followed: that stands in storage. The stream begins from nothing. */
+  moved(to: DownCursor): void {
+    this.forget();
+    this.#cluster = to.cluster;
+    this.#stored = to;
+    this.#isUnmatched = to.unmatched === true;
   }
 
-  #upstream(): Pick<DownCursor, "upstream" | "upstreamEpoch"> {
+  /** The site was offered every document of this device. */
+  matched(): void {
+    this.#isUnmatched = false;
+  }
+
+  /** What stands in storage, with how far the parent's parent is now; null while nothing does. */
+  stored(): DownCursor | null {
+    if (this.#stored === null) return null;
+    const { unmatched: _, ...stored } = this.#stored;
+    return { ...stored, ...this.#upstream() };
+  }
+
+  #upstream(): Pick<DownCursor, "upstream" | "upstreamEpoch" | "unmatched"> {
     const { upstream, upstreamEpoch } = this.#host.rungs;
-    return { upstream, upstreamEpoch };
+    return { upstream, upstreamEpoch, ...(this.#isUnmatched ? { unmatched: true } : {}) };
   }
 
   /** What stands in storage with what is taken next, or null while nothing may. */

@@ -3,15 +3,15 @@
  * over a connection of its own, by whoever gets the link's claim.
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
-import { type Epoch, type LinkId, type Seq, seq } from "../ids.ts";
+import { type LinkId, type Seq, seq } from "../ids.ts";
 import { RESULTS_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
-import { ChildLink } from "../sync/child-link.ts";
+import { ChildLink, type Welcome } from "../sync/child-link.ts";
 import type { ChildConnection } from "../sync/message.ts";
 import { isNothing } from "./nothing.ts";
 import { Outbox, requireSent } from "./outbox.ts";
 import type { Settlement } from "./settlement.ts";
-import type { ClientStore, OutboxRow } from "./store.ts";
+import type { ClientStore, OutboxRow, SiteLife } from "./store.ts";
 
 /** Sees to it that one page at a time has a link; null when another has it, so that its page is alive. */
 export type Claim = (link: LinkId) => Promise<(() => void) | null>;
@@ -21,8 +21,10 @@ interface DrainOptions {
   readonly settlement: Settlement;
   readonly clock: Clock;
   readonly claim: Claim;
-  /** Nonce of the epoch in which this session knows the site; null before it met it. */
-  epoch(): string | null;
+  /** The site that this session follows, in the epoch in which it knows it; null before it met one. */
+  site(): SiteLife | null;
+  /** Takes out of an outbox of another site's what need not wait for it. */
+  carry(link: LinkId): Promise<void>;
   connect(): Promise<ChildConnection>;
   token(): Promise<string | null>;
 }
@@ -102,16 +104,28 @@ export class Drainer {
    * again; a key's write is kept as failed (Q1). @throws OpenClawError CLIENT_STORAGE_FAILED
    */
   async abandon(): Promise<void> {
-    const { store, settlement } = this.#options;
+    const { settlement } = this.#options;
     await this.#eachOther(async (link) => {
-      const rows = await allRows(store, link);
-      const [first] = rows;
-      if (first === undefined) return;
-      const outbox = new Outbox(link, first.seq);
-      outbox.restore(rows);
-      await settlement.abandon(outbox, null);
+      const outbox = await this.#outboxOf(link);
+      if (outbox !== null && !this.#isElsewhere(outbox.site)) await settlement.abandon(outbox, null);
     });
     await this.recount();
+  }
+
+  /** All of it, in memory; null where nothing of it is left. */
+  async #outboxOf(link: LinkId): Promise<Outbox | null> {
+    const rows = await allRows(this.#options.store, link);
+    const [first] = rows;
+    if (first === undefined) return null;
+    const outbox = new Outbox(link, first.seq);
+    if (first.site !== undefined) outbox.meet(first.site);
+    outbox.restore(rows);
+    return outbox;
+  }
+
+  /** It waits for another site than the one that is followed. */
+  #isElsewhere(site: SiteLife | null): boolean {
+    return site !== null && site.cluster !== this.#options.site()?.cluster;
   }
 
   async #drainAll(): Promise<void> {
@@ -142,9 +156,17 @@ export class Drainer {
     const { store, settlement } = this.#options;
     const [first] = await store.outbox(link, seq(1), 1);
     if (first === undefined) return;
+    const { site = null } = first;
+    if (this.#isElsewhere(site)) return this.#options.carry(link);
+    if (site !== null && site.epoch !== this.#options.site()?.epoch) {
+      // It may have run in the epoch that it was written in (Q1).
+      const whole = await this.#outboxOf(link);
+      return whole === null ? undefined : settlement.abandon(whole, null);
+    }
     const outbox: Outbox = new Outbox(link, first.seq, async () => {
       outbox.restore(await store.outbox(link, outbox.nextSeq, RESULTS_MAX));
     });
+    if (site !== null) outbox.meet(site);
     await outbox.next(0);
     const [token, nextSeq] = [await this.#options.token(), await store.nextSeq(link)];
     const connection = await this.#options.connect();
@@ -161,7 +183,7 @@ export class Drainer {
     token: string | null,
     nextSeq: Seq,
   ): Promise<OpenClawError | null> {
-    const { settlement, clock, epoch } = this.#options;
+    const { settlement, clock, site } = this.#options;
     let settling: Promise<unknown> = Promise.resolve();
     return new Promise((resolve, reject) => {
       const settle = (outcomes: Parameters<Settlement["settle"]>[1], to: number): void => {
@@ -183,7 +205,7 @@ export class Drainer {
           source: outbox,
           welcomed: (welcome) => {
             try {
-              requireEpoch(welcome.epoch, epoch());
+              requireFollowed(welcome, site());
               requireSent(welcome.cursor, nextSeq);
               settle(welcome.outcomes, welcome.cursor);
             } catch (error) {
@@ -227,6 +249,8 @@ export async function allRows(store: ClientStore, link: LinkId): Promise<readonl
 }
 
 /** What an outbox sent before may have been taken in the epoch that this session knows: it has to learn of another one first. */
-function requireEpoch({ nonce }: Epoch, known: string | null): void {
-  if (known !== null && known !== nonce) throw new OpenClawError("WRONG_EPOCH", `this device knew epoch ${known}`);
+function requireFollowed({ cluster, epoch }: Welcome, known: SiteLife | null): void {
+  if (known === null) return;
+  if (known.cluster !== cluster) throw new OpenClawError("WRONG_CLUSTER", `this device follows ${known.cluster}`);
+  if (known.epoch !== epoch.nonce) throw new OpenClawError("WRONG_EPOCH", `this device knew epoch ${known.epoch}`);
 }

@@ -4,7 +4,7 @@ import type { ChangeHash, Revision } from "../ids.ts";
 import type { CommandResponse, Outcome, UserCommand } from "../state-machine/command.ts";
 import type { TxnResponse } from "../state-machine/operation.ts";
 import { isNothing } from "./nothing.ts";
-import { anotherLife, type Rungs } from "./rungs.ts";
+import type { Rungs } from "./rungs.ts";
 import type { Rung } from "./store.ts";
 
 /** Whether it changes what an app holds. What keeps leases, or cuts the past, is upkeep: nobody waits to see it saved. */
@@ -37,7 +37,8 @@ export interface Edit {
   /**
    * Resolves with the site's revision when a majority of the site has it on disk.
    * @throws OpenClawError what the site refused it with: COMPARE_FAILED, FORBIDDEN, QUARANTINED, SESSION_EXPIRED, …;
-   * STOPPED: the client was stopped before it was told, and what is stored goes to the site with the next session
+   * STOPPED: the client was stopped before it was told, and what is stored goes to the site with the next session;
+   * WRONG_CLUSTER: another site is followed, and a key's write waits here until its own is met again
    */
   readonly site: Promise<Revision>;
   /**
@@ -56,7 +57,7 @@ export interface Edit {
   rung(): Rung | null;
   /**
    * Why it climbs no further; null while it may. On no rung: it was not stored, or WRONG_EPOCH, as the site went on in
-   * another epoch, which may lack it (L3).
+   * another epoch, which may lack it (L3), or WRONG_CLUSTER, as another site is followed.
    */
   failure(): OpenClawError | null;
 }
@@ -142,7 +143,7 @@ export class LocalEdit implements Edit {
       if (failure !== null) return failure;
     }
     if (this.hashes.length > 0) return null;
-    if (this.#isOfAnotherLife()) return anotherLife();
+    if (this.#isOfAnotherLife()) return this.#rungs.parting;
     return this.#refusal;
   }
 

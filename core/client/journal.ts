@@ -32,6 +32,8 @@ export interface JournalPart {
   readonly late?: () => ClientWrite;
   /** Drafts go to this outbox from here on: the parent forgot the one before. */
   readonly outbox?: Outbox;
+  /** So do they, but for those that wait already: they were made for the parent before. */
+  readonly moved?: Outbox;
 }
 
 /** Changes of one document in one row: they stand or fall together, and take one revision. */
@@ -40,6 +42,8 @@ const ROW_BYTES_MAX = BATCH_BYTES_MAX / 4;
 
 interface Waiting {
   readonly part: JournalPart;
+  /** Where its drafts go; null: to the outbox that there is by then. */
+  outbox: Outbox | null;
   readonly resolve: () => void;
   readonly reject: (error: OpenClawError) => void;
 }
@@ -78,7 +82,7 @@ export class Journal {
   /** Resolves when the part is stored and its rows are in the outbox. @throws OpenClawError CLIENT_STORAGE_FAILED */
   commit(part: JournalPart): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ part, resolve, reject });
+      this.#waiting.push({ part, outbox: null, resolve, reject });
       if (this.#running) return;
       this.#running = true;
       // What the caller does in the same turn shares the write.
@@ -119,19 +123,21 @@ export class Journal {
   #take(): Waiting[] {
     let drafts = 0;
     let count = 0;
-    for (const { part } of this.#waiting) {
+    for (const { part, outbox } of this.#waiting) {
       drafts += part.drafts?.length ?? 0;
       // A reset of the mirror, or of the outbox, comes before the rows of its own write: nothing may be in front of it.
-      const first = part.write?.mirrorReset === true || part.outbox !== undefined || part.late !== undefined;
+      const isOther = outbox !== (this.#waiting[0]?.outbox ?? null);
+      const isStep = part.outbox !== undefined || part.moved !== undefined || part.late !== undefined;
+      const first = part.write?.mirrorReset === true || isStep || isOther;
       if (count > 0 && (drafts > BATCH_ITEMS_MAX || first)) break;
       count++;
-      if (part.late !== undefined) break;
+      if (part.late !== undefined || part.moved !== undefined) break;
     }
     return this.#waiting.splice(0, count);
   }
 
   async #write(batch: readonly Waiting[]): Promise<void> {
-    const outbox = batch[0]?.part.outbox ?? this.#outbox;
+    const outbox = batch[0]?.part.outbox ?? batch[0]?.outbox ?? this.#outbox;
     const rows = rowsOf(
       batch.flatMap(({ part }) => part.drafts ?? []),
       outbox,
@@ -143,11 +149,16 @@ export class Journal {
     ]);
     await this.#store.write(write);
     this.#wrote(write);
-    this.#outbox = outbox;
+    this.#goOn(batch[0]?.part ?? {});
     this.#writing = 0;
     for (const row of rows) outbox.add(row);
     for (const { resolve } of batch) resolve();
     if (rows.length > 0) this.#queued();
+  }
+
+  #goOn({ outbox, moved }: JournalPart): void {
+    if (moved !== undefined) for (const one of this.#waiting) one.outbox ??= this.#outbox;
+    this.#outbox = moved ?? outbox ?? this.#outbox;
   }
 }
 
@@ -177,7 +188,8 @@ function rowsOf(drafts: readonly Draft[], outbox: Outbox): Unanswered[] {
   }
   return rows.map(({ command, edits, round }, i) => {
     const at: Seq = seq(outbox.nextSeq + i);
-    const row: OutboxRow = { link: outbox.link, seq: at, command };
+    const { link, site } = outbox;
+    const row: OutboxRow = { link, seq: at, command, ...(site === null ? {} : { site }) };
     return { row, edits, round };
   });
 }

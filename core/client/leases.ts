@@ -95,6 +95,11 @@ export class Leases {
     for (const lease of [...this.#kept]) lease.abandon(new OpenClawError("STOPPED", "the client is stopped"));
   }
 
+  /** Another site is followed, which knows none of them. */
+  leave(to: string): void {
+    for (const lease of [...this.#kept]) lease.abandon(new OpenClawError("LEASE_LOST", `this device follows ${to}`));
+  }
+
   async #write(command: LeaseCommand): Promise<Awaited<LocalEdit["site"]>> {
     this.#host.assertRoom();
     const edit = new LocalEdit([], this.#host.rungs);

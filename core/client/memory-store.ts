@@ -99,6 +99,11 @@ export class MemoryClientStore implements ClientStore {
     return [...(this.#changes.get(collection)?.keys() ?? [])].sort();
   }
 
+  async collections(): Promise<readonly string[]> {
+    const held = [...this.#changes].filter(([, documents]) => [...documents.values()].some(({ size }) => size > 0));
+    return held.map(([collection]) => collection).sort();
+  }
+
   async mirror(origin: string | null, from: Uint8Array, to: Uint8Array | null): Promise<readonly MirrorRow[]> {
     const rows = [...this.#mirror.values()].filter(
       (row) =>

@@ -12,7 +12,7 @@ import { allRows, type Drainer } from "./drain.ts";
 import type { Keys } from "./keys.ts";
 import { hashesOf, type Rungs } from "./rungs.ts";
 import type { Settlement } from "./settlement.ts";
-import type { ClientStore, ClientWrite, FailedRow, OutboxRow } from "./store.ts";
+import type { ClientStore, ClientWrite, FailedRow, OutboxRow, SiteLife } from "./store.ts";
 
 /** Bytes of commands in one piece of news. */
 const NEWS_BYTES_MAX = BATCH_BYTES_MAX;
@@ -28,8 +28,8 @@ export interface NeighboursHost {
   readonly keys: Keys;
   readonly settlement: Settlement;
   readonly drainer: Drainer;
-  /** Nonce of the epoch in which this session knows the site. */
-  epoch(): string | null;
+  /** The site that this session follows, in the epoch in which it knows it. */
+  site(): SiteLife | null;
   changed(): void;
   failed(error: unknown): void;
 }
@@ -59,6 +59,12 @@ export class Neighbours {
     this.#port?.close();
   }
 
+  /** Another site is followed: writes for the one before show no more. */
+  leave(): void {
+    for (const { reject } of this.#followed.values()) reject(notTold());
+    this.#followed.clear();
+  }
+
   /** This session has stored it. */
   wrote(write: ClientWrite): void {
     const { enqueue = [], answered = [], awaiting = [], failed = [], forgetFailed = [], dropped = [] } = write;
@@ -69,7 +75,7 @@ export class Neighbours {
     const parts = [enqueue, answered, awaiting, failed, forgetFailed, dropped];
     if (parts.every((part) => part.length === 0)) return;
     const forgotten = forgetFailed.map(({ link, seq: number }) => ({ link, seq: number }));
-    const epoch = this.#host.epoch();
+    const epoch = this.#host.site()?.epoch ?? null;
     const news: DeviceNews = {
       kind: "stored",
       epoch,
@@ -85,10 +91,10 @@ export class Neighbours {
 
   #heard(news: DeviceNews): void {
     if (news.kind === "reread") return this.#reread();
-    const { rungs, settlement, drainer, documents, changed, epoch } = this.#host;
+    const { rungs, settlement, drainer, documents, changed, site } = this.#host;
     const answered = news.answered.filter(({ link }) => !this.#host.own.has(link));
     // Of another epoch a revision says nothing (L3): this session meets the site there itself.
-    const isKnown = news.epoch === epoch();
+    const isKnown = news.epoch === (site()?.epoch ?? null);
     this.#settle(isKnown ? answered : answered.map((row) => ({ ...row, at: null })));
     if (isKnown) {
       for (const { document, revision } of news.awaiting) rungs.committed(document?.hashes ?? [], revision);
@@ -138,6 +144,8 @@ export class Neighbours {
   #follow(row: OutboxRow): void {
     const name = nameOf(row);
     if (row.command.kind === "change" || this.#followed.has(name) || this.#followed.size >= FOLLOWED_MAX) return;
+    // What waits for another site is not to show among the keys of this one.
+    if (row.site !== undefined && row.site.cluster !== this.#host.site()?.cluster) return;
     const { promise, resolve, reject } = Promise.withResolvers<Revision>();
     if (this.#host.keys.elsewhere(row.command, promise)) this.#followed.set(name, { resolve, reject });
   }

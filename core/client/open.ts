@@ -1,5 +1,5 @@
 /** How a session begins: what the device holds is read back before anything is sent. */
-import { revision } from "../ids.ts";
+import { type LinkId, revision, seq } from "../ids.ts";
 import { Client } from "./client.ts";
 import { allRows } from "./drain.ts";
 import type { ClientOptions } from "./options.ts";
@@ -7,13 +7,15 @@ import { Outbox } from "./outbox.ts";
 import { drawLink } from "./own-link.ts";
 import { Quarantines } from "./quarantines.ts";
 import { Rungs } from "./rungs.ts";
-import type { OutboxRow } from "./store.ts";
+import type { ClientStore, OutboxRow } from "./store.ts";
 
 /** Opens what the device holds, and begins to connect. @throws OpenClawError CLIENT_STORAGE_FAILED */
 export async function openClient(options: ClientOptions): Promise<Client> {
   const { store, random } = options;
   const claim = options.claim ?? (async () => () => undefined);
-  const link = options.link ?? drawLink(random);
+  const wanted = options.link ?? drawLink(random);
+  // What it left at another site waits there; this session sends to the one that is followed.
+  const link = (await isElsewhere(store, wanted)) ? drawLink(random) : wanted;
   // Held while this session lives, so that no other drains what it is still sending.
   const release = await claim(link);
   const rows: OutboxRow[] = [];
@@ -29,7 +31,10 @@ export async function openClient(options: ClientOptions): Promise<Client> {
   ]);
   const rungs = new Rungs();
   const upstream = down ?? { upstream: revision(0), upstreamEpoch: null };
-  rungs.restore(rows, awaiting, failed, upstream, down?.cursor ?? revision(0));
+  // Of the documents of another site it is not known which ones this one has.
+  const storedTo = down?.unmatched === true ? null : (down?.cursor ?? revision(0));
+  rungs.restore(rows, awaiting, failed, upstream, storedTo);
+  if (down !== null) outbox.meet(down);
   const client = new Client(options, {
     outbox,
     rungs,
@@ -42,4 +47,9 @@ export async function openClient(options: ClientOptions): Promise<Client> {
   });
   client.goOnline();
   return client;
+}
+
+async function isElsewhere(store: ClientStore, link: LinkId): Promise<boolean> {
+  const [first] = await store.outbox(link, seq(1), 1);
+  return first?.site !== undefined && first.site.cluster !== (await store.down())?.cluster;
 }

@@ -18,6 +18,16 @@ export interface StorageStatus {
   readonly persisted: boolean | null;
   /** CLIENT_STORAGE_LOST: what was stored here before is gone; its details say what that was. Null while it is not. */
   readonly loss: OpenClawError | null;
+  /** What waits for this site at other origins of this device, as they say; at most 16 are told of. */
+  readonly elsewhere: readonly Unsynced[];
+}
+
+/** Edits at another origin, which only a page of that one can send, or export. A hint: anybody on the domain may have written it. */
+export interface Unsynced {
+  readonly origin: string;
+  readonly unsynced: number;
+  /** Since when some wait: ms since 1970 by this device's clock. */
+  readonly since: number;
 }
 
 /** Who watches over the device's storage. */
@@ -26,6 +36,8 @@ export interface StoragePort {
   /** Called once; `changed`, whenever `status` did. */
   subscribe(changed: () => void): void;
 }
+
+export type Roams = "none" | "documents";
 
 export interface ClientOptions {
   readonly store: ClientStore;
@@ -52,6 +64,12 @@ export interface ClientOptions {
    * names no consistency carries the highest position seen.
    */
   readonly readYourWrites?: boolean;
+  /**
+   * What this device takes along when a gateway of another site answers than the one that it knows. `none`, unless given:
+   * nothing, WRONG_CLUSTER, for whether one site's documents may be shown to another only the app can tell. `documents`:
+   * every document that is here, whichever site it came from; writes of keys stay, and wait for their own site.
+   */
+  readonly roaming?: Roams;
   /** This session's stream and actor. Drawn afresh unless given; never give one that another session may use (D4). */
   readonly link?: LinkId;
   /** Snapshots of documents are frozen: for development. */

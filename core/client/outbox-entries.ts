@@ -10,7 +10,7 @@ import type { Documents } from "./documents.ts";
 import { allRows, type Claim } from "./drain.ts";
 import type { Inspection } from "./inspection.ts";
 import type { Journal } from "./journal.ts";
-import { isNothing, NOTHING } from "./nothing.ts";
+import { isNothing, nothingAt } from "./nothing.ts";
 import { decodeOutboxFile, encodeOutboxFile } from "./outbox-file.ts";
 import { hashesOf, type Rungs } from "./rungs.ts";
 import type { Settlement } from "./settlement.ts";
@@ -21,6 +21,8 @@ export interface OutboxEntry {
   readonly link: LinkId;
   readonly seq: Seq;
   readonly command: UserCommand;
+  /** The site that a write of keys waits for, or was refused by; null before one was met, and for what any site may take. */
+  readonly site: string | null;
   /** Why the site refused it for good; null while it waits. */
   readonly refusal: OpenClawError | null;
 }
@@ -63,14 +65,23 @@ export class OutboxEntries {
       link: row.link,
       seq: row.seq,
       command: row.command,
+      site: row.command.kind === "change" ? null : (row.site?.cluster ?? this.#host.cluster()),
       refusal: "code" in row ? new OpenClawError(row.code, row.details) : null,
     }));
   }
 
-  /** Sends refused ones again, as new edits; what waits is sent anyway. @throws OpenClawError CLIENT_STORAGE_FAILED */
+  /**
+   * Sends refused ones again, as new edits; what waits is sent anyway.
+   * @throws OpenClawError CLIENT_STORAGE_FAILED; WRONG_CLUSTER: a write of keys of another site, none was sent
+   */
   async retry(entries: readonly Name[]): Promise<void> {
-    const { settlement, changed } = this.#host;
-    await settlement.retry(settlement.failed.filter(isAmong(entries)));
+    const { settlement, changed, cluster } = this.#host;
+    const rows = settlement.failed.filter(isAmong(entries));
+    const here = cluster();
+    const other = rows.find(({ command, site }) => command.kind !== "change" && (site?.cluster ?? here) !== here);
+    if (other !== undefined)
+      throw new OpenClawError("WRONG_CLUSTER", `it is for ${other.site?.cluster}; this is ${here}`);
+    await settlement.retry(rows);
     await changed();
   }
 
@@ -178,7 +189,7 @@ export class OutboxEntries {
     // A number is never missing from a stream: a command that does nothing takes the place of what is dropped.
     const replaced = rows
       .filter((row) => !("code" in row))
-      .map(({ link, seq }): OutboxRow => ({ link, seq, command: NOTHING }));
+      .map(({ link, seq, site = null }) => nothingAt(link, seq, site));
     const step: { dropped: NonNullable<ClientWrite["dropped"]> | null } = { dropped: null };
     // In one step with what decides it: what the site told of before is the document's as anybody's changes are.
     const late = (): ClientWrite => {

@@ -9,7 +9,7 @@ import type { UserCommand } from "../state-machine/command.ts";
 import { commandBytes, responseBytesMax } from "../state-machine/command-size.ts";
 import type { Push, PushSource } from "../sync/child-link.ts";
 import { isEdit, type LocalEdit } from "./edit.ts";
-import type { OutboxRow } from "./store.ts";
+import type { OutboxRow, SiteLife } from "./store.ts";
 
 /** Commands in one push: half of what the parent remembers for us, so that two pushes can be under way. */
 const PUSH_COMMANDS_MAX = RESULTS_MAX / 2;
@@ -31,6 +31,7 @@ export interface Unanswered {
 
 export class Outbox implements PushSource {
   readonly link: LinkId;
+  #site: SiteLife | null = null;
   readonly #rows = new Map<Seq, Unanswered>();
   /** Rows whose outcome is here, and being stored. */
   readonly #answered = new Set<Seq>();
@@ -49,6 +50,15 @@ export class Outbox implements PushSource {
     this.link = link;
     this.#nextSeq = nextSeq;
     this.#more = more;
+  }
+
+  /** What new rows are for; null before a site was met. */
+  get site(): SiteLife | null {
+    return this.#site;
+  }
+
+  meet({ cluster, epoch }: SiteLife): void {
+    this.#site = { cluster, epoch };
   }
 
   get size(): number {
@@ -110,12 +120,13 @@ export class Outbox implements PushSource {
   }
 
   /** Another command in the place of a row's, which keeps its number: those who wait for the one before. */
-  replace({ seq: at, command, link }: OutboxRow): readonly LocalEdit[] {
+  replace(row: OutboxRow): readonly LocalEdit[] {
+    const { seq: at, command, link } = row;
     const before = link === this.link ? this.#rows.get(at) : undefined;
     if (before === undefined) return [];
     this.#count(before.row.command, -1);
     this.#count(command, 1);
-    this.#rows.set(at, { row: { link, seq: at, command }, edits: [], round: 0 });
+    this.#rows.set(at, { row, edits: [], round: 0 });
     return before.edits;
   }
 

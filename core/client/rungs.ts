@@ -36,8 +36,10 @@ export class Rungs {
     readonly resolve: () => void;
     readonly reject: (error: OpenClawError) => void;
   }[] = [];
-  /** Counts the epochs in which this session met the site: a revision says nothing in another one. */
+  /** Counts the sites, and the epochs of each, that this session followed: a revision says nothing in another one. */
   #life = 0;
+  /** Why the last one is over. */
+  #parting = anotherLife();
   #upstream = revision(0);
   /** Nonce of the hub's epoch in which that is so; null before the hub was heard of. */
   #upstreamEpoch: string | null = null;
@@ -50,7 +52,7 @@ export class Rungs {
     awaiting: readonly Awaiting[],
     failed: readonly FailedRow[],
     { upstream, upstreamEpoch }: Pick<DownCursor, "upstream" | "upstreamEpoch">,
-    storedTo: Revision,
+    storedTo: Revision | null,
   ): void {
     this.#upstream = upstream;
     this.#upstreamEpoch = upstreamEpoch;
@@ -82,9 +84,14 @@ export class Rungs {
     return this.#upstream;
   }
 
-  /** Grows when the site is met in another epoch. */
+  /** Grows when the site is met in another epoch, or another site is. */
   get life(): number {
     return this.#life;
+  }
+
+  /** Why what was known in the life before counts no more. */
+  get parting(): OpenClawError {
+    return this.#parting;
   }
 
   get upstreamEpoch(): string | null {
@@ -229,11 +236,36 @@ export class Rungs {
     for (const [hash, at] of this.#committed) if (at > this.#upstream) this.#queued.add(hash);
     this.#committed.clear();
     if (this.#storedTo !== null) this.#storedTo = this.#storedTo > this.#upstream ? null : revision(0);
+    this.#begin(anotherLife());
+  }
+
+  /** Another site is followed: what the one before confirmed says nothing of it, until it is told what this one has. */
+  leave(to: string): void {
+    for (const hash of this.#committed.keys()) this.#queued.add(hash);
+    this.#committed.clear();
+    this.#storedTo = null;
+    this.#upstreamEpoch = null;
+    this.#begin(new OpenClawError("WRONG_CLUSTER", `this device follows ${to} by now, another site than this write's`));
+  }
+
+  /** Every stored change that waits in no outbox is at the site, at a revision of at most this one. */
+  matched(at: Revision): void {
+    this.#storedTo = at;
+  }
+
+  /** A revision at which the site holds it; null where it is on `device`, or on no rung. */
+  heldAt(hash: ChangeHash): Revision | null {
+    const rung = this.rung(hash);
+    return rung === null || rung === "device" ? null : (this.#committed.get(hash) ?? this.#storedTo);
+  }
+
+  #begin(parting: OpenClawError): void {
     this.#upstream = revision(0);
     this.#life++;
+    this.#parting = parting;
     const waiters = this.#revisionWaiters;
     this.#revisionWaiters = [];
-    for (const { reject } of waiters) reject(anotherLife());
+    for (const { reject } of waiters) reject(parting);
   }
 
   /** @throws OpenClawError what the edit failed with */
@@ -251,12 +283,13 @@ export class Rungs {
 
   /**
    * Whoever asks for what the site has just committed at a revision hears when that is at the hub.
-   * @throws OpenClawError WRONG_EPOCH, from what it returns: the site went on in another epoch
+   * @throws OpenClawError from what it returns: WRONG_EPOCH, the site went on in another epoch; WRONG_CLUSTER, another one
+   * is followed
    */
   atHub(at: Revision): () => Promise<void> {
     const life = this.#life;
     return () => {
-      if (life !== this.#life) return Promise.reject(anotherLife());
+      if (life !== this.#life) return Promise.reject(this.#parting);
       if (at <= this.#upstream) return Promise.resolve();
       return new Promise((resolve, reject) => this.#revisionWaiters.push({ at, resolve, reject }));
     };
@@ -290,5 +323,5 @@ export class Rungs {
 export const hashesOf = ({ command }: Pick<OutboxRow, "command">): readonly ChangeHash[] =>
   command.kind === "change" ? command.changes.map((change) => change.hash) : [];
 
-export const anotherLife = (): OpenClawError =>
+const anotherLife = (): OpenClawError =>
   new OpenClawError("WRONG_EPOCH", "the site went on in another epoch, which may lack this write; read, then decide");

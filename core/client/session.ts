@@ -2,10 +2,9 @@
  * One session of a device (D4): its parts, and what each tells the others. What an app calls of it is `Client`.
  */
 import { asOpenClawError, OpenClawError } from "../errors.ts";
-import { type ClusterId, type LinkId, type Revision, seq } from "../ids.ts";
+import type { LinkId, Revision } from "../ids.ts";
 import type { DocumentName } from "../ledger/document-names.ts";
 import type { ChildLinkOwner, Welcome } from "../sync/child-link.ts";
-import { followEpoch } from "./another-epoch.ts";
 import { Documents } from "./documents.ts";
 import { Down } from "./down.ts";
 import { Drainer } from "./drain.ts";
@@ -13,22 +12,24 @@ import { fetchDocument } from "./fetched.ts";
 import { type Draft, Journal } from "./journal.ts";
 import { Keys, type KeysHost } from "./keys.ts";
 import { Leases, type LeasesHost } from "./leases.ts";
+import { Meeting } from "./meeting.ts";
 import { Neighbours, type NeighboursHost } from "./neighbours.ts";
 import type { ClientMetrics, ClientOptions, ClientStatus, StorageStatus } from "./options.ts";
-import { Outbox, requireSent } from "./outbox.ts";
+import { requireSent } from "./outbox.ts";
 import { OutboxEntries } from "./outbox-entries.ts";
-import { drawLink } from "./own-link.ts";
+import { drawLink, OwnLinks } from "./own-link.ts";
 import { Presence } from "./presence.ts";
 import { Questions } from "./questions.ts";
 import { ReadSession } from "./read-session.ts";
 import type { Restored } from "./restored.ts";
+import { Roaming } from "./roaming.ts";
 import { hashesOf, type Rungs } from "./rungs.ts";
 import { Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
 import { subscriptionOf } from "./subscription.ts";
 import { Upstream } from "./upstream.ts";
 
-const KEPT: StorageStatus = { persisted: null, loss: null };
+const KEPT: StorageStatus = { persisted: null, loss: null, elsewhere: [] };
 
 export class Session {
   readonly keys: Keys;
@@ -39,6 +40,7 @@ export class Session {
   readonly reads: ReadSession;
   readonly upstream: Upstream;
   readonly settlement: Settlement;
+  readonly meeting: Meeting;
   readonly #options: ClientOptions;
   readonly #restored: Restored;
   readonly #changed: () => void;
@@ -47,10 +49,8 @@ export class Session {
   readonly #down: Down;
   readonly #site: SiteLink;
   readonly #questions: Questions;
-  /** Those of this session: another one takes the place of one that the site forgot. */
-  readonly #links = new Set<LinkId>();
-  readonly #releases: (() => void)[] = [];
-  #cluster: ClusterId | null;
+  readonly #links: OwnLinks;
+  readonly #roaming: Roaming;
   readonly #drainer: Drainer;
   readonly #neighbours: Neighbours;
   /** Resolves when the outcomes that came are stored. */
@@ -70,9 +70,9 @@ export class Session {
     this.#restored = restored;
     this.#rungs = rungs;
     this.reads = new ReadSession(options.readYourWrites ?? false);
-    this.#cluster = (down?.cluster ?? null) as ClusterId | null;
     this.#actor = outbox.link;
-    this.#own(outbox.link, restored.release);
+    this.#links = new OwnLinks(restored.claim, random);
+    this.#links.add(outbox.link, restored.release);
     const queued = (): void => {
       this.#site.link?.wake();
       this.#changed();
@@ -160,19 +160,19 @@ export class Session {
       clock,
       settlement: this.settlement,
       claim: restored.claim,
-      epoch: () => this.#down.epoch,
+      site: () => this.#down.site,
+      carry: (link: LinkId) => this.#roaming.carry(link),
       connect: () => options.connect(null),
       token: () => this.#token(),
     };
-    this.#drainer = new Drainer(drain, this.#links, restored.foreign.length, drained);
+    this.#drainer = new Drainer(drain, this.#links.names, restored.foreign.length, drained);
     this.#site = new SiteLink({
       connect: (ended) => options.connect(ended),
       clock,
       random,
       hello: async () => ({
-        link: this.#journal.outbox.link,
         child: { kind: "client", token: await this.#token() },
-        down: await this.#down.hello(),
+        ...(await this.meeting.hello()),
       }),
       owner: () => this.#owner(),
       changed: () => this.#changed(),
@@ -183,26 +183,46 @@ export class Session {
       settlement: this.settlement,
       documents: this.documents,
       claim: restored.claim,
-      own: this.#links,
-      cluster: () => this.#cluster,
+      own: this.#links.names,
+      cluster: () => this.#down.cluster,
       changed: () => this.#drainer.look().then(() => this.#settled()),
     });
     this.presence = new Presence({ clock, link: () => this.#site.link });
     this.#questions = new Questions(this.#site, this.reads, clock, random);
     this.upstream = new Upstream({ rungs, clock, moved: () => this.#settled(), store: () => this.#storeUpstream() });
-    const neighbours: NeighboursHost = {
-      store,
-      rungs,
-      own: this.#links,
+    const own = {
+      ...parts,
       documents: this.documents,
       keys: this.keys,
+      leases: this.leases,
+      session: this.reads,
       settlement: this.settlement,
       drainer: this.#drainer,
-      epoch: () => this.#down.epoch,
+      down: this.#down,
+      links: this.#links,
+      failed: (error: unknown) => this.#note(error),
+    };
+    const neighbours: NeighboursHost = {
+      ...own,
+      own: this.#links.names,
+      site: () => this.#down.site,
       changed: () => this.#changed(),
-      failed: (error) => this.#note(error),
     };
     this.#neighbours = new Neighbours(neighbours, options.neighbours ?? null, restored.foreign);
+    this.#roaming = new Roaming({
+      ...own,
+      ask,
+      done: () => this.#drainer.start(),
+      failed: (error) => this.#fail(error),
+    });
+    this.meeting = new Meeting({
+      ...own,
+      neighbours: this.#neighbours,
+      roaming: options.roaming ?? "none",
+      settled: () => this.#settling,
+      left: (outbox) => this.#roaming.left(outbox),
+      restart: () => this.#site.restart(),
+    });
   }
 
   get name(): LinkId {
@@ -212,8 +232,8 @@ export class Session {
   status(): ClientStatus {
     return {
       link: this.#site.state,
-      cluster: this.#cluster,
-      unsynced: this.#journal.outbox.edits + this.#journal.unstored + this.#drainer.waiting,
+      cluster: this.meeting.cluster,
+      unsynced: this.#journal.outbox.edits + this.#journal.unstored + this.#drainer.waiting + this.#roaming.waiting,
       failed: this.settlement.failed.length,
       quarantined: this.#restored.quarantines.size,
       cursor: this.#down.cursor,
@@ -249,8 +269,9 @@ export class Session {
     } finally {
       // Also where storage is gone: a link that stayed claimed would be drained by nobody.
       this.settlement.stop();
+      this.#roaming.stop();
       this.#neighbours.stop();
-      for (const release of this.#releases) release();
+      this.#links.stop();
       await this.#options.store.close();
       await this.#options.stopped?.();
     }
@@ -286,23 +307,19 @@ export class Session {
   }
 
   #welcomed(welcome: Welcome): void {
-    this.#down.welcomed(welcome.cluster, welcome.epoch);
-    this.#cluster = welcome.cluster;
+    this.meeting.welcomed(welcome);
     this.upstream.holds(welcome.upstream, welcome.upstreamEpoch);
     this.#drainer.start();
+    this.#roaming.welcomed();
     this.keys.welcomed();
     this.presence.welcomed();
     this.#down.turn();
     this.#changed();
   }
 
-  #own(link: LinkId, release: (() => void) | null): void {
-    this.#links.add(link);
-    if (release !== null) this.#releases.push(release);
-  }
-
   #settled(moved?: readonly DocumentName[]): void {
     this.#site.link?.wake();
+    this.#roaming.settled();
     this.documents.rungsMoved(moved);
     this.#changed();
   }
@@ -316,39 +333,16 @@ export class Session {
 
   async #ended(reason: OpenClawError | null): Promise<void> {
     this.#drainer.pause();
+    this.#roaming.parted();
     this.keys.parted();
     this.presence.parted();
     try {
-      if (reason?.code === "WRONG_EPOCH") await this.#followEpoch();
-      else if (reason?.code === "SESSION_EXPIRED") await this.#newLink();
-      else this.#journal.outbox.lostSight();
+      await this.meeting.ended(reason);
     } catch (error) {
       // The next connection ends for the same reason, and this is tried again.
       this.#note(error);
     }
     this.#changed();
-  }
-
-  #followEpoch(): Promise<void> {
-    return followEpoch({
-      store: this.#options.store,
-      journal: this.#journal,
-      rungs: this.#rungs,
-      keys: this.keys,
-      documents: this.documents,
-      session: this.reads,
-      drainer: this.#drainer,
-      down: this.#down,
-      settled: () => this.#settling,
-      newLink: () => this.#newLink(),
-    });
-  }
-
-  /** The site no longer knows this stream: what is left of it goes on under another name. */
-  async #newLink(): Promise<void> {
-    const link = drawLink(this.#options.random);
-    this.#own(link, await this.#restored.claim(link));
-    await this.settlement.renew(this.#journal.outbox, new Outbox(link, seq(1)));
   }
 
   #wrote(at: Revision): void {

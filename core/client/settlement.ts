@@ -162,7 +162,10 @@ export class Settlement {
       seq,
       ...(outcome.ok ? { at: outcome.revision } : {}),
     }));
-    const failed = refusals.filter(isKept).map(({ edits: _, ...row }): FailedRow => row);
+    const { site } = outbox;
+    const failed = refusals
+      .filter(isKept)
+      .map(({ edits: _, ...row }): FailedRow => (site === null ? row : { site, ...row }));
     try {
       const drafts = [...(await this.#withMissing(again, named, outbox)), ...unsent];
       const write = { answered, awaiting, failed };

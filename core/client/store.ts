@@ -12,10 +12,19 @@ import type { UserCommand } from "../state-machine/command.ts";
 /** How far an edit is safe (DESIGN §1). A row leaves the outbox at `site`; what is known of it stays until `hub`. */
 export type Rung = "device" | "site" | "hub";
 
+/** One life of a site, as this device met it. */
+export interface SiteLife {
+  readonly cluster: string;
+  /** Nonce of its epoch. */
+  readonly epoch: string;
+}
+
 export interface OutboxRow {
   readonly link: LinkId;
   readonly seq: Seq;
   readonly command: UserCommand;
+  /** The site that it was written for. Without it, the one that this device's `down` is of: the first that was met. */
+  readonly site?: SiteLife;
 }
 
 /** A row that the parent refused for good. Kept, and shown, until the app forgets it: nothing is dropped in silence. */
@@ -60,9 +69,7 @@ export interface MirrorRow {
 }
 
 /** How far the down-stream of one parent was taken. */
-export interface DownCursor {
-  readonly cluster: string;
-  readonly epoch: string;
+export interface DownCursor extends SiteLife {
   readonly cursor: Revision;
   /** What it was taken with: all of that is here as of the cursor. */
   readonly subscription: Subscription;
@@ -72,6 +79,8 @@ export interface DownCursor {
   readonly upstream: Revision;
   /** Nonce of the epoch in which that parent said so; null while none did. */
   readonly upstreamEpoch: string | null;
+  /** This device came from another site, and has not offered it every document that it holds. */
+  readonly unmatched?: true;
 }
 
 /** One atomic step; every field may be empty. Applied wholly or not at all. */
@@ -109,7 +118,7 @@ export interface ClientWrite {
   readonly released?: readonly Pick<QuarantinedRow, "collection" | "document" | "hash">[];
   /** Awaiting edits of revision at most this are at the hub: forgotten here. */
   readonly hubHolds?: Revision;
-  /** Present when the parent is in another epoch (L3): every mirror row goes before `mirrorPuts` come. */
+  /** Present when the parent is in another epoch (L3), or another site: every mirror row goes before `mirrorPuts` come. */
   readonly mirrorReset?: true;
   readonly mirrorPuts?: readonly MirrorRow[];
   readonly mirrorDeletes?: readonly { readonly key: Uint8Array; readonly origin: string | null }[];
@@ -132,6 +141,8 @@ export interface ClientStore {
   /** Every stored change of a document, in an order in which each follows what it depends on if that is stored. */
   document(collection: string, document: string): Promise<readonly DocumentChange[]>;
   documents(collection: string): Promise<readonly string[]>;
+  /** Those of which a document is here. */
+  collections(): Promise<readonly string[]>;
   /** Rows with from ≤ key < to (`to` null: to the end), in the order of their keys. */
   mirror(origin: string | null, from: Uint8Array, to: Uint8Array | null): Promise<readonly MirrorRow[]>;
   /** All of it, of every origin, in no order. */

@@ -1,10 +1,12 @@
 /** The page of a site: its quakes, and the shift log that all sites share. */
 import wasmUrl from "@automerge/automerge/automerge.wasm?url";
-import { openClaw } from "@openclaw/browser";
+import { openClaw, type Unsynced } from "@openclaw/browser";
 import { announcer } from "./announcer.ts";
 import { bindCursors } from "./cursors.ts";
 import { demoHooks } from "./demo-hooks.ts";
 import { showEdits } from "./edits.ts";
+import { showElsewhere } from "./elsewhere-view.ts";
+import { bindOutboxFile } from "./outbox-file.ts";
 import { followQuakes } from "./quake-view.ts";
 import { QUAKES_PREFIX } from "./quakes.ts";
 import { registerWorker } from "./register-worker.ts";
@@ -81,6 +83,7 @@ function seldom(ms: number, show: () => void): () => void {
 async function start(): Promise<void> {
   const client = await open();
   let lossTold: Error | null = null;
+  let elsewhereTold: readonly Unsynced[] = [];
   const status = (): void => {
     const now = client.status();
     showLink(link, now);
@@ -92,9 +95,18 @@ async function start(): Promise<void> {
     const { loss } = now.storage;
     if (loss !== null && loss !== lossTold) tell(loss);
     lossTold = loss;
+    if (now.storage.elsewhere !== elsewhereTold) {
+      elsewhereTold = now.storage.elsewhere;
+      showElsewhere(element("elsewhere", HTMLElement), elsewhereTold);
+    }
   };
   client.subscribe(status);
   status();
+  const outboxPlaces = {
+    save: element("outbox-save", HTMLButtonElement),
+    take: element("outbox-take", HTMLInputElement),
+  };
+  bindOutboxFile(client, outboxPlaces, tell);
 
   const quakes = {
     rows: element("quakes", HTMLElement),

@@ -97,6 +97,10 @@ export class SqliteClientStore implements ClientStore {
     );
   }
 
+  async collections(): Promise<readonly string[]> {
+    return this.#tried(() => this.#column<string>("SELECT DISTINCT collection FROM changes ORDER BY collection"));
+  }
+
   async mirror(origin: string | null, from: Uint8Array, to: Uint8Array | null): Promise<readonly MirrorRow[]> {
     const sql = "SELECT row FROM mirror WHERE origin = ? AND key >= ?";
     if (to === null) return this.#rows(`${sql} ORDER BY key`, origin ?? "", from);

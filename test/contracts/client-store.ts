@@ -69,6 +69,7 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
       expect(await store.quarantined()).toEqual([]);
       expect(await store.document("c", "d")).toEqual([]);
       expect(await store.documents("c")).toEqual([]);
+      expect(await store.collections()).toEqual([]);
       expect(await store.mirror(null, utf8(""), null)).toEqual([]);
       expect(await store.down()).toBeNull();
     });
@@ -112,6 +113,17 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
       expect(await store.outboxLinks()).toEqual([]);
       expect(await store.nextSeq(a)).toBe(4);
       expect(await store.nextSeq(b)).toBe(1);
+    });
+
+    test("a row keeps the site that it is for, also one that came to have one, or was refused", async () => {
+      const site = { cluster: "california", epoch: "0".repeat(32) };
+      const rows = [{ ...put(a, 1, "k1"), site }, put(a, 2, "k2")];
+      await store.write({ enqueue: rows });
+      await store.write({ replaced: [{ ...put(a, 2, "k2"), site }] });
+      await store.write({ failed: [{ ...put(b, 1, "k3"), site, code: "FORBIDDEN", details: "" }] });
+      await reopen();
+      expect((await store.outbox(a, seq(1), 9)).map((row) => row.site)).toEqual([site, site]);
+      expect((await store.failed()).map((row) => row.site)).toEqual([site]);
     });
 
     test("answering a row that is gone does nothing", async () => {
@@ -207,6 +219,7 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
       expect((await store.document("c", "d")).map((found) => found.hash)).toEqual(["1", "2", "3"].map(hash));
       expect(await store.document("c", "e")).toEqual([change("4", 1, ["0"])]);
       expect([...(await store.documents("c"))].sort()).toEqual(["d", "e"]);
+      expect([...(await store.collections())].sort()).toEqual(["b", "c"]);
     });
 
     test("mirror rows are found by origin and prefix, in key order", async () => {

@@ -58,6 +58,9 @@ export class DeviceStore implements ClientStore {
   documents(collection: string): ReturnType<ClientStore["documents"]> {
     return this.#disk.documents(collection);
   }
+  collections(): ReturnType<ClientStore["collections"]> {
+    return this.#disk.collections();
+  }
   mirror(...range: Parameters<ClientStore["mirror"]>): ReturnType<ClientStore["mirror"]> {
     return this.#disk.mirror(...range);
   }

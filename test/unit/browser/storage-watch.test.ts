@@ -1,3 +1,4 @@
+import { Elsewhere } from "@openclaw/browser/storage/elsewhere.ts";
 import { StorageWatch } from "@openclaw/browser/storage/storage-watch.ts";
 import type { ClientStatus } from "@openclaw/core/client/client.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
@@ -28,7 +29,10 @@ function visit(identity: () => Promise<string>, persistence?: { persisted: boole
   };
   const persist = vi.fn(async () => persistence?.grants ?? false);
   const asked = persistence && { persisted: async () => persistence.persisted, persist };
-  const watch = new StorageWatch("device", { identity }, clock, asked);
+  const jar = { cookie: "" };
+  const location = { origin: "http://localhost:1", hostname: "localhost", protocol: "http:" };
+  const elsewhere = new Elsewhere({ jar, location, database: "device", domain: null, clock });
+  const watch = new StorageWatch("device", { identity }, clock, asked, elsewhere);
   let status: ClientStatus = {
     link: "offline",
     cluster: null,
@@ -37,7 +41,7 @@ function visit(identity: () => Promise<string>, persistence?: { persisted: boole
     quarantined: 0,
     cursor: revision(0),
     upstream: revision(0),
-    storage: { persisted: null, loss: null },
+    storage: { persisted: null, loss: null, elsewhere: [] },
     lastError: null,
   };
   const listeners: (() => void)[] = [];
@@ -140,5 +144,5 @@ test("one that has promised already is not asked again; one that knows no such p
   await blocked.watch.recognise();
   blocked.watch.follow(blocked.client, blocked.stop);
   blocked.become({ unsynced: 1 });
-  expect(blocked.watch.status()).toEqual({ persisted: null, loss: null });
+  expect(blocked.watch.status()).toEqual({ persisted: null, loss: null, elsewhere: [] });
 });
