@@ -16,7 +16,15 @@ import type { Restored } from "./restored.ts";
 import { Session } from "./session.ts";
 import type { Withdrawn } from "./upstream.ts";
 
-export type { ClientMetrics, ClientOptions, ClientStatus, StoragePort, StorageStatus, Unsynced } from "./options.ts";
+export type {
+  ClientMetrics,
+  ClientOptions,
+  ClientStatus,
+  StoragePort,
+  StorageStatus,
+  SyncProgress,
+  Unsynced,
+} from "./options.ts";
 
 export class Client {
   /** Key-values of the site, and mirrors of others'. */

@@ -18,6 +18,7 @@ import type { Documents } from "./documents.ts";
 import type { Inspection } from "./inspection.ts";
 import type { Journal } from "./journal.ts";
 import type { Keys } from "./keys.ts";
+import type { SyncProgress } from "./options.ts";
 import type { Quarantines, ReceivedChanges } from "./quarantines.ts";
 import type { Rungs } from "./rungs.ts";
 import type { ClientStore, DownCursor, SiteLife } from "./store.ts";
@@ -44,6 +45,8 @@ export interface DownHost {
   /** The next step of a snapshot is stored. */
   snapshotTaken(): void;
   failed(error: OpenClawError): void;
+  /** `progress` changed. */
+  changed(): void;
   /** The connection that there is. */
   link(): Pick<ChildLink, "open" | "subscribe"> | null;
   /** Ends it, and makes another one. */
@@ -55,7 +58,7 @@ type Run = Pick<EventRun, "items" | "to">;
 export class Down {
   readonly #host: DownHost;
   #wanted: Subscription;
-  /** What the parent was asked for last over this connection; null: for nothing, or there is none. */
+  /** What the parent was asked for last, over the connection that there is; null: for nothing so far. */
   #asked: Subscription | null = null;
   /** What is here: `held` as of the cursor. Moves when it is stored, so that nobody reads less than was told. */
   #place: Place;
@@ -91,6 +94,14 @@ export class Down {
     return this.#cluster ?? this.#stored?.cluster ?? null;
   }
 
+  progress(): SyncProgress {
+    const { snapshot } = this.#place;
+    if (snapshot !== null) return { kind: "snapshot", received: snapshot.received, expected: snapshot.expected };
+    // What is stored, and not what the parent was asked for: that may bring more than is here.
+    const isHere = covers(this.#stored?.subscription ?? NOTHING, this.#wanted);
+    return { kind: isHere ? "streaming" : "waiting" };
+  }
+
   /** Nonce of the epoch in which the site is known here; null before it was met. */
   get epoch(): string | null {
     return this.#epoch?.nonce ?? this.#stored?.epoch ?? null;
@@ -120,9 +131,7 @@ export class Down {
 
   /** @throws OpenClawError OVERLOADED: one stream brings no more */
   want(more: Subscription): void {
-    if (covers(this.#wanted, more)) return;
-    this.#wanted = fitting(union(this.#wanted, more));
-    this.turn();
+    if (!covers(this.#wanted, more)) this.#want(fitting(union(this.#wanted, more)));
   }
 
   /**
@@ -132,18 +141,27 @@ export class Down {
   wantDocument(name: DocumentName): void {
     // Also one that is wanted already: it was opened last.
     const both = union(this.#wanted, { ...NOTHING, documents: [name] });
-    this.#wanted = fitting(withRoom(both, (one) => this.#host.documents.isOpen(one)));
-    this.turn();
+    this.#want(fitting(withRoom(both, (one) => this.#host.documents.isOpen(one))));
   }
 
-  /** Has the stream bring what is wanted, where it does not; one that begins later is asked for what is wanted by then. */
+  #want(wanted: Subscription): void {
+    const isMore = !covers(this.#wanted, wanted);
+    this.#wanted = wanted;
+    if (!isMore) return;
+    this.turn();
+    this.#host.changed();
+  }
+
+  /**
+   * Has the stream bring what is wanted, where it does not; one that begins later is asked for what is wanted by then. What
+   * is half replaced the parent makes whole first.
+   */
   turn(): void {
     const link = this.#host.link();
     if (link?.open !== true || isEmpty(this.#wanted)) return;
     // Nothing is streamed: that begins with a connection.
     if (this.#asked === null) return this.#host.restart();
-    // What is half replaced is made whole first; at its end this is looked at again.
-    if (this.#place.snapshot !== null || isSame(this.#asked, this.#wanted)) return;
+    if (isSame(this.#asked, this.#wanted)) return;
     this.#asked = this.#wanted;
     link.subscribe(this.#wanted);
   }
@@ -154,7 +172,6 @@ export class Down {
    */
   async hello(): Promise<Hello["down"]> {
     await this.#storing;
-    this.#asked = null;
     if (isEmpty(this.#wanted)) return null;
     const { cursor } = this.#place;
     let { held, snapshot } = this.#place;
@@ -302,7 +319,6 @@ export class Down {
       step.kind === "piece" && head !== undefined ? await takenOfPiece(this.#host, head, step.piece) : new Taken();
     await this.#keep(taken, place);
     this.#host.snapshotTaken();
-    this.turn();
   }
 
   /** Stores it, then shows it. */

@@ -82,8 +82,21 @@ export interface ClientOptions {
   stopped?(): Promise<void>;
 }
 
+/** How far what this session subscribes to is on this device. */
+export type SyncProgress =
+  /** All of it is here as of the cursor, and what changes comes as it does. */
+  | { readonly kind: "streaming" }
+  /** Some of it has not begun to come: it is asked for, or there is no connection. */
+  | { readonly kind: "waiting" }
+  /**
+   * A snapshot comes, of all of it or of what was added: so many keys and changes of documents so far, over connections and
+   * sessions. `expected`: about how many there are in all, null where the gateway does not tell.
+   */
+  | { readonly kind: "snapshot"; readonly received: number; readonly expected: number | null };
+
 export interface ClientStatus {
   readonly link: LinkState;
+  readonly sync: SyncProgress;
   /** The site's name, once it was met. */
   readonly cluster: ClusterId | null;
   /** Edits of this device that are not yet at the site. */

@@ -145,6 +145,7 @@ export class Session {
           this.#changed();
         },
         failed: (error) => this.#site.link?.fail(error),
+        changed: () => this.#changed(),
         link: () => this.#site.link,
         restart: () => this.#site.restart(),
       },
@@ -232,6 +233,7 @@ export class Session {
   status(): ClientStatus {
     return {
       link: this.#site.state,
+      sync: this.#down.progress(),
       cluster: this.meeting.cluster,
       unsynced: this.#journal.outbox.edits + this.#journal.unstored + this.#drainer.waiting + this.#roaming.waiting,
       failed: this.settlement.failed.length,

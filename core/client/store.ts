@@ -68,13 +68,20 @@ export interface MirrorRow {
   readonly modRevision: Revision;
 }
 
+/** A snapshot that is being taken (S4), and how much of it was. */
+export interface TakenSnapshot extends SnapshotProgress {
+  /** Keys, and changes of documents. */
+  readonly received: number;
+  /** About how many there are in all; null where the parent did not say. */
+  readonly expected: number | null;
+}
+
 /** How far the down-stream of one parent was taken. */
 export interface DownCursor extends SiteLife {
   readonly cursor: Revision;
   /** What it was taken with: all of that is here as of the cursor. */
   readonly subscription: Subscription;
-  /** The snapshot that is being taken (S4). */
-  readonly snapshot: SnapshotProgress | null;
+  readonly snapshot: TakenSnapshot | null;
   /** The parent's own parent was known to hold the parent's ledger up to here. */
   readonly upstream: Revision;
   /** Nonce of the epoch in which that parent said so; null while none did. */

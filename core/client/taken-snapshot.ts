@@ -3,11 +3,11 @@ import { equalBytes } from "../bytes.ts";
 import { OpenClawError } from "../errors.ts";
 import type { Revision } from "../ids.ts";
 import {
+  itemsIn,
   placeAfter,
   placeAt,
   type SnapshotHead,
   type SnapshotPiece,
-  type SnapshotProgress,
   type SnapshotStep,
   sectionsOf,
 } from "../ledger/snapshot.ts";
@@ -15,26 +15,27 @@ import type { Subscription } from "../ledger/subscription.ts";
 import { NOTHING } from "../ledger/subscription.ts";
 import type { Inspection } from "./inspection.ts";
 import { mirrorName } from "./journal.ts";
-import type { ClientStore, MirrorRow } from "./store.ts";
+import type { ClientStore, MirrorRow, TakenSnapshot } from "./store.ts";
 import { Taken } from "./taken.ts";
 
 /** How far what the parent streams was taken. */
 export interface Place {
   readonly cursor: Revision;
   readonly held: Subscription;
-  readonly snapshot: SnapshotProgress | null;
+  readonly snapshot: TakenSnapshot | null;
 }
 
 /** @throws OpenClawError GAP: a step that does not follow the ones before it */
 export function snapshotAfter(before: Place, step: SnapshotStep): Place {
   if (step.kind === "begin") {
     const head = kept(step.head);
-    return { ...before, snapshot: { head, place: placeAt(sectionsOf(head), 0) } };
+    const place = placeAt(sectionsOf(head), 0);
+    return { ...before, snapshot: { head, place, received: 0, expected: step.extent ?? null } };
   }
   const { snapshot } = before;
   if (snapshot === null || snapshot.head.at !== step.at)
     throw new OpenClawError("GAP", `no snapshot of revision ${step.at} is under way`);
-  const { head, place } = snapshot;
+  const { head, place, expected } = snapshot;
   const sections = sectionsOf(head);
   if (step.kind === "end") {
     if (place.section < sections.length) throw new OpenClawError("GAP", "sections of the snapshot did not come");
@@ -44,7 +45,8 @@ export function snapshotAfter(before: Place, step: SnapshotStep): Place {
   if (section !== place.section || !equalBytes(from, place.from))
     throw new OpenClawError("GAP", `a piece of section ${section}, the snapshot is at ${place.section}`);
   const next = placeAfter(sections, step.piece);
-  return { ...before, snapshot: { head, place: { ...next, from: new Uint8Array(next.from) } } };
+  const received = snapshot.received + itemsIn(step.piece);
+  return { ...before, snapshot: { head, place: { ...next, from: new Uint8Array(next.from) }, received, expected } };
 }
 
 /** Without the frame that it came in, which storage would keep with it. */

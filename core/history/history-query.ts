@@ -3,7 +3,7 @@ import type { ClusterId, LeaseId, Lineage, LinkId, Revision } from "../ids.ts";
 import type { DocumentName } from "../ledger/document-names.ts";
 import type { LedgerFault } from "../ledger/fault.ts";
 import type { GapReason } from "../ledger/gap.ts";
-import type { DocumentPart, DocumentPlace } from "../ledger/snapshot.ts";
+import type { DocumentPart, DocumentPlace, SnapshotSection } from "../ledger/snapshot.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "../state-machine/operation.ts";
 import type { QueryAnswers } from "../state-machine/query.ts";
 
@@ -38,6 +38,8 @@ export type HistoryQuery =
       readonly at: Revision;
       readonly after: DocumentPlace | null;
     }
+  /** How many keys, and changes of documents, stand in these now; null where that is too many to count. */
+  | { readonly kind: "extent"; readonly sections: readonly SnapshotSection[] }
   /** Which revision is the first to keep, so that no more than that is kept; null bounds nothing. */
   | { readonly kind: "outgrown"; readonly ageMs: number | null; readonly bytes: number | null }
   /** A sender's ledger as its link brought it, from one of its revisions on; about `bytes` of it at most. */
@@ -99,6 +101,7 @@ export interface HistoryAnswers {
   document: QueryAnswers["document"];
   /** At least one change of a page that is not the last; `next` null: it is. */
   changes: { readonly documents: readonly DocumentPart[]; readonly next: DocumentPlace | null };
+  extent: { readonly items: number | null };
   /** 0: all of it. */
   outgrown: { readonly revision: Revision };
   mirror: Mirror;

@@ -8,6 +8,7 @@ import { revision } from "../ids.ts";
 import { readPosition } from "../state-machine/position.ts";
 import { changesAt } from "./changes-at.ts";
 import { documentAt } from "./document-at.ts";
+import { extentOf } from "./extent.ts";
 import type { HistoryAnswer, HistoryAnswers, HistoryQuery } from "./history-query.ts";
 import type { HistorySource } from "./history-source.ts";
 import { indexRecords, readMark } from "./index-records.ts";
@@ -108,6 +109,8 @@ export class History {
         return yield* documentAt(state, question);
       case "changes":
         return yield* changesAt(state, question);
+      case "extent":
+        return yield* extentOf(state, question);
       case "outgrown":
         return yield* outgrown(index, this.#position, question);
       case "mirror":

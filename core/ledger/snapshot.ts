@@ -84,8 +84,11 @@ export interface SnapshotPiece {
 }
 
 export type SnapshotStep =
-  /** A snapshot begins; one that was under way is given up. */
-  | { readonly kind: "begin"; readonly head: SnapshotHead }
+  /**
+   * A snapshot begins; one that was under way is given up. `extent`: about how many keys and changes are in it, null where
+   * that is not known; told to a client alone.
+   */
+  | { readonly kind: "begin"; readonly head: SnapshotHead; readonly extent?: number | null }
   | { readonly kind: "piece"; readonly at: Revision; readonly piece: SnapshotPiece }
   /** Every piece was sent. */
   | { readonly kind: "end"; readonly at: Revision };
@@ -151,7 +154,8 @@ const STEP = { begin: 0, piece: 1, end: 2 } as const satisfies Record<SnapshotSt
 export function snapshotStepTuple(step: SnapshotStep): Encodable {
   switch (step.kind) {
     case "begin":
-      return [STEP.begin, headTuple(step.head)];
+      // A cluster's is a command as well, which is as it was before there were any.
+      return [STEP.begin, headTuple(step.head), ...(step.extent === undefined ? [] : [step.extent])];
     case "piece": {
       const { section, from, to, rows, documents } = step.piece;
       return [STEP.piece, step.at, section, from, to, rows.map(rowTuple), documents.map(partTuple)];
@@ -174,8 +178,12 @@ export function readSnapshotStep(value: Encodable): SnapshotStep {
 function readStep(reader: TupleReader): SnapshotStep {
   const kind = reader.count();
   switch (kind) {
-    case STEP.begin:
-      return { kind: "begin", head: readHead(reader.any()) };
+    case STEP.begin: {
+      const head = readHead(reader.any());
+      return reader.more
+        ? { kind: "begin", head, extent: reader.orNull((field) => field.count()) }
+        : { kind: "begin", head };
+    }
     case STEP.piece: {
       const at = revision(reader.count());
       const place = { section: reader.count(), from: reader.bytes(), to: reader.orNull((field) => field.bytes()) };
@@ -208,6 +216,10 @@ export function readStream(value: Encodable): StreamState {
   reader.end();
   return stream;
 }
+
+/** Keys, and changes of documents. */
+export const itemsIn = ({ rows, documents }: SnapshotPiece): number =>
+  documents.reduce((sum, { changes }) => sum + changes.length, rows.length);
 
 export const progressTuple = ({ head, place }: SnapshotProgress): Encodable => [
   headTuple(head),

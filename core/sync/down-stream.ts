@@ -10,7 +10,7 @@ import { spansOf } from "../ledger/lineage.ts";
 import type { LinkItem } from "../ledger/record.ts";
 import { common } from "../ledger/scope.ts";
 import { recordOf, selectForChild } from "../ledger/selection.ts";
-import type { SnapshotStep } from "../ledger/snapshot.ts";
+import { type SnapshotStep, sectionsOf } from "../ledger/snapshot.ts";
 import type { Subscription } from "../ledger/subscription.ts";
 import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX } from "../limits.ts";
 import type { Clock, StoredRecord } from "../ports.ts";
@@ -175,7 +175,7 @@ export class DownStream {
   async #sendStep(snapshot: SnapshotSource): Promise<void> {
     let step: SnapshotStep;
     try {
-      step = await snapshot.next();
+      step = await this.#told(await snapshot.next());
     } catch (error) {
       if (!isCompacted(error)) throw error;
       return this.#beginWhole();
@@ -189,6 +189,14 @@ export class DownStream {
       this.#sentTo = step.at;
     }
     this.#writable = this.#options.send({ kind: "snapshot", step });
+  }
+
+  /** A client shows how far it is. */
+  async #told(step: SnapshotStep): Promise<SnapshotStep> {
+    const { backend, child } = this.#options;
+    if (step.kind !== "begin" || child !== null) return step;
+    const { items } = await backend.history({ kind: "extent", sections: sectionsOf(step.head) });
+    return { ...step, extent: items };
   }
 
   async #beginWhole(): Promise<void> {

@@ -14,6 +14,7 @@ import { bindTextarea } from "./shift-log.ts";
 import { followSites } from "./site-switch.ts";
 import { SITES_PREFIX } from "./sites.ts";
 import { setText, showLink } from "./status-view.ts";
+import { showSync } from "./sync-view.ts";
 import { bindTheme } from "./theme.ts";
 import { unsafeChanges } from "./unsafe-changes.ts";
 import { showUnsafe, unsafeSentence } from "./unsafe-view.ts";
@@ -84,9 +85,15 @@ async function start(): Promise<void> {
   const client = await open();
   let lossTold: Error | null = null;
   let elsewhereTold: readonly Unsynced[] = [];
+  const sync = {
+    row: element("sync", HTMLElement),
+    bar: element("sync-bar", HTMLProgressElement),
+    text: element("sync-text", HTMLElement),
+  };
   const status = (): void => {
     const now = client.status();
     showLink(link, now);
+    showSync(sync, now);
     if (now.cluster !== null) {
       setText(element("site", HTMLElement), now.cluster);
       document.title = `${now.cluster} · OpenClaw`;

@@ -272,7 +272,12 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
         cluster: "california",
         epoch: "0".repeat(32),
         cursor: revision(41),
-        subscription: { prefixes: [utf8("quakes/")], collections: ["shift-log"], mirrors: false },
+        subscription: {
+          prefixes: [utf8("quakes/")],
+          collections: ["shift-log"],
+          mirrors: false,
+          documents: [{ collection: "manuals", document: "oven" }],
+        },
         snapshot: {
           head: {
             at: revision(50),
@@ -283,6 +288,8 @@ export function clientStoreContract(name: string, create: () => DeviceStorage): 
             homes: [],
           },
           place: { section: 0, from: utf8("quakes/7") },
+          received: 512,
+          expected: null,
         },
         upstream: revision(40),
         upstreamEpoch: "ab".repeat(16),

@@ -30,6 +30,8 @@ export interface DeviceOptions {
   readonly trace: Trace;
   readonly violation: (text: string) => void;
   readonly keys: number;
+  /** All of their collection, or those that it opens, one by one: all of them. */
+  readonly documents: "whole" | "opened";
   /** Is told what this device has on the rung hub; null where there is none above. */
   readonly rung: Rung | null;
 }
@@ -60,6 +62,8 @@ export class Device {
   #client: Client | null = null;
   readonly #known = new Map<string, number>();
   #lastValue = 0;
+  /** This session has opened every document. */
+  #isFollowing = false;
   #ended = false;
 
   constructor(options: DeviceOptions) {
@@ -72,7 +76,10 @@ export class Device {
 
   /** Nothing of its own waits for its site. */
   get synced(): boolean {
-    return this.#client !== null && this.#client.status().unsynced === 0 && this.#client.status().link === "online";
+    if (this.#client === null) return false;
+    const { unsynced, link, sync } = this.#client.status();
+    const isHere = this.#options.documents === "whole" || (this.#isFollowing && sync.kind === "streaming");
+    return unsynced === 0 && link === "online" && isHere;
   }
 
   get tier(): Tier {
@@ -92,7 +99,7 @@ export class Device {
   /** Begins a session, unless there is one. */
   start(): void {
     if (this.#store !== null) return;
-    const { clock, random, tier, faults, trace, name } = this.#options;
+    const { clock, random, tier, faults, trace, name, documents } = this.#options;
     const process = new ProcessClock(clock);
     const store = new DeviceStore(this.#disk, process, random);
     this.#process = process;
@@ -109,12 +116,30 @@ export class Device {
         if (ended !== null && (this.#client?.status().unsynced ?? 0) > 0) faults.count("client retry");
         return tier.connect(process).connection;
       },
-      subscribe: { prefixes: ["d"], collections: [COLLECTION], mirrors: true },
+      subscribe: { prefixes: ["d"], collections: documents === "whole" ? [COLLECTION] : [], mirrors: true },
     }).then(
       (client) => {
-        if (this.#store === store) this.#client = client;
+        if (this.#store !== store) return;
+        this.#client = client;
+        if (documents === "opened") this.#follow(client);
       },
       (error: unknown) => this.#options.violation(`${name} does not open: ${String(error)}`),
+    );
+  }
+
+  /** Of every document, which the stream brings one by one from then on. */
+  #follow(client: Client): void {
+    const process = this.#process;
+    this.#isFollowing = false;
+    const opened = DOCUMENTS.map(async (document) => (await client.docs.open(COLLECTION, document)).close());
+    Promise.all(opened).then(
+      () => {
+        if (!process.ended) this.#isFollowing = true;
+      },
+      (error: unknown) => {
+        if (process.ended) return;
+        this.#options.violation(`${this.name} opens no document: ${String(error)}`);
+      },
     );
   }
 

@@ -92,6 +92,7 @@ export class Fleet {
         history: atHub ? this.hubHistory : history,
         ...{ clock, faults, trace, violation, keys: scenario.keys },
         rung: atHub ? null : this.#rung,
+        documents: i % 2 === 0 ? "whole" : "opened",
         random: random.stream(`device ${i + 1}`),
       });
     });

@@ -35,6 +35,7 @@ function visit(identity: () => Promise<string>, persistence?: { persisted: boole
   const watch = new StorageWatch("device", { identity }, clock, asked, elsewhere);
   let status: ClientStatus = {
     link: "offline",
+    sync: { kind: "waiting" },
     cluster: null,
     unsynced: 0,
     failed: 0,

@@ -202,6 +202,8 @@ const fromParent: readonly ParentMessage[] = [
     snapshot: { head: { ...head, subscription: null, kept: null }, place: { section: 0, from: bytes() } },
   },
   { kind: "snapshot", step: { kind: "begin", head } },
+  { kind: "snapshot", step: { kind: "begin", head, extent: 40_000 } },
+  { kind: "snapshot", step: { kind: "begin", head, extent: null } },
   { kind: "snapshot", step: { kind: "piece", at: revision(7), piece } },
   { kind: "snapshot", step: { kind: "end", at: revision(7) } },
   { kind: "pushed", cursor: 5, outcomes },
