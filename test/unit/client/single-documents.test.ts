@@ -154,6 +154,30 @@ describe("S4: a single document", () => {
     },
   );
 
+  test("several that are long, all new: page by page, each change once, also over a cut", async () => {
+    const world = new World();
+    const { site, author, all } = await written(world, 3);
+    author.goOffline();
+    for (const one of all) for (let i = 0; i < 500; i++) one.change(append("."));
+    author.goOnline();
+    await world.elapse(10_000);
+    const pieces: string[] = [];
+    const store = new MemoryClientStore();
+    const connect = async () => telling(site.connect(), pieces);
+    const first = await world.client(site, { store, connect });
+    await opened(world, first, "absent");
+    await first.stop();
+    const documents = all.map(({ id }) => named(id));
+    const client = await world.client(site, { store, connect, subscribe: { documents } });
+    await world.deliver(5);
+    world.cutAll();
+    await world.elapse(10_000);
+    expect(new Set(pieces).size).toBe(pieces.length);
+    expect(pieces.length).toBeGreaterThan(2);
+    for (const { id } of all) expect(await hashes(store, id)).toEqual(await atSite(site, id));
+    expect(client.status().sync).toEqual({ kind: "streaming" });
+  });
+
   test("opened behind a compaction, and while the stream is overtaken by one: what stands comes whole", async () => {
     const world = new World();
     const { site, all } = await written(world, 3);
@@ -216,12 +240,15 @@ describe("S4: a single document", () => {
 
   test("that may not be read: nothing of it comes, and the stream goes on", async () => {
     const world = new World();
-    const { site, all } = await written(world, 2);
-    site.principal = () => ({ ...ANYBODY, mayReadDocument: (_, document) => document !== "d0" });
+    const { site, all } = await written(world, 3);
+    const secrets = new Set(["d0", "d2"]);
+    site.principal = () => ({ ...ANYBODY, mayReadDocument: (_, document) => !secrets.has(document) });
     const store = new MemoryClientStore();
     const client = await world.client(site, { store });
+    // The first comes with the records from the beginning on, the others by snapshots.
     const secret = await opened(world, client, "d0");
     const open = await opened(world, client, "d1");
+    await opened(world, client, "d2");
     for (const one of all) one.change(append(", more"));
     await world.elapse(5_000);
     expect(secret.doc()).toEqual({});
