@@ -6,9 +6,9 @@
 import type { DocumentChange } from "../ledger/record.ts";
 import type { Clock, NextTurn } from "../ports.ts";
 
-/** Changes of one slice, and their bytes: about 15 ms. A larger change is a slice by itself. */
-export const SLICE_CHANGES_MAX = 256;
-const SLICE_BYTES_MAX = 32_768;
+/** Changes of one slice, and their bytes: about 15 ms in a text of 10 KB, well below a long task. A larger change is a slice by itself. */
+export const SLICE_CHANGES_MAX = 128;
+const SLICE_BYTES_MAX = 16_384;
 /** Another document may begin within a slice until then, ms. */
 const SLICE_MS = 8;
 /** Changes, and bytes, that wait to be shown; above it whoever brings more waits for `room`. */

@@ -54,7 +54,7 @@ export function planChanges(tx: Transaction, keys: DocumentKeys, incoming: reado
   const waiting = before.pending === 0 || fresh.size === 0 ? [] : pendingChanges(tx, keys);
   const demoted = findDemoted(tx, keys, before, losers);
 
-  const settling = new Settling(tx, keys, [...fresh.values(), ...waiting]);
+  const settling = new Settling(tx, keys, before, [...fresh.values(), ...waiting]);
   for (const hash of demoted) settling.settle(hash, "quarantined");
   for (const hash of losers) if (!demoted.has(hash)) settling.settle(hash, "quarantined");
   for (const change of fresh.values()) settling.examine(change);
@@ -156,13 +156,16 @@ class Settling {
   readonly accepted: DocumentChange[] = [];
   readonly #tx: Transaction;
   readonly #keys: DocumentKeys;
+  /** Accepted, which takes no look at their rows: most changes follow them. */
+  readonly #heads: ReadonlySet<ChangeHash>;
   /** Unsettled changes by what they depend on, in a fixed order. */
   readonly #dependents = new Map<ChangeHash, DocumentChange[]>();
   readonly #queue: DocumentChange[] = [];
 
-  constructor(tx: Transaction, keys: DocumentKeys, unsettled: readonly DocumentChange[]) {
+  constructor(tx: Transaction, keys: DocumentKeys, before: DocumentRow, unsettled: readonly DocumentChange[]) {
     this.#tx = tx;
     this.#keys = keys;
+    this.#heads = new Set(before.heads);
     // A change alone waits for nothing that this plan could settle.
     if (unsettled.length === 1) return;
     for (const change of unsettled) {
@@ -185,11 +188,16 @@ class Settling {
     this.#queue.push(...(this.#dependents.get(hash) ?? []));
   }
 
+  #standingBefore(hash: ChangeHash): Standing | undefined {
+    return this.#heads.has(hash) ? "accepted" : standingOf(this.#tx, this.#keys, hash);
+  }
+
   #one(change: DocumentChange): void {
     if (this.standing.has(change.hash)) return;
     let waits = false;
     for (const dep of change.deps) {
-      const standing = this.standing.get(dep) ?? standingOf(this.#tx, this.#keys, dep);
+      // One that this plan demotes was settled first.
+      const standing = this.standing.get(dep) ?? this.#standingBefore(dep);
       if (standing === "quarantined") {
         this.settle(change.hash, "quarantined");
         return;
