@@ -13,6 +13,11 @@ import type { OutboxRow, SiteLife } from "./store.ts";
 
 /** Commands in one push: half of what the parent remembers for us, so that two pushes can be under way. */
 const PUSH_COMMANDS_MAX = RESULTS_MAX / 2;
+/**
+ * Pushes that go at once, however little is in them. What somebody types shows elsewhere when it comes to a gateway (D5), and
+ * does not wait until what went before is committed.
+ */
+const PUSHES_AT_ONCE = 4;
 /** Commands, for each push that is in flight, or bytes, that make another push worth a frame. */
 const PUSH_COMMANDS_MIN = 16;
 const PUSH_BYTES_MIN = 65_536;
@@ -181,8 +186,9 @@ export class Outbox implements PushSource {
       bytes += size;
     }
     if (commands.length === 0) return null;
-    // R3: the first goes at once, and what comes meanwhile is the next one; more at a time only if they are worth a frame.
-    if (commands.length < PUSH_COMMANDS_MIN * inFlight && bytes < PUSH_BYTES_MIN) return null;
+    // R3: behind those, what comes meanwhile is the next one; more at a time only if they are worth a frame.
+    const isWorthIt = commands.length >= PUSH_COMMANDS_MIN * inFlight || bytes >= PUSH_BYTES_MIN;
+    if (inFlight >= PUSHES_AT_ONCE && !isWorthIt) return null;
     const to = from + commands.length - 1;
     this.#sentTo = Math.max(this.#sentTo, to);
     return { to, message: { kind: "pushCommands", from: seq(from), lowWater, commands } };

@@ -91,6 +91,18 @@ describe("D5: what others change", () => {
     expect(author.status().unsynced).toBe(0);
   });
 
+  test("R3: does not wait until what its author typed before is committed", async () => {
+    const { world, site, author, authors, viewers } = await begun();
+    site.loseImports = 3;
+    for (const text of ["1", "2", "3"]) {
+      authors.change(append(text));
+      await world.flush();
+    }
+    expect([viewers.doc().text, viewers.provisional(), author.status().unsynced]).toEqual(["123", 3, 3]);
+    await world.elapse(LOST_MS);
+    expect([viewers.doc().text, viewers.provisional(), author.status().unsynced]).toEqual(["123", 0, 0]);
+  });
+
   test("told twice, late or out of order shows once; what lacks something shows when it is committed", async () => {
     const { world, site, gateway, viewers } = await begun();
     const [first, second] = ghosts(viewers, "aa", "one ", "two ");
