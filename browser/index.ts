@@ -4,7 +4,8 @@
  */
 import type { Client, ClientOptions } from "@openclaw/core/client/client.ts";
 import { gatewaysOf, loadSite, type Site } from "./connection/gateways.ts";
-import { browserClock, browserRandom, browserTurn } from "./ports.ts";
+import { outboxFileLoader } from "./outbox-file.ts";
+import { browserClock, browserDigest, browserRandom, browserTurn } from "./ports.ts";
 import { assertSurroundings, surroundings } from "./requirements.ts";
 import { Elsewhere } from "./storage/elsewhere.ts";
 import { StorageWatch } from "./storage/storage-watch.ts";
@@ -79,30 +80,35 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
   const recognised = watch.recognise();
   recognised.catch(() => undefined);
 
+  const outboxFile = outboxFileLoader();
   const unfollow = new AbortController();
-  const opened = Promise.all([opening, recognised]).then(([{ openClient }]) =>
-    openClient({
-      store: device.store,
-      storage: watch,
-      clock: browserClock,
-      random: browserRandom,
-      nextTurn: browserTurn,
-      inspection: device.inspection,
-      connect: (ended) => device.connect(ended),
-      gateways: () => device.states(),
-      token,
-      claim: webLockClaims(name),
-      neighbours,
-      stopped: async () => {
-        unfollow.abort();
-        watch.stop();
-        await device.stop();
+  const opened = Promise.all([opening, recognised]).then(([{ restoreClient }]) =>
+    restoreClient(
+      {
+        store: device.store,
+        storage: watch,
+        clock: browserClock,
+        random: browserRandom,
+        nextTurn: browserTurn,
+        inspection: device.inspection,
+        connect: (ended) => device.connect(ended),
+        gateways: () => device.states(),
+        token,
+        claim: webLockClaims(name),
+        neighbours,
+        stopped: async () => {
+          unfollow.abort();
+          watch.stop();
+          await device.stop();
+        },
+        freeze: options.freeze ?? isDevelopment(),
+        roaming,
+        ...(options.readYourWrites === undefined ? {} : { readYourWrites: options.readYourWrites }),
+        ...(options.subscribe === undefined ? {} : { subscribe: options.subscribe }),
       },
-      freeze: options.freeze ?? isDevelopment(),
-      roaming,
-      ...(options.readYourWrites === undefined ? {} : { readYourWrites: options.readYourWrites }),
-      ...(options.subscribe === undefined ? {} : { subscribe: options.subscribe }),
-    }),
+      outboxFile,
+      browserDigest,
+    ),
   );
   // A page that cannot open may try again, with a worker of its own.
   opened.catch(() => {
@@ -110,6 +116,8 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
     return device.stop();
   });
   const client = await opened;
+  // Once here it is here offline, too: that is when an outbox is exported.
+  outboxFile().catch(() => undefined);
   followPage(client, device, neighbours, watch, unfollow.signal);
   watch.follow(client, () => client.stop());
   return client;
@@ -125,8 +133,8 @@ async function siteOf(
 }
 
 /** The part that needs Automerge. Both are loaded at once; neither is in an app's first chunk. */
-async function loadClient(automergeWasm: string): Promise<typeof import("@openclaw/core/client/open.ts")> {
-  const client = import("@openclaw/core/client/open.ts");
+async function loadClient(automergeWasm: string): Promise<typeof import("@openclaw/core/client/restore.ts")> {
+  const client = import("@openclaw/core/client/restore.ts");
   const { initializeWasm, isWasmInitialized } = await import("@automerge/automerge/slim");
   if (!isWasmInitialized()) await initializeWasm(automergeWasm);
   return client;

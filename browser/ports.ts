@@ -1,5 +1,5 @@
 /** The browser's clock, random source and turns, as core's ports. */
-import type { Clock, NextTurn, Random } from "@openclaw/core/ports.ts";
+import type { Clock, Digest, NextTurn, Random } from "@openclaw/core/ports.ts";
 
 export const browserClock: Clock = {
   now: () => performance.now(),
@@ -20,6 +20,10 @@ export const browserTurn: NextTurn = () =>
     };
     port2.postMessage(null);
   });
+
+/** A page of ours is in a secure context, where this is. */
+export const browserDigest: Digest = async (bytes) =>
+  new Uint8Array(await crypto.subtle.digest("SHA-256", new Uint8Array(bytes)));
 
 export const browserRandom: Random = {
   unit: () => (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) / 2 ** 32,

@@ -35,6 +35,9 @@ export interface Random {
 /** SHA-256, synchronous: 32 bytes. */
 export type Sha256 = (bytes: Uint8Array) => Uint8Array;
 
+/** SHA-256 where it may come later: browsers have it built in, and answer in a turn of their own. */
+export type Digest = (bytes: Uint8Array) => Promise<Uint8Array>;
+
 /** Best effort between nodes of one cluster: may lose, delay, reorder and repeat; never alters. Bounded: what is over the limit is dropped and counted. */
 export interface Transport {
   send(to: NodeId, messages: readonly RaftMessage[]): void;

@@ -3,25 +3,16 @@
  * and ends with the page.
  */
 import { InvariantViolation } from "@openclaw/core/errors.ts";
-import { SiteConnection } from "../connection/connection.ts";
-import { browserClock, browserRandom } from "../ports.ts";
 import type { DeviceStore } from "../storage/device-store.ts";
 import { GuestStore } from "../storage/guest-store.ts";
 import { IndexedDbStore } from "../storage/indexeddb-store.ts";
 import { type MirrorTurn, mirrorTurn } from "../tabs/link-locks.ts";
+import { LoadedTabSite } from "../tabs/loaded-tab-site.ts";
 import { tabLock } from "../tabs/tab-message.ts";
-import { LeadingTabSite } from "../tabs/tab-site.ts";
-import type { OpenChannel } from "../tabs/tab-stream.ts";
 import { type PageMessage, pageMessage, type WorkerMessage } from "./worker-message.ts";
 import { type PostToPage, WorkerService } from "./worker-service.ts";
 
 const post: PostToPage = (message: WorkerMessage, transfer) => postMessage(message, { transfer: [...transfer] });
-
-const openChannel: OpenChannel = (name, receive) => {
-  const channel = new BroadcastChannel(name);
-  channel.onmessage = ({ data }) => receive(data);
-  return { post: (message) => channel.postMessage(message), close: () => channel.close() };
-};
 
 let service: WorkerService | null = null;
 
@@ -41,9 +32,9 @@ function begin({ tab, name, gateways }: Extract<PageMessage, { kind: "start" }>)
     post({ kind: "ready" }, []);
     return new Promise(() => undefined);
   });
-  const connection = new SiteConnection(gateways);
-  const ports = { locks: navigator.locks, open: openChannel, clock: browserClock, random: browserRandom };
-  const site = new LeadingTabSite({ tab, store: name, connection, ...ports });
+  const site = new LoadedTabSite(gateways, async (known) =>
+    (await import("../tabs/open-tab-site.ts")).openTabSite(tab, name, known),
+  );
   const turn = mirrorTurn(name);
   return new WorkerService(
     turn.then((its) => openStore(name, its)),

@@ -5,7 +5,7 @@ import type { DocumentChange } from "../ledger/record.ts";
 import { SUBSCRIPTION_DOCUMENTS_MAX } from "../limits.ts";
 import type { NextTurn } from "../ports.ts";
 import type { ProvisionalChanges } from "../provisional/message.ts";
-import { nameRefusal } from "../state-machine/document-rows.ts";
+import { nameRefusal } from "../state-machine/document-name.ts";
 import type { DocumentHandle } from "./document-handle.ts";
 import { Foresight } from "./foresight.ts";
 import type { Inspection } from "./inspection.ts";
@@ -59,7 +59,7 @@ export class Documents {
       await loaded;
       // After it was fetched: the first subscription of a session is a new connection. It brings what came meanwhile.
       this.#host.subscribe({ collection, document: id });
-      if (options.initial !== undefined) document.begin({ ...options.initial } as Content);
+      if (options.initial !== undefined) await document.begin({ ...options.initial } as Content);
     } catch (error) {
       document.release();
       throw error;

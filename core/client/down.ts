@@ -4,8 +4,8 @@
  */
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import { type ClusterId, type Epoch, isClusterId, PARTITION, type Revision, revision } from "../ids.ts";
-import { lastRevision } from "../ledger/chain.ts";
 import type { DocumentName } from "../ledger/document-names.ts";
+import { lastRevision } from "../ledger/link-item.ts";
 import type { PositionToken } from "../ledger/position-token.ts";
 import { common, isSame } from "../ledger/scope.ts";
 import type { SnapshotStep } from "../ledger/snapshot.ts";

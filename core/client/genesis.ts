@@ -3,25 +3,27 @@
  * one document offline, with one content, make one change with one hash, and their edits meet.
  */
 import * as Automerge from "@automerge/automerge/slim";
-import { sha256 } from "@noble/hashes/sha2.js";
 import { toHex, utf8 } from "../bytes.ts";
 import type { DocumentChange } from "../ledger/record.ts";
+import type { Digest } from "../ports.ts";
 import { changesSince } from "./changes.ts";
 
 /**
  * The actor is derived from the name and from the content, so that two contents are two authors: under one author the
  * second would be quarantined with all that follows it (D2).
  */
-export function genesis(
+export async function genesis(
+  digest: Digest,
   collection: string,
   document: string,
   initial: Readonly<Record<string, unknown>>,
-): readonly DocumentChange[] {
+): Promise<readonly DocumentChange[]> {
+  const actor = async (text: string): Promise<string> => toHex((await digest(utf8(text))).subarray(0, 16));
   const name = `openclaw genesis\n${JSON.stringify([collection, document])}\n`;
-  const draft = create(toHex(sha256(utf8(name)).subarray(0, 16)), initial);
+  const draft = create(await actor(name), initial);
   const [content] = changesSince(draft, []);
   if (content === undefined) return [];
-  return changesSince(create(toHex(sha256(utf8(name + content.hash)).subarray(0, 16)), initial), []);
+  return changesSince(create(await actor(name + content.hash), initial), []);
 }
 
 function create(actor: string, initial: Readonly<Record<string, unknown>>): Automerge.Doc<Record<string, unknown>> {

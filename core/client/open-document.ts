@@ -7,7 +7,7 @@ import { OpenClawError } from "../errors.ts";
 import type { ChangeHash, LinkId } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { CHANGE_BYTES_MAX } from "../limits.ts";
-import type { Clock } from "../ports.ts";
+import type { Clock, Digest } from "../ports.ts";
 import { causalOrder } from "./causal-order.ts";
 import { changesSince, headsOf } from "./changes.ts";
 import type { DocumentHandle, EditOptions, EditState } from "./document-handle.ts";
@@ -34,6 +34,7 @@ export interface DocumentHost {
   readonly clock: Clock;
   /** Snapshots are frozen, so that who writes to one hears of it. It costs a walk over what changed. */
   readonly freeze: boolean;
+  readonly digest: Digest;
   /** For documents that are built from here on. */
   actor(): LinkId;
   readonly slices: Slices;
@@ -116,11 +117,11 @@ export class OpenDocument implements Showing {
     this.#ended();
   }
 
-  /** Writes the initial content unless the document has some. */
-  begin(initial: Content): void {
-    if (Automerge.getHeads(this.#doc).length > 0) return;
-    const changes = genesis(this.#collection, this.#id, initial);
-    if (changes.length === 0) return;
+  /** Writes the initial content unless the document has some, or gets some meanwhile. */
+  async begin(initial: Content): Promise<void> {
+    const isEmpty = (): boolean => Automerge.getHeads(this.#doc).length === 0;
+    const changes = isEmpty() ? await genesis(this.#host.digest, this.#collection, this.#id, initial) : [];
+    if (changes.length === 0 || !isEmpty()) return;
     this.#host.assertRoom();
     assertTravels(changes);
     this.#enqueue(changes);

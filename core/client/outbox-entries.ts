@@ -11,7 +11,7 @@ import { allRows, type Claim } from "./drain.ts";
 import type { Inspection } from "./inspection.ts";
 import type { Journal } from "./journal.ts";
 import { isNothing, nothingAt } from "./nothing.ts";
-import { decodeOutboxFile, encodeOutboxFile } from "./outbox-file.ts";
+import type { LoadOutboxFile } from "./outbox-file.ts";
 import { hashesOf, type Rungs } from "./rungs.ts";
 import type { Settlement } from "./settlement.ts";
 import type { ClientStore, ClientWrite, FailedRow, OutboxRow } from "./store.ts";
@@ -42,6 +42,7 @@ export interface OutboxHost {
   readonly settlement: Settlement;
   readonly documents: Documents;
   readonly claim: Claim;
+  readonly outboxFile: LoadOutboxFile;
   /** Links of this session. */
   readonly own: ReadonlySet<LinkId>;
   cluster(): string | null;
@@ -106,7 +107,7 @@ export class OutboxEntries {
           releases.push(release);
         }
         if (rows.some((row) => !kept.has(nameOf(row)))) {
-          await keep(this.#file([], rows.map(discarded)));
+          await keep(await this.#file([], rows.map(discarded)));
           kept = new Set(rows.map(nameOf));
         }
         const resume = documents.pause(documentsOf(rows));
@@ -124,7 +125,7 @@ export class OutboxEntries {
 
   /**
    * All of it, as `import` takes it; also what stands for what was discarded, so that no stream has a hole (Q2).
-   * @throws OpenClawError CLIENT_STORAGE_FAILED
+   * @throws OpenClawError CLIENT_STORAGE_FAILED; UNAVAILABLE: a page could not load the code for it
    */
   async export(): Promise<Uint8Array> {
     const rows = await this.#rows();
@@ -142,7 +143,7 @@ export class OutboxEntries {
    */
   async import(exported: Uint8Array): Promise<Imported> {
     const { store, journal, rungs, settlement, changed, cluster } = this.#host;
-    const file = decodeOutboxFile(exported);
+    const file = (await this.#host.outboxFile()).decodeOutboxFile(exported);
     const here = cluster();
     if (file.cluster !== null && here !== null && file.cluster !== here)
       throw new OpenClawError("WRONG_CLUSTER", `an outbox for ${file.cluster}; this device holds data of ${here}`);
@@ -226,7 +227,8 @@ export class OutboxEntries {
     return [...outbox.rows()].some(({ row }) => !isOne(row) && hashesOf(row).some((hash) => hashes.has(hash)));
   }
 
-  #file(waiting: readonly OutboxRow[], refused: readonly FailedRow[]): Uint8Array {
+  async #file(waiting: readonly OutboxRow[], refused: readonly FailedRow[]): Promise<Uint8Array> {
+    const { encodeOutboxFile } = await this.#host.outboxFile();
     return encodeOutboxFile({ cluster: this.#host.cluster(), waiting, refused });
   }
 }

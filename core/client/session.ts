@@ -100,6 +100,7 @@ export class Session {
       clock,
       nextTurn: options.nextTurn,
       inspection,
+      digest: restored.digest,
       quarantines,
       quarantine: (rows) =>
         quarantines.keepOut(this.#journal, rows).then(changed, (error: unknown) => this.#note(error)),
@@ -184,6 +185,7 @@ export class Session {
       settlement: this.settlement,
       documents: this.documents,
       claim: restored.claim,
+      outboxFile: restored.outboxFile,
       own: this.#links.names,
       cluster: () => this.#down.cluster,
       changed: () => this.#drainer.look().then(() => this.#settled()),

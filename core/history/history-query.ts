@@ -3,7 +3,8 @@ import type { ClusterId, LeaseId, Lineage, LinkId, Revision } from "../ids.ts";
 import type { DocumentName } from "../ledger/document-names.ts";
 import type { LedgerFault } from "../ledger/fault.ts";
 import type { GapReason } from "../ledger/gap.ts";
-import type { DocumentPart, DocumentPlace, SnapshotSection } from "../ledger/snapshot.ts";
+import type { DocumentPart, SnapshotSection } from "../ledger/snapshot.ts";
+import type { DocumentPlace } from "../ledger/snapshot-codec.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "../state-machine/operation.ts";
 import type { QueryAnswers } from "../state-machine/query.ts";
 

@@ -10,6 +10,7 @@ import { encode } from "../codec.ts";
 import { invariant, unreachable } from "../errors.ts";
 import type { ClusterId, Partition, Revision } from "../ids.ts";
 import type { Sha256 } from "../ports.ts";
+import { firstRevision, lastRevision } from "./link-item.ts";
 import type { LinkItem } from "./record.ts";
 import { HASH_BYTES, SALT_BYTES } from "./record-codec.ts";
 
@@ -55,10 +56,6 @@ export function derivedSalt(sha256: Sha256, salt: Uint8Array, at: Revision): Uin
   for (let i = 0; i < digits.length; i++) input[salt.length + i] = digits.charCodeAt(i);
   return sha256(input).subarray(0, SALT_BYTES);
 }
-
-/** First and last revision that an item stands for. */
-export const firstRevision = (item: LinkItem): Revision => (item.kind === "skip" ? item.from : item.revision);
-export const lastRevision = (item: LinkItem): Revision => (item.kind === "skip" ? item.to : item.revision);
 
 /**
  * True if each item follows the one before, without gap, overlap or empty skip. What it does not say: where the run begins.

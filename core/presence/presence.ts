@@ -6,7 +6,8 @@ import { decode, type Encodable, encode, limited, TupleReader } from "../codec.t
 import { OpenClawError } from "../errors.ts";
 import { isLinkId, type LinkId } from "../ids.ts";
 import { PRESENCE_VALUE_BYTES_MAX } from "../limits.ts";
-import { readTopic, type Topic, topicTuple } from "./topic.ts";
+import { type Topic, topicTuple } from "./topic.ts";
+import { readTopic } from "./topic-codec.ts";
 
 const GOSSIP_VERSION = 1;
 /** Entries of one message between gateways, whatever their size. */

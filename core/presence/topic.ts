@@ -1,8 +1,7 @@
 /** Where clients are present together: at a document, or under a name that an app chose. */
 import { utf8 } from "../bytes.ts";
-import { type Encodable, TupleReader } from "../codec.ts";
-import { OpenClawError, unreachable } from "../errors.ts";
-import { nameRefusal } from "../state-machine/document-rows.ts";
+import { unreachable } from "../errors.ts";
+import { nameRefusal } from "../state-machine/document-name.ts";
 import type { Principal } from "../sync/authority.ts";
 
 export type Topic =
@@ -24,19 +23,6 @@ export function topicTuple(topic: Topic): readonly string[] {
     default:
       return unreachable(topic);
   }
-}
-
-/** @throws OpenClawError MALFORMED_FRAME */
-export function readTopic(value: Encodable): Topic {
-  const isName = Array.isArray(value) && value.length === 1;
-  const reader = new TupleReader(value, "topic");
-  const topic: Topic = isName
-    ? { kind: "name", name: reader.text() }
-    : { kind: "document", collection: reader.text(), id: reader.text() };
-  reader.end();
-  const wrong = topicRefusal(topic);
-  if (wrong !== null) throw new OpenClawError("MALFORMED_FRAME", wrong);
-  return topic;
 }
 
 /** What is wrong with a topic's name, if anything: it has the limits of a document's. */

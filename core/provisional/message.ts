@@ -4,7 +4,7 @@ import { OpenClawError } from "../errors.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { documentChangeTuple, readDocumentChange } from "../ledger/record-codec.ts";
 import { PROVISIONAL_BYTES_MAX, PROVISIONAL_CHANGES_MAX } from "../limits.ts";
-import { nameRefusal } from "../state-machine/document-rows.ts";
+import { nameRefusal } from "../state-machine/document-name.ts";
 
 const GOSSIP_VERSION = 1;
 

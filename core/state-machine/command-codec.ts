@@ -11,8 +11,8 @@ import { epochTuple, lineageFields, readEpoch, readLineage } from "../ledger/epo
 import { encodeRun, readRun } from "../ledger/link-run.ts";
 import { isKeyEvent, type KeyEvent } from "../ledger/record.ts";
 import { eventTuple, readEvent, readHash, SALT_BYTES } from "../ledger/record-codec.ts";
-import { readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot.ts";
-import { readSubscription, subscriptionTuple } from "../ledger/subscription.ts";
+import { readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot-codec.ts";
+import { readSubscription, subscriptionTuple } from "../ledger/subscription-codec.ts";
 import { readWitness, witnessTuple } from "../ledger/witness.ts";
 import { IDEMPOTENCY_KEY_CHARS_MAX } from "../limits.ts";
 import type {

@@ -1,5 +1,5 @@
 /** The rows of a document. What a change is stands in one row, where it stands in another: the second moves more often. */
-import { concatBytes, utf8 } from "../bytes.ts";
+import { concatBytes } from "../bytes.ts";
 import { decode, encode, TupleReader } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import type { ChangeHash, Revision } from "../ids.ts";
@@ -7,7 +7,6 @@ import { revision } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { changeHashBytes, documentChangeTuple, readDocumentChange, splitHashes } from "../ledger/record-codec.ts";
 import { CHANGE_BYTES_MAX, DEPS_MAX } from "../limits.ts";
-import { NAME_BYTES_MAX } from "./key-bytes.ts";
 import type { DocumentKeys } from "./keyspace.ts";
 import type { Refusal } from "./outcome.ts";
 import { refused } from "./outcome.ts";
@@ -94,16 +93,5 @@ export function changeRefusal(change: DocumentChange): Refusal | null {
   if (change.bytes.length === 0 || change.seq < 1) return refused("CHANGE_INVALID", change.hash);
   if (change.deps.length > DEPS_MAX)
     return refused("CHANGE_INVALID", `${change.hash} has ${change.deps.length} dependencies`);
-  return null;
-}
-
-/** What is wrong with a document's name, if anything. */
-export function nameRefusal(collection: string, document: string): Refusal | null {
-  for (const name of [collection, document]) {
-    const bytes = utf8(name).length;
-    if (bytes === 0 || bytes > NAME_BYTES_MAX || !name.isWellFormed()) {
-      return refused("BAD_REQUEST", "collections and documents have names of 1 to 255 bytes of UTF-8");
-    }
-  }
   return null;
 }

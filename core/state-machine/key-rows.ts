@@ -5,11 +5,8 @@ import type { ClusterId, Revision } from "../ids.ts";
 import { revision } from "../ids.ts";
 import type { KeyEvent } from "../ledger/record.ts";
 import { readLease } from "../ledger/record-codec.ts";
-import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../limits.ts";
 import { keyRowKey } from "./keyspace.ts";
 import type { KeyValue } from "./operation.ts";
-import type { Refusal } from "./outcome.ts";
-import { refused } from "./outcome.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
 
 export type KeyRow = Omit<KeyValue, "key">;
@@ -65,11 +62,3 @@ const isAs = (current: KeyRow | undefined, { numbers, value }: Extract<KeyEvent,
   current.createRevision === numbers.createRevision &&
   current.version === numbers.version &&
   equalBytes(current.value, value);
-
-export function keyRefusal(key: Uint8Array): Refusal | null {
-  if (key.length === 0) return refused("KEY_EMPTY");
-  return key.length > KEY_BYTES_MAX ? refused("KEY_TOO_LARGE", `${key.length} bytes`) : null;
-}
-
-export const valueRefusal = (value: Uint8Array): Refusal | null =>
-  value.length > VALUE_BYTES_MAX ? refused("VALUE_TOO_LARGE", `${value.length} bytes`) : null;

@@ -4,7 +4,7 @@ import type { Home } from "../ledger/record.ts";
 import { TXN_RESPONSE_BYTES_MAX } from "../limits.ts";
 import type { KeyCommand, Outcome } from "./command.ts";
 import { responseBytesMax } from "./command-size.ts";
-import { keyRefusal, valueRefusal } from "./key-rows.ts";
+import { keyRefusal, valueRefusal } from "./key-check.ts";
 import { KeyWrites } from "./key-writes.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import type { Refusal } from "./outcome.ts";

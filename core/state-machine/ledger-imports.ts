@@ -4,29 +4,24 @@ import type { ErrorCode } from "../errors.ts";
 import { invariant, OpenClawError, unreachable } from "../errors.ts";
 import type { ClusterId, Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
-import {
-  firstRevision,
-  genesisHash,
-  hashesAlong,
-  isContiguous,
-  lastRevision,
-  leafHash,
-  leavesOf,
-} from "../ledger/chain.ts";
+import { genesisHash, hashesAlong, isContiguous, leafHash, leavesOf } from "../ledger/chain.ts";
 import type { GapReason } from "../ledger/gap.ts";
 import { chainedTo, epochsOf, spanAt } from "../ledger/lineage.ts";
+import { firstRevision, lastRevision } from "../ledger/link-item.ts";
 import { originalOf } from "../ledger/original.ts";
 import { isKeyEvent, type LedgerEvent, type LedgerRecord, type LinkItem, mirrored } from "../ledger/record.ts";
 import { decodeBody, originOf } from "../ledger/record-codec.ts";
 import { BATCH_BYTES_MAX, HOME_PREFIX_BYTES_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import type { CommandResult } from "./command.ts";
+import { nameRefusal } from "./document-name.ts";
 import { overPending } from "./document-plan.ts";
-import { changeRefusal, nameRefusal } from "./document-rows.ts";
+import { changeRefusal } from "./document-rows.ts";
 import { carryOut, planDocuments } from "./documents.ts";
 import type { Handover } from "./handover.ts";
 import { tooManyHomes } from "./homes.ts";
-import { keyRefusal, mirrorKey, valueRefusal } from "./key-rows.ts";
+import { keyRefusal, valueRefusal } from "./key-check.ts";
+import { mirrorKey } from "./key-rows.ts";
 import { ledgerLinkKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import { beginLink, noteBody, noteGap } from "./link-gaps.ts";

@@ -2,8 +2,9 @@
 import { equalBytes } from "../bytes.ts";
 import type { Revision } from "../ids.ts";
 import { PARTITION, revision } from "../ids.ts";
-import { firstRevision, hashesAlong, lastRevision } from "../ledger/chain.ts";
+import { hashesAlong } from "../ledger/chain.ts";
 import { beginningOf, chainedTo, spanAt } from "../ledger/lineage.ts";
+import { firstRevision, lastRevision } from "../ledger/link-item.ts";
 import type { LinkItem } from "../ledger/record.ts";
 import type { Sha256 } from "../ports.ts";
 import type { SystemCommand } from "./command.ts";

@@ -25,11 +25,13 @@ import {
 import { NOTHING } from "../ledger/subscription.ts";
 import { SNAPSHOT_ROWS_BYTES_MAX, SNAPSHOT_ROWS_MAX } from "../limits.ts";
 import type { CommandResult, SystemCommand } from "./command.ts";
+import { nameRefusal } from "./document-name.ts";
 import { overPending } from "./document-plan.ts";
-import { changeRefusal, nameRefusal } from "./document-rows.ts";
+import { changeRefusal } from "./document-rows.ts";
 import { carryOut, planDocuments } from "./documents.ts";
 import { homesOf } from "./homes.ts";
-import { keyRefusal, keyRow, mirrorKey, valueRefusal } from "./key-rows.ts";
+import { keyRefusal, valueRefusal } from "./key-check.ts";
+import { keyRow, mirrorKey } from "./key-rows.ts";
 import { keyOfRow, keyRange, ledgerLinkKey } from "./keyspace.ts";
 import { type Importing, isToldBetter } from "./ledger-imports.ts";
 import type { Author } from "./ledger-writer.ts";

@@ -2,7 +2,8 @@
 import { decode, encode } from "../codec.ts";
 import { type LinkId, revision } from "../ids.ts";
 import { HASH_BYTES } from "../ledger/record-codec.ts";
-import { isWhole, placeAt, readStream, type StreamState, sectionsOf, streamTuple } from "../ledger/snapshot.ts";
+import { isWhole, placeAt, type StreamState, sectionsOf } from "../ledger/snapshot.ts";
+import { readStream, streamTuple } from "../ledger/snapshot-codec.ts";
 import { NOTHING, type Subscription } from "../ledger/subscription.ts";
 import { streamKey } from "./keyspace.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";

@@ -7,7 +7,7 @@ import { toHex } from "../bytes.ts";
 import { unreachable } from "../errors.ts";
 import { EVENTS_MAX, KEY_BYTES_MAX, TXN_BYTES_MAX, TXN_DEPTH_MAX, TXN_OPERATIONS_MAX } from "../limits.ts";
 import { commandBytes } from "./command-size.ts";
-import { keyRefusal, valueRefusal } from "./key-rows.ts";
+import { keyRefusal, valueRefusal } from "./key-check.ts";
 import type { KeySelector, Operation, Txn } from "./operation.ts";
 import { selects } from "./operation.ts";
 import { type Refusal, refused } from "./outcome.ts";

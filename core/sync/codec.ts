@@ -10,8 +10,8 @@ import { type ClusterId, isClusterId, isLeaseId, isLinkId, isNonce, revision, se
 import { lineageFields, readLineage } from "../ledger/epoch-codec.ts";
 import { encodeRun, readRun } from "../ledger/link-run.ts";
 import { changeHashBytes, readHash } from "../ledger/record-codec.ts";
-import { progressTuple, readProgress, readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot.ts";
-import { readSubscription, subscriptionTuple } from "../ledger/subscription.ts";
+import { progressTuple, readProgress, readSnapshotStep, snapshotStepTuple } from "../ledger/snapshot-codec.ts";
+import { readSubscription, subscriptionTuple } from "../ledger/subscription-codec.ts";
 import { readWitness, witnessTuple } from "../ledger/witness.ts";
 import { BATCH_ITEMS_MAX, PRESENCE_TOPICS_MAX } from "../limits.ts";
 import {
@@ -21,7 +21,8 @@ import {
   readOwnPresence,
   readPresent,
 } from "../presence/presence.ts";
-import { readTopic, topicTuple } from "../presence/topic.ts";
+import { topicTuple } from "../presence/topic.ts";
+import { readTopic } from "../presence/topic-codec.ts";
 import { provisionalTuple, readProvisional } from "../provisional/message.ts";
 import { outcomeTuple, readErrorCode, readOutcome } from "../state-machine/outcome-codec.ts";
 import { readUserCommand, userCommandTuple } from "../state-machine/user-command-codec.ts";

@@ -2,7 +2,7 @@
 import { equalBytes } from "../bytes.ts";
 import { OpenClawError } from "../errors.ts";
 import type { LinkId } from "../ids.ts";
-import { lastRevision } from "../ledger/chain.ts";
+import { lastRevision } from "../ledger/link-item.ts";
 import type { LinkItem } from "../ledger/record.ts";
 import type { CommandResult } from "../state-machine/command.ts";
 import type { ParentBackend } from "./backend.ts";

@@ -1,7 +1,7 @@
 /** Runs of link items: revisions without a gap, as they travel in one frame. */
 import { OpenClawError } from "../errors.ts";
 import { type Revision, revision } from "../ids.ts";
-import { firstRevision, lastRevision } from "../ledger/chain.ts";
+import { firstRevision, lastRevision } from "../ledger/link-item.ts";
 import type { LinkItem } from "../ledger/record.ts";
 
 /** True if nothing in the run has a body: taking it changes a cursor and nothing else. */

@@ -9,8 +9,6 @@ import type { ChangesOf } from "../history/history-query.ts";
 import type { ClusterId, LinkId, Revision } from "../ids.ts";
 import type { DocumentName, DocumentNames } from "../ledger/document-names.ts";
 import {
-  decodeDocumentPlace,
-  encodeDocumentPlace,
   placeAfter,
   placeAt,
   type SnapshotHead,
@@ -22,6 +20,7 @@ import {
   sectionsOf,
   snapshotScope,
 } from "../ledger/snapshot.ts";
+import { decodeDocumentPlace, encodeDocumentPlace } from "../ledger/snapshot-codec.ts";
 import { NOTHING, namedIn, type Subscription } from "../ledger/subscription.ts";
 import { BATCH_BYTES_MAX, SNAPSHOT_ORIGINS_MAX, SNAPSHOT_ROWS_MAX } from "../limits.ts";
 import { Homes, wasPrivate } from "../state-machine/homes.ts";

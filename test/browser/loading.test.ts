@@ -1,10 +1,11 @@
 /** What a page waits for before its first document opens, and what it loads beside that. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { BrowserContext, Page, Route } from "playwright";
 import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { buildPage } from "../../demo/build-page.ts";
+import { weigh } from "../size/weigh.ts";
 import { launchChromium } from "./chromium.ts";
 import { DEAD_SITE } from "./dead-site.ts";
 import { type StaticServer, serveFolder } from "./static-server.ts";
@@ -61,4 +62,35 @@ test("libp2p and Automerge's WebAssembly are loaded side by side, and no documen
   expect(await isOpen()).toBe(false);
   await Promise.all([...libp2p, ...wasm].map((route) => route.continue()));
   await expect.poll(isOpen, { timeout: LOADED_MS }).toBe(true);
+});
+
+test("what is weighed as loaded before the first document opens is what it waits for, no file more and none less", async () => {
+  const app = join(folder, "app");
+  const { files } = await weigh(app);
+  const named = (when: string) => files.filter((file) => file.when === when).map(({ name }) => name);
+  const entry = files.find(({ modules }) => modules.some((module) => module.includes("first-app")))?.name;
+  await writeFile(join(app, "index.html"), `<!doctype html><body><script type="module" src="/${entry}"></script>`);
+  const appServer = await serveFolder(app, { "/v1/gateways": DEAD_SITE });
+  const later = new Set(named("later"));
+  const [answered, waiting] = [new Set<string>(), new Set<string>()];
+  await context.route(/\.js$/, (route) => {
+    const name = new URL(route.request().url()).pathname.slice(1);
+    // Nobody answers for what is weighed as loaded later.
+    if (later.has(name)) return void waiting.add(name);
+    answered.add(name);
+    return route.continue();
+  });
+  try {
+    await page.goto(appServer.url);
+    await page.getByRole("heading", { name: "Tasks" }).waitFor({ timeout: LOADED_MS });
+    await page.getByLabel("New task").fill("before the network");
+    await page.getByRole("button", { name: "Add" }).click();
+    await page.getByLabel("before the network").waitFor();
+    expect([...answered].sort()).toEqual(named("first").sort());
+    await expect
+      .poll(() => [...waiting].map((name) => name.replace(/-[\w-]{8}\.js$/, "")).sort())
+      .toEqual(["assets/connection", "assets/open-tab-site", "assets/outbox-file"]);
+  } finally {
+    await appServer.stop();
+  }
 });

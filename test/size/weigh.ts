@@ -1,7 +1,7 @@
 /**
  * What an app with @openclaw/browser weighs: docs/first-app.md, built by Vite, each file gzipped by itself as a server would
- * send it. What is loaded before the first document opens is all that the page and its workers can reach, but for what only
- * the first connection asks for; it is loaded beside it, and a document opens without.
+ * send it. What is loaded before the first document opens is all that the page and its workers can reach, but for what is
+ * loaded beside it, and a document opens without: test/browser/loading.test.ts holds that against Chromium.
  */
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -14,14 +14,16 @@ const KB = 1_000;
 export const LIMITS = { first: 60, all: 180 };
 /**
  * By how much that is missed today, KB: nothing may add to it, and what makes it less writes it down here. Of the first, the
- * client is 40, the worker 15 and Automerge without its WebAssembly 11.
+ * client is 31, the worker 12, Automerge without its WebAssembly 11, the way between page and worker 6; in client and
+ * worker are the texts of errors, 3 in each.
  */
-export const MISSED_BY = { first: 16.0, all: 0 };
+export const MISSED_BY = { first: 8.2, all: 0 };
 
 const BROWSER = fileURLToPath(new URL("../../browser", import.meta.url));
 const APP = "virtual:first-app.ts";
-/** Loaded for a connection: imported where it is dialled, and nowhere else. */
-const FOR_A_CONNECTION = /\/browser\/connection\/dialer\.ts$|\/core\/sync\/connection\.ts$/;
+/** Loaded for a connection, for what comes over it, and for an outbox that is exported: imported where that begins, and nowhere else. */
+const LOADED_BESIDE =
+  /\/browser\/(?:connection\/dialer|tabs\/open-tab-site|worker\/plain-inspection)\.ts$|\/core\/(?:sync\/connection|client\/outbox-file)\.ts$/;
 
 export interface WeighedFile {
   readonly name: string;
@@ -41,7 +43,8 @@ export interface Weight {
   readonly packages: readonly (readonly [name: string, gz: number])[];
 }
 
-export async function weigh(): Promise<Weight> {
+/** @param outDir where the built files are left, for who wants to load them; nowhere unless given */
+export async function weigh(outDir?: string): Promise<Weight> {
   const example = await codeExample("docs/first-app.md", "first-app");
   const chunks = new Map<string, Rolldown.OutputChunk>();
   const wasm = new Map<string, number>();
@@ -64,7 +67,12 @@ export async function weigh(): Promise<Weight> {
     root: BROWSER,
     configFile: false,
     logLevel: "error",
-    build: { write: false, target: "es2024", modulePreload: false, rolldownOptions: { input: APP } },
+    build: {
+      ...(outDir === undefined ? { write: false } : { outDir }),
+      target: "es2024",
+      modulePreload: false,
+      rolldownOptions: { input: APP },
+    },
     worker: { format: "es", plugins: () => [collect] },
     plugins: [app, collect],
   });
@@ -100,7 +108,7 @@ function firstOf(chunks: ReadonlyMap<string, Rolldown.OutputChunk>): ReadonlySet
     found.add(name);
     for (const next of chunk.imports) reach(next);
     for (const next of chunk.dynamicImports) {
-      if (!FOR_A_CONNECTION.test(chunks.get(next)?.facadeModuleId ?? "")) reach(next);
+      if (!LOADED_BESIDE.test(chunks.get(next)?.facadeModuleId ?? "")) reach(next);
     }
   };
   for (const { fileName, isEntry } of chunks.values()) if (isEntry) reach(fileName);

@@ -148,7 +148,7 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       { file: "core/state-machine/key-rows.ts", find: "    tx.remove(row);\n    return;", replace: "    buried.set(String(row), current);\n    tx.remove(row);\n    return;" },
       { file: "core/state-machine/key-rows.ts", find: "version: (current?.version ?? 0) + 1,", replace: "version: ((current ?? buried.get(String(row)))?.version ?? 0) + 1," },
-      { file: "core/state-machine/key-rows.ts", find: "export function keyRefusal(", replace: "const buried = new Map<string, KeyRow | undefined>();\n\nexport function keyRefusal(" },
+      { file: "core/state-machine/key-rows.ts", find: "/** True if a row of a snapshot (S4)", replace: "const buried = new Map<string, KeyRow | undefined>();\n\n/** True if a row of a snapshot (S4)" },
     ],
   },
   one("count-after-limit", "etcd#6145: a range's count follows its limit (rule K3)", "state-machine/key-range", "count: this.#counting ? this.#count : null", "count: this.#counting ? told.length : null"),

@@ -2,7 +2,7 @@ import { utf8 } from "@openclaw/core/bytes.ts";
 import { encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { revision, seq } from "@openclaw/core/ids.ts";
-import { firstRevision, lastRevision } from "@openclaw/core/ledger/chain.ts";
+import { firstRevision, lastRevision } from "@openclaw/core/ledger/link-item.ts";
 import type { Subscription } from "@openclaw/core/ledger/subscription.ts";
 import { encodeChildMessage } from "@openclaw/core/sync/codec.ts";
 import type { ChildIdentity, ChildMessage, ParentMessage } from "@openclaw/core/sync/message.ts";
