@@ -5,6 +5,7 @@
  */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { createSecureContext } from "node:tls";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { Clock } from "@openclaw/core/ports.ts";
 
@@ -104,6 +105,8 @@ async function readPem({ certificate, key }: CertificateFiles): Promise<Pem> {
   let belongs: boolean;
   try {
     belongs = new X509Certificate(pem.cert).checkPrivateKey(createPrivateKey(pem.key));
+    // All of the chain, as a listener takes it: it would refuse half of one, and end the node.
+    if (belongs) createSecureContext(pem);
   } catch {
     // What Node says of a key that it cannot read may quote it.
     throw new OpenClawError("CONFIG_INVALID", `tls: ${certificate} or ${key} is not PEM`);

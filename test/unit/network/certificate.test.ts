@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect } from "node:tls";
+import { connect, createSecureContext } from "node:tls";
 import { fileURLToPath } from "node:url";
 import type { Clock } from "@openclaw/core/ports.ts";
 import { createApiServer, renewCertificate } from "@openclaw/edge-runtime/api/listen.ts";
@@ -94,6 +94,19 @@ test("a half-written pair is no pair: the one before stays, which is told once, 
   await install("renewed");
   await look();
   expect(renewed).toHaveLength(1);
+});
+
+test("a chain of which only a part is written is no pair either: nothing is given to a listener that it would refuse", async () => {
+  const { certificate, renewed, told, look } = await follow();
+  const chain = `${await readFile(`${DATA}renewed.crt`, "utf8")}${await readFile(`${DATA}gateway.crt`, "utf8")}`;
+  await copyFile(`${DATA}renewed.key`, files.key);
+  await writeFile(files.certificate, chain.slice(0, -100));
+  await look();
+  expect([renewed, told.length]).toEqual([[], 1]);
+  expect(() => createSecureContext({ ...certificate.pem })).not.toThrow();
+  await writeFile(files.certificate, chain);
+  await look();
+  expect(renewed).toEqual([await printOf("renewed")]);
 });
 
 test("files that are missing, or hold no certificate, are refused at start, and no error quotes a key", async () => {
