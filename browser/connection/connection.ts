@@ -89,8 +89,9 @@ export class SiteConnection {
           why = asUnavailable(error);
         }
       }
-      current.connection.abort(why ?? new OpenClawError("UNAVAILABLE"));
     } else if (current !== null) why ??= new OpenClawError("UNAVAILABLE", "the connection was lost");
+    // Also one that has ended: of a gateway that only said goodbye the socket is still there.
+    current?.connection.abort(why ?? new OpenClawError("UNAVAILABLE"));
     this.#current = null;
     const dialled = this.#dial(caller, why);
     this.#dialled = dialled.then(() => null, asUnavailable);

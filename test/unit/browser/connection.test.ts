@@ -212,6 +212,21 @@ test("X1: one more stream than a gateway takes is refused", async () => {
   await expect(site.connect(null, "one more")).rejects.toMatchObject({ code: "OVERLOADED" });
 });
 
+test("X1: a gateway that says goodbye and keeps the socket is left with none once another is dialled", async () => {
+  const gateways = [await startPeer("california-1"), await startPeer("california-2")];
+  const site = siteOf(...gateways);
+  const { closed } = listen(await site.connect());
+  const first = gateways.find(({ peer }) => peer === site.gateway);
+  const [connection] = first?.host.getConnections() ?? [];
+  // What libp2p has of it, and does not name.
+  const { muxer } = connection as unknown as { readonly muxer: { sendGoAway(): void } };
+  muxer.sendGoAway();
+  await closed;
+  await site.connect(new OpenClawError("UNAVAILABLE", "the stream ended"));
+  expect(site.gateway).not.toBe(first?.peer);
+  await expect.poll(() => connection?.status).toBe("closed");
+});
+
 test("going offline cuts the stream at once, and later a new one can be had", async () => {
   const peer = await startPeer("california-1");
   const site = siteOf(peer);
