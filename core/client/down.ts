@@ -300,9 +300,13 @@ export class Down {
     const bodies = runs.flatMap(({ items }) => items.flatMap((item) => (item.kind === "body" ? [item.record] : [])));
     const taken = new Taken();
     if (bodies.length > 0) for (const read of await this.#host.inspection.records(bodies)) taken.record(read);
-    const place = { ...this.#place, cursor: to };
+    // A parent that goes on with records has nothing to add: an addition that a cut left open is settled.
+    const { snapshot } = this.#place;
+    const begun = snapshot !== null && isWhole(snapshot.head) ? snapshot : null;
+    const place = { ...this.#place, cursor: to, snapshot: begun };
     // But the first one: from then on it is known that the mirror holds all of what was asked for, if only nothing.
-    const isKnown = this.#stored !== null && isSame(this.#stored.subscription, place.held);
+    const isKnown =
+      this.#stored !== null && this.#stored.snapshot === begun && isSame(this.#stored.subscription, place.held);
     const unwritten = isKnown && runs.every(({ items }) => isBare(items)) && to - this.#written < UNWRITTEN_MAX;
     // Bare revisions bring nothing but how far this is.
     if (unwritten) this.#show(new Taken(), [], place);

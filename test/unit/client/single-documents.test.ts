@@ -154,6 +154,28 @@ describe("S4: a single document", () => {
     },
   );
 
+  test.each(Array.from({ length: 8 }, (_, i) => i))(
+    "opened where the site has nothing yet, and the connection is cut %i frames later: no snapshot stays under way",
+    async (frames) => {
+      const world = new World();
+      const site = await world.cluster("california");
+      const store = new MemoryClientStore();
+      const client = await world.client(site, { store });
+      await opened(world, client, "d0");
+      const opening = client.docs.open<Log>(COLLECTION, "d1");
+      await world.deliver(frames);
+      world.cutAll();
+      await world.elapse(30_000);
+      const other = await world.client(site);
+      const theirs = other.docs.open<Log>(COLLECTION, "d1", { initial: EMPTY });
+      await world.elapse(100);
+      (await theirs).change(append("text"));
+      await world.elapse(30_000);
+      expect((await opening).doc().text).toBe("text");
+      expect([client.status().sync, (await store.down())?.snapshot]).toEqual([{ kind: "streaming" }, null]);
+    },
+  );
+
   test("several that are long, all new: page by page, each change once, also over a cut", async () => {
     const world = new World();
     const { site, author, all } = await written(world, 3);
