@@ -165,6 +165,8 @@ export class Rungs {
 
   notStored(hashes: readonly ChangeHash[], error: OpenClawError): void {
     for (const hash of hashes) {
+      // What the edit followed (D5), and came with the site's stream meanwhile, is stored by that.
+      if (this.#committed.has(hash)) continue;
       this.#failed.set(hash, error);
       this.#reject(hash, error);
     }

@@ -282,6 +282,34 @@ describe("D5: an edit on top of what is provisional", () => {
     await world.flush();
     expect([viewers.doc().text, viewers.rung(ghost.hash)]).toEqual(["here gone ", "site"]);
   });
+
+  test("that cannot be stored is told so, and not what it follows where its site's word of that came meanwhile", async () => {
+    const { world, site, gateway, store, viewers } = await begun({ text: "here " });
+    const ghost = only(ghosts(viewers, "aa", "theirs "));
+    gateway.heard({ ...NAMED, changes: [ghost] });
+    await world.flush();
+    const write = store.write.bind(store);
+    let go: () => void = () => undefined;
+    store.write = async (one) => {
+      store.write = () => {
+        store.write = write;
+        return Promise.reject(new Error("full"));
+      };
+      await new Promise<void>((resolve) => {
+        go = resolve;
+      });
+      await write(one);
+    };
+    await site.execute({ kind: "change", ...NAMED, changes: [ghost] });
+    await world.flush();
+    const edit = viewers.change(append("mine "));
+    go();
+    await expect(edit.device).rejects.toMatchObject({ code: "CLIENT_STORAGE_FAILED" });
+    await world.flush();
+    expect([viewers.doc().text, viewers.rung(ghost.hash)]).toEqual(["here theirs ", "site"]);
+    expect(viewers.edits().find(({ hash }) => hash === ghost.hash)?.failure ?? null).toBeNull();
+    await viewers.settled(ghost.hash, "site");
+  });
 });
 
 describe("D5, D1: what is provisional and bad", () => {
