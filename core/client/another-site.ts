@@ -47,7 +47,7 @@ export async function followSite(host: AnotherSiteHost, to: SiteLife): Promise<v
     upstreamEpoch: null,
     unmatched: true,
   };
-  const replaced = [...(await unclaimed(store)), ...withdrawn(old)];
+  const replaced = [...(await unclaimed(store, down.site)), ...withdrawn(old)];
   const hubHolds = revision(Number.MAX_SAFE_INTEGER);
   await journal.commit({ moved: fresh, write: { replaced, mirrorReset: true, hubHolds, down: beginning } });
   rungs.leave(to.cluster);
@@ -66,8 +66,8 @@ export async function followSite(host: AnotherSiteHost, to: SiteLife): Promise<v
 }
 
 /** Rows that name no site are the one's that was known so far: from here on they say so. */
-async function unclaimed(store: ClientStore): Promise<readonly OutboxRow[]> {
-  const known = await store.down();
+async function unclaimed(store: ClientStore, met: SiteLife | null): Promise<readonly OutboxRow[]> {
+  const known = (await store.down()) ?? met;
   if (known === null) return [];
   const { cluster, epoch } = known;
   const rows: OutboxRow[] = [];

@@ -70,6 +70,7 @@ export class Down {
   /** Bounded by the credit that the parent has. */
   #waiting: (Run | SnapshotStep)[] = [];
   #storing: Promise<void> | null = null;
+  #beginning: Promise<void> = Promise.resolve();
   /** This device came from another site, and has not offered this one all its documents. */
   #isUnmatched: boolean;
 
@@ -205,7 +206,16 @@ export class Down {
       throw new OpenClawError("WRONG_EPOCH", `this device knew epoch ${known}, the site is in ${epoch.nonce}`);
     this.#cluster = cluster;
     this.#epoch = epoch;
-    if (this.#stored === null) void this.#begin({ cluster, epoch: epoch.nonce });
+    if (this.#stored === null) this.#beginning = this.#begin({ cluster, epoch: epoch.nonce });
+  }
+
+  /**
+   * True when it stands in storage which site is followed. Nothing is sent before: of a row that names no site, a session
+   * after a crash would not know that this one may have run it (Q1).
+   */
+  async begun(): Promise<boolean> {
+    await this.#beginning;
+    return this.#stored !== null;
   }
 
   /** Which life of the site this device has met is known to its next session, whatever that subscribes to (L3). */

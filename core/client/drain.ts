@@ -23,6 +23,8 @@ interface DrainOptions {
   readonly claim: Claim;
   /** The site that this session follows, in the epoch in which it knows it; null before it met one. */
   site(): SiteLife | null;
+  /** True when that stands in storage. */
+  begun(): Promise<boolean>;
   /** Takes out of an outbox of another site's what need not wait for it. */
   carry(link: LinkId): Promise<void>;
   connect(): Promise<ChildConnection>;
@@ -118,9 +120,15 @@ export class Drainer {
     const [first] = rows;
     if (first === undefined) return null;
     const outbox = new Outbox(link, first.seq);
-    if (first.site !== undefined) outbox.meet(first.site);
+    const site = this.#siteOf(first);
+    if (site !== null) outbox.meet(site);
     outbox.restore(rows);
     return outbox;
+  }
+
+  /** A row without one is of the first that was met. */
+  #siteOf({ site }: OutboxRow): SiteLife | null {
+    return site ?? this.#options.site();
   }
 
   /** It waits for another site than the one that is followed. */
@@ -153,10 +161,11 @@ export class Drainer {
   }
 
   async #drain(link: LinkId): Promise<void> {
-    const { store, settlement } = this.#options;
+    const { store, settlement, begun } = this.#options;
+    if (!(await begun())) return;
     const [first] = await store.outbox(link, seq(1), 1);
     if (first === undefined) return;
-    const { site = null } = first;
+    const site = this.#siteOf(first);
     if (this.#isElsewhere(site)) return this.#options.carry(link);
     if (site !== null && site.epoch !== this.#options.site()?.epoch) {
       // It may have run in the epoch that it was written in (Q1).

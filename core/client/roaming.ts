@@ -114,6 +114,8 @@ export class Roaming {
     if (isOver()) return;
     for (const outbox of this.#left) {
       await this.#carry(outbox.link);
+      // Another site may be followed by now, and this one's outbox be among them.
+      if (isOver()) return;
       for (const unanswered of outbox.rows()) if (unanswered.row.command.kind === "change") this.#follow(unanswered);
       this.#host.links.letGo(outbox.link);
     }
@@ -133,6 +135,8 @@ export class Roaming {
     const { heads, refused, at } = await this.#headsOf(collection, document);
     const kept = new Set([...quarantines.of(collection, document).map(({ hash }) => hash), ...refused]);
     const stored = (await store.document(collection, document)).filter(({ hash }) => !kept.has(hash));
+    // What this site answered says nothing of one that is followed by now.
+    if (isOver()) return at;
     const known = ancestorsOf(stored, heads);
     rungs.committed(
       [...known].filter((hash) => rungs.isOwn(hash)),

@@ -163,6 +163,7 @@ export class Session {
       settlement: this.settlement,
       claim: restored.claim,
       site: () => this.#down.site,
+      begun: () => this.#down.begun(),
       carry: (link: LinkId) => this.#roaming.carry(link),
       connect: () => options.connect(null),
       token: () => this.#token(),
@@ -291,7 +292,10 @@ export class Session {
       this.#settling = Promise.all([this.#settling, settled]);
     };
     return {
-      source: outbox,
+      source: {
+        oldest: () => outbox.oldest(),
+        next: async (...after) => ((await this.#down.begun()) ? outbox.next(...after) : null),
+      },
       welcomed: (welcome) => {
         try {
           this.#welcomed(welcome);
