@@ -19,6 +19,9 @@ const ASKED_STREAMS_MAX = 8;
 /** Bytes that a gateway which does not read may leave waiting on a stream; above it the stream is reset. */
 const STREAM_WRITE_BYTES_MAX = 8 * 1_048_576;
 
+/** An address behind which there are others has so long, ms: one that swallows what it is sent leaves time for those. */
+const ADDRESS_MS_MAX = 2_000;
+
 export interface Dialer {
   /** @throws OpenClawError UNAVAILABLE; whatever libp2p says; or why the signal was aborted */
   dial(
@@ -44,9 +47,11 @@ export async function createDialer(): Promise<Dialer> {
   return {
     dial: async (addresses, gone, signal) => {
       const failures: string[] = [];
-      for (const address of addresses) {
+      for (const [at, address] of addresses.entries()) {
+        const isLast = at === addresses.length - 1;
+        const own = isLast ? signal : AbortSignal.any([signal, AbortSignal.timeout(ADDRESS_MS_MAX)]);
         try {
-          return await dialOne(address, encrypter, muxer, gone, signal);
+          return await dialOne(address, encrypter, muxer, gone, own);
         } catch (error) {
           signal.throwIfAborted();
           failures.push(`${address}: ${error instanceof Error ? error.message : String(error)}`);

@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SiteConnection, SYNC_PROTOCOL } from "@openclaw/browser/connection/connection.ts";
@@ -16,7 +18,7 @@ import {
 import { FrameStream } from "@openclaw/edge-runtime/network/frame.ts";
 import { createHost, type Host } from "@openclaw/edge-runtime/network/host.ts";
 import { createIdentity } from "@openclaw/edge-runtime/network/identity.ts";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 
 /** A host as gateways have it, which answers every message with how many it heard. */
 interface Peer extends Gateway {
@@ -135,6 +137,19 @@ test("a dead gateway is passed over, and a site with none left is UNAVAILABLE", 
   }
   await alive.host.stop();
   await expect(site.connect()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+});
+
+test("a gateway of which one address swallows what it is sent is reached at another one", async () => {
+  const silent = createServer(() => undefined);
+  await once(silent.listen(0, "127.0.0.1"), "listening");
+  onTestFinished(() => void silent.close());
+  const { port } = silent.address() as AddressInfo;
+  const { peer, addresses } = await startPeer("california-1");
+  const site = siteOf({ peer, addresses: [`/ip4/127.0.0.1/tcp/${port}/ws/p2p/${peer}`, ...addresses] });
+  const connection = await site.connect();
+  const { next } = listen(connection);
+  connection.send(hello);
+  expect(await next()).toMatchObject({ kind: "holds" });
 });
 
 test("when its gateway dies the stream ends, and the next connect finds another", async () => {
