@@ -106,6 +106,11 @@ export class Documents {
     if (open !== undefined) this.#foresight.add(open.document, changes);
   }
 
+  /** The client is stopped: its storage is not read again. */
+  stop(): void {
+    for (const { document } of this.#open.values()) document.provisional.stop();
+  }
+
   /** Other sessions of this device have stored what this one was not told. @throws OpenClawError CLIENT_STORAGE_FAILED */
   async reread(): Promise<void> {
     this.#host.renewActor();

@@ -62,7 +62,7 @@ export class OpenDocument implements Showing {
   /** Received, and so stored already. What is made here does not wait for it: it follows what is shown. */
   readonly unshown: Unshown;
   /** Shown, and not stored (D5). */
-  readonly #provisional: Provisional;
+  readonly provisional: Provisional;
   #quarantine = new Quarantine([]);
   /** False while it is made of what is stored. */
   #isBuilt = false;
@@ -84,7 +84,7 @@ export class OpenDocument implements Showing {
     this.#host = host;
     this.#ended = ended;
     this.unshown = new Unshown(host.slices);
-    this.#provisional = new Provisional(host.clock, host.rungs, () => void this.reload());
+    this.provisional = new Provisional(host.clock, host.rungs, () => void this.reload());
     this.#doc = this.#empty();
   }
 
@@ -113,7 +113,7 @@ export class OpenDocument implements Showing {
     this.#holders--;
     if (this.#holders > 0) return;
     this.unshown.takeAll();
-    this.#provisional.clear();
+    this.provisional.clear();
     this.#ended();
   }
 
@@ -148,7 +148,7 @@ export class OpenDocument implements Showing {
     this.#made(news.map(({ hash }) => hash).filter((hash) => this.#host.rungs.isOwn(hash)));
     // What was made here comes back: it is in the document, which stays the same object.
     if (news.length === 0) return;
-    const { shown, rest } = this.#provisional.stored(news);
+    const { shown, rest } = this.provisional.stored(news);
     if (rest.length > 0) {
       this.unshown.add(rest);
       this.#host.slices.want(this);
@@ -159,16 +159,16 @@ export class OpenDocument implements Showing {
   /** D5. Others' changes that are not committed. What cannot be shown at once shows when it is stored. */
   foresee(changes: readonly DocumentChange[]): void {
     if (this.#holders <= 0 || !this.#isBuilt || this.#reloading !== null || this.unshown.size > 0) return;
-    const news = this.#provisional.showable(changes, this.#doc, this.#quarantine);
+    const news = this.provisional.showable(changes, this.#doc, this.#quarantine);
     if (news.length === 0) return;
     try {
       this.#doc = applied(this.#doc, news);
     } catch {
-      this.#provisional.distrust();
+      this.provisional.distrust();
       void this.reload();
       return;
     }
-    this.#provisional.showing(news);
+    this.provisional.showing(news);
     this.#changed();
   }
 
@@ -227,7 +227,7 @@ export class OpenDocument implements Showing {
       doc: () => this.#snapshot(this.#doc) as unknown as Automerge.Doc<T>,
       heads: () => headsOf(this.#doc),
       unshown: () => this.unshown.size,
-      provisional: () => this.#provisional.size,
+      provisional: () => this.provisional.size,
       quarantined: () => this.#quarantine.changes,
       change,
       changeAt: (heads, edit, editOptions = {}) => {
@@ -302,7 +302,7 @@ export class OpenDocument implements Showing {
       return edit;
     }
     // What they follow, and is stored nowhere here, comes with them: whoever made it may never send it (D5).
-    const sent = [...this.#provisional.takeUnder(changes), ...changes];
+    const sent = [...this.provisional.takeUnder(changes), ...changes];
     const hashes = sent.map(({ hash }) => hash);
     rungs.made(hashes);
     this.#made(hashes);
@@ -330,7 +330,7 @@ export class OpenDocument implements Showing {
     while (this.#isStale) {
       this.#isStale = false;
       this.#isBuilt = false;
-      this.#provisional.clear();
+      this.provisional.clear();
       let changes: readonly DocumentChange[];
       try {
         await this.#host.stored();

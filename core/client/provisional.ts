@@ -34,6 +34,7 @@ export class Provisional {
   readonly #shown = new Map<ChangeHash, Shown>();
   #cancel: (() => void) | null = null;
   #distrustedUntil = Number.NEGATIVE_INFINITY;
+  #isStopped = false;
 
   constructor(clock: Clock, rungs: Pick<Rungs, "provisional" | "received">, over: () => void) {
     this.#clock = clock;
@@ -52,7 +53,7 @@ export class Provisional {
     quarantine: Quarantine,
   ): readonly DocumentChange[] {
     const now = this.#clock.now();
-    if (now < this.#distrustedUntil) return [];
+    if (this.#isStopped || now < this.#distrustedUntil) return [];
     const found = new Map<ChangeHash, DocumentChange>();
     for (const change of changes) {
       const { hash, deps } = change;
@@ -115,6 +116,13 @@ export class Provisional {
   clear(): void {
     this.#shown.clear();
     this.#stopIfEmpty();
+  }
+
+  /** No more show, and those that do stay: nobody waits for their end. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#cancel?.();
+    this.#cancel = null;
   }
 
   #look(): void {

@@ -267,6 +267,7 @@ export class Session {
     this.#questions.stop();
     this.goOffline();
     this.#stopped = true;
+    this.documents.stop();
     this.upstream.stop();
     try {
       // Behind everything that is on its way into the store.

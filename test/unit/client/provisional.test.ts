@@ -160,6 +160,14 @@ describe("D5: what others change", () => {
     await world.flush();
     expect(viewers.doc().text).toBe("gone");
     await viewer.stop();
+    let reads = 0;
+    const document = store.document.bind(store);
+    store.document = (...name) => {
+      reads++;
+      return document(...name);
+    };
+    await world.elapse(2 * PROVISIONAL_MS);
+    expect(reads).toBe(0);
     const again = await open(await world.client(site, { store }));
     expect([again.doc().text, again.provisional()]).toEqual(["", 0]);
   });
