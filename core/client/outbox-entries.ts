@@ -11,10 +11,10 @@ import { allRows, type Claim } from "./drain.ts";
 import type { Inspection } from "./inspection.ts";
 import type { Journal } from "./journal.ts";
 import { isNothing, nothingAt } from "./nothing.ts";
-import type { LoadOutboxFile } from "./outbox-file.ts";
+import type { LoadOutboxFile, OutboxFile } from "./outbox-file.ts";
 import { hashesOf, type Rungs } from "./rungs.ts";
 import type { Settlement } from "./settlement.ts";
-import type { ClientStore, ClientWrite, FailedRow, OutboxRow } from "./store.ts";
+import type { ClientStore, ClientWrite, FailedRow, OutboxRow, SiteLife } from "./store.ts";
 
 export interface OutboxEntry {
   /** The session that made it, and its number there: together its name. */
@@ -46,6 +46,8 @@ export interface OutboxHost {
   /** Links of this session. */
   readonly own: ReadonlySet<LinkId>;
   cluster(): string | null;
+  /** The site that is followed, in the epoch in which it is known here; null before it was met. */
+  site(): SiteLife | null;
   /** Rows came, or went, that this session did not make. */
   changed(): Promise<void>;
 }
@@ -147,13 +149,14 @@ export class OutboxEntries {
     const here = cluster();
     if (file.cluster !== null && here !== null && file.cluster !== here)
       throw new OpenClawError("WRONG_CLUSTER", `an outbox for ${file.cluster}; this device holds data of ${here}`);
-    const all: readonly Row[] = [...file.waiting, ...file.refused];
+    const { waiting: allWaiting, refused: allRefused } = this.#sited(file);
+    const all: readonly Row[] = [...allWaiting, ...allRefused];
     await requireSound(this.#host.inspection, all);
     await journal.commit({});
     const next = new Map<LinkId, Seq>();
-    for (const { link } of file.waiting) if (!next.has(link)) next.set(link, await store.nextSeq(link));
-    const waiting = file.waiting.filter(({ link, seq }) => seq >= (next.get(link) ?? 1)).sort((a, b) => a.seq - b.seq);
-    const refused = file.refused.filter((row) => !settlement.failed.some(isAmong([row])));
+    for (const { link } of allWaiting) if (!next.has(link)) next.set(link, await store.nextSeq(link));
+    const waiting = allWaiting.filter(({ link, seq }) => seq >= (next.get(link) ?? 1)).sort((a, b) => a.seq - b.seq);
+    const refused = allRefused.filter((row) => !settlement.failed.some(isAmong([row])));
     settlement.requireRoom(refused.length);
     const taken: readonly Row[] = [...waiting, ...refused];
     const changes = taken.flatMap(({ command }) => (command.kind === "change" ? [command] : []));
@@ -229,7 +232,14 @@ export class OutboxEntries {
 
   async #file(waiting: readonly OutboxRow[], refused: readonly FailedRow[]): Promise<Uint8Array> {
     const { encodeOutboxFile } = await this.#host.outboxFile();
-    return encodeOutboxFile({ cluster: this.#host.cluster(), waiting, refused });
+    return encodeOutboxFile({ cluster: this.#host.cluster(), ...this.#sited({ waiting, refused }) });
+  }
+
+  /** A row that names no site is of the one that is followed: it says so before another one may be. */
+  #sited({ waiting, refused }: Pick<OutboxFile, "waiting" | "refused">): Pick<OutboxFile, "waiting" | "refused"> {
+    const site = this.#host.site();
+    if (site === null) return { waiting, refused };
+    return { waiting: waiting.map((row) => ({ site, ...row })), refused: refused.map((row) => ({ site, ...row })) };
   }
 }
 

@@ -1,8 +1,8 @@
 /**
  * What waits on a device as one file, to be kept, or taken to another device or origin of the same site. Bytes: the line
  * `openclaw outbox 1\n`; the SHA-256 of the rest, 32 bytes; and the rest, MessagePack: `[cluster or null, rows]`, a row
- * `[link, number, command, code or null, details]`, and behind those `[cluster, epoch]` where it waits for another site than
- * the file's. Commands are in the form in which they travel (docs/outbox.md).
+ * `[link, number, command, code or null, details]`, and behind those `[cluster, epoch]` of the site that it waits for, or was
+ * refused by, where the device had met one. Commands are in the form in which they travel (docs/outbox.md).
  */
 import { sha256 } from "@noble/hashes/sha2.js";
 import { concatBytes, equalBytes, startsWith, utf8 } from "../bytes.ts";
@@ -14,7 +14,7 @@ import type { FailedRow, OutboxRow, SiteLife } from "./store.ts";
 
 const MAGIC = utf8("openclaw outbox 1\n");
 const HASH_BYTES = 32;
-/** Of a row for the file's own site. */
+/** Of a row that names no site. */
 const ROW_FIELDS = 5;
 
 export interface OutboxFile {
@@ -36,8 +36,8 @@ export type LoadOutboxFile = () => Promise<OutboxFileCodec>;
 
 export function encodeOutboxFile({ cluster, waiting, refused }: OutboxFile): Uint8Array {
   const rows = [
-    ...waiting.map((row) => rowTuple(row, cluster, null, "")),
-    ...refused.map((row) => rowTuple(row, cluster, row.code, row.details)),
+    ...waiting.map((row) => rowTuple(row, null, "")),
+    ...refused.map((row) => rowTuple(row, row.code, row.details)),
   ];
   const content = encode([cluster, rows]);
   return concatBytes([MAGIC, sha256(content), content]);
@@ -58,10 +58,10 @@ export function decodeOutboxFile(bytes: Uint8Array): OutboxFile {
   }
 }
 
-function rowTuple(row: OutboxRow, cluster: string | null, code: string | null, details: string): Encodable {
+function rowTuple(row: OutboxRow, code: string | null, details: string): Encodable {
   const { link, seq: at, command, site } = row;
   const fields: Encodable[] = [link, at, userCommandTuple(command), code, details];
-  if (site !== undefined && site.cluster !== cluster) fields.push([site.cluster, site.epoch]);
+  if (site !== undefined) fields.push([site.cluster, site.epoch]);
   return fields;
 }
 

@@ -189,6 +189,7 @@ export class Session {
       outboxFile: restored.outboxFile,
       own: this.#links.names,
       cluster: () => this.#down.cluster,
+      site: () => this.#down.site,
       changed: () => this.#drainer.look().then(() => this.#settled()),
     });
     this.presence = new Presence({ clock, link: () => this.#site.link });

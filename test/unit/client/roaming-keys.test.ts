@@ -207,7 +207,7 @@ describe("writes of keys wait for their own site", () => {
     van.client.kv.put("depot's", "1");
     await world.elapse(100);
     const exported = await van.client.outbox.export();
-    expect(decodeOutboxFile(exported).waiting.map(({ site }) => site?.cluster)).toEqual(["shop", undefined]);
+    expect(decodeOutboxFile(exported).waiting.map(({ site }) => site?.cluster)).toEqual(["shop", "depot"]);
     const other = new Van(world, depot);
     await other.wake();
     await world.elapse(2_000);

@@ -139,3 +139,22 @@ test("Q1: a site that is left while storage is slow is not forgotten: what waits
   await van.drive(depot, 60_000);
   expect(putsAt(depot)).toEqual({ mine: 1 });
 });
+
+test("Q1: what is taken in before any site was met waits for the site that it was exported for", async () => {
+  const { world, shop, depot, van } = await unmet();
+  const other = new Van(world, shop);
+  await other.wake();
+  await world.elapse(2_000);
+  const refused = other.client.kv.compareAndSet("refused", 5, "1");
+  await world.elapse(1_000);
+  expect(await codeOf(refused.site)).toBe("COMPARE_FAILED");
+  other.client.goOffline();
+  other.client.kv.put("mine", "1");
+  await world.elapse(100);
+  expect(await van.client.outbox.import(await other.client.outbox.export())).toEqual({ taken: 2, known: 0 });
+  await van.drive(depot, 40_000);
+  expect(putsAt(depot)).toEqual({});
+  expect((await van.client.outbox.list()).map(({ site }) => site)).toEqual(["shop", "shop"]);
+  await van.drive(shop, 60_000);
+  expect([putsAt(shop), putsAt(depot)]).toEqual([{ mine: 1 }, {}]);
+});
