@@ -1,9 +1,12 @@
 /** A device that roams, where a crash, slow storage, or another of its sessions falls between two of its steps. */
 import { expect, test } from "vitest";
+import { linkId } from "../state-machine/one-cluster.ts";
 import { codeOf } from "../sync/code-of.ts";
 import { World } from "../sync/world.ts";
 import { append } from "./log.ts";
 import { hashesAt, putsAt, Van } from "./van.ts";
+
+const FIXED = linkId("0123456789abcdef0123456789abcdef");
 
 /** A device that has met no site. */
 async function unmet() {
@@ -157,4 +160,46 @@ test("Q1: what is taken in before any site was met waits for the site that it wa
   expect((await van.client.outbox.list()).map(({ site }) => site)).toEqual(["shop", "shop"]);
   await van.drive(shop, 60_000);
   expect([putsAt(shop), putsAt(depot)]).toEqual([{ mine: 1 }, {}]);
+});
+
+test("Q1: a session of a fixed name leaves under it what waits at another site, and takes another name itself", async () => {
+  const { world, shop, depot, van } = await Van.between({ link: FIXED });
+  await van.drive(null);
+  van.client.kv.put("mine", "1");
+  await van.drive(depot);
+  van.die();
+  await van.wake();
+  van.client.kv.put("depot's", "1");
+  await world.elapse(40_000);
+  expect(putsAt(depot)).toEqual({ "depot's": 1 });
+  van.die();
+  van.at = shop;
+  await van.wake();
+  await world.elapse(60_000);
+  expect(putsAt(shop)).toEqual({ mine: 1 });
+  expect(van.client.status()).toMatchObject({ unsynced: 0, failed: 0 });
+});
+
+test("Q1: a fixed name that both sites know loses and doubles nothing", async () => {
+  const { world, shop, depot, van } = await Van.between({ link: FIXED });
+  van.client.kv.put("a", "1");
+  await world.elapse(2_000);
+  await van.drive(depot);
+  van.die();
+  await van.wake();
+  van.client.kv.put("b", "1");
+  await world.elapse(40_000);
+  expect([putsAt(shop), putsAt(depot)]).toEqual([{ a: 1 }, { b: 1 }]);
+  expect(van.client.status()).toMatchObject({ unsynced: 0, failed: 0 });
+  van.die();
+  van.at = shop;
+  await van.wake();
+  await world.elapse(40_000);
+  van.die();
+  await van.wake();
+  await world.elapse(20_000);
+  van.client.kv.put("c", "1");
+  await world.elapse(40_000);
+  expect(van.client.status()).toMatchObject({ unsynced: 0, failed: 0 });
+  expect([putsAt(shop), putsAt(depot)]).toEqual([{ a: 1, c: 1 }, { b: 1 }]);
 });
