@@ -203,3 +203,24 @@ test("Q1: a fixed name that both sites know loses and doubles nothing", async ()
   expect(van.client.status()).toMatchObject({ unsynced: 0, failed: 0 });
   expect([putsAt(shop), putsAt(depot)]).toEqual([{ a: 1, c: 1 }, { b: 1 }]);
 });
+
+test("Q1: a write that is made while the switch to another site is being stored is of the site before", async () => {
+  const { world, shop, depot, van } = await Van.between();
+  const switching = held();
+  const { store } = van;
+  const write = store.write.bind(store);
+  store.write = async (step) => {
+    if (!switching.isReached() && step.mirrorReset === true) await switching.wait();
+    return write(step);
+  };
+  await van.drive(depot);
+  expect([switching.isReached(), van.client.status().cluster]).toEqual([true, "shop"]);
+  const edit = van.client.kv.put("mine", "1");
+  switching.release();
+  await world.elapse(40_000);
+  expect(van.client.status().cluster).toBe("depot");
+  expect(await codeOf(edit.site)).toBe("WRONG_CLUSTER");
+  expect([putsAt(shop), putsAt(depot)]).toEqual([{}, {}]);
+  await van.drive(shop, 60_000);
+  expect([putsAt(shop), putsAt(depot)]).toEqual([{ mine: 1 }, {}]);
+});
