@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { BrowserContext, Locator, Page, WebSocket } from "playwright";
+import type { BrowserContext, Page, WebSocket } from "playwright";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { buildPage } from "../../demo/build-page.ts";
 import { type Cluster, Fleet } from "../../demo/fleet.ts";
@@ -11,10 +11,9 @@ import { SiteClient } from "../../demo/site-client.ts";
 import { publishSites } from "../../demo/site-directory.ts";
 import { overflowing, VIEWPORTS, violations } from "./axe.ts";
 import { complaints, launchChromium } from "./chromium.ts";
+import { CLIMB_MS, log, openPage as openAt, reaches } from "./demo-page.ts";
 
 const QUAKES = 30;
-/** Ms for a change to get from a browser to the hub and its rung back, on a busy machine. */
-const CLIMB_MS = 30_000;
 
 let folder: string;
 let fleet: Fleet;
@@ -54,20 +53,7 @@ async function device(name: string): Promise<BrowserContext> {
   return context;
 }
 
-async function openPage(context: BrowserContext, gateway: number): Promise<{ page: Page; found: string[] }> {
-  const page = await context.newPage();
-  const found = complaints(page);
-  await page.goto(site.urls[gateway] ?? "");
-  await page.waitForFunction(() => globalThis.openclawDemo !== undefined);
-  return { page, found };
-}
-
-const log = (page: Page): Locator => page.getByLabel("Text of the shift log");
-/** The latest edit holds this text, and is on that rung. */
-const reaches = (page: Page, text: string, rung: string): Promise<void> =>
-  expect
-    .poll(() => page.locator("#edits li").first().locator(".rung, .what").allTextContents(), { timeout: CLIMB_MS })
-    .toEqual([rung, expect.stringContaining(text)]);
+const openPage = (context: BrowserContext, gateway: number) => openAt(context, site.urls[gateway] ?? "");
 
 async function openDashboard(): Promise<Page> {
   const page = await (await device("dashboard")).newPage();
