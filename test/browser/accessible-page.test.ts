@@ -1,40 +1,20 @@
 /** The page for everybody: keyboard, screen reader, small windows, light and dark; and as an app that is installed. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import type { BrowserContext, Page } from "playwright";
-import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import type { Page } from "playwright";
+import { beforeEach, expect, test } from "vitest";
 import * as z from "zod";
-import { buildPage } from "../../demo/build-page.ts";
 import { overflowing, VIEWPORTS, violations } from "./axe.ts";
-import { launchChromium } from "./chromium.ts";
-import { DEAD_SITE } from "./dead-site.ts";
-import { type StaticServer, serveFolder } from "./static-server.ts";
+import { deadSitePage } from "./dead-site-page.ts";
 
 /** Ms for the page to show what it knows, on a busy machine. */
 const DRAWN_MS = 30_000;
 
-let folder: string;
-let dist: string;
-let server: StaticServer;
-let context: BrowserContext;
+const at = deadSitePage();
 let page: Page;
 
-beforeAll(async () => {
-  dist = await buildPage();
-});
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "openclaw-page-"));
-  server = await serveFolder(dist, { "/v1/gateways": DEAD_SITE });
-  context = await launchChromium(join(folder, "profile"));
-  page = await context.newPage();
-  await page.goto(server.url);
+  page = await at.context.newPage();
+  await page.goto(at.server.url);
   await page.waitForFunction(() => globalThis.openclawDemo !== undefined);
-});
-afterEach(async () => {
-  await context.close();
-  await server.stop();
-  await rm(folder, { recursive: true, force: true });
 });
 
 const background = (): Promise<string> =>
@@ -151,7 +131,7 @@ const manifestFile = z.object({
 
 test("the browser offers to install it: nothing is missing, and every icon is as large as it says", async () => {
   await page.evaluate(() => navigator.serviceWorker.ready);
-  const cdp = await context.newCDPSession(page);
+  const cdp = await at.context.newCDPSession(page);
   const { url, errors, data } = await cdp.send("Page.getAppManifest");
   expect(errors).toEqual([]);
   expect(new URL(url).pathname).toBe("/manifest.webmanifest");
@@ -183,9 +163,9 @@ test("installed, it opens with the network gone: the shell and the text are on t
   await page.waitForFunction(
     () => globalThis.openclawDemo?.text() === "Before." && globalThis.openclawDemo.unstored() === 0,
   );
-  await server.stop();
-  await context.setOffline(true);
-  await page.goto(`${server.url}/`);
+  await at.server.stop();
+  await at.context.setOffline(true);
+  await page.goto(`${at.server.url}/`);
   await page.waitForFunction(() => globalThis.openclawDemo !== undefined);
   expect(await page.getByLabel("Text of the shift log").inputValue()).toBe("Before.");
   await expect.poll(() => page.locator("#link").textContent(), { timeout: DRAWN_MS }).toBe("This device is offline");

@@ -1,44 +1,28 @@
 /** What a page waits for before its first document opens, and what it loads beside that. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { BrowserContext, Page, Route } from "playwright";
-import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { buildPage } from "../../demo/build-page.ts";
+import type { Page, Route } from "playwright";
+import { beforeEach, expect, test } from "vitest";
 import { weigh } from "../size/weigh.ts";
-import { launchChromium } from "./chromium.ts";
 import { DEAD_SITE } from "./dead-site.ts";
-import { type StaticServer, serveFolder } from "./static-server.ts";
+import { deadSitePage } from "./dead-site-page.ts";
+import { serveFolder } from "./static-server.ts";
 
 const LOADED_MS = 60_000;
 const LIBP2P = /\/dialer-[\w-]+\.js$/;
 const WASM = /\.wasm$/;
 
-let folder: string;
-let dist: string;
-let server: StaticServer;
-let context: BrowserContext;
+const at = deadSitePage();
 let page: Page;
 
-beforeAll(async () => {
-  dist = await buildPage();
-});
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "openclaw-loading-"));
-  server = await serveFolder(dist, { "/v1/gateways": DEAD_SITE });
-  context = await launchChromium(join(folder, "profile"));
-  page = await context.newPage();
-});
-afterEach(async () => {
-  await context.close();
-  await server.stop();
-  await rm(folder, { recursive: true, force: true });
+  page = await at.context.newPage();
 });
 
 /** Requests for such files, which nobody answers until they are let go of. */
 async function held(pattern: RegExp): Promise<Route[]> {
   const routes: Route[] = [];
-  await context.route(pattern, (route) => {
+  await at.context.route(pattern, (route) => {
     routes.push(route);
   });
   return routes;
@@ -47,7 +31,7 @@ const isOpen = (): Promise<boolean> => page.evaluate(() => globalThis.openclawDe
 
 test("a document opens without libp2p", async () => {
   const libp2p = await held(LIBP2P);
-  await page.goto(server.url);
+  await page.goto(at.server.url);
   await expect.poll(isOpen, { timeout: LOADED_MS }).toBe(true);
   await expect.poll(() => libp2p.length, { timeout: LOADED_MS }).toBeGreaterThan(0);
   await page.getByLabel("Text of the shift log").pressSequentially("Before the network.");
@@ -56,7 +40,7 @@ test("a document opens without libp2p", async () => {
 
 test("libp2p and Automerge's WebAssembly are loaded side by side, and no document opens without the second", async () => {
   const [libp2p, wasm] = [await held(LIBP2P), await held(WASM)];
-  await page.goto(server.url);
+  await page.goto(at.server.url);
   // Neither has an answer yet.
   await expect.poll(() => [libp2p.length > 0, wasm.length > 0], { timeout: LOADED_MS }).toEqual([true, true]);
   expect(await isOpen()).toBe(false);
@@ -65,7 +49,7 @@ test("libp2p and Automerge's WebAssembly are loaded side by side, and no documen
 });
 
 test("what is weighed as loaded before the first document opens is what it waits for, no file more and none less", async () => {
-  const app = join(folder, "app");
+  const app = join(at.folder, "app");
   const { files } = await weigh(app);
   const named = (when: string) => files.filter((file) => file.when === when).map(({ name }) => name);
   const entry = files.find(({ modules }) => modules.some((module) => module.includes("first-app")))?.name;
@@ -73,7 +57,7 @@ test("what is weighed as loaded before the first document opens is what it waits
   const appServer = await serveFolder(app, { "/v1/gateways": DEAD_SITE });
   const later = new Set(named("later"));
   const [answered, waiting] = [new Set<string>(), new Set<string>()];
-  await context.route(/\.js$/, (route) => {
+  await at.context.route(/\.js$/, (route) => {
     const name = new URL(route.request().url()).pathname.slice(1);
     // Nobody answers for what is weighed as loaded later.
     if (later.has(name)) return void waiting.add(name);

@@ -1,39 +1,17 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import type { BrowserContext, Page } from "playwright";
-import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { buildPage } from "../../demo/build-page.ts";
-import { complaints, launchChromium } from "./chromium.ts";
-import { DEAD_SITE } from "./dead-site.ts";
-import { type StaticServer, serveFolder } from "./static-server.ts";
+import type { Page } from "playwright";
+import { expect, test } from "vitest";
+import { complaints } from "./chromium.ts";
+import { deadSitePage } from "./dead-site-page.ts";
 
 /** Ms for the page to show what it knows, on a busy machine. */
 const DRAWN_MS = 30_000;
 
-let folder: string;
-let dist: string;
-let server: StaticServer;
-let context: BrowserContext;
-
-beforeAll(async () => {
-  dist = await buildPage();
-});
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "openclaw-page-"));
-  server = await serveFolder(dist, { "/v1/gateways": DEAD_SITE });
-  context = await launchChromium(join(folder, "profile"));
-});
-afterEach(async () => {
-  await context.close();
-  await server.stop();
-  await rm(folder, { recursive: true, force: true });
-});
+const at = deadSitePage();
 
 async function openPage(): Promise<{ page: Page; found: string[] }> {
-  const page = await context.newPage();
+  const page = await at.context.newPage();
   const found = complaints(page);
-  await page.goto(server.url);
+  await page.goto(at.server.url);
   await page.waitForFunction(() => globalThis.openclawDemo !== undefined);
   return { page, found };
 }
@@ -65,7 +43,7 @@ test("the page reloads with every gateway dead, with its text and what is not ye
     .poll(async () => new Set(await page.locator("#edits .rung").allTextContents()), { timeout: DRAWN_MS })
     .toEqual(new Set(["device"]));
   const before = await page.evaluate(() => globalThis.openclawDemo?.changeHashes());
-  await server.stop();
+  await at.server.stop();
   await page.reload();
   await page.waitForFunction(() => globalThis.openclawDemo !== undefined);
   expect(await area.inputValue()).toBe("Before. ");
