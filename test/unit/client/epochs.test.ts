@@ -42,6 +42,22 @@ async function beginning(options: { readonly prefixes?: readonly string[] } = {}
 }
 
 describe("a site that was restored", () => {
+  test("L3: what the life before had sent, and was not yet taken, does not come behind the end of its mirror", async () => {
+    const { world, store, client, reach, restore } = await beginning({ prefixes: ["k"] });
+    // More than is taken in one step: while the first is being stored, the others wait.
+    client.goOffline();
+    for (let i = 0; i < 600; i++) await put(reach.site, `k${i}`);
+    store.holding = true;
+    client.goOnline();
+    await world.elapse(1_000);
+    await restore(0);
+    await world.elapse(5_000);
+    store.release();
+    await world.elapse(20_000);
+    expect(client.status()).toMatchObject({ link: "online", lastError: null });
+    expect(await store.mirrored()).toEqual([]);
+  });
+
   test("L3: the rung hub of a key's write is not said by the revisions of another life", async () => {
     const { world, client, uplink, restore } = await beginning();
     await uplink.stop();
