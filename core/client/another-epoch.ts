@@ -39,7 +39,6 @@ export interface EpochHost extends SiteChangeHost {
 export async function followEpoch(host: EpochHost): Promise<void> {
   const { store, journal, rungs, keys, documents, session, drainer, down } = host;
   await drainer.stop();
-  await down.rest();
   // What the site said before counts for the epoch in which it said so.
   await host.settled();
   rungs.withdraw();

@@ -30,7 +30,6 @@ export interface AnotherSiteHost extends SiteChangeHost {
 export async function followSite(host: AnotherSiteHost, to: SiteLife): Promise<void> {
   const { store, journal, rungs, keys, documents, session, drainer, down } = host;
   await drainer.stop();
-  await down.rest();
   // What the site before said of its rows counts.
   await host.settled();
   const gone = keys.watched ? await store.mirrored() : [];

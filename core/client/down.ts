@@ -229,12 +229,6 @@ export class Down {
     }
   }
 
-  /** What the connection that is over has brought is stored, or is not taken. */
-  async rest(): Promise<void> {
-    this.#waiting = [];
-    await this.#storing;
-  }
-
   /** L3: the parent is in another epoch. The stream begins from nothing. */
   forget(): void {
     this.#cluster = this.cluster;
