@@ -240,7 +240,7 @@ async function compose(
   const clients = ClientPresence.open({ host, members, cluster, clock: systemClock, log });
   started.push(() => clients.stop());
   const provisional = ProvisionalGossip.open({ host, members, cluster, clock: systemClock, log });
-  started.push(async () => provisional.stop());
+  started.push(() => provisional.stop());
 
   const changeCheck = new ChangeCheck();
   started.push(() => changeCheck.stop());

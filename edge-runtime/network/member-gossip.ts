@@ -4,10 +4,21 @@
  * member learns nothing: gossipsub never hears of it. A node that slept through a change of the members takes a new one in
  * when it has heard of it, and until then holds its stream.
  */
-import { type GossipSub, type GossipSubComponents, gossipsub, StrictSign } from "@chainsafe/libp2p-gossipsub";
+import {
+  type GossipSub,
+  type GossipSubComponents,
+  gossipsub,
+  type Message,
+  StrictSign,
+  TopicValidatorResult,
+} from "@chainsafe/libp2p-gossipsub";
 import type { Connection, PeerId, Stream, StreamHandler, Topology } from "@libp2p/interface";
-import { OpenClawError } from "@openclaw/core/errors.ts";
+import { invariant, OpenClawError } from "@openclaw/core/errors.ts";
+import type { Clock } from "@openclaw/core/ports.ts";
+import { Pace } from "@openclaw/core/provisional/pace.ts";
+import { asError } from "./frame.ts";
 import * as limits from "./limits.ts";
+import type { NetworkLog } from "./network-log.ts";
 
 const PROTOCOL = "/openclaw/presence/1";
 const HEARTBEAT_MS = 2_000;
@@ -149,5 +160,117 @@ export class MemberGossip {
   #parted(peer: PeerId): void {
     for (const way of ["to", "from"]) this.#drop(`${way} ${peer}`);
     if (this.#taken.delete(peer.toString())) void this.#topology?.onDisconnect?.(peer);
+  }
+}
+
+export interface MemberTopicOptions {
+  /** With gossip among members. */
+  readonly host: { readonly services: { readonly memberGossip?: GossipSub } };
+  readonly members: Pick<MemberGossip, "isMember">;
+  /** One of those that the gossip allows. */
+  readonly topic: string;
+  /** Messages of one member a second. */
+  readonly perSecond: number;
+  readonly clock: Clock;
+  readonly log: NetworkLog;
+  /** What the log says of a message that could not be passed on: whoever lost something says it again. */
+  readonly notPassedOn: string;
+  /** A member's message. @throws OpenClawError it cannot be read */
+  heard(message: Uint8Array): void;
+}
+
+/** Messages between gateways, counted since the start. */
+export interface MemberTopicCounts {
+  readonly published: number;
+  readonly taken: number;
+  /** Messages that were thrown away: of no member, of one that sends too many, and those that cannot be read. */
+  readonly strange: number;
+  readonly flooded: number;
+  readonly malformed: number;
+}
+
+/**
+ * R11. One topic among the members. A message is taken from a member only (StrictSign: its author signed it), at a pace, and
+ * what is wrong with it is counted and harms nobody.
+ */
+export class MemberTopic {
+  readonly #options: MemberTopicOptions;
+  readonly #gossip: GossipSub;
+  /** Of members only, and so as few as they are. */
+  readonly #paces = new Map<string, Pace>();
+  readonly #publishing = new Set<Promise<void>>();
+  readonly #counts = { published: 0, taken: 0, strange: 0, flooded: 0, malformed: 0 };
+
+  private constructor(options: MemberTopicOptions) {
+    const { memberGossip } = options.host.services;
+    invariant(memberGossip !== undefined, "a node's host gossips among members");
+    this.#options = options;
+    this.#gossip = memberGossip;
+  }
+
+  static open(options: MemberTopicOptions): MemberTopic {
+    const topic = new MemberTopic(options);
+    topic.#gossip.topicValidators.set(options.topic, (_peer, message) => topic.#validate(message));
+    topic.#gossip.subscribe(options.topic);
+    return topic;
+  }
+
+  /** Resolves when what was published is on its way, as far as that can be told. */
+  async stop(): Promise<void> {
+    const { topic } = this.#options;
+    await Promise.all(this.#publishing);
+    this.#gossip.unsubscribe(topic);
+    this.#gossip.topicValidators.delete(topic);
+  }
+
+  counts(): MemberTopicCounts {
+    return { ...this.#counts };
+  }
+
+  publish(message: Uint8Array): void {
+    const { topic, log, notPassedOn } = this.#options;
+    // A signature for nobody.
+    if (this.#gossip.getSubscribers(topic).length === 0) return;
+    this.#counts.published++;
+    const publishing = this.#gossip
+      .publish(topic, message)
+      .then(
+        () => undefined,
+        (error: unknown) => log.info({ reason: asError(error).message }, notPassedOn),
+      )
+      .finally(() => this.#publishing.delete(publishing));
+    this.#publishing.add(publishing);
+  }
+
+  /** Sees each message once, after its signature was checked and before it is passed on. */
+  #validate(message: Message): TopicValidatorResult {
+    if (message.type !== "signed" || message.data.length > limits.PRESENCE_GOSSIP_MESSAGE_BYTES_MAX) {
+      this.#counts.malformed++;
+      return TopicValidatorResult.Reject;
+    }
+    const author = message.from.toString();
+    if (!this.#options.members.isMember(author)) {
+      this.#counts.strange++;
+      return TopicValidatorResult.Ignore;
+    }
+    if (!this.#inPace(author)) {
+      this.#counts.flooded++;
+      return TopicValidatorResult.Ignore;
+    }
+    try {
+      this.#options.heard(message.data);
+    } catch (error) {
+      if (!(error instanceof OpenClawError)) throw error;
+      this.#counts.malformed++;
+      return TopicValidatorResult.Reject;
+    }
+    this.#counts.taken++;
+    return TopicValidatorResult.Accept;
+  }
+
+  #inPace(author: string): boolean {
+    const pace = this.#paces.get(author) ?? new Pace(this.#options.clock, this.#options.perSecond);
+    this.#paces.set(author, pace);
+    return pace.take();
   }
 }

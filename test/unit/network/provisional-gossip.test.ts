@@ -23,7 +23,7 @@ beforeEach(async () => {
   cluster = await Libp2pCluster.create(3);
 });
 afterEach(async () => {
-  for (const provisional of open.splice(0)) provisional.stop();
+  for (const provisional of open.splice(0)) await provisional.stop();
   await cluster.destroy();
 });
 
