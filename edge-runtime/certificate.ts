@@ -5,6 +5,7 @@
  */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { isIP } from "node:net";
 import { createSecureContext } from "node:tls";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { Clock } from "@openclaw/core/ports.ts";
@@ -100,7 +101,8 @@ export class Certificate {
   }
 }
 
-async function readPem({ certificate, key }: CertificateFiles): Promise<Pem> {
+/** @throws OpenClawError CONFIG_INVALID: the files are not there, or do not belong together */
+export async function readPem({ certificate, key }: CertificateFiles): Promise<Pem> {
   const pem = { cert: await readText(certificate), key: await readText(key) };
   let belongs: boolean;
   try {
@@ -113,6 +115,12 @@ async function readPem({ certificate, key }: CertificateFiles): Promise<Pem> {
   }
   if (!belongs) throw new OpenClawError("CONFIG_INVALID", `tls: ${key} is not the key of ${certificate}`);
   return pem;
+}
+
+/** Whether browsers that dial this address, or this name, take it. */
+export function isFor({ cert }: Pem, host: string): boolean {
+  const certificate = new X509Certificate(cert);
+  return (isIP(host) === 0 ? certificate.checkHost(host) : certificate.checkIP(host)) !== undefined;
 }
 
 async function readText(path: string): Promise<string> {

@@ -12,6 +12,7 @@ import { isAbsolute, join, relative, resolve } from "node:path";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type Epoch, isClusterId, isNodeId, PARTITION, revision } from "@openclaw/core/ids.ts";
 import { Document } from "yaml";
+import { type CertificateFiles, readPem } from "./certificate.ts";
 import { isLoopbackHost, loadConfig } from "./config.ts";
 import { createCredential, saveCredential } from "./network/credential.ts";
 import { adoptTokenKey, ClusterKey, createIdentity, createTokenKey } from "./network/identity.ts";
@@ -37,6 +38,8 @@ export interface ClusterPlan {
   readonly parent?: { readonly token: SiteToken; readonly subscribe: Subscribed };
   /** A folder served at /. */
   readonly page?: string;
+  /** The certificate of every node, for browsers. */
+  readonly tls?: CertificateFiles;
   readonly logLevel?: string;
   /** Ask callers for tokens, also on loopback; elsewhere the nodes always do (X2). */
   readonly tokens?: boolean;
@@ -74,8 +77,8 @@ export interface InitialCluster {
 
 /**
  * Leaves nothing behind that it made when it fails: half a folder would be taken for a cluster by the next try.
- * @throws OpenClawError CONFIG_INVALID when the plan is not valid or the folder already holds a cluster; WRONG_CLUSTER when
- * the parent's token is for another site
+ * @throws OpenClawError CONFIG_INVALID when the plan is not valid, the certificate is not sound or the folder already holds a
+ * cluster; WRONG_CLUSTER when the parent's token is for another site
  */
 export async function initCluster(plan: ClusterPlan): Promise<InitialCluster> {
   const made: string[] = [];
@@ -95,6 +98,8 @@ async function layOut(plan: ClusterPlan, made: string[]): Promise<InitialCluster
   if (!Number.isInteger(plan.nodes) || plan.nodes < 1 || plan.nodes > NODES_MAX) {
     throw new OpenClawError("CONFIG_INVALID", `a cluster has 1 to ${NODES_MAX} nodes`);
   }
+  const tls = plan.tls ?? null;
+  if (tls !== null) await readPem(tls);
   const outermost = await mkdir(directory, { recursive: true });
   if (outermost !== undefined) made.push(outermost);
   if (await exists(join(directory, KEY_FILE))) {
@@ -144,7 +149,7 @@ async function layOut(plan: ClusterPlan, made: string[]): Promise<InitialCluster
       p2p: portOf(plan.p2pPorts, at, "p2p"),
       ws: portOf(plan.wsPorts, at, "ws"),
     };
-    members.push({ node, peer, ...listenAt(host, ports), httpPort: ports.http, folder });
+    members.push({ node, peer, ...listenAt(host, ports, tls), httpPort: ports.http, folder });
   }
 
   const nodes: InitialNode[] = [];
@@ -170,7 +175,8 @@ async function layOut(plan: ClusterPlan, made: string[]): Promise<InitialCluster
           http: member.http,
         })),
         ...(parent === null ? {} : { parent }),
-        ...(plan.page === undefined ? {} : { page: pageFrom(folder, plan.page) }),
+        ...(plan.page === undefined ? {} : { page: pathFrom(folder, plan.page) }),
+        ...(tls === null ? {} : { tls: certificateFrom(folder, tls) }),
         ...(auth === null ? {} : { auth }),
         // So that new nodes find these; on loopback there is nobody to find.
         ...(open ? {} : { mdns: true }),
@@ -205,14 +211,24 @@ async function entriesOf(directory: string): Promise<Dirent[]> {
   }
 }
 
-const pageFrom = (folder: string, page: string): string => (isAbsolute(page) ? page : relative(folder, resolve(page)));
+/** A path as a configuration in that folder says it. */
+const pathFrom = (folder: string, path: string): string => (isAbsolute(path) ? path : relative(folder, resolve(path)));
+
+export const certificateFrom = (folder: string, { certificate, key }: CertificateFiles): CertificateFiles => ({
+  certificate: pathFrom(folder, certificate),
+  key: pathFrom(folder, key),
+});
 
 /** Where a node with these ports is, as others reach it. */
-export function listenAt(host: string, ports: { readonly http: number; readonly p2p: number; readonly ws: number }) {
+export function listenAt(
+  host: string,
+  ports: { readonly http: number; readonly p2p: number; readonly ws: number },
+  tls: CertificateFiles | null,
+) {
   const ip = host.includes(":") ? `/ip6/${host}` : `/ip4/${host}`;
   return {
-    addresses: [`${ip}/tcp/${ports.p2p}`, `${ip}/tcp/${ports.ws}/ws`],
-    http: `http://${host.includes(":") ? `[${host}]` : host}:${ports.http}`,
+    addresses: [`${ip}/tcp/${ports.p2p}`, `${ip}/tcp/${ports.ws}/${tls === null ? "ws" : "tls/ws"}`],
+    http: `${tls === null ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${ports.http}`,
   };
 }
 

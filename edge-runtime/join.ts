@@ -8,8 +8,9 @@ import { access, mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Multiaddr } from "@multiformats/multiaddr";
 import { OpenClawError } from "@openclaw/core/errors.ts";
+import { type CertificateFiles, readPem } from "./certificate.ts";
 import { isLoopbackHost, loadConfig } from "./config.ts";
-import { configText, listenAt } from "./init.ts";
+import { certificateFrom, configText, listenAt } from "./init.ts";
 import type { JoinToken } from "./join-token.ts";
 import { createInvitedCredential, loadCredential, saveCredential } from "./network/credential.ts";
 import { createHost } from "./network/host.ts";
@@ -25,6 +26,8 @@ export interface JoinPlan {
   readonly httpPort: number;
   readonly p2pPort: number;
   readonly wsPort: number;
+  /** The node's certificate, for browsers; null: http and ws only. */
+  readonly tls: CertificateFiles | null;
   /** Look for members by mDNS as well. */
   readonly discover: boolean;
   /** Ms until it is given up. */
@@ -38,14 +41,15 @@ export interface JoinPlan {
  * when no member could be asked
  */
 export async function joinCluster(plan: JoinPlan): Promise<string> {
-  const { directory, token } = plan;
+  const { directory, token, tls } = plan;
+  if (tls !== null) await readPem(tls);
   const config = join(directory, "config.yaml");
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const identity = await ownIdentity(join(directory, "identity.key"));
   await ownCredential(join(directory, "credential"), identity, token);
   // Who has a configuration was taken in: it has nothing to ask any more.
   if (await exists(config)) {
-    plan.report(`${directory} has joined already`);
+    plan.report(`${directory} has joined already: its configuration stays as it is`);
     return config;
   }
   const joined = await asked(plan, identity);
@@ -92,8 +96,8 @@ async function asked(plan: JoinPlan, identity: NodeIdentity): Promise<Joined> {
   }
 }
 
-function placeOf({ httpPort, p2pPort, wsPort }: JoinPlan, peer: string, host: string) {
-  const { http, addresses } = listenAt(host, { http: httpPort, p2p: p2pPort, ws: wsPort });
+function placeOf({ httpPort, p2pPort, wsPort, tls }: JoinPlan, peer: string, host: string) {
+  const { http, addresses } = listenAt(host, { http: httpPort, p2p: p2pPort, ws: wsPort }, tls);
   return { peer, addresses, http };
 }
 
@@ -116,7 +120,7 @@ async function addressTowards(member: Multiaddr): Promise<string> {
   }
 }
 
-function textOf({ token, httpPort }: JoinPlan, { place, epoch, members, shared }: Joined): string {
+function textOf({ token, directory, httpPort, tls }: JoinPlan, { place, epoch, members, shared }: Joined): string {
   const { cluster, node } = token.invitation;
   return configText({
     version: 1,
@@ -135,6 +139,7 @@ function textOf({ token, httpPort }: JoinPlan, { place, epoch, members, shared }
       { node, ...place },
     ],
     mdns: !isLoopbackHost(new URL(place.http).hostname),
+    ...(tls === null ? {} : { tls: certificateFrom(directory, tls) }),
     ...sharedFields(shared),
   });
 }

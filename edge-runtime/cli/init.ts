@@ -5,6 +5,13 @@ import { isLoopbackHost } from "../config.ts";
 import { initCluster } from "../init.ts";
 import { invite } from "../invite.ts";
 import { parseSiteToken, type SiteToken } from "../site-token.ts";
+import {
+  type CertificateOptions,
+  certificateArguments,
+  certificateOf,
+  otherNames,
+  takingCertificate,
+} from "./certificate-options.ts";
 import { joinLine, QUORUM_OF_TWO } from "./member.ts";
 import { examples, print, wholeNumber } from "./reach.ts";
 import { type Subscribing, subscribedOf, subscribing } from "./subscribing.ts";
@@ -33,13 +40,15 @@ export function addInit(program: Command, name: string): void {
       examples(
         "openclaw init --cluster shop --nodes 3",
         "openclaw init --cluster shop --nodes 1 --host 10.0.0.1",
+        "openclaw init --cluster shop --host 10.0.0.1 --tls-cert gateway.crt --tls-key gateway.key",
         "openclaw init --cluster shop --parent ocs_lgG… --subscribe-prefix config/",
       ),
     );
-  subscribing(init).action(async (options: InitOptions) => {
+  subscribing(takingCertificate(init)).action(async (options: InitOptions) => {
     const { cluster, nodes, host, page } = options;
     const from = (first: number): number[] => Array.from({ length: nodes }, (_, i) => first + i);
     const parent = await parentOf(options);
+    const tls = certificateOf(options);
     const directory = options.dir ?? `./${cluster}`;
     const made = await initCluster({
       directory,
@@ -51,10 +60,15 @@ export function addInit(program: Command, name: string): void {
       wsPorts: from(options.wsPort),
       ...(parent === undefined ? {} : { parent }),
       ...(page === undefined ? {} : { page }),
+      ...(tls === null ? {} : { tls }),
       ...(options.tokens === undefined ? {} : { tokens: options.tokens }),
     });
     print(`cluster ${made.cluster}, public key ${made.clusterKey}`);
     for (const { node, config, http } of made.nodes) print(`${node}  ${http}  ${config}`);
+    for (const { config } of made.nodes) {
+      const notice = await otherNames(config);
+      if (notice !== null) print(notice);
+    }
     print("Keep cluster.key safe and apart: it admits nodes, and no running node needs it.");
     print("Start each node with: openclaw node start --config FILE");
     if (made.secured) {
@@ -66,7 +80,7 @@ export function addInit(program: Command, name: string): void {
   });
 }
 
-interface InitOptions extends Subscribing {
+interface InitOptions extends Subscribing, CertificateOptions {
   readonly cluster: string;
   readonly nodes: number;
   readonly dir?: string;
@@ -85,9 +99,12 @@ async function printInvitations(options: InitOptions, name: string, directory: s
   print(
     `When it runs, ${count === 1 ? "this line joins one more node" : `these lines join ${count} more nodes, each once`}:`,
   );
+  const tls = certificateOf(options);
+  const certificate = tls === null ? "" : certificateArguments(tls);
   for (let at = 0; at < count; at++) {
     const { token } = await invite({ directory, replaces: null, members: null, used: [] });
-    print(joinLine(name, token, isLoopbackHost(options.host) ? portsAfter(options, options.nodes + at) : ""));
+    const ports = isLoopbackHost(options.host) ? portsAfter(options, options.nodes + at) : "";
+    print(joinLine(name, token, `${ports}${certificate}`));
   }
   if (options.nodes + count === 2) print(QUORUM_OF_TWO);
 }

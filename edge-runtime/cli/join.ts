@@ -2,9 +2,10 @@
 import type { Command } from "commander";
 import { parseToken } from "../join-token.ts";
 import type { NodeOptions } from "../node.ts";
+import { type CertificateOptions, certificateOf, otherNames, takingCertificate } from "./certificate-options.ts";
 import { examples, print, wholeNumber } from "./reach.ts";
 
-interface JoinOptions {
+interface JoinOptions extends CertificateOptions {
   readonly dir?: string;
   readonly host?: string;
   readonly httpPort: number;
@@ -16,7 +17,7 @@ interface JoinOptions {
 }
 
 export function addJoin(program: Command, name: string, node: NodeOptions): void {
-  program
+  const join = program
     .command("join <token>")
     .description("make this box a member, with a token that `init` or `member invite` printed, and run its node")
     .option("--dir <folder>", "where to put the node (default: ./<node>)")
@@ -34,29 +35,32 @@ export function addJoin(program: Command, name: string, node: NodeOptions): void
         `${name} join ocj_lgG… --host 10.0.0.2 --dir ./shop-2`,
         `${name} join ocj_lgG… --no-start`,
       )}`,
-    )
-    .action(async (text: string, options: JoinOptions) => {
-      const token = await parseToken(text);
-      const directory = options.dir ?? `./${token.invitation.node}`;
-      // Loaded only here, as for `node start`.
-      const { joinCluster } = await import("../join.ts");
-      const config = await joinCluster({
-        token,
-        directory,
-        host: options.host ?? null,
-        httpPort: options.httpPort,
-        p2pPort: options.p2pPort,
-        wsPort: options.wsPort,
-        discover: options.discover,
-        timeoutMs: options.timeout * 1_000,
-        report: (line) => void process.stderr.write(`${line}\n`),
-      });
-      print(`${token.invitation.node} has joined ${token.invitation.cluster}; its configuration is ${config}`);
-      if (!options.start) {
-        print(`Start it with: ${name} node start --config ${config}`);
-        return;
-      }
-      const { runNode } = await import("./node-start.ts");
-      await runNode(config, node);
+    );
+  takingCertificate(join).action(async (text: string, options: JoinOptions) => {
+    const token = await parseToken(text);
+    const directory = options.dir ?? `./${token.invitation.node}`;
+    // Loaded only here, as for `node start`.
+    const { joinCluster } = await import("../join.ts");
+    const config = await joinCluster({
+      token,
+      directory,
+      host: options.host ?? null,
+      httpPort: options.httpPort,
+      p2pPort: options.p2pPort,
+      wsPort: options.wsPort,
+      tls: certificateOf(options),
+      discover: options.discover,
+      timeoutMs: options.timeout * 1_000,
+      report: (line) => void process.stderr.write(`${line}\n`),
     });
+    print(`${token.invitation.node} has joined ${token.invitation.cluster}; its configuration is ${config}`);
+    const notice = await otherNames(config);
+    if (notice !== null) print(notice);
+    if (!options.start) {
+      print(`Start it with: ${name} node start --config ${config}`);
+      return;
+    }
+    const { runNode } = await import("./node-start.ts");
+    await runNode(config, node);
+  });
 }
