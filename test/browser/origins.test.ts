@@ -1,47 +1,30 @@
 /** Two gateways of one site are two origins of a device: what waits at the one, a page of the other tells. */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { BrowserContext, Page } from "playwright";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { buildPage } from "../../demo/build-page.ts";
-import { type Cluster, Fleet } from "../../demo/fleet.ts";
 import { violations } from "./axe.ts";
-import { complaints, launchChromium } from "./chromium.ts";
+import { complaints } from "./chromium.ts";
+import { type PageAtSite, pageAtSite } from "./served-page.ts";
 
 /** Ms for a page to see what another origin says, and for what waits to arrive, on a busy machine. */
 const TOLD_MS = 60_000;
 
-let folder: string;
-let fleet: Fleet;
-let site: Cluster;
+let served: PageAtSite;
 let context: BrowserContext;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "openclaw-origins-"));
-  fleet = await Fleet.open({
-    folder: join(folder, "fleet"),
-    page: await buildPage(),
-    ports: "any",
-    fresh: true,
-    sites: [{ name: "california", networks: ["ci"] }],
-    report: () => undefined,
-  });
-  site = fleet.site("california");
-  await fleet.start();
+  served = await pageAtSite();
 });
 beforeEach(async () => {
-  context = await launchChromium(await mkdtemp(join(folder, "profile-")));
+  ({ context } = await served.device());
 });
 afterEach(() => context.close());
-afterAll(async () => {
-  await fleet?.stop();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => served?.stop());
 
 async function openPage(gateway: number): Promise<Page> {
   const page = await context.newPage();
-  await page.goto(site.urls[gateway] ?? "");
+  await page.goto(served.site.urls[gateway] ?? "");
   await page.waitForFunction(() => globalThis.openclawDemo !== undefined);
   return page;
 }
@@ -64,13 +47,13 @@ test("the gateway that served the page is killed: the page of another says what 
   const first = await openPage(0);
   await typeOffline(first, "Pump 2 is loud. ");
   await first.close();
-  const [node] = site.nodes;
+  const [node] = served.site.nodes;
   await node?.kill();
   await context.setOffline(false);
 
   const second = await openPage(1);
   const found = complaints(second);
-  const origin = new URL(site.urls[0] ?? "").origin;
+  const origin = new URL(served.site.urls[0] ?? "").origin;
   await expect
     .poll(() => notice(second).textContent(), { timeout: TOLD_MS })
     .toMatch(/^\d+ edits? waits? on this device/);
@@ -96,7 +79,7 @@ test("what waits at one origin is saved to a file there, and a page of another t
   await first.getByText("Save what waits").click();
   const downloading = first.waitForEvent("download");
   await first.getByRole("button", { name: "Save it to a file" }).click();
-  const file = join(folder, "what-waits.openclaw");
+  const file = join(served.folder, "what-waits.openclaw");
   await (await downloading).saveAs(file);
   expect((await readFile(file)).subarray(0, 17).toString()).toBe("openclaw outbox 1");
   await first.close();

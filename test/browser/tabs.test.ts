@@ -1,50 +1,27 @@
 /** Four tabs of one browser over a site of three gateways: which of them has the connection, and what each shows. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { BrowserContext, CDPSession, Page, WebSocket } from "playwright";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { buildPage } from "../../demo/build-page.ts";
-import { type Cluster, Fleet } from "../../demo/fleet.ts";
-import { complaints, launchChromium } from "./chromium.ts";
+import { complaints } from "./chromium.ts";
 import { rendererOf } from "./renderer.ts";
+import { type PageAtSite, pageAtSite } from "./served-page.ts";
 
 /** Ms for what takes a moment, on a busy machine. */
 const SOON_MS = 30_000;
 
-let folder: string;
-let fleet: Fleet;
-let site: Cluster;
+let served: PageAtSite;
 let context: BrowserContext;
 let profile: string;
 let tabs: Tab[];
-let count = 0;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "openclaw-tabs-"));
-  fleet = await Fleet.open({
-    folder: join(folder, "fleet"),
-    page: await buildPage(),
-    ports: "any",
-    fresh: true,
-    sites: [{ name: "california", networks: ["ci"] }],
-    report: () => undefined,
-  });
-  site = fleet.site("california");
-  await fleet.start();
+  served = await pageAtSite();
 });
 beforeEach(async () => {
-  profile = join(folder, `profile-${++count}`);
-  context = await launchChromium(profile, "block");
+  ({ context, profile } = await served.device("block"));
   tabs = [];
 });
-afterEach(async () => {
-  await context.close();
-});
-afterAll(async () => {
-  await fleet?.stop();
-  await rm(folder, { recursive: true, force: true });
-});
+afterEach(() => context.close());
+afterAll(() => served?.stop());
 
 /** A tab, and what Chromium tells of it. */
 class Tab {
@@ -61,7 +38,7 @@ class Tab {
   static async open(page?: Page): Promise<Tab> {
     const tab = new Tab(page ?? (await context.newPage()));
     tabs.push(tab);
-    if (page === undefined) await tab.page.goto(site.urls[0] ?? "");
+    if (page === undefined) await tab.page.goto(served.site.urls[0] ?? "");
     await tab.page.waitForFunction(() => globalThis.openclawDemo !== undefined);
     return tab;
   }

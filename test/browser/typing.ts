@@ -1,18 +1,12 @@
 /** Somebody types in a page, in Chromium, while others' changes of the same long text arrive from a real gateway. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as Automerge from "@automerge/automerge";
 import type { Client } from "@openclaw/core/client/client.ts";
 import { openClaw } from "@openclaw/edge-runtime/client.ts";
-import { loadConfig } from "@openclaw/edge-runtime/config.ts";
-import { initCluster } from "@openclaw/edge-runtime/init.ts";
-import { startNode } from "@openclaw/edge-runtime/node.ts";
 import type { Page } from "playwright";
-import { freePorts } from "../../demo/ports.ts";
 import { buildTestPage } from "./build-test-page.ts";
-import { complaints, launchChromium } from "./chromium.ts";
+import { complaints } from "./chromium.ts";
+import { pageAtNode } from "./served-page.ts";
 import { traceTasks } from "./task-trace.ts";
 import { COLLECTION, DOCUMENT, INSERTED, TEXT } from "./typing-document.ts";
 
@@ -36,34 +30,17 @@ export interface Typing {
 
 /** @param changes of others, made offline, that come at once */
 export async function typeWhileChangesArrive(changes: number): Promise<Typing> {
-  const folder = await mkdtemp(join(tmpdir(), "openclaw-typing-"));
-  const undo: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
+  const served = await pageAtNode((folder) => buildTestPage(PAGE, folder));
   try {
-    const [http = 0, p2p = 0, ws = 0] = await freePorts([null, null, null]);
-    const dist = join(folder, "page");
-    await buildTestPage(PAGE, dist);
-    const { nodes } = await initCluster({
-      directory: join(folder, "shop"),
-      cluster: "shop",
-      nodes: 1,
-      host: "127.0.0.1",
-      httpPorts: [http],
-      p2pPorts: [p2p],
-      wsPorts: [ws],
-      page: dist,
-      logLevel: "silent",
-    });
-    const [made] = nodes;
-    if (made === undefined) throw new Error("one node was laid out");
-    const node = await startNode(await loadConfig(made.config));
-    undo.push(() => node.stop());
-    const writer = await openClaw({ gateways: [...made.addresses] });
-    undo.push(() => writer.stop());
-    const context = await launchChromium(join(folder, "profile"));
-    undo.push(() => context.close());
-    return await observe(await context.newPage(), node.http, writer, changes);
+    const writer = await openClaw({ gateways: served.gateways });
+    try {
+      const { context } = await served.device();
+      return await observe(await context.newPage(), served.node.http, writer, changes);
+    } finally {
+      await writer.stop();
+    }
   } finally {
-    for (const step of undo.reverse()) await step();
+    await served.stop();
   }
 }
 
