@@ -5,14 +5,13 @@
 import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
 import { type ClusterId, type Epoch, isClusterId, PARTITION, type Revision, revision } from "../ids.ts";
 import type { DocumentName } from "../ledger/document-names.ts";
-import { lastRevision } from "../ledger/link-item.ts";
 import type { PositionToken } from "../ledger/position-token.ts";
 import { common, isSame } from "../ledger/scope.ts";
 import type { SnapshotStep } from "../ledger/snapshot.ts";
 import { isWhole } from "../ledger/snapshot.ts";
 import { bringsDocument, NOTHING, type Subscription } from "../ledger/subscription.ts";
 import { SUBSCRIPTION_ITEMS_MAX } from "../limits.ts";
-import type { ChildLink, EventRun, Hello } from "../sync/child-link.ts";
+import type { ChildLink, Hello } from "../sync/child-link.ts";
 import { isBare } from "../sync/run.ts";
 import type { Documents } from "./documents.ts";
 import type { Inspection } from "./inspection.ts";
@@ -20,6 +19,7 @@ import type { Journal } from "./journal.ts";
 import type { Keys } from "./keys.ts";
 import type { SyncProgress } from "./options.ts";
 import type { Quarantines, ReceivedChanges } from "./quarantines.ts";
+import { type Run, stepsOf, takeRuns } from "./run-steps.ts";
 import type { Rungs } from "./rungs.ts";
 import type { ClientStore, DownCursor, SiteLife } from "./store.ts";
 import { covers, coversPrefix, fits, isEmpty, union, withRoom } from "./subscription.ts";
@@ -28,8 +28,6 @@ import { type Place, snapshotAfter, takenOfPiece } from "./taken-snapshot.ts";
 
 /** Bare revisions that may be taken without being written down: a restart asks for them again. */
 const UNWRITTEN_MAX = 4_096;
-/** Items that are read, stored and shown in one step: whoever types has a turn between two, and so has the device's store. */
-export const STEP_ITEMS_MAX = 256;
 const BEGINNING: Place = { cursor: revision(0), held: NOTHING, snapshot: null };
 
 export interface DownHost {
@@ -53,8 +51,6 @@ export interface DownHost {
   restart(): void;
 }
 
-type Run = Pick<EventRun, "items" | "to">;
-
 export class Down {
   readonly #host: DownHost;
   #wanted: Subscription;
@@ -73,6 +69,8 @@ export class Down {
   #beginning: Promise<void> = Promise.resolve();
   /** This device came from another site, and has not offered this one all its documents. */
   #isUnmatched: boolean;
+  /** The site said that it has nothing, and nothing came since. */
+  #isNothingThere = false;
 
   constructor(host: DownHost, stored: DownCursor | null, wanted: Subscription) {
     this.#host = host;
@@ -99,8 +97,20 @@ export class Down {
     const { snapshot } = this.#place;
     if (snapshot !== null) return { kind: "snapshot", received: snapshot.received, expected: snapshot.expected };
     // What is stored, and not what the parent was asked for: that may bring more than is here.
-    const isHere = covers(this.#stored?.subscription ?? NOTHING, this.#wanted);
+    const isHere = this.#isNothingThere || covers(this.#stored?.subscription ?? NOTHING, this.#wanted);
     return { kind: isHere ? "streaming" : "waiting" };
+  }
+
+  /** Something is to come of the site, and nothing came yet. */
+  get awaitsFirst(): boolean {
+    return this.#place.cursor === 0 && !this.#isNothingThere && !isEmpty(this.#wanted);
+  }
+
+  /** Nothing will: the site has nothing, and so all of it is here. */
+  nothingThere(): void {
+    if (!this.awaitsFirst) return;
+    this.#isNothingThere = true;
+    this.#host.changed();
   }
 
   /** Nonce of the epoch in which the site is known here; null before it was met. */
@@ -235,6 +245,7 @@ export class Down {
     this.#epoch = null;
     this.#stored = null;
     this.#place = BEGINNING;
+    this.#isNothingThere = false;
   }
 
   /** Another site is followed: that stands in storage. The stream begins from nothing. */
@@ -346,37 +357,12 @@ export class Down {
   #show(taken: Taken, received: readonly ReceivedChanges[], place: Place): void {
     const { rungs, documents, keys } = this.#host;
     this.#place = place;
+    this.#isNothingThere &&= place.cursor === 0;
     for (const { hashes, at } of taken.committed) rungs.committed(hashes, at);
     for (const { collection, document, changes } of received) documents.received(collection, document, changes);
     keys.received(taken.events, place.cursor);
     documents.rungsMoved([...taken.documents.values()]);
   }
-}
-
-/** A run in parts of one step each. */
-function stepsOf(run: Run): readonly Run[] {
-  const steps: Run[] = [];
-  let rest = run.items;
-  for (; rest.length > STEP_ITEMS_MAX; rest = rest.slice(STEP_ITEMS_MAX)) {
-    const items = rest.slice(0, STEP_ITEMS_MAX);
-    const last = items.at(-1);
-    if (last !== undefined) steps.push({ items, to: lastRevision(last) });
-  }
-  return [...steps, { items: rest, to: run.to }];
-}
-
-/** The runs that come before the next step of a snapshot, as far as one step goes. */
-function takeRuns(waiting: (Run | SnapshotStep)[]): readonly Run[] {
-  const runs: Run[] = [];
-  let items = 0;
-  for (const one of waiting) {
-    if (!("items" in one)) break;
-    items += one.items.length;
-    if (runs.length > 0 && items > STEP_ITEMS_MAX) break;
-    runs.push(one);
-  }
-  waiting.splice(0, runs.length);
-  return runs;
 }
 
 /** @throws OpenClawError OVERLOADED */

@@ -41,6 +41,10 @@ export interface KeyMirrorsHost {
   covers(prefix: Uint8Array, origin: string | null): boolean;
   /** @throws OpenClawError UNAVAILABLE, OVERLOADED */
   head(timeoutMs: number): Promise<Revision>;
+  /** Something is to come of the site, and nothing came yet. */
+  awaitsFirst(): boolean;
+  /** Nothing will: the site has nothing. */
+  nothingThere(): void;
 }
 
 const OPENING: MirrorState = { kind: "opening" };
@@ -60,7 +64,10 @@ export class KeyMirrors {
     this.#level = new MirrorLevel({
       clock: host.clock,
       head: (timeoutMs) => host.head(timeoutMs),
-      changed: () => this.#each((mirror) => mirror.levelChanged()),
+      changed: () => {
+        this.#each((mirror) => mirror.levelChanged());
+        if (this.#level.isNothing) host.nothingThere();
+      },
     });
   }
 
@@ -94,7 +101,7 @@ export class KeyMirrors {
   welcomed(): void {
     this.#isForgotten = false;
     this.#level.welcomed();
-    if (this.#open.size > 0) this.#level.look();
+    if (this.#open.size > 0 || this.#host.awaitsFirst()) this.#level.look();
   }
 
   parted(): void {

@@ -40,6 +40,10 @@ export interface KeysHost {
   readonly session: ReadSession;
   /** The gateway's ledger ends there. @throws OpenClawError UNAVAILABLE, OVERLOADED */
   head(timeoutMs: number): Promise<Revision>;
+  /** Something is to come of the site, and nothing came yet. */
+  awaitsFirst(): boolean;
+  /** Nothing will: the site has nothing. */
+  nothingThere(): void;
   /** What the mirror shows; null before its site was met. */
   mirrored(): PositionToken | null;
   /** True if the mirror holds every key of that prefix and origin. */

@@ -125,6 +125,8 @@ export class Session {
       session: this.reads,
       head: async (timeoutMs) =>
         (await this.#site.ask({ kind: "position" }, { kind: "local" }, timeoutMs)).answer.revision,
+      awaitsFirst: () => this.#down.awaitsFirst,
+      nothingThere: () => this.#down.nothingThere(),
       mirrored: () => this.#down.position(this.#down.cursor),
       covers: (prefix, origin) => this.#down.coversPrefix(prefix, origin !== null),
       subscribePrefix: (prefix, origin) =>

@@ -128,3 +128,56 @@ describe("S4: a first visit behind a compaction", () => {
     expect((await store.mirrored()).length).toBe(KEYS + 2);
   });
 });
+
+describe("S4: a first visit to a site that has nothing", () => {
+  test("is whole once the site said so, and stays so while it has nothing, whatever more is wanted", async () => {
+    const world = new World();
+    const site = await world.cluster("california");
+    expect(site.position().revision).toBe(0);
+    const client = await world.client(site, { subscribe: SUBSCRIBE });
+    const all = told(client);
+    expect(all).toEqual([{ kind: "waiting" }]);
+    await world.elapse(1_000);
+    expect(all).toEqual([{ kind: "waiting" }, { kind: "streaming" }]);
+    client.kv.watch("r/", () => undefined);
+    client.goOffline();
+    client.goOnline();
+    await world.elapse(1_000);
+    expect(all).toHaveLength(2);
+    await put(site, "q/1");
+    await world.elapse(1_000);
+    expect(client.status()).toMatchObject({ sync: { kind: "streaming" }, cursor: 1 });
+    client.goOffline();
+    client.kv.watch("s/", () => undefined);
+    expect(client.status().sync).toEqual({ kind: "waiting" });
+  });
+
+  test("is not whole before it has what the site had when it was met", async () => {
+    const world = new World();
+    const site = await world.cluster("california");
+    await put(site, "q/1");
+    const client = await world.client(site, { subscribe: SUBSCRIBE });
+    const cursors: number[] = [];
+    client.subscribe(() => {
+      if (client.status().sync.kind === "streaming") cursors.push(client.status().cursor);
+    });
+    await world.elapse(1_000);
+    expect(client.status().sync).toEqual({ kind: "streaming" });
+    expect(Math.min(...cursors)).toBe(1);
+  });
+
+  test("is asked again where the answer was lost, and where nothing is wanted nobody asks", async () => {
+    const world = new World();
+    const site = await world.cluster("california");
+    const client = await world.client(site, { subscribe: SUBSCRIBE });
+    // A hello, its welcome, the question.
+    await world.deliver(3);
+    world.cutAll();
+    expect(client.status().sync).toEqual({ kind: "waiting" });
+    await world.elapse(5_000);
+    expect(client.status().sync).toEqual({ kind: "streaming" });
+    const idle = await world.client(site);
+    await world.elapse(1_000);
+    expect(idle.status()).toMatchObject({ link: "online", sync: { kind: "streaming" } });
+  });
+});
