@@ -132,6 +132,10 @@ export interface ClientWrite {
   readonly down?: DownCursor;
 }
 
+/**
+ * Sessions of one device share it but for the mirror and `down`, which are one session's: of two that follow the site by
+ * themselves, the one behind would put back what the other had. Who lets several have one store keeps those apart.
+ */
 export interface ClientStore {
   /** Resolves when the write can no longer be lost: in a browser, at the `complete` of a strict transaction (S1). @throws OpenClawError CLIENT_STORAGE_FAILED, CLIENT_STORAGE_LOST */
   write(write: ClientWrite): Promise<void>;

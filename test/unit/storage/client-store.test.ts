@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import { seq } from "@openclaw/core/ids.ts";
+import { openClaw } from "@openclaw/edge-runtime/client.ts";
 import { SqliteClientStore } from "@openclaw/edge-runtime/storage/client-store.ts";
 import { expect, onTestFinished, test } from "vitest";
 import { clientStoreContract } from "../../contracts/client-store.ts";
@@ -55,4 +56,28 @@ test("DATA_IN_USE: a file is one store's; and a write that fails takes nothing w
   });
   expect(await store.outboxLinks()).toEqual(await new MemoryClientStore().outboxLinks());
   await store.close();
+});
+
+test("DATA_IN_USE: a store is one client's at a time, for each would write its own mirror under the other's place", async () => {
+  const { file, remove } = folder();
+  onTestFinished(remove);
+  const peer = "12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf";
+  for (const store of [new MemoryClientStore(), new SqliteClientStore(file)]) {
+    const options = { gateways: [`/ip4/127.0.0.1/tcp/1/p2p/${peer}`], roaming: "documents", store } as const;
+    const first = await openClaw(options);
+    onTestFinished(() => first.stop());
+    const second = openClaw(options);
+    onTestFinished(() => second.then((client) => client.stop()).catch(() => undefined));
+    await expect(second).rejects.toMatchObject({ code: "DATA_IN_USE" });
+    expect(await store.outboxLinks()).toEqual([]);
+    await first.stop();
+  }
+  const store = new MemoryClientStore();
+  const options = { gateways: [`/ip4/127.0.0.1/tcp/1/p2p/${peer}`], store };
+  await (await openClaw(options)).stop();
+  // Who did not open has it no longer, either.
+  store.down = () => Promise.reject(new Error("planted"));
+  await expect(openClaw(options)).rejects.toThrow("planted");
+  store.down = async () => null;
+  await (await openClaw(options)).stop();
 });
