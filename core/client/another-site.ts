@@ -22,6 +22,7 @@ export interface AnotherSiteHost extends SiteChangeHost {
   readonly links: OwnLinks;
   readonly leases: Leases;
   readonly neighbours: Neighbours;
+  failed(error: unknown): void;
   /** Rows of this session that wait for the site before. */
   left(outbox: Outbox): void;
 }
@@ -57,11 +58,15 @@ export async function followSite(host: AnotherSiteHost, to: SiteLife): Promise<v
   host.neighbours.leave();
   keys.received(gone.map(deletion), cursor);
   documents.rungsMoved();
-  // What was made for the site before, and was on its way into the outbox just then, is in it.
-  await journal.commit({}).finally(() => host.left(old));
+  // The other site is followed by now: what storage refuses from here on keeps nobody from hearing of it.
+  const failed = (error: unknown): void => host.failed(error);
+  // What was made for the site before, and was on its way into the outbox just then, is in it, or was not stored.
+  await journal.commit({}).catch(failed);
+  host.left(old);
   const late = withdrawn(old);
   tell(old, late, to);
-  await journal.commit({ write: { replaced: late } });
+  // Else it is done when this site is asked what it lacks.
+  await journal.commit({ write: { replaced: late } }).catch(failed);
 }
 
 /** Rows that name no site are the one's that was known so far: from here on they say so. */

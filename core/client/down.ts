@@ -261,6 +261,11 @@ export class Down {
     this.#isUnmatched = false;
   }
 
+  /** That could not be stored: it is offered them again. */
+  notMatched(): void {
+    this.#isUnmatched = true;
+  }
+
   /** What stands in storage, with how far the parent's parent is now; null while nothing does. */
   stored(): DownCursor | null {
     if (this.#stored === null) return null;

@@ -113,6 +113,7 @@ export class Roaming {
     }
     if (isOver()) return;
     for (const outbox of this.#left) {
+      await this.#withdraw(outbox);
       await this.#carry(outbox.link);
       // Another site may be followed by now, and this one's outbox be among them.
       if (isOver()) return;
@@ -123,10 +124,22 @@ export class Roaming {
     if (isOver()) return;
     down.matched();
     const stored = down.stored();
-    if (stored !== null) await journal.commit({ write: { down: stored } });
+    if (stored !== null) {
+      await journal.commit({ write: { down: stored } }).catch((error: unknown) => {
+        down.notMatched();
+        throw error;
+      });
+    }
     rungs.matched(at);
     documents.rungsMoved();
-    this.#host.done();
+    // Where the connection ended meanwhile, the next one may be to another site: nothing is sent before that is known.
+    if (!isOver()) this.#host.done();
+  }
+
+  /** What was withdrawn when its site was left, once more: storing that may have failed then. */
+  async #withdraw(outbox: Outbox): Promise<void> {
+    const withdrawn = [...outbox.rows()].flatMap(({ row }) => (isNothing(row.command) ? [row] : []));
+    if (withdrawn.length > 0) await this.#host.journal.commit({ write: { replaced: withdrawn } });
   }
 
   /** Resolves with the revision as of which the site was asked. */

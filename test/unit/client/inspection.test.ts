@@ -1,9 +1,9 @@
 /** What comes from a site is read and checked behind a port, before anything of it is stored or shown. */
 
 import { inspection as plain } from "@openclaw/browser/worker/plain-inspection.ts";
-import { STEP_ITEMS_MAX } from "@openclaw/core/client/run-steps.ts";
 import type { Inspection } from "@openclaw/core/client/inspection.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
+import { STEP_ITEMS_MAX } from "@openclaw/core/client/run-steps.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import { expect, test } from "vitest";
 import { World } from "../sync/world.ts";

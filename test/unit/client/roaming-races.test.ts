@@ -1,5 +1,10 @@
 /** A device that roams, where a crash, slow storage, or another of its sessions falls between two of its steps. */
+import { utf8 } from "@openclaw/core/bytes.ts";
+import type { ClientWrite } from "@openclaw/core/client/store.ts";
+import { seq } from "@openclaw/core/ids.ts";
+import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import { expect, test } from "vitest";
+import { changesOf } from "../documents/changes.ts";
 import { linkId } from "../state-machine/one-cluster.ts";
 import { codeOf } from "../sync/code-of.ts";
 import { World } from "../sync/world.ts";
@@ -223,4 +228,121 @@ test("Q1: a write that is made while the switch to another site is being stored 
   expect([putsAt(shop), putsAt(depot)]).toEqual([{}, {}]);
   await van.drive(shop, 60_000);
   expect([putsAt(shop), putsAt(depot)]).toEqual([{ mine: 1 }, {}]);
+});
+
+/** The write that says in storage that a site was offered everything. */
+const isMatched = ({ down, mirrorReset }: ClientWrite, cluster: string): boolean =>
+  down?.cluster === cluster && down.unmatched === undefined && mirrorReset === undefined;
+
+test("D6: an outbox that a session left is not sent to one site while the switch to the next is stored", async () => {
+  // Nothing is streamed that would wait for storage, too.
+  const { world, depot, van } = await Van.between({ subscribe: {} });
+  const yard = await world.cluster("yard");
+  const [change] = changesOf("aa", (draft) => Object.assign(draft, { text: "left" })) as [DocumentChange];
+  const [matching, switching] = [held(), held()];
+  const { store } = van;
+  const write = store.write.bind(store);
+  store.write = async (step) => {
+    if (!matching.isReached() && isMatched(step, "depot")) await matching.wait();
+    if (matching.isReached() && !switching.isReached() && step.mirrorReset === true) await switching.wait();
+    return write(step);
+  };
+  await van.drive(depot);
+  expect(matching.isReached()).toBe(true);
+  const command = { kind: "change", collection: "log", document: "left", changes: [change] } as const;
+  const { epoch } = (await van.disk.down()) ?? { epoch: "" };
+  const row = { link: FIXED, seq: seq(1), command, site: { cluster: "depot", epoch } };
+  await van.disk.write({ enqueue: [row], changes: [command] });
+  await van.drive(yard, 5_000);
+  // Where gateways of both can be reached, the next connection may be to the one before.
+  van.at = depot;
+  matching.release();
+  await world.elapse(5_000);
+  expect(switching.isReached()).toBe(true);
+  van.at = yard;
+  switching.release();
+  await world.elapse(60_000);
+  expect(van.client.status()).toMatchObject({ cluster: "yard", unsynced: 0 });
+  expect(await hashesAt(yard, "left")).toEqual([change.hash]);
+});
+
+test("D8: where storing that a site was offered everything fails, it is asked again, and rungs are of what it said", async () => {
+  const { world, shop, depot, van } = await Van.between({ subscribe: {} });
+  const [change] = changesOf("aa", (draft) => Object.assign(draft, { text: "known" })) as [DocumentChange];
+  await van.disk.write({ changes: [{ collection: "log", document: "today", changes: [change] }] });
+  // Both sites have it, and this session did not send it.
+  await van.drive(depot);
+  await van.drive(shop);
+  van.die();
+  await van.wake();
+  await world.elapse(5_000);
+  const { store } = van;
+  const write = store.write.bind(store);
+  let isPlanted = false;
+  store.write = async (step) => {
+    if (isPlanted || !isMatched(step, "depot")) return write(step);
+    isPlanted = true;
+    throw new Error("planted");
+  };
+  await van.drive(depot, 60_000);
+  expect([isPlanted, await hashesAt(depot)]).toEqual([true, [change.hash]]);
+  await van.drive(null);
+  expect((await van.open()).rung(change.hash)).toBe("site");
+  expect((await van.disk.down())?.unmatched).toBeUndefined();
+});
+
+test("Q1: where storage fails behind the switch, whoever wrote a key hears that it waits", async () => {
+  for (let after = 0; after < 3; after++) {
+    const { world, shop, depot, van } = await Van.between();
+    await van.drive(null);
+    const edit = van.client.kv.put("mine", "1");
+    const roamed: string[] = [];
+    van.client.onRoamed(({ to }) => roamed.push(to));
+    await world.elapse(100);
+    const { store } = van;
+    const write = store.write.bind(store);
+    let left = Number.POSITIVE_INFINITY;
+    store.write = async (step) => {
+      if (left-- === 0) throw new Error("planted");
+      await write(step);
+      if (step.mirrorReset === true) left = after;
+    };
+    await van.drive(depot, 60_000);
+    expect(left, `${after} writes`).toBeLessThan(0);
+    expect(await codeOf(edit.site), `${after} writes`).toBe("WRONG_CLUSTER");
+    expect(roamed).toEqual(["depot"]);
+    await van.drive(shop, 60_000);
+    expect(putsAt(shop)).toEqual({ mine: 1 });
+  }
+});
+
+test("Q1: where storage fails behind the switch, what its caller repeats is not run later", async () => {
+  const { world, shop, depot, van } = await Van.between();
+  const switching = held();
+  const { store } = van;
+  const write = store.write.bind(store);
+  let isPlanted = false;
+  store.write = async (step) => {
+    if (!switching.isReached() && step.mirrorReset === true) await switching.wait();
+    if (!isPlanted && (step.replaced?.length ?? 0) > 0 && step.mirrorReset !== true) {
+      isPlanted = true;
+      throw new Error("planted");
+    }
+    return write(step);
+  };
+  await van.drive(depot);
+  expect(switching.isReached()).toBe(true);
+  const key = utf8("mine");
+  const attempt = van.client.kv.attempt({
+    kind: "txn",
+    compares: [],
+    success: [{ kind: "put", key, value: key, lease: null, previous: false }],
+    failure: [],
+  });
+  switching.release();
+  await world.elapse(40_000);
+  expect([isPlanted, await codeOf(attempt.site)]).toEqual([true, "WRONG_CLUSTER"]);
+  await van.drive(shop, 60_000);
+  expect([putsAt(shop), putsAt(depot)]).toEqual([{}, {}]);
+  expect(van.client.status()).toMatchObject({ unsynced: 0, failed: 0 });
 });
