@@ -110,6 +110,10 @@ export interface ClientStatus {
   /** The site's parent holds the site's ledger up to this revision. */
   readonly upstream: Revision;
   readonly storage: StorageStatus;
+  /**
+   * What is wrong now: what could not be stored, until it can be; else why there is no connection; else what the site answered
+   * badly. Null where nothing is.
+   */
   readonly lastError: OpenClawError | null;
 }
 

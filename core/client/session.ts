@@ -27,6 +27,7 @@ import { hashesOf, type Rungs } from "./rungs.ts";
 import { Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
 import { subscriptionOf } from "./subscription.ts";
+import { Trouble } from "./trouble.ts";
 import { Upstream } from "./upstream.ts";
 
 const KEPT: StorageStatus = { persisted: null, loss: null, elsewhere: [] };
@@ -58,8 +59,7 @@ export class Session {
   #stopped = false;
   /** Of documents. Another one when some of its changes were discarded: their numbers are not used again (D2). */
   #actor: LinkId;
-  /** What went wrong besides the connection; null after a write that went well. */
-  #trouble: OpenClawError | null = null;
+  readonly #trouble: Trouble;
 
   /** @param changed called when `status` did */
   constructor(options: ClientOptions, restored: Restored, changed: () => void) {
@@ -67,6 +67,7 @@ export class Session {
     const { outbox, rungs, down, quarantines } = restored;
     this.#options = options;
     this.#changed = changed;
+    this.#trouble = new Trouble(changed);
     this.#restored = restored;
     this.#rungs = rungs;
     this.reads = new ReadSession(options.readYourWrites ?? false);
@@ -77,7 +78,10 @@ export class Session {
       this.#site.link?.wake();
       this.#changed();
     };
-    this.#journal = new Journal(store, outbox, queued, (write) => this.#neighbours.wrote(write));
+    this.#journal = new Journal(store, outbox, queued, (write) => {
+      this.#trouble.wrote();
+      this.#neighbours.wrote(write);
+    });
     this.settlement = new Settlement(store, this.#journal, rungs);
     this.settlement.restore(restored.failed);
     const assertRoom = (): void => {
@@ -92,7 +96,7 @@ export class Session {
       online: () => this.#site.state === "online",
       ask: (...document: readonly [string, string]) => this.#questions.document(...document),
       ...parts,
-      failed: (error: unknown) => this.#note(error),
+      failed: (error: unknown) => this.#trouble.note(error),
     };
     this.documents = new Documents({
       store,
@@ -103,7 +107,7 @@ export class Session {
       digest: restored.digest,
       quarantines,
       quarantine: (rows) =>
-        quarantines.keepOut(this.#journal, rows).then(changed, (error: unknown) => this.#note(error)),
+        quarantines.keepOut(this.#journal, rows).then(changed, (error: unknown) => this.#trouble.note(error)),
       actor: () => this.#actor,
       renewActor: () => {
         this.#actor = drawLink(random);
@@ -156,7 +160,7 @@ export class Session {
       subscriptionOf(options.subscribe ?? {}),
     );
     const drained = (error: unknown): void => {
-      if (error !== null) this.#note(error);
+      this.#trouble.drained(error);
       this.#settled();
     };
     const drain = {
@@ -207,7 +211,7 @@ export class Session {
       drainer: this.#drainer,
       down: this.#down,
       links: this.#links,
-      failed: (error: unknown) => this.#note(error),
+      failed: (error: unknown) => this.#trouble.note(error),
     };
     const neighbours: NeighboursHost = {
       ...own,
@@ -247,7 +251,7 @@ export class Session {
       cursor: this.#down.cursor,
       upstream: this.#rungs.upstream,
       storage: this.#options.storage?.status() ?? KEPT,
-      lastError: this.#trouble ?? this.#site.lastError,
+      lastError: this.#trouble.last(this.#site.lastError),
     };
   }
 
@@ -352,7 +356,7 @@ export class Session {
       await this.meeting.ended(reason);
     } catch (error) {
       // The next connection ends for the same reason, and this is tried again.
-      this.#note(error);
+      this.#trouble.note(error);
     }
     this.#changed();
   }
@@ -367,7 +371,7 @@ export class Session {
     for (const edit of draft.edits) edit.site.then((at) => this.#wrote(at)).catch(() => undefined);
     this.#journal.commit({ drafts: [draft] }).then(
       () => {
-        this.#trouble = null;
+        this.#trouble.editStored();
         this.#rungs.stored(hashesOf(draft));
         for (const edit of draft.edits) edit.stored();
         if (draft.command.kind === "change") this.documents.rungsMoved([draft.command]);
@@ -375,7 +379,7 @@ export class Session {
       },
       (error: unknown) => {
         const failure = asOpenClawError(error);
-        this.#trouble = failure;
+        this.#trouble.editNotStored(failure);
         this.#rungs.notStored(hashesOf(draft), failure);
         for (const edit of draft.edits) edit.notStored(failure);
         this.#changed();
@@ -389,12 +393,7 @@ export class Session {
 
   /** Storage, or the parent, cannot go on: the connection ends, and the next one takes up where storage is. */
   #fail(error: unknown): void {
-    if (error instanceof OpenClawError && error.code === "CLIENT_STORAGE_FAILED") this.#note(error);
+    if (error instanceof OpenClawError && error.code === "CLIENT_STORAGE_FAILED") this.#trouble.note(error);
     this.#site.link?.fail(asOpenClawError(error));
-  }
-
-  #note(error: unknown): void {
-    this.#trouble = asOpenClawError(error);
-    this.#changed();
   }
 }
