@@ -3,8 +3,9 @@
  * kept by a worker; of several tabs one has the connection.
  */
 import type { Client, ClientOptions } from "@openclaw/core/client/client.ts";
+import { loadErrorTexts } from "@openclaw/core/error-texts-beside.ts";
+import { besideLoader } from "./beside.ts";
 import { gatewaysOf, loadSite, type Site } from "./connection/gateways.ts";
-import { outboxFileLoader } from "./outbox-file.ts";
 import { browserClock, browserDigest, browserRandom, browserTurn } from "./ports.ts";
 import { assertSurroundings, surroundings } from "./requirements.ts";
 import { Elsewhere } from "./storage/elsewhere.ts";
@@ -57,6 +58,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
   const token = async (): Promise<string | null> =>
     typeof options.token === "function" ? options.token() : (options.token ?? null);
   assertSurroundings(surroundings());
+  loadTexts();
   // Nothing here waits for another: WebAssembly, the client's own code, the worker's and the list of gateways.
   const opening = loadClient(options.automergeWasm);
   opening.catch(() => undefined);
@@ -80,7 +82,10 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
   const recognised = watch.recognise();
   recognised.catch(() => undefined);
 
-  const outboxFile = outboxFileLoader();
+  const outboxFile = besideLoader(
+    "the code of exported outboxes",
+    () => import("@openclaw/core/client/outbox-file.ts"),
+  );
   const unfollow = new AbortController();
   const opened = Promise.all([opening, recognised]).then(([{ restoreClient }]) =>
     restoreClient(
@@ -91,7 +96,10 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
         random: browserRandom,
         nextTurn: browserTurn,
         inspection: device.inspection,
-        connect: (ended) => device.connect(ended),
+        connect: (ended) => {
+          loadTexts();
+          return device.connect(ended);
+        },
         gateways: () => device.states(),
         token,
         claim: webLockClaims(name),
@@ -131,6 +139,9 @@ async function siteOf(
   if (typeof gateways === "string") return loadSite(gateways, token, onNews);
   return { cluster: null, gateways: gatewaysOf(gateways) };
 }
+
+/** Nobody waits for them: without them an error says its code. What failed is tried again at the next connection. */
+const loadTexts = (): void => void loadErrorTexts().catch(() => undefined);
 
 /** The part that needs Automerge. Both are loaded at once; neither is in an app's first chunk. */
 async function loadClient(automergeWasm: string): Promise<typeof import("@openclaw/core/client/restore.ts")> {

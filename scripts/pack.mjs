@@ -81,12 +81,16 @@ function nameCompiledWorkers(file) {
 }
 
 /** The same entries, of what was compiled. Workspaces import each other's files by names that end in `.ts`. */
-function publishedManifest({ exports, devDependencies: _, ...rest }) {
+function publishedManifest({ exports, imports = {}, devDependencies: _, ...rest }) {
   const compiled = Object.entries(exports).map(([entry, file]) => {
     const [from, to] = entry.endsWith("*") ? [`${entry}.ts`, `${file}.ts`] : [entry, file];
     return [from, { types: to.replace(/\.ts$/, ".d.ts"), default: to.replace(/\.ts$/, ".js") }];
   });
-  return { ...rest, exports: Object.fromEntries(compiled) };
+  const chosen = Object.entries(imports).map(([name, files]) => [
+    name,
+    Object.fromEntries(Object.entries(files).map(([condition, file]) => [condition, file.replace(/\.ts$/, ".js")])),
+  ]);
+  return { ...rest, exports: Object.fromEntries(compiled), imports: Object.fromEntries(chosen) };
 }
 
 await script(async () => {

@@ -22,7 +22,7 @@ interface DemoPage {
   changeHashes(): readonly string[];
   /** Of a change of the log; null while it is on none. */
   rung(hash: string): string | null;
-  readonly client: { readonly link: string; status(): { readonly link: string } };
+  readonly client: { readonly link: string; status(): { readonly link: string; readonly lastError: Error | null } };
 }
 
 export interface OperatorState {

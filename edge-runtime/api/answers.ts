@@ -1,5 +1,7 @@
 /** Every failure leaves as {code, message, retryable}, whatever threw it; and no request waits for ever. */
-import { ERRORS, type ErrorCode, InvariantViolation, OpenClawError } from "@openclaw/core/errors.ts";
+import { ERRORS } from "@openclaw/core/error-codes.ts";
+import { textOf } from "@openclaw/core/error-texts.ts";
+import { type ErrorCode, InvariantViolation, OpenClawError } from "@openclaw/core/errors.ts";
 import type { FastifyInstance } from "fastify";
 
 /** Ms a write or a barrier may take before UNAVAILABLE: longer than an election, shorter than a client's patience. */
@@ -93,9 +95,9 @@ function within<T>(answer: Promise<T>, ms: number): Promise<T> {
 export function failures(...codes: ErrorCode[]): Record<number, unknown> {
   const byStatus: Record<number, { description: string } & typeof errorSchema> = {};
   for (const code of ["UNAUTHENTICATED", "CROSS_SITE", "INTERNAL", ...codes] as const) {
-    const { status, message } = ERRORS[code];
+    const { status } = ERRORS[code];
     const before = byStatus[status];
-    const description = `${code}: ${message}`;
+    const description = `${code}: ${textOf(code)}`;
     byStatus[status] = {
       ...errorSchema,
       description: before === undefined ? description : `${before.description}; ${description}`,

@@ -11,6 +11,7 @@ import { serveFolder } from "./static-server.ts";
 const LOADED_MS = 60_000;
 const LIBP2P = /\/dialer-[\w-]+\.js$/;
 const WASM = /\.wasm$/;
+const ERROR_TEXTS = /\/error-texts-[\w-]+\.js$/;
 
 const at = deadSitePage();
 let page: Page;
@@ -56,6 +57,23 @@ test("libp2p and Automerge's WebAssembly are loaded side by side, and no documen
   await expect.poll(isOpen, { timeout: LOADED_MS }).toBe(true);
 });
 
+test("an error says its code until its text could be loaded, which each connection tries", async () => {
+  let isReachable = false;
+  let refused = 0;
+  await at.context.route(ERROR_TEXTS, (route) => {
+    if (isReachable) return route.continue();
+    refused++;
+    return route.abort();
+  });
+  await page.goto(at.server.url);
+  await expect.poll(isOpen, { timeout: LOADED_MS }).toBe(true);
+  const lastError = () => page.evaluate(() => globalThis.openclawDemo?.client.status().lastError?.message);
+  await expect.poll(lastError, { timeout: LOADED_MS }).toMatch(/^unavailable \(/);
+  expect(refused).toBeGreaterThan(0);
+  isReachable = true;
+  await expect.poll(lastError, { timeout: LOADED_MS }).toMatch(/^no majority answered in time/);
+});
+
 test("what is weighed as loaded before the first document opens is what it waits for, no file more and none less", async () => {
   const app = join(at.folder, "app");
   const { files } = await weigh(app);
@@ -81,7 +99,7 @@ test("what is weighed as loaded before the first document opens is what it waits
     expect([...answered].sort()).toEqual(named("first").sort());
     await expect
       .poll(() => [...waiting].map((name) => name.replace(/-[\w-]{8}\.js$/, "")).sort())
-      .toEqual(["assets/connection", "assets/open-tab-site", "assets/outbox-file"]);
+      .toEqual(["assets/connection", "assets/error-texts", "assets/open-tab-site", "assets/outbox-file"]);
   } finally {
     await appServer.stop();
   }

@@ -4,6 +4,7 @@ import fs from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 import { utf8Text } from "@openclaw/core/bytes.ts";
+import { textOf } from "@openclaw/core/error-texts.ts";
 import { openClaw } from "@openclaw/edge-runtime/client.ts";
 import { expect, onTestFinished, test } from "vitest";
 import { layOutSite } from "./site.ts";
@@ -37,4 +38,7 @@ test("a node runs from its bundle alone: keys and documents are served, and are 
   expect(utf8Text(await value.bytes())).toBe("open");
   const document = await fetch(`${node.http}/v1/docs/log/today`);
   expect(await document.json()).toMatchObject({ document: { text: "swept" } });
+  // Which texts of errors a bundle has is chosen where it is built.
+  const nothing = await fetch(`${node.http}/v1/kv/till/2`);
+  expect(await nothing.json()).toMatchObject({ message: expect.stringContaining(textOf("NOT_FOUND")) });
 }, 300_000);

@@ -60,12 +60,14 @@ export function parseSource(file: string, text: string): SourceFile {
   if (errors.length > 0) throw new Error(`${file} does not parse: ${errors[0]?.message}`);
   const imports: Import[] = [];
   const exports: Export[] = [];
+  const imported = (specifier: string, taken: Pick<Import, "names" | "typeOnly">): void => {
+    for (const target of targets(file, specifier)) imports.push({ ...target, ...taken });
+  };
   for (const statement of module.staticImports) {
     const names = statement.entries.map((entry) =>
       entry.importName.kind === "NamespaceObject" ? null : (entry.importName.name ?? "default"),
     );
-    imports.push({
-      ...target(file, statement.moduleRequest.value),
+    imported(statement.moduleRequest.value, {
       names: names.includes(null) ? null : names.filter((name) => name !== null),
       typeOnly: names.length > 0 && statement.entries.every((entry) => entry.isType),
     });
@@ -73,8 +75,7 @@ export function parseSource(file: string, text: string): SourceFile {
   for (const entry of module.staticExports.flatMap((statement) => statement.entries)) {
     if (entry.moduleRequest !== null) {
       const name = entry.importName.name;
-      imports.push({
-        ...target(file, entry.moduleRequest.value),
+      imported(entry.moduleRequest.value, {
         names: name === null ? null : [name],
         typeOnly: entry.isType,
       });
@@ -87,23 +88,29 @@ export function parseSource(file: string, text: string): SourceFile {
   }
   for (const { moduleRequest } of module.dynamicImports) {
     const literal = /^["'`](.*)["'`]$/.exec(text.slice(moduleRequest.start, moduleRequest.end))?.[1];
-    if (literal !== undefined) imports.push({ ...target(file, literal), names: null, typeOnly: false });
+    if (literal !== undefined) imported(literal, { names: null, typeOnly: false });
   }
   walk(program, (node) => {
     const literal = urlOfModule(node);
     if (literal !== null && SOURCE.test(literal)) {
-      imports.push({ ...target(file, `./${literal}`), names: null, typeOnly: false });
+      imported(`./${literal}`, { names: null, typeOnly: false });
     }
   });
   return { path: file, text, imports, exports, program };
 }
 
-function target(from: string, specifier: string): Pick<Import, "specifier" | "file"> {
+/** More than one where the part's package.json lets the surroundings choose (`#name`). */
+function targets(from: string, specifier: string): readonly Pick<Import, "specifier" | "file">[] {
   const bare = specifier.split("?")[0] ?? specifier;
-  if (bare.startsWith(".")) return { specifier, file: path.posix.join(path.posix.dirname(from), bare) };
+  const [part = ""] = from.split("/");
+  if (bare.startsWith("#")) {
+    const { imports } = JSON.parse(readText(`${part}/package.json`));
+    return Object.values(imports[bare]).map((file) => ({ specifier, file: path.posix.join(part, String(file)) }));
+  }
+  if (bare.startsWith(".")) return [{ specifier, file: path.posix.join(path.posix.dirname(from), bare) }];
   const own = /^@openclaw\/([^/]+)(?:\/(.+))?$/.exec(bare);
-  if (own !== null) return { specifier, file: path.posix.join(own[1] ?? "", own[2] ?? "index.ts") };
-  return { specifier, file: null };
+  if (own !== null) return [{ specifier, file: path.posix.join(own[1] ?? "", own[2] ?? "index.ts") }];
+  return [{ specifier, file: null }];
 }
 
 /** `export interface X` and `export type X` do not carry the parser's type flag, which is about `export type { X }`. */

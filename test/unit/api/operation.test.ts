@@ -1,7 +1,8 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ERRORS, InvariantViolation, OpenClawError } from "@openclaw/core/errors.ts";
+import { textOf } from "@openclaw/core/error-texts.ts";
+import { InvariantViolation, OpenClawError } from "@openclaw/core/errors.ts";
 import { createLog } from "@openclaw/edge-runtime/log.ts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startTestNode, type TestNode } from "./node.ts";
@@ -250,7 +251,7 @@ describe("no request hangs, and every failure has a code", () => {
     expect(response.statusCode).toBe(409);
     expect(response.json()).toEqual({
       code: "SESSION_EXPIRED",
-      message: `${ERRORS.SESSION_EXPIRED.message} (why)`,
+      message: `${textOf("SESSION_EXPIRED")} (why)`,
       retryable: false,
     });
     await own.stop();
@@ -259,7 +260,7 @@ describe("no request hangs, and every failure has a code", () => {
   test("what nobody expected is INTERNAL and says nothing of itself; a broken invariant stops the node", async () => {
     const surprise = await failing(new TypeError("a secret detail"));
     const response = await surprise.app.inject("/v1/failing");
-    expect(response.json()).toEqual({ code: "INTERNAL", message: ERRORS.INTERNAL.message, retryable: false });
+    expect(response.json()).toEqual({ code: "INTERNAL", message: textOf("INTERNAL"), retryable: false });
     expect(fatals).toEqual([]);
     await surprise.stop();
     const broken = await failing(new InvariantViolation("two leaders"));

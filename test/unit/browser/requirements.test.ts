@@ -9,10 +9,10 @@ test("D7: a page that is not safe beside another tab is refused, and told what i
   expect(() => assertSurroundings({ ...all, isSecureContext: false, locks: undefined })).toThrow(
     expect.objectContaining({
       code: "INSECURE_CONTEXT",
-      message: expect.stringContaining("over https, or on localhost"),
+      details: "open it over https, or on localhost",
     }),
   );
   expect(() => assertSurroundings({ ...all, locks: undefined, BroadcastChannel: undefined })).toThrow(
-    expect.objectContaining({ code: "BROWSER_TOO_OLD", details: "without locks, BroadcastChannel" }),
+    expect.objectContaining({ code: "BROWSER_TOO_OLD", details: "without locks, BroadcastChannel; use a newer one" }),
   );
 });

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { ERRORS } from "@openclaw/core/errors.ts";
+import { ERRORS } from "@openclaw/core/error-codes.ts";
 import { expect, test } from "vitest";
 
 interface Row {
