@@ -82,10 +82,13 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
   const recognised = watch.recognise();
   recognised.catch(() => undefined);
 
-  const outboxFile = besideLoader(
+  const transfer = besideLoader(
     "the code of exported outboxes",
-    () => import("@openclaw/core/client/outbox-file.ts"),
+    () => import("@openclaw/core/client/outbox-transfer.ts"),
   );
+  const online = besideLoader("the code for a connection", () => import("@openclaw/core/client/online.ts"));
+  // Asked for while the store is read: the first connection waits for both.
+  opening.then(online).catch(() => undefined);
   const unfollow = new AbortController();
   const opened = Promise.all([opening, recognised]).then(([{ restoreClient }]) =>
     restoreClient(
@@ -114,7 +117,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
         ...(options.readYourWrites === undefined ? {} : { readYourWrites: options.readYourWrites }),
         ...(options.subscribe === undefined ? {} : { subscribe: options.subscribe }),
       },
-      outboxFile,
+      { transfer, online },
       browserDigest,
     ),
   );
@@ -125,7 +128,7 @@ export async function openClaw(options: OpenClawOptions): Promise<Client> {
   });
   const client = await opened;
   // Once here it is here offline, too: that is when an outbox is exported.
-  outboxFile().catch(() => undefined);
+  transfer().catch(() => undefined);
   followPage(client, device, neighbours, watch, unfollow.signal);
   watch.follow(client, () => client.stop());
   return client;

@@ -12,8 +12,9 @@ import type { Drainer } from "./drain.ts";
 import type { Journal } from "./journal.ts";
 import type { KeyEvent } from "./key-row.ts";
 import type { Keys } from "./keys.ts";
+import { hashesOf } from "./outbox-row.ts";
 import type { ReadSession } from "./read-session.ts";
-import { hashesOf, type Rungs } from "./rungs.ts";
+import type { Rungs } from "./rungs.ts";
 import type { ClientStore, MirrorRow } from "./store.ts";
 import { unconfirmedChanges } from "./unconfirmed.ts";
 

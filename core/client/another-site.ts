@@ -6,25 +6,24 @@
  * connection.
  */
 import { OpenClawError } from "../errors.ts";
-import { revision, seq } from "../ids.ts";
+import { revision } from "../ids.ts";
 import { NOTHING as NO_SUBSCRIPTION } from "../ledger/subscription.ts";
 import { deletion, type SiteChangeHost } from "./another-epoch.ts";
-import { allRows } from "./drain.ts";
-import { AttemptEdit, isEdit } from "./edit.ts";
 import type { Leases } from "./leases.ts";
 import type { Neighbours } from "./neighbours.ts";
-import { isNothing, nothingAt } from "./nothing.ts";
-import { Outbox, type Unanswered } from "./outbox.ts";
-import type { OwnLinks } from "./own-link.ts";
+import { nothingAt } from "./nothing.ts";
+import type { Outbox } from "./outbox.ts";
+import { allRows } from "./outbox-row.ts";
 import type { ClientStore, DownCursor, OutboxRow, SiteLife } from "./store.ts";
 
 export interface AnotherSiteHost extends SiteChangeHost {
-  readonly links: OwnLinks;
   readonly leases: Leases;
   readonly neighbours: Neighbours;
   failed(error: unknown): void;
   /** Rows of this session that wait for the site before. */
   left(outbox: Outbox): void;
+  /** What is written from here on waits in it, under a name of its own. */
+  fresh(site: SiteLife): Promise<Outbox>;
 }
 
 /** @throws OpenClawError CLIENT_STORAGE_FAILED: to be done again */
@@ -35,8 +34,7 @@ export async function followSite(host: AnotherSiteHost, to: SiteLife): Promise<v
   await host.settled();
   const gone = keys.watched ? await store.mirrored() : [];
   const { outbox: old } = journal;
-  const fresh = new Outbox(await host.links.draw(), seq(1));
-  fresh.meet(to);
+  const fresh = await host.fresh(to);
   const cursor = revision(0);
   const beginning: DownCursor = {
     ...to,
@@ -83,12 +81,7 @@ async function unclaimed(store: ClientStore, met: SiteLife | null): Promise<read
 
 /** In the place of what is of use now or never: its callers are told, and repeat it or do not. */
 const withdrawn = (outbox: Outbox): readonly OutboxRow[] =>
-  [...outbox.rows()]
-    .filter(isOfNoUse)
-    .map(({ row: { link, seq: at, site = outbox.site } }) => nothingAt(link, at, site));
-
-const isOfNoUse = ({ row: { command }, edits }: Unanswered): boolean =>
-  !isNothing(command) && (!isEdit(command) || edits.some((edit) => edit instanceof AttemptEdit));
+  outbox.passing().map(({ row: { link, seq: at, site = outbox.site } }) => nothingAt(link, at, site));
 
 /** A document's edits go along; whoever wrote a key hears that it waits, or that it does not. */
 function tell(outbox: Outbox, withdrawn: readonly OutboxRow[], { cluster }: SiteLife): void {

@@ -32,10 +32,3 @@ export function causalOrder(changes: Iterable<DocumentChange>): readonly Documen
   }
   return ordered;
 }
-
-/** The heads that are among the changes, and all that they follow. @param changes each after what it depends on */
-export function ancestorsOf(changes: readonly DocumentChange[], heads: readonly ChangeHash[]): ReadonlySet<ChangeHash> {
-  const found = new Set(heads);
-  for (const { hash, deps } of changes.toReversed()) if (found.has(hash)) for (const dep of deps) found.add(dep);
-  return found;
-}

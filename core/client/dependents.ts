@@ -1,6 +1,6 @@
 /** Which rows fall with others: of a document, those with a change that is one of theirs, sent again, or follows one. */
 import type { ChangeHash } from "../ids.ts";
-import { hashesOf } from "./rungs.ts";
+import { hashesOf } from "./outbox-row.ts";
 import type { OutboxRow } from "./store.ts";
 
 /**

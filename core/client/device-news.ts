@@ -1,8 +1,7 @@
 /** What sessions of one device tell each other of what they have stored. */
-import type { LinkId, Revision, Seq } from "../ids.ts";
+import type { Revision } from "../ids.ts";
+import type { RowName } from "./outbox-row.ts";
 import type { Awaiting, ClientWrite, FailedRow, OutboxRow } from "./store.ts";
-
-export type RowName = { readonly link: LinkId; readonly seq: Seq };
 
 /** What one session has stored, and tells the others. */
 export type DeviceNews =

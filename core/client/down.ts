@@ -23,12 +23,19 @@ import { type Run, stepsOf, takeRuns } from "./run-steps.ts";
 import type { Rungs } from "./rungs.ts";
 import type { ClientStore, DownCursor, SiteLife } from "./store.ts";
 import { covers, coversPrefix, fits, isEmpty, union, withRoom } from "./subscription.ts";
-import { Taken } from "./taken.ts";
-import { type Place, snapshotAfter, takenOfPiece } from "./taken-snapshot.ts";
+import type { Taken } from "./taken.ts";
+import type { Place, snapshotAfter, takenOfPiece } from "./taken-snapshot.ts";
 
 /** Bare revisions that may be taken without being written down: a restart asks for them again. */
 const UNWRITTEN_MAX = 4_096;
 const BEGINNING: Place = { cursor: revision(0), held: NOTHING, snapshot: null };
+
+/** What it takes the stream with. */
+interface Taking {
+  readonly Taken: typeof Taken;
+  readonly snapshotAfter: typeof snapshotAfter;
+  readonly takenOfPiece: typeof takenOfPiece;
+}
 
 export interface DownHost {
   readonly inspection: Inspection;
@@ -38,6 +45,7 @@ export interface DownHost {
   readonly documents: Documents;
   readonly keys: Keys;
   readonly quarantines: Quarantines;
+  online(): Promise<Taking>;
   /** Everything up to here is stored. */
   taken(cursor: Revision): void;
   /** The next step of a snapshot is stored. */
@@ -298,10 +306,11 @@ export class Down {
 
   async #store(): Promise<void> {
     try {
+      const taking = await this.#host.online();
       while (this.#waiting.length > 0) {
         const runs = takeRuns(this.#waiting);
-        if (runs.length > 0) await this.#take(runs);
-        else await this.#takeStep();
+        if (runs.length > 0) await this.#take(taking, runs);
+        else await this.#takeStep(taking);
         // What is stored is acknowledged at once; the rest waits here, within the parent's credit.
         await this.#host.documents.room();
       }
@@ -315,7 +324,7 @@ export class Down {
     }
   }
 
-  async #take(runs: readonly Run[]): Promise<void> {
+  async #take({ Taken }: Taking, runs: readonly Run[]): Promise<void> {
     const to = runs.at(-1)?.to ?? this.#place.cursor;
     const bodies = runs.flatMap(({ items }) => items.flatMap((item) => (item.kind === "body" ? [item.record] : [])));
     const taken = new Taken();
@@ -334,7 +343,7 @@ export class Down {
     this.#host.taken(to);
   }
 
-  async #takeStep(): Promise<void> {
+  async #takeStep({ Taken, snapshotAfter, takenOfPiece }: Taking): Promise<void> {
     const step = this.#waiting.shift();
     if (step === undefined || "items" in step) return;
     const place = snapshotAfter(this.#place, step);

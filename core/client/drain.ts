@@ -2,14 +2,14 @@
  * Sends what page sessions that are over left behind (D4): each of their outboxes is a child stream of its own, pushed
  * over a connection of its own, by whoever gets the link's claim.
  */
-import { asOpenClawError, InvariantViolation, OpenClawError } from "../errors.ts";
-import { type LinkId, type Seq, seq } from "../ids.ts";
+import { type LinkId, seq } from "../ids.ts";
 import { RESULTS_MAX } from "../limits.ts";
 import type { Clock } from "../ports.ts";
-import { ChildLink, type Welcome } from "../sync/child-link.ts";
 import type { ChildConnection } from "../sync/message.ts";
 import { isNothing } from "./nothing.ts";
-import { Outbox, requireSent } from "./outbox.ts";
+import { Outbox } from "./outbox.ts";
+import { allRows } from "./outbox-row.ts";
+import type { OutboxStream, sendOutbox } from "./outbox-stream.ts";
 import type { Settlement } from "./settlement.ts";
 import type { ClientStore, OutboxRow, SiteLife } from "./store.ts";
 
@@ -28,6 +28,7 @@ interface DrainOptions {
   /** Takes out of an outbox of another site's what need not wait for it. */
   carry(link: LinkId): Promise<void>;
   connect(): Promise<ChildConnection>;
+  online(): Promise<{ readonly sendOutbox: typeof sendOutbox }>;
   token(): Promise<string | null>;
 }
 
@@ -43,8 +44,8 @@ export class Drainer {
   readonly #done: (error: unknown) => void;
   #wanted = false;
   #round: Promise<void> | null = null;
-  /** The connection of the outbox that is being sent. */
-  #link: ChildLink | null = null;
+  /** Of the outbox that is being sent. */
+  #stream: OutboxStream | null = null;
   #waiting: number;
   #cancel: () => void = () => {};
 
@@ -97,7 +98,7 @@ export class Drainer {
   async stop(): Promise<void> {
     this.#wanted = false;
     this.pause();
-    this.#link?.close();
+    this.#stream?.close();
     await this.#round;
   }
 
@@ -161,7 +162,7 @@ export class Drainer {
   }
 
   async #drain(link: LinkId): Promise<void> {
-    const { store, settlement, begun } = this.#options;
+    const { store, settlement, clock, begun } = this.#options;
     if (!(await begun())) return;
     const [first] = await store.outbox(link, seq(1), 1);
     if (first === undefined) return;
@@ -178,61 +179,16 @@ export class Drainer {
     if (site !== null) outbox.meet(site);
     await outbox.next(0);
     const [token, nextSeq] = [await this.#options.token(), await store.nextSeq(link)];
+    const { sendOutbox } = await this.#options.online();
     const connection = await this.#options.connect();
     if (!this.#wanted) return connection.close();
-    const reason = await this.#converse(outbox, connection, token, nextSeq);
+    const its = () => this.#options.site();
+    this.#stream = sendOutbox(outbox, { connection, token, nextSeq, settlement, clock, site: its });
+    const reason = await this.#stream.ended.finally(() => {
+      this.#stream = null;
+    });
     if (reason?.code === "SESSION_EXPIRED") await settlement.abandon(outbox, null);
     else if (reason !== null) throw reason;
-  }
-
-  /** Resolves when the outbox is empty, or with why the connection ended before. */
-  #converse(
-    outbox: Outbox,
-    connection: ChildConnection,
-    token: string | null,
-    nextSeq: Seq,
-  ): Promise<OpenClawError | null> {
-    const { settlement, clock, site } = this.#options;
-    let settling: Promise<unknown> = Promise.resolve();
-    return new Promise((resolve, reject) => {
-      const settle = (outcomes: Parameters<Settlement["settle"]>[1], to: number): void => {
-        const settled = settlement
-          .settle(outbox, outcomes, to)
-          .then(() => outbox.next(outbox.oldest()))
-          .then((next) => (next === null && outbox.size === 0 ? link.close() : link.wake()))
-          .catch((error: unknown) => {
-            if (error instanceof InvariantViolation) reject(error);
-            else link.fail(asOpenClawError(error));
-          });
-        settling = Promise.all([settling, settled]);
-      };
-      const link = new ChildLink({
-        connection,
-        clock,
-        hello: { link: outbox.link, child: { kind: "client", token }, down: null },
-        owner: {
-          source: outbox,
-          welcomed: (welcome) => {
-            try {
-              requireFollowed(welcome, site());
-              requireSent(welcome.cursor, nextSeq);
-              settle(welcome.outcomes, welcome.cursor);
-            } catch (error) {
-              link.fail(asOpenClawError(error));
-            }
-          },
-          pushed: ({ outcomes }, to) => settle(outcomes, to),
-          events: () => undefined,
-          snapshot: () => undefined,
-          holds: () => undefined,
-          closed: (reason) => {
-            this.#link = null;
-            void settling.then(() => resolve(reason));
-          },
-        },
-      });
-      this.#link = link;
-    });
   }
 
   async #count(): Promise<number> {
@@ -243,23 +199,4 @@ export class Drainer {
     }
     return count;
   }
-}
-
-/** Every row of a link's outbox. */
-export async function allRows(store: ClientStore, link: LinkId): Promise<readonly OutboxRow[]> {
-  const rows: OutboxRow[] = [];
-  for (let from: Seq = seq(1); ; ) {
-    const page = await store.outbox(link, from, RESULTS_MAX);
-    rows.push(...page);
-    const last = page.at(-1);
-    if (last === undefined || page.length < RESULTS_MAX) return rows;
-    from = seq(last.seq + 1);
-  }
-}
-
-/** What an outbox sent before may have been taken in the epoch that this session knows: it has to learn of another one first. */
-function requireFollowed({ cluster, epoch }: Welcome, known: SiteLife | null): void {
-  if (known === null) return;
-  if (known.cluster !== cluster) throw new OpenClawError("WRONG_CLUSTER", `this device follows ${known.cluster}`);
-  if (known.epoch !== epoch.nonce) throw new OpenClawError("WRONG_EPOCH", `this device knew epoch ${known.epoch}`);
 }

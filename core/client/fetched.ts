@@ -1,14 +1,14 @@
 /** A document that is not on this device: asked of a gateway, and stored. */
 import type { DocumentChange } from "../ledger/record.ts";
-import type { Inspection } from "./inspection.ts";
+import { type Inspection, inspectedChange } from "./inspection.ts";
 import type { Journal } from "./journal.ts";
-import { inspectedChange, type Quarantines } from "./quarantines.ts";
+import type { Quarantines } from "./quarantines.ts";
 import type { Questions } from "./questions.ts";
 import type { Rungs } from "./rungs.ts";
 
 export interface FetchHost {
   /** Nobody waits for a site that cannot be reached. */
-  online(): boolean;
+  connected(): boolean;
   readonly ask: Questions["document"];
   readonly inspection: Inspection;
   readonly journal: Journal;
@@ -20,11 +20,11 @@ export interface FetchHost {
 
 /** Empty where it cannot be had. @throws OpenClawError CLIENT_STORAGE_FAILED */
 export async function fetchDocument(
-  { online, ask, inspection, journal, rungs, quarantines, failed }: FetchHost,
+  { connected, ask, inspection, journal, rungs, quarantines, failed }: FetchHost,
   collection: string,
   document: string,
 ): Promise<readonly DocumentChange[]> {
-  if (!online()) return [];
+  if (!connected()) return [];
   const { life } = rungs;
   let fetched: Awaited<ReturnType<Questions["document"]>>;
   try {

@@ -4,11 +4,17 @@
  */
 import { type ChangeFault, changeFault } from "../documents/change-check.ts";
 import type { ChunkTools } from "../documents/change-chunk.ts";
+import { invariant } from "../errors.ts";
 import type { DocumentChange, LedgerRecord } from "../ledger/record.ts";
 import { decodeRecord } from "../ledger/record-codec.ts";
 
 /** Null for what may be given to Automerge. */
 export type Finding = ChangeFault | null;
+
+export interface InspectedChange {
+  readonly change: DocumentChange;
+  readonly finding: Finding;
+}
 
 export interface InspectedRecord {
   readonly record: LedgerRecord;
@@ -21,6 +27,12 @@ export interface Inspection {
   records(records: readonly Uint8Array[]): Promise<readonly InspectedRecord[]>;
   /** One for each. */
   changes(changes: readonly DocumentChange[]): Promise<readonly Finding[]>;
+}
+
+/** Nothing passes for checked that nobody has checked. */
+export function inspectedChange(change: DocumentChange, finding: Finding | undefined): InspectedChange {
+  invariant(finding !== undefined, "a finding for each change");
+  return { change, finding };
 }
 
 export const inspectionWith = (tools: ChunkTools): Inspection => ({

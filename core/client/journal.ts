@@ -3,7 +3,6 @@
  * that a hundred edits cost one transaction; each part of it is still stored wholly or not at all. New rows get their
  * numbers here, so that a number whose write failed is not a hole in the stream.
  */
-import { toHex } from "../bytes.ts";
 import { InvariantViolation, OpenClawError } from "../errors.ts";
 import { revision, type Seq, seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
@@ -11,6 +10,7 @@ import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX } from "../limits.ts";
 import type { UserCommand } from "../state-machine/command.ts";
 import { commandBytes } from "../state-machine/command-size.ts";
 import { isEdit, type LocalEdit } from "./edit.ts";
+import { mirrorName } from "./mirror-name.ts";
 import type { Outbox, Unanswered } from "./outbox.ts";
 import type { ClientStore, ClientWrite, OutboxRow } from "./store.ts";
 
@@ -247,10 +247,6 @@ function lastOfEachKey(writes: readonly ClientWrite[]): Pick<ClientWrite, "mirro
   }
   return { mirrorPuts: [...puts.values()], mirrorDeletes: [...deletes.values()] };
 }
-
-/** Tells mirror rows apart. A cluster's name has no slash. */
-export const mirrorName = (row: { readonly key: Uint8Array; readonly origin: string | null }): string =>
-  `${row.origin ?? ""}/${toHex(row.key)}`;
 
 function storageError(error: unknown): OpenClawError {
   if (error instanceof InvariantViolation) throw error;

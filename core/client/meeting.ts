@@ -6,11 +6,12 @@
 import type { OpenClawError } from "../errors.ts";
 import { type ClusterId, isClusterId, seq } from "../ids.ts";
 import type { Hello, Welcome } from "../sync/child-link.ts";
-import { followEpoch } from "./another-epoch.ts";
-import { type AnotherSiteHost, followSite } from "./another-site.ts";
+import type { followEpoch } from "./another-epoch.ts";
+import type { AnotherSiteHost, followSite } from "./another-site.ts";
 import { callListener } from "./listener.ts";
 import type { Roams } from "./options.ts";
 import { Outbox } from "./outbox.ts";
+import type { OwnLinks } from "./own-link.ts";
 import type { Settlement } from "./settlement.ts";
 import type { SiteLife } from "./store.ts";
 
@@ -20,9 +21,11 @@ export interface Roamed {
   readonly to: string;
 }
 
-export interface MeetingHost extends AnotherSiteHost {
+export interface MeetingHost extends Omit<AnotherSiteHost, "fresh"> {
+  readonly links: OwnLinks;
   readonly settlement: Settlement;
   readonly roaming: Roams;
+  online(): Promise<{ readonly followEpoch: typeof followEpoch; readonly followSite: typeof followSite }>;
   /** The next connection begins at once. */
   restart(): void;
 }
@@ -98,13 +101,15 @@ export class Meeting {
   }
 
   async #followEpoch(met: SiteLife): Promise<void> {
+    const { followEpoch } = await this.#host.online();
     await followEpoch({ ...this.#host, newLink: () => this.#newLink(met) });
     this.#follow();
   }
 
   async #roam(met: SiteLife): Promise<void> {
     const from = this.#host.down.cluster ?? "";
-    await followSite(this.#host, met);
+    const { followSite } = await this.#host.online();
+    await followSite({ ...this.#host, fresh: (site) => this.#fresh(site) }, met);
     this.#follow();
     for (const listener of [...this.#listeners]) callListener(listener, { from, to: met.cluster });
   }
@@ -116,9 +121,13 @@ export class Meeting {
 
   /** The site no longer knows this stream: what is left of it goes on under another name. */
   async #newLink(site: SiteLife | null): Promise<void> {
-    const { links, settlement, journal } = this.#host;
-    const fresh = new Outbox(await links.draw(), seq(1));
-    if (site !== null) fresh.meet(site);
-    await settlement.renew(journal.outbox, fresh);
+    const { settlement, journal } = this.#host;
+    await settlement.renew(journal.outbox, await this.#fresh(site));
+  }
+
+  async #fresh(site: SiteLife | null): Promise<Outbox> {
+    const outbox = new Outbox(await this.#host.links.draw(), seq(1));
+    if (site !== null) outbox.meet(site);
+    return outbox;
   }
 }

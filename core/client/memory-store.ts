@@ -1,8 +1,9 @@
 /** The client's store in memory: for tests, and for a Node program whose writes are safe once its site has them. */
-import { compareBytes, toHex } from "../bytes.ts";
+import { compareBytes } from "../bytes.ts";
 import { type ChangeHash, type LinkId, type Revision, type Seq, seq } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { causalOrder } from "./causal-order.ts";
+import { mirrorName } from "./mirror-name.ts";
 import type {
   Awaiting,
   ClientStore,
@@ -130,10 +131,6 @@ function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   map.set(key, value);
   return value;
 }
-
-/** A cluster's name has no slash, so two rows never share one. */
-const mirrorName = (row: { readonly key: Uint8Array; readonly origin: string | null }): string =>
-  `${row.origin ?? ""}/${toHex(row.key)}`;
 
 const quarantineName = ({ collection, document, hash }: Pick<QuarantinedRow, "collection" | "document" | "hash">) =>
   JSON.stringify([collection, document, hash]);

@@ -6,11 +6,12 @@ import { OpenClawError } from "../errors.ts";
 import type { LinkId, Revision } from "../ids.ts";
 import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX } from "../limits.ts";
 import { commandBytes } from "../state-machine/command-size.ts";
-import type { DeviceNews, NeighboursPort, RowName } from "./device-news.ts";
+import type { DeviceNews, NeighboursPort } from "./device-news.ts";
 import type { Documents } from "./documents.ts";
-import { allRows, type Drainer } from "./drain.ts";
+import type { Drainer } from "./drain.ts";
 import type { Keys } from "./keys.ts";
-import { hashesOf, type Rungs } from "./rungs.ts";
+import { allRows, hashesOf, nameOf, type RowName } from "./outbox-row.ts";
+import type { Rungs } from "./rungs.ts";
 import type { Settlement } from "./settlement.ts";
 import type { ClientStore, ClientWrite, FailedRow, OutboxRow, SiteLife } from "./store.ts";
 
@@ -203,8 +204,6 @@ export class Neighbours {
     }
   }
 }
-
-const nameOf = ({ link, seq: number }: RowName): string => `${link}/${number}`;
 
 const isTooMuch = (rows: readonly OutboxRow[]): boolean =>
   rows.length > BATCH_ITEMS_MAX || rows.reduce((sum, { command }) => sum + commandBytes(command), 0) > NEWS_BYTES_MAX;

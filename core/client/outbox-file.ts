@@ -24,16 +24,6 @@ export interface OutboxFile {
   readonly refused: readonly FailedRow[];
 }
 
-/** What a client needs of it; a page may load it beside its first document. */
-export interface OutboxFileCodec {
-  readonly encodeOutboxFile: (file: OutboxFile) => Uint8Array;
-  /** @throws OpenClawError BAD_REQUEST */
-  readonly decodeOutboxFile: (bytes: Uint8Array) => OutboxFile;
-}
-
-/** @throws OpenClawError UNAVAILABLE: it cannot be loaded, and is asked for again at the next call */
-export type LoadOutboxFile = () => Promise<OutboxFileCodec>;
-
 export function encodeOutboxFile({ cluster, waiting, refused }: OutboxFile): Uint8Array {
   const rows = [
     ...waiting.map((row) => rowTuple(row, null, "")),

@@ -2,13 +2,14 @@
  * The queued commands of one link, in order: what is stored here and not yet answered. The source of the link's pushes.
  * A row leaves when its outcome is stored, and only then does the low-water mark pass it (Q1).
  */
-import { invariant, OpenClawError } from "../errors.ts";
+import { invariant } from "../errors.ts";
 import { type LinkId, type Seq, seq } from "../ids.ts";
 import { BATCH_BYTES_MAX, RESPONSES_BYTES_MAX, RESULTS_MAX } from "../limits.ts";
 import type { UserCommand } from "../state-machine/command.ts";
 import { commandBytes, responseBytesMax } from "../state-machine/command-size.ts";
 import type { Push, PushSource } from "../sync/child-link.ts";
-import { isEdit, type LocalEdit } from "./edit.ts";
+import { AttemptEdit, isEdit, type LocalEdit } from "./edit.ts";
+import { isNothing } from "./nothing.ts";
 import type { OutboxRow, SiteLife } from "./store.ts";
 
 /** Commands in one push: half of what the parent remembers for us, so that two pushes can be under way. */
@@ -33,6 +34,15 @@ export interface Unanswered {
   /** How often its changes were sent again with what the parent missed (D3). */
   readonly round: number;
 }
+
+/** Nothing that an app wrote is dropped in silence. A lease, and who repeats its transaction, is told and has no more to say. */
+export const isKept = ({
+  command,
+  edits,
+}: {
+  readonly command: UserCommand;
+  readonly edits: readonly LocalEdit[];
+}): boolean => isEdit(command) && !edits.some((edit) => edit instanceof AttemptEdit);
 
 export class Outbox implements PushSource {
   readonly link: LinkId;
@@ -90,6 +100,11 @@ export class Outbox implements PushSource {
 
   rows(): Iterable<Unanswered> {
     return this.#rows.values();
+  }
+
+  /** Those of use now or never: their callers are told, and repeat them or do not. */
+  passing(): readonly Unanswered[] {
+    return [...this.rows()].filter(({ row: { command }, edits }) => !isNothing(command) && !isKept({ command, edits }));
   }
 
   /** Takes up the outcome of a row, once: false if it is settled, or about to be. */
@@ -213,10 +228,4 @@ export class Outbox implements PushSource {
       }) ?? null;
     return this.#fetching;
   }
-}
-
-/** @throws OpenClawError SESSION_EXPIRED: the parent took what was never sent, so that it means another stream by this name */
-export function requireSent(cursor: number, nextSeq: Seq): void {
-  if (cursor < nextSeq) return;
-  throw new OpenClawError("SESSION_EXPIRED", `the site is at ${cursor} of a stream that ends at ${nextSeq - 1}`);
 }

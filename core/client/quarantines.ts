@@ -3,10 +3,9 @@
  * harms it, and nothing is tried again that failed. Bytes that are not the change of their hash are not kept: when the
  * right ones come, they are taken.
  */
-import { invariant } from "../errors.ts";
 import type { ChangeHash } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
-import type { Finding } from "./inspection.ts";
+import type { InspectedChange } from "./inspection.ts";
 import type { Journal } from "./journal.ts";
 import type { ClientWrite, QuarantinedRow } from "./store.ts";
 
@@ -17,11 +16,6 @@ export interface ReceivedChanges {
   readonly collection: string;
   readonly document: string;
   readonly changes: readonly DocumentChange[];
-}
-
-export interface InspectedChange {
-  readonly change: DocumentChange;
-  readonly finding: Finding;
 }
 
 export interface InspectedChanges {
@@ -93,12 +87,6 @@ export class Quarantines {
   #fitting(rows: readonly QuarantinedRow[]): readonly QuarantinedRow[] {
     return rows.slice(0, QUARANTINED_MAX - this.#size);
   }
-}
-
-/** Nothing passes for checked that nobody has checked. */
-export function inspectedChange(change: DocumentChange, finding: Finding | undefined): InspectedChange {
-  invariant(finding !== undefined, "a finding for each change");
-  return { change, finding };
 }
 
 const nameOf = (collection: string, document: string): string => JSON.stringify([collection, document]);

@@ -2,21 +2,17 @@
 import { type LinkId, revision, seq } from "../ids.ts";
 import type { Digest } from "../ports.ts";
 import { Client } from "./client.ts";
-import { allRows } from "./drain.ts";
 import type { ClientOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
-import type { LoadOutboxFile } from "./outbox-file.ts";
+import { allRows } from "./outbox-row.ts";
 import { drawLink } from "./own-link.ts";
 import { Quarantines } from "./quarantines.ts";
+import type { Beside } from "./restored.ts";
 import { Rungs } from "./rungs.ts";
 import type { ClientStore, OutboxRow } from "./store.ts";
 
 /** Opens what the device holds, and begins to connect. @throws OpenClawError CLIENT_STORAGE_FAILED */
-export async function restoreClient(
-  options: ClientOptions,
-  outboxFile: LoadOutboxFile,
-  digest: Digest,
-): Promise<Client> {
+export async function restoreClient(options: ClientOptions, beside: Beside, digest: Digest): Promise<Client> {
   const { store, random } = options;
   const claim = options.claim ?? (async () => () => undefined);
   const wanted = options.link ?? drawLink(random);
@@ -49,7 +45,7 @@ export async function restoreClient(
     quarantines: new Quarantines(quarantined),
     claim,
     release,
-    outboxFile,
+    ...beside,
     digest,
     foreign: rows.filter((row) => row.link !== link),
   });

@@ -1,6 +1,7 @@
 /** How far each document change is safe: the facts, and who waits for them. */
 import { OpenClawError } from "../errors.ts";
 import { type ChangeHash, type Revision, revision } from "../ids.ts";
+import { hashesOf } from "./outbox-row.ts";
 import type { Awaiting, DownCursor, FailedRow, OutboxRow, Rung } from "./store.ts";
 
 const ORDER: Readonly<Record<Rung, number>> = { device: 1, site: 2, hub: 3 };
@@ -321,9 +322,6 @@ export class Rungs {
     }
   }
 }
-
-export const hashesOf = ({ command }: Pick<OutboxRow, "command">): readonly ChangeHash[] =>
-  command.kind === "change" ? command.changes.map((change) => change.hash) : [];
 
 const anotherLife = (): OpenClawError =>
   new OpenClawError("WRONG_EPOCH", "the site went on in another epoch, which may lack this write; read, then decide");

@@ -15,15 +15,15 @@ import { Leases, type LeasesHost } from "./leases.ts";
 import { Meeting } from "./meeting.ts";
 import { Neighbours, type NeighboursHost } from "./neighbours.ts";
 import type { ClientMetrics, ClientOptions, ClientStatus, StorageStatus } from "./options.ts";
-import { requireSent } from "./outbox.ts";
 import { OutboxEntries } from "./outbox-entries.ts";
+import { hashesOf, requireSent } from "./outbox-row.ts";
 import { drawLink, OwnLinks } from "./own-link.ts";
 import { Presence } from "./presence.ts";
 import { Questions } from "./questions.ts";
 import { ReadSession } from "./read-session.ts";
 import type { Restored } from "./restored.ts";
 import { Roaming } from "./roaming.ts";
-import { hashesOf, type Rungs } from "./rungs.ts";
+import type { Rungs } from "./rungs.ts";
 import { Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
 import { subscriptionOf } from "./subscription.ts";
@@ -64,7 +64,7 @@ export class Session {
   /** @param changed called when `status` did */
   constructor(options: ClientOptions, restored: Restored, changed: () => void) {
     const { store, clock, random, inspection } = options;
-    const { outbox, rungs, down, quarantines } = restored;
+    const { outbox, rungs, down, quarantines, online } = restored;
     this.#options = options;
     this.#changed = changed;
     this.#trouble = new Trouble(changed);
@@ -91,9 +91,9 @@ export class Session {
     };
     const enqueue = (draft: Draft): void => this.#enqueue(draft);
     const ask: KeysHost["ask"] = (query, mode) => this.#questions.ask(query, mode);
-    const parts = { store, inspection, journal: this.#journal, rungs, quarantines };
+    const parts = { store, inspection, journal: this.#journal, rungs, quarantines, online };
     const fetching = {
-      online: () => this.#site.state === "online",
+      connected: () => this.#site.state === "online",
       ask: (...document: readonly [string, string]) => this.#questions.document(...document),
       ...parts,
       failed: (error: unknown) => this.#trouble.note(error),
@@ -172,11 +172,13 @@ export class Session {
       begun: () => this.#down.begun(),
       carry: (link: LinkId) => this.#roaming.carry(link),
       connect: () => options.connect(null),
+      online,
       token: () => this.#token(),
     };
     this.#drainer = new Drainer(drain, this.#links.names, restored.foreign.length, drained);
     this.#site = new SiteLink({
       connect: (ended) => options.connect(ended),
+      online,
       clock,
       random,
       hello: async () => ({
@@ -192,7 +194,7 @@ export class Session {
       settlement: this.settlement,
       documents: this.documents,
       claim: restored.claim,
-      outboxFile: restored.outboxFile,
+      transfer: restored.transfer,
       own: this.#links.names,
       cluster: () => this.#down.cluster,
       site: () => this.#down.site,

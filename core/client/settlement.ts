@@ -6,13 +6,14 @@ import { OpenClawError } from "../errors.ts";
 import { type ChangeHash, isChangeHash, type Seq } from "../ids.ts";
 import type { DocumentName } from "../ledger/document-names.ts";
 import type { DocumentChange } from "../ledger/record.ts";
-import type { Outcome, UserCommand } from "../state-machine/command.ts";
+import type { Outcome } from "../state-machine/command.ts";
 import { comparedOutcome } from "../state-machine/compare-and-set.ts";
 import { causalOrder } from "./causal-order.ts";
-import { AttemptEdit, isEdit, type LocalEdit, LocalTxnEdit } from "./edit.ts";
+import { type LocalEdit, LocalTxnEdit } from "./edit.ts";
 import type { Draft, Journal } from "./journal.ts";
-import type { Outbox, Unanswered } from "./outbox.ts";
-import { hashesOf, type Rungs } from "./rungs.ts";
+import { isKept, type Outbox, type Unanswered } from "./outbox.ts";
+import { hashesOf } from "./outbox-row.ts";
+import type { Rungs } from "./rungs.ts";
 import type { Awaiting, ClientStore, FailedRow } from "./store.ts";
 
 /** First with what is not yet at the parent as far as we know, then with all that the document is made of. */
@@ -224,10 +225,6 @@ export class Settlement {
     return drafts;
   }
 }
-
-/** Nothing that an app wrote is dropped in silence. A lease, and who repeats its transaction, is told and has no more to say. */
-const isKept = ({ command, edits }: { readonly command: UserCommand; readonly edits: readonly LocalEdit[] }): boolean =>
-  isEdit(command) && !edits.some((edit) => edit instanceof AttemptEdit);
 
 /** The changes of `from` and, through changes that are wanted, what they depend on; in the order of `stored`. */
 function ancestry(

@@ -4,7 +4,7 @@ import type { LeaseId } from "../ids.ts";
 import type { Clock, Random } from "../ports.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
 import { Backoff } from "../sync/backoff.ts";
-import { ChildLink, type ChildLinkOwner, type Hello } from "../sync/child-link.ts";
+import type { ChildLink, ChildLinkOwner, Hello } from "../sync/child-link.ts";
 import type { Asked } from "../sync/child-questions.ts";
 import type { ChildConnection, ChildQuery } from "../sync/message.ts";
 import type { ClientMetrics, LinkState } from "./options.ts";
@@ -16,6 +16,8 @@ const RETRY_MS_MAX = 10_000;
 export interface SiteLinkOptions {
   /** One try at a connection to any gateway; told why the one before ended. */
   connect(ended: OpenClawError | null): Promise<ChildConnection>;
+  /** @throws OpenClawError UNAVAILABLE: it cannot be loaded, and the try for a connection has failed */
+  online(): Promise<{ readonly ChildLink: typeof ChildLink }>;
   readonly clock: Clock;
   readonly random: Random;
   /** Called at each connection. */
@@ -159,24 +161,30 @@ export class SiteLink {
   /** One connection, from the try to its end. */
   async #connection(attempt: number): Promise<OpenClawError | null> {
     try {
+      // Before there is a connection, which is taken up at once.
+      const online = await this.#options.online();
       const hello = await this.#options.hello();
       const connection = await this.#options.connect(this.#lastError);
       if (attempt !== this.#attempt) {
         connection.close();
         return null;
       }
-      return await this.#converse(connection, hello);
+      return await this.#converse(online.ChildLink, connection, hello);
     } catch (error) {
       if (error instanceof InvariantViolation) throw error;
       return error instanceof OpenClawError ? error : new OpenClawError("UNAVAILABLE", String(error), { cause: error });
     }
   }
 
-  #converse(connection: ChildConnection, hello: Omit<Hello, "kind" | "version">): Promise<OpenClawError | null> {
+  #converse(
+    Link: typeof ChildLink,
+    connection: ChildConnection,
+    hello: Omit<Hello, "kind" | "version">,
+  ): Promise<OpenClawError | null> {
     const owner = this.#options.owner();
     return new Promise((resolve) => {
       let over = false;
-      const link = new ChildLink({
+      const link = new Link({
         connection,
         hello,
         clock: this.#options.clock,

@@ -14,7 +14,7 @@ import {
 import type { Subscription } from "../ledger/subscription.ts";
 import { NOTHING } from "../ledger/subscription.ts";
 import type { Inspection } from "./inspection.ts";
-import { mirrorName } from "./journal.ts";
+import { mirrorName } from "./mirror-name.ts";
 import type { ClientStore, MirrorRow, TakenSnapshot } from "./store.ts";
 import { Taken } from "./taken.ts";
 

@@ -1,10 +1,9 @@
 /** What was taken of a stream, sorted by what it concerns: one write, and what is told once that is stored. */
 import type { ChangeHash, Revision } from "../ids.ts";
 import type { DocumentPart } from "../ledger/snapshot.ts";
-import type { Finding, InspectedRecord } from "./inspection.ts";
-import { mirrorName } from "./journal.ts";
+import { type Finding, type InspectedChange, type InspectedRecord, inspectedChange } from "./inspection.ts";
 import type { KeyEvent } from "./key-row.ts";
-import { type InspectedChange, inspectedChange } from "./quarantines.ts";
+import { mirrorName } from "./mirror-name.ts";
 import type { ClientWrite, MirrorRow } from "./store.ts";
 
 export class Taken {

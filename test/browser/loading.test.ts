@@ -11,6 +11,7 @@ import { serveFolder } from "./static-server.ts";
 const LOADED_MS = 60_000;
 const LIBP2P = /\/dialer-[\w-]+\.js$/;
 const WASM = /\.wasm$/;
+const ONLINE = /\/online-[\w-]+\.js$/;
 const ERROR_TEXTS = /\/error-texts-[\w-]+\.js$/;
 
 const at = deadSitePage();
@@ -74,6 +75,20 @@ test("an error says its code until its text could be loaded, which each connecti
   await expect.poll(lastError, { timeout: LOADED_MS }).toMatch(/^no majority answered in time/);
 });
 
+test("code for a connection that could not be loaded shows, and is loaded at a later try", async () => {
+  let isReachable = false;
+  await at.context.route(ONLINE, (route) => (isReachable ? route.continue() : route.abort()));
+  await page.goto(at.server.url);
+  await expect.poll(isOpen, { timeout: LOADED_MS }).toBe(true);
+  const lastError = () => page.evaluate(() => globalThis.openclawDemo?.client.status().lastError?.message);
+  await expect.poll(lastError, { timeout: LOADED_MS }).toContain("the code for a connection could not be loaded");
+  await page.getByLabel("Text of the shift log").pressSequentially("Before the network.");
+  await expect.poll(() => page.evaluate(() => globalThis.openclawDemo?.unstored())).toBe(0);
+  isReachable = true;
+  // The dead gateway is what fails by then.
+  await expect.poll(lastError, { timeout: LOADED_MS }).toContain("12D3KooW");
+});
+
 test("what is weighed as loaded before the first document opens is what it waits for, no file more and none less", async () => {
   const app = join(at.folder, "app");
   const { files } = await weigh(app);
@@ -98,8 +113,8 @@ test("what is weighed as loaded before the first document opens is what it waits
     await page.getByLabel("before the network").waitFor();
     expect([...answered].sort()).toEqual(named("first").sort());
     await expect
-      .poll(() => [...waiting].map((name) => name.replace(/-[\w-]{8}\.js$/, "")).sort())
-      .toEqual(["assets/connection", "assets/error-texts", "assets/open-tab-site", "assets/outbox-file"]);
+      .poll(() => [...waiting].map((name) => name.replace(/^assets\/|-[\w-]{8}\.js$/g, "")).sort())
+      .toEqual(["error-texts", "online", "open-tab-site", "outbox-transfer"]);
   } finally {
     await appServer.stop();
   }

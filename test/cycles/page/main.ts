@@ -5,7 +5,7 @@ import * as Automerge from "@automerge/automerge/slim";
 import { type Client, openClaw } from "@openclaw/browser";
 import { IndexedDbStore } from "@openclaw/browser/storage/indexeddb-store.ts";
 import { utf8Text } from "@openclaw/core/bytes.ts";
-import { allRows } from "@openclaw/core/client/drain.ts";
+import { allRows } from "@openclaw/core/client/outbox-row.ts";
 import type { OutboxRow } from "@openclaw/core/client/store.ts";
 import { type Badge, changeId, putId, type Sighting } from "../oracle.ts";
 

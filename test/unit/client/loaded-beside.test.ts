@@ -1,0 +1,117 @@
+/** A client whose code for a connection, and for exported outboxes, is still on its way. */
+import { besideLoader } from "@openclaw/browser/beside.ts";
+import { browserDigest } from "@openclaw/browser/ports.ts";
+import { inspection } from "@openclaw/browser/worker/plain-inspection.ts";
+import type { Client } from "@openclaw/core/client/client.ts";
+import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
+import * as online from "@openclaw/core/client/online.ts";
+import * as transfer from "@openclaw/core/client/outbox-transfer.ts";
+import { restoreClient } from "@openclaw/core/client/restore.ts";
+import { expect, test } from "vitest";
+import { codeOf } from "../sync/code-of.ts";
+import { type TestCluster, World } from "../sync/world.ts";
+import { append, EMPTY, type Log } from "./log.ts";
+
+/** What is asked for comes, or fails, when the test says so. */
+class Loads<Code> {
+  readonly #code: Code;
+  #waiting: PromiseWithResolvers<Code>[] = [];
+  asked = 0;
+
+  constructor(code: Code) {
+    this.#code = code;
+  }
+
+  load(): Promise<Code> {
+    this.asked++;
+    const waiting = Promise.withResolvers<Code>();
+    this.#waiting.push(waiting);
+    return waiting.promise;
+  }
+  come(): void {
+    for (const { resolve } of this.#waiting.splice(0)) resolve(this.#code);
+  }
+  fail(): void {
+    for (const { reject } of this.#waiting.splice(0)) reject(new TypeError("Failed to fetch"));
+  }
+}
+
+interface Page {
+  readonly world: World;
+  readonly site: TestCluster;
+  readonly client: Client;
+  readonly onlineLoads: Loads<typeof online>;
+  readonly transferLoads: Loads<typeof transfer>;
+}
+
+async function page(): Promise<Page> {
+  const world = new World();
+  const site = await world.cluster("california");
+  const [onlineLoads, transferLoads] = [new Loads(online), new Loads(transfer)];
+  const client = await restoreClient(
+    {
+      store: new MemoryClientStore(),
+      clock: world.clock,
+      random: world.random,
+      nextTurn: () => Promise.resolve(),
+      inspection,
+      connect: async () => site.connect(),
+    },
+    {
+      online: besideLoader("the code for a connection", () => onlineLoads.load()),
+      transfer: besideLoader("the code of exported outboxes", () => transferLoads.load()),
+    },
+    browserDigest,
+  );
+  return { world, site, client, onlineLoads, transferLoads };
+}
+
+test("a document opens, is edited and stored while the code for a connection does not come; then all of it goes to the site", async () => {
+  const { world, site, client, onlineLoads } = await page();
+  const handle = await client.docs.open<Log>("log", "today", { initial: EMPTY });
+  const edit = handle.change(append("before the network"));
+  await edit.device;
+  await client.kv.put("a", "1").device;
+  await world.flush();
+  expect(client.status()).toMatchObject({ link: "connecting", unsynced: 3, lastError: null });
+  expect(onlineLoads.asked).toBe(1);
+  onlineLoads.come();
+  await world.flush();
+  await edit.site;
+  expect(client.status()).toMatchObject({ link: "online", unsynced: 0 });
+  expect(await site.get("a")).toBe("1");
+});
+
+test("code for a connection that could not be loaded shows, and is asked for again at the next try", async () => {
+  const { world, client, onlineLoads } = await page();
+  onlineLoads.fail();
+  await world.flush();
+  expect(client.status()).toMatchObject({
+    link: "connecting",
+    lastError: { code: "UNAVAILABLE", details: "the code for a connection could not be loaded" },
+  });
+  client.goOnline();
+  await world.flush();
+  expect(onlineLoads.asked).toBe(2);
+  onlineLoads.come();
+  await world.flush();
+  expect(client.status()).toMatchObject({ link: "online", lastError: null });
+  // Once is enough.
+  client.goOffline();
+  client.goOnline();
+  await world.flush();
+  expect(client.status().link).toBe("online");
+  expect(onlineLoads.asked).toBe(2);
+});
+
+test("what waits is listed without the code of exported outboxes; an export says that it could not be loaded, and works later", async () => {
+  const { client, transferLoads } = await page();
+  await client.kv.put("a", "1").device;
+  expect(await client.outbox.list()).toHaveLength(1);
+  const refused = codeOf(client.outbox.export());
+  transferLoads.fail();
+  expect(await refused).toBe("UNAVAILABLE");
+  const exported = client.outbox.export();
+  transferLoads.come();
+  expect((await exported).length).toBeGreaterThan(0);
+});
