@@ -8,18 +8,20 @@ import type { ProvisionalChanges } from "../provisional/message.ts";
 import { nameRefusal } from "../state-machine/document-name.ts";
 import type { DocumentHandle } from "./document-handle.ts";
 import { Foresight } from "./foresight.ts";
+import { Forks } from "./forks.ts";
 import type { Inspection } from "./inspection.ts";
-import { type Content, type DocumentHost, OpenDocument } from "./open-document.ts";
+import { type DocumentHost, OpenDocument } from "./open-document.ts";
 import { Slices } from "./slices.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 import type { QuarantinedRow } from "./store.ts";
 import { TypedDocuments } from "./typed-documents.ts";
+import type { Content } from "./working-copy.ts";
 
 /** Documents open at once, all of which are streamed; a further one is refused OVERLOADED. */
 const OPEN_MAX = SUBSCRIPTION_DOCUMENTS_MAX;
 
 /** What documents need of their client. */
-export interface DocumentsHost extends Omit<DocumentHost, "slices"> {
+export interface DocumentsHost extends Omit<DocumentHost, "slices" | "forks"> {
   readonly nextTurn: NextTurn;
   readonly inspection: Inspection;
   /** Documents that are built from here on are edited under another actor: numbers of what was discarded are not used again (D2). */
@@ -31,12 +33,14 @@ export interface DocumentsHost extends Omit<DocumentHost, "slices"> {
 export class Documents {
   readonly #host: DocumentsHost;
   readonly #slices: Slices;
+  readonly #forks: Forks;
   readonly #foresight: Foresight;
   readonly #open = new Map<string, { readonly document: OpenDocument; readonly loaded: Promise<void> }>();
 
   constructor(host: DocumentsHost) {
     this.#host = host;
     this.#slices = new Slices(host.clock, host.nextTurn);
+    this.#forks = new Forks(host.clock);
     this.#foresight = new Foresight(host.nextTurn, host.inspection);
   }
 
@@ -77,7 +81,8 @@ export class Documents {
 
   #begin(name: string, collection: string, id: string) {
     if (this.#open.size >= OPEN_MAX) throw new OpenClawError("OVERLOADED", `${OPEN_MAX} documents are open`);
-    const document = new OpenDocument(collection, id, { ...this.#host, slices: this.#slices }, () => {
+    const host = { ...this.#host, slices: this.#slices, forks: this.#forks };
+    const document = new OpenDocument(collection, id, host, () => {
       // Another one may be open under that name by now.
       if (this.#open.get(name)?.document === document) this.#open.delete(name);
     });

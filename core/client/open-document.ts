@@ -9,9 +9,10 @@ import type { DocumentChange } from "../ledger/record.ts";
 import { CHANGE_BYTES_MAX } from "../limits.ts";
 import type { Clock, Digest } from "../ports.ts";
 import { causalOrder } from "./causal-order.ts";
-import { changesSince, headsOf } from "./changes.ts";
+import { headsOf } from "./changes.ts";
 import type { DocumentHandle, EditOptions, EditState } from "./document-handle.ts";
 import { type Edit, LocalEdit } from "./edit.ts";
+import type { Forks } from "./forks.ts";
 import { frozen } from "./frozen.ts";
 import { genesis } from "./genesis.ts";
 import { historyOf, requireHeads } from "./history.ts";
@@ -21,8 +22,9 @@ import { Provisional } from "./provisional.ts";
 import type { Quarantines } from "./quarantines.ts";
 import type { Rungs } from "./rungs.ts";
 import { type Showing, type Slices, Unshown } from "./slices.ts";
-import { applied, Quarantine, soundDocument } from "./sound-document.ts";
+import { Quarantine, soundDocument } from "./sound-document.ts";
 import type { ClientStore, QuarantinedRow } from "./store.ts";
+import { type Content, WorkingCopy } from "./working-copy.ts";
 
 /** Own edits that `edits()` tells of: the newest. */
 const EDITS_MAX = 1_000;
@@ -38,6 +40,7 @@ export interface DocumentHost {
   /** For documents that are built from here on. */
   actor(): LinkId;
   readonly slices: Slices;
+  readonly forks: Forks;
   readonly quarantines: Quarantines;
   /** Automerge refused these, which are stored: that is written down. */
   quarantine(rows: readonly QuarantinedRow[]): void;
@@ -51,14 +54,12 @@ export interface DocumentHost {
   fetch(collection: string, document: string): Promise<readonly DocumentChange[]>;
 }
 
-export type Content = Record<string, unknown>;
-
 export class OpenDocument implements Showing {
   readonly #collection: string;
   readonly #id: string;
   readonly #host: DocumentHost;
   readonly #ended: () => void;
-  #doc: Automerge.Doc<Content>;
+  readonly #working: WorkingCopy;
   /** Received, and so stored already. What is made here does not wait for it: it follows what is shown. */
   readonly unshown: Unshown;
   /** Shown, and not stored (D5). */
@@ -85,7 +86,7 @@ export class OpenDocument implements Showing {
     this.#ended = ended;
     this.unshown = new Unshown(host.slices);
     this.provisional = new Provisional(host.clock, host.rungs, () => void this.reload());
-    this.#doc = this.#empty();
+    this.#working = new WorkingCopy(this.#empty(), host.forks);
   }
 
   load(): Promise<void> {
@@ -119,13 +120,13 @@ export class OpenDocument implements Showing {
 
   /** Writes the initial content unless the document has some, or gets some meanwhile. */
   async begin(initial: Content): Promise<void> {
-    const isEmpty = (): boolean => Automerge.getHeads(this.#doc).length === 0;
+    const isEmpty = (): boolean => Automerge.getHeads(this.#working.doc).length === 0;
     const changes = isEmpty() ? await genesis(this.#host.digest, this.#collection, this.#id, initial) : [];
     if (changes.length === 0 || !isEmpty()) return;
     this.#host.assertRoom();
     assertTravels(changes);
     this.#enqueue(changes);
-    this.#doc = applied(this.#doc, changes);
+    this.#working.take(changes);
     this.#changed();
   }
 
@@ -159,10 +160,10 @@ export class OpenDocument implements Showing {
   /** D5. Others' changes that are not committed. What cannot be shown at once shows when it is stored. */
   foresee(changes: readonly DocumentChange[]): void {
     if (this.#holders <= 0 || !this.#isBuilt || this.#reloading !== null || this.unshown.size > 0) return;
-    const news = this.provisional.showable(changes, this.#doc, this.#quarantine);
+    const news = this.provisional.showable(changes, this.#working.doc, this.#quarantine);
     if (news.length === 0) return;
     try {
-      this.#doc = applied(this.#doc, news);
+      this.#working.take(news);
     } catch {
       this.provisional.distrust();
       void this.reload();
@@ -188,7 +189,7 @@ export class OpenDocument implements Showing {
     }
     const news = this.#quarantine.admitted(taken);
     try {
-      this.#doc = applied(this.#doc, news);
+      this.#working.take(news);
     } catch {
       // Automerge may have taken half of it in: what would be made on top of that, nobody else could apply.
       void this.reload();
@@ -224,26 +225,26 @@ export class OpenDocument implements Showing {
       collection: this.#collection,
       id: this.#id,
       // The app says what its documents hold; nothing here looks into them.
-      doc: () => this.#snapshot(this.#doc) as unknown as Automerge.Doc<T>,
-      heads: () => headsOf(this.#doc),
+      doc: () => this.#snapshot(this.#working.doc) as unknown as Automerge.Doc<T>,
+      heads: () => headsOf(this.#working.doc),
       unshown: () => this.unshown.size,
       provisional: () => this.provisional.size,
       quarantined: () => this.#quarantine.changes,
       change,
       changeAt: (heads, edit, editOptions = {}) => {
         assertOpen();
-        requireHeads(this.#doc, heads);
+        requireHeads(this.#working.doc, heads);
         // At the present heads it is a change like any other, without the cost of going back.
-        if (sameHeads(heads, headsOf(this.#doc))) return change(edit, editOptions);
+        if (sameHeads(heads, headsOf(this.#working.doc))) return change(edit, editOptions);
         return this.#change(
           editOptions,
           (doc, options) => Automerge.changeAt(doc, [...heads], options, (draft) => edit(draft as unknown as T)).newDoc,
         );
       },
-      history: () => historyOf(this.#doc, (hash) => this.#host.rungs.rung(hash)),
+      history: () => historyOf(this.#working.doc, (hash) => this.#host.rungs.rung(hash)),
       at: (heads) => {
-        requireHeads(this.#doc, heads);
-        return this.#snapshot(Automerge.view(this.#doc, [...heads])) as unknown as Automerge.Doc<T>;
+        requireHeads(this.#working.doc, heads);
+        return this.#snapshot(Automerge.view(this.#working.doc, [...heads])) as unknown as Automerge.Doc<T>;
       },
       subscribe: (listener) => {
         const call = (): void => callListener(listener);
@@ -273,11 +274,8 @@ export class OpenDocument implements Showing {
     if (this.#reloading !== null) throw new OpenClawError("CLIENT_STORAGE_FAILED", "the document is being read again");
     if (this.#pauses > 0) throw new OpenClawError("OVERLOADED", "edits of the document are being discarded");
     this.#host.assertRoom();
-    const before = headsOf(this.#doc);
     const time = Math.floor(this.#host.clock.wall() / 1_000);
-    const next = make(this.#doc, { time, ...(message === undefined ? {} : { message }) });
-    const changes = changesSince(next, before);
-    this.#doc = next;
+    const changes = this.#working.edit((doc) => make(doc, { time, ...(message === undefined ? {} : { message }) }));
     try {
       assertTravels(changes);
     } catch (error) {
@@ -358,7 +356,7 @@ export class OpenDocument implements Showing {
     const [collection, document] = [this.#collection, this.#id];
     const quarantine = new Quarantine(quarantines.of(collection, document));
     this.#quarantine = quarantine;
-    this.#doc = await soundDocument(() => this.#empty(), changes, quarantine, slices);
+    this.#working.begin(await soundDocument(() => this.#empty(), changes, quarantine, slices));
     for (const { hash, reason } of quarantine.changes) rungs.failed([hash], reason);
     const found = [...quarantine.found].map(
       ([hash, details]): QuarantinedRow => ({ collection, document, hash, code: "QUARANTINED", details }),

@@ -1,0 +1,104 @@
+/**
+ * A change of a text, made once more on what its author had, in the place of being applied: to apply one Automerge walks all
+ * operations of the text, to make one it walks none. A change's hash is of all that it says (automerge.org/automerge-binary-format-spec,
+ * "Change Hash"), so that the same hash is the same change, and whatever has another is not taken for it.
+ */
+import * as Automerge from "@automerge/automerge/slim";
+import type { DocumentChange } from "../ledger/record.ts";
+
+/** Operations of one change, and its bytes: what has more costs about as much to make as to apply. */
+const OPS_MAX = 256;
+const BYTES_MAX = 4_096;
+/** Properties that are looked through for the text. */
+const PROPERTIES_MAX = 1_024;
+
+/** In the order of the change's operations. An element is named by the operation that inserted it. */
+type Step =
+  /** `after` null: at the beginning. */
+  | { readonly kind: "insert"; readonly after: string | null; text: string; last: string }
+  | { readonly kind: "delete"; readonly element: string };
+
+/** What its author did, if that was to insert into one text, or to delete of it. */
+export interface Recipe {
+  /** The text's object id. */
+  readonly object: string;
+  readonly time: number;
+  readonly message: string | null;
+  readonly steps: readonly Step[];
+}
+
+/** Null for a change of another kind, or of many operations. */
+export function recipeOf(change: DocumentChange): Recipe | null {
+  if (change.bytes.length > BYTES_MAX) return null;
+  const { ops, startOp, actor, time, message, author } = Automerge.decodeChange(change.bytes);
+  const object = ops[0]?.obj;
+  if (object === undefined || ops.length > OPS_MAX || typeof author === "string") return null;
+  const steps: Step[] = [];
+  for (const [i, op] of ops.entries()) {
+    const step = op.obj === object ? stepOf(op, `${startOp + i}@${actor}`) : null;
+    if (step === null) return null;
+    const before = steps.at(-1);
+    if (step.kind === "insert" && before?.kind === "insert" && step.after === before.last) {
+      before.text += step.text;
+      before.last = step.last;
+    } else steps.push(step);
+  }
+  return { object, time, message, steps };
+}
+
+/** @param id the operation's own */
+function stepOf(op: object, id: string): Step | null {
+  if (!("action" in op && "elemId" in op && typeof op.elemId === "string")) return null;
+  if (op.action === "del") return { kind: "delete", element: op.elemId };
+  const isInserted = op.action === "set" && "insert" in op && op.insert === true;
+  if (!isInserted || !("value" in op) || typeof op.value !== "string" || "datatype" in op) return null;
+  return { kind: "insert", after: op.elemId === "_head" ? null : op.elemId, text: op.value, last: id };
+}
+
+/**
+ * The document with what the recipe makes there; null where it cannot be made: `doc` is as before then. The caller compares
+ * the hash.
+ * @param doc at the change's dependencies, under the name of its author
+ */
+export function replayed<T extends object>(doc: Automerge.Doc<T>, recipe: Recipe): Automerge.Doc<T> | null {
+  const path = pathTo(doc, recipe.object);
+  if (path === null) return null;
+  const { time, message, steps } = recipe;
+  try {
+    return Automerge.change(doc, { time, ...(message === null ? {} : { message }) }, (draft) => {
+      for (const step of steps) play(draft as Automerge.Doc<unknown>, path, step);
+    });
+  } catch {
+    // Automerge has rolled back. Whatever it was, applying the change is what decides.
+    return null;
+  }
+}
+
+function play(draft: Automerge.Doc<unknown>, path: Automerge.Prop[], step: Step): void {
+  if (step.kind === "delete") return Automerge.splice(draft, path, positionOf(draft, path, step.element), 1);
+  const at = step.after === null ? 0 : positionOf(draft, path, step.after) + 1;
+  Automerge.splice(draft, path, at, 0, step.text);
+}
+
+/** In UTF-16 code units. @throws RangeError for what is deleted: its place is its neighbour's */
+function positionOf(draft: Automerge.Doc<unknown>, path: Automerge.Prop[], element: string): number {
+  const position = Automerge.getCursorPosition(draft, path, element);
+  if (Automerge.getCursor(draft, path, position) !== element) throw new RangeError(`${element} is deleted`);
+  return position;
+}
+
+function pathTo(doc: Automerge.Doc<unknown>, object: string): Automerge.Prop[] | null {
+  const looking: { readonly at: object; readonly path: Automerge.Prop[] }[] = [];
+  if (typeof doc === "object" && doc !== null) looking.push({ at: doc, path: [] });
+  let left = PROPERTIES_MAX;
+  for (const { at, path } of looking) {
+    for (const [name, value] of Object.entries(at)) {
+      if (left-- === 0) return null;
+      const prop = Array.isArray(at) ? Number(name) : name;
+      if (typeof value === "string") {
+        if (Automerge.getObjectId(at, prop) === object) return [...path, prop];
+      } else if (typeof value === "object" && value !== null) looking.push({ at: value, path: [...path, prop] });
+    }
+  }
+  return null;
+}

@@ -1,0 +1,222 @@
+import * as Automerge from "@automerge/automerge";
+import { toHex } from "@openclaw/core/bytes.ts";
+import { Forks } from "@openclaw/core/client/forks.ts";
+import { type Content, WorkingCopy } from "@openclaw/core/client/working-copy.ts";
+import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
+import { describe, expect, test } from "vitest";
+import { SeededRandom } from "../../simulation/seeded-random.ts";
+import { VirtualClock } from "../../simulation/virtual-clock.ts";
+import { described } from "../documents/changes.ts";
+
+type Doc = Automerge.Doc<Content>;
+
+const ACTORS = ["a1", "b2", "c3"].map((name) => name.repeat(16));
+const BEGINNING = { text: "a text", count: 0, list: [{ note: "inner" }, "plain"], deep: { text: "deep 😀" } };
+const PATHS: readonly Automerge.Prop[][] = [["text"], ["text"], ["deep", "text"], ["list", 0, "note"]];
+const WORDS = ["a", "bcd", "é", "😀", "👩‍👩‍👧", "\n", "ab😀cd", "e\u0301"];
+
+const genesis = (): DocumentChange[] => {
+  const doc = Automerge.change(Automerge.init<Content>({ actor: "00" }), { time: 0 }, (draft) => {
+    Object.assign(draft, structuredClone(BEGINNING));
+  });
+  return Automerge.getAllChanges(doc).map(described);
+};
+
+function copyOf(actor: string, changes: readonly DocumentChange[] = genesis(), clock = new VirtualClock()) {
+  const copy = new WorkingCopy(Automerge.init<Content>({ actor }), new Forks(clock));
+  copy.take(changes);
+  return copy;
+}
+
+/** What Automerge alone makes of them, in whatever order they are. */
+function plain(changes: readonly DocumentChange[]): Doc {
+  const [doc] = Automerge.applyChanges(
+    Automerge.init<Content>({ actor: "ff" }),
+    changes.map(({ bytes }) => bytes),
+  );
+  return doc;
+}
+
+const insert =
+  (at: number, text: string, path: Automerge.Prop[] = ["text"]) =>
+  (doc: Doc): Doc =>
+    Automerge.change(doc, { time: 7 }, (draft) => Automerge.splice(draft, path, at, 0, text));
+
+const textAt = (doc: Doc, path: readonly Automerge.Prop[]): string =>
+  String(path.reduce<unknown>((at, prop) => (at as Record<string, unknown>)[prop], doc));
+
+/** An edit of any kind, on whatever there is. */
+function anyEdit(random: SeededRandom): (doc: Doc) => Doc {
+  const upTo = (count: number): number => Math.floor(random.unit() * count);
+  const path = [...(PATHS[upTo(PATHS.length)] ?? [])];
+  const word = WORDS[upTo(WORDS.length)] ?? "";
+  const kind = upTo(9);
+  const message = random.unit() < 0.2 ? { message: "why" } : {};
+  return (doc) => {
+    const text = textAt(doc, path);
+    // As an app does, which knows what a person sees as one character.
+    const places = [...new Intl.Segmenter("en").segment(text)].map(({ index }) => index);
+    const at = places[upTo(places.length)] ?? 0;
+    const end = places.find((place) => place > at) ?? text.length;
+    return Automerge.change(doc, { time: upTo(1e9), ...message }, (draft) => {
+      const count = draft.count;
+      if (kind < 3) Automerge.splice(draft, path, at, 0, word);
+      else if (kind === 3) Automerge.splice(draft, path, at, end - at);
+      else if (kind === 4) Automerge.splice(draft, path, at, end - at, word);
+      else if (kind === 5) Automerge.updateText(draft, path, text.slice(0, at) + word + text.slice(end));
+      else if (kind === 6) draft.count = Number(count) + 1;
+      else if (kind === 7)
+        Automerge.mark(draft, path, { start: 0, end: Math.min(2, text.length), expand: "both" }, "bold", true);
+      else {
+        Automerge.splice(draft, path, 0, 0, word);
+        Automerge.splice(draft, path, 0, 0, "zz");
+        Automerge.splice(draft, path, 1, 1);
+      }
+    });
+  };
+}
+
+/** Of its changes, in an order that does not depend on how they came. */
+const bytesOf = (doc: Doc): readonly string[] => Automerge.getAllChanges(doc).map(toHex).sort();
+
+const isUnderAnothersName = ({ doc }: WorkingCopy, own: string): boolean => Automerge.getActorId(doc) !== own;
+
+describe("a working copy", () => {
+  test.each(Array.from({ length: 12 }, (_, seed) => seed + 1))(
+    "is what Automerge makes of the same changes, whatever they are and however they come (seed %i)",
+    (seed) => {
+      const random = new SeededRandom(seed);
+      const upTo = (count: number): number => Math.floor(random.unit() * count);
+      const copies = ACTORS.map((actor) => copyOf(actor));
+      const made: DocumentChange[] = genesis();
+      // Of each: what it has yet to hear of.
+      const waiting: DocumentChange[][] = ACTORS.map(() => []);
+      let replayed = 0;
+      for (let step = 0; step < 250; step++) {
+        const at = upTo(ACTORS.length);
+        const copy = copies[at];
+        const heard = waiting[at];
+        if (copy === undefined || heard === undefined) throw new Error();
+        if (random.unit() < 0.5) {
+          // As a rule people write one after the other.
+          if (random.unit() < 0.8) copy.take(heard.splice(0));
+          const changes = copy.edit(anyEdit(random));
+          for (const [i, all] of waiting.entries()) if (i !== at) all.push(...changes);
+          made.push(...changes);
+          continue;
+        }
+        // Some of it, now and then before what it follows, or once more.
+        const first = random.unit() < 0.15 ? upTo(heard.length) : 0;
+        const taken = heard.splice(first, 1 + upTo(random.unit() < 0.1 ? 20 : 3));
+        if (random.unit() < 0.1) heard.push(...taken);
+        copy.take(taken);
+        if (isUnderAnothersName(copy, ACTORS[at] ?? "")) replayed++;
+      }
+      for (const [i, copy] of copies.entries()) copy.take(waiting[i] ?? []);
+      const expected = plain(made);
+      for (const { doc } of copies) {
+        expect(doc).toEqual(expected);
+        expect(Automerge.getHeads(doc).sort()).toEqual(Automerge.getHeads(expected).sort());
+        expect(bytesOf(doc)).toEqual(bytesOf(expected));
+        expect(Automerge.load(Automerge.save(doc))).toEqual(expected);
+      }
+      expect(replayed).toBeGreaterThan(20);
+    },
+  );
+
+  test("makes what an author goes on to write once more, and is under the author's name meanwhile", () => {
+    const [own = "", other = ""] = ACTORS;
+    const [copy, author] = [copyOf(own), copyOf(other)];
+    for (let i = 0; i < 20; i++) {
+      copy.take(author.edit(insert(3 * i, "one")));
+      expect([Automerge.getActorId(copy.doc), copy.doc]).toEqual([other, author.doc]);
+    }
+    const [edited] = copy.edit(insert(0, "mine "));
+    expect([edited?.actor, edited?.seq]).toEqual([own, 1]);
+  });
+
+  test("edits under its own name, also at earlier heads, with what others wrote in between", () => {
+    const [own = "", other = ""] = ACTORS;
+    const [copy, author] = [copyOf(own), copyOf(other)];
+    const begun = Automerge.getHeads(copy.doc);
+    const numbers = Array.from({ length: 5 }, () => {
+      copy.take(author.edit(insert(0, "x")));
+      const [made] = copy.edit(insert(0, "y"));
+      author.take(made === undefined ? [] : [made]);
+      return [made?.actor, made?.seq];
+    });
+    expect(numbers).toEqual([1, 2, 3, 4, 5].map((seq) => [own, seq]));
+    copy.take(author.edit(insert(0, "x")));
+    const [earlier] = copy.edit(
+      (doc) => Automerge.changeAt(doc, begun, (draft) => Automerge.splice(draft, ["text"], 0, 0, "z")).newDoc,
+    );
+    expect([earlier?.deps, earlier?.actor === other]).toEqual([begun, false]);
+  });
+
+  test("shows a change that came before what it follows, also where that is written on by its author", () => {
+    const [own = "", other = ""] = ACTORS;
+    const [copy, author] = [copyOf(own), copyOf(other)];
+    const [first, second, third] = [1, 2, 3].map((i) => author.edit(insert(0, String(i)))[0]);
+    if (first === undefined || second === undefined || third === undefined) throw new Error();
+    copy.take([third]);
+    copy.take([first]);
+    const mine = copy.edit(insert(0, "mine"));
+    copy.take([second]);
+    expect(copy.doc).toEqual(plain([...genesis(), first, second, third, ...mine]));
+  });
+
+  describe("given a change that says what none that is made here says", () => {
+    /** Two characters in one operation: Automerge takes it, and makes two of them. */
+    function odd(author: WorkingCopy, actor: string): DocumentChange {
+      const [made] = author.edit(insert(0, "q"));
+      if (made === undefined) throw new Error();
+      const decoded = Automerge.decodeChange(made.bytes);
+      const ops = decoded.ops.map((op) => ({ ...op, value: "qq" }));
+      return described(Automerge.encodeChange({ ...decoded, actor, ops }));
+    }
+
+    test("takes it as it is", () => {
+      const [own = "", other = ""] = ACTORS;
+      const copy = copyOf(own);
+      const change = odd(copyOf(other), other);
+      copy.take([change]);
+      expect([copy.doc.text, Automerge.getHeads(copy.doc)]).toEqual(["qqa text", [change.hash]]);
+    });
+
+    test("is spent where it had the author's name already, and takes all as it is from then on", () => {
+      const [own = "", other = ""] = ACTORS;
+      const [copy, author] = [copyOf(own), copyOf(other)];
+      const before = author.edit(insert(0, "p"));
+      copy.take(before);
+      const change = odd(author, other);
+      expect(() => copy.take([change])).toThrow(`${change.hash} was made as`);
+      // Its owner begins again from what is stored.
+      copy.begin(plain([...genesis(), ...before]));
+      copy.take([change]);
+      const then = insert(0, "r")(Automerge.clone(plain([...genesis(), ...before, change]), { actor: other }));
+      copy.take(Automerge.getChangesSince(then, [change.hash]).map(described));
+      expect([copy.doc, Automerge.getActorId(copy.doc) === other]).toEqual([then, false]);
+    });
+  });
+
+  test("forks no more than its limit allows, and again when time has passed; the rest is applied", () => {
+    const [own = "", other = ""] = ACTORS;
+    const clock = new VirtualClock();
+    const long = described(
+      Automerge.getAllChanges(Automerge.from<Content>({ text: "x".repeat(400_000) }, { actor: "00" })).at(-1) ??
+        new Uint8Array(),
+    );
+    const [copy, author] = [copyOf(own, [long], clock), copyOf(other, [long])];
+    const names = Array.from({ length: 4 }, () => {
+      copy.take(author.edit(insert(0, "x")));
+      const name = Automerge.getActorId(copy.doc);
+      author.take(copy.edit(insert(0, "y")));
+      return name;
+    });
+    expect(names).toEqual([other, other, own, own]);
+    expect(copy.doc).toEqual(author.doc);
+    clock.step(20_000);
+    copy.take(author.edit(insert(0, "x")));
+    expect(Automerge.getActorId(copy.doc)).toBe(other);
+  });
+});
