@@ -8,6 +8,7 @@ import type { LinkId } from "../ids.ts";
 import type { carryDocuments, followCarried, OfferHost, offerDocuments } from "./document-offer.ts";
 import type { Documents } from "./documents.ts";
 import type { Down } from "./down.ts";
+import { isNothing } from "./nothing.ts";
 import type { Outbox } from "./outbox.ts";
 import type { OwnLinks } from "./own-link.ts";
 
