@@ -7,8 +7,6 @@ import type { Questions } from "./questions.ts";
 import type { Rungs } from "./rungs.ts";
 
 export interface FetchHost {
-  /** Nobody waits for a site that cannot be reached. */
-  connected(): boolean;
   readonly ask: Questions["document"];
   readonly inspection: Inspection;
   readonly journal: Journal;
@@ -20,11 +18,10 @@ export interface FetchHost {
 
 /** Empty where it cannot be had. @throws OpenClawError CLIENT_STORAGE_FAILED */
 export async function fetchDocument(
-  { connected, ask, inspection, journal, rungs, quarantines, failed }: FetchHost,
+  { ask, inspection, journal, rungs, quarantines, failed }: FetchHost,
   collection: string,
   document: string,
 ): Promise<readonly DocumentChange[]> {
-  if (!connected()) return [];
   const { life } = rungs;
   let fetched: Awaited<ReturnType<Questions["document"]>>;
   try {

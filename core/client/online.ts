@@ -6,6 +6,8 @@ export { ChildLink } from "../sync/child-link.ts";
 export { followEpoch } from "./another-epoch.ts";
 export { followSite } from "./another-site.ts";
 export { carryDocuments, followCarried, offerDocuments } from "./document-offer.ts";
+export { fetchDocument } from "./fetched.ts";
 export { sendOutbox } from "./outbox-stream.ts";
+export { sortOutcomes } from "./outcomes.ts";
 export { Taken } from "./taken.ts";
 export { snapshotAfter, takenOfPiece } from "./taken-snapshot.ts";

@@ -8,7 +8,6 @@ import type { ChildLinkOwner, Welcome } from "../sync/child-link.ts";
 import { Documents } from "./documents.ts";
 import { Down } from "./down.ts";
 import { Drainer } from "./drain.ts";
-import { fetchDocument } from "./fetched.ts";
 import { type Draft, Journal } from "./journal.ts";
 import { Keys, type KeysHost } from "./keys.ts";
 import { Leases, type LeasesHost } from "./leases.ts";
@@ -82,7 +81,7 @@ export class Session {
       this.#trouble.wrote();
       this.#neighbours.wrote(write);
     });
-    this.settlement = new Settlement(store, this.#journal, rungs);
+    this.settlement = new Settlement({ store, journal: this.#journal, rungs, online });
     this.settlement.restore(restored.failed);
     const assertRoom = (): void => {
       if (this.#stopped) throw new OpenClawError("STOPPED", "the client is stopped");
@@ -93,7 +92,6 @@ export class Session {
     const ask: KeysHost["ask"] = (query, mode) => this.#questions.ask(query, mode);
     const parts = { store, inspection, journal: this.#journal, rungs, quarantines, online };
     const fetching = {
-      connected: () => this.#site.state === "online",
       ask: (...document: readonly [string, string]) => this.#questions.document(...document),
       ...parts,
       failed: (error: unknown) => this.#trouble.note(error),
@@ -117,7 +115,9 @@ export class Session {
       enqueue,
       stored: () => this.#journal.commit({}),
       subscribe: (name) => this.#down.wantDocument(name),
-      fetch: (...document) => fetchDocument(fetching, ...document),
+      // Nobody waits for a site that cannot be reached.
+      fetch: async (...document) =>
+        this.#site.state === "online" ? (await online()).fetchDocument(fetching, ...document) : [],
     });
     this.keys = new Keys({
       store,

@@ -3,21 +3,16 @@
  * document lacked changes at the parent is sent again with them (D3), behind the others.
  */
 import { OpenClawError } from "../errors.ts";
-import { type ChangeHash, isChangeHash, type Seq } from "../ids.ts";
+import type { Seq } from "../ids.ts";
 import type { DocumentName } from "../ledger/document-names.ts";
-import type { DocumentChange } from "../ledger/record.ts";
 import type { Outcome } from "../state-machine/command.ts";
 import { comparedOutcome } from "../state-machine/compare-and-set.ts";
-import { causalOrder } from "./causal-order.ts";
-import { type LocalEdit, LocalTxnEdit } from "./edit.ts";
-import type { Draft, Journal } from "./journal.ts";
-import { isKept, type Outbox, type Unanswered } from "./outbox.ts";
+import { LocalTxnEdit } from "./edit.ts";
+import type { Draft } from "./journal.ts";
+import { isKept, type Outbox } from "./outbox.ts";
 import { hashesOf } from "./outbox-row.ts";
-import type { Rungs } from "./rungs.ts";
-import type { Awaiting, ClientStore, FailedRow } from "./store.ts";
-
-/** First with what is not yet at the parent as far as we know, then with all that the document is made of. */
-const ROUNDS_MAX = 2;
+import type { Sorted, SortHost, sortOutcomes } from "./outcomes.ts";
+import type { FailedRow } from "./store.ts";
 
 const EXPIRED: Outcome = {
   ok: false,
@@ -30,17 +25,17 @@ const FAILED_MAX = 10_000;
 
 export type Answered = { readonly seq: Seq; readonly outcome: Outcome };
 
+export interface SettlementHost extends SortHost {
+  readonly online: () => Promise<{ readonly sortOutcomes: typeof sortOutcomes }>;
+}
+
 export class Settlement {
-  readonly #store: ClientStore;
-  readonly #journal: Journal;
-  readonly #rungs: Rungs;
+  readonly #host: SettlementHost;
   /** Failed rows, oldest first. */
   #failed: readonly FailedRow[] = [];
 
-  constructor(store: ClientStore, journal: Journal, rungs: Rungs) {
-    this.#store = store;
-    this.#journal = journal;
-    this.#rungs = rungs;
+  constructor(host: SettlementHost) {
+    this.#host = host;
   }
 
   get failed(): readonly FailedRow[] {
@@ -60,7 +55,7 @@ export class Settlement {
   elsewhere(failed: readonly FailedRow[], forgotten: readonly Pick<FailedRow, "link" | "seq">[]): void {
     const isForgotten = (row: FailedRow): boolean =>
       forgotten.some(({ link, seq }) => link === row.link && seq === row.seq);
-    for (const row of this.#failed) if (isForgotten(row)) this.#rungs.queuedAgain(hashesOf(row));
+    for (const row of this.#failed) if (isForgotten(row)) this.#host.rungs.queuedAgain(hashesOf(row));
     this.#failed = [...this.#failed, ...failed].filter((row) => !isForgotten(row));
   }
 
@@ -70,16 +65,16 @@ export class Settlement {
       "STOPPED",
       "the client stopped before the site answered; the next session sends it",
     );
-    for (const { edits } of this.#journal.outbox.rows()) for (const edit of edits) edit.refused(error);
+    for (const { edits } of this.#host.journal.outbox.rows()) for (const edit of edits) edit.refused(error);
   }
 
   /** Refused rows wait again, as new ones of this session. @throws OpenClawError OVERLOADED, CLIENT_STORAGE_FAILED */
   async retry(rows: readonly FailedRow[]): Promise<void> {
-    if (this.#journal.outbox.full) throw new OpenClawError("OVERLOADED", "too many edits wait for the site");
+    if (this.#host.journal.outbox.full) throw new OpenClawError("OVERLOADED", "too many edits wait for the site");
     const drafts = rows.map(({ command }): Draft => ({ command, edits: [], round: 0 }));
-    await this.#journal.commit({ drafts, write: { forgetFailed: rows } });
+    await this.#host.journal.commit({ drafts, write: { forgetFailed: rows } });
     this.forget(rows);
-    for (const row of rows) this.#rungs.queuedAgain(hashesOf(row));
+    for (const row of rows) this.#host.rungs.queuedAgain(hashesOf(row));
   }
 
   /** The store has forgotten them. */
@@ -132,114 +127,42 @@ export class Settlement {
       const unanswered = outbox.answer(seq);
       if (unanswered === undefined) return [];
       // Whoever wrote a transaction is told. Of a comparison that did not hold nobody may be left to be told: it is kept.
-      const told = unanswered.edits.some((edit) => edit instanceof LocalTxnEdit);
-      return [{ ...unanswered, outcome: told ? outcome : comparedOutcome(unanswered.row.command, outcome) }];
+      const { edits } = unanswered;
+      const { command } = unanswered.row;
+      const told = edits.some((edit) => edit instanceof LocalTxnEdit);
+      const its = told ? outcome : comparedOutcome(command, outcome);
+      return [{ ...unanswered, outcome: its, keptIfRefused: isKept({ command, edits }) }];
     });
     if (rows.length === 0 && fresh === null) return [];
-    const awaiting: Awaiting[] = [];
-    const refusals: (FailedRow & { readonly edits: readonly LocalEdit[] })[] = [];
-    const again: Unanswered[] = [];
-    const named = new Set<ChangeHash>();
-    const unsent: Draft[] = [];
-    for (const { row, edits, round, outcome } of rows) {
-      const { command } = row;
-      if (outcome.ok) {
-        if (command.kind !== "change") continue;
-        const document = { collection: command.collection, document: command.document, hashes: hashesOf(row) };
-        awaiting.push({ link: row.link, seq: row.seq, revision: outcome.revision, document });
-      } else if (command.kind === "change" && outcome.code === "SESSION_EXPIRED") {
-        unsent.push({ command, edits, round });
-      } else if (command.kind === "change" && outcome.code === "MISSING" && round < ROUNDS_MAX) {
-        again.push({ row, edits, round: round + 1 });
-        for (const hash of outcome.details.split(",")) if (isChangeHash(hash)) named.add(hash);
-      } else if (fresh !== null && !outbox.mayHaveRun(row.seq)) {
-        unsent.push({ command, edits, round });
-      } else {
-        refusals.push({ ...row, edits, code: outcome.code, details: outcome.details });
-      }
-    }
     const answered = rows.map(({ row: { link, seq }, outcome }) => ({
       link,
       seq,
       ...(outcome.ok ? { at: outcome.revision } : {}),
     }));
-    const { site } = outbox;
-    const failed = refusals
-      .filter(isKept)
-      .map(({ edits: _, ...row }): FailedRow => (site === null ? row : { site, ...row }));
+    let sorted: Sorted;
     try {
-      const drafts = [...(await this.#withMissing(again, named, outbox)), ...unsent];
+      const { sortOutcomes } = await this.#host.online();
+      sorted = await sortOutcomes(this.#host, outbox, rows, fresh);
+      const { awaiting, failed, drafts } = sorted;
       const write = { answered, awaiting, failed };
-      await this.#journal.commit({ drafts, write, ...(fresh === null ? {} : { outbox: fresh }) });
+      await this.#host.journal.commit({ drafts, write, ...(fresh === null ? {} : { outbox: fresh }) });
     } catch (error) {
       for (const { seq } of answered) outbox.unanswer(seq);
       throw error;
     }
-    this.#failed = [...this.#failed, ...failed];
+    this.#failed = [...this.#failed, ...sorted.failed];
     for (const { row, edits, outcome } of rows) {
       outbox.settle(row.seq);
       if (outcome.ok) {
-        this.#rungs.committed(hashesOf(row), outcome.revision);
+        this.#host.rungs.committed(hashesOf(row), outcome.revision);
         for (const edit of edits) edit.committed(outcome.revision, outcome.response);
       }
     }
-    for (const row of refusals) {
+    for (const row of sorted.refusals) {
       const error = new OpenClawError(row.code, row.details);
-      this.#rungs.failed(hashesOf(row), error);
+      this.#host.rungs.failed(hashesOf(row), error);
       for (const edit of row.edits) edit.refused(error);
     }
     return rows.flatMap(({ row: { command } }) => (command.kind === "change" ? [command] : []));
   }
-
-  /** The refused changes, document by document, each after what it depends on that the parent may lack. */
-  async #withMissing(
-    rows: readonly Unanswered[],
-    named: ReadonlySet<ChangeHash>,
-    settling: Outbox,
-  ): Promise<readonly Draft[]> {
-    const drafts: Draft[] = [];
-    const byDocument = Map.groupBy(rows, ({ row: { command } }) =>
-      command.kind === "change" ? JSON.stringify([command.collection, command.document]) : "",
-    );
-    for (const group of byDocument.values()) {
-      const command = group[0]?.row.command;
-      if (command?.kind !== "change") continue;
-      const round = Math.max(...group.map((one) => one.round));
-      const own = group.flatMap(({ row }) => (row.command.kind === "change" ? row.command.changes : []));
-      const stored = causalOrder([...(await this.#store.document(command.collection, command.document)), ...own]);
-      const refused = new Set(group.flatMap(({ row }) => hashesOf(row)));
-      // What is queued already goes ahead of what is queued now, if it is on the same link.
-      const ahead = new Set<ChangeHash>();
-      for (const { row } of this.#journal.outbox.rows()) for (const hash of hashesOf(row)) ahead.add(hash);
-      if (settling !== this.#journal.outbox) for (const hash of refused) ahead.delete(hash);
-      const mayLack = (hash: ChangeHash): boolean => named.has(hash) || this.#rungs.rung(hash) === "device";
-      const wanted = (change: DocumentChange): boolean =>
-        refused.has(change.hash) || (!ahead.has(change.hash) && (round >= ROUNDS_MAX || mayLack(change.hash)));
-      const byLast = new Map<ChangeHash | undefined, readonly LocalEdit[]>();
-      for (const { row, edits } of group)
-        byLast.set(hashesOf(row).at(-1), [...(byLast.get(hashesOf(row).at(-1)) ?? []), ...edits]);
-      for (const change of ancestry(stored, refused, wanted)) {
-        drafts.push({ command: { ...command, changes: [change] }, edits: byLast.get(change.hash) ?? [], round });
-      }
-    }
-    return drafts;
-  }
-}
-
-/** The changes of `from` and, through changes that are wanted, what they depend on; in the order of `stored`. */
-function ancestry(
-  stored: readonly DocumentChange[],
-  from: ReadonlySet<ChangeHash>,
-  wanted: (change: DocumentChange) => boolean,
-): readonly DocumentChange[] {
-  const byHash = new Map(stored.map((change) => [change.hash, change]));
-  const found = new Set<DocumentChange>();
-  const queue = [...from];
-  for (let hash = queue.pop(); hash !== undefined; hash = queue.pop()) {
-    const change = byHash.get(hash);
-    if (change === undefined || found.has(change) || !wanted(change)) continue;
-    found.add(change);
-    queue.push(...change.deps);
-  }
-  return stored.filter((change) => found.has(change));
 }
