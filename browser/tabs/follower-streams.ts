@@ -4,7 +4,8 @@ import type { FrameConnection } from "@openclaw/core/sync/message.ts";
 import { errorData, errorOf } from "../worker/error-data.ts";
 import { join } from "../worker/relay.ts";
 import type { Locks } from "./leadership.ts";
-import { streamChannel, type TabMessage, tabLock } from "./tab-message.ts";
+import type { TabMessage } from "./tab-message.ts";
+import { streamChannel, tabLock } from "./tab-names.ts";
 import { failAll, type OpenChannel, type TabStream, tabStream } from "./tab-stream.ts";
 
 export interface FollowerStreamsHost {

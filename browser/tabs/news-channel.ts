@@ -1,6 +1,6 @@
 /** How the pages of one device hear each other: a channel that all of them have open. */
 import type { DeviceNews, NeighboursPort } from "@openclaw/core/client/device-news.ts";
-import { newsChannel } from "./tab-message.ts";
+import { newsChannel } from "./tab-names.ts";
 
 /** News that wait until the session has read the store; then it reads it once more instead. */
 const EARLY_MAX = 1_024;

@@ -1,22 +1,6 @@
-/**
- * What the tabs of one device tell each other, over a channel that all of them hear. They may run different builds: the
- * names of the channels and locks carry the version of these messages, so that only those of one version hear each other.
- */
+/** What the tabs of one device tell each other, over a channel that all of them hear. */
 import type { ErrorData } from "../worker/error-data.ts";
 import { isErrorData } from "../worker/error-data.ts";
-
-const TAB_VERSION = 1;
-
-/** @param store the database's name: tabs of two sites are apart */
-const named = (store: string, rest: string): string => `openclaw:${TAB_VERSION}:${store}:${rest}`;
-export const tabsChannel = (store: string): string => named(store, "tabs");
-export const newsChannel = (store: string): string => named(store, "news");
-/** Of one follower's stream: nobody else hears its frames. */
-export const streamChannel = (store: string, stream: string): string => named(store, `stream:${stream}`);
-/** Whoever holds it leads. */
-export const leaderLock = (store: string): string => named(store, "leader");
-/** Held by a tab's worker for as long as it lives. */
-export const tabLock = (store: string, tab: string): string => named(store, `tab:${tab}`);
 
 export type TabMessage =
   /** A follower has not heard of the leader for a while: is it there? */

@@ -11,7 +11,8 @@ import { errorData, errorOf } from "../worker/error-data.ts";
 import type { TabSite } from "../worker/worker-service.ts";
 import { FollowerStreams } from "./follower-streams.ts";
 import { Leadership, type Locks } from "./leadership.ts";
-import { leaderLock, streamChannel, type TabMessage, tabMessage, tabsChannel } from "./tab-message.ts";
+import { type TabMessage, tabMessage } from "./tab-message.ts";
+import { leaderLock, streamChannel, tabsChannel } from "./tab-names.ts";
 import { type Channel, failAll, type OpenChannel, type TabStream, tabStream } from "./tab-stream.ts";
 
 /** A leader is known by then, or the try has failed, ms. */

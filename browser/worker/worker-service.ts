@@ -6,7 +6,7 @@ import type { GatewayState } from "@openclaw/core/sync/rotation.ts";
 import type { Gateway } from "../connection/gateways.ts";
 import type { DeviceStore } from "../storage/device-store.ts";
 import { errorData, errorOf } from "./error-data.ts";
-import { join, RelayEnd, type RelayMessage } from "./relay.ts";
+import type { RelayEnd, RelayMessage } from "./relay.ts";
 import { buffersOf, type PageMessage, type StoreCall, type Suspect, type WorkerMessage } from "./worker-message.ts";
 
 /** How this tab gets its streams: over its own connection, or over that of the tab that leads. */
@@ -86,9 +86,9 @@ export class WorkerService {
 
   async #connect(id: number, ended: OpenClawError | null): Promise<void> {
     let frames: FrameConnection<Uint8Array, Uint8Array>;
-    let coding: Coding;
+    let code: ConnectionCode;
     try {
-      coding = await loadCoding();
+      code = await loadConnection();
       frames = await this.#site.connect(ended);
     } catch (error) {
       this.#post({ kind: "failed", id, error: errorData(error) }, []);
@@ -96,22 +96,22 @@ export class WorkerService {
     } finally {
       this.#post({ kind: "gateways", states: this.#site.states() }, []);
     }
-    const end = new RelayEnd<ParentMessage, ChildMessage>(
+    const end = new code.RelayEnd<ParentMessage, ChildMessage>(
       (message) => this.#post({ kind: "relay", id, message }, handedOver(message)),
       () => this.#relays.delete(id),
     );
     this.#relays.set(id, end);
     this.#post({ kind: "connected", id }, []);
-    join(end, coding.childConnection(frames));
+    code.join(end, code.childConnection(frames));
   }
 }
 
-type Coding = typeof import("@openclaw/core/sync/connection.ts");
+type ConnectionCode = typeof import("./worker-connection.ts");
 
 /** No document waits for it. It is asked for again at the next try. @throws OpenClawError UNAVAILABLE */
-async function loadCoding(): Promise<Coding> {
+async function loadConnection(): Promise<ConnectionCode> {
   try {
-    return await import("@openclaw/core/sync/connection.ts");
+    return await import("./worker-connection.ts");
   } catch (error) {
     throw new OpenClawError("UNAVAILABLE", "the code for a connection could not be loaded", { cause: error });
   }

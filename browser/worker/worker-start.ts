@@ -1,6 +1,6 @@
 /** Starts a page's worker, and notices when it is gone, however that came about. */
 import { browserClock } from "../ports.ts";
-import { tabLock } from "../tabs/tab-message.ts";
+import { tabLock } from "../tabs/tab-names.ts";
 import type { StartWorker } from "./worker-client.ts";
 import { type PageMessage, workerMessage } from "./worker-message.ts";
 

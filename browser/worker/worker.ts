@@ -8,7 +8,7 @@ import { GuestStore } from "../storage/guest-store.ts";
 import { IndexedDbStore } from "../storage/indexeddb-store.ts";
 import { type MirrorTurn, mirrorTurn } from "../tabs/link-locks.ts";
 import { LoadedTabSite } from "../tabs/loaded-tab-site.ts";
-import { tabLock } from "../tabs/tab-message.ts";
+import { tabLock } from "../tabs/tab-names.ts";
 import { type PageMessage, pageMessage, type WorkerMessage } from "./worker-message.ts";
 import { type PostToPage, WorkerService } from "./worker-service.ts";
 

@@ -1,5 +1,7 @@
 /** A document that is not on this device: asked of a gateway, and stored. */
+import { revision } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
+import { fetchChanges } from "./fetch.ts";
 import { type Inspection, inspectedChange } from "./inspection.ts";
 import type { Journal } from "./journal.ts";
 import type { Quarantines } from "./quarantines.ts";
@@ -7,7 +9,7 @@ import type { Questions } from "./questions.ts";
 import type { Rungs } from "./rungs.ts";
 
 export interface FetchHost {
-  readonly ask: Questions["document"];
+  readonly ask: Questions["ask"];
   readonly inspection: Inspection;
   readonly journal: Journal;
   readonly rungs: Rungs;
@@ -23,16 +25,25 @@ export async function fetchDocument(
   document: string,
 ): Promise<readonly DocumentChange[]> {
   const { life } = rungs;
-  let fetched: Awaited<ReturnType<Questions["document"]>>;
+  // As of a revision at most.
+  let at = revision(0);
+  let fetched: readonly DocumentChange[];
   try {
-    fetched = await ask(collection, document);
+    fetched = await fetchChanges(
+      async (query) => {
+        const { answer, seen } = await ask(query, { kind: "local" });
+        if (seen.position.revision > at) at = seen.position.revision;
+        return answer;
+      },
+      collection,
+      document,
+    );
   } catch (error) {
     failed(error);
     return [];
   }
-  const { at } = fetched;
-  const findings = await inspection.changes(fetched.changes);
-  const inspected = fetched.changes.map((change, i) => inspectedChange(change, findings[i]));
+  const findings = await inspection.changes(fetched);
+  const inspected = fetched.map((change, i) => inspectedChange(change, findings[i]));
   const { documents, write } = quarantines.sift([{ collection, document, changes: inspected }]);
   await journal.commit({ write: { ...write, changes: documents } });
   quarantines.wrote(write);

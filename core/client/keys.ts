@@ -16,7 +16,7 @@ import { txnRefusal } from "../state-machine/txn-check.ts";
 import type { Asked } from "../sync/child-questions.ts";
 import type { ChildQuery } from "../sync/message.ts";
 import { AttemptEdit, type Edit, type Further, LocalEdit, LocalTxnEdit, type TxnEdit } from "./edit.ts";
-import { ranAtHome } from "./home-outcome.ts";
+import type { ranAtHome } from "./home-outcome.ts";
 import type { Draft } from "./journal.ts";
 import { type KeyMirror, KeyMirrors } from "./key-mirrors.ts";
 import { type Bytes, type KeyChange, type KeyEvent, type KeyReading, type KeyRow, toBytes } from "./key-row.ts";
@@ -38,6 +38,7 @@ export interface KeysHost {
   /** @throws OpenClawError UNAVAILABLE, FORBIDDEN, … */
   ask<Q extends ChildQuery>(query: Q, mode: ReadMode): Promise<Asked<Q>>;
   readonly session: ReadSession;
+  online(): Promise<{ readonly ranAtHome: typeof ranAtHome }>;
   /** The gateway's ledger ends there. @throws OpenClawError UNAVAILABLE, OVERLOADED */
   head(timeoutMs: number): Promise<Revision>;
   /** Something is to come of the site, and nothing came yet. */
@@ -76,7 +77,7 @@ export class Keys {
 
   constructor(host: KeysHost) {
     this.#host = host;
-    this.#further = [host.rungs, (at) => ranAtHome(host, at)];
+    this.#further = [host.rungs, async (at) => (await host.online()).ranAtHome(host, at)];
     this.#live = new KeyMirrors(host, () => this.#ownRows());
   }
 

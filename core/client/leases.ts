@@ -15,7 +15,7 @@ import type { Asked } from "../sync/child-questions.ts";
 import type { ChildQuery } from "../sync/message.ts";
 import { LocalEdit } from "./edit.ts";
 import type { Draft } from "./journal.ts";
-import { Lease, type LeaseHost } from "./lease.ts";
+import type { Lease, LeaseHost } from "./lease.ts";
 import type { Rungs } from "./rungs.ts";
 
 /** Ms that a lease lives at least: what is kept alive more often than every third of a second is a load, not a lease. */
@@ -32,6 +32,7 @@ export interface LeasesHost {
   enqueue(draft: Draft): void;
   /** @throws OpenClawError as `ChildLink.keepAlive` */
   keepAlive(lease: LeaseId, timeoutMs: number): Promise<void>;
+  online(): Promise<{ readonly Lease: typeof Lease }>;
   /** @throws OpenClawError UNAVAILABLE, FORBIDDEN, … */
   ask<Q extends ChildQuery>(query: Q, mode: ReadMode): Promise<Asked<Q>>;
 }
@@ -68,8 +69,9 @@ export class Leases {
     const id = drawLease(random);
     const sent = clock.now();
     this.#granting++;
+    let Kept: typeof Lease;
     try {
-      await within(clock, options.timeoutMs ?? GRANT_MS, this.#write({ kind: "leaseGrant", lease: id, ttlMs }));
+      Kept = await within(clock, options.timeoutMs ?? GRANT_MS, this.#grant(id, ttlMs));
     } catch (error) {
       // Nobody keeps it alive, if it is there, or comes to be.
       this.#write({ kind: "leaseRevoke", lease: id }).catch(() => undefined);
@@ -77,7 +79,7 @@ export class Leases {
     } finally {
       this.#granting--;
     }
-    const lease = new Lease(this.#leaseHost, id, ttlMs, sent);
+    const lease = new Kept(this.#leaseHost, id, ttlMs, sent);
     lease.assertAlive();
     this.#kept.add(lease);
     return lease;
@@ -98,6 +100,11 @@ export class Leases {
   /** Another site is followed, which knows none of them. */
   leave(to: string): void {
     for (const lease of [...this.#kept]) lease.abandon(new OpenClawError("LEASE_LOST", `this device follows ${to}`));
+  }
+
+  async #grant(lease: LeaseId, ttlMs: number): Promise<typeof Lease> {
+    await this.#write({ kind: "leaseGrant", lease, ttlMs });
+    return (await this.#host.online()).Lease;
   }
 
   async #write(command: LeaseCommand): Promise<Awaited<LocalEdit["site"]>> {

@@ -24,7 +24,7 @@ import type { Rungs } from "./rungs.ts";
 import { type Showing, type Slices, Unshown } from "./slices.ts";
 import { Quarantine, soundDocument } from "./sound-document.ts";
 import type { ClientStore, QuarantinedRow } from "./store.ts";
-import { type Content, WorkingCopy } from "./working-copy.ts";
+import { type Content, type Replay, WorkingCopy } from "./working-copy.ts";
 
 /** Own edits that `edits()` tells of: the newest. */
 const EDITS_MAX = 1_000;
@@ -41,6 +41,8 @@ export interface DocumentHost {
   actor(): LinkId;
   readonly slices: Slices;
   readonly forks: Forks;
+  /** Null where its code is not loaded yet. */
+  readonly replay: () => Replay | null;
   readonly quarantines: Quarantines;
   /** Automerge refused these, which are stored: that is written down. */
   quarantine(rows: readonly QuarantinedRow[]): void;
@@ -86,7 +88,7 @@ export class OpenDocument implements Showing {
     this.#ended = ended;
     this.unshown = new Unshown(host.slices);
     this.provisional = new Provisional(host.clock, host.rungs, () => void this.reload());
-    this.#working = new WorkingCopy(this.#empty(), host.forks);
+    this.#working = new WorkingCopy(this.#empty(), host.forks, host.replay);
   }
 
   load(): Promise<void> {

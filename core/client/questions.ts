@@ -4,15 +4,12 @@
  * for: an app that works offline is told at once.
  */
 import { asOpenClawError, OpenClawError } from "../errors.ts";
-import { type Revision, revision } from "../ids.ts";
-import type { DocumentChange } from "../ledger/record.ts";
 import type { Clock, Random } from "../ports.ts";
 import type { ReadMode } from "../replica/read-mode.ts";
 import { Backoff } from "../sync/backoff.ts";
 import type { Asked } from "../sync/child-questions.ts";
 import type { ChildQuery } from "../sync/message.ts";
 import { RetryBudget } from "../sync/retry-budget.ts";
-import { fetchChanges } from "./fetch.ts";
 import type { ClientMetrics } from "./options.ts";
 import type { ReadSession } from "./read-session.ts";
 import type { SiteLink } from "./site-link.ts";
@@ -75,20 +72,6 @@ export class Questions {
         await this.#again(error, backoff.next(), deadline);
       }
     }
-  }
-
-  /** A document that is not on this device, whole, as of a revision at most. @throws OpenClawError as `ask` */
-  async document(
-    collection: string,
-    document: string,
-  ): Promise<{ readonly changes: readonly DocumentChange[]; readonly at: Revision }> {
-    let at = revision(0);
-    const page: Parameters<typeof fetchChanges>[0] = async (query) => {
-      const { answer, seen } = await this.ask(query, { kind: "local" });
-      if (seen.position.revision > at) at = seen.position.revision;
-      return answer;
-    };
-    return { changes: await fetchChanges(page, collection, document), at };
   }
 
   async #ready(deadline: number): Promise<void> {

@@ -5,6 +5,7 @@
  */
 import * as Automerge from "@automerge/automerge/slim";
 import type { DocumentChange } from "../ledger/record.ts";
+import { headsOf } from "./changes.ts";
 
 /** Operations of one change, and its bytes: what has more costs about as much to make as to apply. */
 const OPS_MAX = 256;
@@ -53,6 +54,16 @@ function stepOf(op: object, id: string): Step | null {
   const isInserted = op.action === "set" && "insert" in op && op.insert === true;
   if (!isInserted || !("value" in op) || typeof op.value !== "string" || "datatype" in op) return null;
   return { kind: "insert", after: op.elemId === "_head" ? null : op.elemId, text: op.value, last: id };
+}
+
+/**
+ * What the document has is what the change follows: an author names the heads, and what they made last. And nothing waits in
+ * it for a change that did not come: only applying one lets go of that.
+ */
+export function isAt(doc: Automerge.Doc<unknown>, { deps }: DocumentChange): boolean {
+  const heads = headsOf(doc);
+  const isSame = deps.length <= heads.length + 1 && heads.every((head) => deps.includes(head));
+  return isSame && Automerge.hasHeads(doc, [...deps]) && Automerge.getMissingDeps(doc, []).length === 0;
 }
 
 /**

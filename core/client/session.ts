@@ -2,20 +2,21 @@
  * One session of a device (D4): its parts, and what each tells the others. What an app calls of it is `Client`.
  */
 import { asOpenClawError, OpenClawError } from "../errors.ts";
-import type { LinkId, Revision } from "../ids.ts";
+import type { LinkId } from "../ids.ts";
 import type { DocumentName } from "../ledger/document-names.ts";
-import type { ChildLinkOwner, Welcome } from "../sync/child-link.ts";
+import type { Welcome } from "../sync/child-link.ts";
 import { Documents } from "./documents.ts";
 import { Down } from "./down.ts";
 import { Drainer } from "./drain.ts";
+import { EditQueue } from "./edit-queue.ts";
 import { type Draft, Journal } from "./journal.ts";
 import { Keys, type KeysHost } from "./keys.ts";
 import { Leases, type LeasesHost } from "./leases.ts";
 import { Meeting } from "./meeting.ts";
 import { Neighbours, type NeighboursHost } from "./neighbours.ts";
 import type { ClientMetrics, ClientOptions, ClientStatus, StorageStatus } from "./options.ts";
+import type { Outbox } from "./outbox.ts";
 import { OutboxEntries } from "./outbox-entries.ts";
-import { hashesOf, requireSent } from "./outbox-row.ts";
 import { drawLink, OwnLinks } from "./own-link.ts";
 import { Presence } from "./presence.ts";
 import { Questions } from "./questions.ts";
@@ -23,7 +24,7 @@ import { ReadSession } from "./read-session.ts";
 import type { Restored } from "./restored.ts";
 import { Roaming } from "./roaming.ts";
 import type { Rungs } from "./rungs.ts";
-import { Settlement } from "./settlement.ts";
+import { type Answered, Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
 import { subscriptionOf } from "./subscription.ts";
 import { Trouble } from "./trouble.ts";
@@ -50,6 +51,7 @@ export class Session {
   readonly #site: SiteLink;
   readonly #questions: Questions;
   readonly #links: OwnLinks;
+  readonly #edits: EditQueue;
   readonly #roaming: Roaming;
   readonly #drainer: Drainer;
   readonly #neighbours: Neighbours;
@@ -59,11 +61,17 @@ export class Session {
   /** Of documents. Another one when some of its changes were discarded: their numbers are not used again (D2). */
   #actor: LinkId;
   readonly #trouble: Trouble;
+  /** Once it is loaded. */
+  #online: Awaited<ReturnType<Restored["online"]>> | null = null;
 
   /** @param changed called when `status` did */
   constructor(options: ClientOptions, restored: Restored, changed: () => void) {
     const { store, clock, random, inspection } = options;
-    const { outbox, rungs, down, quarantines, online } = restored;
+    const { outbox, rungs, down, quarantines } = restored;
+    const online: Restored["online"] = async () => {
+      this.#online = await restored.online();
+      return this.#online;
+    };
     this.#options = options;
     this.#changed = changed;
     this.#trouble = new Trouble(changed);
@@ -83,16 +91,24 @@ export class Session {
     });
     this.settlement = new Settlement({ store, journal: this.#journal, rungs, online });
     this.settlement.restore(restored.failed);
-    const assertRoom = (): void => {
-      if (this.#stopped) throw new OpenClawError("STOPPED", "the client is stopped");
-      if (this.#journal.outbox.full) throw new OpenClawError("OVERLOADED", "too many edits wait for the site");
-      if (this.settlement.full) throw new OpenClawError("OVERLOADED", "too many refused edits wait to be forgotten");
-    };
-    const enqueue = (draft: Draft): void => this.#enqueue(draft);
+    this.#edits = new EditQueue({
+      journal: this.#journal,
+      rungs,
+      settlement: this.settlement,
+      trouble: this.#trouble,
+      wrote: (at) => {
+        const position = this.#down.position(at);
+        if (position !== null) this.reads.saw(position);
+      },
+      rungsMoved: (documents) => this.documents.rungsMoved(documents),
+      changed,
+    });
+    const assertRoom = (): void => this.#edits.assertRoom();
+    const enqueue = (draft: Draft): void => this.#edits.enqueue(draft);
     const ask: KeysHost["ask"] = (query, mode) => this.#questions.ask(query, mode);
     const parts = { store, inspection, journal: this.#journal, rungs, quarantines, online };
     const fetching = {
-      ask: (...document: readonly [string, string]) => this.#questions.document(...document),
+      ask,
       ...parts,
       failed: (error: unknown) => this.#trouble.note(error),
     };
@@ -111,6 +127,7 @@ export class Session {
         this.#actor = drawLink(random);
       },
       freeze: options.freeze ?? false,
+      replay: () => this.#online,
       assertRoom,
       enqueue,
       stored: () => this.#journal.commit({}),
@@ -126,6 +143,7 @@ export class Session {
       assertRoom,
       enqueue,
       ask,
+      online,
       session: this.reads,
       head: async (timeoutMs) =>
         (await this.#site.ask({ kind: "position" }, { kind: "local" }, timeoutMs)).answer.revision,
@@ -137,7 +155,7 @@ export class Session {
         this.#down.want({ prefixes: [prefix], collections: [], mirrors: origin !== null }),
     });
     const keepAlive: LeasesHost["keepAlive"] = (lease, timeoutMs) => this.#site.keepAlive(lease, timeoutMs);
-    this.leases = new Leases({ rungs, clock, random, assertRoom, enqueue, keepAlive, ask });
+    this.leases = new Leases({ rungs, clock, random, assertRoom, enqueue, keepAlive, ask, online });
     this.#down = new Down(
       {
         ...parts,
@@ -185,7 +203,19 @@ export class Session {
         child: { kind: "client", token: await this.#token() },
         ...(await this.meeting.hello()),
       }),
-      owner: () => this.#owner(),
+      owner: ({ linkOwner }) => {
+        const { outbox } = this.#journal;
+        return linkOwner({
+          journal: this.#journal,
+          down: this.#down,
+          upstream: this.upstream,
+          presence: this.presence,
+          documents: this.documents,
+          welcomed: (welcome) => this.#welcomed(welcome),
+          settle: (outcomes, to) => this.#settle(outbox, outcomes, to),
+          fail: (error) => this.#fail(error),
+        });
+      },
       changed: () => this.#changed(),
       ended: (reason) => this.#ended(reason),
     });
@@ -276,6 +306,7 @@ export class Session {
     this.#questions.stop();
     this.goOffline();
     this.#stopped = true;
+    this.#edits.stop();
     this.documents.stop();
     this.upstream.stop();
     try {
@@ -292,36 +323,13 @@ export class Session {
     }
   }
 
-  #owner(): Omit<ChildLinkOwner, "closed"> {
-    const { outbox } = this.#journal;
-    const settle = (outcomes: Parameters<Settlement["settle"]>[1], to: number): void => {
-      const settled = this.settlement.settle(outbox, outcomes, to).then(
-        (moved) => this.#settled(moved),
-        (error: unknown) => this.#fail(error),
-      );
-      this.#settling = Promise.all([this.#settling, settled]);
-    };
-    return {
-      source: {
-        oldest: () => outbox.oldest(),
-        next: async (...after) => ((await this.#down.begun()) ? outbox.next(...after) : null),
-      },
-      welcomed: (welcome) => {
-        try {
-          this.#welcomed(welcome);
-          requireSent(welcome.cursor, outbox.nextSeq);
-          settle(welcome.outcomes, welcome.cursor);
-        } catch (error) {
-          this.#fail(error);
-        }
-      },
-      pushed: ({ outcomes }, to) => settle(outcomes, to),
-      events: (run) => this.#down.events(run),
-      snapshot: (step) => this.#down.snapshot(step),
-      holds: (upstream, epoch) => this.upstream.holds(upstream, epoch),
-      presence: (told) => this.presence.told(told),
-      provisional: (changes) => this.documents.provisional(changes),
-    };
+  /** Of that outbox, which is this session's while the connection lasts. */
+  #settle(outbox: Outbox, outcomes: readonly Answered[], to: number): void {
+    const settled = this.settlement.settle(outbox, outcomes, to).then(
+      (moved) => this.#settled(moved),
+      (error: unknown) => this.#fail(error),
+    );
+    this.#settling = Promise.all([this.#settling, settled]);
   }
 
   #welcomed(welcome: Welcome): void {
@@ -361,32 +369,6 @@ export class Session {
       this.#trouble.note(error);
     }
     this.#changed();
-  }
-
-  #wrote(at: Revision): void {
-    const position = this.#down.position(at);
-    if (position !== null) this.reads.saw(position);
-  }
-
-  #enqueue(draft: Draft): void {
-    // What was refused was not written.
-    for (const edit of draft.edits) edit.site.then((at) => this.#wrote(at)).catch(() => undefined);
-    this.#journal.commit({ drafts: [draft] }).then(
-      () => {
-        this.#trouble.editStored();
-        this.#rungs.stored(hashesOf(draft));
-        for (const edit of draft.edits) edit.stored();
-        if (draft.command.kind === "change") this.documents.rungsMoved([draft.command]);
-        this.#changed();
-      },
-      (error: unknown) => {
-        const failure = asOpenClawError(error);
-        this.#trouble.editNotStored(failure);
-        this.#rungs.notStored(hashesOf(draft), failure);
-        for (const edit of draft.edits) edit.notStored(failure);
-        this.#changed();
-      },
-    );
   }
 
   async #token(): Promise<string | null> {

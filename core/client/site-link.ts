@@ -7,22 +7,28 @@ import { Backoff } from "../sync/backoff.ts";
 import type { ChildLink, ChildLinkOwner, Hello } from "../sync/child-link.ts";
 import type { Asked } from "../sync/child-questions.ts";
 import type { ChildConnection, ChildQuery } from "../sync/message.ts";
+import type { linkOwner } from "./link-owner.ts";
 import type { ClientMetrics, LinkState } from "./options.ts";
 
 /** First and longest delay between two tries to connect, ms. */
 const RETRY_MS_FIRST = 250;
 const RETRY_MS_MAX = 10_000;
 
+export interface LinkCode {
+  readonly ChildLink: typeof ChildLink;
+  readonly linkOwner: typeof linkOwner;
+}
+
 export interface SiteLinkOptions {
   /** One try at a connection to any gateway; told why the one before ended. */
   connect(ended: OpenClawError | null): Promise<ChildConnection>;
   /** @throws OpenClawError UNAVAILABLE: it cannot be loaded, and the try for a connection has failed */
-  online(): Promise<{ readonly ChildLink: typeof ChildLink }>;
+  online(): Promise<LinkCode>;
   readonly clock: Clock;
   readonly random: Random;
   /** Called at each connection. */
   hello(): Promise<Omit<Hello, "kind" | "version">>;
-  owner(): Omit<ChildLinkOwner, "closed">;
+  owner(code: LinkCode): Omit<ChildLinkOwner, "closed">;
   /** The state, or the last error, changed. */
   changed(): void;
   /** A connection ended; resolves when the next one may begin. */
@@ -169,7 +175,7 @@ export class SiteLink {
         connection.close();
         return null;
       }
-      return await this.#converse(online.ChildLink, connection, hello);
+      return await this.#converse(online, connection, hello);
     } catch (error) {
       if (error instanceof InvariantViolation) throw error;
       return error instanceof OpenClawError ? error : new OpenClawError("UNAVAILABLE", String(error), { cause: error });
@@ -177,14 +183,14 @@ export class SiteLink {
   }
 
   #converse(
-    Link: typeof ChildLink,
+    code: LinkCode,
     connection: ChildConnection,
     hello: Omit<Hello, "kind" | "version">,
   ): Promise<OpenClawError | null> {
-    const owner = this.#options.owner();
+    const owner = this.#options.owner(code);
     return new Promise((resolve) => {
       let over = false;
-      const link = new Link({
+      const link = new code.ChildLink({
         connection,
         hello,
         clock: this.#options.clock,

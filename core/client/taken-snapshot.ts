@@ -2,15 +2,8 @@
 import { equalBytes } from "../bytes.ts";
 import { OpenClawError } from "../errors.ts";
 import type { Revision } from "../ids.ts";
-import {
-  itemsIn,
-  placeAfter,
-  placeAt,
-  type SnapshotHead,
-  type SnapshotPiece,
-  type SnapshotStep,
-  sectionsOf,
-} from "../ledger/snapshot.ts";
+import { itemsIn, type SnapshotHead, type SnapshotPiece, type SnapshotStep } from "../ledger/snapshot.ts";
+import { placeAfter, placeAt, sectionsOf } from "../ledger/snapshot-sections.ts";
 import type { Subscription } from "../ledger/subscription.ts";
 import { NOTHING } from "../ledger/subscription.ts";
 import type { Inspection } from "./inspection.ts";

@@ -8,7 +8,7 @@ import { invariant } from "../errors.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { changesSince, headsOf } from "./changes.ts";
 import type { Forks } from "./forks.ts";
-import { recipeOf, replayed } from "./replay.ts";
+import type { isAt, recipeOf, replayed } from "./replay.ts";
 import { applied } from "./sound-document.ts";
 
 export type Content = Record<string, unknown>;
@@ -17,8 +17,15 @@ type Doc = Automerge.Doc<Content>;
 /** Changes that are made one by one; more are applied at once, which costs little more than one of them. */
 const REPLAYED_AT_ONCE = 12;
 
+export interface Replay {
+  readonly isAt: typeof isAt;
+  readonly recipeOf: typeof recipeOf;
+  readonly replayed: typeof replayed;
+}
+
 export class WorkingCopy {
   readonly #forks: Forks;
+  readonly #replay: () => Replay | null;
   #doc: Doc;
   /** This session's name, for this document. */
   #own: string;
@@ -27,9 +34,13 @@ export class WorkingCopy {
   /** One that was made once more was another: what comes is applied from there on. */
   #isReplaying = true;
 
-  /** @param doc under this session's name */
-  constructor(doc: Doc, forks: Forks) {
+  /**
+   * @param doc under this session's name
+   * @param replay null where its code is not loaded yet: what comes is applied
+   */
+  constructor(doc: Doc, forks: Forks, replay: () => Replay | null) {
     this.#forks = forks;
+    this.#replay = replay;
     this.#doc = doc;
     this.#own = Automerge.getActorId(doc);
     this.#actor = this.#own;
@@ -75,11 +86,12 @@ export class WorkingCopy {
 
   /** False where it has to be applied. */
   #replays(change: DocumentChange): boolean {
-    if (!this.#isReplaying || !isAt(this.#doc, change)) return false;
-    const recipe = recipeOf(change);
+    const replay = this.#replay();
+    if (replay === null || !this.#isReplaying || !replay.isAt(this.#doc, change)) return false;
+    const recipe = replay.recipeOf(change);
     if (recipe === null) return false;
     const under = this.#under(change.actor);
-    const made = under === null ? null : replayed(under, recipe);
+    const made = under === null ? null : replay.replayed(under, recipe);
     if (made === null) return false;
     const [head] = headsOf(made);
     if (head !== change.hash) {
@@ -99,14 +111,4 @@ export class WorkingCopy {
     if (!this.#forks.take(Automerge.stats(this.#doc).numOps)) return null;
     return Automerge.clone(this.#doc, { actor });
   }
-}
-
-/**
- * What the document has is what the change follows: an author names the heads, and what they made last. And nothing waits in
- * it for a change that did not come: only applying one lets go of that.
- */
-function isAt(doc: Doc, { deps }: DocumentChange): boolean {
-  const heads = headsOf(doc);
-  const isSame = deps.length <= heads.length + 1 && heads.every((head) => deps.includes(head));
-  return isSame && Automerge.hasHeads(doc, [...deps]) && Automerge.getMissingDeps(doc, []).length === 0;
 }

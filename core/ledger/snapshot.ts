@@ -6,8 +6,7 @@
 import type { ClusterId, Revision } from "../ids.ts";
 import type { DocumentName } from "./document-names.ts";
 import type { DocumentChange, KeyNumbers } from "./record.ts";
-import { type Scope, scopeOf, without } from "./scope.ts";
-import { NOTHING, type Subscription } from "./subscription.ts";
+import type { Subscription } from "./subscription.ts";
 
 export interface SnapshotHead {
   /** The sender's revision that it is of, and the sender's ledger hash there. */
@@ -97,46 +96,6 @@ export interface StreamState {
 
 /** True if it replaces all of its scope, so that only a whole one can be put in its place once it is begun. */
 export const isWhole = (head: SnapshotHead): boolean => head.kept === null;
-
-/** What is in it. */
-export const snapshotScope = ({ subscription, kept }: SnapshotHead): Scope =>
-  without(scopeOf(subscription), scopeOf(kept ?? NOTHING));
-
-/** The keys of one owner that every child has, as `own`. @param owner null: the sender */
-export const scopeOfHomes = (
-  homes: readonly Pick<SnapshotHome, "prefix" | "owner">[],
-  owner: ClusterId | null,
-): Scope => scopeOf({ ...NOTHING, prefixes: homes.filter((home) => home.owner === owner).map(({ prefix }) => prefix) });
-
-export function sectionsOf(head: SnapshotHead): readonly SnapshotSection[] {
-  const { own, mirrored, collections, documents } = snapshotScope(head);
-  const others = [null, ...head.origins.map(({ cluster }) => cluster)];
-  return [
-    ...others.flatMap((origin) => {
-      const homes = scopeOfHomes(head.homes, origin);
-      const rest = without({ ...homes, own: origin === null ? own : mirrored }, homes);
-      return [
-        ...homes.own.map((interval) => ({ kind: "keys", origin, home: "hub", ...interval }) as const),
-        ...rest.own.map((interval) => ({ kind: "keys", origin, home: "site", ...interval }) as const),
-      ];
-    }),
-    ...(collections ?? [null]).map((collection) => ({ kind: "documents", collection }) as const),
-    ...(documents.length === 0 ? [] : [{ kind: "named", documents } as const]),
-  ];
-}
-
-/** Where a section is begun at. */
-const beginningOf = (section: SnapshotSection | undefined): Uint8Array =>
-  section?.kind === "keys" ? section.from : new Uint8Array(0);
-
-export const placeAt = (sections: readonly SnapshotSection[], section: number): SnapshotPlace => ({
-  section,
-  from: beginningOf(sections[section]),
-});
-
-/** What follows a piece. */
-export const placeAfter = (sections: readonly SnapshotSection[], { section, to }: SnapshotPiece): SnapshotPlace =>
-  to === null ? placeAt(sections, section + 1) : { section, from: to };
 
 /** Keys, and changes of documents. */
 export const itemsIn = ({ rows, documents }: SnapshotPiece): number =>

@@ -13,15 +13,13 @@ import type { HomeEvent, LedgerEvent } from "../ledger/record.ts";
 import { isSame } from "../ledger/scope.ts";
 import {
   isWhole,
-  placeAfter,
-  placeAt,
   type SnapshotHead,
   type SnapshotPiece,
   type SnapshotPlace,
   type SnapshotProgress,
   type SnapshotSection,
-  sectionsOf,
 } from "../ledger/snapshot.ts";
+import { placeAfter, placeAt, sectionsOf } from "../ledger/snapshot-sections.ts";
 import { NOTHING } from "../ledger/subscription.ts";
 import { SNAPSHOT_ROWS_BYTES_MAX, SNAPSHOT_ROWS_MAX } from "../limits.ts";
 import type { CommandResult, SystemCommand } from "./command.ts";

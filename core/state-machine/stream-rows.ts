@@ -2,8 +2,9 @@
 import { decode, encode } from "../codec.ts";
 import { type LinkId, revision } from "../ids.ts";
 import { HASH_BYTES } from "../ledger/record-codec.ts";
-import { isWhole, placeAt, type StreamState, sectionsOf } from "../ledger/snapshot.ts";
+import { isWhole, type StreamState } from "../ledger/snapshot.ts";
 import { readStream, streamTuple } from "../ledger/snapshot-codec.ts";
+import { placeAt, sectionsOf } from "../ledger/snapshot-sections.ts";
 import { NOTHING, type Subscription } from "../ledger/subscription.ts";
 import { streamKey } from "./keyspace.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";

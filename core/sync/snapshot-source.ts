@@ -8,19 +8,16 @@ import { OpenClawError } from "../errors.ts";
 import type { ChangesOf } from "../history/history-query.ts";
 import type { ClusterId, LinkId, Revision } from "../ids.ts";
 import type { DocumentName, DocumentNames } from "../ledger/document-names.ts";
-import {
-  placeAfter,
-  placeAt,
-  type SnapshotHead,
-  type SnapshotPiece,
-  type SnapshotPlace,
-  type SnapshotProgress,
-  type SnapshotSection,
-  type SnapshotStep,
-  sectionsOf,
-  snapshotScope,
+import type {
+  SnapshotHead,
+  SnapshotPiece,
+  SnapshotPlace,
+  SnapshotProgress,
+  SnapshotSection,
+  SnapshotStep,
 } from "../ledger/snapshot.ts";
 import { decodeDocumentPlace, encodeDocumentPlace } from "../ledger/snapshot-codec.ts";
+import { placeAfter, placeAt, sectionsOf, snapshotScope } from "../ledger/snapshot-sections.ts";
 import { NOTHING, namedIn, type Subscription } from "../ledger/subscription.ts";
 import { BATCH_BYTES_MAX, SNAPSHOT_ORIGINS_MAX, SNAPSHOT_ROWS_MAX } from "../limits.ts";
 import { Homes, wasPrivate } from "../state-machine/homes.ts";

@@ -42,12 +42,19 @@ interface Page {
   readonly client: Client;
   readonly onlineLoads: Loads<typeof online>;
   readonly transferLoads: Loads<typeof transfer>;
+  /** Changes that were looked at in order to be made once more. */
+  readonly recipes: () => number;
 }
 
 async function page(): Promise<Page> {
   const world = new World();
   const site = await world.cluster("california");
-  const [onlineLoads, transferLoads] = [new Loads(online), new Loads(transfer)];
+  let recipes = 0;
+  const recipeOf: typeof online.recipeOf = (change) => {
+    recipes++;
+    return online.recipeOf(change);
+  };
+  const [onlineLoads, transferLoads] = [new Loads({ ...online, recipeOf }), new Loads(transfer)];
   const client = await restoreClient(
     {
       store: new MemoryClientStore(),
@@ -63,7 +70,7 @@ async function page(): Promise<Page> {
     },
     browserDigest,
   );
-  return { world, site, client, onlineLoads, transferLoads };
+  return { world, site, client, onlineLoads, transferLoads, recipes: () => recipes };
 }
 
 test("a document opens, is edited and stored while the code for a connection does not come; then all of it goes to the site", async () => {
@@ -102,6 +109,20 @@ test("code for a connection that could not be loaded shows, and is asked for aga
   await world.flush();
   expect(client.status().link).toBe("online");
   expect(onlineLoads.asked).toBe(2);
+});
+
+test("once the code for a connection is here, what another author writes is made once more", async () => {
+  const { world, site, client, onlineLoads, recipes } = await page();
+  const handle = await client.docs.open<Log>("log", "today", { initial: EMPTY });
+  onlineLoads.come();
+  await world.flush();
+  const other = await world.client(site);
+  const opening = other.docs.open<Log>("log", "today", { initial: EMPTY });
+  await world.flush();
+  (await opening).change(append("theirs"));
+  await world.flush();
+  expect(handle.doc().text).toBe("theirs");
+  expect(recipes()).toBeGreaterThan(0);
 });
 
 test("what waits is listed without the code of exported outboxes; an export says that it could not be loaded, and works later", async () => {

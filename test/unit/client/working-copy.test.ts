@@ -1,6 +1,7 @@
 import * as Automerge from "@automerge/automerge";
 import { toHex } from "@openclaw/core/bytes.ts";
 import { Forks } from "@openclaw/core/client/forks.ts";
+import * as replay from "@openclaw/core/client/replay.ts";
 import { type Content, WorkingCopy } from "@openclaw/core/client/working-copy.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import { describe, expect, test } from "vitest";
@@ -23,7 +24,7 @@ const genesis = (): DocumentChange[] => {
 };
 
 function copyOf(actor: string, changes: readonly DocumentChange[] = genesis(), clock = new VirtualClock()) {
-  const copy = new WorkingCopy(Automerge.init<Content>({ actor }), new Forks(clock));
+  const copy = new WorkingCopy(Automerge.init<Content>({ actor }), new Forks(clock), () => replay);
   copy.take(changes);
   return copy;
 }
@@ -133,6 +134,19 @@ describe("a working copy", () => {
     }
     const [edited] = copy.edit(insert(0, "mine "));
     expect([edited?.actor, edited?.seq]).toEqual([own, 1]);
+  });
+
+  test("applies what comes until the code for more is here, and goes on from there with that", () => {
+    const [own = "", other = ""] = ACTORS;
+    let loaded: typeof replay | null = null;
+    const copy = new WorkingCopy(Automerge.init<Content>({ actor: own }), new Forks(new VirtualClock()), () => loaded);
+    const author = copyOf(other);
+    copy.take(genesis());
+    copy.take(author.edit(insert(0, "one")));
+    expect([Automerge.getActorId(copy.doc), copy.doc]).toEqual([own, author.doc]);
+    loaded = replay;
+    copy.take(author.edit(insert(3, "two")));
+    expect([Automerge.getActorId(copy.doc), copy.doc]).toEqual([other, author.doc]);
   });
 
   test("edits under its own name, also at earlier heads, with what others wrote in between", () => {
