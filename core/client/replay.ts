@@ -21,17 +21,21 @@ type Step =
 
 /** What its author did, if that was to insert into one text, or to delete of it. */
 export interface Recipe {
-  /** The text's object id. */
-  readonly object: string;
+  /** Where the text is. */
+  readonly path: Automerge.Prop[];
   readonly time: number;
   readonly message: string | null;
   readonly steps: readonly Step[];
 }
 
-/** Null for a change of another kind, or of many operations. */
-export function recipeOf(change: DocumentChange): Recipe | null {
-  if (change.bytes.length > BYTES_MAX) return null;
-  const { ops, startOp, actor, time, message, author } = Automerge.decodeChange(change.bytes);
+/**
+ * Null for a change of another kind, or of many operations, or of a text that is not found.
+ * @param doc at the change's dependencies
+ */
+export function recipeOf(doc: Automerge.Doc<unknown>, { bytes }: DocumentChange): Recipe | null {
+  const change = bytes.length > BYTES_MAX ? null : decoded(bytes);
+  if (change === null) return null;
+  const { ops, startOp, actor, time, message, author } = change;
   const object = ops[0]?.obj;
   if (object === undefined || ops.length > OPS_MAX || typeof author === "string") return null;
   const steps: Step[] = [];
@@ -44,7 +48,17 @@ export function recipeOf(change: DocumentChange): Recipe | null {
       before.last = step.last;
     } else steps.push(step);
   }
-  return { object, time, message, steps };
+  const path = pathTo(doc, object);
+  return path === null ? null : { path, time, message, steps };
+}
+
+/** Null for one with a number that JavaScript has not, which Automerge takes and does not tell of. */
+function decoded(bytes: Uint8Array): Automerge.DecodedChange | null {
+  try {
+    return Automerge.decodeChange(bytes);
+  } catch {
+    return null;
+  }
 }
 
 /** @param id the operation's own */
@@ -71,10 +85,10 @@ export function isAt(doc: Automerge.Doc<unknown>, { deps }: DocumentChange): boo
  * the hash.
  * @param doc at the change's dependencies, under the name of its author
  */
-export function replayed<T extends object>(doc: Automerge.Doc<T>, recipe: Recipe): Automerge.Doc<T> | null {
-  const path = pathTo(doc, recipe.object);
-  if (path === null) return null;
-  const { time, message, steps } = recipe;
+export function replayed<T extends object>(
+  doc: Automerge.Doc<T>,
+  { path, time, message, steps }: Recipe,
+): Automerge.Doc<T> | null {
   try {
     return Automerge.change(doc, { time, ...(message === null ? {} : { message }) }, (draft) => {
       for (const step of steps) play(draft as Automerge.Doc<unknown>, path, step);
@@ -106,10 +120,15 @@ function pathTo(doc: Automerge.Doc<unknown>, object: string): Automerge.Prop[] |
     for (const [name, value] of Object.entries(at)) {
       if (left-- === 0) return null;
       const prop = Array.isArray(at) ? Number(name) : name;
-      if (typeof value === "string") {
+      // Asked for what is at 0, or under an empty name, Automerge tells of the list or the map itself.
+      if (typeof value === "string" && prop) {
         if (Automerge.getObjectId(at, prop) === object) return [...path, prop];
-      } else if (typeof value === "object" && value !== null) looking.push({ at: value, path: [...path, prop] });
+      } else if (isInner(value)) looking.push({ at: value, path: [...path, prop] });
     }
   }
   return null;
 }
+
+/** Bytes are an object, and of no names. */
+const isInner = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !ArrayBuffer.isView(value);

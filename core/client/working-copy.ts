@@ -5,6 +5,7 @@
  */
 import * as Automerge from "@automerge/automerge/slim";
 import { invariant } from "../errors.ts";
+import type { ChangeHash } from "../ids.ts";
 import type { DocumentChange } from "../ledger/record.ts";
 import { changesSince, headsOf } from "./changes.ts";
 import type { Forks } from "./forks.ts";
@@ -31,6 +32,8 @@ export class WorkingCopy {
   #own: string;
   /** Under which the document stands. */
   #actor: string;
+  /** `#doc` under this session's name, where an edit has changed nothing in it. */
+  #spare: Doc | null = null;
   /** One that was made once more was another: what comes is applied from there on. */
   #isReplaying = true;
 
@@ -48,26 +51,26 @@ export class WorkingCopy {
 
   /** It was built anew. @param doc under this session's name */
   begin(doc: Doc): void {
-    this.#doc = doc;
     this.#own = Automerge.getActorId(doc);
-    this.#actor = this.#own;
+    this.#stand(doc, this.#own);
   }
 
   get doc(): Doc {
     return this.#doc;
   }
 
-  /** @returns the changes that it made */
+  /**
+   * @returns the changes that it made; where there are none, the document stays the same object
+   * @throws what `make` does, with nothing changed
+   */
   edit(make: (doc: Doc) => Doc): readonly DocumentChange[] {
-    // Two that edit under one name make twins (D2).
-    if (this.#actor !== this.#own) {
-      this.#doc = Automerge.clone(this.#doc, { actor: this.#own });
-      this.#actor = this.#own;
-    }
-    invariant(Automerge.getActorId(this.#doc) === this.#own, "an edit under another's name");
-    const before = headsOf(this.#doc);
-    this.#doc = make(this.#doc);
-    return changesSince(this.#doc, before);
+    const doc = this.#underOwn();
+    invariant(Automerge.getActorId(doc) === this.#own, "an edit under another's name");
+    const before = headsOf(doc);
+    const made = madeIn(doc, before, make);
+    const changes = changesSince(made, before);
+    if (changes.length > 0) this.#stand(made, this.#own);
+    return changes;
   }
 
   /**
@@ -81,28 +84,40 @@ export class WorkingCopy {
         if (!this.#replays(change)) break;
         taken++;
       }
-    if (taken < changes.length) this.#doc = applied(this.#doc, changes.slice(taken));
+    if (taken < changes.length) this.#stand(applied(this.#doc, changes.slice(taken)), this.#actor);
+  }
+
+  #stand(doc: Doc, actor: string): void {
+    this.#doc = doc;
+    this.#actor = actor;
+    this.#spare = null;
+  }
+
+  /** Two that edit under one name make twins (D2). */
+  #underOwn(): Doc {
+    if (this.#actor === this.#own) return this.#doc;
+    this.#spare ??= Automerge.clone(this.#doc, { actor: this.#own });
+    return this.#spare;
   }
 
   /** False where it has to be applied. */
   #replays(change: DocumentChange): boolean {
     const replay = this.#replay();
     if (replay === null || !this.#isReplaying || !replay.isAt(this.#doc, change)) return false;
-    const recipe = replay.recipeOf(change);
+    const recipe = replay.recipeOf(this.#doc, change);
     if (recipe === null) return false;
     const under = this.#under(change.actor);
     const made = under === null ? null : replay.replayed(under, recipe);
     if (made === null) return false;
     const [head] = headsOf(made);
-    if (head !== change.hash) {
-      this.#isReplaying = false;
-      // The document that was forked is as it was.
-      if (under !== this.#doc) return false;
-      throw new Error(`${change.hash} was made as ${head}`);
+    if (head === change.hash) {
+      this.#stand(made, change.actor);
+      return true;
     }
-    this.#doc = made;
-    this.#actor = change.actor;
-    return true;
+    this.#isReplaying = false;
+    // The snapshot from before says what was in it; a document that was forked has nothing else.
+    if (under === this.#doc) this.#stand(Automerge.clone(this.#doc, { actor: this.#own }), this.#own);
+    return false;
   }
 
   /** The document under an author's name; null where that would take a fork too many. */
@@ -110,5 +125,15 @@ export class WorkingCopy {
     if (actor === this.#actor) return this.#doc;
     if (!this.#forks.take(Automerge.stats(this.#doc).numOps)) return null;
     return Automerge.clone(this.#doc, { actor });
+  }
+}
+
+/** A failure leaves Automerge at the heads that `changeAt` went back to: a change of nothing brings it forth. */
+function madeIn(doc: Doc, heads: readonly ChangeHash[], make: (doc: Doc) => Doc): Doc {
+  try {
+    return make(doc);
+  } catch (error) {
+    Automerge.changeAt(doc, [...heads], () => undefined);
+    throw error;
   }
 }

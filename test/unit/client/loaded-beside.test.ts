@@ -50,9 +50,9 @@ async function page(): Promise<Page> {
   const world = new World();
   const site = await world.cluster("california");
   let recipes = 0;
-  const recipeOf: typeof online.recipeOf = (change) => {
+  const recipeOf: typeof online.recipeOf = (doc, change) => {
     recipes++;
-    return online.recipeOf(change);
+    return online.recipeOf(doc, change);
   };
   const [onlineLoads, transferLoads] = [new Loads({ ...online, recipeOf }), new Loads(transfer)];
   const client = await restoreClient(

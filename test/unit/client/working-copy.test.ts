@@ -1,10 +1,11 @@
 import * as Automerge from "@automerge/automerge";
 import { toHex } from "@openclaw/core/bytes.ts";
+import { changesSince } from "@openclaw/core/client/changes.ts";
 import { Forks } from "@openclaw/core/client/forks.ts";
 import * as replay from "@openclaw/core/client/replay.ts";
 import { type Content, WorkingCopy } from "@openclaw/core/client/working-copy.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { SeededRandom } from "../../simulation/seeded-random.ts";
 import { VirtualClock } from "../../simulation/virtual-clock.ts";
 import { described } from "../documents/changes.ts";
@@ -197,20 +198,94 @@ describe("a working copy", () => {
       expect([copy.doc.text, Automerge.getHeads(copy.doc)]).toEqual(["qqa text", [change.hash]]);
     });
 
-    test("is spent where it had the author's name already, and takes all as it is from then on", () => {
+    test("takes it as it is also where it had the author's name already, and all that follows", () => {
       const [own = "", other = ""] = ACTORS;
       const [copy, author] = [copyOf(own), copyOf(other)];
       const before = author.edit(insert(0, "p"));
       copy.take(before);
       const change = odd(author, other);
-      expect(() => copy.take([change])).toThrow(`${change.hash} was made as`);
-      // Its owner begins again from what is stored.
-      copy.begin(plain([...genesis(), ...before]));
       copy.take([change]);
-      const then = insert(0, "r")(Automerge.clone(plain([...genesis(), ...before, change]), { actor: other }));
+      const expected = plain([...genesis(), ...before, change]);
+      expect(copy.doc).toEqual(expected);
+      expect(bytesOf(copy.doc)).toEqual(bytesOf(expected));
+      const then = insert(0, "r")(Automerge.clone(expected, { actor: other }));
       copy.take(Automerge.getChangesSince(then, [change.hash]).map(described));
       expect([copy.doc, Automerge.getActorId(copy.doc) === other]).toEqual([then, false]);
+      const [mine] = copy.edit(insert(0, "mine"));
+      expect([mine?.actor, mine?.seq, copy.doc.text]).toEqual([own, 1, `mine${then.text}`]);
     });
+
+    test("takes one of a time that is no number here", () => {
+      const [own = "", other = ""] = ACTORS;
+      const copy = copyOf(own);
+      const edited = Automerge.change(copyOf(other).doc, { time: 2 ** 53 }, (draft) =>
+        Automerge.splice(draft, ["text"], 0, 0, "x"),
+      );
+      copy.take(changesSince(edited, Automerge.getHeads(copy.doc)));
+      expect(copy.doc).toEqual(edited);
+    });
+  });
+
+  test("forks nothing for a text that it does not find", () => {
+    const [own = "", other = ""] = ACTORS;
+    const begun = changesSince(Automerge.from<Content>({ list: ["a text"] }, { actor: "00" }), []);
+    const forks = new Forks(new VirtualClock());
+    const take = vi.spyOn(forks, "take");
+    const copy = new WorkingCopy(Automerge.init<Content>({ actor: own }), forks, () => replay);
+    copy.take(begun);
+    const author = copyOf(other, begun);
+    copy.take(author.edit(insert(0, "x", ["list", 0])));
+    expect([copy.doc, take.mock.calls]).toEqual([author.doc, []]);
+  });
+
+  test("takes what is inserted into a list that begins with a text, and is no text", () => {
+    const [own = "", other = ""] = ACTORS;
+    const begun = changesSince(Automerge.from<Content>({ text: "", list: ["a text"] }, { actor: "00" }), []);
+    const [copy, author] = [copyOf(own, begun), copyOf(other, begun)];
+    copy.take(author.edit(insert(0, "x")));
+    const made = author.edit((doc) =>
+      Automerge.change(doc, ({ list }) => void (list as unknown[]).unshift(new Automerge.ImmutableString("no text"))),
+    );
+    copy.take(made);
+    expect(copy.doc).toEqual(author.doc);
+    // What is a text is made once more from then on, too.
+    copy.take(author.edit(insert(0, "x")));
+    expect(Automerge.getActorId(copy.doc)).toBe(other);
+  });
+
+  describe("whose edit comes to nothing", () => {
+    test.each([
+      ["as it changes nothing", (doc: Doc) => Automerge.change(doc, () => undefined)],
+      ["as it fails", (doc: Doc) => Automerge.change(doc, failing)],
+      ["as it fails at earlier heads", (doc: Doc) => Automerge.changeAt(doc, begun(), failing).newDoc],
+    ])("stays the same object, %s", (_, edit) => {
+      const [own = "", other = ""] = ACTORS;
+      const [copy, author] = [copyOf(own), copyOf(other)];
+      // Under its own name, and under another's.
+      for (const prepare of [() => copy.edit(insert(0, "y")), () => copy.take(author.edit(insert(0, "x")))]) {
+        prepare();
+        const [before, heads] = [copy.doc, Automerge.getHeads(copy.doc)];
+        for (let i = 0; i < 2; i++) {
+          try {
+            expect(copy.edit(edit)).toEqual([]);
+          } catch (error) {
+            expect(error).toEqual(new Error("on purpose"));
+          }
+        }
+        expect(copy.doc).toBe(before);
+        expect(Automerge.getHeads(copy.doc)).toEqual(heads);
+        const [made] = copy.edit(insert(0, "z"));
+        expect([made?.actor, made?.deps]).toEqual([own, expect.arrayContaining(heads)]);
+        author.take(changesSince(copy.doc, []));
+        expect(author.doc).toEqual(copy.doc);
+      }
+    });
+
+    const begun = (): string[] => genesis().map(({ hash }) => hash);
+    function failing(draft: Content): void {
+      draft.count = 7;
+      throw new Error("on purpose");
+    }
   });
 
   test("forks no more than its limit allows, and again when time has passed; the rest is applied", () => {
