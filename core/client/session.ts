@@ -1,10 +1,8 @@
 /**
  * One session of a device (D4): its parts, and what each tells the others. What an app calls of it is `Client`.
  */
-import { asOpenClawError, OpenClawError } from "../errors.ts";
 import type { LinkId } from "../ids.ts";
-import type { DocumentName } from "../ledger/document-names.ts";
-import type { Welcome } from "../sync/child-link.ts";
+import { Conversation } from "./conversation.ts";
 import { Documents } from "./documents.ts";
 import { Down } from "./down.ts";
 import { Drainer } from "./drain.ts";
@@ -15,7 +13,6 @@ import { Leases, type LeasesHost } from "./leases.ts";
 import { Meeting } from "./meeting.ts";
 import { Neighbours, type NeighboursHost } from "./neighbours.ts";
 import type { ClientMetrics, ClientOptions, ClientStatus, StorageStatus } from "./options.ts";
-import type { Outbox } from "./outbox.ts";
 import { OutboxEntries } from "./outbox-entries.ts";
 import { drawLink, OwnLinks } from "./own-link.ts";
 import { Presence } from "./presence.ts";
@@ -24,7 +21,7 @@ import { ReadSession } from "./read-session.ts";
 import type { Restored } from "./restored.ts";
 import { Roaming } from "./roaming.ts";
 import type { Rungs } from "./rungs.ts";
-import { type Answered, Settlement } from "./settlement.ts";
+import { Settlement } from "./settlement.ts";
 import { SiteLink } from "./site-link.ts";
 import { subscriptionOf } from "./subscription.ts";
 import { Trouble } from "./trouble.ts";
@@ -55,8 +52,7 @@ export class Session {
   readonly #roaming: Roaming;
   readonly #drainer: Drainer;
   readonly #neighbours: Neighbours;
-  /** Resolves when the outcomes that came are stored. */
-  #settling: Promise<unknown> = Promise.resolve();
+  readonly #conversation: Conversation;
   #stopped = false;
   /** Of documents. Another one when some of its changes were discarded: their numbers are not used again (D2). */
   #actor: LinkId;
@@ -179,7 +175,7 @@ export class Session {
     );
     const drained = (error: unknown): void => {
       this.#trouble.drained(error);
-      this.#settled();
+      this.#conversation.settled();
     };
     const drain = {
       store,
@@ -203,21 +199,9 @@ export class Session {
         child: { kind: "client", token: await this.#token() },
         ...(await this.meeting.hello()),
       }),
-      owner: ({ linkOwner }) => {
-        const { outbox } = this.#journal;
-        return linkOwner({
-          journal: this.#journal,
-          down: this.#down,
-          upstream: this.upstream,
-          presence: this.presence,
-          documents: this.documents,
-          welcomed: (welcome) => this.#welcomed(welcome),
-          settle: (outcomes, to) => this.#settle(outbox, outcomes, to),
-          fail: (error) => this.#fail(error),
-        });
-      },
+      owner: (code) => this.#conversation.owner(code),
       changed: () => this.#changed(),
-      ended: (reason) => this.#ended(reason),
+      ended: (reason) => this.#conversation.ended(reason),
     });
     this.entries = new OutboxEntries({
       ...parts,
@@ -228,11 +212,16 @@ export class Session {
       own: this.#links.names,
       cluster: () => this.#down.cluster,
       site: () => this.#down.site,
-      changed: () => this.#drainer.look().then(() => this.#settled()),
+      changed: () => this.#drainer.look().then(() => this.#conversation.settled()),
     });
     this.presence = new Presence({ clock, link: () => this.#site.link });
     this.#questions = new Questions(this.#site, this.reads, clock, random);
-    this.upstream = new Upstream({ rungs, clock, moved: () => this.#settled(), store: () => this.#storeUpstream() });
+    this.upstream = new Upstream({
+      rungs,
+      clock,
+      moved: () => this.#conversation.settled(),
+      store: () => this.#conversation.storeUpstream(),
+    });
     const own = {
       ...parts,
       documents: this.documents,
@@ -256,15 +245,25 @@ export class Session {
       ...own,
       ask,
       done: () => this.#drainer.start(),
-      failed: (error) => this.#fail(error),
+      failed: (error) => this.#conversation.fail(error),
     });
     this.meeting = new Meeting({
       ...own,
       neighbours: this.#neighbours,
       roaming: options.roaming ?? "none",
-      settled: () => this.#settling,
+      settled: () => this.#conversation.settling,
       left: (outbox) => this.#roaming.left(outbox),
       restart: () => this.#site.restart(),
+    });
+    this.#conversation = new Conversation({
+      ...own,
+      site: this.#site,
+      meeting: this.meeting,
+      upstream: this.upstream,
+      roaming: this.#roaming,
+      presence: this.presence,
+      trouble: this.#trouble,
+      changed,
     });
   }
 
@@ -323,61 +322,7 @@ export class Session {
     }
   }
 
-  /** Of that outbox, which is this session's while the connection lasts. */
-  #settle(outbox: Outbox, outcomes: readonly Answered[], to: number): void {
-    const settled = this.settlement.settle(outbox, outcomes, to).then(
-      (moved) => this.#settled(moved),
-      (error: unknown) => this.#fail(error),
-    );
-    this.#settling = Promise.all([this.#settling, settled]);
-  }
-
-  #welcomed(welcome: Welcome): void {
-    this.meeting.welcomed(welcome);
-    this.upstream.holds(welcome.upstream, welcome.upstreamEpoch);
-    this.#drainer.start();
-    this.#roaming.welcomed();
-    this.keys.welcomed();
-    this.presence.welcomed();
-    this.#down.turn();
-    this.#changed();
-  }
-
-  #settled(moved?: readonly DocumentName[]): void {
-    this.#site.link?.wake();
-    this.#roaming.settled();
-    this.documents.rungsMoved(moved);
-    this.#changed();
-  }
-
-  #storeUpstream(): void {
-    // Not the cursor of events that are on their way into the store: those may fail where this does not.
-    const down = this.#down.stored();
-    const write = { hubHolds: this.#rungs.upstream, ...(down === null ? {} : { down }) };
-    this.#journal.commit({ write }).catch((error: unknown) => this.#fail(error));
-  }
-
-  async #ended(reason: OpenClawError | null): Promise<void> {
-    this.#drainer.pause();
-    this.#roaming.parted();
-    this.keys.parted();
-    this.presence.parted();
-    try {
-      await this.meeting.ended(reason);
-    } catch (error) {
-      // The next connection ends for the same reason, and this is tried again.
-      this.#trouble.note(error);
-    }
-    this.#changed();
-  }
-
   async #token(): Promise<string | null> {
     return (await this.#options.token?.()) ?? null;
-  }
-
-  /** Storage, or the parent, cannot go on: the connection ends, and the next one takes up where storage is. */
-  #fail(error: unknown): void {
-    if (error instanceof OpenClawError && error.code === "CLIENT_STORAGE_FAILED") this.#trouble.note(error);
-    this.#site.link?.fail(asOpenClawError(error));
   }
 }
