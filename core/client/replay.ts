@@ -129,6 +129,6 @@ function pathTo(doc: Automerge.Doc<unknown>, object: string): Automerge.Prop[] |
   return null;
 }
 
-/** Bytes are an object, and of no names. */
+/** Not bytes, a date, a counter or an immutable string, which are objects in JavaScript alone. */
 const isInner = (value: unknown): value is object =>
-  typeof value === "object" && value !== null && !ArrayBuffer.isView(value);
+  typeof value === "object" && value !== null && typeof Automerge.getObjectId(value) === "string";

@@ -96,7 +96,9 @@ export class WorkingCopy {
   /** Two that edit under one name make twins (D2). */
   #underOwn(): Doc {
     if (this.#actor === this.#own) return this.#doc;
-    this.#spare ??= Automerge.clone(this.#doc, { actor: this.#own });
+    // Once something was applied, if only nothing, patches of a fork follow its actors: else `changeAt` shows some of them
+    // twice (github.com/automerge/automerge/issues/1270).
+    this.#spare ??= applied(Automerge.clone(this.#doc, { actor: this.#own }), []);
     return this.#spare;
   }
 

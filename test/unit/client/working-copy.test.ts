@@ -39,6 +39,8 @@ function plain(changes: readonly DocumentChange[]): Doc {
   return doc;
 }
 
+const insertInto = (draft: Content, text: string): void => Automerge.splice(draft, ["text"], 0, 0, text);
+
 const insert =
   (at: number, text: string, path: Automerge.Prop[] = ["text"]) =>
   (doc: Doc): Doc =>
@@ -168,6 +170,19 @@ describe("a working copy", () => {
     expect([earlier?.deps, earlier?.actor === other]).toEqual([begun, false]);
   });
 
+  test("shows an edit at earlier heads, and all that was written since, once", () => {
+    const [own = "", other = ""] = ACTORS;
+    const begun = changesSince(Automerge.from<Content>({ text: "" }, { actor: "ee" }), []);
+    const [copy, author] = [copyOf(own, begun), copyOf(other, begun)];
+    const mine = copy.edit(insert(0, "def"));
+    author.take(mine);
+    const theirs = author.edit(insert(0, "ghi"));
+    copy.take(theirs);
+    const heads = begun.map(({ hash }) => hash);
+    const earlier = copy.edit((doc) => Automerge.changeAt(doc, heads, (draft) => insertInto(draft, "abc")).newDoc);
+    expect(copy.doc).toEqual(plain([...begun, ...mine, ...theirs, ...earlier]));
+  });
+
   test("shows a change that came before what it follows, also where that is written on by its author", () => {
     const [own = "", other = ""] = ACTORS;
     const [copy, author] = [copyOf(own), copyOf(other)];
@@ -236,6 +251,15 @@ describe("a working copy", () => {
     const author = copyOf(other, begun);
     copy.take(author.edit(insert(0, "x", ["list", 0])));
     expect([copy.doc, take.mock.calls]).toEqual([author.doc, []]);
+  });
+
+  test("makes a text once more that is looked for behind what is an object in JavaScript alone", () => {
+    const [own = "", other = ""] = ACTORS;
+    const content = { a: new Automerge.ImmutableString("a"), b: new Date(0), c: new Uint8Array(1), deep: { text: "" } };
+    const begun = changesSince(Automerge.from<Content>(content, { actor: "00" }), []);
+    const [copy, author] = [copyOf(own, begun), copyOf(other, begun)];
+    copy.take(author.edit(insert(0, "x", ["deep", "text"])));
+    expect([copy.doc, Automerge.getActorId(copy.doc)]).toEqual([author.doc, other]);
   });
 
   test("takes what is inserted into a list that begins with a text, and is no text", () => {
