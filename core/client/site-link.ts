@@ -74,10 +74,9 @@ export class SiteLink {
     this.#wanted = true;
     this.#backoff.reset();
     this.#backoff.wake();
-    if (this.#running === null) {
-      this.#set("connecting");
-      this.#running = this.#run();
-    }
+    // A try that was under way when it was stopped may take long to end.
+    if (this.#state === "offline") this.#set("connecting");
+    this.#running ??= this.#run();
   }
 
   /** Lets go of the connection, and makes no other. */
@@ -169,7 +168,9 @@ export class SiteLink {
     try {
       // Before there is a connection, which is taken up at once.
       const online = await this.#options.online();
+      if (attempt !== this.#attempt) return null;
       const hello = await this.#options.hello();
+      if (attempt !== this.#attempt) return null;
       const connection = await this.#options.connect(this.#lastError);
       if (attempt !== this.#attempt) {
         connection.close();

@@ -40,6 +40,8 @@ interface Page {
   readonly world: World;
   readonly site: TestCluster;
   readonly client: Client;
+  /** Tries at a connection. */
+  readonly tries: { count: number };
   readonly onlineLoads: Loads<typeof online>;
   readonly transferLoads: Loads<typeof transfer>;
   /** Changes that were looked at in order to be made once more. */
@@ -55,6 +57,7 @@ async function page(): Promise<Page> {
     return online.recipeOf(doc, change);
   };
   const [onlineLoads, transferLoads] = [new Loads({ ...online, recipeOf }), new Loads(transfer)];
+  const tries = { count: 0 };
   const client = await restoreClient(
     {
       store: new MemoryClientStore(),
@@ -62,7 +65,10 @@ async function page(): Promise<Page> {
       random: world.random,
       nextTurn: () => Promise.resolve(),
       inspection,
-      connect: async () => site.connect(),
+      connect: async () => {
+        tries.count++;
+        return site.connect();
+      },
     },
     {
       online: besideLoader("the code for a connection", () => onlineLoads.load()),
@@ -70,7 +76,7 @@ async function page(): Promise<Page> {
     },
     browserDigest,
   );
-  return { world, site, client, onlineLoads, transferLoads, recipes: () => recipes };
+  return { world, site, client, tries, onlineLoads, transferLoads, recipes: () => recipes };
 }
 
 test("a document opens, is edited and stored while the code for a connection does not come; then all of it goes to the site", async () => {
@@ -123,6 +129,28 @@ test("once the code for a connection is here, what another author writes is made
   await world.flush();
   expect(handle.doc().text).toBe("theirs");
   expect(recipes()).toBeGreaterThan(0);
+});
+
+test("nobody is called when the code for a connection comes to a client that went offline meanwhile", async () => {
+  const { world, client, tries, onlineLoads } = await page();
+  client.goOffline();
+  onlineLoads.come();
+  await world.flush();
+  expect([client.status().link, tries.count]).toEqual(["offline", 0]);
+  client.goOnline();
+  await world.flush();
+  expect([client.status().link, tries.count]).toEqual(["online", 1]);
+});
+
+test("a client that goes online again while that code is on its way is connecting", async () => {
+  const { world, client, tries, onlineLoads } = await page();
+  client.goOffline();
+  client.goOnline();
+  expect(client.status().link).toBe("connecting");
+  const asked = client.kv.get("a");
+  onlineLoads.come();
+  await world.flush();
+  expect([client.status().link, tries.count, await asked]).toEqual(["online", 1, null]);
 });
 
 test("what waits is listed without the code of exported outboxes; an export says that it could not be loaded, and works later", async () => {
