@@ -71,7 +71,7 @@ export const ERROR_TEXTS: Readonly<Record<ErrorCode, string>> = {
   // Start
   CONFIG_INVALID: "the configuration is not valid; the line named must be mended",
   PORT_IN_USE: "the port is taken by another process; stop it or configure another port",
-  DATA_IN_USE: "another process has this data folder open; stop it first",
+  DATA_IN_USE: "another process has this data folder open, or another client this store; stop it first",
   DATA_FOREIGN: "the data folder belongs to another node; point dataDir at this node's own",
   DATA_NEWER: "the data folder was written by a newer version; run that version",
   DATA_CORRUPT: "stored data failed its check; keep it, and replace this node with openclaw member replace",

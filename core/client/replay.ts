@@ -117,9 +117,9 @@ function pathTo(doc: Automerge.Doc<unknown>, object: string): Automerge.Prop[] |
   if (typeof doc === "object" && doc !== null) looking.push({ at: doc, path: [] });
   let left = PROPERTIES_MAX;
   for (const { at, path } of looking) {
-    for (const [name, value] of Object.entries(at)) {
+    for (const prop of propsOf(at)) {
       if (left-- === 0) return null;
-      const prop = Array.isArray(at) ? Number(name) : name;
+      const value: unknown = Reflect.get(at, prop);
       // Asked for what is at 0, or under an empty name, Automerge tells of the list or the map itself.
       if (typeof value === "string" && prop) {
         if (Automerge.getObjectId(at, prop) === object) return [...path, prop];
@@ -128,6 +128,9 @@ function pathTo(doc: Automerge.Doc<unknown>, object: string): Automerge.Prop[] |
   }
   return null;
 }
+
+/** Of a long list no more than are looked at. */
+const propsOf = (at: object): Iterable<Automerge.Prop> => (Array.isArray(at) ? at.keys() : Object.keys(at));
 
 /** Not bytes, a date, a counter or an immutable string, which are objects in JavaScript alone. */
 const isInner = (value: unknown): value is object =>
