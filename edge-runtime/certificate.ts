@@ -118,9 +118,11 @@ export async function readPem({ certificate, key }: CertificateFiles): Promise<P
 }
 
 /** Whether browsers that dial this address, or this name, take it. */
-export function isFor({ cert }: Pem, host: string): boolean {
+export function isFor({ cert }: Pick<Pem, "cert">, host: string): boolean {
   const certificate = new X509Certificate(cert);
-  return (isIP(host) === 0 ? certificate.checkHost(host) : certificate.checkIP(host)) !== undefined;
+  // Browsers look at alternative names only, never at the subject's (RFC 9525, 2).
+  if (isIP(host) === 0) return certificate.checkHost(host, { subject: "never" }) !== undefined;
+  return certificate.checkIP(host) !== undefined;
 }
 
 async function readText(path: string): Promise<string> {

@@ -7,7 +7,7 @@ import { connect, createSecureContext } from "node:tls";
 import { fileURLToPath } from "node:url";
 import type { Clock } from "@openclaw/core/ports.ts";
 import { createApiServer, renewCertificate } from "@openclaw/edge-runtime/api/listen.ts";
-import { Certificate, type CertificateFiles } from "@openclaw/edge-runtime/certificate.ts";
+import { Certificate, type CertificateFiles, isFor } from "@openclaw/edge-runtime/certificate.ts";
 import { createHost } from "@openclaw/edge-runtime/network/host.ts";
 import { createIdentity } from "@openclaw/edge-runtime/network/identity.ts";
 import { fastify } from "fastify";
@@ -143,4 +143,25 @@ test("the API and the WebSocket listener show the renewed one to whoever comes f
   host.services.certificate.renew(renewed);
   const print = await printOf("renewed");
   expect(await shown()).toEqual([print, print]);
+});
+
+/** Of the common name gateway.example, and without alternative names. */
+const OF_A_COMMON_NAME = `-----BEGIN CERTIFICATE-----
+MIIBizCCATGgAwIBAgIUc1j+kPDCcEjmG5DP1DJL3FhpuAwwCgYIKoZIzj0EAwIw
+GjEYMBYGA1UEAwwPZ2F0ZXdheS5leGFtcGxlMCAXDTI2MTEyOTE0MzgxMFoYDzIx
+MjYxMTA1MTQzODEwWjAaMRgwFgYDVQQDDA9nYXRld2F5LmV4YW1wbGUwWTATBgcq
+hkjOPQIBBggqhkjOPQMBBwNCAARcZKjBOz6qOP4veyJZOW53a1aIe79WKjvaYusZ
+tcDqqEqaiMwFNPJmjjFdUWHky25zCEvYJW/a89jVB3nYOIOco1MwUTAdBgNVHQ4E
+FgQUUQUw9MCXpJ2P7R/wq9JrdbNFV8QwHwYDVR0jBBgwFoAUUQUw9MCXpJ2P7R/w
+q9JrdbNFV8QwDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiAxk3hP
+u/GdBNHiv+9/befzRz3+pddPUVKWymiAPFxG/gIhAIoypXK0LhWC1R5GupGyu9R9
+t0zYf9uSg/6ED9/DvIE6
+-----END CERTIFICATE-----`;
+
+test("a certificate is for its alternative names: browsers do not look at its common name", async () => {
+  const cert = await readFile(`${DATA}gateway.crt`, "utf8");
+  expect(["localhost", "127.0.0.1", "::1", "10.0.0.1", "gateway.example"].map((host) => isFor({ cert }, host))).toEqual(
+    [true, true, false, false, false],
+  );
+  expect(isFor({ cert: OF_A_COMMON_NAME }, "gateway.example")).toBe(false);
 });
