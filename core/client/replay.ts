@@ -10,8 +10,6 @@ import { headsOf } from "./changes.ts";
 /** Operations of one change, and its bytes: what has more costs about as much to make as to apply. */
 const OPS_MAX = 256;
 const BYTES_MAX = 4_096;
-/** Properties that are looked through for the text. */
-const PROPERTIES_MAX = 1_024;
 
 /** In the order of the change's operations. An element is named by the operation that inserted it. */
 type Step =
@@ -112,26 +110,12 @@ function positionOf(draft: Automerge.Doc<unknown>, path: Automerge.Prop[], eleme
   return position;
 }
 
+/** Null for what is no text, or is not in the document any more, or is not there: another one stands under its name. */
 function pathTo(doc: Automerge.Doc<unknown>, object: string): Automerge.Prop[] | null {
-  const looking: { readonly at: object; readonly path: Automerge.Prop[] }[] = [];
-  if (typeof doc === "object" && doc !== null) looking.push({ at: doc, path: [] });
-  let left = PROPERTIES_MAX;
-  for (const { at, path } of looking) {
-    for (const prop of propsOf(at)) {
-      if (left-- === 0) return null;
-      const value: unknown = Reflect.get(at, prop);
-      // Asked for what is at 0, or under an empty name, Automerge tells of the list or the map itself.
-      if (typeof value === "string" && prop) {
-        if (Automerge.getObjectId(at, prop) === object) return [...path, prop];
-      } else if (isInner(value)) looking.push({ at: value, path: [...path, prop] });
-    }
+  try {
+    const { type, path } = Automerge.getBackend(doc).objInfo(object);
+    return type === "text" && path !== undefined ? path : null;
+  } catch {
+    return null;
   }
-  return null;
 }
-
-/** Of a long list no more than are looked at. */
-const propsOf = (at: object): Iterable<Automerge.Prop> => (Array.isArray(at) ? at.keys() : Object.keys(at));
-
-/** Not bytes, a date, a counter or an immutable string, which are objects in JavaScript alone. */
-const isInner = (value: unknown): value is object =>
-  typeof value === "object" && value !== null && typeof Automerge.getObjectId(value) === "string";

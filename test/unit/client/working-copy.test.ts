@@ -241,24 +241,43 @@ describe("a working copy", () => {
     });
   });
 
-  test("forks nothing for a text that it does not find", () => {
+  test("forks nothing for a text that is not in the document any more", () => {
     const [own = "", other = ""] = ACTORS;
-    const begun = changesSince(Automerge.from<Content>({ list: ["a text"] }, { actor: "00" }), []);
-    const forks = new Forks(new VirtualClock());
-    const take = vi.spyOn(forks, "take");
-    const copy = new WorkingCopy(Automerge.init<Content>({ actor: own }), forks, () => replay);
-    copy.take(begun);
+    const begun = changesSince(Automerge.from<Content>({ text: "before" }, { actor: "00" }), []);
     const author = copyOf(other, begun);
-    copy.take(author.edit(insert(0, "x", ["list", 0])));
-    expect([copy.doc, take.mock.calls]).toEqual([author.doc, []]);
+    const before = Automerge.getObjectId(author.doc, "text") ?? "";
+    const replaced = author.edit((doc) => Automerge.change(doc, (draft) => Object.assign(draft, { text: "now" })));
+    const heads = Automerge.getHeads(author.doc);
+    const made = Automerge.decodeChange(author.edit(insert(0, "x"))[0]?.bytes ?? new Uint8Array());
+    const late = described(
+      Automerge.encodeChange({ ...made, deps: heads, ops: made.ops.map((op) => ({ ...op, obj: before })) }),
+    );
+    const forks = new Forks(new VirtualClock());
+    const copy = new WorkingCopy(Automerge.init<Content>({ actor: own }), forks, () => replay);
+    copy.take([...begun, ...replaced]);
+    const take = vi.spyOn(forks, "take");
+    copy.take([late]);
+    expect(take.mock.calls).toEqual([]);
+    expect(copy.doc).toEqual(plain([...begun, ...replaced, late]));
   });
 
-  test("makes a text once more that is looked for behind what is an object in JavaScript alone", () => {
+  test.each<[string, Content, Automerge.Prop[]]>([
+    ["first in a list", { list: ["a text", "another"] }, ["list", 0]],
+    [
+      "behind what is an object in JavaScript alone",
+      { a: new Automerge.ImmutableString("a"), b: new Date(0), c: new Uint8Array(1), deep: { text: "" } },
+      ["deep", "text"],
+    ],
+    [
+      "behind a great many others",
+      { a: Object.fromEntries(Array.from({ length: 2_000 }, (_, i) => [`k${i}`, ""])), deep: { text: "" } },
+      ["deep", "text"],
+    ],
+  ])("makes a text once more that is %s", (_, content, path) => {
     const [own = "", other = ""] = ACTORS;
-    const content = { a: new Automerge.ImmutableString("a"), b: new Date(0), c: new Uint8Array(1), deep: { text: "" } };
     const begun = changesSince(Automerge.from<Content>(content, { actor: "00" }), []);
     const [copy, author] = [copyOf(own, begun), copyOf(other, begun)];
-    copy.take(author.edit(insert(0, "x", ["deep", "text"])));
+    copy.take(author.edit(insert(0, "x", path)));
     expect([copy.doc, Automerge.getActorId(copy.doc)]).toEqual([author.doc, other]);
   });
 
