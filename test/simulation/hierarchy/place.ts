@@ -26,6 +26,7 @@ import type { VirtualClock } from "../virtual-clock.ts";
 import { HomeWriters } from "./home-writers.ts";
 import { type Beginning, Life } from "./life.ts";
 import type { HierarchyPlan } from "./plan.ts";
+import { ReplacedRuns } from "./replaced.ts";
 import { clusterOf, nonceOf } from "./restore.ts";
 
 const sha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");
@@ -67,6 +68,7 @@ export interface Inhabitant {
   readonly links: Map<string, LinkAt>;
   /** Of each other cluster the last record that is here above its link's cursor, as after a restore. */
   readonly records: Map<string, Witness>;
+  readonly replaced: ReplacedRuns;
 }
 
 /** The disks of an inhabitant at one moment, and what was under way there and then. */
@@ -132,7 +134,7 @@ export class Place {
       ...{ name, number, size, begins, plan, clock, trace, violation },
       ready: (member) => tier.ready(member),
       reached: (member, position) => {
-        this.#noteLinks(inhabitant, member);
+        this.#noteLinks(inhabitant, member, position);
         reached(inhabitant, position);
       },
       lost: (member) => lost(tier.lost(member)),
@@ -169,6 +171,7 @@ export class Place {
       ...{ life, tier, callers, history, writers, since: clock.now(), departure: begins.ledger.length },
       links: new Map(known),
       records: new Map(),
+      replaced: new ReplacedRuns(),
     };
     this.inhabitants.push(inhabitant);
     life.tell(`begins in epoch ${life.epoch.counter} at revision ${life.revision}`);
@@ -203,7 +206,7 @@ export class Place {
     return this.inhabitants.reduce((sum, { history }) => sum + history.answered, 0);
   }
 
-  #noteLinks({ links, records }: Inhabitant, { state }: MemoryMember): void {
+  #noteLinks({ links, records, replaced }: Inhabitant, { state }: MemoryMember, position: Position): void {
     for (const other of this.#options.others) {
       const { link } = query(state.view, { kind: "link", link: linkOf(other) }, sha256);
       const { marks } = query(state.view, { kind: "marks", origin: clusterOf(other) }, sha256);
@@ -211,7 +214,9 @@ export class Place {
       if (record === undefined) records.delete(other);
       else records.set(other, record);
       if (link === null || link.epoch === null) continue;
-      links.set(other, { cursor: link.cursor, hash: link.hash, epoch: link.epoch });
+      const at = { cursor: link.cursor, hash: link.hash, epoch: link.epoch };
+      links.set(other, at);
+      replaced.note(state.view, other, at, position.revision);
     }
   }
 

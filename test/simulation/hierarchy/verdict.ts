@@ -1,7 +1,6 @@
 /** L2, L4, L5: what a hub has of a site, and a site of its hub, is what the other has, each revision once, whatever their lives. */
 
 import { EMPTY_BYTES, equalBytes, toHex, utf8Text } from "@openclaw/core/bytes.ts";
-import { linkOfCluster, revision } from "@openclaw/core/ids.ts";
 import { isKeyEvent, type LedgerRecord } from "@openclaw/core/ledger/record.ts";
 import { decodeRecord } from "@openclaw/core/ledger/record-codec.ts";
 import { type KeyValue, plainRange } from "@openclaw/core/state-machine/operation.ts";
@@ -9,6 +8,7 @@ import { covers } from "../checkers/mirror.ts";
 import { mirrorStateFaults } from "../checkers/mirror-state.ts";
 import type { Hierarchy } from "./hierarchy.ts";
 import { CALLED, type Inhabitant, type Place } from "./place.ts";
+import { replacedFor } from "./replaced.ts";
 import { clusterOf } from "./restore.ts";
 
 export async function hierarchyFaults(world: Hierarchy): Promise<readonly string[]> {
@@ -40,7 +40,14 @@ async function mirrored(
   mirror: Inhabitant,
   travels: (record: LedgerRecord) => boolean,
 ): Promise<readonly string[]> {
-  const { faults, putBack } = lookAtLedger(place, source, mirror, travels, await replaced(place, where));
+  const isReplaced = replacedFor(
+    {
+      lives: where.inhabitants.map(({ life, replaced }) => ({ ledger: life.ledger, runs: replaced.of(place.name) })),
+      ledger: mirror.life.ledger,
+    },
+    { lives: place.inhabitants.map(({ life }) => life.ledger), ledger: source.life.ledger },
+  );
+  const { faults, putBack } = lookAtLedger(place, source, mirror, travels, isReplaced);
   const link = mirror.links.get(place.name);
   const last = source.life.ledger[(link?.cursor ?? 0) - 1];
   if (link !== undefined && link.cursor > 0 && (last === undefined || !equalBytes(last.hash, link.hash)))
@@ -59,36 +66,16 @@ async function mirrored(
   return faults;
 }
 
-/** One that is behind a compaction may have been in the other's place (S4, L2). */
-const REPLACED: ReadonlySet<string> = new Set(["snapshot", "shed", "compacted"]);
-
-/**
- * Revisions of the place in whose stead a snapshot came (S4): their content is looked at in the state. What a life before
- * took so, one that was restored from its backup has without a word of the link.
- */
-async function replaced(place: Place, where: Place): Promise<(revision: number) => boolean> {
-  const whole = {
-    kind: "mirror",
-    link: linkOfCluster(clusterOf(place.name)),
-    from: revision(1),
-    bytes: Number.MAX_SAFE_INTEGER,
-  } as const;
-  const gaps: { readonly from: number; readonly to: number }[] = [];
-  for (const { life } of where.inhabitants) {
-    const [member] = life.members;
-    const { items } = member === undefined ? { items: [] } : await member.state.history(whole);
-    for (const item of items) if (item.kind === "gap" && REPLACED.has(item.reason)) gaps.push(item);
-  }
-  return (at) => gaps.some(({ from, to }) => from <= at && at <= to);
-}
-
 interface Looked {
   readonly faults: string[];
   /** Hex of keys that a decision put back to what they were where two lives part. */
   readonly putBack: Set<string>;
 }
 
-/** Each revision that the mirror took is one that a life of the place wrote; of the life that runs there it has all. */
+/**
+ * Each revision that the mirror took is one that a life of the place wrote; of the life that runs there it has all, but for
+ * those in whose stead a snapshot came: their content is looked at in the state.
+ */
 function lookAtLedger(
   place: Place,
   source: Inhabitant,

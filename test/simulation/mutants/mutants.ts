@@ -208,6 +208,7 @@ export const MUTANTS: readonly Mutant[] = [
   lives("mirror-keeps-the-life-that-was-left", "what was taken of the life that was left stays in the mirror (rule L3)", "sync/differences", "return { revisions, listed, changes, kept:", "return { revisions, listed, changes: changes.slice(0, 0), kept:"),
   lives("rung-outlives-the-hub", "a site believes what a hub held before it was restored (rules L3, S3)", "state-machine/position", "if (known?.epoch === epoch) return;", "if (known !== undefined) return;"),
   lives("rung-of-another-hub", "a site that was moved and came back believes the hub between (rule S3)", "sync/parent-epochs", "const isParentAgain = source.position().parentEpoch !== welcome.epoch.nonce;", "const isParentAgain = source.position().parentEpoch === null;"),
+  lives("snapshot-stands-for-what-follows", "a snapshot whose place is told too far on: the records behind it are taken for known (pitfall 37; rules L4, S4)", "state-machine/snapshot-imports", "raiseMark(tx, { cluster, epoch: epoch.nonce, revision: head.at }, link, at, null);", "raiseMark(tx, { cluster, epoch: epoch.nonce, revision: revision(head.at + 40) }, link, at, null);"),
   {
     name: "old-disk-is-taken-for-known",
     bug: "a child set back to an old disk ships other data under numbers that a restored parent has (CouchDB's update_seq reuse, pitfall 36; rule L3)",
