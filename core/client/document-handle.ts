@@ -34,7 +34,10 @@ export interface EditOptions {
 export interface DocumentHandle<T> {
   readonly collection: string;
   readonly id: string;
-  /** The document as it is now; the same object until it changes. Not to be written to: in development it is frozen. */
+  /**
+   * The document as it is now; the same object until it changes. Not to be written to: in development it is frozen. An older
+   * one stays readable, but Automerge's functions find in it nothing of what came since, and its actor may be another's.
+   */
   doc(): Automerge.Doc<T>;
   /** Of `doc`: also of what is provisional. */
   heads(): readonly ChangeHash[];

@@ -317,8 +317,8 @@ export class Session {
       this.#roaming.stop();
       this.#neighbours.stop();
       this.#links.stop();
-      await this.#options.store.close();
-      await this.#options.stopped?.();
+      // Who has the store, and the connection, lets go of them whatever becomes of closing.
+      await this.#options.store.close().finally(() => this.#options.stopped?.());
     }
   }
 
