@@ -1,12 +1,15 @@
 /**
- * What a restored state holds besides its content: where it stands, and the leases that its keys have. Of sessions, links
- * and members it knows nothing. Who goes on with a session or a link of the epoch before is told SESSION_EXPIRED, whatever
- * its window held (Q1); and the members are others.
+ * What a restored state holds besides its content: where it stands, the leases that its keys have, and whose the homes are
+ * that a parent declared. Of sessions, links and members it knows nothing. Who goes on with a session or a link of the epoch
+ * before is told SESSION_EXPIRED, whatever its window held (Q1); and the members are others.
  */
 import type { ClusterId, LeaseId, Lineage, Revision } from "../ids.ts";
+import { isClusterId, revision as revisionOf } from "../ids.ts";
+import { homesOf } from "./homes.ts";
 import { keyRow } from "./key-rows.ts";
 import { ANCESTORS_KEY, keyOfRow, keyRange, leaseKeyKey, POSITION_KEY } from "./keyspace.ts";
 import { EVENT_OVERHEAD_BYTES, type LeaseRow, markRow, writeLease } from "./lease-rows.ts";
+import { linkTowards, noteParent } from "./link-rows.ts";
 import { noteLeftOver } from "./moving.ts";
 import { ancestorsRow, positionRow } from "./position.ts";
 import { Transaction } from "./transaction.ts";
@@ -46,9 +49,23 @@ export function restoredWrites(view: StateView, restored: Restored): Write[] {
     if (nextDue === null || due < nextDue) nextDue = due;
   }
   noteLeftOver(tx);
+  const parent = lastParent(tx);
+  if (parent !== null) noteParent(tx, parent, revisionOf(0));
   const { cluster, lineage, revision, hash, applyVersion, compacted } = restored;
   tx.write(ANCESTORS_KEY, ancestorsRow, lineage.ancestors);
   const position = { cluster, epoch: lineage.epoch, revision, hash, logTime: 0, applyVersion, nextDue, compacted };
   tx.write(POSITION_KEY, positionRow, position);
   return tx.writes();
+}
+
+/**
+ * Whose homes these are: of a parent that was left none stay (Q3). An owner may be above it, so that the link counts that
+ * brought what the owner wrote. Null: nobody declared any, or what the owner wrote never came.
+ */
+function lastParent(tx: Transaction): ClusterId | null {
+  for (const { owner } of homesOf(tx).rows) {
+    const link = owner === null ? null : linkTowards(tx, owner);
+    if (isClusterId(link)) return link;
+  }
+  return null;
 }

@@ -100,6 +100,36 @@ describe("Q3: a site that moves to another hub", () => {
     });
   });
 
+  // Simulated hierarchy, seed 756404859693: it took them for its new parent's for good, where nobody wrote them.
+  test("and is restored on the way, has what the one before declared as its own", async () => {
+    const { world, site, hub, other, declare } = await fleet();
+    await declare(hub);
+    expect(await homesOf(site)).toEqual([["hub", true]]);
+    await site.uplink?.stop();
+    const again = await site.restored(site.position().revision);
+    other.children.add(again.id);
+    await world.flush();
+    world.uplink(again, other);
+    await world.elapse(20_000);
+    expect(await homesOf(again)).toEqual([]);
+    expect(await read(again, "config/a")).toEqual(["1", null]);
+    expect(await put(again, "config/a", "2")).toMatchObject({ ok: true, response: null });
+  });
+
+  test("restored, and below the same one again, has its homes as before", async () => {
+    const { world, site, hub, declare } = await fleet();
+    await declare(hub);
+    await site.uplink?.stop();
+    const again = await site.restored(site.position().revision);
+    const { revision } = again.position();
+    await world.flush();
+    world.uplink(again, hub);
+    await world.elapse(20_000);
+    expect(await homesOf(again)).toEqual([["hub", true]]);
+    expect(await read(again, "config/a")).toEqual(["1", "hub"]);
+    expect(again.position().revision).toBe(revision);
+  });
+
   test("L5: says nothing of what the one before streamed: its neighbours bring that themselves", async () => {
     const { site, hub, other, goOver, declare } = await fleet();
     await put(hub, "config/hubs", "1");
