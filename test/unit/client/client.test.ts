@@ -374,19 +374,6 @@ describe("a client's link", () => {
     expect(client.status().lastError?.code).toBe("NOT_ADMITTED");
   });
 
-  test("stopped, it lets go of everything else where its store does not close", async () => {
-    const world = new World();
-    const store = new MemoryClientStore();
-    store.close = () => Promise.reject(new Error("busy"));
-    let isLetGo = false;
-    const stopped = async (): Promise<void> => {
-      isLetGo = true;
-    };
-    const client = await world.client(await world.cluster("california"), { store, stopped });
-    await expect(client.stop()).rejects.toThrow("busy");
-    expect(isLetGo).toBe(true);
-  });
-
   test("stopped, it takes no more, and what waits is in the store", async () => {
     const world = new World();
     const site = await world.cluster("california");

@@ -236,3 +236,16 @@ describe("outboxes", () => {
     expect(client.status().unsynced).toBe(0);
   });
 });
+
+test("a client that is stopped lets go of everything else where its store does not close", async () => {
+  const world = new World();
+  const store = new MemoryClientStore();
+  store.close = () => Promise.reject(new Error("busy"));
+  let isLetGo = false;
+  const stopped = async (): Promise<void> => {
+    isLetGo = true;
+  };
+  const client = await world.client(await world.cluster("california"), { store, stopped });
+  await expect(client.stop()).rejects.toThrow("busy");
+  expect(isLetGo).toBe(true);
+});
