@@ -7,7 +7,9 @@ const eventSchema = z.object({
   name: z.string(),
   pid: z.number(),
   tid: z.number(),
-  /** CPU of the thread, µs. */
+  /** By the clock, µs. */
+  dur: z.number().optional(),
+  /** CPU of the thread, µs. In a virtual machine its clock may jump, to more than went by. */
   tdur: z.number().optional(),
   args: z.object({ name: z.string().optional() }).optional(),
 });
@@ -32,7 +34,7 @@ export async function traceTasks(page: Page): Promise<() => Promise<readonly num
     const tasks = mains.map(({ pid, tid }) =>
       events
         .filter((event) => event.name === "RunTask" && event.pid === pid && event.tid === tid)
-        .map(({ tdur = 0 }) => tdur / 1_000),
+        .map(({ dur = 0, tdur = 0 }) => Math.min(dur, tdur) / 1_000),
     );
     // Chromium keeps a renderer in reserve, which does next to nothing.
     return tasks.reduce((most, one) => (sum(one) > sum(most) ? one : most), []);
