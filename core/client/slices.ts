@@ -9,6 +9,11 @@ import type { Clock, NextTurn } from "../ports.ts";
 /** Changes of one slice, and their bytes: about 15 ms in a text of 10 KB, well below a long task. A larger change is a slice by itself. */
 export const SLICE_CHANGES_MAX = 128;
 const SLICE_BYTES_MAX = 16_384;
+/** Changes of the first slice, and of the smallest: how long one takes on this device is known once some were put in. */
+const SLICE_CHANGES_FIRST = 32;
+const SLICE_CHANGES_MIN = 8;
+/** One that took longer makes the next half as large, ms; one that was full and took less than half of it twice as large. */
+const SLICE_MS_MAX = 24;
 /** Another document may begin within a slice until then, ms. */
 const SLICE_MS = 8;
 /** Changes, and bytes, that wait to be shown; above it whoever brings more waits for `room`. */
@@ -64,6 +69,8 @@ export class Slices {
   #changes = 0;
   #bytes = 0;
   #waiters: (() => void)[] = [];
+  /** Changes that the next one may have. */
+  #limit = SLICE_CHANGES_FIRST;
 
   constructor(clock: Clock, nextTurn: NextTurn) {
     this.#clock = clock;
@@ -87,8 +94,10 @@ export class Slices {
   async *of(changes: readonly DocumentChange[]): AsyncGenerator<readonly DocumentChange[]> {
     for (let from = 0, to = 0; from < changes.length; from = to) {
       if (from > 0) await this.turn();
-      to = endOfSlice(changes, from, SLICE_CHANGES_MAX);
+      to = endOfSlice(changes, from, this.#limit);
+      const began = this.#clock.now();
       yield changes.slice(from, to);
+      this.#took(this.#clock.now() - began, to - from);
     }
   }
 
@@ -116,16 +125,24 @@ export class Slices {
   }
 
   #slice(): void {
-    const until = this.#clock.now() + SLICE_MS;
-    let left = SLICE_CHANGES_MAX;
+    const began = this.#clock.now();
+    const limit = this.#limit;
+    let left = limit;
     // Who has more is put at the end again, and may have another turn in this slice.
     for (const document of this.#showing) {
       this.#showing.delete(document);
       const shown = document.show(left);
       if (shown > 0 && document.unshown.size > 0) this.#showing.add(document);
       left -= shown;
-      if (left <= 0 || this.#clock.now() >= until) return;
+      if (left <= 0 || this.#clock.now() >= began + SLICE_MS) break;
     }
+    this.#took(this.#clock.now() - began, limit - left);
+  }
+
+  #took(ms: number, changes: number): void {
+    if (ms > SLICE_MS_MAX) this.#limit = Math.max(SLICE_CHANGES_MIN, Math.floor(this.#limit / 2));
+    else if (ms < SLICE_MS_MAX / 2 && changes >= this.#limit)
+      this.#limit = Math.min(SLICE_CHANGES_MAX, 2 * this.#limit);
   }
 }
 

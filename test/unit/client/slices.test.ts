@@ -2,10 +2,11 @@ import * as Automerge from "@automerge/automerge";
 import type { Client } from "@openclaw/core/client/client.ts";
 import type { DocumentHandle } from "@openclaw/core/client/document-handle.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
-import { SLICE_CHANGES_MAX, UNSHOWN_MAX } from "@openclaw/core/client/slices.ts";
+import { SLICE_CHANGES_MAX, Slices, UNSHOWN_MAX, Unshown } from "@openclaw/core/client/slices.ts";
 import { isActorId, isChangeHash } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import { describe, expect, test } from "vitest";
+import { VirtualClock } from "../../simulation/virtual-clock.ts";
 import { World } from "../sync/world.ts";
 import { append, EMPTY, type Log } from "./log.ts";
 
@@ -176,5 +177,42 @@ describe("received changes are shown in slices", () => {
     await opening;
     expect(handle).toMatchObject({ collection: "log" });
     expect((handle as DocumentHandle<Log> | null)?.doc().text).toBe("999");
+  });
+
+  test.each([
+    // ms a change: in the first slice, and in later ones, as where the code that applies them is compiled by then.
+    { first: 0.1, later: 0.1, sizes: [32, 64, 128, 128, 128] },
+    { first: 1, later: 0.1, sizes: [32, 16, 32, 64, 128, 128] },
+    { first: 1, later: 1, sizes: [32, 16, 16, 16] },
+    { first: 20, later: 20, sizes: [32, 16, 8, 8] },
+  ])("as large as the device is fast: $first ms a change, then $later", async ({ first, later, sizes }) => {
+    const clock = new VirtualClock();
+    const slices = new Slices(clock, () => Promise.resolve());
+    const changes = foreign(1).flatMap((change) => Array.from({ length: 1_000 }, () => change));
+    const shown: number[] = [];
+    const show = (size: number): number => {
+      clock.step(clock.now() + size * (shown.length === 0 ? first : later));
+      shown.push(size);
+      return size;
+    };
+    const unshown = new Unshown(slices);
+    unshown.add(changes);
+    slices.want({ unshown, show: (limit) => show(unshown.take(limit).length) });
+    await expect.poll(() => unshown.size).toBe(0);
+    expect(shown.slice(0, sizes.length)).toEqual(sizes);
+    // A document that is built, or read again, goes on with what is known by then.
+    const built: number[] = [];
+    for await (const slice of slices.of(changes)) built.push(show(slice.length));
+    expect(built.slice(0, 2)).toEqual([sizes.at(-1), sizes.at(-1)]);
+  });
+
+  test("a document that is built begins with a small one, too", async () => {
+    const clock = new VirtualClock();
+    const built: number[] = [];
+    for await (const slice of new Slices(clock, () => Promise.resolve()).of(foreign(100))) {
+      clock.step(clock.now() + slice.length);
+      built.push(slice.length);
+    }
+    expect(built).toEqual([32, 16, 16, 16, 16, 4]);
   });
 });
