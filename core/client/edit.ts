@@ -32,7 +32,10 @@ export function isEdit(command: UserCommand): boolean {
 export interface Edit {
   /** The document changes it made; empty for a key, and for an edit that changed nothing. */
   readonly hashes: readonly ChangeHash[];
-  /** Resolves when the edit can no longer be lost by this device (S1). @throws OpenClawError CLIENT_STORAGE_FAILED, OVERLOADED */
+  /**
+   * Resolves when the device's store has it for good (S1): in a browser at the end of a strict transaction, which Chromium may
+   * lose all the same where it is killed itself (docs/cycles.md). @throws OpenClawError CLIENT_STORAGE_FAILED, OVERLOADED
+   */
   readonly device: Promise<void>;
   /**
    * Resolves with the site's revision when a majority of the site has it on disk.
