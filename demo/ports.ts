@@ -1,5 +1,7 @@
 /** TCP ports of this machine's loopback. */
 import { randomInt } from "node:crypto";
+import dgram from "node:dgram";
+import { once } from "node:events";
 import net from "node:net";
 
 /**
@@ -10,15 +12,44 @@ const RANGE = { from: 10_000, to: 32_000 };
 /** Tries for one port; far more than a machine with thousands of listeners needs. */
 const TRIES_MAX = 200;
 
-/** The wanted port if it is free, else any other free one. All are held until all are found, so that they differ. */
+/**
+ * Ports that this process gave to somebody, each with the UDP socket of the same number that says so to other processes. A node
+ * that is given a port listens later, or is down for a while: until then only this tells that the port is spoken for. Nothing of
+ * ours speaks UDP, and the system lets go of it when the process ends, however it ends.
+ */
+const claims = new Map<number, dgram.Socket>();
+
+/** The wanted port if it is free, else any other free one. Each is this process's to give until it ends: no other call draws it. */
 export async function freePorts(wanted: readonly (number | null)[]): Promise<readonly number[]> {
   const held: net.Server[] = [];
   try {
-    for (const port of wanted) held.push((port === null ? undefined : await hold(port)) ?? (await holdAny()));
+    for (const port of wanted) held.push((port === null ? undefined : await holdOwn(port)) ?? (await holdAny()));
     return held.map(portOf);
   } finally {
     await Promise.all(held.map((server) => new Promise((resolve) => server.close(resolve))));
   }
+}
+
+/** One that was given before may be wanted again. Undefined if somebody has it. */
+async function holdOwn(port: number): Promise<net.Server | undefined> {
+  return claims.has(port) || (await claim(port)) ? hold(port) : undefined;
+}
+
+/** False if somebody has claimed it, this process included. */
+async function claim(port: number): Promise<boolean> {
+  if (claims.has(port)) return false;
+  const socket = dgram.createSocket("udp4");
+  try {
+    socket.bind({ port, address: "127.0.0.1", exclusive: true });
+    await once(socket, "listening");
+  } catch {
+    // EADDRINUSE, mostly: whatever it is, this port is not ours to give.
+    socket.close();
+    return false;
+  }
+  socket.unref();
+  claims.set(port, socket);
+  return true;
 }
 
 /** Undefined if somebody has it. */
@@ -32,7 +63,8 @@ function hold(port: number): Promise<net.Server | undefined> {
 
 async function holdAny(): Promise<net.Server> {
   for (let tries = 0; tries < TRIES_MAX; tries++) {
-    const server = await hold(randomInt(RANGE.from, RANGE.to));
+    const port = randomInt(RANGE.from, RANGE.to);
+    const server = (await claim(port)) ? await hold(port) : undefined;
     if (server !== undefined) return server;
   }
   throw new Error(`no free port found between ${RANGE.from} and ${RANGE.to} on 127.0.0.1`);
