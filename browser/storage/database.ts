@@ -20,6 +20,8 @@ interface Opening {
 
 export interface DatabaseOptions {
   readonly upgrades?: readonly UpgradeStep[];
+  /** Before the first operation: the database was opened, and is that of this session from then on. */
+  readonly opened?: (database: ClientDatabase) => Promise<void>;
   /** Another, empty database stands in the place of the one that this opened: what can still be saved goes into it. */
   readonly replaced?: (database: ClientDatabase) => Promise<void>;
 }
@@ -27,6 +29,7 @@ export interface DatabaseOptions {
 export class Database {
   readonly name: string;
   readonly #upgrades: readonly UpgradeStep[];
+  readonly #opened: (database: ClientDatabase) => Promise<void>;
   readonly #replaced: (database: ClientDatabase) => Promise<void>;
   #opening: Opening | undefined;
   #closed = false;
@@ -35,9 +38,10 @@ export class Database {
   /** It is gone; nothing may be written into another one as if it were this. */
   #lost: OpenClawError | null = null;
 
-  constructor(name: string, { upgrades = UPGRADES, replaced = async () => {} }: DatabaseOptions = {}) {
+  constructor(name: string, { upgrades = UPGRADES, opened = nothing, replaced = nothing }: DatabaseOptions = {}) {
     this.name = name;
     this.#upgrades = upgrades;
+    this.#opened = opened;
     this.#replaced = replaced;
   }
 
@@ -127,6 +131,7 @@ export class Database {
   /** @throws OpenClawError CLIENT_STORAGE_LOST: it is not the one that was opened before */
   async #recognise(connection: ClientDatabase): Promise<void> {
     const identity = await identityOf(connection);
+    if (this.#identity === null) await this.#opened(connection);
     this.#identity ??= identity;
     if (identity === this.#identity) return;
     this.#lost ??= new OpenClawError("CLIENT_STORAGE_LOST", "it was cleared while this page was open");
@@ -142,11 +147,13 @@ export class Database {
 /** @throws OpenClawError CLIENT_STORAGE_FAILED while an older version stands in the way */
 const connected = ({ database, blocked }: Opening): Promise<ClientDatabase> => Promise.race([database, blocked]);
 
-async function identityOf(database: ClientDatabase): Promise<string> {
+export async function identityOf(database: ClientDatabase): Promise<string> {
   const identity = await database.get("identity", "database");
   if (identity === undefined) throw new OpenClawError("CLIENT_STORAGE_FAILED", "a database without its identity");
   return identity;
 }
+
+const nothing = async (): Promise<void> => {};
 
 const blockedByOlder = (): OpenClawError =>
   new OpenClawError("CLIENT_STORAGE_FAILED", "another tab runs an older version of this app; close it, or reload it");

@@ -47,7 +47,7 @@ export class GuestStore implements DeviceStore {
     });
   }
 
-  identity(): Promise<string> {
+  identity(): ReturnType<DeviceStore["identity"]> {
     return this.#device.identity();
   }
   outboxLinks(): ReturnType<ClientStore["outboxLinks"]> {

@@ -15,10 +15,12 @@ import { type ChangeHash, type LinkId, type Seq, seq } from "@openclaw/core/ids.
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import { BATCH_ITEMS_MAX } from "@openclaw/core/limits.ts";
 import { compact, compactChange, compactRow } from "./compact.ts";
-import { Database } from "./database.ts";
-import type { DeviceStore } from "./device-store.ts";
+import { isCopied } from "./copy-folder.ts";
+import { Database, identityOf } from "./database.ts";
+import type { DeviceIdentity, DeviceStore } from "./device-store.ts";
 import { addAwaiting, answer, enqueue, forgetAwaiting, forgetFailed, replace } from "./outbox-rows.ts";
 import type { BatchName, ClientDatabase, ClientSchema, Step, StoreName } from "./schema.ts";
+import type { SecondCopy } from "./second-copy.ts";
 
 /** Documents whose stored hashes are remembered, so that a repeated change is not stored again; the oldest goes first. */
 const KNOWN_DOCUMENTS_MAX = 256;
@@ -28,6 +30,9 @@ const CHANGE_ROWS_MAX = 512;
 /** Strict: `relaxed`, the default everywhere, completes before the disk has it (pitfall 40). */
 const STRICT = { durability: "strict" } as const;
 
+/** @throws OpenClawError as `SecondCopy.open`, or what keeps its code from being loaded */
+export type OpenCopy = (database: ClientDatabase) => Promise<SecondCopy>;
+
 export class IndexedDbStore implements DeviceStore {
   readonly #database: Database;
   readonly #instance = toHex(crypto.getRandomValues(new Uint8Array(16)));
@@ -35,16 +40,28 @@ export class IndexedDbStore implements DeviceStore {
   readonly #known = new Map<string, Set<ChangeHash>>();
   /** Since when nobody has dropped changes: what is known to be stored is so as of then. */
   #drops = "";
-  /** Rows that this session has stored and that are not answered: what it can store again if the database is gone. */
-  readonly #unanswered = new Map<string, OutboxRow>();
+  readonly #openCopy: OpenCopy | null;
+  /** Null before it is opened, and when it could not be loaded. */
+  #copying: Promise<SecondCopy | null> | null = null;
+  #copied: boolean | null = null;
 
-  /** @param name of the database; two sites of one origin need two */
-  constructor(name: string) {
-    this.#database = new Database(name, { replaced: (database) => this.#rescue(database) });
+  /**
+   * @param name of the database; two sites of one origin need two
+   * @param openCopy of what waits here; none, unless given, as for who only reads
+   */
+  constructor(name: string, openCopy: OpenCopy | null = null) {
+    this.#openCopy = openCopy;
+    this.#database = new Database(name, {
+      opened: (database) => this.#begin(name, database),
+      replaced: async (database) => (await this.#copying)?.replaced(database),
+    });
   }
 
-  identity(): Promise<string> {
-    return this.#database.identity();
+  async identity(): Promise<DeviceIdentity> {
+    const [name, takenUp = "0"] = await this.#database.run((database) =>
+      Promise.all([identityOf(database), database.get("identity", "takenUp")]),
+    );
+    return { name, takenUp: Number(takenUp), copied: this.#copied };
   }
 
   async write(write: ClientWrite): Promise<void> {
@@ -92,10 +109,10 @@ export class IndexedDbStore implements DeviceStore {
       const known = this.#known.get(documentKey(collection, document));
       for (const change of changes) known?.add(change.hash);
     }
-    for (const row of write.enqueue ?? []) this.#unanswered.set(rowName(row), row);
-    for (const row of write.replaced ?? [])
-      if (this.#unanswered.has(rowName(row))) this.#unanswered.set(rowName(row), row);
-    for (const row of write.answered ?? []) this.#unanswered.delete(rowName(row));
+    if (this.#openCopy === null || !isOfRows(write)) return;
+    const copy = await (this.#copying ?? this.#database.run((database) => this.#copy(database)));
+    await copy?.wrote(write);
+    this.#copied = copy !== null && copy.failure === null;
   }
 
   outboxLinks(): Promise<readonly LinkId[]> {
@@ -208,27 +225,38 @@ export class IndexedDbStore implements DeviceStore {
     });
   }
 
-  close(): Promise<void> {
-    return this.#database.close();
+  async close(): Promise<void> {
+    // Not waited for: it may be on its way here, over a network that hangs.
+    void this.#copying?.then((copy) => copy?.close());
+    await this.#database.close();
   }
 
-  /** Into an empty database: the next session sends them, as those of a session that is over. */
-  async #rescue(database: ClientDatabase): Promise<void> {
-    if (this.#unanswered.size === 0) return;
-    const rows = [...this.#unanswered.values()];
-    const step = database.transaction(["links", "outbox", "changes"], "readwrite", STRICT);
+  /** In a database that was just made, rows of the one before come first, and everybody waits for them. */
+  async #begin(name: string, database: ClientDatabase): Promise<void> {
+    if (this.#openCopy === null) return;
+    const isNew = (await database.get("identity", "takenUp")) === undefined;
+    const copying = this.#copy(database);
+    if (isNew && (await isCopied(name))) await copying;
+  }
+
+  /** Null where it could not be opened, which the next write tries again. */
+  #copy(database: ClientDatabase): Promise<SecondCopy | null> {
+    const copying = this.#openOrNull(database);
+    this.#copying = copying;
+    return copying;
+  }
+
+  async #openOrNull(database: ClientDatabase): Promise<SecondCopy | null> {
     try {
-      await enqueue(step, rows);
-      for (const { command } of rows) {
-        if (command.kind !== "change") continue;
-        const { collection, document, changes } = command;
-        await step.objectStore("changes").put(changes.map(compactChange), [collection, document, ...this.#nextName()]);
-      }
-    } catch (error) {
-      abort(step);
-      throw error;
+      const copy = (await this.#openCopy?.(database)) ?? null;
+      this.#copied = copy !== null && copy.failure === null;
+      return copy;
+    } catch {
+      // Told by `identity`. The rows stand in the database.
+      this.#copied = false;
+      this.#copying = null;
+      return null;
     }
-    await step.done;
   }
 
   #nextName(): BatchName {
@@ -326,6 +354,12 @@ async function mirror(
   await Promise.all(requests);
 }
 
+/** What a second copy is of. */
+const isOfRows = (write: ClientWrite): boolean =>
+  [write.enqueue, write.replaced, write.answered, write.failed, write.forgetFailed].some(
+    (rows) => rows !== undefined && rows.length > 0,
+  ) || write.down !== undefined;
+
 /** Only what the write touches: a transaction waits for others on the same stores. */
 function storesOf(write: ClientWrite, changes: boolean): StoreName[] {
   const some = (list: readonly unknown[] | undefined): boolean => list !== undefined && list.length > 0;
@@ -342,7 +376,6 @@ function storesOf(write: ClientWrite, changes: boolean): StoreName[] {
   return stores;
 }
 
-const rowName = ({ link, seq: number }: Pick<OutboxRow, "link" | "seq">): string => `${link}/${number}`;
 const quarantineKey = ({ collection, document, hash }: Pick<QuarantinedRow, "collection" | "document" | "hash">) =>
   [collection, document, hash] satisfies ClientSchema["quarantined"]["key"];
 const documentKey = (collection: string, document: string): string => JSON.stringify([collection, document]);

@@ -36,7 +36,8 @@ export interface ClientSchema extends DBSchema {
   cursors: { key: string; value: DownCursor };
   /**
    * "database": drawn when it was created, so that another one in its place is known for another one. "drops": drawn
-   * when changes were dropped last, so that other tabs forget that those are stored.
+   * when changes were dropped last, so that other tabs forget that those are stored. "takenUp": how many rows of a database
+   * that stood in its place were taken up from second copies; none while nobody has looked.
    */
   identity: { key: string; value: string };
 }

@@ -28,7 +28,7 @@ export class StorageWatch implements StoragePort {
   readonly #clock: Clock;
   readonly #persistence: Persistence;
   readonly #elsewhere: Elsewhere;
-  #status: StorageStatus = { persisted: null, loss: null, elsewhere: [] };
+  #status: StorageStatus = { persisted: null, copied: null, loss: null, elsewhere: [] };
   #identity = "";
   #unsynced = 0;
   #asked = false;
@@ -61,10 +61,14 @@ export class StorageWatch implements StoragePort {
 
   /** Opens the database, and tells whether it is that of the last visit. @throws OpenClawError CLIENT_STORAGE_FAILED */
   async recognise(): Promise<void> {
-    this.#identity = await this.#store.identity();
+    const { name, takenUp } = await this.#store.identity();
+    this.#identity = name;
     const record = parseRecord(recall(this.#name));
     if (record?.identity === this.#identity) return;
-    if (record !== null) this.#lose(`it was gone at this visit; ${waited(record.unsynced)}`);
+    if (record !== null)
+      this.#lose(
+        `it was gone at this visit; ${waited(record.unsynced)}, and ${takenUp} were taken up from a second copy`,
+      );
     this.#record();
   }
 
@@ -115,9 +119,10 @@ export class StorageWatch implements StoragePort {
     this.#cancel = this.#clock.after(LOOK_EVERY_MS, () => {
       this.look();
       this.#store.identity().then(
-        (identity) => {
+        ({ name, copied }) => {
+          this.#tellCopied(copied);
           // A worker that took a dead one's place does not know that it was another.
-          if (identity !== this.#identity) end(new OpenClawError("CLIENT_STORAGE_LOST", "another one is in its place"));
+          if (name !== this.#identity) end(new OpenClawError("CLIENT_STORAGE_LOST", "another one is in its place"));
         },
         (error: unknown) => {
           // What else may fail here shows at the next write.
@@ -126,6 +131,12 @@ export class StorageWatch implements StoragePort {
       );
       this.#lookAgain(end);
     });
+  }
+
+  #tellCopied(copied: boolean | null): void {
+    if (this.#cancelled || copied === this.#status.copied) return;
+    this.#status = { ...this.#status, copied };
+    this.#changed();
   }
 
   /** Once a page, and not before there is something to lose: a browser may ask the person. */

@@ -16,6 +16,11 @@ export type LinkState = "online" | "connecting" | "offline";
 export interface StorageStatus {
   /** The browser has promised not to evict it; null while it was not asked, or knows no such promise. */
   readonly persisted: boolean | null;
+  /**
+   * What waits for the site stands in a second place of this device, too, so that it outlives a browser that loses its database.
+   * Null while that is not known; false where the browser offers no such place, or it failed: then `device` is the database alone.
+   */
+  readonly copied: boolean | null;
   /** CLIENT_STORAGE_LOST: what was stored here before is gone; its details say what that was. Null while it is not. */
   readonly loss: OpenClawError | null;
   /** What waits for this site at other origins of this device, as they say; at most 16 are told of. */

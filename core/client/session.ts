@@ -27,7 +27,7 @@ import { subscriptionOf } from "./subscription.ts";
 import { Trouble } from "./trouble.ts";
 import { Upstream } from "./upstream.ts";
 
-const KEPT: StorageStatus = { persisted: null, loss: null, elsewhere: [] };
+const KEPT: StorageStatus = { persisted: null, copied: null, loss: null, elsewhere: [] };
 
 export class Session {
   readonly keys: Keys;

@@ -15,9 +15,9 @@ export const LIMITS = { first: 60, all: 180 };
 
 const BROWSER = fileURLToPath(new URL("../../browser", import.meta.url));
 const APP = "virtual:first-app.ts";
-/** Loaded for a connection, for what comes over it, for an outbox that is exported, and to say errors in full: imported where that begins, and nowhere else. */
+/** Loaded for a connection, for what comes over it, for an outbox that is exported, for what is kept a second time, and to say errors in full: imported where that begins, and nowhere else. */
 const LOADED_BESIDE =
-  /\/browser\/(?:connection\/dialer|tabs\/open-tab-site|worker\/(?:plain-inspection|worker-connection))\.ts$|\/core\/(?:error-texts|client\/(?:online|outbox-transfer))\.ts$/;
+  /\/browser\/(?:connection\/dialer|tabs\/open-tab-site|worker\/(?:plain-inspection|worker-connection|worker-copy))\.ts$|\/core\/(?:error-texts|client\/(?:online|outbox-transfer))\.ts$/;
 
 export interface WeighedFile {
   readonly name: string;

@@ -21,6 +21,7 @@ export interface StoragePage {
   status(): {
     readonly unsynced: number;
     readonly persisted: boolean | null;
+    readonly copied: boolean | null;
     readonly loss: Failure | null;
     readonly lastError: Failure | null;
   };
@@ -66,8 +67,8 @@ globalThis.storagePage = {
   text: () => opened(handle).doc().text,
   status() {
     const { unsynced, storage, lastError } = opened(client).status();
-    const { persisted, loss } = storage;
-    return { unsynced, persisted, loss: loss && told(loss), lastError: lastError && told(lastError) };
+    const { persisted, copied, loss } = storage;
+    return { unsynced, persisted, copied, loss: loss && told(loss), lastError: lastError && told(lastError) };
   },
   openDatabase(later) {
     const upgrades = [...UPGRADES, ...Array.from({ length: later }, () => () => {})];

@@ -1,15 +1,19 @@
 import "fake-indexeddb/auto";
 import { IndexedDbStore } from "@openclaw/browser/storage/indexeddb-store.ts";
 import { UPGRADES } from "@openclaw/browser/storage/schema.ts";
+import { SecondCopy } from "@openclaw/browser/storage/second-copy.ts";
 import { utf8 } from "@openclaw/core/bytes.ts";
 import { isActorId, isChangeHash, isLinkId, revision, seq } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import { deleteDB, openDB } from "idb";
 import { expect, test, vi } from "vitest";
 import { clientStoreContract } from "../../contracts/client-store.ts";
+import { MemorySlots } from "./memory-slots.ts";
 
 let count = 0;
 const freshName = (): string => `store-${++count}`;
+const withCopy = (name: string, slots: MemorySlots): IndexedDbStore =>
+  new IndexedDbStore(name, (database) => SecondCopy.open(database, slots));
 
 clientStoreContract("IndexedDbStore", () => {
   const name = freshName();
@@ -113,7 +117,8 @@ test("a connection that the browser closed is opened again (pitfall 41)", async 
 
 test("cleared under a page: what it had typed is stored again for the next session, and it is told (pitfall 43)", async () => {
   const name = freshName();
-  const store = new IndexedDbStore(name);
+  const slots = new MemorySlots();
+  const store = withCopy(name, slots);
   await store.write({ enqueue: [put(1), { ...put(2), command: { ...put(2).command, value: utf8("before") } }] });
   await store.write({ replaced: [put(2)] });
   const command = { kind: "change", collection: "c", document: "d", changes: [change(1)] } as const;
@@ -125,7 +130,7 @@ test("cleared under a page: what it had typed is stored again for the next sessi
   await expect(store.write({ answered: [{ link, seq: seq(2) }] })).rejects.toMatchObject({
     code: "CLIENT_STORAGE_LOST",
   });
-  const next = new IndexedDbStore(name);
+  const next = withCopy(name, slots);
   expect(await next.outbox(link, seq(1), 9)).toEqual([put(2), { link, seq: 3, command }]);
   expect(await next.nextSeq(link)).toBe(4);
   expect(await next.document("c", "d")).toEqual([change(1)]);
@@ -139,13 +144,14 @@ test("cleared under a page: what it had typed is stored again for the next sessi
 
 test("cleared under two pages: each stores its own again, and neither takes the other's new database for its own", async () => {
   const name = freshName();
-  const [one, two] = [new IndexedDbStore(name), new IndexedDbStore(name)];
+  const slots = new MemorySlots();
+  const [one, two] = [withCopy(name, slots), withCopy(name, slots)];
   const other = checked("b".repeat(32), isLinkId);
   await one.write({ enqueue: [put(1)] });
   await two.write({ enqueue: [{ ...put(1), link: other }] });
   await deleteDB(name);
   for (const store of [one, two]) await expect(store.identity()).rejects.toMatchObject({ code: "CLIENT_STORAGE_LOST" });
-  const next = new IndexedDbStore(name);
+  const next = withCopy(name, slots);
   expect(await next.outboxLinks()).toEqual([link, other]);
   for (const store of [one, two, next]) await store.close();
 });

@@ -1,3 +1,4 @@
+import type { DeviceIdentity } from "@openclaw/browser/storage/device-store.ts";
 import { Elsewhere } from "@openclaw/browser/storage/elsewhere.ts";
 import { StorageWatch } from "@openclaw/browser/storage/storage-watch.ts";
 import type { ClientStatus } from "@openclaw/core/client/client.ts";
@@ -17,7 +18,7 @@ beforeEach(() => {
 afterEach(() => vi.unstubAllGlobals());
 
 /** A page, and a clock that is turned by hand. */
-function visit(identity: () => Promise<string>, persistence?: { persisted: boolean; grants: boolean }) {
+function visit(identity: () => Promise<DeviceIdentity>, persistence?: { persisted: boolean; grants: boolean }) {
   const timers: (() => void)[] = [];
   const clock = {
     now: () => 0,
@@ -42,7 +43,7 @@ function visit(identity: () => Promise<string>, persistence?: { persisted: boole
     quarantined: 0,
     cursor: revision(0),
     upstream: revision(0),
-    storage: { persisted: null, loss: null, elsewhere: [] },
+    storage: { persisted: null, copied: null, loss: null, elsewhere: [] },
     lastError: null,
   };
   const listeners: (() => void)[] = [];
@@ -64,7 +65,9 @@ function visit(identity: () => Promise<string>, persistence?: { persisted: boole
   return { watch, client, become, stop, persist, tick };
 }
 
-const same = (identity: string) => async (): Promise<string> => identity;
+const same =
+  (name: string, takenUp = 0, copied: boolean | null = null) =>
+  async (): Promise<DeviceIdentity> => ({ name, takenUp, copied });
 const gone = new OpenClawError("CLIENT_STORAGE_LOST", "it was cleared");
 
 test("an eviction between two visits is told once, with what had not reached the site (pitfall 43)", async () => {
@@ -74,11 +77,11 @@ test("an eviction between two visits is told once, with what had not reached the
   first.watch.follow(first.client, first.stop);
   first.become({ unsynced: 3 });
 
-  const second = visit(same("two"));
+  const second = visit(same("two", 2));
   await second.watch.recognise();
   expect(second.watch.status().loss).toMatchObject({
     code: "CLIENT_STORAGE_LOST",
-    details: expect.stringContaining("up to 3 edits"),
+    details: expect.stringMatching(/up to 3 edits .* 2 were taken up/),
   });
   expect(second.stop).not.toHaveBeenCalled();
 
@@ -109,6 +112,24 @@ test("storage that is gone under an idle page is noticed, and ends its session o
   const next = visit(same("two"));
   await next.watch.recognise();
   expect(next.watch.status().loss).toBeNull();
+});
+
+test("whether what waits is copied is told when it is known, and when that changes", async () => {
+  let identity = same("one");
+  const { watch, client, stop, tick } = visit(() => identity());
+  await watch.recognise();
+  watch.follow(client, stop);
+  const changed = vi.fn();
+  watch.subscribe(changed);
+  expect(watch.status().copied).toBeNull();
+  for (const copied of [true, false]) {
+    identity = same("one", 0, copied);
+    tick();
+    await vi.waitFor(() => expect(watch.status().copied).toBe(copied));
+  }
+  tick();
+  await Promise.resolve();
+  expect(changed).toHaveBeenCalledTimes(2);
 });
 
 test("the browser is asked to keep the storage when there is first something to protect, once, and its answer is told", async () => {
@@ -145,5 +166,5 @@ test("one that has promised already is not asked again; one that knows no such p
   await blocked.watch.recognise();
   blocked.watch.follow(blocked.client, blocked.stop);
   blocked.become({ unsynced: 1 });
-  expect(blocked.watch.status()).toEqual({ persisted: null, loss: null, elsewhere: [] });
+  expect(blocked.watch.status()).toEqual({ persisted: null, copied: null, loss: null, elsewhere: [] });
 });

@@ -2,7 +2,7 @@
 
 import type { Gateway } from "@openclaw/browser/connection/gateways.ts";
 import { browserClock } from "@openclaw/browser/ports.ts";
-import type { DeviceStore } from "@openclaw/browser/storage/device-store.ts";
+import type { DeviceIdentity, DeviceStore } from "@openclaw/browser/storage/device-store.ts";
 import { WorkerClient, type WorkerOwner } from "@openclaw/browser/worker/worker-client.ts";
 import { pageMessage, workerMessage } from "@openclaw/browser/worker/worker-message.ts";
 import { type TabSite, WorkerService } from "@openclaw/browser/worker/worker-service.ts";
@@ -21,8 +21,8 @@ const NO_SITE: TabSite = {
 
 /** A device's store in memory, where nobody clears it. */
 export class DeviceMemoryStore extends MemoryClientStore implements DeviceStore {
-  async identity(): Promise<string> {
-    return "memory";
+  async identity(): Promise<DeviceIdentity> {
+    return { name: "memory", takenUp: 0, copied: false };
   }
 }
 
