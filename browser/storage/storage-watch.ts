@@ -65,10 +65,10 @@ export class StorageWatch implements StoragePort {
     this.#identity = name;
     const record = parseRecord(recall(this.#name));
     if (record?.identity === this.#identity) return;
-    if (record !== null)
-      this.#lose(
-        `it was gone at this visit; ${waited(record.unsynced)}, and ${takenUp} were taken up from a second copy`,
-      );
+    const taken = `${takenUp} were taken up from a second copy`;
+    if (record !== null) this.#lose(`it was gone at this visit; ${waited(record.unsynced)}, and ${taken}`);
+    // A browser writes its small texts to the disk late: a kill may take the record with it.
+    else if (takenUp > 0) this.#lose(`it was gone at this visit, or at one before; ${taken}`);
     this.#record();
   }
 

@@ -101,6 +101,7 @@ test("S1: cleared under an open page: told, and what the page had typed is there
 test("cleared under a page that nobody touches: it notices by itself", async () => {
   const { page } = await open();
   expect(await type(page, "Kept. ")).toBeNull();
+  await expect.poll(async () => (await status(page)).copied, { timeout: NOTICED_MS }).toBe(true);
   await clear();
   await expect
     .poll(async () => (await status(page)).loss, { timeout: NOTICED_MS })
@@ -130,6 +131,36 @@ test("S1: a database that is gone at the next visit: what waited is taken up fro
   expect(await status(third.page)).toMatchObject({ unsynced: 4, loss: { code: "CLIENT_STORAGE_LOST" } });
   await third.page.close();
   expect((await status((await open()).page)).loss).toBeNull();
+});
+
+test("S1: killed while it is typed into, and its database torn by that: all that was shown as stored is there", async () => {
+  const profile = join(folder, `profile-${visits}`);
+  const { page } = await open();
+  const shown: string[] = [];
+  await page.exposeFunction("isStored", (words: string) => void shown.push(words));
+  const closed = context.waitForEvent("close");
+  const typed = page.evaluate(async () => {
+    const asked: Promise<unknown>[] = [];
+    for (let i = 0; ; i++) {
+      const words = `${i} `;
+      asked.push(
+        storagePage.type(words).then((failure) => failure === null && Reflect.get(globalThis, "isStored")(words)),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  });
+  typed.catch(() => undefined);
+  await expect.poll(() => shown.length, { timeout: NOTICED_MS }).toBeGreaterThan(20);
+  await devtools.send("Browser.crash" as never).catch(() => undefined);
+  await closed;
+  // As Chromium itself does where it finds its log torn.
+  await rm(join(profile, "Default/IndexedDB"), { recursive: true });
+  context = await launchChromium(profile);
+  devtools = await context.newCDPSession(context.pages()[0] ?? (await context.newPage()));
+  const again = await open();
+  const found = (await text(again.page)).split(" ");
+  expect(shown.map((words) => words.trim()).filter((words) => !found.includes(words))).toEqual([]);
+  expect((await status(again.page)).loss?.code).toBe("CLIENT_STORAGE_LOST");
 });
 
 test("all that an origin had is gone: told once, with how much had not reached the site (pitfall 43)", async () => {
@@ -163,11 +194,6 @@ test("two tabs lose their database: what either had typed is there at the next s
   const next = await open();
   expect(await text(next.page)).toBe("One. Two. Three. ");
   expect((await status(next.page)).unsynced).toBe(4);
-});
-
-test("what waits is copied, and a browser that gives no files says that it is not", async () => {
-  const { page } = await open();
-  await expect.poll(async () => (await status(page)).copied, { timeout: NOTICED_MS }).toBe(true);
 });
 
 test("persistent storage is asked for when there is first something to protect, and the answer is in the status", async () => {

@@ -90,6 +90,18 @@ test("an eviction between two visits is told once, with what had not reached the
   expect(third.watch.status().loss).toBeNull();
 });
 
+test("a loss is told, too, where the record of the last visit went with it", async () => {
+  const visited = visit(same("two", 2));
+  await visited.watch.recognise();
+  expect(visited.watch.status().loss).toMatchObject({
+    code: "CLIENT_STORAGE_LOST",
+    details: expect.stringContaining("2 were taken up"),
+  });
+  const next = visit(same("two", 2));
+  await next.watch.recognise();
+  expect(next.watch.status().loss).toBeNull();
+});
+
 test("storage that is gone under an idle page is noticed, and ends its session once", async () => {
   let identity = same("one");
   const { watch, client, become, stop, tick } = visit(() => identity());
