@@ -18,7 +18,7 @@ import {
   type Trouble,
 } from "./faults.ts";
 import type { Ledger } from "./ledger.ts";
-import type { Oracle, Verdict } from "./oracle.ts";
+import { changeId, type Oracle, type Verdict } from "./oracle.ts";
 
 export interface World {
   readonly device: Device;
@@ -45,18 +45,19 @@ const LOOK_MS = 50;
 const REPORT_EVERY = 10;
 
 const CHANGE = /^change /;
-const PUT = /^put /;
 
 export class Cycles {
   readonly #world: World;
   readonly #faults = new Map<string, number>([...ENDINGS, ...TROUBLES].map((name) => [name, 0]));
-  /** Why each is held to be lost: the first time that it was missed. */
-  readonly #lost = new Map<string, string>();
+  readonly #losses: string[] = [];
+  readonly #complaints: string[] = [];
   readonly #falselyAtHub = new Set<string>();
   /** Gateways on their way back. */
   readonly #returning = new Set<Promise<void>>();
   #count = 0;
   #tab: Page | null = null;
+  /** The name of the device's database, as of the last look. */
+  #database: string | null = null;
 
   constructor(world: World) {
     this.#world = world;
@@ -71,9 +72,20 @@ export class Cycles {
     return Object.fromEntries(this.#faults);
   }
 
+  /** Each time that the device's database was found to be another one, and what its page told of that. */
+  get losses(): readonly string[] {
+    return this.#losses;
+  }
+
+  /** Of the run as a whole, where no edit can be named. */
+  get complaints(): readonly string[] {
+    return this.#complaints;
+  }
+
   async run(cycles: number, signal: AbortSignal): Promise<void> {
     const { device, oracle, report } = this.#world;
     this.#tab = await device.open();
+    await this.#databaseLost(this.#tab);
     while (this.#count < cycles) {
       signal.throwIfAborted();
       await this.#cycle();
@@ -81,7 +93,8 @@ export class Cycles {
       if (this.#count % REPORT_EVERY === 0) {
         const { made, device: safe, site, hub } = oracle.counts();
         report(
-          `${this.#count} cycles: ${made} edits, ${safe} seen at device, ${site} at site, ${hub} at hub, ${this.#lost.size} lost`,
+          `${this.#count} cycles: ${made} edits, ${safe} seen at device, ${site} at site, ${hub} at hub, ${oracle.lost} lost, ` +
+            `${oracle.owed} owed`,
         );
       }
     }
@@ -97,16 +110,20 @@ export class Cycles {
     let waits = "";
     for (;;) {
       signal.throwIfAborted();
-      const [state, below] = await tab.evaluate(
-        (hashes) => [globalThis.cyclePage?.state(), globalThis.cyclePage?.below(hashes)] as const,
-        this.#changes(),
-      );
+      const [state, below, gone] = await tab.evaluate((hashes) => {
+        const page = globalThis.cyclePage;
+        return [page?.state(), page?.below(hashes), page?.missing(hashes) ?? hashes] as const;
+      }, hashesOf(oracle.safe()));
       const told = (await siteLedger.advance()) && (await hubLedger.advance());
       const missing = oracle.safe().filter((id) => !hubLedger.times.has(id));
-      waits = `${JSON.stringify(state)}; ${below?.length} changes are not shown at the hub; the hub lacks ${missing.length}`;
-      if (told && state?.unsynced === 0 && below?.length === 0 && missing.length === 0) break;
+      waits =
+        `${JSON.stringify(state)}; ${below?.length} changes are not shown at the hub; the hub lacks ${missing.length}; ` +
+        `the document lacks ${gone.length}`;
+      const climbed = told && state?.unsynced === 0 && below?.length === 0 && missing.length === 0;
+      if (climbed && gone.length === 0) break;
       if (performance.now() > deadline) {
-        this.#lost.set("", `not all at the hub after ${CLIMB_MS / 1_000} s: ${waits}`);
+        this.#complaints.push(`not all at the hub and in the document after ${CLIMB_MS / 1_000} s: ${waits}`);
+        oracle.lose(gone.map(changeId), "in the document at the end");
         break;
       }
       await sleep(LOOK_MS);
@@ -114,7 +131,6 @@ export class Cycles {
     const verdict = oracle.judge(siteLedger, hubLedger);
     return {
       ...verdict,
-      lost: [...this.#lost.values(), ...verdict.lost],
       falselyAtHub: [...new Set([...this.#falselyAtHub, ...verdict.falselyAtHub])],
     };
   }
@@ -230,20 +246,24 @@ export class Cycles {
   /** What was ever shown as safe is on this device, or at the site; and what was shown at the hub is there. */
   async #check(tab: Page): Promise<void> {
     const { oracle, siteLedger, hubLedger } = this.#world;
-    const missing = await tab.evaluate((hashes) => globalThis.cyclePage?.missing(hashes) ?? hashes, this.#changes());
-    this.#lose(missing.map((hash) => `change ${hash}`));
-
-    const puts = oracle.safe().filter((id) => PUT.test(id) && !siteLedger.times.has(id) && !this.#lost.has(id));
+    const where = `on the device at cycle ${this.#count + 1}`;
+    const safe = oracle.safe();
+    const databaseLost = await this.#databaseLost(tab);
     // First here, then there: a row leaves this device when it is committed.
-    const queued = new Set((await tab.evaluate(() => globalThis.cyclePage?.queued() ?? [])).map((key) => `put ${key}`));
+    const queued = new Map(await tab.evaluate(() => globalThis.cyclePage?.queued() ?? []));
+    const asked = hashesOf([...new Set([...safe, ...[...queued].flatMap(([id, deps]) => [id, ...deps])])]);
+    const missing = await tab.evaluate((hashes) => globalThis.cyclePage?.missing(hashes) ?? hashes, asked);
+    const look = { safe, databaseLost, missing: new Set(missing.map(changeId)), queued, where };
+    await siteLedger.advance();
+    const unaccounted = oracle.look(look, siteLedger);
     const deadline = performance.now() + LEDGER_MS;
     for (;;) {
       const told = await siteLedger.advance();
-      const gone = puts.filter((id) => !queued.has(id) && !siteLedger.times.has(id));
-      // With the whole site dead it cannot be told; the end of the run will.
+      const gone = unaccounted.filter((id) => !siteLedger.times.has(id));
+      // With the whole site dead it cannot be told; the next look will, or the end of the run.
       if (gone.length === 0 || this.#returning.size > 0) break;
       if (told && performance.now() > deadline) {
-        this.#lose(gone);
+        oracle.lose(gone, where);
         break;
       }
       await sleep(LOOK_MS);
@@ -254,19 +274,31 @@ export class Cycles {
     for (const id of shown) if (!hubLedger.times.has(id)) this.#falselyAtHub.add(id);
   }
 
-  #lose(ids: readonly string[]): void {
-    for (const id of ids)
-      if (!this.#lost.has(id)) this.#lost.set(id, `${id} on the device, at cycle ${this.#count + 1}`);
-  }
-
-  #changes(): readonly string[] {
-    return this.#world.oracle.safe().flatMap((id) => (CHANGE.test(id) ? [id.replace(CHANGE, "")] : []));
+  /**
+   * By the database's own name: what the page tells is kept beside it, in Local Storage, which a kill may set back by
+   * seconds.
+   */
+  async #databaseLost(tab: Page): Promise<boolean> {
+    const [database, state] = await tab.evaluate(
+      async () => [await globalThis.cyclePage?.database(), globalThis.cyclePage?.state()] as const,
+    );
+    const before = this.#database;
+    this.#database = database ?? null;
+    if (before === null || before === database) return false;
+    const loss = `cycle ${this.#count + 1}: ${state?.loss ?? "the page did not tell"}`;
+    this.#losses.push(loss);
+    this.#world.device.note(`database lost, ${loss}`);
+    this.#world.report(`database lost, ${loss}`);
+    return true;
   }
 
   #counted(fault: string): void {
     this.#faults.set(fault, (this.#faults.get(fault) ?? 0) + 1);
   }
 }
+
+const hashesOf = (ids: readonly string[]): readonly string[] =>
+  ids.flatMap((id) => (CHANGE.test(id) ? [id.replace(CHANGE, "")] : []));
 
 /** Asked of a page that may be ended before it answers: then nobody knows, and the oracle counts what it was shown. */
 const perform = (asked: Promise<unknown>): Promise<unknown> => asked.catch(() => undefined);

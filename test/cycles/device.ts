@@ -5,6 +5,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { type BrowserContext, chromium, type Page } from "playwright";
 import { chromiumPath, FLAGS } from "../browser/chromium.ts";
+import { BrowserLog } from "./browser-log.ts";
 import type { Sighting } from "./oracle.ts";
 import type { CyclePage } from "./page/main.ts";
 
@@ -27,6 +28,7 @@ export class Device {
   readonly #folder: string;
   readonly #url: string;
   readonly #shown: (sightings: readonly Sighting[]) => void;
+  readonly #log: BrowserLog;
   readonly #complaints: string[] = [];
   readonly #crashed = new WeakSet<Page>();
   #running: Running | null = null;
@@ -34,11 +36,12 @@ export class Device {
 
   /** @param shown told what its pages show */
   constructor(
-    profile: string,
+    { profile, log }: { readonly profile: string; readonly log: string },
     page: { readonly folder: string; readonly url: string },
     shown: (sightings: readonly Sighting[]) => void,
   ) {
     this.#profile = profile;
+    this.#log = new BrowserLog(log);
     this.#folder = page.folder;
     this.#url = page.url;
     this.#shown = shown;
@@ -94,6 +97,11 @@ export class Device {
     if (this.#running !== null) await this.#offer(this.#running.context);
   }
 
+  /** Into the browser's log. */
+  note(text: string): void {
+    this.#log.note(text);
+  }
+
   /** Ends every process of the browser at once, as a power cut would. */
   kill(): Promise<void> {
     return this.#signal("SIGKILL");
@@ -128,6 +136,7 @@ export class Device {
     this.#running = null;
     if (running === null) return;
     const { child, context } = running;
+    this.note(signal);
     const exited = new Promise((resolve) => child.once("exit", resolve));
     if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
       process.kill(-child.pid, signal);
@@ -137,14 +146,16 @@ export class Device {
   }
 
   async #launch(): Promise<Running> {
-    const args = [...FLAGS, "--disable-breakpad", `--user-data-dir=${this.#profile}`, "--remote-debugging-port=0"];
+    const own = ["--disable-breakpad", "--enable-logging=stderr", "--remote-debugging-port=0"];
+    const args = [...FLAGS, ...own, `--user-data-dir=${this.#profile}`];
+    this.note("start");
     // A process group of its own, so that a kill takes its renderers with it.
     const child = spawn(chromiumPath(), [...args, "about:blank"], {
       stdio: ["ignore", "ignore", "pipe"],
       detached: true,
     });
     try {
-      const browser = await chromium.connectOverCDP(await endpointOf(child), { timeout: OPEN_MS });
+      const browser = await chromium.connectOverCDP(await endpointOf(child, this.#log), { timeout: OPEN_MS });
       const [context] = browser.contexts();
       if (context === undefined) throw new Error("a browser without a context");
       await context.exposeBinding("cycleShown", (_source, sightings: readonly Sighting[]) => this.#shown(sightings));
@@ -160,19 +171,21 @@ export class Device {
   }
 }
 
-/** Where it listens for a debugger, as it says by itself. */
-function endpointOf(child: ChildProcess): Promise<string> {
+/** Where it listens for a debugger, as it says by itself. Whatever it says, then and later, is logged. */
+function endpointOf(child: ChildProcess, log: BrowserLog): Promise<string> {
   return new Promise((resolve, reject) => {
     if (child.stderr === null) throw new Error("its stderr is not ours");
-    const said: string[] = [];
-    const late = setTimeout(() => reject(new Error(`Chromium did not start: ${said.join("\n")}`)), OPEN_MS);
+    let said = "nothing";
+    const late = setTimeout(() => reject(new Error(`Chromium did not start; it said last: ${said}`)), OPEN_MS);
     createInterface(child.stderr).on("line", (line) => {
+      log.line(line);
+      said = line;
       const endpoint = /^DevTools listening on (\S+)/.exec(line)?.[1];
-      if (endpoint === undefined) return void said.push(line);
+      if (endpoint === undefined) return;
       clearTimeout(late);
       resolve(endpoint);
     });
     child.once("error", reject);
-    child.once("exit", (code) => reject(new Error(`Chromium ended with ${code}: ${said.join("\n")}`)));
+    child.once("exit", (code) => reject(new Error(`Chromium ended with ${code}; it said last: ${said}`)));
   });
 }

@@ -15,8 +15,9 @@ A real fleet (a site of three gateways, a hub) and a real Chromium: a page edits
 opened again on the same profile. What was ever shown as safe must be there, and in the end at the hub, each once.
 What each fault is: docs/cycles.md.
 
-The last line is JSON: {"cycles", "seed", "lost", "doubled", "falselyAtHub", "spoilt", "edits", "faults", "complaints", "seconds"}.
-Exit codes: ${EXIT.kept} nothing was lost, ${EXIT.broken} something was (folders are kept), ${EXIT.unknown} the run could not be carried out.`;
+The last line is JSON: {"cycles", "seed", "lost", "doubled", "falselyAtHub", "spoilt", "edits", "faults", "databasesLost",
+"complaints", "seconds"}. All findings are in the folder's findings.json; the folder is kept if there are any, or a database was lost.
+Exit codes: ${EXIT.kept} nothing was lost, ${EXIT.broken} something was, ${EXIT.unknown} the run could not be carried out.`;
 
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
@@ -39,14 +40,15 @@ async function main(): Promise<number> {
     say(`${((performance.now() - began) / 1_000).toFixed(1).padStart(7)} s  ${text}`);
   say(`cycles --seed ${seed}: ${options.cycles} of them; files in ${folder}`);
   const outcome = await run({ folder, cycles: options.cycles, seed, report, signal: ending.signal });
+  await fs.writeFile(path.join(folder, "findings.json"), `${JSON.stringify({ seed, ...outcome }, null, 2)}\n`);
   const broken = tell(outcome);
-  const { lost, doubled, falselyAtHub, spoilt, complaints, ...figures } = outcome;
+  const { lost, doubled, falselyAtHub, spoilt, complaints, losses, ...figures } = outcome;
   const counts = [lost, doubled, falselyAtHub, spoilt, complaints].map(({ length }) => length);
   const [lostOnes, doubledOnes, false_, spoiltOnes, thrown] = counts;
   process.stdout.write(
     `${JSON.stringify({ seed, ...figures, lost: lostOnes, doubled: doubledOnes, falselyAtHub: false_, spoilt: spoiltOnes, complaints: thrown })}\n`,
   );
-  if (broken) say(`files are kept in ${folder}`);
+  if (broken || losses.length > 0) say(`files are kept in ${folder}`);
   else if (options.keep !== true) await fs.rm(folder, { recursive: true });
   return broken ? EXIT.broken : EXIT.kept;
 }

@@ -18,8 +18,22 @@ export interface LedgerEdits {
   readonly values: ReadonlyMap<string, string>;
 }
 
+/** A look at the device after its page was opened again. */
+export interface Look {
+  /** Edits that might not be lost any more before it began. */
+  readonly safe: readonly string[];
+  /** The device's database is another one than at the look before. */
+  readonly databaseLost: boolean;
+  /** Changes that the document lacks: of the safe ones, of those that are queued, and of what these depend on. */
+  readonly missing: ReadonlySet<string>;
+  /** Edits in an outbox of the device, with the changes that each depends on. Read before `missing`. */
+  readonly queued: ReadonlyMap<string, readonly string[]>;
+  /** In words: on the device, and when. */
+  readonly where: string;
+}
+
 export interface Verdict {
-  /** Shown on a rung, and not there: on this device after a kill, at the site or at the hub in the end. */
+  /** Shown on a rung, and not there: on this device after a kill, at the site or at the hub in the end. One line an edit. */
   readonly lost: readonly string[];
   /** In a ledger more than once. */
   readonly doubled: readonly string[];
@@ -36,6 +50,19 @@ export class Oracle {
   readonly #shown = new Map<string, Set<Badge>>();
   readonly #put = new Map<string, string>();
   readonly #waiters = new Map<Badge, (() => void)[]>();
+  /** Where on the device each was missed first. */
+  readonly #lost = new Map<string, string>();
+  /** Changes that went with a database, and that the document is to have again: from the outbox, or from the site. */
+  #owed: ReadonlySet<string> = new Set();
+
+  /** Edits. */
+  get lost(): number {
+    return this.#lost.size;
+  }
+
+  get owed(): number {
+    return this.#owed.size;
+  }
 
   /** A key is about to be put, once. */
   puts(key: string, value: string): void {
@@ -68,6 +95,36 @@ export class Oracle {
     return this.shown(...SAFE);
   }
 
+  /**
+   * Counts as lost what the device lacks and must have. Returns what may still be at the site, seen there by no page: lost
+   * unless the site's ledger comes to have it.
+   */
+  look(look: Look, site: LedgerEdits): readonly string[] {
+    const { safe, databaseLost, missing, queued, where } = look;
+    const wanted = new Set([...safe, ...queued.keys()]);
+    this.#owed = new Set([...missing].filter((id) => wanted.has(id) && (databaseLost || this.#owed.has(id))));
+    const unaccounted: string[] = [];
+    for (const id of safe) {
+      if (this.#lost.has(id)) continue;
+      const deps = queued.get(id);
+      if (this.#put.has(id)) {
+        if (deps === undefined && !site.times.has(id)) unaccounted.push(id);
+      } else if (missing.has(id)) {
+        if (!this.#owed.has(id)) this.lose([id], where);
+        else if (this.#answered(id) || site.times.has(id)) continue;
+        else if (deps === undefined) unaccounted.push(id);
+        // It must be shown, unless it waits for what went with the database.
+        else if (!deps.some((dep) => missing.has(dep))) this.lose([id], where);
+      }
+    }
+    return unaccounted;
+  }
+
+  /** @param where they were missed; of several such places the first is told */
+  lose(ids: readonly string[], where: string): void {
+    for (const id of ids) if (!this.#lost.has(id)) this.#lost.set(id, where);
+  }
+
   counts(): Readonly<Record<Badge, number>> {
     const of = (badge: Badge): number => this.shown(badge).length;
     return { made: of("made"), device: of("device"), site: of("site"), hub: of("hub"), refused: of("refused") };
@@ -81,9 +138,12 @@ export class Oracle {
     ] as const;
     const each = (find: (ledger: LedgerEdits, where: string) => readonly string[]): readonly string[] =>
       ledgers.flatMap(([where, ledger]) => find(ledger, where));
-    const safe = this.safe();
+    const lost = new Map([...this.#lost].map(([id, where]) => [id, [where]]));
+    for (const id of this.safe())
+      for (const [where, ledger] of ledgers)
+        if (!ledger.times.has(id)) lost.set(id, [...(lost.get(id) ?? []), `at the ${where}`]);
     return {
-      lost: each((ledger, where) => safe.filter((id) => !ledger.times.has(id)).map((id) => `${id} at the ${where}`)),
+      lost: [...lost].map(([id, places]) => `${id}: not ${places.join(", ")}`),
       doubled: each((ledger, where) =>
         [...ledger.times].filter(([, times]) => times > 1).map(([id, times]) => `${id} ${times} times at the ${where}`),
       ),
@@ -97,5 +157,11 @@ export class Oracle {
         ),
       ],
     };
+  }
+
+  /** Shown at the site or above. */
+  #answered(id: string): boolean {
+    const badges = this.#shown.get(id);
+    return badges?.has("site") === true || badges?.has("hub") === true;
   }
 }

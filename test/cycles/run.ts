@@ -27,7 +27,11 @@ export interface Outcome extends Verdict {
   /** Edits that were ever shown with each badge. */
   readonly edits: Readonly<Record<Badge, number>>;
   readonly faults: Readonly<Record<string, number>>;
-  /** What the pages threw. */
+  /** How often the device's database was found to be another one than before. */
+  readonly databasesLost: number;
+  /** Each of them: at which cycle, and what the page told. */
+  readonly losses: readonly string[];
+  /** What the pages threw, and what the end of the run waited for in vain. */
   readonly complaints: readonly string[];
 }
 
@@ -55,9 +59,8 @@ export async function run(plan: Plan): Promise<Outcome> {
     // From a server that no fault reaches: how a page opens while its site is dead is the service worker's, not storage's.
     server = await serveFolder(page, { "/v1/gateways": await gatewaysOf(site.urls[0] ?? "") });
     const oracle = new Oracle();
-    device = new Device(path.join(folder, "profile"), { folder: page, url: server.url }, (sightings) =>
-      oracle.saw(sightings),
-    );
+    const files = { profile: path.join(folder, "profile"), log: path.join(folder, "browser.log") };
+    device = new Device(files, { folder: page, url: server.url }, (sightings) => oracle.saw(sightings));
     const alive = (nodes: Fleet["nodes"]) => () => nodes.filter(({ pid }) => pid !== null).map(({ http }) => http);
     const [siteLedger, hubLedger] = [new Ledger(alive(site.nodes)), new Ledger(alive(fleet.hub.nodes))];
     const random = new SeededRandom(seed);
@@ -71,7 +74,9 @@ export async function run(plan: Plan): Promise<Outcome> {
       seconds: Math.round((performance.now() - began) / 1_000),
       edits: oracle.counts(),
       faults: cycles.faults,
-      complaints: device.complaints,
+      databasesLost: cycles.losses.length,
+      losses: cycles.losses,
+      complaints: [...device.complaints, ...cycles.complaints],
     };
   } finally {
     await device?.kill();

@@ -17,17 +17,30 @@ declare global {
   var cyclePage: CyclePage | undefined;
 }
 
+export type QueuedEdit = readonly [id: string, deps: readonly string[]];
+
+export interface PageState {
+  readonly link: string;
+  readonly unsynced: number;
+  readonly failed: number;
+  readonly error: string;
+  /** What the app is told of a database that was lost. */
+  readonly loss: string | null;
+}
+
 export interface CyclePage {
   /** One change of the log. */
   type(text: string): void;
   put(key: string, value: string): void;
   /** Changes, of those named, that the log here does not have. */
   missing(hashes: readonly string[]): readonly string[];
-  /** Keys whose puts wait on this device, in any session's outbox. */
-  queued(): Promise<readonly string[]>;
+  /** Edits that wait on this device, in any session's outbox, each with the changes that it depends on. */
+  queued(): Promise<readonly QueuedEdit[]>;
+  /** The name of this device's database: drawn when it was made. */
+  database(): Promise<string>;
   /** Changes, of those named, that are not known to be at the hub. */
   below(hashes: readonly string[]): readonly string[];
-  state(): { readonly link: string; readonly unsynced: number; readonly failed: number; readonly error: string };
+  state(): PageState;
   /** Both clocks of the page go on from so much later, or earlier. */
   jump(ms: number): void;
 }
@@ -68,14 +81,17 @@ async function start(): Promise<CyclePage> {
       const here = new Set<string>(Automerge.topoHistoryTraversal(log.doc()));
       return hashes.filter((hash) => !here.has(hash));
     },
-    queued,
+    queued: () => withStore(queued),
+    database: () => withStore((store) => store.identity()),
     below(hashes) {
       const own = new Map<string, string | null>(log.edits().map(({ hash, rung }) => [hash, rung]));
       return hashes.filter((hash) => own.has(hash) && own.get(hash) !== "hub");
     },
     state() {
-      const { link, unsynced, failed, lastError } = client.status();
-      return { link, unsynced, failed, error: String(lastError) };
+      const { link, unsynced, failed, lastError, storage } = client.status();
+      const { loss } = storage;
+      const told = loss === null ? null : `${loss.code}: ${loss.details}`;
+      return { link, unsynced, failed, error: String(lastError), loss: told };
     },
     jump(ms) {
       for (const clock of [Date, performance]) {
@@ -102,15 +118,24 @@ function follow(client: Client, key: string, value: string): void {
   );
 }
 
-async function queued(): Promise<readonly string[]> {
+/** As it is stored, not as the client has it in memory. */
+async function withStore<T>(read: (store: IndexedDbStore) => Promise<T>): Promise<T> {
   const store = new IndexedDbStore(DATABASE);
   try {
-    const rows: OutboxRow[] = [];
-    for (const link of await store.outboxLinks()) rows.push(...(await allRows(store, link)));
-    return rows.flatMap(({ command }) => (command.kind === "put" ? [utf8Text(command.key) ?? ""] : []));
+    return await read(store);
   } finally {
     await store.close();
   }
+}
+
+async function queued(store: IndexedDbStore): Promise<readonly QueuedEdit[]> {
+  const rows: OutboxRow[] = [];
+  for (const link of await store.outboxLinks()) rows.push(...(await allRows(store, link)));
+  return rows.flatMap(({ command }): readonly QueuedEdit[] => {
+    if (command.kind === "put") return [[putId(utf8Text(command.key) ?? ""), []]];
+    if (command.kind !== "change") return [];
+    return command.changes.map(({ hash, deps }) => [changeId(hash), deps.map(changeId)]);
+  });
 }
 
 globalThis.cyclePage = await start();
