@@ -11,6 +11,12 @@ import type { CyclePage } from "./page/main.ts";
 
 /** Ms for a browser to start, or a page to open, on a busy machine. */
 const OPEN_MS = 60_000;
+/**
+ * Files that a page is given while it is offline come from no address, and Chromium would not let that page connect to a
+ * gateway on this machine (ERR_BLOCKED_BY_LOCAL_NETWORK_ACCESS_CHECKS) once it is online. A page that a service worker
+ * keeps may (test/browser/fleet.test.ts).
+ */
+const ANY_ADDRESS = "--disable-features=LocalNetworkAccessChecks";
 /** Tabs at once. */
 export const TABS_MAX = 3;
 
@@ -146,7 +152,7 @@ export class Device {
   }
 
   async #launch(): Promise<Running> {
-    const own = ["--disable-breakpad", "--enable-logging=stderr", "--remote-debugging-port=0"];
+    const own = [ANY_ADDRESS, "--disable-breakpad", "--enable-logging=stderr", "--remote-debugging-port=0"];
     const args = [...FLAGS, ...own, `--user-data-dir=${this.#profile}`];
     this.note("start");
     // A process group of its own, so that a kill takes its renderers with it.
