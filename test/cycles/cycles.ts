@@ -113,9 +113,9 @@ export class Cycles {
       const [state, below, gone] = await tab.evaluate((hashes) => {
         const page = globalThis.cyclePage;
         return [page?.state(), page?.below(hashes), page?.missing(hashes) ?? hashes] as const;
-      }, hashesOf(oracle.safe()));
+      }, hashesOf(oracle.kept()));
       const told = (await siteLedger.advance()) && (await hubLedger.advance());
-      const missing = oracle.safe().filter((id) => !hubLedger.times.has(id));
+      const missing = oracle.kept().filter((id) => !hubLedger.times.has(id));
       waits =
         `${JSON.stringify(state)}; ${below?.length} changes are not shown at the hub; the hub lacks ${missing.length}; ` +
         `the document lacks ${gone.length}`;

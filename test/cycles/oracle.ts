@@ -53,7 +53,7 @@ export class Oracle {
   /** Where on the device each was missed first. */
   readonly #lost = new Map<string, string>();
   /** Changes that went with a database, and that the document is to have again: from the outbox, or from the site. */
-  #owed: ReadonlySet<string> = new Set();
+  #owed = new Set<string>();
 
   /** Edits. */
   get lost(): number {
@@ -101,7 +101,7 @@ export class Oracle {
    */
   look(look: Look, site: LedgerEdits): readonly string[] {
     const { safe, databaseLost, missing, queued, where } = look;
-    const wanted = new Set([...safe, ...queued.keys()]);
+    const wanted = new Set([...safe, ...queued.keys()].filter((id) => !this.#lost.has(id)));
     this.#owed = new Set([...missing].filter((id) => wanted.has(id) && (databaseLost || this.#owed.has(id))));
     const unaccounted: string[] = [];
     for (const id of safe) {
@@ -122,7 +122,15 @@ export class Oracle {
 
   /** @param where they were missed; of several such places the first is told */
   lose(ids: readonly string[], where: string): void {
-    for (const id of ids) if (!this.#lost.has(id)) this.#lost.set(id, where);
+    for (const id of ids) {
+      if (!this.#lost.has(id)) this.#lost.set(id, where);
+      this.#owed.delete(id);
+    }
+  }
+
+  /** Edits that may not be lost any more, and are not. */
+  kept(): readonly string[] {
+    return this.safe().filter((id) => !this.#lost.has(id));
   }
 
   counts(): Readonly<Record<Badge, number>> {

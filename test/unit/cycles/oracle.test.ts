@@ -136,9 +136,12 @@ test("an unanswered change that went with the database is the site's ledger's to
   expect(oracle.look(look(missed), whole)).toEqual([]);
   expect([oracle.owed, lostOf(oracle)]).toEqual([1, []]);
   expect(oracle.look(look(missed), NONE)).toEqual([change]);
+  expect(oracle.kept()).toEqual([change]);
   oracle.lose([change], "on the device at cycle 7");
+  expect([oracle.owed, oracle.kept()]).toEqual([0, []]);
   oracle.lose([change], "on the device at cycle 8");
-  expect(oracle.look(look(missed), NONE)).toEqual([]);
+  expect(oracle.look(look({ ...missed, databaseLost: true }), NONE)).toEqual([]);
+  expect(oracle.owed).toEqual(0);
   expect(lostOf(oracle)).toEqual(MISSED);
 });
 
