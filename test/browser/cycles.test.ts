@@ -6,8 +6,8 @@ import { expect, test } from "vitest";
 import { run } from "../cycles/run.ts";
 
 const CYCLES = 15;
-/** Its first cycles have every kind of end and every kind of trouble. */
-const SEED = 90;
+/** Its first cycles have every kind of end and every kind of trouble; the database is lost while the device is offline. */
+const SEED = 11;
 
 test("S1: what was shown as safe is there after every kill, and reaches the hub once (D4)", async () => {
   const folder = await mkdtemp(join(tmpdir(), "openclaw-cycles-"));
@@ -28,6 +28,7 @@ test("S1: what was shown as safe is there after every kill, and reaches the hub 
     expect(outcome.edits.device).toBeGreaterThan(CYCLES);
     expect(outcome.edits.hub).toBeGreaterThan(0);
     expect(Object.values(outcome.faults)).not.toContain(0);
+    expect(outcome.databasesLost).toBeGreaterThan(0);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -9,10 +9,12 @@ import type { SeededRandom } from "../simulation/seeded-random.ts";
 import { type Device, TABS_MAX } from "./device.ts";
 import {
   drawEnding,
+  drawLoss,
   drawMoment,
   drawTrouble,
   ENDINGS,
   type Ending,
+  LOSS,
   type Moment,
   TROUBLES,
   type Trouble,
@@ -48,7 +50,7 @@ const CHANGE = /^change /;
 
 export class Cycles {
   readonly #world: World;
-  readonly #faults = new Map<string, number>([...ENDINGS, ...TROUBLES].map((name) => [name, 0]));
+  readonly #faults = new Map<string, number>([...ENDINGS, LOSS, ...TROUBLES].map((name) => [name, 0]));
   readonly #losses: string[] = [];
   readonly #complaints: string[] = [];
   readonly #falselyAtHub = new Set<string>();
@@ -189,7 +191,10 @@ export class Cycles {
     switch (ending) {
       case "kill-browser":
         this.#tab = null;
-        return device.kill();
+        await device.kill();
+        if (!drawLoss(this.#world.random)) return;
+        this.#counted(LOSS);
+        return device.loseDatabase();
       case "crash-tab":
         this.#tab = null;
         return device.crash(tab);

@@ -1,6 +1,7 @@
 /** A device: one profile, and the Chromium process that has it until it is killed. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { type BrowserContext, chromium, type Page } from "playwright";
@@ -111,6 +112,12 @@ export class Device {
   /** Ends every process of the browser at once, as a power cut would. */
   kill(): Promise<void> {
     return this.#signal("SIGKILL");
+  }
+
+  /** Of a browser that was killed: as Chromium itself does when it finds one torn, with all that is beside it kept. */
+  async loseDatabase(): Promise<void> {
+    this.note("IndexedDB is deleted");
+    await rm(path.join(this.#profile, "Default", "IndexedDB"), { recursive: true });
   }
 
   /** Every process stands still for a while: a lid that is closed, a machine that has no time. */

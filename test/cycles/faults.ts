@@ -3,6 +3,8 @@ import type { SeededRandom } from "../simulation/seeded-random.ts";
 
 /** Ends a page; each cycle has one. */
 export const ENDINGS = ["kill-browser", "crash-tab", "close-tab", "reload"] as const;
+/** Follows some of the kills of the browser: its database is gone when it starts again. */
+export const LOSS = "lose-database";
 /** Goes on around it. */
 export const TROUBLES = [
   "second-tab",
@@ -27,6 +29,9 @@ export const drawEnding = (random: SeededRandom): Ending =>
     ["close-tab", 2],
     ["reload", 2],
   ]);
+
+/** After a kill of the browser. */
+export const drawLoss = (random: SeededRandom): boolean => random.chance(0.03);
 
 /** Null: none. */
 export const drawTrouble = (random: SeededRandom): Trouble | null =>
