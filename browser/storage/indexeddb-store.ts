@@ -30,6 +30,9 @@ const CHANGE_ROWS_MAX = 512;
 /** Strict: `relaxed`, the default everywhere, completes before the disk has it (pitfall 40). */
 const STRICT = { durability: "strict" } as const;
 
+/** A write of which a second copy is kept, or that says what its rows are for, touches one of these. */
+const COPIED: readonly StoreName[] = ["outbox", "failed", "cursors"];
+
 /** @throws OpenClawError as `SecondCopy.open`, or what keeps its code from being loaded */
 export type OpenCopy = (database: ClientDatabase) => Promise<SecondCopy>;
 
@@ -109,7 +112,7 @@ export class IndexedDbStore implements DeviceStore {
       const known = this.#known.get(documentKey(collection, document));
       for (const change of changes) known?.add(change.hash);
     }
-    if (this.#openCopy === null || !isOfRows(write)) return;
+    if (this.#openCopy === null || !COPIED.some((name) => stores.includes(name))) return;
     const copy = await (this.#copying ?? this.#database.run((database) => this.#copy(database)));
     await copy?.wrote(write);
     this.#copied = copy !== null && copy.failure === null;
@@ -353,12 +356,6 @@ async function mirror(
     requests.push(step.objectStore("mirror").delete([origin ?? "", keyBuffer(key)]));
   await Promise.all(requests);
 }
-
-/** What a second copy is of. */
-const isOfRows = (write: ClientWrite): boolean =>
-  [write.enqueue, write.replaced, write.answered, write.failed, write.forgetFailed].some(
-    (rows) => rows !== undefined && rows.length > 0,
-  ) || write.down !== undefined;
 
 /** Only what the write touches: a transaction waits for others on the same stores. */
 function storesOf(write: ClientWrite, changes: boolean): StoreName[] {

@@ -15,11 +15,3 @@ export function remember(name: string, text: string): void {
     // Blocked, or full: what is told here is told again at the next visit.
   }
 }
-
-export function forget(name: string): void {
-  try {
-    localStorage.removeItem(name);
-  } catch {
-    // As above.
-  }
-}

@@ -7,10 +7,13 @@ import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { Clock } from "@openclaw/core/ports.ts";
 import type { DeviceStore } from "./device-store.ts";
 import type { Elsewhere } from "./elsewhere.ts";
-import { forget, recall, remember } from "./local-memory.ts";
+import { recall, remember } from "./local-memory.ts";
 
 /** How often an idle page looks whether its database is still there, ms. A write notices at once. */
 const LOOK_EVERY_MS = 10_000;
+
+/** In the place of a record: what the next visit finds has another name, and was told of at this one. */
+const TOLD = "null";
 
 /** What was here at the last visit. */
 interface DeviceRecord {
@@ -63,12 +66,13 @@ export class StorageWatch implements StoragePort {
   async recognise(): Promise<void> {
     const { name, takenUp } = await this.#store.identity();
     this.#identity = name;
-    const record = parseRecord(recall(this.#name));
+    const told = recall(this.#name);
+    const record = parseRecord(told);
     if (record?.identity === this.#identity) return;
     const taken = `${takenUp} were taken up from a second copy`;
     if (record !== null) this.#lose(`it was gone at this visit; ${waited(record.unsynced)}, and ${taken}`);
     // A browser writes its small texts to the disk late: a kill may take the record with it.
-    else if (takenUp > 0) this.#lose(`it was gone at this visit, or at one before; ${taken}`);
+    else if (takenUp > 0 && told !== TOLD) this.#lose(`it was gone at this visit, or at one before; ${taken}`);
     this.#record();
   }
 
@@ -77,8 +81,7 @@ export class StorageWatch implements StoragePort {
     const end = (error: OpenClawError): void => {
       if (this.#cancelled) return;
       this.stop();
-      // Told now, and not once more at the next visit, which finds a database with another name.
-      forget(this.#name);
+      remember(this.#name, TOLD);
       this.#elsewhere.tell(0);
       this.#lose(`${error.details}; ${waited(this.#unsynced)}`);
       // It fails for the reason that was just told.

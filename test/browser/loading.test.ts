@@ -114,7 +114,7 @@ test("what is weighed as loaded before the first document opens is what it waits
     expect([...answered].sort()).toEqual(named("first").sort());
     await expect
       .poll(() => [...waiting].map((name) => name.replace(/^assets\/|-[\w-]{8}\.js$/g, "")).sort())
-      .toEqual(["error-texts", "online", "open-tab-site", "outbox-transfer"]);
+      .toEqual(["error-texts", "online", "open-tab-site", "outbox-transfer", "worker-copy"]);
   } finally {
     await appServer.stop();
   }

@@ -82,7 +82,7 @@ async function start(): Promise<CyclePage> {
       return hashes.filter((hash) => !here.has(hash));
     },
     queued: () => withStore(queued),
-    database: () => withStore((store) => store.identity()),
+    database: () => withStore(async (store) => (await store.identity()).name),
     below(hashes) {
       const own = new Map<string, string | null>(log.edits().map(({ hash, rung }) => [hash, rung]));
       return hashes.filter((hash) => own.has(hash) && own.get(hash) !== "hub");
