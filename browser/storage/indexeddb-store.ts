@@ -16,7 +16,7 @@ import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import { BATCH_ITEMS_MAX } from "@openclaw/core/limits.ts";
 import { compact, compactChange, compactRow } from "./compact.ts";
 import { isCopied } from "./copy-folder.ts";
-import { Database, identityOf } from "./database.ts";
+import { Database } from "./database.ts";
 import type { DeviceIdentity, DeviceStore } from "./device-store.ts";
 import { addAwaiting, answer, enqueue, forgetAwaiting, forgetFailed, replace } from "./outbox-rows.ts";
 import type { BatchName, ClientDatabase, ClientSchema, Step, StoreName } from "./schema.ts";
@@ -61,10 +61,9 @@ export class IndexedDbStore implements DeviceStore {
   }
 
   async identity(): Promise<DeviceIdentity> {
-    const [name, takenUp = "0"] = await this.#database.run((database) =>
-      Promise.all([identityOf(database), database.get("identity", "takenUp")]),
-    );
-    return { name, takenUp: Number(takenUp), copied: this.#copied };
+    const name = await this.#database.identity();
+    const takenUp = await this.#database.run((database) => database.get("identity", "takenUp"));
+    return { name, takenUp: Number(takenUp ?? 0), copied: this.#copied };
   }
 
   async write(write: ClientWrite): Promise<void> {

@@ -69,10 +69,11 @@ export class StorageWatch implements StoragePort {
     const told = recall(this.#name);
     const record = parseRecord(told);
     if (record?.identity === this.#identity) return;
-    const taken = `${takenUp} were taken up from a second copy`;
-    if (record !== null) this.#lose(`it was gone at this visit; ${waited(record.unsynced)}, and ${taken}`);
     // A browser writes its small texts to the disk late: a kill may take the record with it.
-    else if (takenUp > 0 && told !== TOLD) this.#lose(`it was gone at this visit, or at one before; ${taken}`);
+    if (record !== null || (takenUp > 0 && told !== TOLD))
+      this.#lose(
+        `it was gone at this visit; ${waited(record?.unsynced ?? takenUp)}, ${takenUp} of a second copy are here`,
+      );
     this.#record();
   }
 

@@ -33,8 +33,8 @@ export interface Edit {
   /** The document changes it made; empty for a key, and for an edit that changed nothing. */
   readonly hashes: readonly ChangeHash[];
   /**
-   * Resolves when the device's store has it for good (S1): in a browser at the end of a strict transaction, which Chromium may
-   * lose all the same where it is killed itself (docs/cycles.md). @throws OpenClawError CLIENT_STORAGE_FAILED, OVERLOADED
+   * Resolves when the device's store has it for good (S1): in a browser at the end of a strict transaction and of the flush of a
+   * second copy (docs/outbox.md). @throws OpenClawError CLIENT_STORAGE_FAILED, OVERLOADED
    */
   readonly device: Promise<void>;
   /**

@@ -118,7 +118,7 @@ test("S1: a database that is gone at the next visit: what waited is taken up fro
   const second = await open();
   expect((await status(second.page)).loss).toMatchObject({
     code: "CLIENT_STORAGE_LOST",
-    details: expect.stringMatching(/up to 3 edits .* 3 were taken up/),
+    details: expect.stringMatching(/up to 3 edits .* 3 of a second copy/),
   });
   expect(await text(second.page)).toBe("One. Two. ");
   expect((await status(second.page)).unsynced).toBe(3);
@@ -172,7 +172,7 @@ test("all that an origin had is gone: told once, with how much had not reached t
   const second = await open();
   expect((await status(second.page)).loss).toMatchObject({
     code: "CLIENT_STORAGE_LOST",
-    details: expect.stringMatching(/up to 2 edits .* 0 were taken up/),
+    details: expect.stringMatching(/up to 2 edits .* 0 of a second copy/),
   });
   expect(await text(second.page)).toBe("");
   expect(await type(second.page, "Begins anew. ")).toBeNull();

@@ -81,7 +81,7 @@ test("an eviction between two visits is told once, with what had not reached the
   await second.watch.recognise();
   expect(second.watch.status().loss).toMatchObject({
     code: "CLIENT_STORAGE_LOST",
-    details: expect.stringMatching(/up to 3 edits .* 2 were taken up/),
+    details: expect.stringMatching(/up to 3 edits .* 2 of a second copy/),
   });
   expect(second.stop).not.toHaveBeenCalled();
 
@@ -95,7 +95,7 @@ test("a loss is told, too, where the record of the last visit went with it", asy
   await visited.watch.recognise();
   expect(visited.watch.status().loss).toMatchObject({
     code: "CLIENT_STORAGE_LOST",
-    details: expect.stringContaining("2 were taken up"),
+    details: expect.stringContaining("2 of a second copy"),
   });
   const next = visit(same("two", 2));
   await next.watch.recognise();
