@@ -4,7 +4,6 @@
  * their names in a database of its own, which a kill may tear, too.
  */
 import { OpenClawError } from "@openclaw/core/errors.ts";
-import { copyLock } from "../tabs/tab-names.ts";
 import { CopyFile, type SyncFile } from "./copy-file.ts";
 import { copyFolder } from "./copy-folder.ts";
 
@@ -12,8 +11,6 @@ import { copyFolder } from "./copy-folder.ts";
 const SLOTS_MAX = 64;
 
 export interface CopySlots {
-  /** One at a time looks for what was lost. */
-  exclusively<T>(run: () => Promise<T>): Promise<T>;
   /** Those that no page has, open from now on. */
   free(): Promise<readonly CopyFile[]>;
   /** One that nobody has and that holds nothing. @throws OpenClawError OVERLOADED */
@@ -21,21 +18,15 @@ export interface CopySlots {
 }
 
 export class OriginSlots implements CopySlots {
-  readonly #database: string;
   readonly #folder: FileSystemDirectoryHandle;
 
-  private constructor(database: string, folder: FileSystemDirectoryHandle) {
-    this.#database = database;
+  private constructor(folder: FileSystemDirectoryHandle) {
     this.#folder = folder;
   }
 
   /** @throws DOMException SecurityError, …: this browser gives no files here */
   static async open(database: string): Promise<OriginSlots> {
-    return new OriginSlots(database, await copyFolder(database, true));
-  }
-
-  exclusively<T>(run: () => Promise<T>): Promise<T> {
-    return navigator.locks.request(copyLock(this.#database), run);
+    return new OriginSlots(await copyFolder(database, true));
   }
 
   async free(): Promise<readonly CopyFile[]> {

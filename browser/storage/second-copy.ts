@@ -5,13 +5,13 @@
  *
  * The file never holds a row that the database did not: it is written when the transaction has completed.
  */
-import { nameOf, type Row } from "@openclaw/core/client/outbox-row.ts";
+import { nameOf, type Row, type RowName } from "@openclaw/core/client/outbox-row.ts";
 import { readRow, rowTuple } from "@openclaw/core/client/outbox-row-codec.ts";
 import type { ClientWrite, FailedRow, OutboxRow, SiteLife } from "@openclaw/core/client/store.ts";
 import { decode, encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { LinkId } from "@openclaw/core/ids.ts";
-import type { CopyFile } from "./copy-file.ts";
+import type { Copied, CopyFile } from "./copy-file.ts";
 import type { CopySlots } from "./copy-slots.ts";
 import { identityOf } from "./database.ts";
 import type { ClientDatabase } from "./schema.ts";
@@ -34,7 +34,7 @@ export class SecondCopy {
   #identity: string;
   /** Whom rows wait for that name no site. */
   #site: SiteLife | null;
-  readonly #slots: CopySlots | null;
+  #slots: CopySlots | null = null;
   /** Encoded, by name. */
   readonly #rows = new Map<string, Uint8Array>();
   #bytes = 0;
@@ -44,46 +44,36 @@ export class SecondCopy {
   #isMoving = false;
   #isClosed = false;
 
-  private constructor(identity: string, site: SiteLife | null, slots: CopySlots | null) {
+  private constructor(identity: string, site: SiteLife | null) {
     this.#identity = identity;
     this.#site = site;
-    this.#slots = slots;
   }
 
   /**
    * First takes up what files hold of a database that is gone. Then what waits here, and is not another page's that is alive, is
-   * copied into a file of this page. @throws OpenClawError CLIENT_STORAGE_FAILED
+   * copied into a file of this page. @throws DOMException what the database throws
    */
   static async open(database: ClientDatabase, place: CopyPlace): Promise<SecondCopy> {
     const identity = await identityOf(database);
     const site = (await database.get("cursors", "down")) ?? null;
-    let slots: CopySlots;
+    const copy = new SecondCopy(identity, site);
+    const left = await copy.#leftBehind(place);
     try {
-      slots = await place.slots();
-    } catch (error) {
-      const none = new SecondCopy(identity, site, null);
-      none.#failure = storageFailure(error);
-      return none;
-    }
-    const copy = new SecondCopy(identity, site, slots);
-    await slots.exclusively(async () => {
-      const free = await slots.free();
-      try {
-        const copied = free.flatMap((file) => file.read() ?? []);
-        const lost = copied.flatMap((its) => (its.identity === identity ? [] : [...its.rows.values()]));
-        if (lost.length > 0 || !(await isLookedThrough(database))) await takeUp(database, lost.map(decodeRow));
-        const claimed = await place.claimed();
-        const left = new Set(copied.flatMap((its) => (its.identity === identity ? [...its.rows.keys()] : [])));
-        for (const row of await storedRows(database))
-          if (!claimed.has(row.link) || left.has(nameOf(row))) copy.#add(row);
+      const lost = copiedRows(left, (its) => its !== identity).map(([, bytes]) => decodeRow(bytes));
+      if (lost.length > 0 || !(await isLookedThrough(database))) await takeUp(database, lost);
+      const claimed = await place.claimed();
+      const names = new Set(copiedRows(left, (its) => its === identity).map(([name]) => name));
+      for (const row of await storedRows(database))
+        if (!claimed.has(row.link) || names.has(nameOf(row))) copy.#add(row);
+      await copy.#orFail(async () => {
         await copy.#move();
         // What they hold is in that file by now, or was answered.
-        for (const file of free) file.clear();
-        for (const file of free) file.flush();
-      } finally {
-        for (const file of free) file.close();
-      }
-    });
+        for (const { file } of left) file.clear();
+        for (const { file } of left) file.flush();
+      });
+    } finally {
+      for (const { file } of left) file.close();
+    }
     return copy;
   }
 
@@ -99,30 +89,23 @@ export class SecondCopy {
     const forgotten = [...answered, ...forgetFailed].filter((row) => this.#remove(nameOf(row)));
     const added = [...enqueue, ...replaced.filter((row) => this.#rows.has(nameOf(row))), ...failed];
     const encoded = added.map((row) => this.#add(row));
-    if (this.#file === null || forgotten.length + encoded.length === 0) return;
-    try {
-      if (this.#rows.size === 0) return this.#file.clear();
+    const file = this.#file;
+    if (file === null || forgotten.length + encoded.length === 0) return;
+    await this.#orFail(async () => {
+      if (this.#rows.size === 0) return file.clear();
       if (this.#bytes > BYTES_MAX)
         throw new OpenClawError("OVERLOADED", `more than ${BYTES_MAX} bytes wait for the site`);
-      this.#begin(this.#file);
-      this.#file.append(forgotten, encoded);
-      if (encoded.length > 0) this.#file.flush();
-      if (this.#file.bytes > 2 * this.#bytes + STALE_BYTES_MAX && !this.#isMoving) await this.#move();
-    } catch (error) {
-      this.#fail(error);
-    }
+      this.#append(file, forgotten, encoded);
+      if (encoded.length > 0) file.flush();
+      if (file.bytes > 2 * this.#bytes + STALE_BYTES_MAX && !this.#isMoving) await this.#move();
+    });
   }
 
   /** Another, empty database stands in the place of that which this is a copy of. */
   async replaced(database: ClientDatabase): Promise<void> {
     await takeUp(database, [...this.#rows.values()].map(decodeRow));
     this.#identity = await identityOf(database);
-    if (this.#file === null) return;
-    try {
-      await this.#move();
-    } catch (error) {
-      this.#fail(error);
-    }
+    if (this.#file !== null) await this.#orFail(() => this.#move());
   }
 
   close(): void {
@@ -138,13 +121,15 @@ export class SecondCopy {
     try {
       const next = await this.#slots.empty();
       if (this.#isClosed) return next.close();
+      try {
+        if (this.#rows.size > 0) this.#append(next, [], this.#rows.values());
+        next.flush();
+      } catch (error) {
+        next.close();
+        throw error;
+      }
       const before = this.#file;
       this.#file = next;
-      if (this.#rows.size > 0) {
-        this.#begin(next);
-        next.append([], this.#rows.values());
-        next.flush();
-      }
       before?.clear();
       before?.flush();
       before?.close();
@@ -153,8 +138,9 @@ export class SecondCopy {
     }
   }
 
-  #begin(file: CopyFile): void {
+  #append(file: CopyFile, forgotten: readonly RowName[], rows: Iterable<Uint8Array>): void {
     if (file.bytes === 0) file.begin(this.#identity, crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
+    file.append(forgotten, rows);
   }
 
   #add(row: Row): Uint8Array {
@@ -172,12 +158,39 @@ export class SecondCopy {
     return this.#rows.delete(name);
   }
 
-  /** From here on the rows are kept in memory alone. What the file holds is taken for what it is at the next visit. */
-  #fail(error: unknown): void {
-    this.#failure = storageFailure(error);
-    this.close();
+  /** Files that no page has, and what they hold. */
+  async #leftBehind(place: CopyPlace): Promise<readonly LeftBehind[]> {
+    let free: readonly CopyFile[] = [];
+    const found: LeftBehind[] = [];
+    await this.#orFail(async () => {
+      this.#slots = await place.slots();
+      free = await this.#slots.free();
+      for (const file of free) found.push({ file, copied: file.read() });
+    });
+    if (this.#failure === null) return found;
+    for (const file of free) file.close();
+    return [];
+  }
+
+  /** What fails shows, and from then on rows are kept in memory alone. What the file holds is taken for what it is at the next visit. */
+  async #orFail(run: () => Promise<void>): Promise<void> {
+    try {
+      if (this.#failure === null) await run();
+    } catch (error) {
+      this.#failure = storageFailure(error);
+      this.close();
+    }
   }
 }
+
+interface LeftBehind {
+  readonly file: CopyFile;
+  readonly copied: Copied | null;
+}
+
+/** Of those that are copies of a database that passes. */
+const copiedRows = (left: readonly LeftBehind[], isOf: (identity: string) => boolean) =>
+  left.flatMap(({ copied }) => (copied !== null && isOf(copied.identity) ? [...copied.rows] : []));
 
 /** Since that database was made, files were looked through for rows of the one before. */
 const isLookedThrough = async (database: ClientDatabase): Promise<boolean> =>

@@ -50,9 +50,6 @@ export class MemorySlots implements CopySlots, CopyPlace {
   async claimed(): Promise<ReadonlySet<LinkId>> {
     return this.links;
   }
-  exclusively<T>(run: () => Promise<T>): Promise<T> {
-    return run();
-  }
   async free(): Promise<readonly CopyFile[]> {
     return this.files.filter(({ isOpen }) => !isOpen).map(opened);
   }
