@@ -2,6 +2,7 @@
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { isName } from "@openclaw/core/ids.ts";
 import { recall, remember } from "../storage/local-memory.ts";
+import { keep, kept } from "../storage/origin-file.ts";
 
 export interface Gateway {
   /** Its libp2p peer id: what the dialled connection must prove. */
@@ -22,27 +23,29 @@ const ANSWER_MS_MAX = 5_000;
 
 /**
  * The site as a gateway describes it at `url` (`/v1/gateways`). What was described to this device before serves at once,
- * so that a page opens without waiting for anybody; `onNews` is called when the answer, which comes later, differs.
+ * so that a page opens without waiting for anybody: it stands in Local Storage, and in a file for when a kill took what that
+ * had not yet on the disk. `onNews` is called when the answer, which comes later, differs.
  * @throws OpenClawError UNAVAILABLE when nothing was remembered and nobody answers, MALFORMED_FRAME
  */
 export async function loadSite(url: string, token: string | null, onNews: (site: Site) => void): Promise<Site> {
   const name = `openclaw-gateways:${new URL(url, location.href).href}`;
-  const remembered = recall(name);
-  const asked = ask(url, token).then((answer) => {
-    const site = parseSite(answer);
-    remember(name, answer);
-    return { site, news: answer !== remembered };
-  });
+  const asking = ask(url, token);
+  // Told below.
+  asking.catch(() => undefined);
+  const remembered = recall(name) ?? (await kept(name));
   const known = remembered === null ? null : readable(remembered);
-  if (known === null) return (await asked).site;
-  asked.then(
-    ({ site, news }) => {
-      if (news) onNews(site);
-    },
-    // Offline, which the link's own status tells. The next page asks again.
-    () => undefined,
-  );
-  return known;
+  const asked = asking.then((answer) => {
+    const site = parseSite(answer);
+    if (answer !== remembered) {
+      remember(name, answer);
+      void keep(name, answer);
+      if (known !== null) onNews(site);
+    }
+    return site;
+  });
+  // Offline, which the link's own status tells. The next page asks again.
+  asked.catch(() => undefined);
+  return known ?? asked;
 }
 
 /** What an older version of the app remembered may not be readable: then it is as if nothing was. */
@@ -70,16 +73,17 @@ async function ask(url: string, token: string | null): Promise<string> {
 
 /** @throws OpenClawError MALFORMED_FRAME */
 export function parseSite(text: string): Site {
-  let value: unknown;
   try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw malformed("not JSON", error);
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null && "cluster" in value && "gateways" in value) {
+      const { cluster, gateways } = value;
+      if (isName(cluster) && Array.isArray(gateways))
+        return { cluster, gateways: gatewaysOf(gateways.filter((address) => typeof address === "string")) };
+    }
+  } catch {
+    // Not JSON: told as what else it may be.
   }
-  const { cluster, gateways } = record(value, "the list of gateways");
-  if (!isName(cluster)) throw malformed("no cluster");
-  if (!Array.isArray(gateways)) throw malformed("no gateways");
-  return { cluster, gateways: gatewaysOf(gateways.filter((address) => typeof address === "string")) };
+  throw new OpenClawError("MALFORMED_FRAME", "no description of a site's gateways");
 }
 
 /** Addresses, by the peer each names. Those without a peer id, or that no browser can dial, are left out. */
@@ -91,11 +95,3 @@ export function gatewaysOf(addresses: readonly string[]): readonly Gateway[] {
   }
   return [...byPeer].map(([peer, own]) => ({ peer, addresses: own }));
 }
-
-function record(value: unknown, what: string): Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed(`${what} is no object`);
-  return value as Record<string, unknown>;
-}
-
-const malformed = (details: string, cause?: unknown): OpenClawError =>
-  new OpenClawError("MALFORMED_FRAME", `gateways: ${details}`, { cause });
