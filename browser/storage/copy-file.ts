@@ -25,6 +25,8 @@ export interface SyncFile {
 
 /** What a file holds. */
 export interface Copied {
+  /** Drawn when it was begun: another one, and it is another copy. */
+  readonly key: number;
   /** Of the database that it is a copy of. */
   readonly identity: string;
   /** Encoded, by name, in the order in which they came. */
@@ -51,7 +53,10 @@ export class CopyFile {
     return this.#file.getSize() === 0;
   }
 
-  /** Null of an empty file, and of one that is not a copy from its first frame on. */
+  /**
+   * Null of an empty file, and of one that is not a copy from its first frame on. @throws OpenClawError MALFORMED_FRAME: a later
+   * version wrote it
+   */
   read(): Copied | null {
     const bytes = new Uint8Array(this.#file.getSize());
     const length = this.#file.read(bytes, { at: 0 });
@@ -70,7 +75,7 @@ export class CopyFile {
       previous = frame.crc;
       at += frameBytes(frame.body.length);
     }
-    return identity === null ? null : { identity, rows };
+    return identity === null ? null : { key, identity, rows };
   }
 
   /** Of an empty file. @param key any number; another one each time */

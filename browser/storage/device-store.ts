@@ -6,7 +6,7 @@ export interface DeviceIdentity {
   readonly name: string;
   /** Rows of a database before this one that were taken up from their second copies. */
   readonly takenUp: number;
-  /** What waits here stands in a second place, too. Null while that is not known. */
+  /** What waits here stands in a second place, too. Null while the code for that is not here. */
   readonly copied: boolean | null;
 }
 

@@ -39,6 +39,7 @@ export class GuestStore implements DeviceStore {
     if (own === null) return this.#device.write(write);
     const { mirrorReset, mirrorPuts, mirrorDeletes, down, ...rest } = write;
     await this.#device.write(rest);
+    if (down !== undefined) await this.#device.follows(down);
     await own.write({
       ...(mirrorReset === undefined ? {} : { mirrorReset }),
       ...(mirrorPuts === undefined ? {} : { mirrorPuts }),

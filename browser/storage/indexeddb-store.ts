@@ -10,14 +10,16 @@ import type {
   MirrorRow,
   OutboxRow,
   QuarantinedRow,
+  SiteLife,
 } from "@openclaw/core/client/store.ts";
 import { type ChangeHash, type LinkId, type Seq, seq } from "@openclaw/core/ids.ts";
 import type { DocumentChange } from "@openclaw/core/ledger/record.ts";
 import { BATCH_ITEMS_MAX } from "@openclaw/core/limits.ts";
-import { compact, compactChange, compactRow } from "./compact.ts";
+import { compactChange, compactRow } from "./compact.ts";
 import { isCopied } from "./copy-folder.ts";
 import { Database } from "./database.ts";
 import type { DeviceIdentity, DeviceStore } from "./device-store.ts";
+import { mirror, mirrorRange } from "./mirror-rows.ts";
 import { addAwaiting, answer, enqueue, forgetAwaiting, forgetFailed, replace } from "./outbox-rows.ts";
 import type { BatchName, ClientDatabase, ClientSchema, Step, StoreName } from "./schema.ts";
 import type { SecondCopy } from "./second-copy.ts";
@@ -30,11 +32,13 @@ const CHANGE_ROWS_MAX = 512;
 /** Strict: `relaxed`, the default everywhere, completes before the disk has it (pitfall 40). */
 const STRICT = { durability: "strict" } as const;
 
-/** A write of which a second copy is kept, or that says what its rows are for, touches one of these. */
-const COPIED: readonly StoreName[] = ["outbox", "failed", "cursors"];
+/** The code of second copies is waited for so long, ms: over a network that hangs it may never come. */
+const COPY_MS_MAX = 3_000;
 
-/** @throws OpenClawError as `SecondCopy.open`, or what keeps its code from being loaded */
-export type OpenCopy = (database: ClientDatabase) => Promise<SecondCopy>;
+/** @throws DOMException what the database throws */
+export type OpenCopy = (database: ClientDatabase, own: ReadonlySet<LinkId>) => Promise<SecondCopy>;
+/** @throws Error what keeps its code from being loaded */
+export type LoadCopy = () => Promise<OpenCopy>;
 
 export class IndexedDbStore implements DeviceStore {
   readonly #database: Database;
@@ -43,27 +47,33 @@ export class IndexedDbStore implements DeviceStore {
   readonly #known = new Map<string, Set<ChangeHash>>();
   /** Since when nobody has dropped changes: what is known to be stored is so as of then. */
   #drops = "";
-  readonly #openCopy: OpenCopy | null;
-  /** Null before it is opened, and when it could not be loaded. */
-  #copying: Promise<SecondCopy | null> | null = null;
-  #copied: boolean | null = null;
+  readonly #loadCopy: LoadCopy | null;
+  #copy: SecondCopy | null = null;
+  /** Resolves when there is a copy, or none for now. Null: the next write tries. */
+  #copying: Promise<void> | null = null;
+  /** Links of which rows were stored here. */
+  readonly #own = new Set<LinkId>();
+  #site: SiteLife | null = null;
 
   /**
    * @param name of the database; two sites of one origin need two
-   * @param openCopy of what waits here; none, unless given, as for who only reads
+   * @param loadCopy of what waits here; none is kept, unless given, as for who only reads
    */
-  constructor(name: string, openCopy: OpenCopy | null = null) {
-    this.#openCopy = openCopy;
+  constructor(name: string, loadCopy: LoadCopy | null = null) {
+    this.#loadCopy = loadCopy;
     this.#database = new Database(name, {
       opened: (database) => this.#begin(name, database),
-      replaced: async (database) => (await this.#copying)?.replaced(database),
+      replaced: async (database) => {
+        await this.#copying;
+        await this.#copy?.replaced(database);
+      },
     });
   }
 
   async identity(): Promise<DeviceIdentity> {
     const name = await this.#database.identity();
     const takenUp = await this.#database.run((database) => database.get("identity", "takenUp"));
-    return { name, takenUp: Number(takenUp ?? 0), copied: this.#copied };
+    return { name, takenUp: Number(takenUp ?? 0), copied: this.#copy && this.#copy.failure === null };
   }
 
   async write(write: ClientWrite): Promise<void> {
@@ -111,10 +121,18 @@ export class IndexedDbStore implements DeviceStore {
       const known = this.#known.get(documentKey(collection, document));
       for (const change of changes) known?.add(change.hash);
     }
-    if (this.#openCopy === null || !COPIED.some((name) => stores.includes(name))) return;
-    const copy = await (this.#copying ?? this.#database.run((database) => this.#copy(database)));
-    await copy?.wrote(write);
-    this.#copied = copy !== null && copy.failure === null;
+    for (const { link } of write.enqueue ?? []) this.#own.add(link);
+    if (write.down !== undefined) await this.follows(write.down);
+    if (!stores.includes("outbox") && !stores.includes("failed")) return;
+    this.#copying ??= this.#openCopy((open) => this.#database.run((database) => open(database, this.#own)));
+    await this.#copying;
+    await this.#copy?.wrote(write);
+  }
+
+  /** Whom this page's rows are for that name no site. */
+  async follows(site: SiteLife): Promise<void> {
+    this.#site = site;
+    await this.#copy?.follows(site);
   }
 
   outboxLinks(): Promise<readonly LinkId[]> {
@@ -198,13 +216,7 @@ export class IndexedDbStore implements DeviceStore {
   }
 
   mirror(origin: string | null, from: Uint8Array, to: Uint8Array | null): Promise<readonly MirrorRow[]> {
-    const range = IDBKeyRange.bound(
-      [origin ?? "", keyBuffer(from)],
-      [origin ?? "", to === null ? [] : keyBuffer(to)],
-      false,
-      true,
-    );
-    return this.#database.run((database) => database.getAll("mirror", range));
+    return this.#database.run((database) => database.getAll("mirror", mirrorRange(origin, from, to)));
   }
 
   mirrored(): Promise<readonly MirrorRow[]> {
@@ -228,37 +240,33 @@ export class IndexedDbStore implements DeviceStore {
   }
 
   async close(): Promise<void> {
-    // Not waited for: it may be on its way here, over a network that hangs.
-    void this.#copying?.then((copy) => copy?.close());
+    this.#copy?.close();
     await this.#database.close();
   }
 
   /** In a database that was just made, rows of the one before come first, and everybody waits for them. */
   async #begin(name: string, database: ClientDatabase): Promise<void> {
-    if (this.#openCopy === null) return;
     const isNew = (await database.get("identity", "takenUp")) === undefined;
-    const copying = this.#copy(database);
-    if (isNew && (await isCopied(name))) await copying;
+    this.#copying = this.#openCopy((open) => open(database, this.#own));
+    if (isNew && (await isCopied(name))) await this.#copying;
   }
 
-  /** Null where it could not be opened, which the next write tries again. */
-  #copy(database: ClientDatabase): Promise<SecondCopy | null> {
-    const copying = this.#openOrNull(database);
-    this.#copying = copying;
-    return copying;
-  }
-
-  async #openOrNull(database: ClientDatabase): Promise<SecondCopy | null> {
-    try {
-      const copy = (await this.#openCopy?.(database)) ?? null;
-      this.#copied = copy !== null && copy.failure === null;
-      return copy;
-    } catch {
-      // Told by `identity`. The rows stand in the database.
-      this.#copied = false;
+  #openCopy(inDatabase: (open: OpenCopy) => Promise<SecondCopy>): Promise<void> {
+    if (this.#loadCopy === null) return Promise.resolve();
+    const open = async (code: OpenCopy): Promise<void> => {
+      this.#copy = await inDatabase(code);
+      if (this.#site !== null) await this.#copy.follows(this.#site);
+    };
+    // `identity` tells that there is none. The rows stand in the database.
+    const none = (): void => {
       this.#copying = null;
-      return null;
-    }
+    };
+    const opened = this.#loadCopy().then((code) => {
+      // Who writes from now on waits for it: what was stored before it looks, it finds there.
+      this.#copying = open(code).catch(none);
+      return this.#copying;
+    }, none);
+    return Promise.race([opened, new Promise<void>((resolve) => setTimeout(resolve, COPY_MS_MAX))]);
   }
 
   #nextName(): BatchName {
@@ -340,22 +348,6 @@ async function drop(step: Step, dropped: NonNullable<ClientWrite["dropped"]>): P
   }
 }
 
-/** Not awaited one by one: thousands of rows may come with one batch of events. Requests of one transaction keep their order. */
-async function mirror(
-  step: Step,
-  puts: readonly MirrorRow[],
-  deletes: NonNullable<ClientWrite["mirrorDeletes"]>,
-): Promise<void> {
-  const requests: Promise<unknown>[] = [];
-  for (const row of puts) {
-    const compacted = { ...row, key: compact(row.key), value: compact(row.value) };
-    requests.push(step.objectStore("mirror").put(compacted, [row.origin ?? "", keyBuffer(row.key)]));
-  }
-  for (const { key, origin } of deletes)
-    requests.push(step.objectStore("mirror").delete([origin ?? "", keyBuffer(key)]));
-  await Promise.all(requests);
-}
-
 /** Only what the write touches: a transaction waits for others on the same stores. */
 function storesOf(write: ClientWrite, changes: boolean): StoreName[] {
   const some = (list: readonly unknown[] | undefined): boolean => list !== undefined && list.length > 0;
@@ -377,8 +369,6 @@ const quarantineKey = ({ collection, document, hash }: Pick<QuarantinedRow, "col
 const documentKey = (collection: string, document: string): string => JSON.stringify([collection, document]);
 const documentRange = (collection: string, document: string): IDBKeyRange =>
   IDBKeyRange.bound([collection, document], [collection, document, []]);
-
-const keyBuffer = (key: Uint8Array): ArrayBuffer => new Uint8Array(key).buffer;
 
 /** Takes back what the step did. An aborted step rejects `done`, which the caller's own error already tells. */
 function abort(step: { abort(): void; readonly done: Promise<void> }): void {

@@ -37,7 +37,7 @@ export interface ClientSchema extends DBSchema {
   /**
    * "database": drawn when it was created, so that another one in its place is known for another one. "drops": drawn
    * when changes were dropped last, so that other tabs forget that those are stored. "takenUp": how many rows of a database
-   * that stood in its place were taken up from second copies; none while nobody has looked.
+   * that stood in its place were taken up from second copies; none while nobody has looked. "takenFrom": keys of those copies.
    */
   identity: { key: string; value: string };
 }

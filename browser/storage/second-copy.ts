@@ -6,17 +6,18 @@
  * The file never holds a row that the database did not: it is written when the transaction has completed.
  */
 import { nameOf, type Row, type RowName } from "@openclaw/core/client/outbox-row.ts";
-import { readRow, rowTuple } from "@openclaw/core/client/outbox-row-codec.ts";
+import { rowTuple } from "@openclaw/core/client/outbox-row-codec.ts";
 import type { ClientWrite, FailedRow, OutboxRow, SiteLife } from "@openclaw/core/client/store.ts";
-import { decode, encode } from "@openclaw/core/codec.ts";
+import { encode } from "@openclaw/core/codec.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { LinkId } from "@openclaw/core/ids.ts";
-import type { Copied, CopyFile } from "./copy-file.ts";
+import type { CopyFile } from "./copy-file.ts";
 import type { CopySlots } from "./copy-slots.ts";
 import { identityOf } from "./database.ts";
+import { decodeRow, leftBehind, namesIn } from "./left-behind.ts";
 import type { ClientDatabase } from "./schema.ts";
 import { storageFailure } from "./storage-failure.ts";
-import { takeUp } from "./take-up.ts";
+import { takenUp, takeUp } from "./take-up.ts";
 
 /** Of rows that wait; beyond, there is no second copy. Far more than a person types in a year. */
 const BYTES_MAX = 64 * 2 ** 20;
@@ -51,22 +52,36 @@ export class SecondCopy {
 
   /**
    * First takes up what files hold of a database that is gone. Then what waits here, and is not another page's that is alive, is
-   * copied into a file of this page. @throws DOMException what the database throws
+   * copied into a file of this page. @param own links of this page. @throws DOMException what the database throws
    */
-  static async open(database: ClientDatabase, place: CopyPlace): Promise<SecondCopy> {
-    const identity = await identityOf(database);
-    const site = (await database.get("cursors", "down")) ?? null;
-    const copy = new SecondCopy(identity, site);
-    const left = await copy.#leftBehind(place);
+  static async open(database: ClientDatabase, place: CopyPlace, own: ReadonlySet<LinkId>): Promise<SecondCopy> {
+    const copy = new SecondCopy(await identityOf(database), (await database.get("cursors", "down")) ?? null);
+    await copy.#orFail(async () => {
+      copy.#slots = await place.slots();
+    });
+    if (copy.#slots === null) return copy;
+    await copy.#slots.inTurn(() => copy.#begin(database, place, own));
+    return copy;
+  }
+
+  async #begin(database: ClientDatabase, place: CopyPlace, own: ReadonlySet<LinkId>): Promise<void> {
+    const left = leftBehind((await this.#slots?.free()) ?? []);
     try {
-      const lost = copiedRows(left, (its) => its !== identity).map(([, bytes]) => decodeRow(bytes));
-      if (lost.length > 0 || !(await isLookedThrough(database))) await takeUp(database, lost);
+      const known = await takenUp(database);
+      const lost = left.filter(({ identity, key }) => identity !== this.#identity && known?.has(key) !== true);
+      const rows = lost.flatMap((its) => its.rows);
+      if (rows.length > 0 || known === null)
+        await takeUp(
+          database,
+          rows,
+          lost.map(({ key }) => key),
+        );
       const claimed = await place.claimed();
-      const names = new Set(copiedRows(left, (its) => its === identity).map(([name]) => name));
+      const names = namesIn(left);
       for (const row of await storedRows(database))
-        if (!claimed.has(row.link) || names.has(nameOf(row))) copy.#add(row);
-      await copy.#orFail(async () => {
-        await copy.#move();
+        if (!claimed.has(row.link) || own.has(row.link) || names.has(nameOf(row))) this.#add(row);
+      await this.#orFail(async () => {
+        await this.#move();
         // What they hold is in that file by now, or was answered.
         for (const { file } of left) file.clear();
         for (const { file } of left) file.flush();
@@ -74,7 +89,6 @@ export class SecondCopy {
     } finally {
       for (const { file } of left) file.close();
     }
-    return copy;
   }
 
   /** Null while all that waits is in the file. */
@@ -84,17 +98,32 @@ export class SecondCopy {
 
   /** After that was stored. Resolves when it can no longer be lost here either; what fails shows as `failure`. */
   async wrote(write: ClientWrite): Promise<void> {
-    const { answered = [], forgetFailed = [], enqueue = [], replaced = [], failed = [], down } = write;
-    if (down !== undefined) this.#site = { cluster: down.cluster, epoch: down.epoch };
+    const { answered = [], forgetFailed = [], enqueue = [], replaced = [], failed = [] } = write;
     const forgotten = [...answered, ...forgetFailed].filter((row) => this.#remove(nameOf(row)));
     const added = [...enqueue, ...replaced.filter((row) => this.#rows.has(nameOf(row))), ...failed];
-    const encoded = added.map((row) => this.#add(row));
+    await this.#note(
+      forgotten,
+      added.map((row) => this.#add(row)),
+    );
+  }
+
+  /** From here on rows that name no site are for that one, and those that were made before a site was met, too (Q1). */
+  async follows({ cluster, epoch }: SiteLife): Promise<void> {
+    const isFirst = this.#site === null;
+    this.#site = { cluster, epoch };
+    if (!isFirst) return;
+    const unsited = [...this.#rows.values()].map(decodeRow).filter(({ site }) => site === undefined);
+    await this.#note(
+      [],
+      unsited.map((row) => this.#add(row)),
+    );
+  }
+
+  async #note(forgotten: readonly RowName[], encoded: readonly Uint8Array[]): Promise<void> {
     const file = this.#file;
     if (file === null || forgotten.length + encoded.length === 0) return;
     await this.#orFail(async () => {
       if (this.#rows.size === 0) return file.clear();
-      if (this.#bytes > BYTES_MAX)
-        throw new OpenClawError("OVERLOADED", `more than ${BYTES_MAX} bytes wait for the site`);
       this.#append(file, forgotten, encoded);
       if (encoded.length > 0) file.flush();
       if (file.bytes > 2 * this.#bytes + STALE_BYTES_MAX && !this.#isMoving) await this.#move();
@@ -103,7 +132,7 @@ export class SecondCopy {
 
   /** Another, empty database stands in the place of that which this is a copy of. */
   async replaced(database: ClientDatabase): Promise<void> {
-    await takeUp(database, [...this.#rows.values()].map(decodeRow));
+    await takeUp(database, [...this.#rows.values()].map(decodeRow), []);
     this.#identity = await identityOf(database);
     if (this.#file !== null) await this.#orFail(() => this.#move());
   }
@@ -139,6 +168,7 @@ export class SecondCopy {
   }
 
   #append(file: CopyFile, forgotten: readonly RowName[], rows: Iterable<Uint8Array>): void {
+    if (this.#bytes > BYTES_MAX) throw new OpenClawError("OVERLOADED", `more than ${BYTES_MAX} bytes wait here`);
     if (file.bytes === 0) file.begin(this.#identity, crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
     file.append(forgotten, rows);
   }
@@ -158,20 +188,6 @@ export class SecondCopy {
     return this.#rows.delete(name);
   }
 
-  /** Files that no page has, and what they hold. */
-  async #leftBehind(place: CopyPlace): Promise<readonly LeftBehind[]> {
-    let free: readonly CopyFile[] = [];
-    const found: LeftBehind[] = [];
-    await this.#orFail(async () => {
-      this.#slots = await place.slots();
-      free = await this.#slots.free();
-      for (const file of free) found.push({ file, copied: file.read() });
-    });
-    if (this.#failure === null) return found;
-    for (const file of free) file.close();
-    return [];
-  }
-
   /** What fails shows, and from then on rows are kept in memory alone. What the file holds is taken for what it is at the next visit. */
   async #orFail(run: () => Promise<void>): Promise<void> {
     try {
@@ -182,21 +198,6 @@ export class SecondCopy {
     }
   }
 }
-
-interface LeftBehind {
-  readonly file: CopyFile;
-  readonly copied: Copied | null;
-}
-
-/** Of those that are copies of a database that passes. */
-const copiedRows = (left: readonly LeftBehind[], isOf: (identity: string) => boolean) =>
-  left.flatMap(({ copied }) => (copied !== null && isOf(copied.identity) ? [...copied.rows] : []));
-
-/** Since that database was made, files were looked through for rows of the one before. */
-const isLookedThrough = async (database: ClientDatabase): Promise<boolean> =>
-  (await database.get("identity", "takenUp")) !== undefined;
-
-const decodeRow = (bytes: Uint8Array): Row => readRow(decode(bytes));
 
 async function storedRows(database: ClientDatabase): Promise<readonly (OutboxRow | FailedRow)[]> {
   const step = database.transaction(["outbox", "failed"]);

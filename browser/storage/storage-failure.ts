@@ -7,8 +7,6 @@ const REASONS: Readonly<Record<string, string>> = {
   VersionError: "a newer version of this app has run on this device; reload the page",
   // Cookies blocked, a sandboxed frame, some private modes.
   SecurityError: "this browser lets the site store nothing: allow cookies and site data, or leave private browsing",
-  // Firefox's private mode before version 115, when a database is opened.
-  InvalidStateError: "this browser gives no storage here; leave private browsing",
 };
 
 export function storageFailure(error: unknown): OpenClawError {

@@ -3,9 +3,8 @@
  * had belongs to a session that is over, and whoever gets it may drain its outbox (D4).
  */
 import type { Claim } from "@openclaw/core/client/drain.ts";
-import { isLinkId, type LinkId } from "@openclaw/core/ids.ts";
 
-const linkLocks = (store: string): string => `openclaw:${store}:`;
+export const linkLocks = (store: string): string => `openclaw:${store}:`;
 
 /** @param store the database's name: links of two sites are apart */
 export function webLockClaims(store: string): Claim {
@@ -22,14 +21,6 @@ export function webLockClaims(store: string): Claim {
         })
         .catch(reject);
     });
-}
-
-/** Links that a page which is alive has claimed. @param store the database's name */
-export async function claimedLinks(store: string): Promise<ReadonlySet<LinkId>> {
-  const { held = [] } = await navigator.locks.query();
-  const prefix = linkLocks(store);
-  const links = held.flatMap(({ name = "" }) => (name.startsWith(prefix) ? [name.slice(prefix.length)] : []));
-  return new Set(links.filter(isLinkId));
 }
 
 /** Which of the pages of one device keeps the mirror: one at a time. */

@@ -15,3 +15,5 @@ export const streamChannel = (store: string, stream: string): string => named(st
 export const leaderLock = (store: string): string => named(store, "leader");
 /** Held by a tab's worker for as long as it lives. */
 export const tabLock = (store: string, tab: string): string => named(store, `tab:${tab}`);
+/** Held by whoever looks through the second copies. */
+export const copyLock = (store: string): string => named(store, "copy");

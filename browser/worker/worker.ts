@@ -48,8 +48,6 @@ function begin({ tab, name, gateways }: Extract<PageMessage, { kind: "start" }>)
 }
 
 async function openStore(name: string, turn: MirrorTurn): Promise<DeviceStore> {
-  const device = new IndexedDbStore(name, async (database) =>
-    (await import("./worker-copy.ts")).copyOpener(name)(database),
-  );
+  const device = new IndexedDbStore(name, async () => (await import("./worker-copy.ts")).copyOpener(name));
   return turn.now ? device : GuestStore.open(device, turn.comes);
 }

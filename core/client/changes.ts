@@ -16,6 +16,9 @@ export function changesSince(doc: Automerge.Doc<unknown>, heads: readonly string
   });
 }
 
+/** Of its document: where it is not, the document is not, though edits that waited in a lost database may be. */
+export const isFirst = ({ deps }: DocumentChange): boolean => deps.length === 0;
+
 export const headsOf = (doc: Automerge.Doc<unknown>): readonly ChangeHash[] => changeHashes(Automerge.getHeads(doc));
 
 function changeHashes(hashes: readonly string[]): readonly ChangeHash[] {

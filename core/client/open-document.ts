@@ -9,7 +9,7 @@ import type { DocumentChange } from "../ledger/record.ts";
 import { CHANGE_BYTES_MAX } from "../limits.ts";
 import type { Clock, Digest } from "../ports.ts";
 import { causalOrder } from "./causal-order.ts";
-import { headsOf } from "./changes.ts";
+import { headsOf, isFirst } from "./changes.ts";
 import type { DocumentHandle, EditOptions, EditState } from "./document-handle.ts";
 import { type Edit, LocalEdit } from "./edit.ts";
 import type { Forks } from "./forks.ts";
@@ -101,7 +101,7 @@ export class OpenDocument implements Showing {
     // An earlier handle's last edits may still be on their way; read without them, their numbers would be used again.
     await this.#host.stored();
     let changes = await store.document(this.#collection, this.#id);
-    if (changes.length === 0) changes = await this.#host.fetch(this.#collection, this.#id);
+    if (!changes.some(isFirst)) changes = [...(await this.#host.fetch(this.#collection, this.#id)), ...changes];
     const own = changes.filter(({ hash }) => rungs.isOwn(hash)).map(({ hash }) => hash);
     this.#own = new Set([...own.slice(-EDITS_MAX), ...this.#own]);
     await this.#build(changes);

@@ -18,7 +18,8 @@ export interface StorageStatus {
   readonly persisted: boolean | null;
   /**
    * What waits for the site stands in a second place of this device, too, so that it outlives a browser that loses its database.
-   * Null while that is not known; false where the browser offers no such place, or it failed: then `device` is the database alone.
+   * Null while the code for that could not be loaded; false where the browser offers no such place, or it failed: then `device` is
+   * the database alone.
    */
   readonly copied: boolean | null;
   /** CLIENT_STORAGE_LOST: what was stored here before is gone; its details say what that was. Null while it is not. */

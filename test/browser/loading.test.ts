@@ -1,9 +1,10 @@
 /** What a page waits for before its first document opens, and what it loads beside that. */
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Page, Route } from "playwright";
 import { beforeEach, expect, test } from "vitest";
 import { weigh } from "../size/weigh.ts";
+import { launchChromium } from "./chromium.ts";
 import { DEAD_SITE } from "./dead-site.ts";
 import { deadSitePage } from "./dead-site-page.ts";
 import { serveFolder } from "./static-server.ts";
@@ -87,6 +88,34 @@ test("code for a connection that could not be loaded shows, and is loaded at a l
   isReachable = true;
   // The dead gateway is what fails by then.
   await expect.poll(lastError, { timeout: LOADED_MS }).toContain("12D3KooW");
+});
+
+test("a browser that was killed at its first visit opens offline: the site's gateways were on the disk", async () => {
+  const profile = join(at.folder, "killed");
+  const first = await launchChromium(profile);
+  const visited = await first.newPage();
+  await visited.goto(at.server.url);
+  await visited.waitForFunction(() => globalThis.openclawDemo !== undefined);
+  await visited.evaluate(() => navigator.serviceWorker.ready);
+  await visited.getByLabel("Text of the shift log").pressSequentially("Typed at once.");
+  await expect.poll(() => visited.evaluate(() => globalThis.openclawDemo?.unstored())).toBe(0);
+  const closed = first.waitForEvent("close");
+  const session = await visited.context().newCDPSession(visited);
+  await session.send("Browser.crash" as never).catch(() => undefined);
+  await closed;
+  // Which reaches the disk some seconds late.
+  await rm(join(profile, "Default/Local Storage"), { recursive: true, force: true });
+  const second = await launchChromium(profile);
+  try {
+    await second.setOffline(true);
+    await at.server.stop();
+    const again = await second.newPage();
+    await again.goto(at.server.url);
+    await again.waitForFunction(() => globalThis.openclawDemo !== undefined, undefined, { timeout: LOADED_MS });
+    await expect.poll(() => again.evaluate(() => globalThis.openclawDemo?.text())).toBe("Typed at once.");
+  } finally {
+    await second.close();
+  }
 });
 
 test("what is weighed as loaded before the first document opens is what it waits for, no file more and none less", async () => {

@@ -196,6 +196,16 @@ test("two tabs lose their database: what either had typed is there at the next s
   expect((await status(next.page)).unsynced).toBe(4);
 });
 
+test("visits use the files of second copies again", async () => {
+  const { page } = await open();
+  for (let visit = 0; visit < 6; visit++) {
+    await page.reload();
+    await page.evaluate(() => storagePage.open());
+    expect(await type(page, "x")).toBeNull();
+  }
+  expect((await page.evaluate(() => storagePage.files())).length).toBeLessThan(4);
+});
+
 test("persistent storage is asked for when there is first something to protect, and the answer is in the status", async () => {
   const page = await visit();
   await page.evaluate(() => {

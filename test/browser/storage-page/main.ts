@@ -25,6 +25,8 @@ export interface StoragePage {
     readonly loss: Failure | null;
     readonly lastError: Failure | null;
   };
+  /** Names of those that this origin has of its own. */
+  files(): Promise<readonly string[]>;
   /** A database of the present version, or of so many later ones, whose steps change nothing. */
   openDatabase(later: number): void;
   /** Puts a number into it, and tells how many it has: or why not. */
@@ -69,6 +71,14 @@ globalThis.storagePage = {
     const { unsynced, storage, lastError } = opened(client).status();
     const { persisted, copied, loss } = storage;
     return { unsynced, persisted, copied, loss: loss && told(loss), lastError: lastError && told(lastError) };
+  },
+  async files() {
+    const found: string[] = [];
+    const root = await navigator.storage.getDirectory();
+    for await (const handle of root.values())
+      if (handle instanceof FileSystemDirectoryHandle)
+        for await (const name of handle.keys()) found.push(`${handle.name}/${name}`);
+    return found;
   },
   openDatabase(later) {
     const upgrades = [...UPGRADES, ...Array.from({ length: later }, () => () => {})];

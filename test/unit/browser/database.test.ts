@@ -142,7 +142,6 @@ test("a tab that does not let go is named, call after call, and nobody hangs; wh
 
 test.each([
   ["SecurityError", "allow cookies and site data"],
-  ["InvalidStateError", "leave private browsing"],
   ["QuotaExceededError", "no space left"],
 ])("a browser that will not open a database says why: %s", async (reason, advice) => {
   vi.spyOn(indexedDB, "open").mockImplementation(() => {

@@ -13,7 +13,7 @@ import { MemorySlots } from "./memory-slots.ts";
 let count = 0;
 const freshName = (): string => `store-${++count}`;
 const withCopy = (name: string, slots: MemorySlots): IndexedDbStore =>
-  new IndexedDbStore(name, (database) => SecondCopy.open(database, slots));
+  new IndexedDbStore(name, async () => (database, own) => SecondCopy.open(database, slots, own));
 
 clientStoreContract("IndexedDbStore", () => {
   const name = freshName();

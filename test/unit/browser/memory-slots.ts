@@ -43,6 +43,7 @@ export class MemoryFile implements SyncFile {
 export class MemorySlots implements CopySlots, CopyPlace {
   readonly files: MemoryFile[] = [];
   readonly links = new Set<LinkId>();
+  #turn: Promise<unknown> = Promise.resolve();
 
   async slots(): Promise<CopySlots> {
     return this;
@@ -50,8 +51,13 @@ export class MemorySlots implements CopySlots, CopyPlace {
   async claimed(): Promise<ReadonlySet<LinkId>> {
     return this.links;
   }
+  inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(run);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
   async free(): Promise<readonly CopyFile[]> {
-    return this.files.filter(({ isOpen }) => !isOpen).map(opened);
+    return this.files.filter(({ isOpen, bytes }) => !isOpen && bytes.length > 0).map(opened);
   }
   async empty(): Promise<CopyFile> {
     const found = this.files.find(({ isOpen, bytes }) => !isOpen && bytes.length === 0);

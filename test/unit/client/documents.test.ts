@@ -3,6 +3,7 @@ import type { Client } from "@openclaw/core/client/client.ts";
 import type { DocumentHandle } from "@openclaw/core/client/document-handle.ts";
 import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import type { OutboxRow } from "@openclaw/core/client/store.ts";
+import { seq } from "@openclaw/core/ids.ts";
 import { describe, expect, test } from "vitest";
 import { codeOf } from "../sync/code-of.ts";
 import { type TestCluster, World } from "../sync/world.ts";
@@ -133,6 +134,37 @@ describe("a document", () => {
     expect(handle.doc().text).toBe("hello");
     expect(await store.document("log", "today")).toHaveLength(2);
     expect(handle.edits()).toEqual([]);
+  });
+
+  test("edits whose document went with a lost database do not begin it anew, and are whole with the gateway's", async () => {
+    const world = new World();
+    const site = await world.cluster("california");
+    const store = new MemoryClientStore();
+    const first = await world.client(site, { store });
+    const handle = await open(first);
+    handle.change(append("synced "));
+    await world.flush();
+    first.goOffline();
+    handle.change(append("not synced"));
+    await world.flush();
+    // Of what the device had, the edit that waits is left.
+    const left = new MemoryClientStore();
+    for (const link of await store.outboxLinks()) {
+      const rows = await store.outbox(link, seq(1), 9);
+      await left.write({
+        enqueue: rows,
+        changes: rows.flatMap(({ command }) => (command.kind === "change" ? [command] : [])),
+      });
+    }
+    const next = await world.client(site, { store: left });
+    await world.flush();
+    // By an app whose documents begin otherwise.
+    const opening = next.docs.open<Log>("log", "today", { initial: { text: "begins otherwise " } });
+    await world.flush();
+    expect((await opening).doc().text).toBe("synced not synced");
+    await world.elapse(60_000);
+    expect(await textAt(site)).toBe("synced not synced");
+    expect(await changesAt(site)).toHaveLength(3);
   });
 
   test("CHANGE_TOO_LARGE: an edit that could not travel is refused at once, and undone", async () => {
