@@ -2,7 +2,7 @@
  * The chain over a ledger (rules L2, L3): each revision's hash covers all before it, so two ledgers that agree on one
  * hash agree on every revision up to it.
  *
- *   hash(0) = H(0x00, cluster, partition, epoch nonce)      leaf(r) = H(record bytes), which begin with 0x04 and the salt
+ *   hash(0) = H(0x00, cluster, partition, epoch nonce)      leaf(r) = H(record bytes), which begin with 0x05 and the salt
  *   hash(r) = H(0x02, hash(r−1), partition, r, leaf(r))
  */
 import { equalBytes } from "../bytes.ts";

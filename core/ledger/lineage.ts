@@ -8,7 +8,8 @@
  * So a revision has one hash, whoever holds it, and whoever knows hash(R) can follow the new epoch without being told anything.
  */
 import { invariant } from "../errors.ts";
-import type { ClusterId, Epoch, Lineage, Partition, Revision } from "../ids.ts";
+import type { ClusterId, Epoch, Lineage, Partition } from "../ids.ts";
+import { type Revision, revision } from "../ids.ts";
 import { ANCESTORS_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import { chainHash, genesisHash } from "./chain.ts";
@@ -48,6 +49,16 @@ export const isOf = (
   { epoch, revision: at }: { readonly epoch: string; readonly revision: Revision },
 ): boolean =>
   spansOf(lineage).some((span) => span.epoch.nonce === epoch && span.after < at && (span.to === null || at <= span.to));
+
+/** How much of this ledger somebody knows who knows one of its cluster's up to a revision of that epoch. */
+export function knownOf(
+  lineage: Lineage,
+  { epoch, revision: at }: { readonly epoch: string; readonly revision: Revision },
+): Revision {
+  const epochs = epochsOf(lineage);
+  const index = epochs.findIndex(({ nonce }) => nonce === epoch);
+  return index < 0 ? revision(0) : revision(Math.min(at, ...epochs.slice(index + 1).map(({ departure }) => departure)));
+}
 
 /** The lineage of a ledger that departs from this one, which has `hash` there. */
 export function departed({ epoch: before, ancestors }: Lineage, epoch: Epoch, hash: Uint8Array): Lineage {

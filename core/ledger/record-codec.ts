@@ -11,9 +11,10 @@ import { isActorId, isClusterId, isCount, isLeaseId, isLinkId, isNonce, PARTITIO
 import { BODY_DEPTH_MAX, EVENTS_MAX, RECORD_BYTES_MAX } from "../limits.ts";
 import type { DocumentChange, HomeEvent, KeyNumbers, LedgerEvent, LedgerRecord, RecordForm } from "./record.ts";
 import { HOMES, mirrored } from "./record.ts";
+import { readSeen, seenTuple } from "./seen-codec.ts";
 
 /** First byte of every record. Chain inputs begin with other bytes (chain.ts). */
-const RECORD_FORMAT = 0x04;
+const RECORD_FORMAT = 0x05;
 export const SALT_BYTES = 16;
 export const HASH_BYTES = 32;
 
@@ -246,7 +247,7 @@ export function eventTuple(event: LedgerEvent): Encodable {
     case "home":
       return [EVENT.home, event.prefix, ...stepFields(event.step)];
     case "command":
-      return [EVENT.command, event.via, event.to, event.command];
+      return [EVENT.command, event.via, event.to, seenTuple(event.seen), event.command];
     case "result":
       return [EVENT.result, event.to, event.epoch, event.revision, event.outcome];
     default:
@@ -286,8 +287,10 @@ function readEventOfKind(reader: TupleReader): LedgerEvent {
       };
     case EVENT.home:
       return { kind: "home", prefix: reader.bytes(), step: readStep(reader) };
-    case EVENT.command:
-      return { kind: "command", via: readCluster(reader), to: readCluster(reader), command: reader.bytes() };
+    case EVENT.command: {
+      const [via, to, seen] = [readCluster(reader), readCluster(reader), readSeen(reader)];
+      return { kind: "command", via, to, seen, command: reader.bytes() };
+    }
     case EVENT.result:
       return {
         kind: "result",

@@ -24,6 +24,9 @@ export interface KeyNumbers {
   readonly version: number;
 }
 
+/** How far another cluster's ledger is known. */
+export type Seen = Pick<Origin, "epoch" | "revision">;
+
 export type LedgerEvent =
   | {
       readonly kind: "put";
@@ -46,12 +49,14 @@ export type LedgerEvent =
   | HomeEvent
   /**
    * A command whose home is not here (Q2): its revision is its handle. `via`: the neighbour that it is handed to, null for
-   * the parent; `to`: whose keys it means, null for those whose home is upwards. Opaque here: an encoded user command.
+   * the parent; `to`: whose keys it means, null for those whose home is upwards; `seen`: what was known of the parent's
+   * ledger then, null where it goes elsewhere. Opaque here: an encoded user command.
    */
   | {
       readonly kind: "command";
       readonly via: ClusterId | null;
       readonly to: ClusterId | null;
+      readonly seen: Seen | null;
       readonly command: Uint8Array;
     }
   /** What became of the command that `to` (null: the parent) wrote at `revision` of its epoch; an encoded outcome. */

@@ -94,6 +94,14 @@ export class Homes {
     return [...selectors(command)].some((keys) => this.#rowsOf(keys).some((row) => placeAt(row).kind === "held"));
   }
 
+  /** The last revision of ours that declared the hub the home of something that it names; 0 where none did. */
+  declaredFor(command: KeyCommand): Revision {
+    let last = revision(0);
+    for (const keys of selectors(command))
+      for (const row of this.#rowsOf(keys)) if (row?.home === "hub" && row.declared > last) last = row.declared;
+    return last;
+  }
+
   /** [from, to) cut where the home changes, in order. */
   stretches(from: Uint8Array, to: Uint8Array | null): readonly Stretch[] {
     const cuts = this.rows
@@ -202,8 +210,9 @@ export function takeHomeStep(tx: Transaction, told: Teller | null, at: Revision,
       const waiting = from === null ? step.waiting : [];
       // What we tell our children of the parent's is still the parent's.
       const asked = told?.revision ?? (owner === null ? revision(0) : (row?.asked ?? revision(0)));
-      // Said again, it is the same declaration, and its answers count: an operator said that a child is gone.
-      const isAgain = from === null && row !== null && row.home === step.home && row.owner === owner;
+      // Said again, it is the same declaration, and its answers count: an operator said that a child is gone. What the parent
+      // declared is known below from where we tell of it.
+      const isAgain = from === null && row !== null && row.home === step.home && row.owner === owner && owner === null;
       const declared = isAgain ? row.declared : at;
       return write(tx, homes.with({ prefix, home: step.home, owner, open, waiting, declared, asked }));
     }

@@ -8,7 +8,6 @@ import { isLater, type MarkRow, markRow } from "./link-rows.ts";
 import { readPosition } from "./position.ts";
 import type { QueryAnswers } from "./query.ts";
 import { rowsOf } from "./row-pages.ts";
-import type { Transaction } from "./transaction.ts";
 import type { StateView } from "./view.ts";
 
 interface NewestMark {
@@ -33,12 +32,6 @@ export function newestMarks(rows: Iterable<{ readonly key: Uint8Array; readonly 
     if (known === undefined || isLater(value, known)) newest.set(cluster, { cluster, epoch, ...value });
   }
   return [...newest.values()].sort((a, b) => (a.cluster < b.cluster ? -1 : 1));
-}
-
-/** Links that brought what others than their own cluster wrote. */
-export function middleTiers(tx: Transaction): ReadonlySet<string> {
-  const marks = newestMarks(tx.rows(ORIGIN_MARKS.from, ORIGIN_MARKS.to, markRow));
-  return new Set(marks.filter(({ cluster, link }) => String(link) !== cluster).map(({ link }) => link));
 }
 
 export function originsOf(view: StateView): QueryAnswers["origins"] {

@@ -6,7 +6,7 @@
 import { decode, encode } from "../codec.ts";
 import { OpenClawError, unreachable } from "../errors.ts";
 import { type ClusterId, isClusterId, type Revision } from "../ids.ts";
-import type { LedgerEvent } from "../ledger/record.ts";
+import type { LedgerEvent, Seen } from "../ledger/record.ts";
 import { EVENTS_MAX, RECORD_BYTES_MAX, TXN_RESPONSE_BYTES_MAX } from "../limits.ts";
 import type { KeyCommand, Outcome } from "./command.ts";
 import {
@@ -25,9 +25,9 @@ import { keyCommandRefusal, runKeyCommand } from "./key-values.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
 import { isChild, linkTowards, unsureUpTo } from "./link-rows.ts";
 import type { Operation, Txn } from "./operation.ts";
-import { middleTiers } from "./origins.ts";
 import { refused } from "./outcome.ts";
 import { outcomeTuple, readOutcome } from "./outcome-codec.ts";
+import { seenOfOurs, seenOfParent } from "./seen.ts";
 import type { Transaction } from "./transaction.ts";
 import { readKeyCommand, userCommandTuple } from "./user-command-codec.ts";
 
@@ -52,8 +52,6 @@ export class QueuedCommands {
   readonly #cluster: ClusterId;
   /** What neighbours are to be told. */
   #results: ResultEvent[] = [];
-  /** Children with others below them; of one import. */
-  #middle: ReadonlySet<string> | null = null;
 
   constructor(tx: Transaction, ledger: LedgerWriter, cluster: ClusterId) {
     this.#tx = tx;
@@ -73,7 +71,7 @@ export class QueuedCommands {
   }
 
   /** A neighbour's command: its result is told by `tellResults`, or when it comes back from where it was handed to. */
-  take(author: Author, sender: Sender, { to, command }: CommandEvent): void {
+  take(author: Author, sender: Sender, { to, seen, command }: CommandEvent): void {
     const back: Relay = {
       to: sender.side === "parent" ? null : sender.cluster,
       epoch: sender.epoch,
@@ -81,7 +79,7 @@ export class QueuedCommands {
     };
     const read = readCommand(command);
     const outcome =
-      read === null ? refused("BAD_REQUEST", "no command on keys") : this.#takeRead(author, back, to, read);
+      read === null ? refused("BAD_REQUEST", "no command on keys") : this.#takeRead(author, back, to, seen, read);
     if (!isQueued(outcome)) this.#tell(back, outcome);
   }
 
@@ -160,28 +158,28 @@ export class QueuedCommands {
     }
     if (events.length > 0) this.#ledger.append(author, events, "site");
     this.#results = [];
-    this.#middle = null;
   }
 
-  #takeRead(author: Author, back: Relay, to: ClusterId | null, command: KeyCommand): Outcome {
+  #takeRead(author: Author, back: Relay, to: ClusterId | null, seen: Seen | null, command: KeyCommand): Outcome {
     const wrong = keyCommandRefusal(command);
     if (wrong !== null) return wrong;
     // A child asks for keys whose home is upwards: over its siblings it has no say.
     if (to !== null && back.to !== null) return refused("FORBIDDEN", "keys of another cluster, from below");
     if (to !== null && to !== this.#cluster) return this.#handDown(author, to, command, back);
     const place = homesOf(this.#tx).placeOf(command);
-    const strayed = back.to === null ? strayedDown(place) : (strayedUp(place) ?? this.#early(place, back.to));
+    const strayed = back.to === null ? strayedDown(place) : (strayedUp(place) ?? this.#stale(command, seen));
     return strayed ?? this.#runAt(place, author, command, TXN_RESPONSE_BYTES_MAX, back) ?? NO_ROOM;
   }
 
   /**
-   * A child that has not released a prefix queued this when its home was here before, and has run it when it heard that the
-   * home had left. Unless it hands on what others below it have queued, who may have released it already.
+   * A child queued this when its home was here before, and runs it, or those below it do, when it hears that the home had
+   * left. That it has released the prefix since then does not tell: another life of it may have (L3).
    */
-  #early(place: Place, child: ClusterId): Outcome | null {
-    if (place.kind !== "held" || !place.waiting.includes(child)) return null;
-    this.#middle ??= middleTiers(this.#tx);
-    return this.#middle.has(child) ? null : refused("READ_ONLY", "the home of these keys was elsewhere meanwhile");
+  #stale(command: KeyCommand, seen: Seen | null): Outcome | null {
+    const declared = homesOf(this.#tx).declaredFor(command);
+    return seenOfOurs(this.#tx, this.#ledger.position, seen) < declared
+      ? refused("READ_ONLY", "the home of these keys was elsewhere meanwhile")
+      : null;
   }
 
   #runAt(place: Place, author: Author, command: KeyCommand, room: number, back: Relay | null): Outcome | null {
@@ -234,7 +232,9 @@ export class QueuedCommands {
     const full = waitingRefusal(this.#tx, bytes.length);
     if (full !== null) return full;
     const { logTime } = this.#ledger.position;
-    const at = this.#ledger.append(author, [{ kind: "command", via, to, command: bytes }], "site");
+    // Down there, and here, it is not asked.
+    const seen = via === null ? seenOfParent(this.#tx) : null;
+    const at = this.#ledger.append(author, [{ kind: "command", via, to, seen, command: bytes }], "site");
     addWaiting(this.#tx, at, { since: logTime, principal: author.principal, via, command: bytes, relay });
     return { ok: true, revision: at, response: { kind: "queued" } };
   }

@@ -22,7 +22,7 @@ import { isBase, isSegment, MANIFEST_FILE, missing, writeDurably } from "./files
 
 /** Held by whoever writes. */
 export const LOCK_FILE = "backup.lock";
-export const BACKUP_FORMAT = 2;
+export const BACKUP_FORMAT = 3;
 const KIND = "openclaw backup";
 
 const count = z.int().min(0);

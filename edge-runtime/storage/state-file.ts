@@ -24,7 +24,7 @@ import { StateReads } from "./state-reads.ts";
 import { createStateTables, StateTables } from "./state-tables.ts";
 import { readIdentity, writeIdentity } from "./store-identity.ts";
 
-export const STATE_FORMAT = 6;
+export const STATE_FORMAT = 7;
 
 /** R6: a transaction stays open over several batches until it is this old, ms, or this large, bytes. */
 const TRANSACTION_MS_MAX = 30;

@@ -18,7 +18,7 @@ const node = (name: string): NodeId => name as NodeId;
 function recordAt(at: number, { commands }: { readonly commands: readonly number[] }): StoredRecord {
   const bytes = new Uint8Array([at % 256]);
   const event: LedgerEvent = commands.includes(at)
-    ? { kind: "command", via: null, to: null, command: bytes }
+    ? { kind: "command", via: null, to: null, seen: null, command: bytes }
     : { kind: "put", key: bytes, value: bytes, lease: null, numbers: null, encryption: null };
   const head = { partition: 0, revision: revision(at), salt: new Uint8Array(16), home: "site" } as const;
   const deed = { origin: null, link: null, time: 0, principal: "ada", events: [event] } as const;

@@ -2,7 +2,13 @@ import fs from "node:fs/promises";
 import path from "node:path";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { ClusterId } from "@openclaw/core/ids.ts";
-import { loadManifest, manifestText, parseManifest, requireManifest } from "@openclaw/edge-runtime/backup/manifest.ts";
+import {
+  BACKUP_FORMAT,
+  loadManifest,
+  manifestText,
+  parseManifest,
+  requireManifest,
+} from "@openclaw/edge-runtime/backup/manifest.ts";
 import { backupRecords, verifyBackup } from "@openclaw/edge-runtime/backup/verify.ts";
 import { lockFolder } from "@openclaw/edge-runtime/storage/data-lock.ts";
 import { describe, expect, test } from "vitest";
@@ -212,8 +218,10 @@ describe("a backup", () => {
     await node.put("k", "2");
     await back(source, into);
     const manifest = await requireManifest(into);
-    const newer = manifestText(JSON.parse(JSON.stringify({ ...manifest, version: 3 })));
-    expect(() => parseManifest(newer)).toThrow(refusedWith("UNKNOWN_VERSION", /version 3, .* reads version 2/));
+    const newer = manifestText(JSON.parse(JSON.stringify({ ...manifest, version: BACKUP_FORMAT + 1 })));
+    expect(() => parseManifest(newer)).toThrow(
+      refusedWith("UNKNOWN_VERSION", new RegExp(`version ${BACKUP_FORMAT + 1}, .* reads version ${BACKUP_FORMAT}`)),
+    );
     expect(() => parseManifest("[]")).toThrow(refusedWith("BACKUP_INVALID", /not of a backup/));
     const [segment = ""] = await ledgers(into);
     await fs.truncate(path.join(into, segment), (await fs.stat(path.join(into, segment))).size - 1);

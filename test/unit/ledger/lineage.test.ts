@@ -4,6 +4,7 @@ import {
   beginningOf,
   chainedTo,
   departed,
+  knownOf,
   partingOf,
   seamsOf,
   spanAt,
@@ -52,6 +53,15 @@ describe("L3: the epochs of a ledger", () => {
     expect(partingOf(from(second, "3", 50), other)).toEqual({ revision: 50, hash: hashOf(50) });
     const stranger = { epoch: { ...first, nonce: "f".repeat(32) }, ancestors: [] };
     expect(partingOf(second, stranger)).toBeNull();
+  });
+
+  test("who knows a life that was left knows of another what both have", () => {
+    const third = from(from(FIRST, "2", 100), "3", 50);
+    const known = (epoch: string, at: number) =>
+      Number(knownOf(third, { epoch: epoch.repeat(32), revision: revision(at) }));
+    expect([known("3", 70), known("2", 120), known("2", 40), known("1", 200), known("f", 70)]).toEqual([
+      70, 50, 40, 50, 0,
+    ]);
   });
 
   test("a revision has one hash, and what follows a departure is chained to both epochs", () => {

@@ -51,6 +51,7 @@ const withoutLease = (one: LedgerEvent): LedgerEvent => (one.kind === "put" ? { 
 const text = fc.string({ unit: "grapheme", maxLength: 40 });
 const lease = fc.option(fc.oneof(fc.integer({ min: 1 }), fc.constant(Number.MAX_SAFE_INTEGER)).filter(isLeaseId));
 const cluster = fc.option(fc.constant(checked("alaska", isClusterId)));
+const seen = fc.option(fc.record({ epoch: nonce, revision: count.map(revision) }));
 const step = fc.oneof(
   fc.record({
     kind: fc.constant("declare" as const),
@@ -80,7 +81,7 @@ const event: fc.Arbitrary<LedgerEvent> = fc.oneof(
     encryption: fc.constant(null),
   }),
   fc.record({ kind: fc.constant("home" as const), prefix: bytes, step }),
-  fc.record({ kind: fc.constant("command" as const), via: cluster, to: cluster, command: bytes }),
+  fc.record({ kind: fc.constant("command" as const), via: cluster, to: cluster, seen, command: bytes }),
   fc.record({
     kind: fc.constant("result" as const),
     to: cluster,
@@ -165,7 +166,7 @@ test("L2: the salt stands in front, so that leaf = H(format, salt, the rest) is 
   fc.assert(
     fc.property(record, (one) => {
       const encoded = encodeRecord(one);
-      expect([...encoded.subarray(0, 17)]).toEqual([4, ...one.salt]);
+      expect([...encoded.subarray(0, 17)]).toEqual([5, ...one.salt]);
     }),
   );
 });
@@ -262,7 +263,7 @@ test("L4, K6: events of an imported record are its body's that took effect here,
 });
 
 test("X1, L4: what no cluster writes is no record", () => {
-  const bytes = (tuple: Encodable) => new Uint8Array([4, ...new Uint8Array(16), ...encode(tuple)]);
+  const bytes = (tuple: Encodable) => new Uint8Array([5, ...new Uint8Array(16), ...encode(tuple)]);
   const events: Encodable = [[1, new Uint8Array([1])]];
   const body = encodeRecord(plain());
   const origin: Encodable = ["alaska", "b".repeat(32), 1];

@@ -103,7 +103,9 @@ describe("a command", () => {
     const command = encode(userCommandTuple({ kind: "put", key: utf8("own"), value: utf8("mill's") }));
     for (const to of [site.cluster, hub.cluster]) {
       const before = hub.position.revision;
-      expect(says(other, hub, [{ kind: "command", via: null, to, command }])).toMatchObject({ kind: "imported" });
+      expect(says(other, hub, [{ kind: "command", via: null, to, seen: null, command }])).toMatchObject({
+        kind: "imported",
+      });
       const result = hub.records.at(-1)?.events[0];
       if (result?.kind !== "result") throw new Error("no result was told");
       expect(readOutcome(decode(result.outcome))).toMatchObject({ code: "FORBIDDEN" });
@@ -114,7 +116,7 @@ describe("a command", () => {
 });
 
 describe("a record", () => {
-  const command = { kind: "command", via: null, to: null, command: new Uint8Array(1) } as const;
+  const command = { kind: "command", via: null, to: null, seen: null, command: new Uint8Array(1) } as const;
   const release = { kind: "home", prefix: utf8("config/"), step: { kind: "release", of: revision(1) } } as const;
   const declare = { kind: "declare", home: "private", owner: null, waiting: [] } as const;
   const result = { kind: "result", to: null, epoch: "a".repeat(32), revision: revision(1) } as const;
