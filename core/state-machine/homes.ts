@@ -11,7 +11,7 @@ import { readCluster, readClusters } from "../ledger/record-codec.ts";
 import { HOMES_KNOWN_MAX } from "../limits.ts";
 import type { KeyCommand } from "./command.ts";
 import type { FormerlyPrivate, HomeRow } from "./home.ts";
-import { FORMERLY_PRIVATE_KEY, HOMES_KEY } from "./keyspace.ts";
+import { FORMERLY_PRIVATE_KEY, HOMES_KEY, HOMES_LEFT_KEY } from "./keyspace.ts";
 import type { KeySelector, Operation, Txn } from "./operation.ts";
 import { type Refusal, refused } from "./outcome.ts";
 import type { RowCodec, Transaction } from "./transaction.ts";
@@ -204,6 +204,8 @@ export function takeHomeStep(tx: Transaction, told: Teller | null, at: Revision,
     case "declare": {
       if (from !== null && homes.isPrivate(prefix)) return;
       if (step.home !== "private" && homes.isPrivate(prefix)) noteFormerlyPrivate(tx, { prefix, until: at });
+      // Our own word on what a parent declared: we left it, and it does not tell it again by itself.
+      if (from === null && row !== null && row.owner !== null && step.home === "site") noteHomesLeft(tx);
       if (step.home === "site") return write(tx, homes.without(prefix));
       const owner = from === null ? step.owner : (step.owner ?? from);
       const open = step.home === "private";
@@ -227,6 +229,13 @@ export function takeHomeStep(tx: Transaction, told: Teller | null, at: Revision,
       unreachable(step);
   }
 }
+
+const homesLeftRow: RowCodec<true> = { encode: () => new Uint8Array(0), decode: () => true };
+
+const noteHomesLeft = (tx: Transaction): void => tx.write(HOMES_LEFT_KEY, homesLeftRow, true);
+
+/** What a parent declared was left with it once, or with a state that this one was restored from. */
+export const haveLeftHomes = (tx: Transaction): boolean => tx.read(HOMES_LEFT_KEY, homesLeftRow) === true;
 
 const formerlyPrivateRow: RowCodec<readonly FormerlyPrivate[]> = {
   encode: (rows) => encode(rows.map(({ prefix, until }) => [prefix, until])),

@@ -18,6 +18,8 @@
  *   0x14 due64, lease64                      leases in the order in which they are due
  *   0x18                                     homes: the prefixes that are written elsewhere, or private
  *   0x19                                     prefixes that were private once
+ *   0x1a                                     what is left to do of homes that moved
+ *   0x1b                                     homes that a parent declared were left with it
  *   0x20 len8 collection, document           document: counts, heads
  *   0x21 document name, hash                 where a known change stands
  *   0x22 document name, position64           accepted change
@@ -70,6 +72,7 @@ const TAG = {
   homes: 0x18,
   formerlyPrivate: 0x19,
   moving: 0x1a,
+  homesLeft: 0x1b,
   document: 0x20,
   change: 0x21,
   accepted: 0x22,
@@ -115,6 +118,7 @@ export const PARENT_KEY: Uint8Array = Uint8Array.of(TAG.parent);
 export const HOMES_KEY: Uint8Array = Uint8Array.of(TAG.homes);
 export const FORMERLY_PRIVATE_KEY: Uint8Array = Uint8Array.of(TAG.formerlyPrivate);
 export const MOVING_KEY: Uint8Array = Uint8Array.of(TAG.moving);
+export const HOMES_LEFT_KEY: Uint8Array = Uint8Array.of(TAG.homesLeft);
 
 const HOMES_RANGE: KeyRange = { from: HOMES_KEY, to: Uint8Array.of(TAG.homes + 1) };
 
@@ -137,12 +141,13 @@ export const LINKS: KeyRange = { from: Uint8Array.of(TAG.ledgerLink), to: Uint8A
 export const REGISTRY: KeyRange = { from: Uint8Array.of(TAG.sitesSum), to: Uint8Array.of(TAG.siteToken + 1) };
 
 /**
- * What a state that goes on from here needs of this one: the content, how long leases live, what was private once,
- * the links with the origins' marks, which a replay of the whole ledger would raise, and which sites are below.
+ * What a state that goes on from here needs of this one: the content, how long leases live, what was private once, whether
+ * homes were left, the links with the origins' marks, which a replay of the whole ledger would raise, and which sites are below.
  */
 export const BASE: readonly KeyRange[] = [
   { from: Uint8Array.of(TAG.key), to: Uint8Array.of(TAG.lease + 1) },
   { from: HOMES_KEY, to: Uint8Array.of(TAG.formerlyPrivate + 1) },
+  tagRange(TAG.homesLeft),
   { from: Uint8Array.of(TAG.document), to: Uint8Array.of(TAG.authored + 1) },
   LINKS,
   REGISTRY,

@@ -10,7 +10,7 @@ import { beginningOf, type Parting, partingOf } from "../ledger/lineage.ts";
 import { judge } from "../ledger/lives.ts";
 import type { Sha256 } from "../ports.ts";
 import type { CommandResult, SystemCommand } from "./command.ts";
-import { homesOf } from "./homes.ts";
+import { haveLeftHomes, homesOf } from "./homes.ts";
 import { mirrorKey } from "./key-rows.ts";
 import { contenderKey, contendersRange, ledgerLinkKey, leftLifeKey, streamKey } from "./keyspace.ts";
 import type { Author, LedgerWriter } from "./ledger-writer.ts";
@@ -78,7 +78,9 @@ function becomeParent(tx: Transaction, link: LinkId, cluster: ClusterId, ours: R
   const before = parentOf(tx);
   noteParent(tx, cluster, ours);
   // After a restore no link tells that it was: what was taken of it does, and what it told is known (L4), and not told again.
-  if (before === null || before === cluster || linkTowards(tx, cluster) === null) return;
+  if (before === cluster || linkTowards(tx, cluster) === null) return;
+  // Nor is it known then who was the parent, unless homes of it stand: it may be this one, which has nothing to tell anew.
+  if (before === null && !haveLeftHomes(tx)) return;
   const { held, snapshot } = streamOf(tx, link);
   awaitSnapshot(tx, link, snapshot?.head.subscription ?? held);
 }

@@ -151,3 +151,40 @@ test("Q3: goes on removing what a parent's mirror answers for, where that was cu
   expect(Object.keys(again.keys())).toEqual(["own"]);
   expect(again.query({ kind: "get", origin: null, key: utf8("config/new") }).row).not.toBeNull();
 });
+
+describe.each([
+  ["its ledger", restored],
+  ["a base", fromBase],
+] as const)("Q3, S4: made of %s", (_, restoring) => {
+  /** Below one hub, then below another, made again, and below the first one. */
+  function backBelow(...homes: readonly ("hub" | "site")[]) {
+    const [hub, other] = ["hub", "other"].map((name, i) => new OneCluster(name, epoch(String(i + 1))));
+    if (hub === undefined || other === undefined) throw new Error("no hubs");
+    const shop = new OneCluster("shop", epoch("b"));
+    const follow = (site: OneCluster, parent: OneCluster) =>
+      site.system({
+        kind: "succeedEpoch",
+        link: linkId(parent.cluster),
+        cluster: parent.cluster,
+        lineage: parent.position,
+        holds: revision(0),
+      });
+    shop.run(put("own", "1"));
+    follow(shop, hub);
+    hub.run(put("own", "1"));
+    for (const home of homes) hub.run({ kind: "setHome", prefix: utf8("config/"), home, without: [] });
+    const items = selectForChild(hub.ledger, shop.cluster, { ...NOTHING, prefixes: [utf8("")] });
+    expect(shop.import(hub, items, hub.position.hash, "parent")).toMatchObject({ kind: "imported" });
+    follow(shop, other);
+    expect(shop.query({ kind: "homes" }).homes).toEqual([]);
+    const again = restoring(shop);
+    expect(follow(again, hub)).toMatchObject({ kind: "imported" });
+    return again.query({ kind: "stream", link: linkId("hub") }).snapshot;
+  }
+
+  test("asks a parent for its homes that it left with others, and no other one", () => {
+    expect(backBelow("hub")).toMatchObject({ head: { at: 0 } });
+    expect(backBelow()).toBeNull();
+    expect(backBelow("hub", "site")).toBeNull();
+  });
+});

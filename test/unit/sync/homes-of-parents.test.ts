@@ -116,6 +116,32 @@ describe("Q3: a site that moves to another hub", () => {
     expect(await put(again, "config/a", "2")).toMatchObject({ ok: true, response: null });
   });
 
+  test("and back, restored meanwhile, has the homes of the first one again, also where nothing tells of the other", async () => {
+    const { world, site, hub, other, goOver, declare } = await fleet();
+    await declare(hub);
+    await goOver(other);
+    expect(await homesOf(site)).toEqual([]);
+    await put(site, "config/b", "2");
+    await put(hub, "config/a", "3");
+    await site.uplink?.stop();
+    const again = await site.restored(site.position().revision);
+    await put(again, "config/c", "3");
+    await world.flush();
+    world.uplink(again, hub);
+    await world.elapse(20_000);
+    expect(await homesOf(again)).toEqual([["hub", true]]);
+    expect(await read(again, "config/a")).toEqual(["3", "hub"]);
+    await world.elapse(5_000);
+    for (const [key, value] of [
+      ["config/b", "2"],
+      ["config/c", "3"],
+    ] as const)
+      expect(await read(again, key)).toEqual([value, "hub"]);
+    expect(await put(again, "config/d", "4")).toMatchObject({ ok: true, response: { kind: "queued" } });
+    await world.elapse(5_000);
+    expect(await read(again, "config/d")).toEqual(["4", "hub"]);
+  });
+
   test("restored, and below the same one again, has its homes as before", async () => {
     const { world, site, hub, declare } = await fleet();
     await declare(hub);
