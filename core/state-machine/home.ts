@@ -13,6 +13,11 @@ export interface HomeRow {
   readonly waiting: readonly ClusterId[];
   /** Our revision that declared it. An earlier one may have done so, too, and may still be answered. */
   readonly declared: Revision;
+  /**
+   * Our revision from which on the hub is the home without a break, of whatever hub, and by a shorter prefix as well: those
+   * below who heard of that queue what they write, and never run it.
+   */
+  readonly since: Revision;
   /** Likewise the parent's; 0 where it did not. */
   readonly asked: Revision;
 }

@@ -94,11 +94,11 @@ export class Homes {
     return [...selectors(command)].some((keys) => this.#rowsOf(keys).some((row) => placeAt(row).kind === "held"));
   }
 
-  /** The last revision of ours that declared the hub the home of something that it names; 0 where none did. */
-  declaredFor(command: KeyCommand): Revision {
+  /** Since which revision of ours the home of all that it names is the hub; 0 where that of nothing is. */
+  hubSince(command: KeyCommand): Revision {
     let last = revision(0);
     for (const keys of selectors(command))
-      for (const row of this.#rowsOf(keys)) if (row?.home === "hub" && row.declared > last) last = row.declared;
+      for (const row of this.#rowsOf(keys)) if (row?.home === "hub" && row.since > last) last = row.since;
     return last;
   }
 
@@ -146,6 +146,7 @@ const homesRow: RowCodec<Homes> = {
         row.open,
         row.waiting,
         row.declared,
+        row.since,
         row.asked,
       ]),
     ),
@@ -161,6 +162,7 @@ const homesRow: RowCodec<Homes> = {
           open: reader.flag(),
           waiting: readClusters(reader),
           declared: revision(reader.count()),
+          since: revision(reader.count()),
           asked: revision(reader.count()),
         };
       }),
@@ -212,11 +214,14 @@ export function takeHomeStep(tx: Transaction, told: Teller | null, at: Revision,
       const waiting = from === null ? step.waiting : [];
       // What we tell our children of the parent's is still the parent's.
       const asked = told?.revision ?? (owner === null ? revision(0) : (row?.asked ?? revision(0)));
-      // Said again, it is the same declaration, and its answers count: an operator said that a child is gone. What the parent
-      // declared is known below from where we tell of it.
-      const isAgain = from === null && row !== null && row.home === step.home && row.owner === owner && owner === null;
+      // Said again, it is the same declaration, and its answers count: an operator said that a child is gone.
+      const isAgain = from === null && row !== null && row.home === step.home && row.owner === owner;
       const declared = isAgain ? row.declared : at;
-      return write(tx, homes.with({ prefix, home: step.home, owner, open, waiting, declared, asked }));
+      // What the parent declared is known below from where we tell of it: what we gave up in between was each child's own.
+      const isTold = isAgain && owner !== null && row.since === row.declared;
+      const before = homes.rowOf(prefix);
+      const since = before?.home === "hub" && !isTold ? before.since : at;
+      return write(tx, homes.with({ prefix, home: step.home, owner, open, waiting, declared, since, asked }));
     }
     case "release":
       if (from === null || row === null || step.of < row.declared) return;

@@ -176,8 +176,8 @@ export class QueuedCommands {
    * left. That it has released the prefix since then does not tell: another life of it may have (L3).
    */
   #stale(command: KeyCommand, seen: Seen | null): Outcome | null {
-    const declared = homesOf(this.#tx).declaredFor(command);
-    return seenOfOurs(this.#tx, this.#ledger.position, seen) < declared
+    const since = homesOf(this.#tx).hubSince(command);
+    return seenOfOurs(this.#tx, this.#ledger.position, seen) < since
       ? refused("READ_ONLY", "the home of these keys was elsewhere meanwhile")
       : null;
   }

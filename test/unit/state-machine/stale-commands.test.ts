@@ -1,6 +1,6 @@
 /** Q2, Q3: commands that were queued before their writer heard that the home of their keys was away, and is back. */
 import { utf8Text } from "@openclaw/core/bytes.ts";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { converge, expectReplayable, falling, home, outcomeOf, settled, up } from "./family.ts";
 import { clusterId, epoch, linkId, OneCluster, put } from "./one-cluster.ts";
 
@@ -128,4 +128,67 @@ test("within what a middle tier was the home of, queued while that tells that al
   expect([ran(site, "config/keys/a"), ran(region, "config/keys/a"), ran(central, "config/keys/a")]).toEqual([1, 0, 0]);
   expect(outcomeOf(site, handle)).toMatchObject({ ok: true });
   expectReplayable(central, region, site);
+});
+
+describe("is no reason to refuse what is on its way: the home was upwards all along", () => {
+  test("a longer prefix is declared", () => {
+    const { hub, site, all } = settled();
+    site.run(put("config/keys/a", "1"));
+    const handle = site.position.revision;
+    hub.run(home("config/keys/", "hub"));
+    up(site, hub);
+    all();
+    expect([ran(site, "config/keys/a"), ran(hub, "config/keys/a")]).toEqual([0, 1]);
+    expect(outcomeOf(site, handle)).toMatchObject({ ok: true });
+    expectReplayable(hub, site);
+  });
+
+  test("an operator says above a middle tier that a child is gone", () => {
+    const { central, region, site, all } = tiers();
+    const gone = new OneCluster("mill", epoch("d"));
+    gone.run(put("own", "mill"));
+    up(gone, central);
+    central.run(home("keys/", "hub"));
+    all();
+    site.run(put("keys/a", "1"));
+    const handle = site.position.revision;
+    central.run(home("keys/", "hub", gone.cluster));
+    converge([region, central]);
+    up(site, region);
+    all();
+    expect([ran(site, "keys/a"), ran(region, "keys/a"), ran(central, "keys/a")]).toEqual([0, 0, 1]);
+    expect(outcomeOf(site, handle)).toMatchObject({ ok: true });
+    expectReplayable(central, region, site);
+  });
+
+  test("what a middle tier was the home of becomes its parent's", () => {
+    const { central, region, site, all } = tiers();
+    region.run(home("keys/", "hub"));
+    all();
+    site.run(put("keys/a", "1"));
+    const handle = site.position.revision;
+    central.run(home("keys/", "hub"));
+    converge([region, central]);
+    up(site, region);
+    all();
+    expect([ran(site, "keys/a"), ran(region, "keys/a"), ran(central, "keys/a")]).toEqual([0, 0, 1]);
+    expect(outcomeOf(site, handle)).toMatchObject({ ok: true });
+    expectReplayable(central, region, site);
+  });
+
+  test("what was around a longer prefix goes away and comes back", () => {
+    const { hub, site, all } = settled();
+    hub.run(home("config/keys/", "hub"));
+    all();
+    site.run(put("config/a", "1"));
+    site.run(put("config/keys/a", "1"));
+    there(hub);
+    up(site, hub);
+    all();
+    expect(["config/a", "config/keys/a"].map((key) => [ran(site, key), ran(hub, key)])).toEqual([
+      [1, 0],
+      [0, 1],
+    ]);
+    expectReplayable(hub, site);
+  });
 });
