@@ -9,18 +9,17 @@ import { revision } from "../ids.ts";
 import type { Documents } from "./documents.ts";
 import type { Down } from "./down.ts";
 import type { Drainer } from "./drain.ts";
-import type { Journal } from "./journal.ts";
 import type { KeyEvent } from "./key-row.ts";
 import type { Keys } from "./keys.ts";
 import { hashesOf } from "./outbox-row.ts";
 import type { ReadSession } from "./read-session.ts";
+import { type RenewalHost, renewOutbox } from "./renewal.ts";
 import type { Rungs } from "./rungs.ts";
-import type { ClientStore, MirrorRow } from "./store.ts";
+import type { ClientStore, MirrorRow, SiteLife } from "./store.ts";
 import { unconfirmedChanges } from "./unconfirmed.ts";
 
-export interface SiteChangeHost {
+export interface SiteChangeHost extends RenewalHost {
   readonly store: ClientStore;
-  readonly journal: Journal;
   readonly rungs: Rungs;
   readonly keys: Keys;
   readonly documents: Documents;
@@ -31,13 +30,8 @@ export interface SiteChangeHost {
   settled(): Promise<unknown>;
 }
 
-export interface EpochHost extends SiteChangeHost {
-  /** What waits goes on under another name. */
-  newLink(): Promise<void>;
-}
-
 /** @throws OpenClawError CLIENT_STORAGE_FAILED: to be done again */
-export async function followEpoch(host: EpochHost): Promise<void> {
+export async function followEpoch(host: SiteChangeHost, to: SiteLife): Promise<void> {
   const { store, journal, rungs, keys, documents, session, drainer, down } = host;
   await drainer.stop();
   // What the site said before counts for the epoch in which it said so.
@@ -53,7 +47,7 @@ export async function followEpoch(host: EpochHost): Promise<void> {
   keys.received(gone.map(deletion), revision(0));
   // A restored site does not know these streams, but may hold what came of them.
   journal.outbox.lostSight();
-  await host.newLink();
+  await renewOutbox(host, to);
   await drainer.abandon();
   down.forget();
   documents.rungsMoved();

@@ -22,8 +22,6 @@ export interface AnotherSiteHost extends SiteChangeHost {
   failed(error: unknown): void;
   /** Rows of this session that wait for the site before. */
   left(outbox: Outbox): void;
-  /** What is written from here on waits in it, under a name of its own. */
-  fresh(site: SiteLife): Promise<Outbox>;
 }
 
 /** @throws OpenClawError CLIENT_STORAGE_FAILED: to be done again */
@@ -34,7 +32,7 @@ export async function followSite(host: AnotherSiteHost, to: SiteLife): Promise<v
   await host.settled();
   const gone = keys.watched ? await store.mirrored() : [];
   const { outbox: old } = journal;
-  const fresh = await host.fresh(to);
+  const fresh = await host.links.fresh(old, to);
   const cursor = revision(0);
   const beginning: DownCursor = {
     ...to,

@@ -4,15 +4,13 @@
  * refuse, so that another site is never taken for another life of the one that is known.
  */
 import type { OpenClawError } from "../errors.ts";
-import { type ClusterId, isClusterId, seq } from "../ids.ts";
+import { type ClusterId, isClusterId } from "../ids.ts";
 import type { Hello, Welcome } from "../sync/child-link.ts";
 import type { followEpoch } from "./another-epoch.ts";
 import type { AnotherSiteHost, followSite } from "./another-site.ts";
 import { callListener } from "./listener.ts";
 import type { Roams } from "./options.ts";
-import { Outbox } from "./outbox.ts";
-import type { OwnLinks } from "./own-link.ts";
-import type { Settlement } from "./settlement.ts";
+import type { renewOutbox } from "./renewal.ts";
 import type { SiteLife } from "./store.ts";
 
 /** This device follows another site from here on; what it holds of documents is offered to that. */
@@ -21,11 +19,13 @@ export interface Roamed {
   readonly to: string;
 }
 
-export interface MeetingHost extends Omit<AnotherSiteHost, "fresh"> {
-  readonly links: OwnLinks;
-  readonly settlement: Settlement;
+export interface MeetingHost extends AnotherSiteHost {
   readonly roaming: Roams;
-  online(): Promise<{ readonly followEpoch: typeof followEpoch; readonly followSite: typeof followSite }>;
+  online(): Promise<{
+    readonly followEpoch: typeof followEpoch;
+    readonly followSite: typeof followSite;
+    readonly renewOutbox: typeof renewOutbox;
+  }>;
   /** The next connection begins at once. */
   restart(): void;
 }
@@ -88,7 +88,7 @@ export class Meeting {
         if (met !== null && this.#host.roaming === "documents") await this.#roam(met);
         return journal.outbox.lostSight();
       case "SESSION_EXPIRED":
-        return this.#newLink(known);
+        return (await this.#host.online()).renewOutbox(this.#host, known);
       default:
         return journal.outbox.lostSight();
     }
@@ -102,14 +102,14 @@ export class Meeting {
 
   async #followEpoch(met: SiteLife): Promise<void> {
     const { followEpoch } = await this.#host.online();
-    await followEpoch({ ...this.#host, newLink: () => this.#newLink(met) });
+    await followEpoch(this.#host, met);
     this.#follow();
   }
 
   async #roam(met: SiteLife): Promise<void> {
     const from = this.#host.down.cluster ?? "";
     const { followSite } = await this.#host.online();
-    await followSite({ ...this.#host, fresh: (site) => this.#fresh(site) }, met);
+    await followSite(this.#host, met);
     this.#follow();
     for (const listener of [...this.#listeners]) callListener(listener, { from, to: met.cluster });
   }
@@ -117,17 +117,5 @@ export class Meeting {
   #follow(): void {
     this.#isBlind = false;
     this.#host.restart();
-  }
-
-  /** The site no longer knows this stream: what is left of it goes on under another name. */
-  async #newLink(site: SiteLife | null): Promise<void> {
-    const { settlement, journal } = this.#host;
-    await settlement.renew(journal.outbox, await this.#fresh(site));
-  }
-
-  async #fresh(site: SiteLife | null): Promise<Outbox> {
-    const outbox = new Outbox(await this.#host.links.draw(), seq(1));
-    if (site !== null) outbox.meet(site);
-    return outbox;
   }
 }

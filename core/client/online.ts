@@ -12,6 +12,7 @@ export { Lease } from "./lease.ts";
 export { linkOwner } from "./link-owner.ts";
 export { sendOutbox } from "./outbox-stream.ts";
 export { sortOutcomes } from "./outcomes.ts";
+export { renewOutbox } from "./renewal.ts";
 export { isAt, recipeOf, replayed } from "./replay.ts";
 export { Taken } from "./taken.ts";
 export { snapshotAfter, takenOfPiece } from "./taken-snapshot.ts";

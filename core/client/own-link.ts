@@ -1,9 +1,11 @@
 /** The links of one session: drawn by it, and claimed while it may send by them. */
 import { toHex } from "../bytes.ts";
 import { OpenClawError } from "../errors.ts";
-import { isLinkId, type LinkId } from "../ids.ts";
+import { isLinkId, type LinkId, seq } from "../ids.ts";
 import type { Random } from "../ports.ts";
 import type { Claim } from "./drain.ts";
+import { Outbox } from "./outbox.ts";
+import type { SiteLife } from "./store.ts";
 
 /** D4: a session's stream and actor, drawn afresh and never used again. */
 export function drawLink(random: Random): LinkId {
@@ -33,10 +35,17 @@ export class OwnLinks {
     if (release !== null) this.#releases.set(link, release);
   }
 
-  async draw(): Promise<LinkId> {
-    const link = drawLink(this.#random);
-    this.add(link, await this.#claim(link));
-    return link;
+  /** An outbox under another name than `current`, which is this session's until it is stored that this one is. */
+  async fresh(current: Outbox, site: SiteLife | null): Promise<Outbox> {
+    let link = [...this.#names].at(-1);
+    // Else storing that failed for the last one: nothing goes by its name, which is claimed, and it is tried again.
+    if (link === undefined || link === current.link) {
+      link = drawLink(this.#random);
+      this.add(link, await this.#claim(link));
+    }
+    const outbox = new Outbox(link, seq(1));
+    if (site !== null) outbox.meet(site);
+    return outbox;
   }
 
   /** What is left of it is anybody's to send. */

@@ -115,13 +115,6 @@ export class Settlement {
     );
   }
 
-  /** The same for this session's own, until nothing is left of it: rows may have been on their way into it meanwhile. */
-  async renew(old: Outbox, fresh: Outbox): Promise<void> {
-    do {
-      await this.abandon(old, fresh);
-    } while (old.size > 0);
-  }
-
   async #take(outbox: Outbox, outcomes: readonly Answered[], fresh: Outbox | null): Promise<readonly DocumentName[]> {
     const rows = outcomes.flatMap(({ seq, outcome }) => {
       const unanswered = outbox.answer(seq);

@@ -1,5 +1,6 @@
 /** L3 at a client: its site is restored, and what was told of the life before does not count in the next one. */
 import { utf8, utf8Text } from "@openclaw/core/bytes.ts";
+import type { ClientOptions } from "@openclaw/core/client/client.ts";
 import type { DocumentHandle } from "@openclaw/core/client/document-handle.ts";
 import type { Draft } from "@openclaw/core/client/journal.ts";
 import { Keys, type KeysHost } from "@openclaw/core/client/keys.ts";
@@ -20,13 +21,16 @@ const changesAt = async (site: TestCluster) =>
   (await site.read({ kind: "document", collection: "log", document: "today", after: 0, limit: 99 })).changes;
 
 /** A site below a hub, and a client of it whose connections go to whatever `site` is. */
-async function beginning(options: { readonly prefixes?: readonly string[] } = {}) {
+async function beginning(
+  subscribe: { readonly prefixes?: readonly string[] } = {},
+  options: Partial<ClientOptions> = {},
+) {
   const world = new World();
   const [site, hub] = [await world.cluster("california"), await world.cluster("hub")];
   const uplink = world.uplink(site, hub);
   const store = new HeldStore();
   const reach = { site };
-  const open = () => world.client(site, { store, connect: async () => reach.site.connect(), subscribe: options });
+  const open = () => world.client(site, { store, connect: async () => reach.site.connect(), subscribe, ...options });
   const client = await open();
   await world.elapse(1_000);
   /** The site goes on from a backup of revision `at`; whoever was connected is cut off. */
@@ -126,6 +130,31 @@ describe("a site that was restored", () => {
     expect(store.failing).toBe(0);
     expect((await changesAt(after)).map(({ hash }) => hash)).toContain(edit.hashes[0]);
     expect(client.status()).toMatchObject({ unsynced: 0, link: "online" });
+  });
+
+  test("D4: storage that fails then, however often, costs one link", async () => {
+    const held = new Set<string>();
+    const claim = async (link: string) => {
+      held.add(link);
+      return () => void held.delete(link);
+    };
+    const { world, client, store, restore } = await beginning({ prefixes: [""] }, { claim });
+    const write = store.write.bind(store);
+    let failures = 5;
+    store.write = async (step) => {
+      // What comes first is stored; that what waits goes on under the other name is not.
+      if (held.size === 1 || step.mirrorReset === true || failures === 0) return write(step);
+      failures--;
+      throw new Error("planted");
+    };
+    const after = await restore(0);
+    await world.elapse(60_000);
+    expect([failures, held.size]).toEqual([0, 2]);
+    client.kv.put("a", "1");
+    await world.elapse(1_000);
+    expect(await after.get("a")).toBe("1");
+    await client.stop();
+    expect(held.size).toBe(0);
   });
 
   test("L3: who watches keys hears that those are gone which the restored site lacks", async () => {

@@ -346,3 +346,33 @@ test("Q1: where storage fails behind the switch, what its caller repeats is not 
   expect([putsAt(shop), putsAt(depot)]).toEqual([{}, {}]);
   expect(van.client.status()).toMatchObject({ unsynced: 0, failed: 0 });
 });
+
+test("D4: a switch whose storing fails claims one link, however often it is tried", async () => {
+  const held = new Set<string>();
+  const claim = async (link: string) => {
+    held.add(link);
+    return () => void held.delete(link);
+  };
+  const { world, shop, depot, van } = await Van.between({ claim });
+  const before = van.client.link;
+  expect([...held]).toEqual([before]);
+  van.client.kv.put("mine", "1");
+  const { store } = van;
+  const write = store.write.bind(store);
+  let failures = 5;
+  store.write = async (step) => {
+    if (step.mirrorReset !== true || failures === 0) return write(step);
+    failures--;
+    throw new Error("planted");
+  };
+  await van.drive(depot, 60_000);
+  expect([failures, van.client.status().cluster]).toEqual([0, "depot"]);
+  expect([held.size, held.has(before)]).toEqual([1, false]);
+  van.client.kv.put("depot's", "1");
+  await world.elapse(1_000);
+  expect([putsAt(shop), putsAt(depot)]).toEqual([{}, { "depot's": 1 }]);
+  await van.drive(shop, 60_000);
+  expect([putsAt(shop), held.size]).toEqual([{ mine: 1 }, 1]);
+  await van.client.stop();
+  expect(held.size).toBe(0);
+});
