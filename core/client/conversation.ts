@@ -7,6 +7,7 @@ import type { Down } from "./down.ts";
 import type { Drainer } from "./drain.ts";
 import type { Journal } from "./journal.ts";
 import type { Keys } from "./keys.ts";
+import type { LinkOwnerHost } from "./link-owner.ts";
 import type { Meeting } from "./meeting.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Presence } from "./presence.ts";
@@ -17,7 +18,7 @@ import type { LinkCode, SiteLink } from "./site-link.ts";
 import type { Trouble } from "./trouble.ts";
 import type { Upstream } from "./upstream.ts";
 
-export interface ConversationHost {
+export interface ConversationHost extends Pick<LinkOwnerHost, "inspection" | "nextTurn"> {
   readonly site: SiteLink;
   readonly journal: Journal;
   readonly rungs: Rungs;

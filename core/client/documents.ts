@@ -7,9 +7,8 @@ import type { NextTurn } from "../ports.ts";
 import type { ProvisionalChanges } from "../provisional/message.ts";
 import { nameRefusal } from "../state-machine/document-name.ts";
 import type { DocumentHandle } from "./document-handle.ts";
-import { Foresight } from "./foresight.ts";
+import type { Foresight } from "./foresight.ts";
 import { Forks } from "./forks.ts";
-import type { Inspection } from "./inspection.ts";
 import { type DocumentHost, OpenDocument } from "./open-document.ts";
 import { Slices } from "./slices.ts";
 import type { StandardSchema } from "./standard-schema.ts";
@@ -23,7 +22,6 @@ const OPEN_MAX = SUBSCRIPTION_DOCUMENTS_MAX;
 /** What documents need of their client. */
 export interface DocumentsHost extends Omit<DocumentHost, "slices" | "forks"> {
   readonly nextTurn: NextTurn;
-  readonly inspection: Inspection;
   /** Documents that are built from here on are edited under another actor: numbers of what was discarded are not used again (D2). */
   renewActor(): void;
   /** Makes sure that the document is part of what the parent streams. */
@@ -34,14 +32,12 @@ export class Documents {
   readonly #host: DocumentsHost;
   readonly #slices: Slices;
   readonly #forks: Forks;
-  readonly #foresight: Foresight;
   readonly #open = new Map<string, { readonly document: OpenDocument; readonly loaded: Promise<void> }>();
 
   constructor(host: DocumentsHost) {
     this.#host = host;
     this.#slices = new Slices(host.clock, host.nextTurn);
     this.#forks = new Forks(host.clock);
-    this.#foresight = new Foresight(host.nextTurn, host.inspection);
   }
 
   /**
@@ -106,9 +102,9 @@ export class Documents {
   }
 
   /** Others' that are not committed (D5): they show in the open document. */
-  provisional({ collection, document: id, changes }: ProvisionalChanges): void {
+  provisional({ collection, document: id, changes }: ProvisionalChanges, foresight: Foresight): void {
     const open = this.#open.get(nameOf(collection, id));
-    if (open !== undefined) this.#foresight.add(open.document, changes);
+    if (open !== undefined) foresight.add(open.document, changes);
   }
 
   /** The client is stopped: its storage is not read again. */

@@ -1,7 +1,10 @@
 /** What this session's own link tells, and whom: the owner of one connection. */
+import type { NextTurn } from "../ports.ts";
 import type { ChildLinkOwner, Welcome } from "../sync/child-link.ts";
 import type { Documents } from "./documents.ts";
 import type { Down } from "./down.ts";
+import { Foresight } from "./foresight.ts";
+import type { Inspection } from "./inspection.ts";
 import type { Journal } from "./journal.ts";
 import { requireSent } from "./outbox-row.ts";
 import type { Presence } from "./presence.ts";
@@ -14,6 +17,8 @@ export interface LinkOwnerHost {
   readonly upstream: Upstream;
   readonly presence: Presence;
   readonly documents: Documents;
+  readonly inspection: Inspection;
+  readonly nextTurn: NextTurn;
   /** @throws OpenClawError WRONG_CLUSTER, WRONG_EPOCH */
   welcomed(welcome: Welcome): void;
   /** Outcomes of rows up to `to` came. */
@@ -25,6 +30,7 @@ export interface LinkOwnerHost {
 export function linkOwner(host: LinkOwnerHost): Omit<ChildLinkOwner, "closed"> {
   const { down, upstream, presence, documents, settle } = host;
   const { outbox } = host.journal;
+  const foresight = new Foresight(host.nextTurn, host.inspection);
   return {
     source: {
       oldest: () => outbox.oldest(),
@@ -44,6 +50,6 @@ export function linkOwner(host: LinkOwnerHost): Omit<ChildLinkOwner, "closed"> {
     snapshot: (step) => down.snapshot(step),
     holds: (...held) => upstream.holds(...held),
     presence: (told) => presence.told(told),
-    provisional: (changes) => documents.provisional(changes),
+    provisional: (changes) => documents.provisional(changes, foresight),
   };
 }

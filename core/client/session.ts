@@ -113,7 +113,6 @@ export class Session {
       rungs,
       clock,
       nextTurn: options.nextTurn,
-      inspection,
       digest: restored.digest,
       quarantines,
       quarantine: (rows) =>
@@ -263,6 +262,7 @@ export class Session {
       roaming: this.#roaming,
       presence: this.presence,
       trouble: this.#trouble,
+      nextTurn: options.nextTurn,
       changed,
     });
   }
