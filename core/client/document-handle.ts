@@ -70,7 +70,10 @@ export interface DocumentHandle<T> {
   quarantined(): readonly QuarantinedChange[];
   /** Null while the change is not yet stored on this device. */
   rung(hash: ChangeHash): Rung | null;
-  /** Resolves when the change is on that rung. @throws OpenClawError what it failed with */
+  /**
+   * Resolves when the change is on that rung.
+   * @throws OpenClawError what it failed with; UNAVAILABLE: it was provisional, and not committed in its time. It may come later.
+   */
   settled(hash: ChangeHash, rung: Rung): Promise<void>;
   /** Ends this handle: its listeners are not called any more. */
   close(): void;

@@ -259,7 +259,7 @@ export class OpenDocument implements Showing {
       },
       edits: () => this.#editStates(),
       rung: (hash) => this.#host.rungs.rung(hash),
-      settled: (hash, rung) => this.#host.rungs.settled(hash, rung),
+      settled: (hash, rung) => this.provisional.settled(hash, rung),
       close: () => {
         if (closed) return;
         closed = true;

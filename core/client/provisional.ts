@@ -9,6 +9,7 @@ import type { DocumentChange } from "../ledger/record.ts";
 import type { Clock } from "../ports.ts";
 import type { Rungs } from "./rungs.ts";
 import type { Quarantine } from "./sound-document.ts";
+import type { Rung } from "./store.ts";
 
 /**
  * How long one shows that is not stored, ms. Longer than a gateway waits for a majority, and its author then waits to try
@@ -20,6 +21,8 @@ export const PROVISIONAL_SHOWN_MAX = 64;
 /** What Automerge refuses costs building the document anew; after one, none shows for so long, ms. */
 const DISTRUST_MS = 60_000;
 
+type ShownRungs = Pick<Rungs, "provisional" | "received" | "rung" | "settled" | "timeLeft">;
+
 interface Shown {
   readonly change: DocumentChange;
   until: number;
@@ -27,7 +30,7 @@ interface Shown {
 
 export class Provisional {
   readonly #clock: Clock;
-  readonly #rungs: Pick<Rungs, "provisional" | "received">;
+  readonly #rungs: ShownRungs;
   /** One of them came to nothing: all have to go. */
   readonly #over: () => void;
   /** Each after what it depends on. */
@@ -36,7 +39,7 @@ export class Provisional {
   #distrustedUntil = Number.NEGATIVE_INFINITY;
   #isStopped = false;
 
-  constructor(clock: Clock, rungs: Pick<Rungs, "provisional" | "received">, over: () => void) {
+  constructor(clock: Clock, rungs: ShownRungs, over: () => void) {
     this.#clock = clock;
     this.#rungs = rungs;
     this.#over = over;
@@ -53,12 +56,17 @@ export class Provisional {
     quarantine: Quarantine,
   ): readonly DocumentChange[] {
     const now = this.#clock.now();
+    const until = now + PROVISIONAL_MS;
     if (this.#isStopped || now < this.#distrustedUntil) return [];
     const found = new Map<ChangeHash, DocumentChange>();
     for (const change of changes) {
       const { hash, deps } = change;
       const shown = this.#shown.get(hash);
-      if (shown !== undefined) shown.until = now + PROVISIONAL_MS;
+      if (shown !== undefined) {
+        shown.until = until;
+        // Its site's word of it may be here, and what it brought not in the document yet.
+        if (this.#rungs.rung(hash) === null) this.#rungs.provisional([hash], until);
+      }
       if (shown !== undefined || found.has(hash) || this.#shown.size + found.size >= PROVISIONAL_SHOWN_MAX) continue;
       // The first change of a document says that there is one: an app that opens it asks for that.
       if (deps.length === 0 || Automerge.hasHeads(doc, [hash])) continue;
@@ -72,8 +80,26 @@ export class Provisional {
   showing(changes: readonly DocumentChange[]): void {
     const until = this.#clock.now() + PROVISIONAL_MS;
     for (const change of changes) this.#shown.set(change.hash, { change, until });
-    this.#rungs.provisional(changes.map(({ hash }) => hash));
+    this.#rungs.provisional(
+      changes.map(({ hash }) => hash),
+      until,
+    );
     this.#cancel ??= this.#clock.after(PROVISIONAL_MS, () => this.#look());
+  }
+
+  /**
+   * One that went with another whose time was over may still come, as may one of a document that was closed: of those, too, it
+   * is waited for until their own time is over.
+   * @throws OpenClawError what the change failed with; UNAVAILABLE: it showed, and was not committed in its time
+   */
+  settled(hash: ChangeHash, rung: Rung): Promise<void> {
+    const settled = this.#rungs.settled(hash, rung);
+    const look = (): void => {
+      const left = this.#rungs.timeLeft(hash, this.#clock.now());
+      if (left > 0) this.#clock.after(left, look);
+    };
+    look();
+    return settled;
   }
 
   /** Of changes that are stored, those that show already, which are provisional no more; and the others. */

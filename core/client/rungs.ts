@@ -23,8 +23,8 @@ export class Rungs {
   readonly #own = new Set<ChangeHash>();
   /** Made here and not stored: not yet, or never, as `#failed` then says. */
   readonly #unsaved = new Set<ChangeHash>();
-  /** Others', shown before they are committed (D5): on no rung, and not stored. Oldest first. */
-  readonly #provisional = new Set<ChangeHash>();
+  /** Others', shown before they are committed (D5): on no rung, and not stored. Until when each shows; oldest first. */
+  readonly #provisional = new Map<ChangeHash, number>();
   /** In an outbox of this device. */
   readonly #queued = new Set<ChangeHash>();
   /** Committed by the site at this revision, and not known to be at the hub. */
@@ -133,12 +133,20 @@ export class Rungs {
   }
 
   /** Others' that show, and are nowhere. */
-  provisional(hashes: readonly ChangeHash[]): void {
-    for (const hash of hashes) this.#provisional.add(hash);
-    for (const hash of this.#provisional) {
+  provisional(hashes: readonly ChangeHash[], until: number): void {
+    for (const hash of hashes) this.#provisional.set(hash, until);
+    for (const hash of this.#provisional.keys()) {
       if (this.#provisional.size <= PROVISIONAL_MAX) break;
       this.#provisional.delete(hash);
+      this.#reject(hash, notInTime());
     }
+  }
+
+  /** Who waits for a provisional one whose time is over waits no more. @returns for how long others wait, ms */
+  timeLeft(hash: ChangeHash, now: number): number {
+    const left = (this.#provisional.get(hash) ?? 0) - now;
+    if (left <= 0 && this.#provisional.has(hash)) this.#reject(hash, notInTime());
+    return left;
   }
 
   /** They are stored here. */
@@ -322,6 +330,8 @@ export class Rungs {
     }
   }
 }
+
+const notInTime = (): OpenClawError => new OpenClawError("UNAVAILABLE", "it was shown, and not committed in time");
 
 const anotherLife = (): OpenClawError =>
   new OpenClawError("WRONG_EPOCH", "the site went on in another epoch, which may lack this write; read, then decide");
