@@ -5,6 +5,7 @@
 
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type GatewayState, Rotation } from "@openclaw/core/sync/rotation.ts";
+import { besideLoader } from "../beside.ts";
 import { browserClock, browserRandom } from "../ports.ts";
 import type { Dialer } from "./dialer.ts";
 import { FrameStream } from "./frame-stream.ts";
@@ -22,7 +23,9 @@ const CLOSE_MS_MAX = 1_000;
 
 export class SiteConnection {
   #gateways: readonly Gateway[] = [];
-  #dialer: Promise<Dialer> | undefined;
+  readonly #loaded = besideLoader("the code that dials a gateway", async () =>
+    (await import("./dialer.ts")).createDialer(),
+  );
   /** Open ones: the current one, and any that is tried. */
   readonly #connections = new Set<GatewayConnection>();
   readonly #rotation: Rotation<Gateway>;
@@ -141,11 +144,13 @@ export class SiteConnection {
   async #dial(caller: string, ended: OpenClawError | null): Promise<FrameStream> {
     const { signal } = this.#dialling;
     const failures: string[] = [];
+    // Without it no gateway has failed.
+    const dialer = await this.#loaded();
     const stream = await this.#rotation.dial(
       ended,
       async (gateway) => {
         if (this.#closed) throw new OpenClawError("STOPPED");
-        const connection = await this.#connection(gateway, signal);
+        const connection = await this.#connection(dialer, gateway, signal);
         try {
           const opened = await this.#stream(caller, connection);
           this.#current = { gateway: gateway.peer, connection };
@@ -164,8 +169,7 @@ export class SiteConnection {
     throw new OpenClawError("UNAVAILABLE", failures.join("; ") || "no gateway has an address for browsers");
   }
 
-  async #connection(gateway: Gateway, dropped: AbortSignal): Promise<GatewayConnection> {
-    const dialer = await this.#loaded();
+  async #connection(dialer: Dialer, gateway: Gateway, dropped: AbortSignal): Promise<GatewayConnection> {
     const signal = AbortSignal.any([dropped, AbortSignal.timeout(DIAL_MS_MAX)]);
     const connection = await dialer.dial(gateway.addresses, (ended) => this.#connections.delete(ended), signal);
     if (dropped.aborted) connection.abort(asUnavailable(dropped.reason));
@@ -187,15 +191,6 @@ export class SiteConnection {
     this.#lastOf.set(caller, connection);
     this.#streams.add(stream);
     return stream;
-  }
-
-  #loaded(): Promise<Dialer> {
-    this.#dialer ??= import("./dialer.ts").then(({ createDialer }) => createDialer());
-    // A chunk that could not be loaded is asked for again at the next try.
-    this.#dialer.catch(() => {
-      this.#dialer = undefined;
-    });
-    return this.#dialer;
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { GatewayState } from "@openclaw/core/sync/rotation.ts";
+import { besideLoader } from "../beside.ts";
 import type { Gateway } from "../connection/gateways.ts";
 import type { TabSite } from "../worker/worker-service.ts";
 
@@ -12,19 +13,21 @@ export interface ClosableSite extends TabSite {
   close(): Promise<void>;
 }
 
+/** @param gateways those known by then */
+export type OpenSite = (gateways: readonly Gateway[]) => ClosableSite;
+
 export class LoadedTabSite implements TabSite {
-  readonly #load: (gateways: readonly Gateway[]) => Promise<ClosableSite>;
+  readonly #load: () => Promise<OpenSite>;
   #gateways: readonly Gateway[];
-  #loading: Promise<ClosableSite> | null = null;
   #site: ClosableSite | null = null;
   #drops = 0;
   #frozen = false;
   #closed = false;
 
   /** @param load called at once, and again at the next try if it failed */
-  constructor(gateways: readonly Gateway[], load: (gateways: readonly Gateway[]) => Promise<ClosableSite>) {
+  constructor(gateways: readonly Gateway[], load: () => Promise<OpenSite>) {
     this.#gateways = gateways;
-    this.#load = load;
+    this.#load = besideLoader("the code for a connection", load);
     this.#loaded().catch(() => undefined);
   }
 
@@ -61,28 +64,18 @@ export class LoadedTabSite implements TabSite {
 
   async close(): Promise<void> {
     this.#closed = true;
-    // What could not be loaded holds nothing.
-    const site = await this.#loading?.catch(() => null);
-    await site?.close();
+    await this.#site?.close();
   }
 
-  #loaded(): Promise<ClosableSite> {
-    if (this.#closed) return Promise.reject(new OpenClawError("STOPPED"));
-    this.#loading ??= this.#begin();
-    return this.#loading;
-  }
-
-  /** @throws OpenClawError UNAVAILABLE */
-  async #begin(): Promise<ClosableSite> {
-    try {
-      const site = await this.#load(this.#gateways);
-      this.#site = site;
-      site.setGateways(this.#gateways);
-      if (this.#frozen) site.freeze();
-      return site;
-    } catch (error) {
-      this.#loading = null;
-      throw new OpenClawError("UNAVAILABLE", "the code for a connection could not be loaded", { cause: error });
+  /** @throws OpenClawError UNAVAILABLE, STOPPED */
+  async #loaded(): Promise<ClosableSite> {
+    const open = await this.#load();
+    // Nothing is opened that nobody would close.
+    if (this.#closed) throw new OpenClawError("STOPPED");
+    if (this.#site === null) {
+      this.#site = open(this.#gateways);
+      if (this.#frozen) this.#site.freeze();
     }
+    return this.#site;
   }
 }

@@ -1,8 +1,8 @@
 /** The worker's end of what crosses between a page and its worker: the device's store, and streams to the site. */
-import type { Inspection } from "@openclaw/core/client/inspection.ts";
-import { OpenClawError, unreachable } from "@openclaw/core/errors.ts";
+import { type OpenClawError, unreachable } from "@openclaw/core/errors.ts";
 import type { ChildMessage, FrameConnection, ParentMessage } from "@openclaw/core/sync/message.ts";
 import type { GatewayState } from "@openclaw/core/sync/rotation.ts";
+import { besideLoader } from "../beside.ts";
 import type { Gateway } from "../connection/gateways.ts";
 import type { DeviceStore } from "../storage/device-store.ts";
 import { errorData, errorOf } from "./error-data.ts";
@@ -108,27 +108,16 @@ export class WorkerService {
 
 type ConnectionCode = typeof import("./worker-connection.ts");
 
-/** No document waits for it. It is asked for again at the next try. @throws OpenClawError UNAVAILABLE */
-async function loadConnection(): Promise<ConnectionCode> {
-  try {
-    return await import("./worker-connection.ts");
-  } catch (error) {
-    throw new OpenClawError("UNAVAILABLE", "the code for a connection could not be loaded", { cause: error });
-  }
-}
+/** Asked for again at the next try. */
+const loadConnection = besideLoader("the code for a connection", () => import("./worker-connection.ts"));
 
-/** Nobody waits for it before the site has sent something. @throws OpenClawError UNAVAILABLE, MALFORMED_FRAME */
+/** Nobody waits for it before the site has sent something. */
+const loadInspection = besideLoader("the code that checks changes", () => import("./plain-inspection.ts"));
+
+/** @throws OpenClawError UNAVAILABLE, MALFORMED_FRAME */
 async function inspect(suspect: Suspect): Promise<unknown> {
   const { inspection } = await loadInspection();
   return suspect.kind === "records" ? inspection.records(suspect.records) : inspection.changes(suspect.changes);
-}
-
-async function loadInspection(): Promise<{ readonly inspection: Inspection }> {
-  try {
-    return await import("./plain-inspection.ts");
-  } catch (error) {
-    throw new OpenClawError("UNAVAILABLE", "the code that checks changes could not be loaded", { cause: error });
-  }
 }
 
 const handedOver = (message: RelayMessage<ParentMessage>): readonly ArrayBuffer[] =>

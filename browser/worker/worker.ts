@@ -32,9 +32,10 @@ function begin({ tab, name, gateways }: Extract<PageMessage, { kind: "start" }>)
     post({ kind: "ready" }, []);
     return new Promise(() => undefined);
   });
-  const site = new LoadedTabSite(gateways, async (known) =>
-    (await import("../tabs/open-tab-site.ts")).openTabSite(tab, name, known),
-  );
+  const site = new LoadedTabSite(gateways, async () => {
+    const { openTabSite } = await import("../tabs/open-tab-site.ts");
+    return (known) => openTabSite(tab, name, known);
+  });
   const turn = mirrorTurn(name);
   return new WorkerService(
     turn.then((its) => openStore(name, its)),

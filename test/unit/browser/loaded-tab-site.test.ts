@@ -1,7 +1,7 @@
 /** A tab's way to the site while its code is on the way. */
 
 import type { Gateway } from "@openclaw/browser/connection/gateways.ts";
-import { type ClosableSite, LoadedTabSite } from "@openclaw/browser/tabs/loaded-tab-site.ts";
+import { type ClosableSite, LoadedTabSite, type OpenSite } from "@openclaw/browser/tabs/loaded-tab-site.ts";
 import { RelayEnd } from "@openclaw/browser/worker/relay.ts";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { expect, test } from "vitest";
@@ -41,10 +41,14 @@ class ToldSite implements ClosableSite {
 /** Its code comes when the test says so. */
 function loading() {
   const site = new ToldSite();
-  const asked: { readonly come: () => void; readonly fail: () => void; readonly known: readonly Gateway[] }[] = [];
-  const loaded = new LoadedTabSite([gateway("one")], (known) => {
-    const { promise, resolve, reject } = Promise.withResolvers<ClosableSite>();
-    asked.push({ come: () => resolve(site), fail: () => reject(new Error("no such file")), known });
+  const asked: { readonly come: () => void; readonly fail: () => void }[] = [];
+  const open = (gateways: readonly Gateway[]) => {
+    site.told.push(`opens ${gateways.map(({ peer }) => peer)}`);
+    return site;
+  };
+  const loaded = new LoadedTabSite([gateway("one")], () => {
+    const { promise, resolve, reject } = Promise.withResolvers<OpenSite>();
+    asked.push({ come: () => resolve(open), fail: () => reject(new Error("no such file")) });
     return promise;
   });
   return { site, asked, loaded };
@@ -59,7 +63,7 @@ test("the code is asked for at once, and what was said meanwhile counts", async 
   const connecting = loaded.connect(null);
   asked[0]?.come();
   await connecting;
-  expect(site.told).toEqual(["gateways two", "freeze", "connect"]);
+  expect(site.told).toEqual(["opens two", "freeze", "connect"]);
   loaded.resume();
   loaded.drop();
   loaded.setGateways([gateway("three")]);
@@ -75,10 +79,9 @@ test("code that could not be loaded is asked for again at the next try", async (
   await expect(first).rejects.toMatchObject({ code: "UNAVAILABLE" });
   loaded.setGateways([gateway("two")]);
   const second = loaded.connect(null);
-  expect(asked[1]?.known).toEqual([gateway("two")]);
   asked[1]?.come();
   await second;
-  expect(site.told.at(-1)).toBe("connect");
+  expect(site.told).toEqual(["opens two", "connect"]);
 });
 
 test("who was dropped while the code was on its way dials nobody", async () => {
@@ -90,19 +93,19 @@ test("who was dropped while the code was on its way dials nobody", async () => {
   expect(site.told).not.toContain("connect");
 });
 
-test("closed while the code is on its way, it closes what comes, and connects no more", async () => {
+test("tries that wait for the code together open one site, and its end is waited for", async () => {
   const { site, asked, loaded } = loading();
-  const closing = loaded.close();
+  const connecting = [loaded.connect(null), loaded.connect(null)];
   asked[0]?.come();
-  await closing;
-  expect(site.told.at(-1)).toBe("close");
-  await expect(loaded.connect(null)).rejects.toEqual(new OpenClawError("STOPPED"));
+  await Promise.all(connecting);
+  await loaded.close();
+  expect(site.told).toEqual(["opens one", "connect", "connect", "close"]);
 });
 
-test("closed before code that never comes, it holds nothing", async () => {
-  const { asked, loaded } = loading();
-  const closing = loaded.close();
-  asked[0]?.fail();
-  await closing;
-  expect(asked).toHaveLength(1);
+test("closed while the code is on its way, it waits for none, opens nothing, and connects no more", async () => {
+  const { site, asked, loaded } = loading();
+  await loaded.close();
+  asked[0]?.come();
+  await expect(loaded.connect(null)).rejects.toEqual(new OpenClawError("STOPPED"));
+  expect([asked.length, site.told]).toEqual([1, []]);
 });

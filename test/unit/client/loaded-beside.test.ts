@@ -1,5 +1,5 @@
 /** A client whose code for a connection, and for exported outboxes, is still on its way. */
-import { besideLoader } from "@openclaw/browser/beside.ts";
+import { BESIDE_MS_MAX, besideLoader } from "@openclaw/browser/beside.ts";
 import { browserDigest } from "@openclaw/browser/ports.ts";
 import { inspection } from "@openclaw/browser/worker/plain-inspection.ts";
 import type { Client } from "@openclaw/core/client/client.ts";
@@ -7,7 +7,7 @@ import { MemoryClientStore } from "@openclaw/core/client/memory-store.ts";
 import * as online from "@openclaw/core/client/online.ts";
 import * as transfer from "@openclaw/core/client/outbox-transfer.ts";
 import { restoreClient } from "@openclaw/core/client/restore.ts";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { codeOf } from "../sync/code-of.ts";
 import { type TestCluster, World } from "../sync/world.ts";
 import { append, EMPTY, type Log } from "./log.ts";
@@ -115,6 +115,25 @@ test("code for a connection that could not be loaded shows, and is asked for aga
   await world.flush();
   expect(client.status().link).toBe("online");
   expect(onlineLoads.asked).toBe(2);
+});
+
+test("code for a connection whose request is never answered shows in time, and is asked for again at the next try", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { world, client, onlineLoads } = await page();
+  for (let asked = 1; asked <= 3; asked++) {
+    await vi.advanceTimersByTimeAsync(BESIDE_MS_MAX);
+    // Longer than between any two tries.
+    await world.elapse(20_000);
+    expect(onlineLoads.asked).toBe(asked + 1);
+    expect(client.status()).toMatchObject({
+      link: "connecting",
+      lastError: { code: "UNAVAILABLE", details: "the code for a connection could not be loaded" },
+    });
+  }
+  onlineLoads.come();
+  await world.flush();
+  expect(client.status()).toMatchObject({ link: "online", lastError: null });
 });
 
 test("once the code for a connection is here, what another author writes is made once more", async () => {
