@@ -23,18 +23,13 @@ const DISTRUST_MS = 60_000;
 
 type ShownRungs = Pick<Rungs, "provisional" | "received" | "rung" | "settled" | "timeLeft">;
 
-interface Shown {
-  readonly change: DocumentChange;
-  until: number;
-}
-
 export class Provisional {
   readonly #clock: Clock;
   readonly #rungs: ShownRungs;
   /** One of them came to nothing: all have to go. */
   readonly #over: () => void;
   /** Each after what it depends on. */
-  readonly #shown = new Map<ChangeHash, Shown>();
+  readonly #shown = new Map<ChangeHash, DocumentChange>();
   #cancel: (() => void) | null = null;
   #distrustedUntil = Number.NEGATIVE_INFINITY;
   #isStopped = false;
@@ -61,13 +56,10 @@ export class Provisional {
     const found = new Map<ChangeHash, DocumentChange>();
     for (const change of changes) {
       const { hash, deps } = change;
-      const shown = this.#shown.get(hash);
-      if (shown !== undefined) {
-        shown.until = until;
-        // Its site's word of it may be here, and what it brought not in the document yet.
-        if (this.#rungs.rung(hash) === null) this.#rungs.provisional([hash], until);
-      }
-      if (shown !== undefined || found.has(hash) || this.#shown.size + found.size >= PROVISIONAL_SHOWN_MAX) continue;
+      const isShown = this.#shown.has(hash);
+      // Its site's word of it may be here, and what it brought not in the document yet.
+      if (isShown && this.#rungs.rung(hash) === null) this.#rungs.provisional([hash], until);
+      if (isShown || found.has(hash) || this.#shown.size + found.size >= PROVISIONAL_SHOWN_MAX) continue;
       // The first change of a document says that there is one: an app that opens it asks for that.
       if (deps.length === 0 || Automerge.hasHeads(doc, [hash])) continue;
       const lacked = deps.filter((dep) => !found.has(dep));
@@ -79,7 +71,7 @@ export class Provisional {
 
   showing(changes: readonly DocumentChange[]): void {
     const until = this.#clock.now() + PROVISIONAL_MS;
-    for (const change of changes) this.#shown.set(change.hash, { change, until });
+    for (const change of changes) this.#shown.set(change.hash, change);
     this.#rungs.provisional(
       changes.map(({ hash }) => hash),
       until,
@@ -122,12 +114,12 @@ export class Provisional {
     const look = changes.flatMap(({ deps }) => deps);
     // What is stored follows nothing that is not.
     for (let hash = look.pop(); hash !== undefined; hash = look.pop()) {
-      const change = this.#shown.get(hash)?.change;
+      const change = this.#shown.get(hash);
       if (change === undefined || under.has(change)) continue;
       under.add(change);
       look.push(...change.deps);
     }
-    const taken = [...this.#shown.values()].flatMap(({ change }) => (under.has(change) ? [change] : []));
+    const taken = [...this.#shown.values()].filter((change) => under.has(change));
     for (const { hash } of taken) this.#shown.delete(hash);
     this.#stopIfEmpty();
     return taken;
@@ -153,8 +145,8 @@ export class Provisional {
 
   #look(): void {
     this.#cancel = null;
-    const until = Math.min(...[...this.#shown.values()].map((shown) => shown.until));
-    const left = until - this.#clock.now();
+    const now = this.#clock.now();
+    const left = Math.min(...[...this.#shown.keys()].map((hash) => this.#rungs.timeLeft(hash, now)));
     if (left <= 0) this.#over();
     else this.#cancel = this.#clock.after(left, () => this.#look());
   }
