@@ -9,6 +9,7 @@ import { dirname, join, resolve } from "node:path";
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import { type ClusterId, type Epoch, index, isNodeId, type LeaseId, type NodeId } from "@openclaw/core/ids.ts";
 import type { Restored } from "@openclaw/core/state-machine/restored.ts";
+import { type CertificateFiles, readPem } from "../certificate.ts";
 import { type InitialNode, initCluster } from "../init.ts";
 import { SegmentLogStore } from "../storage/log-store.ts";
 import { RESTORED_AT } from "../storage/state-restore.ts";
@@ -33,6 +34,8 @@ export interface NewCluster {
   readonly httpPort: number;
   readonly p2pPort: number;
   readonly wsPort: number;
+  /** The node's certificate, for browsers. */
+  readonly tls?: CertificateFiles;
   /** Ask callers for tokens on loopback, too, as the cluster did. */
   readonly tokens?: boolean;
 }
@@ -52,13 +55,13 @@ export const restoredLeases =
 
 /**
  * @param makeState writes the state of that node into that data folder
- * @throws OpenClawError RESTORE_REFUSED when the folder holds anything; CONFIG_INVALID
+ * @throws OpenClawError RESTORE_REFUSED when the folder holds anything; CONFIG_INVALID, also when the certificate is not sound
  */
 export async function makeCluster<T>(
   plan: NewCluster,
   makeState: (data: string, node: NodeId) => Promise<T>,
 ): Promise<T & MadeCluster> {
-  await requireEmpty(plan.directory);
+  await requirePlace(plan);
   const above = dirname(resolve(plan.directory));
   await mkdir(above, { recursive: true });
   const making = await mkdtemp(`${resolve(plan.directory)}.restoring-`);
@@ -71,6 +74,7 @@ export async function makeCluster<T>(
       httpPorts: [plan.httpPort],
       p2pPorts: [plan.p2pPort],
       wsPorts: [plan.wsPort],
+      ...(plan.tls === undefined ? {} : { tls: plan.tls }),
       tokens: plan.tokens === true,
       departed: { epoch: plan.epoch, key: plan.key, operatorKey: plan.operatorKey },
     });
@@ -100,8 +104,13 @@ async function makeLog(data: string, cluster: ClusterId, node: NodeId): Promise<
   }
 }
 
-/** @throws OpenClawError RESTORE_REFUSED */
-export async function requireEmpty(directory: string): Promise<void> {
+/** What is seen before anything is written. @throws OpenClawError RESTORE_REFUSED, CONFIG_INVALID: as `makeCluster` */
+export async function requirePlace({ directory, tls }: Pick<NewCluster, "directory" | "tls">): Promise<void> {
+  if (tls !== undefined) await readPem(tls);
+  await requireEmpty(directory);
+}
+
+async function requireEmpty(directory: string): Promise<void> {
   let names: readonly string[];
   try {
     names = await readdir(directory);

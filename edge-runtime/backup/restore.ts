@@ -14,7 +14,7 @@ import { StateRestore } from "../storage/state-restore.ts";
 import { baseRows } from "./base-file.ts";
 import { type BaseEntry, type Manifest, requireManifest } from "./manifest.ts";
 import { type At, type Moment, momentOf } from "./moment.ts";
-import { type MadeCluster, makeCluster, type NewCluster, requireEmpty, restoredLeases } from "./new-cluster.ts";
+import { type MadeCluster, makeCluster, type NewCluster, requirePlace, restoredLeases } from "./new-cluster.ts";
 import { lastOf, wayTo } from "./runs.ts";
 import { beginning, lineageOf } from "./segment.ts";
 import { backupRecords, runRecords } from "./verify.ts";
@@ -81,7 +81,7 @@ const upTo = (backup: string, manifest: Manifest, revision: number): AsyncIterab
  * was recorded live; UNKNOWN_VERSION, NODE_TOO_OLD, BAD_REQUEST, CONFIG_INVALID
  */
 export async function restoreBackup(plan: RestorePlan): Promise<RestoredCluster> {
-  await requireEmpty(plan.directory);
+  await requirePlace(plan);
   const manifest = await requireManifest(plan.backup);
   const what = await planned(plan.backup, plan.at, manifest);
   const made = await makeCluster({ ...plan, cluster: manifest.cluster, epoch: what.epoch }, (data, node) =>

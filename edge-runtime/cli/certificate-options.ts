@@ -1,4 +1,4 @@
-/** `--tls-cert` and `--tls-key`: what `init` and `join` are told of a certificate (docs/https.md). */
+/** `--tls-cert` and `--tls-key`: what the commands that lay out a node are told of its certificate (docs/https.md). */
 import { OpenClawError } from "@openclaw/core/errors.ts";
 import type { Command } from "commander";
 import { type CertificateFiles, isFor, readPem } from "../certificate.ts";

@@ -1,7 +1,7 @@
 /** `openclaw restore`. */
 import type { Command } from "commander";
 import { ApiClient } from "./client.ts";
-import { type MakingCluster, makingCluster, nextSteps, placeOf } from "./making-cluster.ts";
+import { type MakingCluster, makingCluster, placeOf, printMade } from "./making-cluster.ts";
 import { progressBar } from "./progress.ts";
 import { examples, print } from "./reach.ts";
 
@@ -26,7 +26,7 @@ export function addRestore(program: Command, name: string): void {
       `${examples(
         "openclaw restore ./shop-backup --at 2026-03-01T12:00:00Z --dry-run",
         "openclaw restore ./shop-backup --to ./shop --key ./keys/cluster.key",
-        "openclaw restore ./shop-backup --at 4711 --to ./shop --key ./keys/cluster.key --host 10.0.0.1",
+        "openclaw restore ./shop-backup --at 4711 --to ./shop --key ./keys/cluster.key --host 10.0.0.1 --tls-cert gateway.crt --tls-key gateway.key",
       )}\n\ndocs/backup.md says what to do after a disaster, step by step.`,
     )
     .action(async (backup: string, options: RestoreOptions, command: Command) => {
@@ -34,12 +34,12 @@ export function addRestore(program: Command, name: string): void {
       const { parseAt } = await import("../backup/moment.ts");
       const { planRestore, restoreBackup } = await import("../backup/restore.ts");
       const at = parseAt(options.at);
+      const place = placeOf(options, options.to);
       if (options.dryRun === true) {
         const planned = await planRestore(backup, at);
         print(options.json === true ? JSON.stringify(planned) : `would restore ${momentText(planned)}`);
         return;
       }
-      const place = placeOf(options, options.to);
       if (place === null) return command.error("restore needs --to and --key, or --dry-run");
       if (options.besideLive !== true) await requireStopped(backup);
       const bar = progressBar("revisions");
@@ -49,11 +49,11 @@ export function addRestore(program: Command, name: string): void {
         at,
         progress: (revision, of) => bar.show(revision, of),
       }).finally(() => bar.stop());
-      if (options.json === true) return print(JSON.stringify(done));
-      print(`restored ${momentText(done)}`);
       const recorded = done.recordedLive ? ", as it was recorded live" : "";
-      print(`content hash ${done.contentHash}${recorded}; epoch ${done.epoch.counter}`);
-      for (const line of nextSteps(name, place.directory, done)) print(line);
+      await printMade(done, { ...options, name, directory: place.directory }, [
+        `restored ${momentText(done)}`,
+        `content hash ${done.contentHash}${recorded}; epoch ${done.epoch.counter}`,
+      ]);
     });
 }
 

@@ -6,7 +6,7 @@ import { z } from "zod";
 import type { Held, Lacking, Planned } from "../rebuild/rebuild.ts";
 import { ApiClient } from "./client.ts";
 import { requireNoLink, siteAt } from "./lost-site.ts";
-import { type MakingCluster, makingCluster, nextSteps, placeOf } from "./making-cluster.ts";
+import { type MakingCluster, makingCluster, placeOf, printMade } from "./making-cluster.ts";
 import { progressBar } from "./progress.ts";
 import { examples, print } from "./reach.ts";
 
@@ -45,6 +45,7 @@ export function addSiteRebuild(site: Command, name: string): void {
 
 async function rebuild(site: string, options: RebuildOptions, command: Command, name: string): Promise<void> {
   if (!isClusterId(site)) throw new OpenClawError("BAD_REQUEST", `${site} is no site's name`);
+  const place = placeOf(options, options.data);
   // Loaded only here: most commands need neither SQLite nor libp2p.
   const { MirrorSource } = await import("../rebuild/mirror-source.ts");
   const { planRebuild, rebuildSite } = await import("../rebuild/rebuild.ts");
@@ -58,7 +59,6 @@ async function rebuild(site: string, options: RebuildOptions, command: Command, 
     else for (const line of [`would rebuild ${heldText(planned)}`, ...lackingText(planned.runs)]) print(line);
     return;
   }
-  const place = placeOf(options, options.data);
   if (place === null) return command.error("rebuild needs --data and --key, or --dry-run");
   await requireLost(hub, site, place.key, options.besideLive === true);
   const { applyVersion } = Status.parse(await hub.json({ method: "GET", path: "/v1/status" }));
@@ -69,12 +69,12 @@ async function rebuild(site: string, options: RebuildOptions, command: Command, 
     applyVersion,
     progress,
   }).finally(() => bar.stop());
-  if (options.json === true) return print(JSON.stringify(done));
-  print(`rebuilt ${heldText(done)}`);
-  for (const line of lackingText(done.runs)) print(line);
-  print(`content hash ${done.contentHash}; epoch ${done.epoch.counter}; records from revision ${done.first} on`);
-  print(`Put it below its hub: ${name} sync join TOKEN --dir ${place.directory}`);
-  for (const line of nextSteps(name, place.directory, done)) print(line);
+  await printMade(done, { ...options, name, directory: place.directory }, [
+    `rebuilt ${heldText(done)}`,
+    ...lackingText(done.runs),
+    `content hash ${done.contentHash}; epoch ${done.epoch.counter}; records from revision ${done.first} on`,
+    `Put it below its hub: ${name} sync join TOKEN --dir ${place.directory}`,
+  ]);
 }
 
 const Status = z.object({ applyVersion: z.int().min(1) });

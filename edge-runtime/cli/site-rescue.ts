@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { RescuePlanned } from "../rescue/rescue.ts";
 import { ApiClient } from "./client.ts";
 import { requireNoLink, siteAt } from "./lost-site.ts";
-import { type MakingCluster, makingCluster, nextSteps, placeOf } from "./making-cluster.ts";
+import { type MakingCluster, makingCluster, placeOf, printMade } from "./making-cluster.ts";
 import { collected, examples, print } from "./reach.ts";
 
 interface RescueOptions extends MakingCluster {
@@ -75,10 +75,10 @@ async function rescue(options: RescueOptions, command: Command, name: string): P
       await requireSilent(survivor, (http) => new ApiClient([http], token).json({ method: "GET", path: "/v1/status" }));
     }
     const done = await rescueSite({ ...place, ...plan, survivorConfig });
-    if (options.json === true) return print(JSON.stringify(done));
-    for (const line of lines(done, false)) print(line);
-    print(`content hash ${done.contentHash}`);
-    for (const line of nextSteps(name, place.directory, done)) print(line);
+    await printMade(done, { ...options, name, directory: place.directory }, [
+      ...lines(done, false),
+      `content hash ${done.contentHash}`,
+    ]);
   } finally {
     await survivor.close();
   }

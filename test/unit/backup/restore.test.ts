@@ -158,6 +158,9 @@ describe("a restore", () => {
     expect((await beside(into)).sort()).toEqual(["backup", "cluster.key", "new"]);
     await fs.writeFile(path.join(into, "manifest.json"), manifestText({ ...manifest, applyVersion: 99 }));
     await expect(restoring(into)).rejects.toMatchObject({ code: "NODE_TOO_OLD" });
+    // Seen before the backup, which may be long, is read.
+    const tls = { certificate: "nowhere.crt", key: "nowhere.key" };
+    await expect(restoring(into, { tls })).rejects.toEqual(refusedWith("CONFIG_INVALID", /cannot read nowhere\.crt/));
     await fs.writeFile(path.join(into, "manifest.json"), manifestText(manifest));
     // An empty folder is as good as none.
     expect(await restoring(into)).toMatchObject({ revision: 1, recordedLive: true });
