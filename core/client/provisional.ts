@@ -31,6 +31,8 @@ export class Provisional {
   /** Each after what it depends on. */
   readonly #shown = new Map<ChangeHash, DocumentChange>();
   #cancel: (() => void) | null = null;
+  /** Of each who waits for one: called when the client stops. */
+  readonly #waits = new Map<() => void, () => void>();
   #distrustedUntil = Number.NEGATIVE_INFINITY;
   #isStopped = false;
 
@@ -88,7 +90,8 @@ export class Provisional {
     const settled = this.#rungs.settled(hash, rung);
     const look = (): void => {
       const left = this.#rungs.timeLeft(hash, this.#clock.now());
-      if (left > 0) this.#clock.after(left, look);
+      if (left <= 0) return void this.#waits.delete(look);
+      this.#waits.set(look, this.#clock.after(left, look));
     };
     look();
     return settled;
@@ -139,6 +142,7 @@ export class Provisional {
   /** No more show, and those that do stay: nobody waits for their end. */
   stop(): void {
     this.#isStopped = true;
+    for (const cancel of this.#waits.values()) cancel();
     this.#cancel?.();
     this.#cancel = null;
   }

@@ -124,6 +124,26 @@ test("what its site has is not provisional again, if it is told of once more bef
   expect(rungs.rung(hash)).toBe("site");
 });
 
+test("nothing is waited for any more when the client is stopped", async () => {
+  const { viewers } = await begun();
+  const changes = ghosts(viewers, "aa", "never");
+  const timers = new Set<() => void>();
+  const clock = {
+    now: () => 0,
+    wall: () => 0,
+    after: (_ms: number, callback: () => void) => {
+      timers.add(callback);
+      return () => void timers.delete(callback);
+    },
+  };
+  const provisional = new Provisional(clock, new Rungs(), () => undefined);
+  provisional.showing(changes);
+  void fateOf(provisional.settled(only(changes).hash, "site"));
+  expect(timers.size).toBe(2);
+  provisional.stop();
+  expect(timers.size).toBe(0);
+});
+
 test("more that is told of than is remembered: who waits for the first is told", async () => {
   const rungs = new Rungs();
   const hashOf = (i: number): ChangeHash => i.toString(16).padStart(64, "0") as ChangeHash;
