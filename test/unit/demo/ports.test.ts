@@ -13,7 +13,9 @@ test("a port that was given is not drawn again, though nobody listens there yet"
 });
 
 test("a port that another process was given is not given, until that process is gone", async () => {
-  const code = 'import("@openclaw/demo/ports.ts").then(async ({ freePorts }) => process.send(await freePorts([null])))';
+  // It lives until it is killed: a port keeps no process alive.
+  const code = `setInterval(() => undefined, 60_000);
+    import("@openclaw/demo/ports.ts").then(async ({ freePorts }) => process.send(await freePorts([null])));`;
   const child = fork("-", [], { execArgv: ["--input-type=module"], stdio: ["pipe", "inherit", "inherit", "ipc"] });
   child.stdin?.end(code);
   try {
