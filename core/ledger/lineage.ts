@@ -8,8 +8,7 @@
  * So a revision has one hash, whoever holds it, and whoever knows hash(R) can follow the new epoch without being told anything.
  */
 import { invariant } from "../errors.ts";
-import type { ClusterId, Epoch, Lineage, Partition } from "../ids.ts";
-import { type Revision, revision } from "../ids.ts";
+import { type ClusterId, type Epoch, type Lineage, type Partition, type Revision, revision } from "../ids.ts";
 import { ANCESTORS_MAX } from "../limits.ts";
 import type { Sha256 } from "../ports.ts";
 import { chainHash, genesisHash } from "./chain.ts";

@@ -4,9 +4,36 @@ import { IndexedDbStore } from "@openclaw/browser/storage/indexeddb-store.ts";
 import { nothingAt } from "@openclaw/core/client/nothing.ts";
 import { encode } from "@openclaw/core/codec.ts";
 import { seq } from "@openclaw/core/ids.ts";
-import { expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { CopiedDevice, down, freshName, link, other, put, site } from "./copied-device.ts";
 import { MemoryFile } from "./memory-slots.ts";
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+/** So that the first operation waits for the code. Resolves when it was looked for them. */
+function copiesAreThere(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const folder = { getDirectoryHandle: async () => resolve() };
+  vi.stubGlobal("navigator", { storage: { getDirectory: async () => folder } });
+  return promise;
+}
+
+/** Time passes until it resolves. */
+async function inFakeTime<T>(waiting: Promise<T>): Promise<T> {
+  let isOver = false;
+  const over = waiting.finally(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    await new Promise((resolve) => setImmediate(resolve));
+    vi.advanceTimersByTime(10);
+  }
+  return over;
+}
 
 test("visits do not use up the slots", async () => {
   const at = new CopiedDevice();
@@ -95,9 +122,8 @@ test("what was taken up and answered is not taken up again at the next visit whe
 
 test("a write does not wait for ever for code that hangs", async () => {
   const store = new IndexedDbStore(freshName(), () => new Promise(() => undefined));
-  const done = store.write({ enqueue: [put(1)] }).then(() => "stored");
-  const late = new Promise((resolve) => setTimeout(resolve, 4_000, "waits"));
-  expect(await Promise.race([done, late])).toBe("stored");
+  await inFakeTime(store.write({ enqueue: [put(1)] }));
+  expect(await store.outbox(link, seq(1), 9)).toEqual([put(1)]);
 });
 
 test("Q1: a row made before the first site was met is of that site", async () => {
@@ -112,16 +138,10 @@ test("Q1: a row made before the first site was met is of that site", async () =>
 });
 
 test("close does not wait for ever for code that hangs", async () => {
-  Object.defineProperty(navigator, "storage", {
-    configurable: true,
-    value: { getDirectory: async () => ({ getDirectoryHandle: async () => ({}) }) },
-  });
+  const looked = copiesAreThere();
   const store = new IndexedDbStore(freshName(), () => new Promise(() => undefined));
-  void store.identity().catch(() => undefined);
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  const done = store.close().then(() => "closed");
-  const late = new Promise((resolve) => setTimeout(resolve, 3_500, "waits"));
-  expect(await Promise.race([done, late])).toBe("closed");
+  store.identity().catch(() => undefined);
+  await inFakeTime(looked.then(() => store.close()));
 });
 
 test("an edit that a page discarded does not come back from another page's copy", async () => {
@@ -141,15 +161,23 @@ test("an edit that a page discarded does not come back from another page's copy"
 
 test("a second page waits, too, for what the first one takes up", async () => {
   const at = new CopiedDevice();
+  copiesAreThere();
   await at.open().write({ enqueue: [put(1)] });
   at.kill();
   await at.lose();
-  const free = at.slots.free.bind(at.slots);
-  let calls = 0;
+  const [free, inTurn] = [at.slots.free.bind(at.slots), at.slots.inTurn.bind(at.slots)];
+  const both = Promise.withResolvers<void>();
+  let pages = 0;
+  at.slots.inTurn = (run) => {
+    if (++pages === 2) both.resolve();
+    return inTurn(run);
+  };
   at.slots.free = async () => {
     const files = await free();
-    // The first has many to open.
-    if (calls++ === 0) await new Promise((resolve) => setTimeout(resolve, 50));
+    if (files.length === 0) return files;
+    // The first has them open when the second comes, and for longer than that needs if it does not wait.
+    await both.promise;
+    for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve));
     return files;
   };
   const [one, two] = [at.open(), at.open()];
