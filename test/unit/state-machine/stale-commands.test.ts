@@ -1,5 +1,6 @@
 /** Q2, Q3: commands that were queued before their writer heard that the home of their keys was away, and is back. */
 import { utf8Text } from "@openclaw/core/bytes.ts";
+import type { Revision } from "@openclaw/core/ids.ts";
 import { describe, expect, test } from "vitest";
 import { converge, expectReplayable, falling, home, outcomeOf, settled, up } from "./family.ts";
 import { clusterId, epoch, linkId, OneCluster, put } from "./one-cluster.ts";
@@ -59,6 +60,18 @@ function tiers() {
   return { central, region, site, all };
 }
 
+/** How often it ran at the site that wrote it, in the region and at the centre; and the writer knows that it did. */
+function expectRan(
+  { central, region, site }: Pick<ReturnType<typeof tiers>, "central" | "region" | "site">,
+  key: string,
+  handle: Revision,
+  times: readonly number[],
+): void {
+  expect([site, region, central].map((tier) => ran(tier, key))).toEqual(times);
+  expect(outcomeOf(site, handle)).toMatchObject({ ok: true });
+  expectReplayable(central, region, site);
+}
+
 test("that a middle tier has handed on: it runs where its writer is", () => {
   const { central, region, site, all } = tiers();
   site.run(put("config/a", "1"));
@@ -67,9 +80,7 @@ test("that a middle tier has handed on: it runs where its writer is", () => {
   there(central);
   up(region, central);
   all();
-  expect(["config/a"].map((key) => [ran(site, key), ran(region, key), ran(central, key)])).toEqual([[1, 0, 0]]);
-  expect(outcomeOf(site, handle)).toMatchObject({ ok: true });
-  expectReplayable(central, region, site);
+  expectRan({ central, region, site }, "config/a", handle, [1, 0, 0]);
 });
 
 test("that a middle tier takes which has heard by then", () => {
@@ -80,9 +91,7 @@ test("that a middle tier takes which has heard by then", () => {
   converge([region, central]);
   up(site, region);
   all();
-  expect([ran(site, "config/a"), ran(region, "config/a"), ran(central, "config/a")]).toEqual([1, 0, 0]);
-  expect(outcomeOf(site, handle)).toMatchObject({ ok: true });
-  expectReplayable(central, region, site);
+  expectRan({ central, region, site }, "config/a", handle, [1, 0, 0]);
 });
 
 test("what a site queues behind its release is handed on while the middle tier waits for others", () => {
@@ -125,9 +134,7 @@ test("within what a middle tier was the home of, queued while that tells that al
   const handle = site.position.revision;
   up(site, region);
   all();
-  expect([ran(site, "config/keys/a"), ran(region, "config/keys/a"), ran(central, "config/keys/a")]).toEqual([1, 0, 0]);
-  expect(outcomeOf(site, handle)).toMatchObject({ ok: true });
-  expectReplayable(central, region, site);
+  expectRan({ central, region, site }, "config/keys/a", handle, [1, 0, 0]);
 });
 
 describe("is no reason to refuse what is on its way: the home was upwards all along", () => {
@@ -156,9 +163,7 @@ describe("is no reason to refuse what is on its way: the home was upwards all al
     converge([region, central]);
     up(site, region);
     all();
-    expect([ran(site, "keys/a"), ran(region, "keys/a"), ran(central, "keys/a")]).toEqual([0, 0, 1]);
-    expect(outcomeOf(site, handle)).toMatchObject({ ok: true });
-    expectReplayable(central, region, site);
+    expectRan({ central, region, site }, "keys/a", handle, [0, 0, 1]);
   });
 
   test("what a middle tier was the home of becomes its parent's", () => {
@@ -171,9 +176,7 @@ describe("is no reason to refuse what is on its way: the home was upwards all al
     converge([region, central]);
     up(site, region);
     all();
-    expect([ran(site, "keys/a"), ran(region, "keys/a"), ran(central, "keys/a")]).toEqual([0, 0, 1]);
-    expect(outcomeOf(site, handle)).toMatchObject({ ok: true });
-    expectReplayable(central, region, site);
+    expectRan({ central, region, site }, "keys/a", handle, [0, 0, 1]);
   });
 
   test("what was around a longer prefix goes away and comes back", () => {
